@@ -1,0 +1,69 @@
+# mypy: ignore-errors
+# pyright: basic, reportMissingImports=false
+"""codeclm: the same rows as one stage of a line, every answer on disk before it counts."""
+
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+from timing import Call, main
+
+
+def load() -> Call:
+    import gc
+
+    import anyio
+
+    from codeclm.engine import config, flow, parts
+    from codeclm.engine.stats import Stats
+
+    async def ask(base: str, prompts: Sequence[str], concurrency: int, folder: Path) -> int:
+        role = "strong"
+        made = config.build(
+            {"seeds": "none", "target": {"model": "vllm/m"}},
+            [
+                f"{role}.model='vllm/m'",
+                f"{role}.base_url='{base}'",
+                f"{role}.max_concurrent={concurrency}",
+                f"cache.folder='{folder}'",
+            ],
+            where="benchmark",
+        )
+        answers = list[str]()
+
+        async def rows() -> AsyncIterator[tuple[int, str]]:
+            for row in enumerate(prompts):
+                yield row
+
+        async def keep(answer: str) -> None:
+            answers.append(answer)
+
+        def lost(*_: object) -> None:
+            return
+
+        loaded = {role: parts.load_prompts(made, made.strong, "benchmark")}
+        means = parts.Means(parts.cache_folder(made), made.retry, made.parse_attempts)
+        async with parts.opened({role: made.strong}, loaded, means, stats=Stats()) as opened:
+
+            async def respond(row: tuple[int, str]) -> list[str]:
+                number, prompt = row
+                asked = await opened.models[role].ask(
+                    "respond", lambda reply: reply.text, item=str(number), instruction=prompt
+                )
+                return [asked.value]
+
+            gc.collect()
+            gc.freeze()
+            gc.set_threshold(20_000, 50, 1000)
+            async with anyio.create_task_group() as group:
+                opened.start(group)
+                line = flow.begin(flow.Stage("respond", respond, concurrency, concurrency))
+                await flow.run(rows(), line, keep, flow.Watch(lost, lost, {}))
+                await opened.drained()
+                group.cancel_scope.cancel()
+        return len(answers)
+
+    return lambda *given: anyio.run(ask, *given, backend_options={"use_uvloop": True})
+
+
+if __name__ == "__main__":
+    main(load)

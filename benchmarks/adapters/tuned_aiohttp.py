@@ -1,0 +1,41 @@
+# mypy: ignore-errors
+# pyright: basic, reportMissingImports=false
+"""Bare aiohttp, tuned as ours: no retry, nothing kept. The line to measure everybody against."""
+
+import asyncio
+from collections.abc import Sequence
+
+from timing import Call, main
+
+
+def load() -> Call:
+    import aiohttp
+    import orjson
+    import uvloop
+    from yarl import URL
+
+    async def ask(base: str, prompts: Sequence[str], concurrency: int) -> int:
+        url, headers = URL(f"{base}/chat/completions"), {"Content-Type": "application/json"}
+        each, answers = iter(prompts), list[str]()
+
+        async def work() -> None:
+            for prompt in each:
+                turns = [{"role": "user", "content": prompt}]
+                body = orjson.dumps({"model": "m", "messages": turns, "temperature": 0.7})
+                async with session.post(url, data=body, headers=headers) as answer:
+                    if answer.status == 200:
+                        said = orjson.loads(await answer.read())
+                        answers.append(said["choices"][0]["message"]["content"])
+
+        connector = aiohttp.TCPConnector(limit=0)
+        async with aiohttp.ClientSession(
+            connector=connector, cookie_jar=aiohttp.DummyCookieJar()
+        ) as session:
+            await asyncio.gather(*(work() for _ in range(concurrency)))
+        return len(answers)
+
+    return lambda base, prompts, concurrency, _: uvloop.run(ask(base, prompts, concurrency))
+
+
+if __name__ == "__main__":
+    main(load)

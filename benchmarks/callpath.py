@@ -1,0 +1,531 @@
+"""What one call costs: bare aiohttp, aiohttp as we tune it, `Model.ask` alone, the whole engine.
+
+All four make the same calls, those of one seed in turn: encode, decode, rubrics, and ten times two
+answers and two scores. The whole engine reads seeds, parses, scores, filters and keeps its ledger;
+both it and `Model.ask` have every answer on disk before anything uses it.
+
+Cells whose wire gives less than 1,000 calls a second are left out: what a call costs cannot be seen
+there among what starting costs. They run at a fixed number of calls, in turns.
+"""
+
+import asyncio
+import gc
+import json
+import os
+import signal
+import tempfile
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from functools import partial
+from pathlib import Path
+from types import FrameType
+from typing import Any, NamedTuple
+
+import aiohttp
+import anyio
+import orjson
+import structlog
+from yarl import URL
+
+from codeclm import prompts
+from codeclm.engine import cache, config, flow, log, parts, run
+from codeclm.engine.canned import TEXT
+from codeclm.engine.limits import Limits, Pacer
+from codeclm.engine.model import Model
+from codeclm.engine.stats import Stats
+from codeclm.prompts import Prompts, Stage
+from codeclm.providers import openai
+from codeclm.providers.base import Message, Reply, Request
+
+from .measuring import (
+    Cost,
+    Job,
+    Line,
+    LoadServer,
+    announce,
+    arguments,
+    calm_collector,
+    costing,
+    cpu_of_process,
+    cpu_of_thread,
+    keep,
+    load_server,
+    median,
+    on_loop,
+    plot,
+    quiet,
+    settle,
+    show,
+    timed,
+)
+
+PER_SEED = 43
+VARIANTS = ("aiohttp", "tuned", "ask", "engine")
+
+
+class Question(NamedTuple):
+    stage: Stage
+    values: dict[str, Any]
+
+
+def questions(number: int) -> list[Question]:
+    """What one seed leads to, with texts of the lengths that the load server's answers have."""
+    about = {"use_case": f"letters {number:08}", "skills": ("tact",)}
+    basic = f"Write a letter, number 1 of {number:08}, to somebody who has moved away lately."
+    respond = Question("respond", {"instruction": basic})
+    score = Question("score", {"instruction": basic, "first": TEXT, "second": TEXT})
+    return [
+        Question("encode", {"instruction": basic, "vocabulary": ""}),
+        Question("decode", {**about, "number": 10}),
+        Question("rubrics", {**about, "number": 4}),
+        *[respond] * 20,
+        *[score] * 20,
+    ]
+
+
+def bodies(loaded: Prompts) -> list[bytes]:
+    """The same questions as they go over the wire."""
+    return [
+        openai.encode(
+            Request(
+                model="m",
+                messages=tuple(Message(*turn) for turn in loaded.render(stage, **values)),
+                temperature=0.7,
+                max_tokens=2048,
+            )
+        )
+        for stage, values in questions(0)
+    ]
+
+
+# -- the four ---------------------------------------------------------------------------------
+
+
+async def bare(server: LoadServer, in_flight: int, calls: int, sent: list[bytes]) -> Cost:
+    """Measure aiohttp as its manual shows it, but for the bound on connections."""
+    connector = aiohttp.TCPConnector(limit=in_flight)
+    headers = {"Authorization": "Bearer sk-none"}
+    url = f"{server.url}/v1/chat/completions"
+    decoded = [json.loads(body) for body in sent]
+    each = iter(range(calls))
+
+    async def work() -> None:
+        for n in each:
+            body = decoded[n % len(decoded)]
+            async with session.post(url, json=body, headers=headers) as answer:
+                said = await answer.json()
+            assert said["choices"][0]["message"]["content"]
+
+    async with aiohttp.ClientSession(connector=connector) as session:
+        return await _measured(work, in_flight, calls)
+
+
+async def tuned(server: LoadServer, in_flight: int, calls: int, sent: list[bytes]) -> Cost:
+    """Measure aiohttp as `providers/http.py` uses it: no retry, no limit, nothing kept."""
+    headers = {"Authorization": "Bearer sk-none", "Content-Type": "application/json"}
+    url = URL(f"{server.url}/v1/chat/completions", encoded=True)
+    decoded = [orjson.loads(body) for body in sent]
+    each = iter(range(calls))
+
+    async def work() -> None:
+        for n in each:
+            body = orjson.dumps(decoded[n % len(decoded)])
+            async with session.post(url, data=body, headers=headers) as answer:
+                said = orjson.loads(await answer.read())
+            assert said["choices"][0]["message"]["content"]
+
+    async with aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=aiohttp.ClientTimeout(total=None, sock_read=600),
+    ) as session:
+        return await _measured(work, in_flight, calls)
+
+
+async def _measured(work: Callable[[], Awaitable[None]], in_flight: int, calls: int) -> Cost:
+    with costing(calls) as cost:
+        await asyncio.gather(*(work() for _ in range(in_flight)))
+    return cost[0]
+
+
+def settings(server: LoadServer, in_flight: int, folder: Path, *more: str) -> config.Config:
+    """One endpoint for all roles, so that *in_flight* bounds all of them together."""
+    roles = [
+        f"{role}.{key}={value}"
+        for role in ("strong", "target", "judge")
+        for key, value in (
+            ("model", "vllm/m"),
+            ("base_url", f"{server.url}/v1"),
+            ("max_concurrent", in_flight),
+            ("temperature", 0.7),
+        )
+    ]
+    # Both orders get the same scores from the load server: the gap is 0, and one round is all.
+    places = (
+        "filter.max_iterations=1",
+        f"out='{folder / 'run'}'",
+        f"cache.folder='{folder / 'cache'}'",
+    )
+    return config.build({}, [*roles, *places, *more], where="benchmark")
+
+
+async def ask(server: LoadServer, in_flight: int, calls: int, folder: Path) -> Cost:
+    """Measure `Model.ask`: prompt, key, cache, dispatcher, provider, commit."""
+    made = settings(server, in_flight, folder, "seeds='none'")
+    role = {"strong": made.strong}
+    loaded = {"strong": parts.load_prompts(made, made.strong, "benchmark")}
+    means = parts.Means(parts.cache_folder(made), made.retry, made.parse_attempts)
+    each = _all_questions()
+
+    async def work(model: Model) -> None:
+        for n, (stage, values) in each:
+            if n >= calls:
+                return
+            await model.ask(stage, lambda reply: reply.text, item=str(n), **values)
+
+    with costing(calls) as cost:
+        async with (
+            parts.opened(role, loaded, means, stats=Stats()) as opened,
+            anyio.create_task_group() as group,
+        ):
+            opened.start(group)
+            await asyncio.gather(*(work(opened.models["strong"]) for _ in range(in_flight)))
+            await opened.drained()
+            group.cancel_scope.cancel()
+    return cost[0]
+
+
+def _all_questions() -> Iterator[tuple[int, Question]]:
+    of_one = questions(0)
+    n = 0
+    while True:
+        yield n, of_one[n % len(of_one)]
+        n += 1
+
+
+async def engine(server: LoadServer, in_flight: int, calls: int, folder: Path) -> Cost:
+    """Measure a run: seeds, all stages, ledger, accounts; everything but exports and the screen."""
+    count = max(1, calls // PER_SEED)
+    write_seeds(folder / "seeds.jsonl", count)
+    plan = run.prepare(
+        settings(server, in_flight, folder, f"seeds='{folder / 'seeds.jsonl'}'"), where="benchmark"
+    )
+    plan.folder.make()
+    with plan.folder.locked(), log.to_file(plan.folder.events), costing(count * PER_SEED) as cost:
+        session = await run.execute(plan, watch=_nothing)
+    log.to_nowhere()
+    paid = session.stats.total().paid
+    if (session.ending, paid) != ("finished", count * PER_SEED):
+        raise RuntimeError(f"{session.ending}: {session.reason}: {paid} calls")
+    return cost[0]
+
+
+async def _nothing(session: run.Session) -> None:
+    del session
+
+
+def write_seeds(path: Path, count: int) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        for n in range(count):
+            file.write(
+                json.dumps({"instruction": f"Tell me of number {n} and its friends."}) + "\n"
+            )
+
+
+# -- in turns ---------------------------------------------------------------------------------
+
+
+class Cell(NamedTuple):
+    in_flight: int
+    latency_ms: int
+    calls: int
+    turns: int
+
+
+def cells(*, quick: bool) -> list[Cell]:
+    if quick:
+        return [Cell(128, 0, 100 * PER_SEED, 3)]
+    wanted = [(n, ms) for ms in (0, 50, 200) for n in (1, 64, 128, 256, 512, 1000, 2000, 5000)]
+    return [
+        Cell(n, ms, max(10_000, 4 * n) // PER_SEED * PER_SEED, 5)
+        for n, ms in wanted
+        if ms == 0 or n / ms >= 1
+    ]
+
+
+def measure(cell: Cell, server: LoadServer, names: tuple[str, ...]) -> dict[str, list[Cost]]:
+    """Run all variants in turns, each turn in another order."""
+    sent = bodies(Prompts.load("default"))
+    found: dict[str, list[Cost]] = {name: [] for name in names}
+    on_loop(partial(tuned, server, cell.in_flight, min(cell.calls, 2000), sent))
+    for turn in range(cell.turns):
+        for name in names[turn % len(names) :] + names[: turn % len(names)]:
+            with tempfile.TemporaryDirectory() as folder:
+                gc.collect()
+                variant: dict[str, Callable[[], Any]] = {
+                    "aiohttp": partial(bare, server, cell.in_flight, cell.calls, sent),
+                    "tuned": partial(tuned, server, cell.in_flight, cell.calls, sent),
+                    "ask": partial(ask, server, cell.in_flight, cell.calls, Path(folder)),
+                    "engine": partial(engine, server, cell.in_flight, cell.calls, Path(folder)),
+                }
+                found[name].append(on_loop(variant[name]))
+    return found
+
+
+def summary(cell: Cell, found: dict[str, list[Cost]]) -> dict[str, Any]:
+    """Ratios are medians over turns of what was measured in the same turn."""
+    row: dict[str, Any] = {"in flight": cell.in_flight, "ms": cell.latency_ms}
+    for name, costs in found.items():
+        row[f"{name} µs"] = round(quiet([cost.cpu_us for cost in costs]), 1)
+    for name, costs in found.items():
+        row[f"{name}/s"] = round(median([cost.per_second for cost in costs]))
+    for name in ("ask", "engine"):
+        if name in found and "tuned" in found:
+            turns = zip(found[name], found["tuned"], strict=True)
+            ratios = [one.cpu_us / other.cpu_us for one, other in turns]
+            row[f"{name} ÷ tuned"] = round(median(ratios), 2)
+            calm = quiet([c.cpu_us for c in found[name]]), quiet([c.cpu_us for c in found["tuned"]])
+            row[f"{name} ÷ tuned, quiet"] = round(calm[0] / calm[1], 2)
+    return row
+
+
+# -- the parts --------------------------------------------------------------------------------
+
+
+def shares(server: LoadServer, calls: int) -> list[dict[str, Any]]:
+    """What each part of one call costs, by itself: an average over the calls of a seed.
+
+    Parts measured in a tight loop find warm caches: their sum is less than the whole.
+    """
+    loaded = Prompts.load("default")
+    asked = questions(0)
+    rendered = [loaded.render(stage, **values) for stage, values in asked]
+    requests = [
+        Request(
+            model="m", messages=tuple(Message(*turn) for turn in turns), temperature=0.7, draw="0"
+        )
+        for turns in rendered
+    ]
+    keys = cache.Keys("openai", server.url, requests[0])
+    rows = [
+        {"part": name, "µs": round(timed(20, work) / PER_SEED, 2)}
+        for name, work in (
+            ("prompt", lambda: [loaded.render(stage, **values) for stage, values in asked]),
+            ("key", lambda: [keys.of(request.messages, "0") for request in requests]),
+            ("request body", lambda: [openai.encode(request) for request in requests]),
+        )
+    ]
+    rows += _parse_and_keep(keys)
+    rows += on_loop(_paced)
+    rows += on_loop(partial(_hops, 20_000))
+    rows += on_loop(partial(_whole, server, calls))
+    return rows + _sampled(server, calls)
+
+
+SAMPLED = {
+    "the wire": ("http.py", "post"),
+    "provider, the wire included": ("openai.py", "complete"),
+    "dispatcher, the provider included": ("dispatch.py", "_send"),
+    "begin a question": ("model.py", "begin"),
+    "of that: prompt": ("templates.py", "render"),
+    "of that: key": ("cache.py", "of"),
+    "of that: lookup": ("cache.py", "get"),
+    "answer to disk form": ("model.py", "_answered"),
+    "finish a question": ("model.py", "finish"),
+    "stages, questions included": ("flow.py", "_step"),
+    "fingerprints": ("duplicates.py", "fingerprint"),
+    "reading scores": ("scores.py", "read_scores"),
+    "ledger": ("work.py", "_keep"),
+}
+
+
+def _sampled(server: LoadServer, calls: int) -> list[dict[str, Any]]:
+    """Look every millisecond of CPU where a whole run is, and share its cost out by that.
+
+    Inclusive. The two writers have no stack of their own here: what they use is spread over all.
+    """
+    places = {place: name for name, place in SAMPLED.items()}
+    seen, looks = Counter[str](), 0
+
+    def look(_: int, frame: FrameType | None) -> None:
+        nonlocal looks
+        looks += 1
+        inside = set[str]()
+        while frame is not None:
+            path, file = os.path.split(frame.f_code.co_filename)
+            if "site-packages" not in path and (file, frame.f_code.co_name) in places:
+                inside.add(places[file, frame.f_code.co_name])
+            frame = frame.f_back
+        seen.update(inside)
+
+    before = signal.signal(signal.SIGPROF, look)
+    signal.setitimer(signal.ITIMER_PROF, 0.001, 0.001)
+    with tempfile.TemporaryDirectory() as folder:
+        whole: Cost = on_loop(partial(engine, server, 128, calls, Path(folder)))
+    signal.setitimer(signal.ITIMER_PROF, 0)
+    signal.signal(signal.SIGPROF, before)
+    return [
+        {"part": f"sampled: {name}", "µs": round(seen[name] / max(1, looks) * whole.cpu_us, 1)}
+        for name in SAMPLED
+    ]
+
+
+def _parse_and_keep(keys: cache.Keys) -> list[dict[str, Any]]:
+    reply = Reply(text=TEXT, prompt_tokens=200, completion_tokens=220, model="canned")
+    stored = cache.store(reply, about=keys.about, draw="0")
+    value = cache.dump(stored)
+    texts = {
+        "encode": "Use case: letters\nSkills: tact",
+        "decode": "\n".join(f"{n}. Write letter {n} of 12 to a friend." for n in range(1, 11)),
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        opened = cache.Cache(Path(folder)).open()
+        try:
+            lookup = timed(1000, partial(opened.get, b"0" * 16))
+        finally:
+            opened.close()
+    scored = timed(200, partial(prompts.read_scores, "9 3"))
+    parsed = 20 * scored + timed(50, partial(prompts.read_metadata, texts["encode"]))
+    parsed += timed(50, partial(prompts.read_instructions, texts["decode"], number=10))
+    return [
+        {"part": "lookup (absent)", "µs": round(lookup, 2)},
+        {"part": "record to disk form", "µs": round(timed(500, partial(cache.dump, stored)), 2)},
+        {
+            "part": "record from disk form (hits)",
+            "µs": round(timed(500, partial(cache.load, value)), 2),
+        },
+        {"part": "reading answers", "µs": round(parsed / PER_SEED, 2)},
+    ]
+
+
+async def _paced() -> list[dict[str, Any]]:
+    loop = asyncio.get_running_loop()
+    pacer = Pacer(Limits(requests_per_minute=6e8), clock=loop.time)
+
+    def pace() -> None:
+        pacer.delay(0.0)
+        pacer.take(0.0)
+
+    logger = structlog.get_logger()
+    log.to_nowhere()
+    return [
+        {"part": "known limit", "µs": round(timed(2000, pace), 2)},
+        {"part": "log line that is dropped", "µs": round(timed(500, partial(logger.info, "x")), 2)},
+    ]
+
+
+async def _hops(items: int) -> list[dict[str, Any]]:
+    async def source() -> AsyncIterator[int]:
+        for n in range(items):
+            yield n
+
+    async def step(item: int) -> list[int]:
+        return [item]
+
+    async def sink(item: int) -> None:
+        del item
+
+    def lost(*_: object) -> None:
+        return
+
+    line = flow.begin(flow.Stage("a", step, 64, 64)).then(flow.Stage("b", step, 64, 64))
+    with costing(items) as cost:
+        await flow.run(source(), line, sink, flow.Watch(lost, lost, {}))
+    return [{"part": "hop between stages (per item)", "µs": round(cost[0].cpu_us / 2, 2)}]
+
+
+async def _whole(server: LoadServer, calls: int) -> list[dict[str, Any]]:
+    """Threads of a whole run: what the two writers use, and the loop's part by subtraction."""
+    used = {"codeclm-cache": 0.0, "codeclm-ledger": 0.0}
+
+    async def watch(session: run.Session) -> None:
+        del session
+        while True:
+            for name, most in used.items():
+                used[name] = max(most, cpu_of_thread(name))
+            await anyio.sleep(0.02)
+
+    with tempfile.TemporaryDirectory() as folder:
+        write_seeds(Path(folder, "seeds.jsonl"), calls // PER_SEED)
+        seeds = f"seeds='{Path(folder, 'seeds.jsonl')}'"
+        plan = run.prepare(settings(server, 128, Path(folder), seeds), where="benchmark")
+        plan.folder.make()
+        lag = _Lag()
+        with costing(calls) as cost:
+            async with anyio.create_task_group() as group:
+                group.start_soon(lag.measure)
+                await run.execute(plan, watch=watch)
+                group.cancel_scope.cancel()
+    rows = [{"part": f"thread {name}", "µs": round(used[name] / calls * 1e6, 2)} for name in used]
+    rest = cost[0].cpu_us - sum(used.values()) / calls * 1e6
+    return [
+        *rows,
+        {"part": "loop thread, all in all", "µs": round(rest, 2)},
+        {"part": "whole run", "µs": round(cost[0].cpu_us, 2)},
+        {"part": "loop lag p99 (ms, not µs)", "µs": round(lag.quantile(0.99) * 1e3, 2)},
+        {"part": "loop lag max (ms, not µs)", "µs": round(lag.quantile(1.0) * 1e3, 2)},
+    ]
+
+
+class _Lag:
+    """How late a timer comes, in seconds, looked at every 5 ms."""
+
+    def __init__(self) -> None:
+        self._late = list[float]()
+
+    async def measure(self) -> None:
+        while True:
+            began = time.perf_counter()
+            await asyncio.sleep(0.005)
+            self._late.append(time.perf_counter() - began - 0.005)
+
+    def quantile(self, share: float) -> float:
+        ordered = sorted(self._late)
+        return ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else 0.0
+
+
+# -- all of it --------------------------------------------------------------------------------
+
+
+def main() -> None:
+    job, _ = arguments(__doc__)
+    settle()
+    about = announce("call path")
+    calm_collector()
+    rows = list[dict[str, Any]]()
+    for cell in cells(quick=job.quick):
+        with load_server(cell.latency_ms, "--answers", "staged") as server:
+            began = cpu_of_process(server.pid)
+            found = measure(cell, server, VARIANTS)
+            total = cell.calls * (len(VARIANTS) * cell.turns) + min(cell.calls, 2000)
+            served = (cpu_of_process(server.pid) - began) / total
+        rows.append(summary(cell, found) | {"server could/s": round(1 / max(served, 1e-9))})
+        show(f"{cell.calls:,} calls, {cell.turns} turns", rows[-1:])
+    with load_server(0, "--answers", "staged") as server:
+        cost = shares(server, (100 if job.quick else 250) * PER_SEED)
+    show("CPU-µs per call, quiet p10 over turns; calls/s, median", rows)
+    show("what each part costs, µs per call (128 in flight, no latency)", cost)
+    keep(job, "callpath", about, {"cells": rows, "parts": cost})
+    _draw(job, rows)
+
+
+def _draw(job: Job, rows: list[dict[str, Any]]) -> None:
+    still = [row for row in rows if row["ms"] == 0]
+    lines = [
+        Line(name, [row["in flight"] for row in still], [row[f"{name} µs"] for row in still])
+        for name in VARIANTS
+    ]
+    plot(
+        job,
+        "callpath",
+        "CPU per call, no latency",
+        lines,
+        x="calls in flight",
+        y="CPU-µs per call",
+        log_x=True,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,225 @@
+"""Is what is allowed used, and what is forbidden left alone?
+
+A dispatcher with 10,000 jobs waiting before a provider in this process that keeps books: how much
+of a known quota is used, how many 429s it had to give, the busiest second, what a paced call costs.
+Then a storm: everything is refused for two seconds, or 15 % of the calls once, and the time to the
+end is held against the ideal.
+"""
+
+import asyncio
+import time
+from bisect import bisect_left
+from functools import partial
+from typing import Any
+
+import anyio
+
+from codeclm.engine.dispatch import Dispatcher, Job
+from codeclm.engine.limits import Limits
+from codeclm.engine.retry import RetryPolicy
+from codeclm.providers.base import RateLimited, Reply, Request, ResponseFormat
+
+from .measuring import Line, announce, arguments, keep, on_loop, plot, settle, show
+
+WAITERS = 10_000
+TOKENS = 500
+"""Of each call, in the trial with tokens."""
+
+
+class Judge:
+    """A provider that enforces a quota with a bucket a tenth of a second deep, and keeps books."""
+
+    kind = "judge"
+    identity = "judge"
+    structured: ResponseFormat = "text"
+
+    def __init__(self, rate: float = float("inf"), *, latency: float = 0.0) -> None:
+        """Allow *rate* calls a second."""
+        self.rate = rate
+        self.latency = latency
+        self.passed = list[float]()
+        self.refused = 0
+        self.storm_until = 0.0
+        self.refuse_once: frozenset[str] = frozenset()
+        self._once = set[str]()
+        self._level = 0.0
+        self._then = 0.0
+
+    async def complete(self, request: Request, /) -> Reply:
+        self._admit(request.draw)
+        self.passed.append(time.perf_counter())
+        if self.latency:
+            await asyncio.sleep(self.latency)
+        return Reply(text="yes", prompt_tokens=TOKENS // 2, completion_tokens=TOKENS // 2)
+
+    def _admit(self, draw: str) -> None:
+        now = time.perf_counter()
+        if now < self.storm_until:
+            self.refused += 1
+            raise RateLimited("storm", retry_after=self.storm_until - now)
+        if draw in self.refuse_once and draw not in self._once:
+            self._once.add(draw)
+            self.refused += 1
+            raise RateLimited("once", retry_after=1.0)
+        self._level = max(0.0, self._level - (now - self._then) * self.rate)
+        self._then = now
+        if self._level + 1 > max(1.0, self.rate * 0.1) + 1e-6:
+            self.refused += 1
+            raise RateLimited("too fast", retry_after=1 / self.rate)
+        self._level += 1
+
+    async def aclose(self) -> None:
+        return
+
+    def busiest_second(self) -> int:
+        """The most calls that passed in any span of one second."""
+        return max(
+            bisect_left(self.passed, began + 1.0, at) - at for at, began in enumerate(self.passed)
+        )
+
+
+async def send(judge: Judge, limits: Limits, jobs: int, *, span: float | None = None) -> float:
+    """Submit *jobs* at once; return the seconds until all are answered, or stop after *span*."""
+    dispatcher = Dispatcher(judge, limits, RetryPolicy())
+    ended = asyncio.get_running_loop().create_future()
+    took = 0.0
+    left = jobs
+
+    def answered(result: Reply | Exception) -> None:
+        nonlocal left
+        left -= 1
+        if isinstance(result, Exception) and span is None:
+            raise result
+        if not left and not ended.done():
+            ended.set_result(None)
+
+    async with anyio.create_task_group() as group:
+        dispatcher.start(group)
+        began = time.perf_counter()
+        for n in range(jobs):
+            request = Request(model="m", messages=(), draw=str(n))
+            reserved = float(TOKENS) if limits.tokens_per_minute else 0.0
+            dispatcher.submit(Job(request, priority=0, tokens=reserved, answered=answered))
+        await asyncio.wait([ended], timeout=span)
+        took = time.perf_counter() - began
+        dispatcher.stop(RuntimeError("enough was seen"))
+        await dispatcher.drained()
+        group.cancel_scope.cancel()
+    return took
+
+
+# -- known quotas -----------------------------------------------------------------------------
+
+
+def known(rate: float, span: float, *, tokens: bool) -> dict[str, Any]:
+    """Wait in a crowd for *rate* calls a second, for *span* seconds."""
+    judge = Judge(rate)
+    limits = Limits(requests_per_minute=rate * 60)
+    if tokens:
+        limits = Limits(tokens_per_minute=rate * 60 * TOKENS)
+    jobs = WAITERS + int(rate * span)
+    cpu = time.process_time()
+    took = on_loop(partial(send, judge, limits, jobs, span=span))
+    cpu = time.process_time() - cpu
+    sent = len(judge.passed)
+    free = unpaced(jobs)
+    return {
+        "quota": f"{rate:,.0f}{' of 500 tokens' if tokens else ''}/s",
+        "used": round(sent / (rate * took), 4),
+        "429s": judge.refused,
+        "busiest second": round(judge.busiest_second() / rate, 3) if took > 1 else "",
+        "paced call µs": round(cpu / sent * 1e6, 1),
+        "unpaced call µs": round(free, 1),
+    }
+
+
+def unpaced(jobs: int) -> float:
+    """CPU-µs of one call without a limit: what the dispatcher costs anyway."""
+    cpu = time.process_time()
+    on_loop(partial(send, Judge(), Limits(), jobs))
+    return (time.process_time() - cpu) / jobs * 1e6
+
+
+# -- storms -----------------------------------------------------------------------------------
+
+
+def storms(calls: int, width: int, latency: float) -> list[dict[str, Any]]:
+    """Hold what refusals cost against what they must."""
+    pure = calls * latency / width
+    rows = list[dict[str, Any]]()
+    limits = Limits(max_concurrent=width)
+
+    calm = Judge(latency=latency)
+    took = on_loop(partial(send, calm, limits, calls))
+    rows.append(_row("no refusal", took, pure, calm))
+
+    storm = Judge(latency=latency)
+    storm.storm_until = time.perf_counter() + 2.0
+    took = on_loop(partial(send, storm, limits, calls))
+    rows.append(_row("all refused for 2 s", took, pure + 2.0, storm))
+
+    some = Judge(latency=latency)
+    some.refuse_once = frozenset(str(n) for n in range(calls) if n % 20 in {3, 9, 14})
+    took = on_loop(partial(send, some, limits, calls))
+    # A refused call is back after a second; the others run on meanwhile.
+    rows.append(_row("15 % refused once for 1 s", took, max(pure, 1.0 + latency), some))
+    return rows
+
+
+def _row(name: str, took: float, ideal: float, judge: Judge) -> dict[str, Any]:
+    return {
+        "storm": name,
+        "seconds": round(took, 2),
+        "ideal": round(ideal, 2),
+        "ratio": round(took / ideal, 3),
+        "429s": judge.refused,
+    }
+
+
+def unknown(rate: float, span: float) -> tuple[dict[str, Any], list[int]]:
+    """Find a quota nobody told of; return also the calls of each second."""
+    judge = Judge(rate, latency=0.05)
+    took = on_loop(partial(send, judge, Limits(), WAITERS + int(rate * span), span=span))
+    began = judge.passed[0]
+    seconds = [0] * int(took)
+    for at in judge.passed:
+        if at - began < len(seconds):
+            seconds[int(at - began)] += 1
+    late = [at for at in judge.passed if at - began > span * 0.2]
+    return {
+        "quota": f"{rate:,.0f}/s, not told",
+        "used after a fifth": round(len(late) / (rate * span * 0.8), 3),
+        "429s per call": round(judge.refused / len(judge.passed), 3),
+    }, seconds
+
+
+# -- all of it --------------------------------------------------------------------------------
+
+
+def main() -> None:
+    job, _ = arguments(__doc__)
+    settle()
+    about = announce("limits")
+    span = 2.0 if job.quick else 15.0
+    rates = [1_000.0] if job.quick else [10.0, 100.0, 1_000.0, 5_000.0]
+    quotas = [known(rate, span, tokens=tokens) for rate in rates for tokens in (False, True)]
+    show(f"known quotas, {WAITERS:,} waiters, {span:.0f} s", quotas)
+    found = [
+        unknown(rate, 4.0 if job.quick else 30.0) for rate in (rates if job.quick else rates[1:])
+    ]
+    show("unknown quotas", [row for row, _ in found])
+    hit = storms(2_000 if job.quick else 20_000, 64, 0.05)
+    show("refusals", hit)
+    tables = {"known": quotas, "unknown": [row for row, _ in found], "storms": hit}
+    keep(job, "limits", about, tables)
+    lines = [
+        Line(str(row["quota"]), list(range(len(seconds))), [n / rate for n in seconds])
+        for (row, seconds), rate in zip(found, rates if job.quick else rates[1:], strict=True)
+    ]
+    plot(
+        job, "limits", "An unknown limit is found", lines, x="seconds", y="share of the limit used"
+    )
+
+
+if __name__ == "__main__":
+    main()

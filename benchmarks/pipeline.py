@@ -1,0 +1,164 @@
+"""Does any role wait while it has work? A whole run of three models of unequal speed.
+
+``codeclm run`` with scripted models that take their time, each with a bound of its own. No run can
+be faster than its busiest role: calls times latency, divided by the calls allowed at a time, or
+calls divided by the rate. What it takes beyond that is the start (the first seeds have to come down
+the line), the end, and what the engine leaves unused.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from .callpath import write_seeds
+from .measuring import Line, announce, arguments, keep, plot, settle, show
+
+SCORED = {"score", "judge"}
+
+
+class Speed(NamedTuple):
+    latency: float
+    """Seconds."""
+    at_once: int
+    per_minute: float | None = None
+
+    def least(self, calls: int) -> float:
+        """Seconds that so many calls take at least."""
+        paced = calls * 60 / self.per_minute if self.per_minute else 0.0
+        return max(calls * self.latency / self.at_once, paced)
+
+
+SCENES: dict[str, dict[str, Speed]] = {
+    "slow strong": {
+        "strong": Speed(0.4, 64),
+        "target": Speed(0.05, 64),
+        "judge": Speed(0.05, 64),
+    },
+    "slow target": {
+        "strong": Speed(0.05, 64),
+        "target": Speed(0.4, 24),
+        "judge": Speed(0.05, 64),
+    },
+    "slow judge": {
+        "strong": Speed(0.05, 64),
+        "target": Speed(0.05, 64),
+        "judge": Speed(0.4, 64),
+    },
+    "judge by the minute": {
+        "strong": Speed(0.1, 64),
+        "target": Speed(0.05, 32),
+        "judge": Speed(0.05, 64, per_minute=9_000),
+    },
+    "all alike": {
+        "strong": Speed(0.1, 32),
+        "target": Speed(0.1, 32),
+        "judge": Speed(0.1, 32),
+    },
+}
+
+
+def settings(scene: dict[str, Speed]) -> list[str]:
+    given = list[str]()
+    for role, speed in scene.items():
+        values = {
+            "model": f"'scripted/{role}'",
+            "max_concurrent": speed.at_once,
+            "temperature": 0.7,
+            "options": f"{{ latency = {speed.latency}, model_seed = '{role}' }}",
+        }
+        if speed.per_minute:
+            values["requests_per_minute"] = speed.per_minute
+        for name, value in values.items():
+            given += ["--set", f"{role}.{name}={value}"]
+    return given
+
+
+def run(scene: dict[str, Speed], seeds: int, folder: Path) -> tuple[float, dict[str, int]]:
+    """Return the seconds a run took and the calls of each role."""
+    write_seeds(folder / "seeds.jsonl", seeds)
+    began = time.perf_counter()
+    ended = subprocess.run(
+        [
+            *(
+                sys.executable,
+                "-m",
+                "codeclm.engine",
+                "run",
+                "--seeds",
+                str(folder / "seeds.jsonl"),
+            ),
+            *("--out", str(folder / "run"), "--cache", str(folder / "cache")),
+            *("--json", *settings(scene)),
+        ],
+        capture_output=True,
+        check=False,
+    )
+    took = time.perf_counter() - began
+    if ended.returncode:
+        raise RuntimeError(ended.stderr.decode()[-2000:])
+    return took, _calls_by_role(json.loads(ended.stdout))
+
+
+def _calls_by_role(summary: dict[str, Any]) -> dict[str, int]:
+    calls: dict[str, int] = {stage: counts["paid"] for stage, counts in summary["calls"].items()}
+    judge = sum(count for stage, count in calls.items() if stage in SCORED)
+    target = calls["respond"] // 2
+    return {"strong": sum(calls.values()) - judge - target, "target": target, "judge": judge}
+
+
+def started() -> float:
+    """Seconds that the command takes to do nothing: no run can be held to less."""
+    began = time.perf_counter()
+    subprocess.run(
+        [sys.executable, "-c", "import codeclm.engine.run, codeclm.engine.commands.run"],
+        check=True,
+    )
+    return time.perf_counter() - began
+
+
+def main() -> None:
+    job, _ = arguments(__doc__)
+    settle()
+    about = announce("pipeline")
+    names = list(SCENES)[:1] if job.quick else list(SCENES)
+    sizes = [16] if job.quick else [30, 120]
+    rows = list[dict[str, Any]]()
+    for name in names:
+        for seeds in sizes:
+            scene = SCENES[name]
+            with tempfile.TemporaryDirectory() as folder:
+                took, calls = run(scene, seeds, Path(folder))
+            least = {role: speed.least(calls[role]) for role, speed in scene.items()}
+            busiest = max(least, key=lambda role: least[role])
+            rows.append(
+                {
+                    "scene": name,
+                    "seeds": seeds,
+                    "calls": sum(calls.values()),
+                    "busiest": busiest,
+                    "least s": round(least[busiest], 2),
+                    "took s": round(took, 2),
+                    "ratio": round(took / least[busiest], 3),
+                    "ratio without start": round((took - started()) / least[busiest], 3),
+                }
+            )
+            show("wall time against the busiest role's", rows[-1:])
+    show("wall time against the busiest role's", rows)
+    keep(job, "pipeline", about, {"runs": rows})
+    lines = [
+        Line(
+            name,
+            [row["calls"] for row in rows if row["scene"] == name],
+            [row["ratio"] for row in rows if row["scene"] == name],
+        )
+        for name in names
+    ]
+    plot(job, "pipeline", "A run against its busiest role", lines, x="calls", y="wall ÷ least")
+
+
+if __name__ == "__main__":
+    main()

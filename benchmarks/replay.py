@@ -1,0 +1,207 @@
+"""How fast what is paid for comes back: cached calls a second, and a run with its seeds finished.
+
+The cache is filled through `Model.ask` with a provider that answers at once; then a new process
+asks everything again, in order and shuffled. A ledger is filled with finished seeds through its own
+writer; then the same command is given again, with one seed more than are finished.
+"""
+
+import argparse
+import asyncio
+import json
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import anyio
+
+from codeclm.engine import config, run, seeds
+from codeclm.engine.cache import Cache
+from codeclm.engine.canned import TEXT
+from codeclm.engine.dispatch import Dispatcher
+from codeclm.engine.ledger import SPAN, Ledger, Row
+from codeclm.engine.limits import Limits
+from codeclm.engine.model import Flights, Model, Sampling
+from codeclm.engine.records import Metadata, Seed, identity
+from codeclm.engine.retry import RetryPolicy
+from codeclm.engine.stats import Stats
+from codeclm.prompts import Prompts
+from codeclm.providers.base import Reply, Request, ResponseFormat
+
+from .measuring import (
+    Cost,
+    Line,
+    announce,
+    arguments,
+    calm_collector,
+    costing,
+    keep,
+    on_loop,
+    plot,
+    settle,
+    show,
+)
+
+INSTRUCTION = "Explain in detail, with examples, why this matters: " + "word " * 150
+
+
+class Instant:
+    """A provider without a model: 1 KB at once."""
+
+    kind = "instant"
+    identity = "instant"
+    structured: ResponseFormat = "text"
+
+    async def complete(self, request: Request, /) -> Reply:
+        del request
+        return Reply(text=TEXT, prompt_tokens=200, completion_tokens=220, model="instant")
+
+    async def aclose(self) -> None:
+        return
+
+
+async def ask_all(folder: Path, order: Sequence[int], workers: int) -> tuple[Cost, int]:
+    """Ask one question for each number in *order*; return the cost and how many were paid for."""
+    stats = Stats()
+    cache = await asyncio.to_thread(Cache(folder).open)
+    cache.use(asyncio.get_running_loop())
+    dispatcher = Dispatcher(Instant(), Limits(max_concurrent=512), RetryPolicy())
+    model = Model(
+        "strong",
+        Sampling("m", temperature=0.7),
+        dispatcher=dispatcher,
+        cache=cache,
+        flights=Flights(),
+        prompts=Prompts.load("default"),
+        stats=stats,
+    )
+    each = iter(order)
+    cost = list[Cost]()
+
+    async def work() -> None:
+        for n in each:
+            text = f"{INSTRUCTION}{n}"
+            await model.ask("respond", lambda reply: reply.text, item=str(n), instruction=text)
+
+    async with anyio.create_task_group() as group:
+        dispatcher.start(group)
+        with costing(len(order)) as cost:
+            await asyncio.gather(*(work() for _ in range(workers)))
+        await dispatcher.drained()
+        group.cancel_scope.cancel()
+    await asyncio.to_thread(cache.close)
+    return cost[0], stats.total().paid
+
+
+def cached(entries: int, folder: Path) -> dict[str, Any]:
+    """Fill a cache and replay it, at most 100,000 calls of it at a time."""
+    filled, paid = on_loop(partial(ask_all, folder, range(entries), 512))
+    some = random.Random(0).sample(range(entries), min(entries, 100_000))
+    row: dict[str, Any] = {"entries": entries, "filled/s": round(filled.per_second)}
+    for name, order in (("in order", sorted(some)), ("shuffled", some)):
+        on_loop(partial(ask_all, folder, order[: len(order) // 10], 1))  # the file's pages
+        cost, again = on_loop(partial(ask_all, folder, order, 1))
+        if (paid, again) != (entries, 0):
+            raise RuntimeError(f"{paid} of {entries} paid, and {again} again")
+        row[f"{name}/s"] = round(cost.per_second)
+        row[f"{name} µs"] = round(cost.cpu_us, 1)
+    size = sum(file.stat().st_size for file in folder.iterdir())
+    return row | {"bytes per entry": round(size / entries)}
+
+
+# -- resuming ---------------------------------------------------------------------------------
+
+
+def resumed(finished: int, folder: Path) -> dict[str, Any]:
+    """Go on with a run of so many finished seeds and one that is not."""
+    source = folder / "seeds.jsonl"
+    with source.open("w", encoding="utf-8") as file:
+        for n in range(finished + 1):
+            text = f"Tell me of number {n}, of its friends, and of what they did that summer."
+            file.write(json.dumps({"instruction": text}) + "\n")
+    arguments = [
+        *("--seeds", str(source), "--strong", "scripted/strong", "--target", "scripted/target"),
+        *("--out", str(folder / "run"), "--cache", str(folder / "cache")),
+    ]
+    roles = ("strong.model='scripted/strong'", "target.model='scripted/target'")
+    places = (f"out='{folder / 'run'}'", f"cache.folder='{folder / 'cache'}'")
+    made = config.build({"seeds": [str(source)]}, [*roles, *places], where="benchmark")
+    _fill(run.prepare(made, where="benchmark"), finished)
+    row: dict[str, Any] = {"finished seeds": finished}
+    plan = _timed(row, "check", partial(run.prepare, made, where="benchmark"))
+    ledger = _timed(row, "open", partial(Ledger(plan.folder.ledger).open, for_writing=True))
+    done = _timed(row, "skip list", ledger.finished_seeds)
+    ledger.close()
+    _timed(row, "find the next seed", lambda: next(seeds.read(run.seed_source(made), skip=done)))
+    row["until its first call"] = round(sum(row[name] for name in list(row)[1:]), 2)
+    began = time.perf_counter()
+    ended = subprocess.run(
+        [sys.executable, "-m", "codeclm.engine", "run", *arguments, "--display", "none"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    row["whole command"] = round(time.perf_counter() - began, 2)
+    if ended.returncode:
+        raise RuntimeError(ended.stderr)
+    return row
+
+
+def _timed(row: dict[str, Any], name: str, work: Any) -> Any:
+    began = time.perf_counter()
+    found = work()
+    row[name] = round(time.perf_counter() - began, 2)
+    return found
+
+
+def _fill(plan: run.Plan, finished: int) -> None:
+    """Write what a run leaves of so many seeds, one instruction each, filtered."""
+    plan.folder.make()
+    ledger = Ledger(plan.folder.ledger).open(for_writing=True)
+    run.settle_manifest(plan, ledger, allow_change=False)
+    for n in range(finished):
+        name = identity("seed", str(n))
+        metadata = Metadata(n, name, f"letters {n}", ("tact", "style"), "seed", (name,))
+        ledger.seed_encoded(Seed(n, name, f"Tell me of number {n}."), metadata, item=n)
+        example = (n * SPAN, n, name, "filtered", "gap", 0, n, -n, None, 4, 0.5, "0.5", 0, 0.0)
+        ledger.put(Row("examples", example))
+        ledger.put(Row("orders", (n * SPAN, n, 10, 1, 1, "", "")))
+    ledger.close()
+
+
+# -- all of it --------------------------------------------------------------------------------
+
+
+def _more(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--entries", type=int, nargs="+", help="sizes of the cache and the ledger")
+
+
+def main() -> None:
+    job, args = arguments(__doc__, _more)
+    sizes = args.entries or ([2_000] if job.quick else [10_000, 100_000, 1_000_000])
+    settle()
+    about = announce("replay")
+    calm_collector()
+    replays, resumes = list[dict[str, Any]](), list[dict[str, Any]]()
+    for entries in sizes:
+        with tempfile.TemporaryDirectory() as folder:
+            replays.append(cached(entries, Path(folder)))
+        show("cached calls (one task, as fast as it can)", replays[-1:])
+        with tempfile.TemporaryDirectory() as folder:
+            resumes.append(resumed(entries, Path(folder)))
+        show("going on with a run, seconds", resumes[-1:])
+    keep(job, "replay", about, {"cached": replays, "resumed": resumes})
+    lines = [
+        Line(name, [row["entries"] for row in replays], [row[f"{name}/s"] for row in replays])
+        for name in ("in order", "shuffled")
+    ]
+    plot(job, "replay", "Cached calls", lines, x="entries", y="calls per second", log_x=True)
+
+
+if __name__ == "__main__":
+    main()

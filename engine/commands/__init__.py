@@ -1,0 +1,1 @@
+"""One file for each group of commands: its flags, and what it does."""

@@ -1,0 +1,121 @@
+"""cache: look at the store of paid answers, see that it is sound, say why one was asked anew."""
+
+import argparse
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .arguments import Verbs, add_verb
+from .status import DONE, FAILED, WRONG
+
+if TYPE_CHECKING:
+    from ..cache import Cache, Stored
+
+
+def add(verbs: Verbs) -> None:
+    parser = add_verb(verbs, "cache", _help, "the store of paid answers: stats, verify, explain")
+    parser.set_defaults(parser=parser)
+    inner = parser.add_subparsers(metavar="ACTION")
+    stats = add_verb(inner, "stats", _stats, "how many answers, of which models, how large")
+    verify = add_verb(
+        inner, "verify", _verify, "read every answer; exit status 1 if one is damaged"
+    )
+    explain = add_verb(inner, "explain", _explain, "what a key was made of, or how two differ")
+    for action in (stats, verify, explain):
+        action.add_argument("--cache", type=Path, metavar="DIR", help="default: the user's")
+    explain.add_argument(
+        "key", nargs="+", help="one or two keys, or their beginnings (see inspect)"
+    )
+
+
+def _help(args: argparse.Namespace) -> int:
+    args.parser.print_help()
+    return WRONG
+
+
+def _open(args: argparse.Namespace) -> "Cache":
+    from ..cache import Cache
+    from ..config import Config
+    from ..errors import RunStopped
+    from ..parts import cache_folder
+
+    folder = args.cache or cache_folder(Config())
+    if not (folder / "cache.db").exists():
+        raise RunStopped(f"{folder}: there is no cache yet")
+    return Cache(folder).open()
+
+
+def _stats(args: argparse.Namespace) -> int:
+    cache = _open(args)
+    models: dict[str, int] = {}
+    oldest, newest, damaged, count = float("inf"), 0.0, 0, 0
+    for _, answer in cache.entries():
+        count += 1
+        if answer is None:
+            damaged += 1
+            continue
+        name = _asked(answer).get("model", "?")
+        models[name] = models.get(name, 0) + 1
+        oldest, newest = min(oldest, answer.time), max(newest, answer.time)
+    cache.close()
+    print(f"folder   {cache.folder}")
+    print(f"answers  {count:,} in {cache.path.stat().st_size / 1e6:,.1f} MB")
+    if models:
+        print(f"from     {_day(oldest)} to {_day(newest)}")
+    for name, number in sorted(models.items(), key=lambda pair: -pair[1]):
+        print(f"  {name:<40} {number:>12,}")
+    if damaged:
+        print(f"damaged  {damaged:,}: they will be asked again when they are needed")
+    return DONE
+
+
+def _verify(args: argparse.Namespace) -> int:
+    cache = _open(args)
+    problems = cache.damage()
+    damaged = 0 if problems else sum(answer is None for _, answer in cache.entries())
+    cache.close()
+    for problem in problems:
+        print(f"codeclm: {cache.path}: {problem}", file=sys.stderr)
+    if damaged:
+        print(f"codeclm: {damaged:,} answers can't be read", file=sys.stderr)
+    if problems or damaged:
+        return FAILED
+    print(f"{cache.path}: sound")
+    return DONE
+
+
+def _explain(args: argparse.Namespace) -> int:
+    cache = _open(args)
+    found = [
+        (key.hex(), answer)
+        for key, answer in cache.entries()
+        if answer is not None and key.hex().startswith(tuple(args.key))
+    ]
+    cache.close()
+    if not found:
+        print(f"codeclm: no key begins with {' or '.join(args.key)}", file=sys.stderr)
+        return FAILED
+    asked = [_asked(answer) for _, answer in found[:2]]
+    for name in asked[0]:
+        values = [fields.get(name) for fields in asked]
+        differ = len(values) > 1 and values[0] != values[1]
+        print(f"{'≠' if differ else ' '} {name:<16} {'  |  '.join(map(str, values))}")
+    if len(asked) > 1 and asked[0] == asked[1]:
+        print("≠ messages         the prompt's text; everything else is the same")
+    return DONE
+
+
+def _asked(answer: "Stored") -> dict[str, Any]:
+    """What the key was made of, by name, short of the messages."""
+    import msgspec
+
+    from ..cache import About
+
+    values = msgspec.json.decode(answer.about)
+    names = About.__struct_fields__
+    return {**dict(zip(names, values or (), strict=False)), "draw": answer.draw}
+
+
+def _day(seconds: float) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M}"

@@ -1,0 +1,128 @@
+"""status, export, inspect: what a run has come to, also while it works."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .arguments import Verbs, add_folder, add_verb, show
+from .status import DONE
+
+if TYPE_CHECKING:
+    from ..config import Config
+    from ..ledger import Ledger
+    from ..records import Example
+
+
+def add(verbs: Verbs) -> None:
+    _add_status(verbs)
+    _add_export(verbs)
+    _add_inspect(verbs)
+
+
+def _add_status(verbs: Verbs) -> None:
+    parser = add_verb(verbs, "status", _status, "what a run has come to, also while it works")
+    add_folder(parser)
+    parser.add_argument("--json", action="store_true", help="as JSON")
+
+
+def _add_export(verbs: Verbs) -> None:
+    parser = add_verb(verbs, "export", _export, "write the dataset, also while the run works")
+    add_folder(parser)
+    parser.add_argument("--format", default="alpaca", metavar="FORMAT", help="alpaca, sharegpt, …")
+    parser.add_argument("--to", type=Path, required=True, metavar="FILE", help=".jsonl, .parquet")
+    parser.add_argument(
+        "--with-metadata", action="store_true", help="add use case, skills, gap, … to each row"
+    )
+
+
+def _add_inspect(verbs: Verbs) -> None:
+    parser = add_verb(verbs, "inspect", _inspect, "one example's whole story")
+    add_folder(parser)
+    parser.add_argument("id", help="an example's id, or its beginning")
+    parser.add_argument("--json", action="store_true", help="as JSON")
+
+
+def _status(args: argparse.Namespace) -> int:
+    from .. import report
+    from ..stats import Stats
+
+    config, ledger = _open_run(args.folder)
+    try:
+        summary = report.summarise(config, ledger, Stats(), ending="so far", reason="")
+    finally:
+        ledger.close()
+    show(summary, as_json=args.json)
+    return DONE
+
+
+def _open_run(path: Path) -> "tuple[Config, Ledger]":
+    from .. import config
+    from ..folder import Folder, FolderError
+    from ..ledger import Ledger
+
+    folder = Folder(path)
+    if not folder.config.exists():
+        raise FolderError(f"{path}: there is no run in this folder")
+    return config.load(folder.config, keys=False), Ledger(folder.ledger).open(for_writing=False)
+
+
+def _export(args: argparse.Namespace) -> int:
+    from .. import export
+
+    config, ledger = _open_run(args.folder)
+    try:
+        count = export.write(
+            ledger.kept(config.target_rows),
+            args.to,
+            format=args.format,
+            strong_model=config.strong.model,
+            target_model=config.target.model,
+            with_metadata=args.with_metadata,
+        )
+    finally:
+        ledger.close()
+    print(f"wrote {count:,} rows to {args.to}", file=sys.stderr)
+    return DONE
+
+
+def _inspect(args: argparse.Namespace) -> int:
+    from ...providers import wire
+    from .. import story
+    from ..folder import FolderError
+
+    config, ledger = _open_run(args.folder)
+    try:
+        found = ledger.find(args.id)
+        seeds = _seed_texts(config, ledger, found)
+    finally:
+        ledger.close()
+    if not found:
+        raise FolderError(f"{args.folder}: no example's id begins with {args.id!r}")
+    if len(found) > 1:
+        ids = ", ".join(example.id for example in found[:5])
+        raise FolderError(f"{args.folder}: {len(found)} ids begin with {args.id!r}: {ids}")
+    print(wire.dumps(found[0]).decode() if args.json else story.text(found[0], seeds), end="\n")
+    return DONE
+
+
+def _seed_texts(config: "Config", ledger: "Ledger", found: "list[Example]") -> dict[str, str]:
+    """Look the seeds of *found* up in the seed files, as far as these are still there."""
+    from .. import seeds
+    from ..records import Seed
+    from ..run import seed_source
+
+    wanted = {ledger.seed_position(seed_id) for e in found for seed_id in e.metadata.seed_ids}
+    texts: dict[str, str] = {}
+    if not wanted - {None}:
+        return texts
+    last = max(position for position in wanted if position is not None)
+    try:
+        for record in seeds.read(seed_source(config)):
+            if isinstance(record, Seed) and record.position in wanted:
+                texts[record.id] = record.instruction
+            if record.position >= last:
+                break
+    except seeds.SeedError as error:
+        print(f"codeclm: {error}", file=sys.stderr)
+    return texts

@@ -1,0 +1,99 @@
+"""init, check, plan: before the first call."""
+
+import argparse
+import shlex
+from itertools import islice
+from pathlib import Path
+
+from .arguments import Verbs, add_settings, add_verb, read_settings
+from .status import DONE
+
+
+def add(verbs: Verbs) -> None:
+    _add_init(verbs)
+    _add_check(verbs)
+    _add_plan(verbs)
+
+
+def _add_init(verbs: Verbs) -> None:
+    parser = add_verb(verbs, "init", _init, "write a commented configuration to start from")
+    parser.add_argument("config", nargs="?", type=Path, default=Path("codeclm.toml"))
+    parser.add_argument("--force", action="store_true", help="overwrite the file")
+
+
+def _add_check(verbs: Verbs) -> None:
+    parser = add_verb(verbs, "check", _check, "see whether a run could start, without any call")
+    add_settings(parser)
+
+
+def _add_plan(verbs: Verbs) -> None:
+    parser = add_verb(verbs, "plan", _plan, "what a run will ask and cost, without any call")
+    add_settings(parser)
+    parser.add_argument(
+        "--answer-tokens",
+        type=int,
+        default=400,
+        metavar="N",
+        help="length of an answer, assumed (default: 400)",
+    )
+
+
+def _plan(args: argparse.Namespace) -> int:
+    from .. import forecast, seeds
+    from ..records import Seed
+    from ..run import prepare
+
+    config, where = read_settings(args)
+    plan = prepare(config, where=where)
+    count, length = 0, 0
+    if plan.source is not None:
+        count = seeds.count(plan.source)
+        first = [r for r in islice(seeds.read(plan.source), 1000) if isinstance(r, Seed)]
+        length = sum(len(seed.instruction) for seed in first) // (4 * max(len(first), 1))
+    found = forecast.forecast(
+        config,
+        plan.prompts,
+        seeds=count,
+        metadata=len(plan.metadata),
+        seed_tokens=length,
+        answer_tokens=args.answer_tokens,
+    )
+    start = (
+        f"{count:,} seeds of about {length} tokens" if count else f"{len(plan.metadata):,} items"
+    )
+    print(f"from {start}; answers of {args.answer_tokens} tokens assumed")
+    print(forecast.text(found))
+    return DONE
+
+
+def _check(args: argparse.Namespace) -> int:
+    from .. import seeds
+    from ..parts import cache_folder
+    from ..run import prepare
+
+    config, where = read_settings(args)
+    plan = prepare(config, where=where)
+    plan.folder.make()
+    if plan.source is not None:
+        print(f"seeds    {seeds.count(plan.source):,}")
+    else:
+        print(f"metadata {len(plan.metadata):,}")
+    for name, role in config.roles.items():
+        print(f"{name:<8} {role.model} at temperature {role.temperature}")
+    print(f"folder   {plan.folder.path}")
+    print(f"cache    {cache_folder(config)}")
+    print("everything is in place; no call was made")
+    return DONE
+
+
+def _init(args: argparse.Namespace) -> int:
+    from ..config import ConfigError
+
+    if args.config.exists() and not args.force:
+        raise ConfigError(f"{args.config}: it is there already (--force overwrites it)")
+    try:
+        args.config.write_bytes((Path(__file__).parents[1] / "template.toml").read_bytes())
+    except OSError as error:
+        raise ConfigError(f"{args.config}: {error.strerror}") from error
+    print(f"wrote {args.config}; next: codeclm check {shlex.quote(str(args.config))}")
+    return DONE

@@ -1,0 +1,199 @@
+"""run and resume: carry the job out, sum it up, say how to go on."""
+
+import argparse
+import shlex
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+from .arguments import (
+    Verbs,
+    add_display,
+    add_folder,
+    add_override,
+    add_settings,
+    add_verb,
+    quoted,
+    read_dotenv,
+    read_settings,
+    show,
+)
+from .status import DONE, FAILED, SHORT
+
+if TYPE_CHECKING:
+    from ..ledger import Ledger
+    from ..report import Summary
+    from ..run import Plan, Session
+
+
+def add(verbs: Verbs) -> None:
+    _add_run(verbs)
+    _add_resume(verbs)
+
+
+def _add_run(verbs: Verbs) -> None:
+    parser = add_verb(
+        verbs, "run", _run, "make the dataset; the same command again goes on where it stopped"
+    )
+    add_settings(parser)
+    add_display(parser)
+    parser.add_argument(
+        "--allow-change",
+        action="store_true",
+        help="start the folder's run anew with a changed configuration; paid answers are reused",
+    )
+
+
+def _add_resume(verbs: Verbs) -> None:
+    parser = add_verb(verbs, "resume", _resume, "go on with a run that was stopped or failed")
+    add_folder(parser)
+    add_override(parser)
+    add_display(parser)
+
+
+def _run(args: argparse.Namespace) -> int:
+    from ..run import prepare
+
+    config, where = read_settings(args)
+    return _execute(prepare(config, where=where), args, allow_change=args.allow_change)
+
+
+def _resume(args: argparse.Namespace) -> int:
+    from .. import config
+    from ..folder import Folder, FolderError
+    from ..run import prepare
+
+    folder = Folder(args.folder)
+    if not folder.config.exists():
+        raise FolderError(f"{args.folder}: there is no run in this folder")
+    read_dotenv()
+    settings = config.load(folder.config, [f"out={quoted(str(args.folder))}", *args.overrides])
+    return _execute(prepare(settings, where=str(folder.config)), args, allow_change=False)
+
+
+def _execute(plan: "Plan", args: argparse.Namespace, *, allow_change: bool) -> int:
+    import anyio
+
+    from .. import log, progress
+    from ..run import execute
+
+    # While a run works it heeds signals itself; before and after it SIGTERM is as good as Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    plan.folder.make()
+    with plan.folder.locked(), log.to_file(plan.folder.events):
+        display: progress.Display = "json" if args.json else args.display
+        print(f"codeclm: {plan.folder.path}", file=sys.stderr)
+
+        async def session() -> "Session":
+            return await execute(plan, watch=progress.watcher(display), allow_change=allow_change)
+
+        try:
+            ended = anyio.run(session, backend_options={"use_uvloop": _has_uvloop()})
+        except BaseException:
+            # It is ending: a second Ctrl-C must not cut off the ending's own words.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            _say_how_to_go_on(plan)
+            raise
+        summary = _unchanged(plan, ended) or _sum_up(plan, ended)
+        log.to_nowhere()
+    show(summary, as_json=args.json)
+    # All is said but how to go on: a late second Ctrl-C must not change the exit status.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return _status_of(summary, plan, left_for_later=ended.left_for_later)
+
+
+def _has_uvloop() -> bool:
+    from importlib.util import find_spec
+
+    return find_spec("uvloop") is not None
+
+
+def _unchanged(plan: "Plan", session: "Session") -> "Summary | None":
+    """Return the summary of a finished run that had nothing left to do, if its files are there.
+
+    To count a million rows again takes seconds.
+    """
+    import msgspec
+
+    from ...providers import wire
+    from ..report import Summary
+
+    if session.ending != "finished" or not session.stats.idle:
+        return None
+    try:
+        found = wire.loads(plan.folder.summary.read_bytes(), msgspec.json.Decoder(Summary))
+    except (OSError, msgspec.MsgspecError):
+        return None
+    exports = [plan.folder.path / f"{layout}.jsonl" for layout in plan.config.export]
+    if found.ending != "finished" or not all(path.exists() for path in exports):
+        return None
+    return msgspec.structs.replace(found, calls={}, money=None)
+
+
+def _sum_up(plan: "Plan", session: "Session") -> "Summary":
+    import msgspec
+
+    from ...providers import wire
+    from .. import folder, report
+    from ..ledger import Ledger
+
+    ledger = Ledger(plan.folder.ledger).open(for_writing=False)
+    try:
+        summary = report.summarise(
+            plan.config,
+            ledger,
+            session.stats,
+            ending=session.ending,
+            reason=session.reason,
+        )
+        files = _write_exports(plan, ledger) if session.ending == "finished" else {}
+    finally:
+        ledger.close()
+    files |= {"ledger": str(plan.folder.ledger), "summary": str(plan.folder.summary)}
+    summary = msgspec.structs.replace(summary, files=files)
+    folder.replace(plan.folder.summary, msgspec.json.format(wire.dumps(summary), indent=2))
+    return summary
+
+
+def _write_exports(plan: "Plan", ledger: "Ledger") -> dict[str, str]:
+    from .. import export
+
+    files: dict[str, str] = {}
+    for layout in plan.config.export:
+        path = plan.folder.path / f"{layout}.jsonl"
+        export.write(
+            ledger.kept(plan.config.target_rows),
+            path,
+            format=layout,
+            strong_model=plan.config.strong.model,
+            target_model=plan.config.target.model,
+        )
+        files[layout] = str(path)
+    return files
+
+
+def _say_how_to_go_on(plan: "Plan") -> None:
+    resume = f"codeclm resume {shlex.quote(str(plan.folder.path))}"
+    print(f"codeclm: go on with: {resume}", file=sys.stderr)
+
+
+def _status_of(summary: "Summary", plan: "Plan", *, left_for_later: int) -> int:
+    short = not summary.target_rows or summary.rows < summary.target_rows
+    unfinished = summary.seeds.unfinished or summary.instructions.unfinished
+    # Metadata of the user's own that is left for later is neither a seed nor an instruction.
+    if summary.ending != "finished" or unfinished or (left_for_later and short):
+        if summary.ending == "finished":
+            print("codeclm: some items failed for a passing reason", file=sys.stderr)
+        _say_how_to_go_on(plan)
+        return FAILED
+    if not summary.rows:
+        print("codeclm: there is not one row; the reasons are above", file=sys.stderr)
+        return SHORT
+    if summary.target_rows and summary.rows < summary.target_rows:
+        print(
+            f"codeclm: {summary.target_rows - summary.rows} rows are missing: raise"
+            " size.max_expansion or max_candidates, lower filter.threshold, or add seeds",
+            file=sys.stderr,
+        )
+        return SHORT
+    return DONE

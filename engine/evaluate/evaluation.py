@@ -1,0 +1,263 @@
+"""One session of an evaluation: check everything, compare, write down what came of it.
+
+The folder holds ``config.toml`` and ``manifest.json`` as a run's does, ``comparisons.jsonl`` (every
+prompt with its answers and rulings, in the order of the test set) and ``summary.json``.
+"""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import anyio
+import msgspec
+import structlog
+from msgspec import Struct
+
+from ...prompts import Prompts
+from ...providers import wire
+from .. import config as configuration
+from .. import folder as folders
+from .. import parts
+from ..config import Config, ConfigError
+from ..folder import Folder, FolderError, Manifest
+from ..model import Model
+from ..records import identity
+from ..seeds import SeedError
+from ..stats import Stats
+from . import settings, testsets
+from .contest import Answers, Comparison, Contest, Session, hold
+from .settings import EvaluationConfig, Side
+from .testsets import Question
+
+events = structlog.get_logger()
+
+
+class Shortened(Struct, frozen=True):
+    """A prompt that lost its middle. Lengths are in characters."""
+
+    id: str
+    was: int
+    now: int
+
+
+class Plan(Struct, frozen=True):
+    """A checked configuration, with everything that is read before the first call."""
+
+    config: EvaluationConfig
+    folder: Folder
+    questions: tuple[Question, ...]
+    shortened: tuple[Shortened, ...]
+    answers: dict[Side, Answers]
+    prompts: dict[str, Prompts]
+    manifest: Manifest
+
+    @property
+    def comparisons(self) -> Path:
+        return self.folder.path / "comparisons.jsonl"
+
+
+# -- before the first call --------------------------------------------------------------------
+
+
+def prepare(config: EvaluationConfig, *, where: str) -> Plan:
+    """Check everything that can be checked without a call. Blocks: it reads the test set.
+
+    Raises:
+        ConfigError, SeedError, FolderError: naming the file, the key and the remedy.
+    """
+    settings.check(config, where)
+    for name, role in config.roles.items():
+        parts.check_endpoint(role, f"{where}: {name}")
+    as_run = Config(prompts=config.prompts)
+    prompts = {name: parts.load_prompts(as_run, role, where) for name, role in config.roles.items()}
+    whole = testsets.read(config.source)[: config.limit]
+    questions = tuple(_shortened(question, config.max_prompt_tokens) for question in whole)
+    cut = tuple(
+        Shortened(before.id, len(before.prompt), len(after.prompt))
+        for before, after in zip(whole, questions, strict=True)
+        if before != after
+    )
+    answers = _read_answers(config, questions)
+    manifest = _manifest(config, questions, answers, prompts)
+    return Plan(config, Folder(_folder(config)), questions, cut, answers, prompts, manifest)
+
+
+def _shortened(question: Question, most_tokens: int) -> Question:
+    prompt = testsets.shorten(question.prompt, most_tokens)
+    return msgspec.structs.replace(question, prompt=prompt)
+
+
+def _read_answers(config: EvaluationConfig, questions: Sequence[Question]) -> dict[Side, Answers]:
+    found: dict[Side, Answers] = {}
+    for side, each in config.contestants.items():
+        if not each.answers:
+            continue
+        path = Path(each.answers).expanduser()
+        answers = testsets.read_answers(path, each.model)
+        missing = [question.id for question in questions if question.id not in answers]
+        if missing:
+            raise SeedError(
+                f"{path}: no answer to {len(missing)} of {len(questions)} prompts, such as"
+                f" {missing[0]!r}"
+            )
+        found[side] = answers
+    return found
+
+
+def _folder(config: EvaluationConfig) -> Path:
+    if config.out:
+        return Path(config.out).expanduser()
+    words = Path(config.test).name.split(".")[0], config.candidate.name.replace(":", "-")
+    return Path("runs") / "-".join(words).replace("/", "-")
+
+
+def _manifest(
+    config: EvaluationConfig,
+    questions: Sequence[Question],
+    answers: dict[Side, Answers],
+    prompts: dict[str, Prompts],
+) -> Manifest:
+    """Everything that can change a comparison; how verdicts are summed up may change freely."""
+    described = folders.manifest(
+        Config(strong=config.reference, target=config.candidate, judge=config.judge),
+        seeds="",
+        prompts={},
+    ).settings
+    whole: dict[str, Any] = {
+        "test": identity(*(text for q in questions for text in (q.id, q.prompt))),
+        "judge": described["judge"],
+        "parse_attempts": config.parse_attempts,
+    }
+    for side, role in (("candidate", "target"), ("reference", "strong")):
+        whole[side] = described[role] if side not in answers else _digest(answers[side], questions)
+    return Manifest(
+        folders.FORMAT,
+        version("codeclm"),
+        sys.version.split()[0],
+        datetime.now(UTC).isoformat(timespec="seconds"),
+        "",
+        whole,
+        {
+            name: {stage: p.digests[stage] for stage in ("respond", "judge")}
+            for name, p in prompts.items()
+        },
+        {"test": str(config.source.path)},
+    )
+
+
+def _digest(answers: Answers, questions: Sequence[Question]) -> str:
+    return "answers " + identity(*(answers[question.id].text for question in questions))
+
+
+# -- the session ------------------------------------------------------------------------------
+
+
+def settle(plan: Plan) -> None:
+    """See that the folder's evaluation is this one, or begin it. Blocks.
+
+    Raises:
+        FolderError: it is another one; the message shows the differences.
+    """
+    old = plan.folder.read_manifest()
+    changed = folders.differences(old, plan.manifest) if old is not None else []
+    if changed:
+        raise FolderError(
+            f"{plan.folder.path}: this folder holds something else:\n"
+            + "".join(f"    {line}\n" for line in changed)
+            + "choose another folder (--out); answers already paid for are reused"
+        )
+    toml = configuration.dump(plan.config)
+    folders.replace(plan.folder.config, f"# codeclm evaluate\n{toml}".encode())
+    folders.replace(plan.folder.manifest, msgspec.json.format(wire.dumps(plan.manifest), indent=2))
+
+
+async def execute(plan: Plan) -> Session:
+    """Compare all prompts, or as many as there are until someone stops it.
+
+    Raises:
+        StorageError: the cache can't be used.
+    """
+    config, session = plan.config, Session(plan.questions, Stats())
+    means = parts.Means(
+        parts.cache_folder(Config(cache=config.cache)), config.retry, config.parse_attempts
+    )
+    for cut in plan.shortened:
+        events.warning("prompt.shortened", question=cut.id, was=cut.was, now=cut.now)
+    async with parts.opened(config.roles, plan.prompts, means, stats=session.stats) as opened:
+        contestants: dict[Side, Model | Answers] = {
+            side: plan.answers.get(side) or opened.models[side] for side in config.contestants
+        }
+        contest = Contest(contestants, opened.models["judge"])
+        async with anyio.create_task_group() as group:
+            opened.start(group)
+            group.start_soon(_heed_signals, session, opened, group.cancel_scope)
+            group.start_soon(_tell, session)
+            await hold(session, contest, opened, workers=_workers(plan))
+            group.cancel_scope.cancel()
+    return session
+
+
+def _workers(plan: Plan) -> int:
+    shared = {parts.endpoint_name(r): r.max_concurrent for r in plan.config.roles.values()}
+    return max(1, min(len(plan.questions), sum(shared.values())))
+
+
+async def _heed_signals(session: Session, opened: parts.Parts, scope: anyio.CancelScope) -> None:
+    """First SIGINT or SIGTERM: finish what is in flight. Second: stop now."""
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as received:
+        async for number in received:
+            events.warning("evaluation.signalled", signal=number.name)
+            if session.stopped_by:
+                scope.cancel()
+                return
+            session.stopped_by = "stopped on request"
+            opened.stop()
+            _say("stopping: what is in flight comes in and is kept; once more stops at once")
+
+
+async def _tell(session: Session) -> None:
+    """Say now and then how far it is."""
+    while True:
+        await asyncio.sleep(10)
+        total = session.stats.total()
+        _say(
+            f"{len(session.comparisons):,} of {len(session.questions):,} compared;"
+            f" {total.paid:,} paid, {total.reused:,} reused"
+        )
+
+
+def _say(text: str) -> None:
+    print(f"codeclm: {text}", file=sys.stderr, flush=True)  # noqa: T201  (for who waits)
+
+
+# -- what was written down --------------------------------------------------------------------
+
+_comparison = msgspec.json.Decoder(Comparison)
+
+
+def write_comparisons(plan: Plan, session: Session) -> None:
+    lines = b"".join(wire.dumps(comparison) + b"\n" for comparison in session.ordered)
+    folders.replace(plan.comparisons, lines)
+
+
+def read_comparisons(folder: Path) -> Iterator[Comparison]:
+    """Read what an evaluation has written.
+
+    Raises:
+        ConfigError: there is none in *folder*, or it is damaged.
+    """
+    path = folder / "comparisons.jsonl"
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}: is this an evaluation's folder?") from error
+    for number, line in enumerate(lines, 1):
+        try:
+            yield wire.loads(line, _comparison)
+        except msgspec.MsgspecError as error:
+            raise ConfigError(f"{path}:{number}: {error}") from error

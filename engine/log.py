@@ -1,0 +1,58 @@
+"""The run's journal: one JSON line an event in ``events.jsonl``, warnings also on the screen.
+
+Nothing is written per call: an event is something that happens to a run, a seed or an endpoint.
+"""
+
+import logging
+import sys
+from pathlib import Path
+from typing import IO, Any
+
+import orjson
+import structlog
+from structlog.typing import EventDict, WrappedLogger
+
+
+def to_file(path: Path) -> IO[bytes]:
+    """Send the events of this process to *path* from now on; the caller closes the file."""
+    file = path.open("ab", buffering=0)
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(serializer=_dump),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.BytesLoggerFactory(file),
+        cache_logger_on_first_use=False,
+    )
+    return file
+
+
+def to_nowhere() -> None:
+    """Drop events: for commands that only read, and after the file is closed."""
+    structlog.configure(
+        processors=[_drop],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+
+
+def _drop(logger: WrappedLogger, name: str, event: EventDict) -> EventDict:
+    del logger, name, event
+    raise structlog.DropEvent
+
+
+def _dump(event: dict[str, Any], **_: Any) -> bytes:
+    try:
+        return orjson.dumps(event, default=str)
+    except TypeError:  # lone surrogates
+        return orjson.dumps({key: _plain(value) for key, value in event.items()}, default=str)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    return value

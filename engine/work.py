@@ -1,0 +1,462 @@
+"""The line of a run: seeds → encode → (augment) → decode + rubrics → refine → ledger.
+
+Puts stages, streams and accounts together and keeps the book: which order is open, what became of
+its instructions, and what is asked next. Knows neither files, nor signals, nor the screen.
+"""
+
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from itertools import islice
+from random import Random
+from typing import Any
+
+import anyio
+import anyio.to_thread
+import structlog
+from msgspec import Struct, structs
+
+from . import flow
+from .config import Config
+from .duplicates import fingerprint
+from .errors import ItemError, RunStopped
+from .ledger import SPAN, Ledger
+from .model import Model
+from .orders import Order, Outcome, Prefix, Quotas, share
+from .records import Example, Metadata, Seed, Unreadable
+from .stages.augment import Mixer, Mixing, merge
+from .stages.decode import Decoder, Draft
+from .stages.encode import Encoder
+from .stages.plausible import Plausibility
+from .stages.refine import Refiner, Rules
+from .stats import Stats
+
+log = structlog.get_logger()
+
+BATCH = 256
+"""Seeds read at a time in a thread: a trip to a thread costs 30 µs, a seed 2."""
+
+DEFAULT_PER_METADATA = 10
+
+Seeds = Iterator[Seed | Unreadable]
+
+
+class Widths(Struct, frozen=True):
+    """Workers per stage: enough that every endpoint has work while others are waited for."""
+
+    encode: int
+    decode: int
+    refine: int
+
+
+class Crew(Struct, frozen=True):
+    """The stages, ready to work."""
+
+    encoder: Encoder
+    decoder: Decoder
+    refiner: Refiner
+    widths: Widths
+
+
+class _Open(Struct):
+    """An order under way."""
+
+    order: Order
+    made: int
+    remaining: int
+    kept: list[tuple[int, int]] = []
+    known: list[int] = []
+    incomplete: bool = False
+
+
+class Work:
+    """One session of a run.
+
+    ``stop_calls`` is called when nothing more is to be sent.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        crew: Crew,
+        ledger: Ledger,
+        stats: Stats,
+        *,
+        stop_calls: Callable[[], None],
+    ) -> None:
+        self._config = config
+        self._crew = crew
+        self._ledger = ledger
+        self._stats = stats
+        self._stop_calls = stop_calls
+        self._watch = flow.Watch(self._lost, self.halt, stats.stages)
+        self._open: dict[int, _Open] = {}
+        self._plan: Quotas | None = None
+        self._prefix = Prefix(None, None)
+        self._marks: dict[int, int] = {}
+        """Fingerprints of seeds under way, by position."""
+        self._under_way = 0
+        """Seeds begun and not yet done, in streaming mode."""
+        self._orders: deque[Order] = deque()
+        self._changed = anyio.Event()
+        self._recorded: dict[int, Outcome] = {}
+        self.stopped_by: RunStopped | None = None
+        self.stopping = False
+        self.enough = False
+        self.left_for_later = 0
+
+    # -- stopping -----------------------------------------------------------------------------
+
+    def stop(self) -> None:
+        """Admit nothing more and send nothing more; what is in flight comes in."""
+        self.stopping = True
+        self._stop_calls()
+        self._changed.set()
+
+    def halt(self, error: RunStopped) -> None:
+        """Stop because no item can go on."""
+        if self.stopped_by is None and not self.stopping:
+            self.stopped_by = error
+            log.error("run.stopped", reason=str(error))
+        self.stop()
+
+    # -- streaming ----------------------------------------------------------------------------
+
+    async def stream(self, seeds: Seeds) -> None:
+        """Each seed's metadata goes straight on; for any number of seeds."""
+        config = self._config
+        each = config.decode.per_metadata or DEFAULT_PER_METADATA
+        self._prefix = Prefix(config.target_rows, config.max_candidates, each=each)
+        if config.target_rows or config.max_candidates:
+            await anyio.to_thread.run_sync(self._catch_up)
+        widths = self._crew.widths
+        line = (
+            flow.begin(flow.Stage("encode", self._encode, widths.encode, buffer=widths.encode))
+            .then(flow.Stage("decode", self._decode, widths.decode, buffer=1))
+            .then(flow.Stage("refine", self._refine, widths.refine, buffer=widths.refine))
+        )
+        await flow.run(self._admit(seeds), line, self._keep, self._watch)
+
+    def _catch_up(self) -> None:
+        """Count what earlier sessions finished. Blocks: a million seeds take seconds."""
+        for position, made, kept, mark in self._ledger.prefix():
+            self._prefix.finished(position, made, kept, mark)
+        if self._prefix.enough:
+            self._ledger.ends_at(self._prefix.last)
+
+    async def _admit(self, seeds: Seeds) -> AsyncIterator[Seed]:
+        while not self.stopping and not self._prefix.enough:
+            batch = await anyio.to_thread.run_sync(list, islice(seeds, BATCH))
+            for record in batch:
+                await self._needed()
+                if self.stopping or self._prefix.enough:
+                    return
+                if isinstance(record, Unreadable):
+                    self._unreadable(record)
+                else:
+                    self._under_way += 1
+                    yield record
+            if len(batch) < BATCH:
+                return
+
+    async def _needed(self) -> None:
+        """Wait while the seeds under way will probably do."""
+        while not self.stopping and self._prefix.plenty(self._under_way):
+            self._changed = anyio.Event()
+            await self._changed.wait()
+
+    async def _encode(self, seed: Seed) -> list[Order]:
+        metadata, _ = await self._crew.encoder(seed)
+        self._ledger.seed_encoded(seed, metadata, item=seed.position)
+        self._marks[seed.position] = fingerprint(seed.instruction)
+        return [Order(metadata, self._config.decode.per_metadata or DEFAULT_PER_METADATA)]
+
+    # -- augmented ----------------------------------------------------------------------------
+
+    async def augmented(self, seeds: Seeds) -> None:
+        """Encode all seeds, mix their metadata up to the wanted number, then go on: one barrier."""
+        encoded, prints = await self._encode_all(seeds)
+        if self.stopping:
+            return
+        if not encoded:
+            raise RunStopped("not one seed could be encoded: see `codeclm status` for the reasons")
+        await self.ordered(await self._augment(encoded), prints)
+
+    async def _encode_all(self, seeds: Seeds) -> tuple[list[Metadata], set[int]]:
+        encoded = await anyio.to_thread.run_sync(self._ledger.encoded)
+        failed = await anyio.to_thread.run_sync(self._ledger.failed_seeds)
+        prints = set[int]()
+
+        async def fresh() -> AsyncIterator[Seed]:
+            async for seed in self._admit(seeds):
+                prints.add(fingerprint(seed.instruction))
+                if seed.position not in encoded and seed.position not in failed:
+                    yield seed
+
+        async def encode(seed: Seed) -> list[Metadata]:
+            metadata, _ = await self._crew.encoder(seed)
+            self._ledger.seed_encoded(seed, metadata, item=None)
+            return [metadata]
+
+        async def keep(metadata: Metadata) -> None:
+            encoded[metadata.position] = metadata
+
+        width = self._crew.widths.encode
+        line = flow.begin(flow.Stage("encode", encode, width, buffer=width))
+        await flow.run(fresh(), line, keep, self._watch)
+        return [encoded[position] for position in sorted(encoded)], prints
+
+    async def _augment(self, encoded: list[Metadata]) -> list[Metadata]:
+        settings = self._config.metadata
+        items = merge(encoded)
+        home = {seed_id: item.position for item in items for seed_id in item.seed_ids}
+        for metadata in encoded:
+            self._ledger.link(metadata.position, home[metadata.seed_ids[0]])
+        mixer = Mixer(
+            encoded,
+            Mixing(
+                draw_use_case=settings.draw_use_case,
+                skill_count=settings.skill_count,
+                run_seed=self._config.seed,
+            ),
+        )
+        wanted = settings.augment_to or 0
+        check = Plausibility(self._crew.encoder.strong) if settings.plausibility_check else None
+        while len(items) < wanted:
+            drawn = mixer.draw_some(wanted - len(items), start=len(items))
+            if not drawn:
+                break
+            if check is not None:
+                drawn = await check.sift(drawn)
+            items += [
+                structs.replace(item, position=len(items) + n) for n, item in enumerate(drawn)
+            ]
+        log.info(
+            "metadata.augmented",
+            encoded=len(encoded),
+            items=len(items),
+            wanted=wanted,
+            plausibility_check=check is not None,
+        )
+        if len(items) < wanted:
+            log.warning("metadata.exhausted", items=len(items), wanted=wanted)
+        return items
+
+    # -- a fixed set of metadata --------------------------------------------------------------
+
+    async def ordered(self, items: list[Metadata], seed_prints: set[int]) -> None:
+        """Ask each of *items* for its quota, and again for what the filter drops."""
+        config = self._config
+        self._ledger.items(items)
+        quotas = self._quotas(len(items))
+        for item, quota in zip(items, quotas, strict=True):
+            if not quota:
+                self._ledger.order_unneeded(item)
+        self._plan = Quotas(
+            items,
+            quotas,
+            topup=config.target_rows is not None and config.size.shortfall == "topup",
+            max_expansion=config.size.max_expansion,
+            max_candidates=config.max_candidates,
+        )
+        self._recorded = await anyio.to_thread.run_sync(self._ledger.outcomes)
+        self._issue(self._plan.first())
+        widths = self._crew.widths
+        line = flow.begin(flow.Stage("decode", self._decode, widths.decode, buffer=1)).then(
+            flow.Stage("refine", self._refine, widths.refine, buffer=widths.refine)
+        )
+        await flow.run(self._upcoming(seed_prints), line, self._keep, self._watch)
+
+    def _quotas(self, items: int) -> list[int]:
+        config = self._config
+        if config.decode.per_metadata is not None:
+            return [config.decode.per_metadata] * items
+        if config.target_rows is None:
+            return [DEFAULT_PER_METADATA] * items
+        return share(config.target_rows, items, Random(f"{config.seed}/quotas"))
+
+    async def _upcoming(self, seed_prints: set[int]) -> AsyncIterator[Order]:
+        """Yield orders as they are issued, until every account is settled.
+
+        Orders that come back from the end of the line do not close a circle of bounded streams:
+        they wait here, at most one for each metadata item.
+        """
+        assert self._plan is not None
+        while not self.stopping:
+            while self._orders and not self.stopping:
+                yield self._orders.popleft()
+            if self.stopping:  # while it was at the yield: nobody would wake it any more
+                return
+            if self._open:
+                self._changed = anyio.Event()
+                await self._changed.wait()
+            elif not self._orders:
+                if self.left_for_later:
+                    return
+                orders = self._plan.settle(seed_prints)
+                if not orders:
+                    return
+                self._issue(orders)  # all of them may be in the ledger: then settle again
+
+    def _issue(self, orders: Iterable[Order]) -> None:
+        """Queue *orders*; one that an earlier session finished is taken from the ledger."""
+        assert self._plan is not None
+        waiting = deque(orders)
+        while waiting:
+            order = waiting.popleft()
+            recorded = self._recorded.pop(_place(order), None)
+            if recorded is None:
+                self._open[_place(order)] = _Open(order, 0, 0)
+                self._orders.append(order)
+            else:
+                waiting.extend(self._plan.finished(order, recorded))
+
+    # -- the book -----------------------------------------------------------------------------
+
+    async def _decode(self, order: Order) -> list[Draft]:
+        drafts = await self._crew.decoder(order)
+        place = _place(order)
+        known = [fingerprint(draft.instruction) for draft in drafts]
+        self._open[place] = _Open(order, len(drafts), len(drafts), known=known)
+        return drafts
+
+    async def _refine(self, draft: Draft) -> list[tuple[Order, Example]]:
+        return [(draft.order, example) for example in await self._crew.refiner(draft)]
+
+    async def _keep(self, done: tuple[Order, Example]) -> None:
+        order, example = done
+        self._ledger.example(example)
+        opened = self._open[_place(order)]
+        if example.fate == "kept":
+            self._stats.kept += 1
+            opened.kept.append((example.number, fingerprint(example.instruction)))
+        self._one_less(opened)
+        await self._ledger.room()
+
+    def _one_less(self, opened: _Open) -> None:
+        opened.remaining -= 1
+        if opened.remaining:
+            return
+        if opened.incomplete:
+            self._close(opened.order)
+        else:
+            self._ledger.order_done(opened.order, opened.made)
+            self._finished(
+                opened.order, Outcome(opened.made, tuple(opened.kept), tuple(opened.known))
+            )
+
+    def _finished(self, order: Order, outcome: Outcome) -> None:
+        if self._plan is not None:
+            self._issue(self._plan.finished(order, outcome))
+        else:
+            marks = tuple(mark for _, mark in sorted(outcome.kept))
+            self._advance(order.metadata.position, outcome.made, marks)
+        self._close(order)
+
+    def _close(self, order: Order) -> None:
+        self._stats.orders += 1
+        del self._open[_place(order)]
+        self._left()
+
+    def _left(self) -> None:
+        """One seed or order less under way."""
+        self._under_way -= 1
+        self._changed.set()
+
+    def _advance(self, position: int, made: int, kept: tuple[int, ...]) -> None:
+        self._prefix.finished(position, made, kept, self._marks.pop(position, None))
+        if self._prefix.enough and not self.stopping:
+            self._ledger.ends_at(self._prefix.last)
+            self.enough = True
+            self.stop()
+
+    def _unreadable(self, record: Unreadable) -> None:
+        log.warning("seed.unreadable", where=record.where, reason=record.reason)
+        self._ledger.seed_unreadable(record)
+        if self._plan is None:
+            self._advance(record.position, 0, ())
+
+    def _lost(self, stage: str, item: Any, error: ItemError) -> None:
+        log.warning(
+            "item.failed",
+            stage=stage,
+            reason=error.reason,
+            detail=error.detail,
+            passing=error.passing,
+        )
+        if error.passing:
+            self.left_for_later += 1
+        if isinstance(item, Seed):
+            self._ledger.seed_failed(item, error)
+            self._marks[item.position] = fingerprint(item.instruction)
+            if not error.passing and not self._config.metadata.augment_to:
+                self._advance(item.position, 0, ())
+            self._left()
+        elif isinstance(item, Order):
+            self._order_lost(item, error)
+        elif isinstance(item, Draft):
+            self._draft_lost(item, error)
+
+    def _order_lost(self, order: Order, error: ItemError) -> None:
+        self._ledger.order_failed(order, error)
+        if error.passing:
+            self._open.pop(_place(order), None)
+            self._left()
+        else:
+            self._open.setdefault(_place(order), _Open(order, 0, 0))
+            self._finished(order, Outcome(0))
+
+    def _draft_lost(self, draft: Draft, error: ItemError) -> None:
+        metadata = draft.metadata
+        example = Example(
+            id=draft.id,
+            position=metadata.position,
+            number=draft.number,
+            metadata=metadata,
+            basic_instruction=draft.instruction,
+            fate="failed",
+            reason=error.reason,
+            detail=error.detail,
+            rubrics=draft.rubrics.rubrics,
+            actions=draft.rubrics.actions,
+            calls=draft.calls,
+        )
+        self._ledger.example(example, passing=error.passing)
+        opened = self._open[_place(draft.order)]
+        opened.incomplete = opened.incomplete or error.passing
+        self._one_less(opened)
+
+
+def _place(order: Order) -> int:
+    return order.metadata.position * SPAN + order.start
+
+
+def crew(config: Config, models: dict[str, Model], stats: Stats, widths: Widths) -> Crew:
+    """Make the stages of *config* out of *models*."""
+    strong, target, judge = models["strong"], models["target"], models["judge"]
+    rules = config.filter
+    return Crew(
+        Encoder(strong, config.metadata.use_cases, config.metadata.skills),
+        Decoder(
+            strong,
+            chunk=config.decode.chunk,
+            extra_calls=config.decode.extra_calls,
+            rubrics=config.decode.rubrics,
+        ),
+        Refiner(
+            strong,
+            target,
+            judge,
+            Rules(
+                threshold=rules.threshold,
+                max_iterations=rules.max_iterations,
+                filter_basic=rules.filter_basic,
+                leftover=rules.leftover,
+                action_sampling=rules.action_sampling,
+                improve_attempts=rules.improve_attempts,
+                keep_cut_off=rules.keep_cut_off,
+                run_seed=config.seed,
+            ),
+            stats,
+        ),
+        widths,
+    )

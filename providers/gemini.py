@@ -1,0 +1,199 @@
+"""``generateContent``, as Google's Gemini API speaks it."""
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+import aiohttp
+import msgspec
+from msgspec import Struct
+from yarl import URL
+
+from . import wire
+from .base import FinishReason, Message, Rejected, Reply, Request, ResponseFormat, Unavailable
+from .faults import allowance, decode, embedded
+from .http import Endpoint, endpoint, post
+
+_FINISH: dict[str | None, FinishReason] = {
+    None: "stop",
+    "STOP": "stop",
+    "FINISH_REASON_UNSPECIFIED": "stop",
+    "MAX_TOKENS": "length",
+    "SAFETY": "content_filter",
+    "RECITATION": "content_filter",
+    "BLOCKLIST": "content_filter",
+    "PROHIBITED_CONTENT": "content_filter",
+    "SPII": "content_filter",
+}
+
+
+class Gemini:
+    """Speak to the Gemini API at one base URL.
+
+    The session is the caller's and outlives the provider. The key travels in a header, never in
+    the URL. Thoughts count as completion tokens, as they are billed; their text is left out.
+
+    Raises:
+        ValueError: the base URL or a header cannot be used.
+    """
+
+    kind = "gemini"
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        *,
+        base_url: str = "https://generativelanguage.googleapis.com",
+        api_key: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        identity: str | None = None,
+        structured: ResponseFormat = "json_schema",
+    ) -> None:
+        base_url = base_url.rstrip("/").removesuffix("/v1beta")
+        sent = {**({"X-Goog-Api-Key": api_key} if api_key else {}), **(headers or {})}
+        self._session = session
+        self._models = endpoint(f"{base_url}/v1beta/models", headers=sent)
+        self._endpoints: dict[str, Endpoint] = {}
+        self.identity = identity or base_url
+        self.structured: ResponseFormat = structured
+
+    async def complete(self, request: Request, /) -> Reply:
+        target = self._endpoints.get(request.model) or self._endpoint_of(request.model)
+        body, headers = await post(self._session, target, _encode(request))
+        answer = decode(target.where, body, _DECODER)
+        if answer.error:
+            raise embedded(target.where, answer.error, headers=headers, secrets=target.secrets)
+        return _reply(target.where, answer, headers)
+
+    async def aclose(self) -> None:
+        """Nothing is owned here."""
+
+    def _endpoint_of(self, model: str) -> Endpoint:
+        name = quote(model.removeprefix("models/"), safe="")  # a name, never a path of its own
+        url = URL(f"{self._models.url}/{name}:generateContent", encoded=True)
+        made = msgspec.structs.replace(self._models, url=url, where=f"POST {url}")
+        self._endpoints[model] = made
+        return made
+
+
+class _Text(Struct):
+    text: str
+
+
+class _Said(Struct, omit_defaults=True):
+    parts: tuple[_Text, ...]
+    role: str | None = None
+
+
+class _Config(Struct, omit_defaults=True, rename="camel"):
+    temperature: float | None = None
+    top_p: float | None = None
+    max_output_tokens: int | None = None
+    seed: int | None = None
+    response_mime_type: str | None = None
+    response_json_schema: dict[str, Any] | None = None
+
+
+class _Body(Struct, omit_defaults=True, rename="camel"):
+    contents: tuple[_Said, ...]
+    system_instruction: _Said | None = None
+    generation_config: _Config | None = None
+
+
+class _Part(Struct):
+    text: str = ""
+    thought: bool = False
+
+
+class _Content(Struct):
+    parts: tuple[_Part, ...] = ()
+
+
+class _Candidate(Struct, rename="camel"):
+    content: _Content = msgspec.field(default_factory=_Content)
+    finish_reason: str | None = None
+
+
+class _Usage(Struct, rename="camel"):
+    prompt_token_count: int = 0
+    candidates_token_count: int = 0
+    thoughts_token_count: int = 0
+    cached_content_token_count: int = 0
+
+
+class _Feedback(Struct, rename="camel"):
+    block_reason: str | None = None
+
+
+class _Answer(Struct, rename="camel"):
+    candidates: list[_Candidate] | None = None
+    prompt_feedback: _Feedback | None = None
+    usage_metadata: _Usage | None = None
+    model_version: str = ""
+    error: Any = None
+
+
+_DECODER = msgspec.json.Decoder(_Answer)
+_NO_USAGE = _Usage()
+_NO_CONFIG = _Config()
+_CONFIG = "generationConfig"
+
+
+def _reply(where: str, answer: _Answer, headers: Mapping[str, str]) -> Reply:
+    blocked = answer.prompt_feedback is not None and answer.prompt_feedback.block_reason
+    candidate = answer.candidates[0] if answer.candidates else None
+    if candidate is None and not blocked:
+        if answer.candidates is None and answer.usage_metadata is None:
+            raise Rejected(f"{where}: an answer of another shape: it has no `candidates`")
+        raise Unavailable(f"{where}: an answer without candidates")
+    usage = answer.usage_metadata or _NO_USAGE
+    text = ""
+    reason: FinishReason = "content_filter"
+    if candidate is not None:
+        text = "".join(part.text for part in candidate.content.parts if not part.thought)
+        reason = _FINISH.get(candidate.finish_reason, "other")
+    return Reply(
+        text=text,
+        finish_reason=reason,
+        prompt_tokens=usage.prompt_token_count,
+        completion_tokens=usage.candidates_token_count + usage.thoughts_token_count,
+        cached_tokens=usage.cached_content_token_count,
+        model=answer.model_version,
+        allowance=allowance(headers),
+    )
+
+
+def _encode(request: Request) -> bytes:
+    system = tuple(_Text(each.content) for each in request.messages if each.role == "system")
+    config = _config(request)
+    body = _Body(
+        contents=tuple(_said(each) for each in request.messages if each.role != "system"),
+        system_instruction=_Said(system) if system else None,
+        generation_config=None if config == _NO_CONFIG else config,
+    )
+    if not request.extra:
+        return wire.dumps(body)
+    whole: dict[str, Any] = msgspec.to_builtins(body)
+    merged = {**whole, **request.extra}
+    ours, theirs = whole.get(_CONFIG), merged.get(_CONFIG)
+    if isinstance(ours, dict) and isinstance(theirs, dict):  # a thinkingConfig keeps our settings
+        merged[_CONFIG] = {**ours, **theirs}
+    return wire.dumps(merged)
+
+
+def _said(message: Message) -> _Said:
+    role = "model" if message.role == "assistant" else "user"
+    return _Said((_Text(message.content),), role)
+
+
+def _config(request: Request) -> _Config:
+    is_text = request.response_format == "text"
+    is_shaped = request.response_format == "json_schema"
+    return _Config(
+        temperature=request.temperature,
+        top_p=request.top_p,
+        max_output_tokens=request.max_tokens,
+        seed=request.seed,
+        response_mime_type=None if is_text else "application/json",
+        response_json_schema=request.schema if is_shaped else None,
+    )

@@ -1,0 +1,74 @@
+"""What every test gets: both event loops, a clean environment, and an alarm for blocking calls."""
+
+import inspect
+import os
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import aiohttp
+import pytest
+from blockbuster import BlockBuster, blockbuster_ctx
+
+from codeclm.providers.hosts import HOSTS, variables
+from codeclm.providers.http import open_session
+
+from .servers import Server, serving
+
+_LOOPS = [
+    pytest.param(("asyncio", {"use_uvloop": False}), id="asyncio"),
+    pytest.param(("asyncio", {"use_uvloop": True}), id="uvloop"),
+]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers", "blocking: this test may block the event loop (the alarm is off)"
+    )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pycollect_makeitem(collector: pytest.Collector, name: str, obj: Any) -> None:
+    """Run every ``async def test_…`` without a marker on each."""
+    if name.startswith("test") and inspect.iscoroutinefunction(obj):
+        pytest.mark.anyio(obj)
+
+
+@pytest.fixture(params=_LOOPS)
+def anyio_backend(request: pytest.FixtureRequest) -> Any:
+    return request.param
+
+
+@pytest.fixture(autouse=True)
+def unblocked(request: pytest.FixtureRequest) -> Iterator[BlockBuster | None]:
+    """Fail a test in which the event loop waits for a file, a lock or a socket."""
+    if "anyio_backend" not in request.fixturenames or request.node.get_closest_marker("blocking"):
+        yield None
+        return
+    with blockbuster_ctx() as alarm:
+        yield alarm
+
+
+@pytest.fixture(autouse=True)
+def clean_environ(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take the user's keys, proxies and folders out of the tests' sight."""
+    ours = {name for host in HOSTS.values() for name in variables(host)}
+    for name in os.environ:
+        if (
+            name in ours
+            or name.startswith("CODECLM_")
+            or name.lower().endswith("_proxy")
+            or name in {"SSL_CERT_FILE", "SSL_CERT_DIR", "NO_COLOR"}
+        ):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Server]:
+    async with serving() as running:
+        yield running
+
+
+@pytest.fixture
+async def session() -> AsyncIterator[aiohttp.ClientSession]:
+    async with open_session(timeout=5, connect_timeout=5) as opened:
+        yield opened

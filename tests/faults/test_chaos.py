@@ -1,0 +1,18 @@
+"""A few rounds of the crash harness; ``scripts/chaos`` plays as many as one likes."""
+
+from pathlib import Path
+
+import pytest
+
+from .harness import play
+
+pytestmark = pytest.mark.slow
+
+
+def test_killed_runs_lose_nothing_and_pay_for_nothing_twice(tmp_path: Path) -> None:
+    """Each kind of run, struck at random: same dataset, and only what was in flight paid again."""
+    rounds = play(3, seed=7, folder=tmp_path)
+
+    assert [one.wrong for one in rounds] == [[], [], []]
+    assert sum(one.kills for one in rounds) >= 2
+    assert sum(one.again for one in rounds) <= sum(one.in_flight for one in rounds)

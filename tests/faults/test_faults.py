@@ -1,0 +1,253 @@
+"""Each way a server can fail, and what the user of a whole run sees of it."""
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from .driving import FaultServer, command, environment, fault_server, write_seeds
+from .server import Rule, Seen
+
+QUICK = (
+    *("--per-metadata", 2, "--max-iterations", 1, "--display", "none"),
+    *("--set", "retry.first_wait=0.01", "--set", "retry.longest_wait=0.05"),
+    *("--set", "strong.timeout=0.5", "--set", "target.timeout=0.5"),
+)
+
+
+class Ended(NamedTuple):
+    """What a run came to, as its user sees it."""
+
+    status: int
+    said: str
+    rows: bytes
+
+
+@pytest.fixture(scope="module")
+def faulty() -> Iterator[FaultServer]:
+    with fault_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def undisturbed(faulty: FaultServer, tmp_path_factory: pytest.TempPathFactory) -> Ended:
+    faulty.reset()
+    ended = run(faulty, tmp_path_factory.mktemp("undisturbed"))
+    assert (ended.status, ended.rows.count(b"\n")) == (0, 4)
+    return ended
+
+
+def run(server: FaultServer, folder: Path, *arguments: object) -> Ended:
+    """Run on two seeds, each with two instructions of one round: 22 calls."""
+    seeds = write_seeds(folder / "seeds.jsonl", 2)
+    roles = ("--strong", "vllm/strong", "--target", "vllm/target", "--base-url", server.url)
+    done = subprocess.run(
+        command("run", "--seeds", seeds, *roles, "--out", "run", "--cache", "cache", *QUICK)
+        + [str(argument) for argument in arguments],
+        cwd=folder,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    export = folder / "run" / "alpaca.jsonl"
+    rows = export.read_bytes() if export.exists() else b""
+    return Ended(done.returncode, done.stderr + done.stdout, rows)
+
+
+def paid(seen: list[Seen]) -> list[str]:
+    """The contents that were paid for, each as often as it was."""
+    return sorted(one.digest for one in seen if one.paid)
+
+
+PASSING = {
+    "429": "0.1",
+    "429_date": "1",
+    "429_ms": "50",
+    "429_silent": "",
+    "429_absurd": "",
+    "429_headers": "50ms",
+    "408": "",
+    "500": "",
+    "502": "",
+    "503": "",
+    "529": "",
+    "html": "502",
+    "reset": "",
+    "reset_in_headers": "",
+    "reset_in_body": "",
+    "closed": "",
+    "closed_in_body": "",
+    "stalled": "",
+    "stalled_headers": "",
+    "stalled_body": "",
+    "truncated": "",
+    "not_json": "",
+    "error_in_200": "server_error",
+    "empty_choices": "",
+}
+
+
+@pytest.mark.parametrize("fault", PASSING)
+def test_a_failure_that_passes_costs_nothing_but_time(
+    fault: str, faulty: FaultServer, undisturbed: Ended, tmp_path: Path
+) -> None:
+    """Half of all requests fail once: the dataset is the same, and no answer is paid for twice."""
+    faulty.reset(rules=(Rule(fault=fault, value=PASSING[fault], share=0.5, times=1),))
+
+    ended = run(faulty, tmp_path)
+
+    seen = faulty.seen()
+    assert ended._replace(said="") == undisturbed._replace(said="")
+    assert len(set(paid(seen))) == len(paid(seen)) == 22
+    assert sum(one.outcome == fault for one in seen) >= 5
+
+
+@pytest.mark.parametrize(
+    "oddity",
+    [
+        "closed_after",
+        "trickled",
+        "wrong_type",
+        "gzip",
+        "chunked",
+        "blank_lines",
+        "no_usage",
+        "duplicate_keys",
+    ],
+)
+def test_an_odd_but_whole_answer_is_as_good_as_any(
+    oddity: str, faulty: FaultServer, undisturbed: Ended, tmp_path: Path
+) -> None:
+    faulty.reset(rules=(Rule(fault=oddity, value="0.01" if oddity == "trickled" else ""),))
+
+    ended = run(faulty, tmp_path)
+
+    assert ended._replace(said="") == undisturbed._replace(said="")
+    assert len(faulty.seen()) == 22
+
+
+LASTING = {
+    "401": ("", "401 made up (401); mend that, then resume"),
+    "404": ("", "404 made up (404); mend that, then resume"),
+    "429_quota": ("", "429 You exceeded your quota; mend that, then resume"),
+    "429": ("3000", "the server asks to come back in 3000 s"),
+    "500": ("", "failed 8 times, at last"),
+    "html": ("200", "a web page instead of JSON; is the base URL right?"),
+    "closed": ("", "the server closed the connection without an answer"),
+    "empty_choices": ("", "an answer without choices"),
+}
+
+
+@pytest.mark.parametrize("fault", LASTING)
+def test_a_failure_that_lasts_ends_the_run_with_its_cause_and_the_way_on(
+    fault: str, faulty: FaultServer, undisturbed: Ended, tmp_path: Path
+) -> None:
+    """Exit 1, the cause in a line, no traceback; once it is mended, the same command goes on."""
+    value, cause = LASTING[fault]
+    faulty.reset(rules=(Rule(fault=fault, value=value, purpose="respond"),))
+
+    ended = run(faulty, tmp_path)
+    before = paid(faulty.seen())
+    faulty.set()
+    mended = run(faulty, tmp_path)
+
+    assert ended.status == 1
+    assert cause in ended.said
+    assert "codeclm resume" in ended.said
+    assert "Traceback" not in ended.said
+    assert mended._replace(said="") == undisturbed._replace(said="")
+    assert set(before) <= set(paid(faulty.seen()))
+    assert len(paid(faulty.seen())) == 22
+
+
+ONE_LOST = {
+    "400": "rejected",
+    "redirect": "rejected",
+    "content_filter": "content filter",
+}
+
+
+@pytest.mark.parametrize("fault", ONE_LOST)
+def test_an_answer_that_is_refused_loses_its_item_and_no_other(
+    fault: str, faulty: FaultServer, tmp_path: Path
+) -> None:
+    faulty.reset(rules=(Rule(fault=fault, purpose="respond", model="target", most=1),))
+
+    ended = run(faulty, tmp_path)
+
+    assert (ended.status, ended.rows.count(b"\n")) == (0, 3)
+    assert f"1 failed ({ONE_LOST[fault]})" in ended.said
+
+
+@pytest.mark.parametrize("words", ["refusal", "length"])
+def test_what_a_model_did_say_is_judged_as_what_it_is(
+    words: str, faulty: FaultServer, tmp_path: Path
+) -> None:
+    """A refusal or a cut-off answer is an answer: paid once, scored, and never asked again."""
+    faulty.reset(rules=(Rule(fault=words, purpose="respond", model="target"),))
+
+    ended = run(faulty, tmp_path)
+
+    assert ended.status == 0
+    assert len(paid(faulty.seen())) == len(set(paid(faulty.seen())))
+
+
+def test_an_empty_answer_is_asked_again(faulty: FaultServer, tmp_path: Path) -> None:
+    """Content of null is no answer: three attempts, then the item is lost."""
+    faulty.reset(rules=(Rule(fault="null_content", purpose="respond", model="target", most=1),))
+
+    ended = run(faulty, tmp_path)
+
+    assert (ended.status, ended.rows.count(b"\n")) == (0, 4)
+    assert len(faulty.seen()) == 23
+
+
+def test_a_server_that_is_not_there_is_named(faulty: FaultServer, tmp_path: Path) -> None:
+    faulty.reset()
+    faulty.refuse(30.0)
+
+    ended = run(faulty, tmp_path)
+    faulty.refuse(0)
+
+    assert ended.status == 1
+    assert "cannot connect to 127.0.0.1: Connection refused" in ended.said
+    assert "start the server or check the network, then resume" in ended.said
+
+
+def test_a_server_that_restarts_is_waited_for(
+    faulty: FaultServer, undisturbed: Ended, tmp_path: Path
+) -> None:
+    """Connections are refused for a second, in the midst of everything."""
+    faulty.reset()
+    faulty.refuse(1.0)
+
+    ended = run(
+        faulty, tmp_path, "--set", "retry.first_wait=0.5", "--set", "retry.longest_wait=0.5"
+    )
+
+    assert ended._replace(said="") == undisturbed._replace(said="")
+
+
+def test_kept_connections_may_be_closed_without_a_word(
+    faulty: FaultServer, undisturbed: Ended, tmp_path: Path
+) -> None:
+    """A server that drops each connection after two answers costs no answer."""
+    faulty.reset(keep_alive=2)
+
+    ended = run(faulty, tmp_path)
+
+    assert ended._replace(said="") == undisturbed._replace(said="")
+    assert len(paid(faulty.seen())) == 22
+
+
+def test_an_answer_beyond_all_bounds_is_not_read(faulty: FaultServer, tmp_path: Path) -> None:
+    faulty.reset(rules=(Rule(fault="huge", purpose="respond", model="target", most=1),))
+
+    ended = run(faulty, tmp_path, "--set", "target.timeout=10")
+
+    assert (ended.status, ended.rows.count(b"\n")) == (0, 3)
+    assert "1 failed (rejected)" in ended.said

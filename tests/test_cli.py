@@ -1,0 +1,603 @@
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.to_thread
+import pytest
+
+from .commands import COMMAND, codeclm, environment, started, write_lines, write_seeds
+from .servers import Asked, Say, Server, answer, chat, say
+
+ROLES = ("--strong", "scripted/strong", "--target", "scripted/target")
+SMALL = ("--seeds", "seeds.jsonl", *ROLES, "--per-metadata", "2", "--export", "alpaca", "sharegpt")
+EXPORTS = ("alpaca.jsonl", "sharegpt.jsonl")
+
+
+def slow(latency: float, jitter: float = 0.0) -> tuple[str, ...]:
+    options = f"{{latency={latency}, jitter={jitter}}}"
+    return ("--set", f"strong.options={options}", "--set", f"target.options={options}")
+
+
+def exports(folder: Path) -> list[bytes]:
+    return [(folder / name).read_bytes() for name in EXPORTS]
+
+
+def summary(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    """The one line on stdout of ``--json``."""
+    assert done.stdout.count("\n") == 1, done.stderr
+    read: dict[str, Any] = json.loads(done.stdout)
+    return read
+
+
+def paid(done: dict[str, Any]) -> int:
+    return sum(stage["paid"] for stage in done["calls"].values())
+
+
+def reused(done: dict[str, Any]) -> int:
+    return sum(stage["reused"] for stage in done["calls"].values())
+
+
+def add_up(sums: dict[str, Any]) -> bool:
+    ended = sums["kept"] + sum(sums["filtered"].values()) + sum(sums["failed"].values())
+    return bool(sums["came_in"] == ended + sums.get("unfinished", 0))
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a finished run in ``run``, and what it said in ``said.json``."""
+    folder = tmp_path_factory.mktemp("home")
+    write_seeds(folder)
+    done = codeclm("run", *SMALL, "--out", "run", "--json", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    (folder / "said.json").write_text(done.stdout)
+    return folder
+
+
+def said(home: Path) -> dict[str, Any]:
+    read: dict[str, Any] = json.loads((home / "said.json").read_text())
+    return read
+
+
+# -- running ----------------------------------------------------------------------------------
+
+
+def test_a_run_says_what_became_of_every_seed_and_instruction(home: Path) -> None:
+    told = said(home)
+
+    assert (told["ending"], told["rows"] > 0) == ("finished", True)
+    assert told["seeds"]["came_in"] == 12
+    assert (add_up(told["seeds"]), add_up(told["instructions"])) == (True, True)
+    assert (
+        told["rows"] == told["instructions"]["kept"] == len(exports(home / "run")[0].splitlines())
+    )
+    assert json.loads((home / "run" / "summary.json").read_text()) == told
+
+
+def test_the_same_command_again_makes_no_call_and_the_same_files(home: Path) -> None:
+    before = exports(home / "run")
+    done = codeclm("run", *SMALL, "--out", "run", "--json", cwd=home)
+
+    assert (done.returncode, paid(summary(done)), reused(summary(done))) == (0, 0, 0)
+    assert exports(home / "run") == before
+
+
+def test_a_run_in_another_folder_is_paid_from_the_cache(home: Path) -> None:
+    done = codeclm("run", *SMALL, "--out", "other", "--json", cwd=home)
+
+    assert (paid(summary(done)), reused(summary(done)) > 0) == (0, True)
+    assert exports(home / "other") == exports(home / "run")
+
+
+@pytest.mark.parametrize("in_flight", ["1", "16", "256"])
+def test_the_files_are_the_same_at_any_concurrency(
+    in_flight: str, home: Path, tmp_path: Path
+) -> None:
+    write_seeds(tmp_path)
+    jitter = slow(0.002, 0.002)
+    done = codeclm(
+        "run", *SMALL, *jitter, "-c", in_flight, "--out", "run", "--display", "none", cwd=tmp_path
+    )
+
+    assert (done.returncode, exports(tmp_path / "run")) == (0, exports(home / "run"))
+
+
+def test_the_first_rows_are_the_same_at_any_concurrency(tmp_path: Path) -> None:
+    """Which seeds were begun differs, which rows are the first does not."""
+    write_seeds(tmp_path, 60)
+    found = set[bytes]()
+    for in_flight in ("1", "64"):
+        line = ("run", *SMALL, *slow(0.002, 0.002), "-c", in_flight, "-n", "15", "--json")
+        cache = str(tmp_path / f"cache-{in_flight}")
+        done = codeclm(*line, "--out", in_flight, "--cache", cache, cwd=tmp_path)
+        assert (done.returncode, summary(done)["rows"]) == (0, 15)
+        found.add((tmp_path / in_flight / "alpaca.jsonl").read_bytes())
+
+    assert len(found) == 1
+
+
+def test_progress_for_programs_is_json_lines(tmp_path: Path) -> None:
+    write_seeds(tmp_path, 8)
+    line = ("run", *SMALL, *slow(0.15), "-c", "8", "--out", "run", "--json")
+    done = codeclm(*line, cwd=tmp_path)
+    _, *lines = done.stderr.splitlines()
+
+    assert lines
+    assert all(isinstance(json.loads(text)["calls_paid"], int) for text in lines)
+
+
+def test_fewer_rows_than_wanted_are_status_3_and_said(tmp_path: Path) -> None:
+    write_seeds(tmp_path, 1)
+    done = codeclm("run", *SMALL, "-n", "50", "--out", "run", cwd=tmp_path)
+
+    assert done.returncode == 3
+    assert "rows are missing: raise size.max_expansion" in done.stderr
+
+
+def test_a_changed_configuration_is_refused_with_the_difference(home: Path) -> None:
+    line = ("run", *SMALL, "--out", "run", "--threshold", "2", "--set", "strong.temperature=0.5")
+    before = exports(home / "run")
+    done = codeclm(*line, cwd=home)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "filter.threshold: 3.0 → 2.0" in done.stderr
+    assert "strong.temperature: 0.7 → 0.5" in done.stderr
+    assert "--allow-change" in done.stderr
+    assert exports(home / "run") == before
+
+
+def test_how_a_run_is_carried_out_may_change(home: Path) -> None:
+    line = ("run", *SMALL, "--out", "run", "-c", "3", "--rpm", "600", "--json")
+
+    assert paid(summary(codeclm(*line, cwd=home))) == 0
+
+
+def test_an_allowed_change_begins_anew_with_what_was_paid_for(tmp_path: Path) -> None:
+    """Another threshold changes no question before the second round: all of that is reused."""
+    write_seeds(tmp_path)
+    line = ("run", *SMALL, "--out", "run", "--json")
+    first = summary(codeclm(*line, cwd=tmp_path))
+    second = summary(codeclm(*line, "--threshold", "1", "--allow-change", cwd=tmp_path))
+    third = codeclm(*line, "--threshold", "1", "--json", cwd=tmp_path)
+
+    assert paid(first) > 0
+    assert (paid(second), reused(second) > 0) == (0, True)
+    assert second["rows"] > first["rows"]
+    assert (third.returncode, summary(third)["rows"]) == (0, second["rows"])
+
+
+def test_a_seed_file_that_changed_is_refused(tmp_path: Path) -> None:
+    write_seeds(tmp_path, 2)
+    line = ("run", *SMALL, "--out", "run")
+    first = codeclm(*line, cwd=tmp_path)
+    write_seeds(tmp_path, 3)
+    second = codeclm(*line, cwd=tmp_path)
+
+    assert (first.returncode, second.returncode) == (0, 2)
+    assert "the seed files have other contents" in second.stderr
+
+
+def test_bad_seed_lines_are_named_and_counted(tmp_path: Path) -> None:
+    (tmp_path / "seeds.jsonl").write_text(
+        '{"instruction": "Sing."}\nno json\n{"other": 1}\n\n{"instruction": "Dance."}\n'
+    )
+    done = codeclm("run", *SMALL, "--out", "run", "--json", cwd=tmp_path)
+    status = codeclm("status", "run", cwd=tmp_path)
+
+    assert done.returncode == 0
+    assert summary(done)["seeds"]["came_in"] == 4
+    assert summary(done)["seeds"]["failed"] == {"unreadable_record": 2}
+    assert "seeds.jsonl:2" in status.stdout
+    assert "seeds.jsonl:3" in status.stdout
+
+
+def test_seeds_that_are_all_bad_are_status_2(tmp_path: Path) -> None:
+    (tmp_path / "seeds.jsonl").write_text('{"other": 1}\n[]\n')
+    done = codeclm("run", *SMALL, "--out", "run", cwd=tmp_path)
+
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert "no seed can be read" in done.stderr
+    assert "seeds.jsonl:1" in done.stderr
+
+
+def test_names_may_hold_spaces_and_what_no_keyboard_has(tmp_path: Path) -> None:
+    folder = tmp_path / "my seeds 🌱 é"
+    folder.mkdir()
+    write_seeds(folder, 2, "the 🌱 'seeds'.jsonl")
+    line = ("--seeds", "the 🌱 'seeds'.jsonl", *ROLES, "--per-metadata", "2")
+    ran = codeclm("run", *line, "--out", "a 🌱 run", cwd=folder)
+    resumed = codeclm("resume", "a 🌱 run", "--json", cwd=folder)
+    elsewhere = codeclm("status", str(folder / "a 🌱 run"), "--json", cwd=tmp_path)
+
+    assert [done.returncode for done in (ran, resumed, elsewhere)] == [0, 0, 0]
+    assert paid(summary(resumed)) == 0
+    assert summary(elsewhere)["rows"] == summary(resumed)["rows"]
+
+
+def test_the_folder_is_named_after_the_configuration(tmp_path: Path) -> None:
+    write_seeds(tmp_path, 1)
+    (tmp_path / "first try.toml").write_text(
+        "seeds = 'seeds.jsonl'\ndecode.per_metadata = 1\n"
+        "strong.model = 'scripted/strong'\ntarget.model = 'scripted/target'\n"
+    )
+    done = codeclm("run", "first try.toml", cwd=tmp_path)
+
+    assert done.returncode == 0
+    assert (tmp_path / "runs" / "first try" / "alpaca.jsonl").is_file()
+
+
+# -- stopping ---------------------------------------------------------------------------------
+
+
+def test_an_interrupted_run_goes_on_and_pays_nothing_twice(home: Path, tmp_path: Path) -> None:
+    """One Ctrl-C: what is in flight comes in, status 1, and the command that goes on is said."""
+    write_seeds(tmp_path)
+    line = ("run", *SMALL, *slow(0.05), "-c", "4", "--out", "run", "--json", "--display", "none")
+    with started(*line, cwd=tmp_path) as process:
+        _after_some_calls(process)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=20)
+    stopped = json.loads(out)
+    resumed = codeclm("resume", "run", "--json", cwd=tmp_path)
+
+    assert (process.returncode, stopped["ending"]) == (1, "stopped")
+    assert "go on with: codeclm resume run" in err
+    assert (resumed.returncode, summary(resumed)["ending"]) == (0, "finished")
+    assert paid(stopped) > 0
+    assert paid(stopped) + paid(summary(resumed)) == paid(said(home))
+    assert exports(tmp_path / "run") == exports(home / "run")
+
+
+def _after_some_calls(process: subprocess.Popen[str]) -> None:
+    """Read progress until it tells of paid calls."""
+    assert process.stderr is not None
+    while not json.loads(process.stderr.readline())["calls_paid"]:
+        pass
+
+
+def test_a_second_interrupt_stops_at_once(tmp_path: Path) -> None:
+    """The first would wait a minute for the answers in flight."""
+    write_seeds(tmp_path)
+    line = ("run", *SMALL, *slow(60), "--out", "run", "--json")
+    with started(*line, cwd=tmp_path) as process:
+        assert process.stderr is not None
+        process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=20)
+
+    assert (process.returncode, json.loads(out)["reason"]) == (1, "stopped at once on request")
+    assert "go on with: codeclm resume run" in err
+
+
+def test_two_processes_never_work_on_one_run(tmp_path: Path) -> None:
+    """The second is refused, naming the first and its host; readers are not."""
+    write_seeds(tmp_path)
+    line = ("run", *SMALL, *slow(60), "--out", "run", "--json")
+    with started(*line, cwd=tmp_path) as process:
+        try:
+            assert process.stderr is not None
+            process.stderr.readline()
+            second = codeclm(*line, cwd=tmp_path)
+            status = codeclm("status", "run", "--json", cwd=tmp_path)
+        finally:
+            process.kill()
+            process.communicate(timeout=20)
+
+    assert (second.returncode, second.stdout, second.stderr.count("\n")) == (2, "", 1)
+    assert (
+        f"process {process.pid} on {socket.gethostname()} is working on this run" in second.stderr
+    )
+    assert (status.returncode, summary(status)["rows"]) == (0, 0)
+
+
+# -- looking ----------------------------------------------------------------------------------
+
+
+def test_status_tells_what_the_run_told(home: Path) -> None:
+    told = summary(codeclm("status", "run", "--json", cwd=home))
+    whole = said(home)
+
+    assert {name: told[name] for name in ("rows", "seeds", "instructions", "gaps", "winners")} == {
+        name: whole[name] for name in ("rows", "seeds", "instructions", "gaps", "winners")
+    }
+    assert f"{whole['rows']} kept" in codeclm("status", "run", cwd=home).stdout
+
+
+@pytest.mark.parametrize("layout", ["alpaca", "sharegpt", "messages", "preference"])
+def test_an_export_holds_every_row_of_the_run(layout: str, home: Path) -> None:
+    done = codeclm("export", "run", "--format", layout, "--to", f"{layout}.jsonl", cwd=home)
+    lines = (home / f"{layout}.jsonl").read_bytes().splitlines()
+
+    assert (done.returncode, done.stdout) == (0, "")
+    assert f"wrote {len(lines)} rows" in done.stderr
+    assert layout == "preference" or len(lines) == said(home)["rows"]
+    assert all(json.loads(line) for line in lines)
+
+
+def test_an_export_equals_the_run_s_own_file(home: Path) -> None:
+    codeclm("export", "run", "--to", "again.jsonl", cwd=home)
+
+    assert (home / "again.jsonl").read_bytes() == exports(home / "run")[0]
+
+
+@pytest.mark.parametrize(
+    ("argv", "complaint"),
+    [
+        (("export", "run", "--format", "csv", "--to", "x.jsonl"), "csv"),
+        (("export", "run", "--to", "x.doc"), "x.doc"),
+        (("export", "run", "--to", "no/such/folder/x.jsonl"), "no/such/folder"),
+        (("status", "nowhere"), "nowhere: there is no run in this folder"),
+        (("resume", "nowhere"), "nowhere: there is no run in this folder"),
+        (("inspect", "run", "zz"), "no example's id begins with 'zz'"),
+        (("inspect", "run", ""), "ids begin with ''"),
+    ],
+)
+def test_what_cannot_be_looked_at_is_one_line_and_status_2(
+    argv: tuple[str, ...], complaint: str, home: Path
+) -> None:
+    done = codeclm(*argv, cwd=home)
+
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert complaint in done.stderr
+
+
+def first_id(home: Path) -> str:
+    codeclm("export", "run", "--to", "meta.jsonl", "--with-metadata", cwd=home)
+    row = json.loads((home / "meta.jsonl").read_text().splitlines()[0])
+    return next(str(value) for key, value in _flat(row) if key == "id")
+
+
+def _flat(row: dict[str, Any]) -> list[tuple[str, Any]]:
+    found = list(row.items())
+    for value in row.values():
+        if isinstance(value, dict):
+            found += value.items()  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType]
+    return found
+
+
+def test_inspect_tells_an_example_s_whole_story(home: Path) -> None:
+    name = first_id(home)
+    words = codeclm("inspect", "run", name, cwd=home).stdout
+    story = summary(codeclm("inspect", "run", name, "--json", cwd=home))
+
+    assert (story["id"], story["fate"]) == (name, "kept")
+    assert "Tell me of 0." in words
+    assert story["basic_instruction"] in words
+    assert all(call[2] in words for call in story["calls"])
+
+
+ANSI = "\x1b[31mred\x1b[0m \x07 \u202egnp \x9b5m"
+
+
+def test_what_models_and_users_write_never_drives_the_terminal(tmp_path: Path) -> None:
+    write_lines(tmp_path / "m.jsonl", [{"use_case": ANSI, "skills": [ANSI]}])
+    line = ("--metadata", "m.jsonl", *ROLES, "--per-metadata", "6", "--threshold", "0")
+    ran = codeclm("run", *line, "--out", "run", cwd=tmp_path)
+    shown = [
+        ran,
+        codeclm("status", "run", cwd=tmp_path),
+        codeclm("inspect", "run", first_id(tmp_path), cwd=tmp_path),
+    ]
+
+    assert [done.returncode for done in shown] == [0, 0, 0]
+    assert "\\x1b[31mred" in shown[2].stdout
+    for done in shown:
+        assert not set(done.stdout + done.stderr) & set("\x1b\x07\u202e\x9b")
+
+
+def test_a_reader_that_has_gone_is_no_traceback(home: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        done = subprocess.run(
+            [*COMMAND, "inspect", "run", first_id(home)],
+            cwd=home,
+            env=environment(home),
+            stdout=writing,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+    finally:
+        os.close(writing)
+
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+# -- before a run -----------------------------------------------------------------------------
+
+
+def test_init_writes_a_configuration_once(tmp_path: Path) -> None:
+    first = codeclm("init", "my run.toml", cwd=tmp_path)
+    second = codeclm("init", "my run.toml", cwd=tmp_path)
+    (tmp_path / "my run.toml").write_text("")
+    forced = codeclm("init", "my run.toml", "--force", cwd=tmp_path)
+
+    assert [done.returncode for done in (first, second, forced)] == [0, 2, 0]
+    assert "codeclm check 'my run.toml'" in first.stdout
+    assert "it is there already (--force overwrites it)" in second.stderr
+    assert "[strong]" in (tmp_path / "my run.toml").read_text()
+
+
+def test_check_says_what_would_be_done_and_does_nothing(tmp_path: Path) -> None:
+    write_seeds(tmp_path)
+    done = codeclm("check", *SMALL, "--out", "run", cwd=tmp_path)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "no call was made" in done.stdout
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["seeds.jsonl"]
+
+
+def test_no_command_is_status_2_with_help(tmp_path: Path) -> None:
+    none = codeclm(cwd=tmp_path)
+    wrong = codeclm("rum", cwd=tmp_path)
+
+    assert (none.returncode, "usage: codeclm" in none.stdout) == (2, True)
+    assert (wrong.returncode, "invalid choice: 'rum'" in wrong.stderr) == (2, True)
+
+
+_IMPORTS = """
+import sys
+before = set(sys.modules)
+import codeclm.engine
+light = sorted({name.partition(".")[0] for name in set(sys.modules) - before} - {"codeclm"})
+from codeclm.engine.cli import main
+try:
+    main(["--help"])
+except SystemExit:
+    pass
+heavy = {"aiohttp", "anyio", "asyncio", "diskcache", "msgspec", "orjson", "sqlite3", "structlog"}
+print("LIGHT", light, "HEAVY", sorted(heavy & set(sys.modules)))
+"""
+
+
+def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _IMPORTS], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+
+    assert done.stdout.endswith("LIGHT [] HEAVY []\n")
+
+
+def test_help_takes_less_than_a_third_of_a_second_of_cpu(tmp_path: Path) -> None:
+    process = subprocess.Popen([*COMMAND, "--help"], cwd=tmp_path, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+
+    assert (process.returncode, usage.ru_utime + usage.ru_stime < 0.3) == (0, True)
+
+
+_OFFLINE = """
+import sys
+reached = []
+def hook(event, details):
+    if event in {"socket.connect", "socket.getaddrinfo", "socket.sendto", "urllib.Request"}:
+        reached.append(event)
+sys.addaudithook(hook)
+from codeclm.engine.cli import main
+status = main(sys.argv[1:])
+print(status, reached)
+"""
+
+
+def test_a_run_without_a_server_reaches_for_no_network(tmp_path: Path) -> None:
+    write_seeds(tmp_path, 2)
+    done = subprocess.run(
+        [sys.executable, "-c", _OFFLINE, "run", *SMALL, "--out", "run", "--display", "none"],
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert done.stdout.splitlines()[-1] == "0 []"
+
+
+# -- over HTTP --------------------------------------------------------------------------------
+
+SECRET = "sk-proj-Zx81kQ4vT7mB2pL9wR3yN6"
+TEAM = "team-secret-5d0a77"
+OVER_HTTP = (
+    *("--seeds", "seeds.jsonl", "--per-metadata", "2", "--max-iterations", "1"),
+    *("--strong", "openai/strong", "--target", "openai/target", "--out", "run"),
+    *("--set", 'strong.headers={"X-Team"="$TEAM_TOKEN"}'),
+)
+
+
+def acting(asked: Asked) -> Say:
+    """A model that gives each stage what it asks for."""
+    text = asked.json["messages"][-1]["content"]
+    if "instruction analyzer" in text:
+        return say(chat("Use case: letters\nSkills: tact"))
+    if "instruction writer" in text:
+        return say(chat("1. Write to your aunt.\n2. Write to your landlord."))
+    if "instruction judge" in text:
+        return say(chat("1. Rubric: Length.\n1. Action: Make it longer."))
+    if "Assistant 1" in text:
+        ahead = text.index("from strong") < text.index("from target")
+        return say(chat("9 2" if ahead else "2 9"))
+    return say(chat(f"An answer from {asked.json['model']}."))
+
+
+async def over_http(server: Server, folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
+    def run() -> subprocess.CompletedProcess[str]:
+        if not (folder / "seeds.jsonl").exists():
+            write_seeds(folder, 2)
+        line = ("run", *OVER_HTTP, "--base-url", f"{server.url}/v1", *more)
+        return codeclm(*line, cwd=folder, OPENAI_API_KEY=SECRET, TEAM_TOKEN=TEAM)
+
+    return await anyio.to_thread.run_sync(run)
+
+
+def _files_with(folder: Path, *texts: str) -> list[str]:
+    return [
+        str(path)
+        for path in folder.rglob("*")
+        if path.is_file() and any(text.encode() in path.read_bytes() for text in texts)
+    ]
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_no_file_ever_holds_a_key(server: Server, tmp_path: Path) -> None:
+    server.always = acting
+    done = await over_http(server, tmp_path)
+    held = await anyio.to_thread.run_sync(_files_with, tmp_path, SECRET, TEAM)
+
+    assert done.returncode == 0, done.stderr
+    assert server.asked[0].headers["authorization"] == f"Bearer {SECRET}"
+    assert {asked.headers.get("x-team") for asked in server.asked} >= {TEAM}
+    assert held == []
+    assert SECRET not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_refused_key_stops_the_run_and_is_not_repeated(
+    server: Server, tmp_path: Path
+) -> None:
+    """Servers quote the key in their complaint."""
+    words = {"error": {"message": f"Incorrect API key provided: {SECRET}", "code": "invalid"}}
+    server.always = say(words, status=401)
+    done = await over_http(server, tmp_path)
+    held = await anyio.to_thread.run_sync(_files_with, tmp_path, SECRET, TEAM)
+
+    assert done.returncode == 1
+    assert "go on with: codeclm resume run" in done.stderr
+    assert "401" in done.stdout + done.stderr
+    assert SECRET not in done.stdout + done.stderr
+    assert held == []
+    assert len(server.asked) <= 2
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_what_failed_for_a_passing_reason_is_status_1_and_resumed(
+    server: Server, tmp_path: Path
+) -> None:
+    """Also where the metadata is the user's own, and no seed could be unfinished."""
+
+    def half_away(asked: Asked) -> Say:
+        text = asked.json["messages"][-1]["content"]
+        if "instruction writer" in text and "poems" in text:
+            return answer(b"busy", status=503)
+        return acting(asked)
+
+    server.always = half_away
+    rows = [{"use_case": "letters"}, {"use_case": "poems"}]
+    await anyio.to_thread.run_sync(write_lines, tmp_path / "m.jsonl", rows)
+    more = ("--metadata", "m.jsonl", "--set", "retry={attempts=2, first_wait=0.01}", "-c", "1")
+    first = await over_http(server, tmp_path, *more, "--json")
+    server.always = acting
+    second = await over_http(server, tmp_path, *more, "--json")
+
+    assert (first.returncode, second.returncode) == (1, 0)
+    assert "some items failed for a passing reason" in first.stderr
+    assert summary(second)["rows"] == 2

@@ -1,0 +1,438 @@
+import json
+import re
+import socket
+import threading
+import tomllib
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import Struct
+
+from codeclm.engine import config as configuration
+from codeclm.engine.config import Config, ConfigError, build, dump, load
+
+from .commands import codeclm
+
+MODELS: dict[str, Any] = {
+    "seeds": "seeds.jsonl",
+    "strong": {"model": "scripted/strong"},
+    "target": {"model": "scripted/target"},
+}
+SECRET = "sk-proj-4f8c21d9a7e6b305"
+
+
+def made(tree: dict[str, Any] | None = None, *overrides: str) -> Config:
+    return build({**MODELS, **(tree or {})}, overrides, where="run.toml")
+
+
+def complaint(tree: dict[str, Any] | None = None, *overrides: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        made(tree, *overrides)
+    return str(caught.value)
+
+
+# -- the template -----------------------------------------------------------------------------
+
+_SETTING = re.compile(r"^# (?=\[?[a-z_]+\]?(?: = |$| +#))")
+
+
+def template() -> dict[str, Any]:
+    """What `codeclm init` writes, with everything in force."""
+    text = (files("codeclm.engine") / "template.toml").read_text("utf-8")
+    return tomllib.loads("\n".join(_SETTING.sub("", line) for line in text.splitlines()))
+
+
+def names(table: type[Struct], under: str = "") -> Iterator[str]:
+    for f in msgspec.structs.fields(table):
+        if isinstance(f.type, type) and issubclass(f.type, Struct):
+            yield from names(f.type, f"{under}{f.name}.")
+        else:
+            yield f"{under}{f.name}"
+
+
+def flat(tree: dict[str, Any], under: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in tree.items():
+        if isinstance(value, dict) and f"{under}{name}" in TABLES:
+            found |= flat(value, f"{under}{name}.")  # pyright: ignore[reportUnknownArgumentType]
+        else:
+            found[f"{under}{name}"] = value
+    return found
+
+
+TABLES = {"strong", "target", "judge"} | {name.partition(".")[0] for name in names(Config)}
+
+
+def test_the_template_names_every_setting_there_is() -> None:
+    """The target and the judge take the settings of the strong model, which are all there."""
+    spelt = set(flat(template()))
+    wanted = {name for name in names(Config) if not name.startswith(("target.", "judge."))}
+
+    assert wanted - spelt == set()
+
+
+def test_every_default_in_the_template_is_the_default() -> None:
+    """Where there is none, or a run can't do without, an example stands."""
+    defaults = {
+        name: value
+        for name, value in flat(_all_of(Config())).items()
+        if value not in (None, "", {}) and name != "seeds"
+    }
+    spelt = flat(template())
+
+    assert {name: spelt[name] for name in defaults if name in spelt} == {
+        name: value for name, value in defaults.items() if name in spelt
+    }
+
+
+def _all_of(table: Struct) -> dict[str, Any]:
+    values = {name: getattr(table, name) for name in table.__struct_fields__}
+    values = {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}  # pyright: ignore[reportUnknownArgumentType]
+    return {k: _all_of(v) if isinstance(v, Struct) else v for k, v in values.items()}
+
+
+def test_the_template_loads_with_everything_in_force(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "x")
+    tree = template()
+    del tree["input"]["template"]  # it stands instead of field
+    del tree["strong"]["options"]  # they are for models in this process
+    tree["target_rows"] = tree["decode"]["per_metadata"]
+
+    assert isinstance(build(tree, where="template.toml"), Config)
+
+
+def test_the_template_as_it_is_written_loads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "x")
+    path = tmp_path / "run.toml"
+    path.write_bytes((files("codeclm.engine") / "template.toml").read_bytes())
+    settings = load(path)
+
+    assert settings == Config(
+        seeds="seeds.jsonl",
+        strong=configuration.RoleConfig(model="openai/gpt-4.1"),
+        target=configuration.RoleConfig(model="ollama/llama3.2"),
+    )
+
+
+# -- complaints -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("tree", "said"),
+    [
+        ({"sedes": 1}, "sedes: no such setting; did you mean seeds?"),
+        ({"strong": {"modle": "x"}}, "strong.modle: no such setting; did you mean model?"),
+        ({"judge": {"temprature": 1}}, "judge.temprature: no such setting; did you mean temp"),
+        ({"filter": {"margn": 3}}, "filter.margn: no such setting; there are threshold, "),
+        ({"filter": {"treshold": 3}}, "filter.treshold: no such setting; did you mean threshold?"),
+        ({"retry": {"attemps": 3}}, "retry.attemps: no such setting; did you mean attempts?"),
+        ({"cache": {"dir": "x"}}, "cache.dir: no such setting; there are folder"),
+        ({"threshold": 3}, "threshold: no such setting; did you mean filter.threshold?"),
+        ({"augment_to": 9}, "augment_to: no such setting; did you mean metadata.augment_to?"),
+        ({"strong": {"rpm": 9}}, "strong.rpm: no such setting; it is called requests_per_minute"),
+        ({"margin_threshold": 1}, "margin_threshold: no such setting; it is called filter.thres"),
+        ({"n_iterations": 1}, "n_iterations: no such setting; it is called filter.max_iterations"),
+        ({"strong_model": "x"}, "strong_model: no such setting; it is called strong.model here"),
+    ],
+)
+def test_an_unknown_key_is_refused_with_the_nearest_right_one(
+    tree: dict[str, Any], said: str
+) -> None:
+    assert complaint(tree).startswith(f"run.toml: {said}")
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("filter.threshold='x'", "filter.threshold: expected `float`, got `str`"),
+        ("filter.threshold=11", "filter.threshold: expected `float` <= 10.0"),
+        ("filter.threshold=-1", "filter.threshold: expected `float` >= 0.0"),
+        ("filter.max_iterations=0", "filter.max_iterations: expected `int` >= 1"),
+        ("filter.max_iterations=2.5", "filter.max_iterations: expected `int`, got `float`"),
+        ("filter.filter_basic=1", "filter.filter_basic: expected `bool`, got `int`"),
+        ("filter.leftover='keep'", "filter.leftover: invalid enum value 'keep'"),
+        ("strong.temperature=3", "strong.temperature: expected `float` <= 2.0"),
+        ("strong.max_concurrent=0", "strong.max_concurrent: expected `int` >= 1"),
+        ("strong.requests_per_minute=0", "strong.requests_per_minute: expected `float` > 0.0"),
+        ("strong.extra=3", "strong.extra: expected `object`, got `int`"),
+        ("strong=3", "strong: expected `object`, got `int`"),
+        ("target_rows=0", "target_rows: expected `int` >= 1"),
+        ("retry.attempts=0", "retry.attempts: expected `int` >= 1"),
+        ("size.max_expansion=0.5", "size.max_expansion: expected `float` >= 1.0"),
+        ("decode.chunk=51", "decode.chunk: expected `int` <= 50"),
+        ("export=['csv']", "export: no format 'csv'; alpaca, sharegpt, messages, preference"),
+        ("strong.model=''", "strong.model: "),
+        ("strong.model='gpt'", "strong.model: "),
+        ("strong.model='nobody/gpt'", "strong.model: "),
+        ("strong.extra={top_k=inf}", "strong.extra: null, inf and nan can't be kept"),
+        ("seeds='\udcff'", "'\\udcff' is no UTF-8 text: rename what holds it"),
+        ("strong.price_input=1", "strong: price_input and price_output: give both or none"),
+    ],
+)
+def test_a_wrong_type_or_range_names_the_key(override: str, said: str) -> None:
+    assert complaint(None, override).startswith(f"run.toml: {said}")
+
+
+@pytest.mark.parametrize(
+    ("tree", "said"),
+    [
+        ({"seeds": []}, "seeds: there are none: name a file (or metadata.file)"),
+        ({"target": {}}, "target.model: it is missing: write provider/model"),
+        ({"input": {"field": "a", "template": "{a}"}}, "input.field and input.template: give one"),
+        ({"target_rows": 9, "max_candidates": 8}, "max_candidates: it is less than target_rows"),
+    ],
+)
+def test_settings_that_do_not_go_together_are_refused(tree: dict[str, Any], said: str) -> None:
+    assert complaint(tree).startswith(f"run.toml: {said}")
+
+
+@pytest.mark.parametrize(
+    "base_url", ["localhost:8000/v1", "ftp://host/v1", "//host/v1", "host", "file:///etc/passwd"]
+)
+def test_a_base_url_that_is_no_http_address_is_refused(base_url: str) -> None:
+    said = complaint({"strong": {"model": "some-model", "base_url": base_url}})
+
+    assert said == f"run.toml: strong.base_url: {base_url!r} is no http(s) address"
+
+
+# -- keys -------------------------------------------------------------------------------------
+
+
+def test_a_missing_key_is_named_by_its_variable() -> None:
+    said = complaint({"strong": {"model": "openai/gpt-4.1"}})
+
+    assert said.startswith("run.toml: strong.api_key: ")
+    assert "OPENAI_API_KEY" in said
+
+
+def test_a_missing_key_of_one_s_own_is_named_by_its_variable() -> None:
+    said = complaint({"strong": {"model": "openai/gpt-4.1", "api_key": "TEAM_KEY"}})
+
+    assert said == "run.toml: strong.api_key: the environment variable TEAM_KEY is not set"
+
+
+@pytest.mark.parametrize(
+    "key", [SECRET, "AKIAIOSFODNN7EXAMPLE/x", "gsk_abc123", "0123456789abcdef", "a b"]
+)
+def test_a_key_written_where_its_variable_s_name_belongs_is_never_repeated(key: str) -> None:
+    said = complaint({"strong": {"model": "openai/gpt-4.1", "api_key": key}})
+
+    assert key not in said
+    assert "write a variable's NAME, no key" in said
+
+
+def test_the_key_comes_from_the_variable_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEAM_KEY", f" {SECRET} \n")
+    settings = made({"strong": {"model": "openai/gpt-4.1", "api_key": "TEAM_KEY"}})
+
+    assert configuration.key(settings.strong) == SECRET
+    assert SECRET not in dump(settings)
+    assert SECRET not in repr(settings)
+
+
+def test_a_server_of_ones_own_needs_no_key() -> None:
+    settings = made({"strong": {"model": "qwen", "base_url": "http://localhost:8000/v1/"}})
+
+    assert configuration.key(settings.strong) is None
+    assert configuration.address(settings.strong) == "http://localhost:8000/v1"
+
+
+# -- what is read -----------------------------------------------------------------------------
+
+
+def test_toml_yaml_and_json_say_the_same(tmp_path: Path) -> None:
+    pytest.importorskip("yaml")
+    tree = {**MODELS, "filter": {"threshold": 2.5}, "export": ["sharegpt"]}
+    (tmp_path / "a.json").write_text(json.dumps(tree))
+    (tmp_path / "a.yaml").write_text(
+        "seeds: seeds.jsonl\nstrong: {model: scripted/strong}\ntarget:\n  model: scripted/target\n"
+        "filter:\n  threshold: 2.5\nexport: [sharegpt]\n"
+    )
+    (tmp_path / "a.toml").write_text(dump(made(tree)))
+    read = [load(tmp_path / f"a.{suffix}") for suffix in ("json", "yaml", "toml")]
+
+    assert read == [made(tree)] * 3
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("a.toml", "seeds = ", "Invalid value (at end of document)"),
+        ("a.toml", "seeds = 1\nseeds = 2\n", "Cannot overwrite a value (at line 2, column 10)"),
+        ("a.json", "{", "Expecting property name enclosed in double quotes: line 1 column 2"),
+        ("a.json", "[1]", "it holds no table of settings"),
+        ("a.yaml", "a: [", "while parsing a flow node"),
+        ("a.yaml", "3", "it holds no table of settings"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_named_with_the_place(
+    name: str, text: str, said: str, tmp_path: Path
+) -> None:
+    if name.endswith("yaml"):
+        pytest.importorskip("yaml")
+    path = tmp_path / name
+    path.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+
+    assert said in str(caught.value)
+    assert str(caught.value).startswith(str(path))
+
+
+def test_bytes_that_are_no_text_are_a_complaint(tmp_path: Path) -> None:
+    path = tmp_path / "a.toml"
+    path.write_bytes(b"seeds = '\xff'")
+    with pytest.raises(ConfigError, match="it is not UTF-8"):
+        load(path)
+
+
+def test_set_reads_its_value_as_toml_or_else_as_words() -> None:
+    settings = made(
+        None,
+        "filter.threshold=2",
+        "out=runs/a b",
+        'strong.extra={top_k=5,stop=["a"]}',
+        "export=['messages']",
+        "target.temperature = 0.1",
+    )
+
+    assert (settings.filter.threshold, settings.out) == (2.0, "runs/a b")
+    assert settings.strong.extra == {"top_k": 5, "stop": ["a"]}
+    assert (settings.export, settings.target.temperature) == (("messages",), 0.1)
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("filter", "--set filter: write key=value, as in filter.threshold=2.5"),
+        ("=3", "--set =3: write key=value"),
+        ("out.x=3", "--set out.x=3: out is no table"),
+        ("filter.x=3", "run.toml: filter.x: no such setting"),
+    ],
+)
+def test_set_complains_in_its_own_words(override: str, said: str) -> None:
+    assert complaint({"out": "there"}, override).startswith(said)
+
+
+# TOML has no lone surrogates and no integers beyond 64 bits.
+words = st.text(st.characters(codec="utf-8"))
+extras = st.dictionaries(
+    words,
+    st.recursive(
+        st.booleans()
+        | st.integers(-(2**63), 2**63 - 1)
+        | words
+        | st.floats(allow_nan=False, allow_infinity=False),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(words, inner, max_size=3),
+        max_leaves=5,
+    ),
+    max_size=3,
+)
+
+
+@given(extra=extras, headers=st.dictionaries(words, words, max_size=2), seeds=words.filter(bool))
+def test_a_run_s_own_copy_reads_back_as_what_was_run(
+    extra: dict[str, Any], headers: dict[str, str], seeds: str
+) -> None:
+    settings = made({"seeds": [seeds], "strong": {"model": "scripted/a", "extra": extra}})
+    settings = msgspec.structs.replace(
+        settings, target=msgspec.structs.replace(settings.target, headers=headers)
+    )
+
+    assert msgspec.convert(tomllib.loads(dump(settings)), Config) == settings
+
+
+def test_the_judge_is_the_strong_model_at_temperature_0() -> None:
+    settings = made({"strong": {"model": "scripted/strong", "temperature": 0.9, "top_p": 0.5}})
+
+    assert (settings.scorer.model, settings.scorer.temperature) == ("scripted/strong", 0.0)
+    assert settings.scorer.top_p == 0.5
+
+
+def test_what_is_said_of_the_judge_wins_over_the_strong_model() -> None:
+    settings = made({"judge": {"temperature": 0.3, "max_tokens": 16}})
+
+    assert (settings.scorer.model, settings.scorer.temperature) == ("scripted/strong", 0.3)
+    assert settings.scorer.max_tokens == 16
+
+
+# -- through the command ----------------------------------------------------------------------
+
+
+@contextmanager
+def counting() -> Generator[tuple[str, list[int]]]:
+    """Give a loopback address, and the connections that came in."""
+    came = list[int]()
+    with closing(socket.create_server(("127.0.0.1", 0))) as listening:
+
+        def accept() -> None:
+            while True:
+                try:
+                    connection, _ = listening.accept()
+                except OSError:
+                    return
+                came.append(1)
+                connection.close()
+
+        waiting = threading.Thread(target=accept, daemon=True)
+        waiting.start()
+        host, port = listening.getsockname()
+        yield f"http://{host}:{port}/v1", came
+        listening.shutdown(socket.SHUT_RDWR)
+        waiting.join()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "sedes = 1",
+        "filter.threshold = 11",
+        "strong.temperature = 'warm'",
+        f"target.api_key = '{SECRET}'",
+        "target.api_key = 'NOT_SET_ANYWHERE'",
+        "prompts = 'no such set'",
+        "seeds = 'nowhere.jsonl'",
+        "judge.model = 'local/no-such-file.gguf'",
+        "target.options = { latency = 1 }",
+        "metadata.file = 'nowhere.jsonl'",
+        "seeds = ",
+    ],
+)
+def test_each_wrong_configuration_is_one_line_and_status_2_before_any_request(
+    line: str, tmp_path: Path
+) -> None:
+    (tmp_path / "seeds.jsonl").write_text('{"instruction": "Say hello."}\n')
+    with counting() as (url, came):
+        lines = ["seeds = 'seeds.jsonl'", "strong.model = 'm'", "target.model = 'm'"]
+        lines += [f"strong.base_url = '{url}'", f"target.base_url = '{url}'"]
+        key = line.partition(" = ")[0]
+        lines = [said for said in lines if said.partition(" = ")[0] != key]
+        (tmp_path / "run.toml").write_text("\n".join([*lines, line]) + "\n")
+        done = codeclm("run", "run.toml", cwd=tmp_path)
+
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert done.stderr.startswith("codeclm: ")
+    assert SECRET not in done.stderr
+    assert came == []
+
+
+def test_dotenv_holds_keys_but_the_environment_wins(tmp_path: Path) -> None:
+    (tmp_path / "seeds.jsonl").write_text('{"instruction": "Say hello."}\n')
+    (tmp_path / ".env").write_text(f"TEAM_KEY={SECRET}\n")
+    tail = ["--seeds", "seeds.jsonl", "--target", "scripted/target"]
+    head = ["check", "--strong", "openai/gpt-4.1", "--set", "strong.api_key=TEAM_KEY"]
+    with_file = codeclm(*head, *tail, cwd=tmp_path)
+    emptied = codeclm(*head, *tail, cwd=tmp_path, TEAM_KEY="")
+
+    assert (with_file.returncode, with_file.stderr) == (0, "")
+    assert "no call was made" in with_file.stdout
+    assert (emptied.returncode, "TEAM_KEY is not set" in emptied.stderr) == (2, True)

@@ -1,0 +1,906 @@
+"""Verdicts and CRR, test sets and answers, the line over real models' words, and the commands."""
+
+import csv
+import gzip
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import anyio
+import anyio.to_thread
+import pytest
+from blockbuster import BlockBuster
+from hypothesis import given
+from hypothesis import strategies as st
+
+from codeclm.engine.evaluate.calibration import Cost, Prices, Row, Story, row
+from codeclm.engine.evaluate.calibration import read as calibrated
+from codeclm.engine.evaluate.contest import Comparison, Contest
+from codeclm.engine.evaluate.outcome import difference
+from codeclm.engine.evaluate.testsets import (
+    KNOWN,
+    Question,
+    TestSource,
+    read,
+    read_answers,
+    shorten,
+)
+from codeclm.engine.evaluate.verdicts import (
+    Counts,
+    Interval,
+    PositionBias,
+    Ruling,
+    Verdict,
+    count,
+    interval,
+    position_bias,
+    verdict,
+)
+from codeclm.engine.ledger import Ledger
+from codeclm.engine.orders import Order
+from codeclm.engine.records import Answer, Example, Iteration, Judgement, Metadata, Seed
+from codeclm.engine.seeds import SeedError
+from codeclm.prompts import ParseError, read_verdict
+from codeclm.providers.base import Rejected, Reply, Request
+
+from .acting import Actor, may_read_the_cache, playing
+from .commands import COMMAND, codeclm, environment, write_lines, write_seeds
+from .servers import Asked, Say, Server, answer, chat, say
+
+DATA = Path(__file__).parents[1] / "../shared/data"
+needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="the shared data files are not here")
+
+WIN, DRAW, LOSS = Ruling(8, 3), Ruling(5, 5), Ruling(2, 9)
+
+# -- verdicts ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "both", "alpagasus"),
+    [
+        (WIN, WIN, "win", "win"),
+        (WIN, DRAW, "tie", "win"),
+        (DRAW, WIN, "tie", "win"),
+        (WIN, LOSS, "tie", "tie"),
+        (LOSS, WIN, "tie", "tie"),
+        (DRAW, DRAW, "tie", "tie"),
+        (LOSS, DRAW, "tie", "loss"),
+        (DRAW, LOSS, "tie", "loss"),
+        (LOSS, LOSS, "loss", "loss"),
+    ],
+)
+def test_two_orders_make_a_verdict(one: Ruling, two: Ruling, both: str, alpagasus: str) -> None:
+    assert (verdict((one, two)), verdict((one, two), "alpagasus")) == (both, alpagasus)
+
+
+@pytest.mark.parametrize("rulings", [(None, WIN), (LOSS, None), (None, None), ()])
+def test_an_order_that_cannot_be_read_makes_the_verdict_invalid(
+    rulings: Sequence[Ruling | None],
+) -> None:
+    assert (verdict(rulings), verdict(rulings, "alpagasus")) == ("invalid", "invalid")
+
+
+points = st.integers(0, 20).map(lambda half: half / 2)
+scored = st.builds(Ruling, points, points)
+rulings = st.lists(st.none() | scored, min_size=1, max_size=2)
+OPPOSITE: dict[Verdict, Verdict] = {
+    "win": "loss",
+    "loss": "win",
+    "tie": "tie",
+    "invalid": "invalid",
+}
+
+
+@given(rulings)
+def test_whoever_changes_sides_changes_the_verdict(whole: list[Ruling | None]) -> None:
+    other = [r and Ruling(r.reference, r.candidate) for r in whole]
+
+    assert verdict(other) == OPPOSITE[verdict(whole)]
+    assert verdict(other, "alpagasus") == OPPOSITE[verdict(whole, "alpagasus")]
+
+
+@given(rulings)
+def test_the_strict_rule_only_turns_verdicts_into_ties(whole: list[Ruling | None]) -> None:
+    assert verdict(whole) in {verdict(whole, "alpagasus"), "tie"}
+
+
+# Wins, ties, losses of table 5, and the CRR that table 1 prints for them.
+TABLE_5 = {
+    "Self-Instruct 7B": (17, 140, 61, "72.02"),
+    "Alpagasus 7B": (17, 147, 54, "75.23"),
+    "Tree-Instruct 7B": (23, 141, 54, "75.23"),
+    "WizardLM 7B": (19, 143, 56, "74.31"),
+    "WizardLM+ 7B": (19, 146, 53, "75.69"),
+    "CodecLM 7B": (29, 145, 44, "79.82"),
+    "Self-Instruct 13B": (29, 136, 53, "75.69"),
+    "Alpagasus 13B": (26, 148, 44, "79.82"),
+    "Tree-Instruct 13B": (26, 154, 38, "82.57"),
+    "WizardLM 13B": (30, 149, 39, "82.11"),
+    "WizardLM+ 13B": (31, 153, 34, "84.40"),
+    "CodecLM 13B": (35, 154, 29, "86.70"),
+}
+
+
+@pytest.mark.parametrize("row", TABLE_5.values(), ids=TABLE_5)
+def test_the_counts_of_table_5_give_the_crr_of_table_1(row: tuple[int, int, int, str]) -> None:
+    wins, ties, losses, crr = row
+    counts = Counts(wins, ties, losses)
+
+    assert str(counts) == f"CRR {crr} % (0 of 218 verdicts are invalid)"
+
+
+def test_invalid_verdicts_count_as_ties_and_are_always_named() -> None:
+    assert str(Counts(10, 30, 58, 2)) == "CRR 42.00 % (2 of 100 verdicts are invalid)"
+
+
+def test_above_two_per_cent_of_invalid_verdicts_there_is_no_crr() -> None:
+    counts = Counts(10, 30, 57, 3)
+
+    assert str(counts) == "no CRR: 3 of 100 verdicts are invalid, at most 2% may be"
+
+
+def test_nothing_compared_is_no_crr() -> None:
+    assert (Counts().usable, Counts().crr) == (False, 0.0)
+
+
+@given(st.lists(st.sampled_from(["win", "tie", "loss", "invalid"])))
+def test_counts_add_up_to_the_prompts(verdicts: list[Verdict]) -> None:
+    counts = count(verdicts)
+
+    assert counts.total == len(verdicts)
+    assert counts == count(sorted(verdicts))
+
+
+@given(st.lists(st.sampled_from([-100.0, 0.0, 100.0]), min_size=1, max_size=40), st.integers())
+def test_an_interval_holds_its_mean_and_repeats_itself(values: list[float], seed: int) -> None:
+    found = interval(values, Random(seed), resamples=200)
+
+    assert min(values) <= found.low <= found.high <= max(values)
+    assert found.mean == sum(values) / len(values)
+    assert found == interval(values, Random(seed), resamples=200)
+
+
+def test_an_interval_is_as_wide_as_the_normal_one_where_that_is_right() -> None:
+    """1,000 prompts, half of them lost: 50 % ± 1.96 times 1.58 points."""
+    found = interval([0.0, 100.0] * 500, Random(0), resamples=4000)
+
+    assert found.mean == 50.0
+    assert found.low == pytest.approx(46.9, abs=0.4)
+    assert found.high == pytest.approx(53.1, abs=0.4)
+
+
+def test_certainty_has_no_width() -> None:
+    assert interval([100.0] * 80, Random(1), resamples=100) == Interval(100.0, 100.0, 100.0)
+
+
+def test_a_judge_that_favours_the_first_answer_is_seen() -> None:
+    """Both orders say 8 to 3 for whoever is first: a tie, and five points for the place."""
+    biased = (Ruling(8, 3), Ruling(3, 8))
+    fair = (Ruling(7, 5), Ruling(7, 5))
+    found = position_bias([biased, fair, (None, WIN)])
+
+    assert [verdict(biased), verdict(fair)] == ["tie", "win"]
+    assert found == PositionBias(2, 0.5, 2.5, first=3, second=1, neither=0)
+
+
+@needs_data
+def test_real_reviews_give_the_verdicts_of_their_files() -> None:
+    """1,040 reviews by GPT-4, one order each: their text against the scores kept beside it.
+
+    Three cannot be read, all of the mathematics prompt, which asks for a tuple at the end; ours is
+    the general one.
+    """
+    read_off: list[Verdict] = []
+    kept: list[Verdict] = []
+    unread: list[int] = []
+    with gzip.open(DATA / "vicuna_judge_reviews.jsonl.gz", "rt", encoding="utf-8") as file:
+        for review in map(json.loads, file):
+            kept.append(verdict([Ruling(*review["score"])]))
+            try:
+                read_off.append(verdict([Ruling(*read_verdict(review["text"]))]))
+            except ParseError:
+                read_off.append("invalid")
+                unread.append(review["question_id"])
+
+    assert [b if a == "invalid" else a for a, b in zip(read_off, kept, strict=True)] == kept
+    assert (count(read_off), count(kept)) == (Counts(276, 100, 661, 3), Counts(277, 100, 663))
+    assert unread == [70, 69, 70]
+
+
+# -- test sets --------------------------------------------------------------------------------
+
+
+@needs_data
+@pytest.mark.parametrize(
+    ("name", "prompts", "categories"),
+    [("evol-instruct", 218, 29), ("vicuna", 80, 9), ("self-instruct", 252, 1), ("koala", 180, 1)],
+)
+def test_the_papers_test_sets_are_read_by_name(name: str, prompts: int, categories: int) -> None:
+    found = read(TestSource(name, DATA))
+
+    assert (len(found), len({q.category for q in found})) == (prompts, categories)
+    assert len({q.id for q in found}) == prompts
+
+
+@needs_data
+def test_a_task_and_its_input_are_one_prompt() -> None:
+    first = read(TestSource("self-instruct", DATA))[0]
+
+    assert first.id == "user_oriented_task_0"
+    assert "unnecessary words.\n\nIf you have any questions" in first.prompt
+
+
+@needs_data
+@pytest.mark.parametrize(("most", "cut"), [(1500, 6), (2048, 4), (0, 0)])
+def test_over_long_prompts_of_koala_lose_their_middle(most: int, cut: int) -> None:
+    prompts = [question.prompt for question in read(TestSource("koala", DATA))]
+
+    assert sum(shorten(prompt, most) != prompt for prompt in prompts) == cut
+
+
+@given(st.text(max_size=2000), st.integers(20, 400))
+def test_a_shortened_prompt_fits_and_keeps_its_head_and_tail(prompt: str, most: int) -> None:
+    short = shorten(prompt, most)
+    head, gap, tail = short.partition(" characters or more are left out here]\n\n")
+
+    assert len(short) <= max(4 * most, 0)
+    assert (short == prompt) == (len(prompt) <= 4 * most)
+    if short != prompt:
+        assert gap
+        assert prompt.startswith(head.rsplit("\n\n[", 1)[0])
+        assert prompt.endswith(tail)
+
+
+def test_any_file_is_a_test_set(tmp_path: Path) -> None:
+    path = tmp_path / "mine.csv"
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows(
+            [["n", "prompt", "kind"], [7, "Sing.", "art"], [9, "Add.", "sum"]]
+        )
+    with_ids = read(TestSource(str(path), id_field="n", category_field="kind"))
+
+    assert with_ids == [Question("7", "Sing.", "art"), Question("9", "Add.", "sum")]
+    assert read(TestSource(str(path))) == [Question("1", "Sing."), Question("2", "Add.")]
+
+
+@pytest.mark.parametrize(
+    ("lines", "complaint"),
+    [
+        ([{"id": 1, "prompt": "A"}, {"id": 1, "prompt": "B"}], "the id '1' is there twice"),
+        ([{"id": 1, "prompt": "A"}, {"id": 2}], "set.jsonl:2: none of the usual fields"),
+    ],
+)
+def test_a_test_set_is_whole_or_refused(lines: list[Any], complaint: str, tmp_path: Path) -> None:
+    with pytest.raises(SeedError, match=complaint):
+        read(TestSource(str(write_lines(tmp_path / "set.jsonl", lines))))
+
+
+def test_a_name_that_is_none_is_told_which_there_are() -> None:
+    with pytest.raises(SeedError, match=f"no test set of this name; there are {', '.join(KNOWN)}"):
+        read(TestSource("vicunna"))
+
+
+def test_a_named_set_that_is_not_there_asks_for_its_folder(tmp_path: Path) -> None:
+    with pytest.raises(SeedError, match=r"koala_test_set.jsonl: no such file: .*--tests DIR"):
+        read(TestSource("koala", tmp_path))
+
+
+# -- answers ----------------------------------------------------------------------------------
+
+
+@needs_data
+@pytest.mark.parametrize("model", ["alpaca-13b", "llama-13b:v1", "vicuna-13b:20230322-clean-lang"])
+def test_a_model_is_chosen_from_a_file_of_many(model: str) -> None:
+    found = read_answers(DATA / "vicuna_bench_answers.jsonl.gz", model)
+
+    assert sorted(found, key=int) == [str(number) for number in range(1, 81)]
+
+
+@needs_data
+@pytest.mark.parametrize(
+    ("model", "names"),
+    [("", "alpaca-13b:v1, bard"), ("vicuna-13b", "vicuna-13b:20230322-clean-lang, vicuna-13b:2")],
+)
+def test_a_name_that_could_be_several_models_is_refused(model: str, names: str) -> None:
+    with pytest.raises(SeedError, match=f"answers of several models; name one: {names}"):
+        read_answers(DATA / "vicuna_bench_answers.jsonl.gz", model)
+
+
+def test_answers_are_found_under_the_names_tools_give_them(tmp_path: Path) -> None:
+    lines = [
+        {"id": "a", "text": "One."},
+        {"question_id": 2, "output": "Two.", "generator": ""},
+        {"idx": 3, "response": ""},
+    ]
+    found = read_answers(write_lines(tmp_path / "said.jsonl", lines))
+
+    assert found == {"a": Answer("One."), "2": Answer("Two."), "3": Answer("")}
+
+
+@pytest.mark.parametrize(
+    ("lines", "complaint"),
+    [
+        ([{"id": 1, "text": "A"}, {"id": "1", "text": "B"}], "said.jsonl:2: a second answer"),
+        ([{"text": "A"}], "said.jsonl:1: an answer needs a question's id"),
+        ([{"id": 1}], "said.jsonl:1: an answer needs a question's id, and a text"),
+        ([{"id": 1, "text": 5}], r"said.jsonl:1: Expected `str \| null`, got `int`"),
+    ],
+)
+def test_an_answer_that_cannot_be_used_is_named(
+    lines: list[Any], complaint: str, tmp_path: Path
+) -> None:
+    with pytest.raises(SeedError, match=complaint):
+        read_answers(write_lines(tmp_path / "said.jsonl", lines))
+
+
+# -- the line ---------------------------------------------------------------------------------
+
+ASKED = Question("q1", "Why is the sky {blue}?", "physics")
+
+
+def by_place(first: str, second: str) -> Any:
+    """A judge that says *first* where the candidate's answer comes first, else *second*."""
+
+    def judge(request: Request) -> str:
+        text = request.messages[-1].content
+        return first if text.index("target") < text.index("strong") else second
+
+    return judge
+
+
+def says_its_name(request: Request) -> str:
+    return f"I am {request.model}."
+
+
+async def compared(actor: Actor, folder: Path, question: Question = ASKED) -> Comparison:
+    async with playing(actor, folder) as troupe:
+        contestants: Any = {"candidate": troupe["target"], "reference": troupe["strong"]}
+        [made] = await Contest(contestants, troupe["judge"])(question)
+    return made
+
+
+async def test_both_orders_are_scored_and_told_apart(
+    tmp_path: Path, unblocked: BlockBuster | None
+) -> None:
+    may_read_the_cache(unblocked)
+    actor = Actor(respond=says_its_name, judge=by_place("7 9\nClear.", "8.5, 6\nClear."))
+    made = await compared(actor, tmp_path)
+
+    assert made == Comparison(
+        id="q1",
+        category="physics",
+        prompt=ASKED.prompt,
+        candidate=Answer("I am target."),
+        reference=Answer("I am strong."),
+        rulings=(Ruling(7, 9, "7 9\nClear."), Ruling(6, 8.5, "8.5, 6\nClear.")),
+    )
+    assert actor.counts() == {"judge": 2, "respond": 2}
+    assert actor.prompts("respond") == [ASKED.prompt] * 2
+
+
+async def test_one_order_that_cannot_be_read_is_asked_three_times_and_the_other_kept(
+    tmp_path: Path, unblocked: BlockBuster | None
+) -> None:
+    may_read_the_cache(unblocked)
+    actor = Actor(respond=says_its_name, judge=by_place("9 3\nGood.", "Both are lovely."))
+    made = await compared(actor, tmp_path)
+
+    assert (made.rulings, made.reason) == ((Ruling(9, 3, "9 3\nGood."), None), "unreadable")
+    assert (verdict(made.rulings), actor.counts()) == ("invalid", {"judge": 4, "respond": 2})
+
+
+async def test_an_empty_answer_is_a_bad_answer_for_the_judge_to_see(
+    tmp_path: Path, unblocked: BlockBuster | None
+) -> None:
+    may_read_the_cache(unblocked)
+    actor = Actor(respond="", judge="5 5\nNothing was said.")
+    made = await compared(actor, tmp_path)
+
+    assert (made.candidate, verdict(made.rulings)) == (Answer(""), "tie")
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        (Rejected("400: the prompt is too long"), "rejected"),
+        (Reply(text="", finish_reason="content_filter"), "content_filter"),
+    ],
+)
+async def test_a_prompt_nobody_answers_is_an_invalid_verdict(
+    fault: Exception | Reply, reason: str, tmp_path: Path, unblocked: BlockBuster | None
+) -> None:
+    may_read_the_cache(unblocked)
+    actor = Actor(
+        respond=lambda request: fault if request.model == "target" else "An answer.", judge="5 5"
+    )
+    made = await compared(actor, tmp_path)
+
+    assert (made.reason, verdict(made.rulings), made.candidate) == (reason, "invalid", None)
+
+
+# -- two candidates ---------------------------------------------------------------------------
+
+
+def story(name: str, *both: Ruling, reference: str = "R") -> Comparison:
+    return Comparison(
+        id=name, category="", prompt=name, reference=Answer(reference), rulings=(both[0], both[1])
+    )
+
+
+def test_two_candidates_differ_by_the_prompts_only_one_of_them_loses() -> None:
+    ours = [story(f"{n}", *((LOSS, LOSS) if n < 10 else (WIN, WIN))) for n in range(100)]
+    theirs = [story(f"{n}", *((LOSS, LOSS) if n < 30 else (DRAW, WIN))) for n in range(100)]
+    found = difference(ours, theirs, other="B", rule="both", resamples=2000)
+
+    assert (found.other, found.prompts, found.points.mean) == ("B", 100, 20.0)
+    assert found.points.low == pytest.approx(12.2, abs=2)
+    assert found.points.high == pytest.approx(27.8, abs=2)
+
+
+def test_the_same_results_do_not_differ() -> None:
+    ours = [story(f"{n}", LOSS, WIN if n % 3 else LOSS) for n in range(30)]
+
+    assert difference(ours, ours, other="B", rule="both").points == Interval(0, 0, 0)
+
+
+# -- the command ------------------------------------------------------------------------------
+
+MODELS = ("--candidate", "scripted/target", "--reference", "scripted/strong")
+JUDGED = (*MODELS, "--judge", "scripted/strong")
+
+
+def write_set(folder: Path, size: int = 12) -> Path:
+    rows = ({"id": n, "prompt": f"What of {n}?", "kind": "ab"[n % 2]} for n in range(size))
+    return write_lines(folder / "set.jsonl", rows)
+
+
+def told(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    assert done.stdout.count("\n") == 1, done.stderr
+    read: dict[str, Any] = json.loads(done.stdout)
+    return read
+
+
+@needs_data
+def test_a_second_evaluation_pays_for_nothing_and_says_the_same(tmp_path: Path) -> None:
+    line = ("evaluate", "--test", "vicuna", "--tests", str(DATA), *JUDGED, "--out", "v", "--json")
+    first = told(codeclm(*line, cwd=tmp_path))
+    written = (tmp_path / "v" / "comparisons.jsonl").read_bytes()
+    second = told(codeclm(*line, cwd=tmp_path))
+
+    assert (first["calls"]["paid"], second["calls"]) == (
+        320,
+        {"paid": 0, "reused": 320, "unreadable": 0},
+    )
+    assert (tmp_path / "v" / "comparisons.jsonl").read_bytes() == written
+    assert first["counts"] == second["counts"]
+    assert sum(first["counts"].values()) == len(written.splitlines()) == 80
+    assert len(first["categories"]) == 9
+
+
+def test_the_file_of_an_evaluation_goes_on_with_it(tmp_path: Path) -> None:
+    write_set(tmp_path)
+    line = ("evaluate", "--test", "set.jsonl", *JUDGED, "--category-field", "kind", "--out", "e")
+    first = codeclm(*line, cwd=tmp_path)
+    again = codeclm("evaluate", "e/config.toml", cwd=tmp_path)
+
+    assert (first.returncode, again.returncode) == (0, 0)
+    assert "48 paid, 0 reused" in first.stdout
+    assert "0 paid, 48 reused" in again.stdout
+    assert first.stdout.split("calls:")[0] == again.stdout.split("calls:")[0]
+    assert "0 invalid" not in first.stdout
+    assert "(0 of 12 verdicts are invalid)" in first.stdout
+
+
+def test_answers_come_from_files_and_two_candidates_are_compared(tmp_path: Path) -> None:
+    write_set(tmp_path, 3)
+    for name, text in (("long", "- a\n" * 9), ("short", "- a\n" * 3), ("middle", "- a\n" * 6)):
+        write_lines(tmp_path / f"{name}.jsonl", ({"id": n, "text": f"\n{text}"} for n in range(3)))
+    line = ("evaluate", "--test", "set.jsonl", "--judge", "scripted/x", "--reference-answers")
+    short = codeclm(*line, "middle.jsonl", "--candidate-answers", "short.jsonl", "--out", "s",
+                    "--json", cwd=tmp_path)  # fmt: skip
+    against = ("--out", "l", "--against", "s", "--json")
+    long = codeclm(*line, "middle.jsonl", "--candidate-answers", "long.jsonl", *against,
+                   cwd=tmp_path)  # fmt: skip
+    other = codeclm(*line, "short.jsonl", "--candidate-answers", "long.jsonl", "--against", "s",
+                    "--out", "o", cwd=tmp_path)  # fmt: skip
+
+    assert (told(short)["crr"], told(long)["crr"]) == (0.0, 100.0)
+    assert told(long)["difference"] == {
+        "other": "s",
+        "prompts": 3,
+        "points": {"mean": 100.0, "low": 100.0, "high": 100.0},
+    }
+    assert told(short)["calls"]["paid"] == 6
+    assert (other.returncode, "compare with the same reference" in other.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        (("--test", "none.jsonl", *JUDGED), "none.jsonl: no such file, and no test set"),
+        ((*JUDGED,), "test: it is missing"),
+        (("--test", "set.jsonl", *MODELS), "judge.model: it is missing"),
+        (("--test", "set.jsonl", *MODELS, "--judge", "openai/x"), "set OPENAI_API_KEY"),
+        (("--test", "set.jsonl", *JUDGED, "--rule", "best"), "rule: invalid enum value 'best'"),
+        (
+            ("--test", "set.jsonl", *JUDGED, "--set", "judge.tmperature=1"),
+            "did you mean temperature?",
+        ),
+        (("--test", "set.jsonl", *JUDGED, "--against", "x"), "x/comparisons.jsonl: No such file"),
+        (
+            ("--test", "set.jsonl", *JUDGED, "--candidate-answers", "few.jsonl"),
+            "few.jsonl: no answer to 11 of 12 prompts, such as '1'",
+        ),
+    ],
+)
+def test_what_is_wrong_is_said_before_any_call(
+    line: tuple[str, ...], complaint: str, tmp_path: Path
+) -> None:
+    write_set(tmp_path)
+    write_lines(tmp_path / "few.jsonl", [{"id": 0, "text": "Zero."}])
+    done = codeclm("evaluate", *line, cwd=tmp_path)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert complaint in done.stderr
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_folder_holds_one_evaluation(tmp_path: Path) -> None:
+    """How verdicts are summed up may change, what was asked may not."""
+    write_set(tmp_path)
+    line = ("evaluate", "--test", "set.jsonl", *JUDGED, "--out", "e")
+    codeclm(*line, cwd=tmp_path)
+    rule = codeclm(*line, "--rule", "alpagasus", "--seed", "5", cwd=tmp_path)
+    other = codeclm(*line, "--max-tokens", "99", cwd=tmp_path)
+
+    assert (rule.returncode, "0 paid" in rule.stdout) == (0, True)
+    assert (other.returncode, other.stdout) == (2, "")
+    assert "candidate.max_tokens: 2048 → 99" in other.stderr
+
+
+# -- over HTTP --------------------------------------------------------------------------------
+
+WAITING = "retry={attempts=2, first_wait=0.01}"
+OVER_HTTP = (
+    *("evaluate", "--test", "set.jsonl", "--candidate", "openai/small", "--reference"),
+    *("openai/large", "--judge", "openai/judge", "--out", "e", "--json", "--set", WAITING),
+)
+
+
+def acting(asked: Asked) -> Say:
+    model = asked.json["model"]
+    return say(chat("4 7\nThe second." if model == "judge" else f"I am {model}."))
+
+
+async def over_http(server: Server, folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
+    def run() -> subprocess.CompletedProcess[str]:
+        write_set(folder)
+        line = (*OVER_HTTP, "--base-url", f"{server.url}/v1", *more)
+        return codeclm(*line, cwd=folder, OPENAI_API_KEY="k")
+
+    return await anyio.to_thread.run_sync(run)
+
+
+only_asyncio = pytest.mark.parametrize("anyio_backend", ["asyncio"])
+
+
+@only_asyncio
+async def test_all_are_asked_greedily_and_a_biased_judge_is_seen(
+    server: Server, tmp_path: Path
+) -> None:
+    """It prefers whatever comes second: no verdict but ties."""
+    server.always = acting
+    done = await over_http(server, tmp_path)
+    found = told(done)
+
+    assert {asked.json["temperature"] for asked in server.asked} == {0.0}
+    assert len(server.asked) == 12 * 4
+    assert (done.returncode, found["crr"], found["counts"]["ties"]) == (0, 100.0, 12)
+    assert found["position"] == {
+        "prompts": 12,
+        "flipped": 1.0,
+        "first_lead": -3.0,
+        "first": 0,
+        "second": 24,
+        "neither": 0,
+    }
+
+
+@only_asyncio
+async def test_too_many_invalid_verdicts_fail_the_evaluation(
+    server: Server, tmp_path: Path
+) -> None:
+    def rambling(asked: Asked) -> Say:
+        text = asked.json["messages"][-1]["content"]
+        if asked.json["model"] == "judge" and "What of 7?" in text:
+            return say(chat("Both are good."))
+        return acting(asked)
+
+    server.always = rambling
+    done = await over_http(server, tmp_path)
+    found = told(done)
+
+    assert (done.returncode, found["ending"], found["crr"]) == (1, "finished", None)
+    assert (found["counts"]["invalid"], found["invalid"]) == (1, {"unreadable": 1})
+    assert "no CRR: 1 of 12 verdicts are invalid, at most 2% may be" in done.stderr
+
+
+@only_asyncio
+async def test_what_failed_for_a_passing_reason_is_asked_again_by_the_same_command(
+    server: Server, tmp_path: Path
+) -> None:
+    def half_away(asked: Asked) -> Say:
+        if "What of 7?" in asked.json["messages"][-1]["content"]:
+            return answer(b"busy", status=503)
+        return acting(asked)
+
+    server.always = half_away
+    first = await over_http(server, tmp_path, "-c", "1")
+    server.always = acting
+    before = len(server.asked)
+    second = await over_http(server, tmp_path, "-c", "1")
+
+    assert (first.returncode, told(first)["ending"]) == (1, "unfinished")
+    assert list(told(first)["unanswered"]) == ["7"]
+    assert "go on with the same command" in first.stderr
+    assert (second.returncode, told(second)["ending"]) == (0, "finished")
+    assert len(server.asked) - before == 4
+
+
+@only_asyncio
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 1), (signal.SIGKILL, -9)])
+async def test_stopped_anywhere_it_goes_on_without_paying_twice(
+    number: signal.Signals, status: int, server: Server, tmp_path: Path
+) -> None:
+    """Killed, it may pay again for what was not on disk: three prompts' two calls at most."""
+    await anyio.to_thread.run_sync(write_set, tmp_path)
+    line = (*OVER_HTTP, "--base-url", f"{server.url}/v1", "-c", "1")
+    process = await anyio.open_process(
+        [*COMMAND, *line], cwd=tmp_path, env=environment(tmp_path, OPENAI_API_KEY="k")
+    )
+
+    async def strike(asked: Asked) -> None:
+        del asked
+        if len(server.asked) == 20:
+            os.kill(process.pid, number)
+
+    server.always, server.before = acting, strike
+    async with process:
+        await process.wait()
+    server.before = None
+    stopped = len(server.asked)
+    done = await over_http(server, tmp_path, "-c", "1")
+
+    assert (process.returncode, done.returncode) == (status, 0)
+    assert stopped < 48
+    assert len(server.asked) <= 48 + (6 if number is signal.SIGKILL else 0)
+    assert told(done)["counts"]["ties"] == 12
+
+
+@only_asyncio
+async def test_a_second_interrupt_stops_at_once(server: Server, tmp_path: Path) -> None:
+    """The server never answers: the first interrupt would wait for it."""
+    await anyio.to_thread.run_sync(write_set, tmp_path)
+    asked = anyio.Event()
+
+    async def hold(_: Asked) -> None:
+        asked.set()
+        await anyio.sleep_forever()
+
+    server.before = hold
+    line = (*OVER_HTTP, "--base-url", f"{server.url}/v1")
+    async with await anyio.open_process(
+        [*COMMAND, *line], cwd=tmp_path, env=environment(tmp_path, OPENAI_API_KEY="k")
+    ) as process:
+        assert process.stderr is not None
+        await asked.wait()
+        process.send_signal(signal.SIGINT)
+        async for said in process.stderr:
+            if b"once more stops at once" in said:
+                break
+        process.send_signal(signal.SIGINT)
+        status = await process.wait()
+    written = await anyio.Path(tmp_path / "e" / "comparisons.jsonl").read_bytes()
+
+    assert (status, written) == (1, b"")
+
+
+@only_asyncio
+async def test_a_refused_key_stops_the_evaluation(server: Server, tmp_path: Path) -> None:
+    server.always = say({"error": {"message": "no such key"}}, status=401)
+    done = await over_http(server, tmp_path, "-c", "1")
+    found = told(done)
+
+    assert (done.returncode, found["ending"], found["crr"]) == (1, "stopped", None)
+    assert "401" in found["reason"]
+    assert len(server.asked) <= 2
+
+
+# -- calibration ------------------------------------------------------------------------------
+
+FREE = Prices(Cost(1.0), Cost(4.0), Cost(1.0))
+
+
+def test_a_threshold_up_to_the_pilots_own_is_counted() -> None:
+    stories = [
+        Story(1, (4.0,)),
+        Story(1, (2.0, 5.0)),
+        Story(1, (-2.5, 0.0, 1.5, 3.0)),
+        Story(1, (0.0, 0.0)),
+    ]
+    found = row(stories, 2.0, own=3.0, prices=FREE)
+
+    assert found == Row(
+        2.0,
+        exact=True,
+        scored={1: 4, 2: 2},
+        rates={1: 0.5, 2: 0.5},
+        share=0.75,
+        at_least=0.75,
+        cost=Cost((1 + 4 + 0.5 * 5) / 0.75),
+    )
+
+
+def test_above_the_pilots_own_threshold_the_rest_stands_for_what_was_selected() -> None:
+    """Of four, one has 6 points and two have 4, which the pilot kept; the last went on to 6."""
+    stories = [Story(1, (6.0,)), Story(1, (4.0,)), Story(1, (4.0,)), Story(1, (1.0, 6.0))]
+    found = row(stories, 5.0, own=3.0, prices=FREE)
+
+    assert (found.exact, found.rates) == (False, {1: 0.25, 2: 1.0})
+    assert (found.share, found.at_least) == (1.0, 0.5)
+
+
+@given(
+    st.lists(
+        st.lists(st.integers(-18, 18).map(lambda half: half / 2), min_size=1, max_size=4),
+        min_size=1,
+        max_size=30,
+    )
+)
+def test_a_higher_threshold_never_yields_more(gaps: list[list[float]]) -> None:
+    """Where every round was seen, as in a pilot whose own θ nothing reaches."""
+    stories = [Story(1, tuple(each)) for each in gaps]
+    shares = [row(stories, step / 2, own=10.0, prices=FREE).share for step in range(19)]
+
+    assert shares == sorted(shares, reverse=True)
+    assert shares[4] == pytest.approx(sum(max(map(abs, each)) > 2 for each in gaps) / len(gaps))
+
+
+@pytest.fixture(scope="module")
+def pilot(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a pilot at θ = 10, which takes everything through all rounds."""
+    folder = tmp_path_factory.mktemp("pilot")
+    write_seeds(folder, 20)
+    told(codeclm(*RUN, "--threshold", "10", "--out", "pilot", cwd=folder))
+    return folder
+
+
+RUN = ("run", "--seeds", "seeds.jsonl", "--strong", "scripted/strong", "--target",
+       "scripted/target", "--per-metadata", "5", "--json", "--display", "none")  # fmt: skip
+
+
+@pytest.mark.parametrize("theta", [1.0, 3.0, 6.0])
+def test_what_a_pilot_promises_a_run_at_that_threshold_keeps(theta: float, pilot: Path) -> None:
+    """Rounds, selections, yield and calls; and every answer is in the cache already."""
+    promised = {each.threshold: each for each in calibrated(pilot / "pilot", wanted=0.5).rows}
+    done = codeclm(*RUN, "--threshold", str(theta), "--out", f"at-{theta}", cwd=pilot)
+    came = told(done)
+    gaps = came["gaps"]
+    here = promised[theta]
+    selected = sum(gaps["selected"].values())
+
+    assert {str(number): seen for number, seen in here.scored.items()} == gaps["scored"]
+    assert here.share == pytest.approx(selected / gaps["scored"]["1"])
+    assert sum(stage["paid"] for stage in came["calls"].values()) == 0
+    assert here.cost is not None
+    assert here.cost.calls * selected == pytest.approx(came["predicted_calls"])
+
+
+def test_calibrate_names_the_highest_threshold_for_a_yield(pilot: Path) -> None:
+    found = {each.threshold: each for each in calibrated(pilot / "pilot", wanted=0.5).rows}
+    most = max(theta for theta, each in found.items() if each.share >= 0.9)
+    done = codeclm("calibrate", "pilot", "--yield", "0.9", cwd=pilot)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"the highest θ for a yield of 90%: {most:g}" in done.stdout
+    assert "warning" not in done.stdout
+
+
+def test_calibrate_prices_a_pair(pilot: Path) -> None:
+    prices = [f"{role}.price_{way}=1000000" for role in ("strong", "target", "judge")
+              for way in ("input", "output")]  # fmt: skip
+    more = [word for price in prices for word in ("--set", price)]
+    codeclm(*RUN, "--threshold", "10", "--out", "priced", *more, cwd=pilot)
+    [found] = json.loads(codeclm("calibrate", "priced", "--json", cwd=pilot).stdout)
+    cheapest, dearest = found["rows"][0]["cost"], found["rows"][12]["cost"]
+
+    assert 0 < cheapest["money"] < dearest["money"]
+
+
+Scores = tuple[tuple[float, float], tuple[float, float]]
+
+
+def judged(folder: Path, *whole: Scores) -> list[str]:
+    """The warnings of a pilot whose judge gave *whole*, once round after round of one round."""
+    path = folder / "pilot"
+    path.mkdir()
+    (path / "config.toml").write_text(
+        'seeds = "s"\nfilter.threshold = 10.0\n'
+        '[strong]\nmodel = "scripted/a"\n[target]\nmodel = "scripted/b"\n'
+    )
+    ledger = Ledger(path / "ledger.sqlite").open(for_writing=True)
+    for at, (one, two) in enumerate(whole):
+        metadata = Metadata(position=at, id=f"m{at}", use_case="u", skills=(), origin="user")
+        gap = (one[0] + two[0]) / 2 - (one[1] + two[1]) / 2
+        last = Iteration(
+            number=1,
+            instruction=f"I {at}.",
+            strong=Answer("S"),
+            target=Answer("T"),
+            judgements=(Judgement(*one, ""), Judgement(*two, "")),
+            gap=gap,
+        )
+        ledger.seed_encoded(Seed(at, f"s{at}", f"?{at}"), metadata, item=at)
+        ledger.example(
+            Example(id=f"{at:016x}", position=at, number=0, metadata=metadata,
+                    basic_instruction=f"I {at}.", iterations=(last,),
+                    fate="kept" if abs(gap) > 3 else "filtered", reason="gap")
+        )  # fmt: skip
+        ledger.order_done(Order(metadata, 1), 1)
+    ledger.close()
+    return list(calibrated(path, wanted=0.001).warnings)
+
+
+@pytest.mark.parametrize(
+    ("scores", "warning"),
+    [
+        (((8, 8), (8, 8)), "the same score: 8 in 98% of scores"),
+        (((8, 8), (7, 7)), "gives both answers the same score in 98% of rulings"),
+        (((9, 4), (4, 9)), "its two orders named different winners in 98% of rounds"),
+        (((9, 4), (4, 9)), "being shown first is worth 4.9 points"),
+        (((4, 9), (9, 4)), "being shown second is worth 4.9 points"),
+    ],
+)
+def test_a_judge_whose_scores_say_little_is_warned_of(
+    scores: Scores, warning: str, tmp_path: Path
+) -> None:
+    useful: Scores = ((9, 2), (9, 2))
+    warnings = judged(tmp_path, *[scores] * 59, useful)
+
+    assert any(warning in each for each in warnings), warnings
+
+
+def test_a_useful_judge_is_not_warned_of(tmp_path: Path) -> None:
+    mixed: list[Scores] = [((9, 4), (8, 4)), ((7, 6), (6, 6)), ((3, 7), (4, 8))] * 20
+
+    assert judged(tmp_path, *mixed) == []
+
+
+def test_a_small_pilot_is_warned_of(tmp_path: Path) -> None:
+    assert judged(tmp_path, ((9, 4), (8, 3)), ((8, 5), (7, 6))) == [
+        "only 2 instructions were scored: yields are rough",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        (("calibrate", "nothing"), "nothing: there is no run in this folder"),
+        (("calibrate", "empty"), "empty: nothing was scored in this run yet"),
+    ],
+)
+def test_a_folder_without_gaps_is_refused(
+    line: tuple[str, ...], complaint: str, tmp_path: Path
+) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "config.toml").write_text('seeds = "s"\n')
+    Ledger(tmp_path / "empty" / "ledger.sqlite").open(for_writing=True).close()
+    done = codeclm(*line, cwd=tmp_path)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert complaint in done.stderr

@@ -1,0 +1,58 @@
+"""What a run is said to cost is what the specification's arithmetic says."""
+
+from codeclm.engine.config import Config, build
+from codeclm.engine.forecast import Forecast, forecast
+from codeclm.prompts import Prompts
+
+MODELS = {"strong": {"model": "scripted/strong"}, "target": {"model": "scripted/target"}}
+
+
+def told(config: Config, *, seeds: int = 0, metadata: int = 0) -> Forecast:
+    prompts = {name: Prompts.load() for name in ("strong", "target", "judge")}
+    return forecast(
+        config, prompts, seeds=seeds, metadata=metadata, seed_tokens=30, answer_tokens=400
+    )
+
+
+def config(**settings: object) -> Config:
+    return build({"seeds": "x.jsonl", **MODELS, **settings}, where="test")
+
+
+def test_the_papers_setting_takes_between_8444_and_38444_calls() -> None:
+    """Spec §3.7: N = 2000 from 44 seeds and 200 items, one decode call per item."""
+    paper = config(target_rows=2000, metadata={"augment_to": 200}, size={"shortfall": "report"})
+
+    found = told(paper, seeds=44)
+
+    assert (found.low, found.high) == (8_444, 38_444)
+
+
+def test_metadata_written_by_hand_need_no_encoding() -> None:
+    found = told(config(decode={"per_metadata": 10}), metadata=5)
+
+    calls = {row.stage: row.low for row in found.rows}
+    assert calls == {
+        "encode": 0, "decode": 5, "rubrics": 5, "respond": 100, "score": 100, "improve": 0
+    }  # fmt: skip
+
+
+def test_a_first_rewrite_before_scoring_is_counted() -> None:
+    """With filter_basic = false every instruction is rewritten once, and scored three times."""
+    found = told(config(filter={"filter_basic": False}, decode={"per_metadata": 1}), seeds=10)
+
+    calls = {row.stage: (row.low, row.high) for row in found.rows}
+    assert calls["improve"] == (10, 30)
+    assert calls["score"] == (20, 60)
+
+
+def test_money_needs_prices_and_counts_both_answerers() -> None:
+    free = told(config(), seeds=10)
+    strong = {"model": "scripted/strong", "price_input": 1.0, "price_output": 2.0}
+    target = {"model": "scripted/target", "price_input": 0.5, "price_output": 1.0}
+    priced = told(config(strong=strong), seeds=10)
+    both = told(config(strong=strong, target=target), seeds=10)
+
+    assert free.low_money is None
+    assert priced.low_money is not None
+    assert both.low_money is not None
+    assert 0 < priced.low_money < both.low_money

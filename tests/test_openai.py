@@ -1,0 +1,368 @@
+"""Chat completions: what is sent, and what is made of every kind of answer."""
+
+import gzip
+import json
+from typing import Any
+
+import aiohttp
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from codeclm.providers import openai
+from codeclm.providers.base import (
+    Allowance,
+    Denied,
+    Message,
+    ProviderError,
+    RateLimited,
+    Rejected,
+    Reply,
+    Request,
+    Unavailable,
+)
+from codeclm.providers.openai import OpenAI
+
+from .servers import Say, Server, answer, chat, request, say
+
+SCHEMA = {
+    "type": "object",
+    "properties": {"score": {"type": "integer"}},
+    "required": ["score"],
+    "additionalProperties": False,
+}
+ASSISTANT = {"role": "assistant", "content": "x"}
+
+
+def to(server: Server, session: aiohttp.ClientSession, **settings: Any) -> OpenAI:
+    return OpenAI(session, base_url=f"{server.url}/v1", **settings)
+
+
+async def ask(server: Server, session: aiohttp.ClientSession, said: Say) -> Reply:
+    server.will(said)
+    return await to(server, session).complete(request())
+
+
+async def fail(server: Server, session: aiohttp.ClientSession, said: Say) -> ProviderError:
+    with pytest.raises(ProviderError) as caught:
+        await ask(server, session, said)
+    return caught.value
+
+
+async def sent(server: Server, session: aiohttp.ClientSession, **settings: Any) -> Any:
+    await to(server, session).complete(request(**settings))
+    return server.asked[-1].json
+
+
+async def test_a_call_becomes_a_reply(server: Server, session: aiohttp.ClientSession) -> None:
+    reply = await ask(server, session, say(chat("Hello.")))
+
+    assert reply == Reply(text="Hello.", prompt_tokens=5, completion_tokens=3, model="small-2026")
+
+
+async def test_what_is_not_set_is_not_sent(server: Server, session: aiohttp.ClientSession) -> None:
+    """Also `draw` and `purpose`, which are the engine's own affair."""
+    assert await sent(server, session, draw="7", purpose="judge") == {
+        "model": "small",
+        "messages": [
+            {"role": "system", "content": "Be kind."},
+            {"role": "user", "content": "Hi."},
+        ],
+    }
+
+
+async def test_what_is_set_is_sent_zero_included(
+    server: Server, session: aiohttp.ClientSession
+) -> None:
+    body = await sent(server, session, temperature=0.0, top_p=0.5, max_tokens=9, seed=0)
+
+    assert (body["temperature"], body["top_p"], body["max_tokens"], body["seed"]) == (0, 0.5, 9, 0)
+
+
+async def test_extra_goes_last_and_wins(server: Server, session: aiohttp.ClientSession) -> None:
+    extra = {"temperature": 1, "top_k": 40, "model": "other"}
+
+    body = await sent(server, session, temperature=0.2, extra=extra)
+
+    assert (body["temperature"], body["top_k"], body["model"]) == (1, 40, "other")
+
+
+@pytest.mark.parametrize(
+    ("schema", "strict"),
+    [
+        (SCHEMA, True),
+        ({**SCHEMA, "additionalProperties": True}, False),
+        ({**SCHEMA, "required": []}, False),
+        ({"type": "array", "items": {**SCHEMA, "required": []}}, False),
+        ({"anyOf": [SCHEMA, {"type": "null"}]}, True),
+    ],
+)
+async def test_a_schema_is_strict_where_it_can_be(
+    server: Server, session: aiohttp.ClientSession, schema: dict[str, Any], strict: bool
+) -> None:
+    """OpenAI refuses a strict schema with an open object or a property that may be missing."""
+    body = await sent(server, session, response_format="json_schema", schema=schema)
+
+    named = {"name": "answer", "schema": schema, "strict": strict}
+    assert body["response_format"] == {"type": "json_schema", "json_schema": named}
+
+
+async def test_json_without_a_schema_is_asked_for_as_an_object(
+    server: Server, session: aiohttp.ClientSession
+) -> None:
+    body = await sent(server, session, response_format="json_object")
+
+    assert body["response_format"] == {"type": "json_object"}
+
+
+@pytest.mark.parametrize(
+    ("host", "model", "name"),
+    [
+        ("api.openai.com", "gpt-4o-mini", "max_tokens"),
+        ("api.openai.com", "gpt-4.1", "max_tokens"),
+        ("api.openai.com", "ft:gpt-4o:me::1", "max_tokens"),
+        ("api.openai.com", "o3-mini", "max_completion_tokens"),
+        ("api.openai.com", "gpt-5.1", "max_completion_tokens"),
+        ("eu.api.openai.com", "gpt-9", "max_completion_tokens"),
+        ("me.openai.azure.com", "gpt-5", "max_completion_tokens"),
+        ("openrouter.ai", "openai/gpt-5", "max_tokens"),
+        ("localhost:8000", "o3-lookalike", "max_tokens"),
+        ("api.openai.com.evil.example", "gpt-5", "max_tokens"),
+    ],
+)
+def test_only_openais_newer_models_get_the_newer_name_for_max_tokens(
+    host: str, model: str, name: str
+) -> None:
+    body = openai.encode(Request(model=model, messages=(), max_tokens=7), host=host)
+
+    assert body == f'{{"model":"{model}","messages":[],"{name}":7}}'.encode()
+
+
+async def test_half_an_emoji_travels_both_ways(
+    server: Server, session: aiohttp.ClientSession
+) -> None:
+    server.will(answer(b'{"choices": [{"message": {"content": "a\\ud83d"}}]}'))
+
+    reply = await to(server, session).complete(request("b\ud83d"))
+
+    assert (reply.text, server.asked[0].json["messages"][1]["content"]) == ("a\ud83d", "b\ud83d")
+
+
+async def test_the_key_and_the_users_headers_are_sent(
+    server: Server, session: aiohttp.ClientSession
+) -> None:
+    provider = to(server, session, api_key="sk-key", headers={"X-Title": "t", "user-agent": "me"})
+    await provider.complete(request())
+
+    headers = server.asked[0].headers
+    assert (headers["authorization"], headers["x-title"]) == ("Bearer sk-key", "t")
+    assert headers["user-agent"] == "me"
+
+
+async def test_without_a_key_none_is_sent(server: Server, session: aiohttp.ClientSession) -> None:
+    await to(server, session).complete(request())
+
+    assert "authorization" not in server.asked[0].headers
+
+
+async def test_answers_are_filed_under_the_base_url_or_the_given_name(
+    session: aiohttp.ClientSession,
+) -> None:
+    """Never under anything that holds the key."""
+    one = OpenAI(session, base_url="http://host/v1/", api_key="sk-key")
+    other = OpenAI(session, base_url="http://host/v1", identity="pool")
+
+    assert (one.kind, one.identity, other.identity) == ("openai", "http://host/v1", "pool")
+
+
+@pytest.mark.parametrize(
+    ("reason", "expected"),
+    [
+        ("stop", "stop"),
+        ("eos", "stop"),
+        (None, "stop"),
+        ("length", "length"),
+        ("content_filter", "content_filter"),
+        ("refusal", "refusal"),
+        ("tool_calls", "other"),
+        ("new in 2027", "other"),
+    ],
+)
+async def test_why_the_model_stopped_is_said_in_one_vocabulary(
+    server: Server, session: aiohttp.ClientSession, reason: str | None, expected: str
+) -> None:
+    said = say({"choices": [{"message": ASSISTANT, "finish_reason": reason}]})
+
+    assert await ask(server, session, said) == Reply(text="x", finish_reason=expected)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        ({"content": None, "refusal": "I will not."}, ("I will not.", "refusal")),
+        ({"content": "x", "refusal": None}, ("x", "stop")),
+        ({"content": None}, ("", "stop")),
+        ({}, ("", "stop")),
+        ({"content": []}, ("", "stop")),
+        ({"content": "x", "reasoning_content": "hm"}, ("x", "stop")),
+        ({"content": "<think>hm</think>x"}, ("<think>hm</think>x", "stop")),
+        (
+            {
+                "content": [
+                    {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]},
+                    {"type": "text", "text": "a"},
+                    {"type": "text", "text": "b"},
+                ]
+            },
+            ("ab", "stop"),
+        ),
+    ],
+)
+async def test_a_message_in_any_form_gives_its_text(
+    server: Server,
+    session: aiohttp.ClientSession,
+    message: dict[str, Any],
+    expected: tuple[str, str],
+) -> None:
+    said = say({"choices": [{"message": message, "finish_reason": "stop"}]})
+
+    reply = await ask(server, session, said)
+
+    assert (reply.text, reply.finish_reason) == expected
+
+
+@pytest.mark.parametrize(
+    ("usage", "expected"),
+    [
+        (None, (0, 0, 0)),
+        ({}, (0, 0, 0)),
+        ({"prompt_tokens": None, "completion_tokens": 3}, (0, 3, 0)),
+        ({"prompt_tokens": 9, "prompt_tokens_details": {"cached_tokens": 8}}, (9, 0, 8)),
+        ({"prompt_tokens": 9, "prompt_tokens_details": None}, (9, 0, 0)),
+        ({"prompt_tokens": 9, "prompt_cache_hit_tokens": 4}, (9, 0, 4)),
+    ],
+)
+async def test_tokens_are_the_servers_own_count(
+    server: Server,
+    session: aiohttp.ClientSession,
+    usage: dict[str, Any] | None,
+    expected: tuple[int, int, int],
+) -> None:
+    reply = await ask(server, session, say(chat("x", usage=usage)))
+
+    assert (reply.prompt_tokens, reply.completion_tokens, reply.cached_tokens) == expected
+
+
+async def test_limits_ride_on_every_reply(server: Server, session: aiohttp.ClientSession) -> None:
+    headers = {"x-ratelimit-limit-requests": "500", "x-ratelimit-reset-requests": "1s"}
+
+    reply = await ask(server, session, say(chat(), headers=headers))
+
+    assert reply.allowance == Allowance(requests_limit=500, requests_reset=1)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        answer(b'\n\n  \n{"choices": [{"message": {"content": "x"}}]}\n'),
+        answer(b'{"choices": [], "choices": [{"message": {"content": "x"}}]}'),
+        answer(
+            b'{"choices": [{"message": {"content": "x"}}]}', headers={"Content-Type": "text/plain"}
+        ),
+    ],
+    ids=["blank lines sent to keep the line open", "a key twice", "called text"],
+)
+async def test_an_unusual_answer_is_still_an_answer(
+    server: Server, session: aiohttp.ClientSession, said: Say
+) -> None:
+    assert await ask(server, session, said) == Reply(text="x")
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        ({"message": "m", "code": 429}, RateLimited),
+        ({"message": "m", "type": "rate_limit_exceeded"}, RateLimited),
+        ({"message": "m", "status": "RESOURCE_EXHAUSTED"}, RateLimited),
+        ({"message": "m", "code": "insufficient_quota"}, Denied),
+        ({"message": "m", "code": "rate_limit_exceeded", "type": "insufficient_quota"}, Denied),
+        ({"message": "m", "code": 502}, Unavailable),
+        ({"message": "m", "type": "server_error"}, Unavailable),
+        ({"message": "m", "type": "overloaded_error"}, Unavailable),
+        ({"message": "m", "code": 401}, Denied),
+        ({"message": "m", "code": "invalid_api_key"}, Denied),
+        ({"message": "m", "type": "authentication_error"}, Denied),
+        ({"message": "m", "type": "invalid_request_error"}, Rejected),
+        ("m", Rejected),
+    ],
+)
+@pytest.mark.parametrize("place", ["body", "choice"])
+async def test_an_error_inside_a_200_is_an_error(
+    server: Server,
+    session: aiohttp.ClientSession,
+    error: object,
+    expected: type[ProviderError],
+    place: str,
+) -> None:
+    choice = {"message": ASSISTANT, "finish_reason": "error", "error": error}
+    body = {"error": error} if place == "body" else {"choices": [choice]}
+
+    caught = await fail(server, session, say(body, headers={"Retry-After": "4"}))
+
+    assert type(caught) is expected
+    assert str(caught).endswith(" m")
+    if isinstance(caught, RateLimited | Unavailable):
+        assert caught.retry_after == 4
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        (answer(b'{"choices": [{"message": {"content": "x'), Unavailable),
+        (answer(b""), Unavailable),
+        (answer(b"\n\n\n"), Unavailable),
+        (answer(b"<!doctype html><title>Hello</title>"), Unavailable),
+        (answer(b'{"choices": [{"message": {"content": NaN}}]}'), Unavailable),
+        (answer(b'{"choices": [{"message": {"content": "\xff"}}]}'), Unavailable),
+        (
+            answer(
+                gzip.compress(b'{"choices": [{"message": {"content": "' + b"x" * 99)[:-20],
+                headers={"Content-Encoding": "gzip"},
+            ),
+            Unavailable,
+        ),
+        (say({"choices": []}), Unavailable),
+        (say({"choices": [{"message": ASSISTANT, "finish_reason": "error"}]}), Unavailable),
+        (say({"choices": None}), Rejected),
+        (say({}), Rejected),
+        (say([]), Rejected),
+        (say(None), Rejected),
+        (say("x"), Rejected),
+        (say({"choices": [{}]}), Rejected),
+        (say({"choices": [{"message": {"content": 7}}]}), Rejected),
+        (answer(b'{"more":' + b"[" * 200_000 + b"]" * 200_000 + b"}"), Rejected),
+    ],
+    ids=lambda value: repr(value.data[-40:]) if isinstance(value, Say) else "",
+)
+async def test_a_cut_answer_may_come_whole_but_another_shape_stays(
+    server: Server,
+    session: aiohttp.ClientSession,
+    said: Say,
+    expected: type[ProviderError],
+) -> None:
+    caught = await fail(server, session, said)
+
+    assert type(caught) is expected
+    assert str(caught).startswith(f"POST {server.url}/v1/chat/completions: ")
+
+
+@given(st.text(), st.text())
+def test_messages_arrive_as_they_were_written(system: str, text: str) -> None:
+    messages = (Message("system", system), Message("user", text))
+
+    body = json.loads(openai.encode(Request(model="m", messages=messages)))
+
+    assert body["messages"] == [
+        {"role": "system", "content": system},
+        {"role": "user", "content": text},
+    ]

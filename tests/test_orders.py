@@ -1,0 +1,327 @@
+from collections.abc import Callable
+from random import Random
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from codeclm.engine.orders import Order, Outcome, Prefix, Quotas, share
+from codeclm.engine.records import Metadata
+
+World = Callable[[Order], Outcome]
+Book = dict[tuple[int, int], tuple[int, Outcome]]
+
+
+def items(count: int) -> list[Metadata]:
+    return [
+        Metadata(position=n, id=f"m{n}", use_case=f"use {n}", skills=(), origin="user")
+        for n in range(count)
+    ]
+
+
+def quotas(
+    wanted: list[int],
+    *,
+    topup: bool = True,
+    max_expansion: float = 5.0,
+    max_candidates: int | None = None,
+) -> Quotas:
+    return Quotas(
+        items(len(wanted)),
+        wanted,
+        topup=topup,
+        max_expansion=max_expansion,
+        max_candidates=max_candidates,
+    )
+
+
+def drive(plan: Quotas, world: World, *, arrival: int, seeds: frozenset[int] = frozenset()) -> Book:
+    """Carry out every order, letting outcomes arrive in an order drawn from *arrival*."""
+    random = Random(arrival)
+    book: Book = {}
+    waiting = plan.first()
+    while waiting:
+        while waiting:
+            order = waiting.pop(random.randrange(len(waiting)))
+            outcome = world(order)
+            place = (order.metadata.position, order.start)
+            assert place not in book, "asked twice"
+            book[place] = order.count, outcome
+            waiting += plan.finished(order, outcome)
+        waiting = plan.settle(seeds)
+    return book
+
+
+def chance(seed: int, *, rate: float, fewest: float = 0.0, prints: int = 2**60) -> World:
+    """A selector that keeps a share of *rate*, of answers that may hold too few.
+
+    With few *prints* what is kept repeats itself, within an item and across items.
+    """
+
+    def world(order: Order) -> Outcome:
+        random = Random(f"{seed}/{order.metadata.position}/{order.start}/{order.count}")
+        made = random.randint(int(fewest * order.count), order.count)
+        marks = [random.randrange(prints) for _ in range(made)]
+        kept = [(order.start + n, m) for n, m in enumerate(marks) if random.random() < rate]
+        return Outcome(made, tuple(kept), tuple(marks))
+
+    return world
+
+
+def distinct(book: Book) -> int:
+    return len({mark for _, outcome in book.values() for _, mark in outcome.kept})
+
+
+def asked(book: Book) -> dict[int, int]:
+    totals: dict[int, int] = {}
+    for (position, _), (count, _) in book.items():
+        totals[position] = totals.get(position, 0) + count
+    return totals
+
+
+seeds = st.integers(0, 2**32)
+rates = st.floats(0, 1)
+wants = st.lists(st.integers(1, 12), min_size=1, max_size=8)
+expansions = st.sampled_from([1.0, 1.5, 2.0, 5.0])
+
+
+@given(total=st.integers(0, 5000), parts=st.integers(1, 300), seed=seeds)
+def test_shares_are_equal_but_for_a_seeded_remainder(total: int, parts: int, seed: int) -> None:
+    shares = share(total, parts, Random(seed))
+
+    assert sum(shares) == total
+    assert max(shares) - min(shares) <= 1
+    assert shares == share(total, parts, Random(seed))
+
+
+def test_two_thousand_rows_from_two_hundred_items_are_ten_each() -> None:
+    assert share(2000, 200, Random(0)) == [10] * 200
+
+
+def test_another_run_seed_gives_the_remainder_to_others() -> None:
+    lucky = {tuple(share(103, 100, Random(seed))) for seed in range(20)}
+
+    assert len(lucky) > 10
+
+
+@given(wanted=wants, seed=seeds, rate=rates, most=st.integers(1, 200), expansion=expansions)
+def test_never_more_than_max_candidates_are_asked_for(
+    wanted: list[int], seed: int, rate: float, most: int, expansion: float
+) -> None:
+    plan = quotas(wanted, max_expansion=expansion, max_candidates=most)
+    book = drive(plan, chance(seed, rate=rate, prints=40), arrival=seed)
+
+    assert sum(asked(book).values()) <= most
+
+
+@given(wanted=wants, seed=seeds, rate=rates, expansion=expansions)
+def test_no_item_is_asked_for_more_than_its_quota_times_the_expansion(
+    wanted: list[int], seed: int, rate: float, expansion: float
+) -> None:
+    plan = quotas(wanted, max_expansion=expansion)
+    totals = asked(drive(plan, chance(seed, rate=rate, prints=40), arrival=seed))
+
+    assert all(totals[n] <= int(expansion * quota) for n, quota in enumerate(wanted))
+
+
+@given(wanted=wants, seed=seeds)
+def test_where_everything_is_selected_each_item_is_asked_for_its_quota_once(
+    wanted: list[int], seed: int
+) -> None:
+    book = drive(quotas(wanted), chance(seed, rate=1, fewest=1), arrival=seed)
+
+    assert {place: count for place, (count, _) in book.items()} == {
+        (n, 0): quota for n, quota in enumerate(wanted)
+    }
+
+
+@given(wanted=wants, seed=seeds, rate=rates)
+def test_without_topup_each_item_is_asked_once_whatever_is_dropped(
+    wanted: list[int], seed: int, rate: float
+) -> None:
+    book = drive(quotas(wanted, topup=False), chance(seed, rate=rate), arrival=seed)
+
+    assert asked(book) == dict(enumerate(wanted))
+    assert len(book) == len(wanted)
+
+
+@given(wanted=wants, seed=seeds, rate=st.floats(0.05, 1), expansion=expansions)
+def test_every_quota_is_reached_or_its_item_is_exhausted(
+    wanted: list[int], seed: int, rate: float, expansion: float
+) -> None:
+    plan = quotas(wanted, max_expansion=expansion)
+    book = drive(plan, chance(seed, rate=rate), arrival=seed)
+
+    for n, quota in enumerate(wanted):
+        mine = [entry for (position, _), entry in book.items() if position == n]
+        kept = sum(len(outcome.kept) for _, outcome in mine)
+        spent = sum(count for count, _ in mine) == int(expansion * quota)
+        assert kept >= quota or spent or any(not outcome.made for _, outcome in mine)
+
+
+@given(wanted=wants, seed=seeds, rate=st.floats(0.3, 1))
+@settings(max_examples=50)
+def test_with_a_budget_that_suffices_the_wanted_rows_are_reached(
+    wanted: list[int], seed: int, rate: float
+) -> None:
+    """Items that fall short are made up for by the others, beyond their own expansion."""
+    plan = quotas(wanted, max_expansion=1, max_candidates=100 * sum(wanted))
+    world = chance(seed, rate=rate, fewest=1)
+
+    def one_is_barren(order: Order) -> Outcome:
+        barren = order.metadata.position == 0 and len(wanted) > 1
+        return Outcome(0) if barren else world(order)
+
+    book = drive(plan, one_is_barren, arrival=seed)
+
+    nothing = not any(outcome.kept for _, outcome in book.values())
+    assert distinct(book) >= sum(wanted) or nothing
+
+
+@given(wanted=wants, seed=seeds, rate=rates, most=st.none() | st.integers(1, 200), one=seeds)
+def test_what_is_asked_does_not_depend_on_which_outcome_arrives_first(
+    wanted: list[int], seed: int, rate: float, most: int | None, one: int
+) -> None:
+    world = chance(seed, rate=rate, prints=30)
+    books = [
+        drive(quotas(wanted, max_candidates=most), world, arrival=arrival)
+        for arrival in (one, one + 1)
+    ]
+
+    assert books[0] == books[1]
+
+
+@given(wanted=wants, seed=seeds, rate=rates)
+def test_instructions_of_an_item_are_numbered_without_a_gap(
+    wanted: list[int], seed: int, rate: float
+) -> None:
+    """So that places in the ledger never collide, and a resumed run finds its orders again."""
+    book = drive(quotas(wanted), chance(seed, rate=rate, prints=40), arrival=seed)
+    following = dict.fromkeys(range(len(wanted)), 0)
+    for (position, start), (count, _) in sorted(book.items()):
+        assert start == following[position]
+        following[position] += count
+
+
+def test_copies_of_seeds_and_of_other_items_are_asked_for_again() -> None:
+    """Two items and a seed gave the same instruction: one of the two is asked again, and the other
+    too, since it is the seed's.
+    """
+    plan = quotas([1, 1])
+    said = {(0, 0): 7, (1, 0): 7, (0, 1): 8, (1, 1): 9}
+
+    def world(order: Order) -> Outcome:
+        mark = said[order.metadata.position, order.start]
+        return Outcome(1, ((order.start, mark),), (mark,))
+
+    book = drive(plan, world, arrival=0, seeds=frozenset({7}))
+
+    assert set(book) == set(said)
+
+
+def test_an_item_that_makes_nothing_is_not_asked_again() -> None:
+    book = drive(quotas([3, 3]), lambda _: Outcome(0), arrival=0)
+
+    assert asked(book) == {0: 3, 1: 3}
+
+
+def test_a_topup_order_knows_what_its_item_made_before() -> None:
+    plan = quotas([2])
+    (first,) = plan.first()
+    (again,) = plan.finished(first, Outcome(2, ((0, 5),), (5, 6)))
+
+    assert again == Order(first.metadata, 1, 2, frozenset({5, 6}))
+
+
+# -- streaming --------------------------------------------------------------------------------
+
+Finished = tuple[int, tuple[int, ...]]
+histories = st.lists(
+    st.tuples(st.integers(0, 10), st.lists(st.integers(0, 20), max_size=5).map(tuple)), max_size=30
+)
+
+
+def walk(
+    history: list[Finished], arrival: int, rows: int | None, most: int | None
+) -> tuple[int, int, bool]:
+    prefix = Prefix(rows, most)
+    places = list(range(len(history)))
+    Random(arrival).shuffle(places)
+    for position in places:
+        prefix.finished(position, *history[position])
+    return prefix.rows, prefix.candidates, prefix.enough
+
+
+@given(
+    history=histories,
+    arrival=seeds,
+    rows=st.none() | st.integers(1, 40),
+    most=st.none() | st.integers(1, 60),
+)
+def test_the_prefix_does_not_depend_on_which_seed_finishes_first(
+    history: list[Finished], arrival: int, rows: int | None, most: int | None
+) -> None:
+    assert walk(history, arrival, rows, most) == walk(history, arrival + 1, rows, most)
+
+
+@given(history=histories, arrival=seeds, rows=st.integers(1, 40))
+def test_there_is_enough_once_the_first_finished_seeds_hold_the_wanted_rows(
+    history: list[Finished], arrival: int, rows: int
+) -> None:
+    """What seeds gave twice counts once."""
+    held = len({mark for _, kept in history for mark in kept})
+
+    assert walk(history, arrival, rows, None)[2] == (held >= rows)
+
+
+@given(history=histories, most=st.integers(1, 60))
+def test_no_more_seeds_are_admitted_once_max_candidates_are_made(
+    history: list[Finished], most: int
+) -> None:
+    made = sum(count for count, _ in history)
+
+    assert walk(history, 0, None, most)[2] == (made >= most)
+
+
+@given(
+    history=st.lists(
+        st.tuples(st.lists(st.integers(0, 6), max_size=4).map(tuple), st.integers(0, 6)),
+        max_size=20,
+    ),
+    arrival=seeds,
+    rows=st.integers(1, 6),
+)
+def test_copies_of_seeds_that_were_read_are_no_rows(
+    history: list[tuple[tuple[int, ...], int]], arrival: int, rows: int
+) -> None:
+    """The finished seeds are taken one by one until those so far hold enough; none is read on."""
+    kept, originals, read = set[int](), set[int](), 0
+    while read < len(history) and len(kept - originals) < rows:
+        kept |= set(history[read][0])
+        originals.add(history[read][1])
+        read += 1
+
+    prefix = Prefix(rows, None)
+    places = list(range(len(history)))
+    Random(arrival).shuffle(places)
+    for position in places:
+        marks, seed = history[position]
+        prefix.finished(position, len(marks), marks, seed)
+
+    assert (prefix.rows, prefix.last) == (len(kept - originals), read - 1)
+
+
+def test_a_seed_that_is_not_finished_holds_back_those_after_it() -> None:
+    prefix = Prefix(2, None)
+    prefix.finished(1, 2, (1, 2))
+    before = prefix.enough
+    prefix.finished(0, 1, ())
+
+    assert (before, prefix.enough, prefix.rows) == (False, True, 2)
+
+
+def test_without_a_wanted_number_there_is_never_enough_and_nothing_is_remembered() -> None:
+    prefix = Prefix(None, None)
+    for position in range(100):
+        prefix.finished(position, 1, (position,))
+
+    assert (prefix.enough, prefix.rows) == (False, 0)

@@ -1,0 +1,200 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as settings_of
+from hypothesis import strategies as st
+
+from codeclm.engine.config import Config, build
+from codeclm.engine.ledger import Ledger
+from codeclm.engine.orders import Order
+from codeclm.engine.records import Answer, Example, Iteration, Judgement, Metadata, Seed
+from codeclm.engine.report import Summary, summarise, text
+from codeclm.engine.stats import Stats
+from codeclm.providers.base import Reply
+
+Scores = tuple[tuple[float, float], tuple[float, float]]
+"""Strong and target, in the order strong-first, then in the other."""
+
+CLEAR: Scores = ((9, 2), (9, 2))
+EVEN: Scores = ((7, 4), (4, 7))
+
+
+def settings(**more: Any) -> Config:
+    roles: dict[str, Any] = {
+        "strong": {"model": "scripted/strong"},
+        "target": {"model": "scripted/target"},
+    }
+    return build({"seeds": "s.jsonl", **roles, **more}, where="test")
+
+
+def iteration(number: int, scores: Scores) -> Iteration:
+    one, two = Judgement(*scores[0], ""), Judgement(*scores[1], "")
+    return Iteration(
+        number=number,
+        instruction=f"Round {number}.",
+        strong=Answer("S"),
+        target=Answer("T"),
+        judgements=(one, two),
+        gap=(one.strong + two.strong) / 2 - (one.target + two.target) / 2,
+    )
+
+
+def example(position: int, *rounds: Scores, unscored: bool = False) -> Example:
+    metadata = Metadata(
+        position=position, id=f"m{position}", use_case="u", skills=(), origin="user"
+    )
+    start = 2 if unscored else 1
+    iterations = [iteration(n, scores) for n, scores in enumerate(rounds, start)]
+    if unscored:
+        iterations.insert(0, Iteration(number=1, instruction="Basic."))
+    gap = iterations[-1].gap or 0.0
+    return Example(
+        id=f"{position:016x}",
+        position=position,
+        number=0,
+        metadata=metadata,
+        basic_instruction=f"Basic {position}.",
+        iterations=(*iterations[:-1], _named(iterations[-1], position)),
+        fate="kept" if abs(gap) > 3 else "filtered",
+        winner="strong" if gap > 3 else "target" if gap < -3 else None,
+        reason="selected" if abs(gap) > 3 else "gap",
+    )
+
+
+def _named(last: Iteration, position: int) -> Iteration:
+    return Iteration(
+        number=last.number,
+        instruction=f"Last of {position}.",
+        strong=last.strong,
+        target=last.target,
+        judgements=last.judgements,
+        gap=last.gap,
+    )
+
+
+def summed(
+    folder: Path, examples: list[Example], *, config: Config | None = None, stats: Any = None
+) -> Summary:
+    ledger = Ledger(folder / "ledger.sqlite").open(for_writing=True)
+    for made in examples:
+        position = made.position
+        ledger.seed_encoded(
+            Seed(position, f"s{position}", f"?{position}"), made.metadata, item=position
+        )
+        ledger.example(made)
+        ledger.order_done(Order(made.metadata, 1), 1)
+    ledger.close()
+    ledger = Ledger(folder / "ledger.sqlite").open(for_writing=False)
+    try:
+        return summarise(
+            config or settings(), ledger, stats or Stats(), ending="finished", reason=""
+        )
+    finally:
+        ledger.close()
+
+
+def test_gaps_are_counted_by_round_and_by_threshold(tmp_path: Path) -> None:
+    examples = [
+        example(0, CLEAR),
+        example(1, EVEN, ((8, 5), (8, 5)), ((9, 5), (9, 4))),
+        example(2, ((2, 9), (3, 9))),
+        example(3, EVEN, EVEN, EVEN, EVEN),
+    ]
+    gaps = summed(tmp_path, examples).gaps
+
+    assert gaps.histogram == {"-7": 1, "0": 5, "3": 1, "4": 1, "7": 1}
+    assert (gaps.scored_rounds, gaps.scored) == (9, {1: 4, 2: 2, 3: 2, 4: 1})
+    assert gaps.selected == {1: 2, 3: 1}
+    assert gaps.pairs_at == {f"{step / 2:g}": 3 if step < 9 else 2 for step in range(1, 11)}
+
+
+def test_a_scorer_that_favours_the_first_answer_is_seen(tmp_path: Path) -> None:
+    """EVEN gives whoever is first three points more, and both orders disagree."""
+    gaps = summed(tmp_path, [example(0, EVEN, EVEN), example(1, CLEAR, CLEAR)]).gaps
+
+    assert (gaps.flipped, gaps.first_lead) == (0.5, 1.5)
+
+
+def test_rows_are_told_by_winner_and_by_round(tmp_path: Path) -> None:
+    examples = [example(0, CLEAR), example(1, EVEN, CLEAR), example(2, ((1, 9), (1, 9)))]
+    told = summed(tmp_path, examples)
+
+    assert (told.rows, told.winners, told.by_iteration) == (
+        3,
+        {"strong": 2, "target": 1},
+        {1: 2, 2: 1},
+    )
+
+
+def test_figure_2_counts_its_rounds_from_the_second(tmp_path: Path) -> None:
+    """The first round is not scored there: what is selected after one rewrite is round 2's."""
+    told = summed(tmp_path, [example(0, CLEAR, unscored=True)])
+
+    assert told.by_iteration == {2: 1}
+    assert (told.gaps.scored, told.gaps.selected) == ({2: 1}, {2: 1})
+
+
+def test_without_any_score_there_is_nothing_to_say_of_gaps(tmp_path: Path) -> None:
+    told = summed(tmp_path, [])
+
+    assert (told.gaps.flipped, told.gaps.first_lead, told.gaps.histogram) == (None, None, {})
+    assert text(told).startswith("finished: 0 rows\n")
+
+
+def test_money_is_what_the_tokens_cost(tmp_path: Path) -> None:
+    """A million prompt tokens at 2, of which 400,000 cached at 0.5, and 100,000 answered at 8."""
+    prices = {"price_input": 2.0, "price_cached": 0.5, "price_output": 8.0}
+    config = settings(strong={"model": "scripted/strong", **prices})
+    stats = Stats()
+    reply = Reply(
+        text="", prompt_tokens=1_000_000, cached_tokens=400_000, completion_tokens=100_000
+    )
+    stats.paid("strong", "encode", reply)
+    stats.paid("target", "respond", reply)
+    told = summed(tmp_path, [], config=config, stats=stats)
+
+    assert told.money == pytest.approx(0.6 * 2 + 0.4 * 0.5 + 0.1 * 8)
+
+
+def test_without_prices_nothing_is_said_of_money(tmp_path: Path) -> None:
+    stats = Stats()
+    stats.paid("strong", "encode", Reply(text="", prompt_tokens=5))
+    told = summed(tmp_path, [], stats=stats)
+
+    assert told.money is None
+    assert "money" not in text(told)
+
+
+scores = st.integers(0, 10).map(float)
+pairs = st.tuples(st.tuples(scores, scores), st.tuples(scores, scores))
+
+
+@settings_of(max_examples=25, deadline=None)
+@given(rounds=st.lists(st.lists(pairs, min_size=1, max_size=4), max_size=6))
+def test_the_histogram_holds_every_round_and_pairs_fall_with_the_threshold(
+    rounds: list[list[Scores]], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    examples = [example(n, *said) for n, said in enumerate(rounds)]
+    gaps = summed(tmp_path_factory.mktemp("run"), examples).gaps
+    falling = list(gaps.pairs_at.values())
+
+    assert sum(gaps.histogram.values()) == gaps.scored_rounds == sum(map(len, rounds))
+    assert falling == sorted(falling, reverse=True)
+    assert sum(gaps.scored.values()) == gaps.scored_rounds
+
+
+def test_the_summary_fits_80_columns_and_says_what_is_missing(tmp_path: Path) -> None:
+    stats = Stats()
+    for stage in ("encode", "decode", "rubrics", "respond", "score", "improve"):
+        reply = Reply(text="", prompt_tokens=123_456_789, completion_tokens=98_765_432)
+        stats.paid("strong", stage, reply)
+        stats.reused(stage)
+    examples = [example(n, EVEN, CLEAR) for n in range(5)]
+    examples += [example(n, EVEN, EVEN) for n in range(5, 9)]
+    told = text(summed(tmp_path, examples, config=settings(target_rows=2000), stats=stats))
+
+    assert told.startswith("finished: 5 rows of 2,000 wanted; 1,995 short\n")
+    assert "instructions          9 in\n" in told
+    assert [line for line in told.splitlines() if len(line) > 80] == []

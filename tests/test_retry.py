@@ -1,0 +1,148 @@
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from codeclm.engine.retry import (
+    FREE,
+    Decision,
+    GiveUp,
+    Retry,
+    RetryPolicy,
+    Stop,
+    Tries,
+    decide,
+)
+from codeclm.providers.base import (
+    Denied,
+    ProviderError,
+    RateLimited,
+    Rejected,
+    Stale,
+    Unavailable,
+)
+
+POLICY = RetryPolicy()
+TOP = math.nextafter(1.0, 0.0)
+
+
+def after(
+    error: ProviderError,
+    *,
+    tries: Tries = Tries(),  # noqa: B008  immutable
+    elapsed: float = 0.0,
+    policy: RetryPolicy = POLICY,
+    drawn: float = 0.5,
+) -> Decision:
+    return decide(error, tries=tries, elapsed=elapsed, policy=policy, random=lambda: drawn)
+
+
+@pytest.mark.parametrize(
+    ("error", "tries", "expected"),
+    [
+        (Unavailable("x"), Tries(), Retry(0.25, Tries(failed=1))),
+        (Unavailable("x"), Tries(failed=1), Retry(0.5, Tries(failed=2))),
+        (Unavailable("x"), Tries(failed=6), Retry(16.0, Tries(failed=7))),
+        (Unavailable("x"), Tries(failed=7), GiveUp("failed 8 times, at last: x")),
+        (Unavailable("x", retry_after=7), Tries(), Retry(7.2, Tries(failed=1))),
+        (RateLimited("x"), Tries(), Retry(0.25, Tries(refused=1))),
+        (RateLimited("x"), Tries(refused=500), Retry(30.0, Tries(refused=501))),
+        (RateLimited("x"), Tries(refused=99_999), Retry(30.0, Tries(refused=100_000))),
+        (RateLimited("x", retry_after=1), Tries(), Retry(1.05, Tries(refused=1))),
+        (RateLimited("x", retry_after=90), Tries(), Retry(90.5, Tries(refused=1))),
+        (RateLimited("x", retry_after=0.02), Tries(), Retry(0.0455, Tries(refused=1))),
+        (RateLimited("x", retry_after=0), Tries(), Retry(0.25, Tries(refused=1))),
+        (RateLimited("x", retry_after=-3), Tries(), Retry(0.25, Tries(refused=1))),
+        (RateLimited("x", retry_after=math.nan), Tries(), Retry(0.25, Tries(refused=1))),
+        (Stale("x"), Tries(), Retry(0.0, Tries(stale=1))),
+        (Stale("x"), Tries(failed=7, stale=2), Retry(0.0, Tries(failed=7, stale=3))),
+        (Stale("x"), Tries(stale=FREE), Retry(0.25, Tries(failed=1, stale=FREE))),
+        (Rejected("no such field"), Tries(), GiveUp("no such field")),
+        (ProviderError("odd"), Tries(), GiveUp("odd")),
+        (Denied("wrong key"), Tries(), Stop("wrong key")),
+    ],
+)
+def test_each_failure_has_its_answer(
+    error: ProviderError, tries: Tries, expected: Decision
+) -> None:
+    """Each kind of failure is retried, given up or stops the run, as the table says."""
+    decision = after(error, tries=tries)
+
+    if isinstance(decision, Retry) and isinstance(expected, Retry):
+        assert decision.wait == pytest.approx(expected.wait)
+        assert decision.tries == expected.tries
+    else:
+        assert decision == expected
+
+
+def test_refusals_do_not_use_up_attempts() -> None:
+    """A call that was refused many times may still fail as often as any other."""
+    decision = after(Unavailable("x"), tries=Tries(refused=100))
+
+    assert decision == Retry(0.25, Tries(failed=1, refused=100))
+
+
+def test_one_attempt_means_no_second() -> None:
+    decision = after(Unavailable("x"), policy=RetryPolicy(attempts=1))
+
+    assert decision == GiveUp("failed 1 times, at last: x")
+
+
+@pytest.mark.parametrize(
+    "error", [RateLimited("full", retry_after=86_400), Unavailable("away", retry_after=601)]
+)
+def test_a_pause_longer_than_any_call_may_take_stops_the_run(error: ProviderError) -> None:
+    """All calls would hear the same: better to stop than to lose every seed, one by one."""
+    decision = after(error)
+
+    assert isinstance(decision, Stop)
+    assert "asks to come back in" in decision.reason
+
+
+def test_a_call_out_of_time_is_given_up_with_the_cause() -> None:
+    decision = after(RateLimited("HTTP 429", retry_after=30), elapsed=580)
+
+    assert isinstance(decision, GiveUp)
+    assert decision.reason.endswith("exceed the call's 600 s, at last: HTTP 429")
+
+
+@given(
+    asked=st.none() | st.floats(allow_nan=True, allow_infinity=True),
+    refused=st.integers(0, 10**6),
+    elapsed=st.floats(0, 10**4),
+    drawn=st.floats(0, TOP),
+)
+def test_a_wait_keeps_every_bound(
+    asked: float | None, refused: int, elapsed: float, drawn: float
+) -> None:
+    """It is at least what the server asked, never negative, and ends within the budget."""
+    decision = after(
+        RateLimited("x", retry_after=asked),
+        tries=Tries(refused=refused),
+        elapsed=elapsed,
+        drawn=drawn,
+    )
+
+    if isinstance(decision, Retry):
+        assert decision.wait >= 0
+        assert elapsed + decision.wait <= POLICY.budget
+        if asked is not None and asked > 0:
+            assert asked <= decision.wait <= asked + 1
+        else:
+            assert decision.wait <= POLICY.longest_wait
+
+
+@given(st.lists(st.sampled_from([Unavailable("x"), Stale("x")]), min_size=40, max_size=40))
+def test_failures_end(errors: list[ProviderError]) -> None:
+    """Whatever the mixture, no call is attempted more often than counted and free tries allow."""
+    tries, attempts = Tries(), 0
+    for error in errors:
+        attempts += 1
+        decision = after(error, tries=tries)
+        if not isinstance(decision, Retry):
+            break
+
+        tries = decision.tries
+
+    assert attempts <= POLICY.attempts + FREE

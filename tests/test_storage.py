@@ -1,0 +1,379 @@
+"""SQLite files: what was told to be kept is on disk, and every failure names its remedy."""
+
+import asyncio
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from codeclm.engine.cache import Cache, Write
+from codeclm.engine.ledger import Ledger, Row
+from codeclm.engine.storage import GroupWriter, StorageError, connect, transact
+
+# -- told after COMMIT --------------------------------------------------------------------------
+
+WRITER = """
+import asyncio, resource, signal, sys
+from functools import partial
+from pathlib import Path
+from codeclm.engine.cache import Cache, Write
+
+folder, most = Path(sys.argv[1]), int(sys.argv[2])
+if most:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+
+async def main():
+    cache = Cache(folder).open()
+    cache.use(asyncio.get_running_loop())
+    failed = asyncio.Event()
+    def kept(n, value, error):
+        if error is None:
+            print("acknowledged", n, flush=True)
+        else:
+            print("failed", type(error).__name__, error, flush=True)
+            failed.set()
+    n = 0
+    while not failed.is_set() and n < 100_000:
+        for n in range(n, n + 7):
+            cache.put(Write(n.to_bytes(16, "big"), b"%d" % n * 400, partial(kept, n)))
+        n += 1
+        await asyncio.sleep(0.0005)
+    await asyncio.to_thread(cache.close)
+    print("closed")
+
+asyncio.run(main())
+"""
+
+
+def writer(folder: Path, *, most: int = 0) -> "subprocess.Popen[str]":
+    """Start a process that keeps values and says so; *most* bytes fit into a file."""
+    command = [sys.executable, "-c", WRITER, str(folder), str(most)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def on_disk(folder: Path, numbers: Sequence[int]) -> list[int]:
+    """Those of *numbers* whose whole value is there."""
+    with closing(Cache(folder).open()) as cache:
+        return [n for n in numbers if cache.get(n.to_bytes(16, "big")) == b"%d" % n * 400]
+
+
+@pytest.mark.parametrize("lines", [1, 40, 300, 1500])
+def test_what_a_killed_process_had_acknowledged_is_on_disk(tmp_path: Path, lines: int) -> None:
+    with writer(tmp_path) as process:
+        assert process.stdout is not None
+        heard = [process.stdout.readline() for _ in range(lines)]
+        process.send_signal(signal.SIGKILL)
+        heard += process.stdout.readlines()
+
+    acknowledged = [int(line.split()[1]) for line in heard if line.endswith("\n")]
+    assert process.returncode == -signal.SIGKILL
+    assert len(acknowledged) >= lines
+    assert on_disk(tmp_path, acknowledged) == acknowledged
+
+
+def test_a_full_disk_is_said_and_loses_nothing_that_was_kept(tmp_path: Path) -> None:
+    """The process says which file and what to do, ends by itself, and what it kept is there."""
+    with writer(tmp_path, most=1_500_000) as process:
+        said, _ = process.communicate(timeout=60)
+
+    lines = said.splitlines()
+    acknowledged = [int(line.split()[1]) for line in lines if line.startswith("acknowledged")]
+    failures = {line for line in lines if line.startswith("failed")}
+    assert (process.returncode, lines[-1]) == (0, "closed")
+    assert len(acknowledged) > 100
+    remedy = "the disk fails or is full: check it, then resume"
+    assert failures == {f"failed StorageError {tmp_path}/cache.db: disk I/O error: {remedy}"}
+    assert on_disk(tmp_path, acknowledged) == acknowledged
+
+
+def test_a_database_that_may_not_grow_says_that_the_disk_is_full(tmp_path: Path) -> None:
+    path = tmp_path / "small.db"
+    with closing(connect(path)) as connection:
+        connection.execute("CREATE TABLE t (x)")
+        connection.execute("PRAGMA max_page_count = 4")
+        with pytest.raises(StorageError) as caught:
+            transact(connection, path, lambda: _fill(connection, 200_000))
+        transact(connection, path, lambda: _fill(connection, 1))
+        rows = connection.execute("SELECT length(x) FROM t").fetchall()
+
+    assert str(caught.value) == (
+        f"{path}: database or disk is full: the disk is full: free some space, then resume"
+    )
+    assert rows == [(1,)]
+
+
+def _fill(connection: sqlite3.Connection, size: int) -> None:
+    connection.execute("INSERT INTO t VALUES (?)", (bytes(size),))
+
+
+# -- files that can't be used -------------------------------------------------------------------
+
+
+def open_cache(folder: Path) -> None:
+    Cache(folder).open().close()
+
+
+def open_ledger(folder: Path) -> None:
+    Ledger(folder / "cache.db").open(for_writing=True).close()
+
+
+def _noise(folder: Path) -> None:
+    (folder / "cache.db").write_bytes(bytes(n * 7 % 251 for n in range(100_000)))
+
+
+def _cut(folder: Path) -> None:
+    with (folder / "cache.db").open("r+b") as file:
+        file.truncate(100_077)
+
+
+def _text(folder: Path) -> None:
+    (folder / "cache.db").write_text("notes\n" * 1000)
+
+
+def _folder(folder: Path) -> None:
+    (folder / "cache.db").unlink()
+    (folder / "cache.db").mkdir()
+
+
+FOREIGN = "file is not a database: it is not one of ours, or it is damaged: move it away"
+DAMAGED = "database disk image is malformed: it is damaged: move it away"
+CLOSED = "unable to open database file: it can't be opened: check that the folder exists"
+
+
+@pytest.fixture
+def filled(tmp_path: Path) -> Path:
+    """A folder whose ``cache.db`` is both, a cache and a ledger, and has 2 MB of either."""
+    with closing(Ledger(tmp_path / "cache.db").open(for_writing=True)) as ledger:
+        for n in range(500):
+            ledger.put(Row("facts", (str(n), "x" * 4000)))
+    _fill_cache(tmp_path)
+    return tmp_path
+
+
+def _fill_cache(folder: Path) -> None:
+    with closing(Cache(folder).open()) as cache:
+        for n in range(500):
+            cache.put(Write(n.to_bytes(16, "big"), bytes(4000), lambda _v, _e: None))
+
+
+@pytest.mark.parametrize("use", [open_cache, open_ledger])
+@pytest.mark.parametrize(
+    ("spoil", "complaint"),
+    [(_noise, FOREIGN), (_text, FOREIGN), (_folder, CLOSED), (_cut, DAMAGED)],
+)
+def test_a_spoilt_file_is_named_with_a_remedy(
+    filled: Path,
+    spoil: Callable[[Path], None],
+    complaint: str,
+    use: Callable[[Path], None],
+) -> None:
+    spoil(filled)
+    before = _bytes(filled / "cache.db")
+
+    with pytest.raises(StorageError) as caught:
+        use(filled)
+
+    assert str(caught.value).startswith(f"{filled}/cache.db: {complaint}")
+    assert _bytes(filled / "cache.db") == before
+
+
+def _bytes(path: Path) -> bytes | None:
+    return path.read_bytes() if path.is_file() else None
+
+
+def test_a_file_that_rots_inside_is_a_storage_error_or_a_value_and_nothing_else(
+    tmp_path: Path,
+) -> None:
+    """Which pages are hurt is up to chance; that the file is named, and nothing hangs, is not."""
+    _fill_cache(tmp_path)
+    data = bytearray((tmp_path / "cache.db").read_bytes())
+    third = len(data) // 3
+    data[third : 2 * third] = Random(1).randbytes(third)
+    (tmp_path / "cache.db").write_bytes(data)
+
+    found, complaints = 0, set[str]()
+    with closing(Cache(tmp_path).open()) as cache:
+        for n in range(500):
+            try:
+                found += cache.get(n.to_bytes(16, "big")) is not None
+            except StorageError as error:
+                complaints.add(str(error))
+        told = asyncio.run(_put_new(cache))
+
+    assert found > 0
+    assert [text.split(" (")[0] for text in complaints] == [f"{tmp_path}/cache.db: {DAMAGED}"]
+    assert len(told) == 500
+
+
+async def _put_new(cache: Cache) -> list[StorageError | None]:
+    cache.use(asyncio.get_running_loop())
+    told: list[StorageError | None] = []
+    all_told = asyncio.Event()
+
+    def kept(_: bytes, error: StorageError | None) -> None:
+        told.append(error)
+        if len(told) == 500:
+            all_told.set()
+
+    for n in range(500):
+        cache.put(Write(Random(n).randbytes(16), b"new", kept))
+    async with asyncio.timeout(20):
+        await all_told.wait()
+    return told
+
+
+@pytest.mark.parametrize("inside", ["", "deeper/still"])
+def test_a_folder_that_is_a_file_is_named_with_a_remedy(tmp_path: Path, inside: str) -> None:
+    (tmp_path / "file").write_text("mine")
+
+    with pytest.raises(StorageError) as caught:
+        Cache(tmp_path / "file" / inside).open()
+
+    assert str(caught.value).startswith(f"{tmp_path}/file")
+    assert str(caught.value).endswith(": choose another folder")
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+UNPRIVILEGED = """
+import os, sys
+from pathlib import Path
+from codeclm.engine.cache import Cache
+from codeclm.engine.ledger import Ledger
+from codeclm.engine.storage import StorageError
+
+if os.geteuid() == 0:  # root may write everywhere
+    os.setgid(65534)
+    os.setuid(65534)
+folder = Path(sys.argv[1])
+for use in (
+    lambda: Cache(folder).open(),
+    lambda: Cache(folder / "new").open(),
+    lambda: Ledger(folder / "cache.db").open(for_writing=True),
+):
+    try:
+        use()
+        print("opened")
+    except StorageError as error:
+        print(error)
+"""
+
+
+@pytest.fixture
+def shared() -> Generator[Path]:
+    """A folder that anybody may enter, unlike those of ``tmp_path``."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
+        folder.chmod(0o755)
+
+
+def test_a_folder_that_cannot_be_written_is_named_with_a_remedy(shared: Path) -> None:
+    open_cache(shared)
+    before = (shared / "cache.db").read_bytes()
+    (shared / "cache.db").chmod(0o444)
+    shared.chmod(0o555)
+
+    said = subprocess.run(
+        [sys.executable, "-c", UNPRIVILEGED, str(shared)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+
+    cache, new, ledger = said.stdout.splitlines()
+    for complaint in (cache, ledger):  # which step SQLite stumbles over depends on its version
+        assert complaint.startswith(f"{shared}/cache.db: ")
+        assert ": check " in complaint
+    assert new == f"{shared}/new: Permission denied: choose another folder"
+    assert (shared / "cache.db").read_bytes() == before
+
+
+# -- transactions and groups --------------------------------------------------------------------
+
+
+def test_a_transaction_that_fails_leaves_nothing_and_the_next_one_works(tmp_path: Path) -> None:
+    path = tmp_path / "some.db"
+    with closing(connect(path)) as connection:
+        connection.execute("CREATE TABLE t (x UNIQUE)")
+
+        def twice() -> None:
+            connection.execute("INSERT INTO t VALUES (1)")
+            connection.execute("INSERT INTO t VALUES (1)")
+
+        def bug() -> None:
+            connection.execute("INSERT INTO t VALUES (2)")
+            raise ZeroDivisionError
+
+        with pytest.raises(StorageError, match="UNIQUE constraint failed"):
+            transact(connection, path, twice)
+        with pytest.raises(ZeroDivisionError):
+            transact(connection, path, bug)
+        transact(connection, path, lambda: connection.execute("INSERT INTO t VALUES (3)"))
+        rows = connection.execute("SELECT x FROM t").fetchall()
+
+    assert rows == [(3,)]
+
+
+class Groups:
+    """A writer's two ends, noting what comes by; ``gate`` holds it up."""
+
+    def __init__(self, *, fails: int | None = None) -> None:
+        self.written: list[list[int]] = []
+        self.told: list[tuple[list[int], str | None]] = []
+        self.threads = set[str]()
+        self.gate = threading.Event()
+        self._fails = fails
+
+    def write(self, group: Sequence[int]) -> None:
+        self.gate.wait(10)
+        self.threads.add(threading.current_thread().name)
+        if self._fails in group:
+            raise StorageError("full")
+        self.written.append(list(group))
+
+    def done(self, group: Sequence[int], error: StorageError | None) -> None:
+        self.told.append((list(group), None if error is None else str(error)))
+
+
+def test_items_are_written_in_order_in_groups_by_one_thread_and_told_of_once() -> None:
+    groups = Groups()
+    with GroupWriter[int]("scribe", groups.write, groups.done, most=8) as writer:
+        for n in range(100):
+            writer.put(n)
+        groups.gate.set()
+
+    assert [n for group in groups.written for n in group] == list(range(100))
+    assert groups.told == [(group, None) for group in groups.written]
+    assert max(map(len, groups.written)) == 8
+    assert groups.threads == {"scribe"}
+    assert writer.waiting == 0
+
+
+def test_a_group_that_cannot_be_written_is_told_so_and_the_next_ones_are_tried() -> None:
+    groups = Groups(fails=5)
+    groups.gate.set()
+    writer = GroupWriter[int]("scribe", groups.write, groups.done, most=4)
+    for n in range(12):
+        writer.put(n)
+    with writer:
+        pass
+
+    assert groups.told == [([0, 1, 2, 3], None), ([4, 5, 6, 7], "full"), ([8, 9, 10, 11], None)]
+
+
+def test_a_writer_that_was_never_given_anything_ends() -> None:
+    groups = Groups()
+    with GroupWriter[int]("scribe", groups.write, groups.done):
+        pass
+
+    assert (groups.written, groups.told) == ([], [])

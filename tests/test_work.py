@@ -1,0 +1,221 @@
+"""A run, whole: however it is cut and resumed, the same dataset, and every count adds up."""
+
+import asyncio
+import gc
+import json
+import os
+import signal
+from collections.abc import Generator
+from functools import cache
+from pathlib import Path
+from random import Random
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+import anyio
+import anyio.to_thread
+import pytest
+from blockbuster import BlockBuster
+from structlog.testing import capture_logs
+
+from codeclm.engine import config as configuration
+from codeclm.engine import export
+from codeclm.engine.config import Config
+from codeclm.engine.ledger import Ledger, Sums
+from codeclm.engine.run import Plan, Session, execute, prepare
+
+from .acting import may_read_the_cache
+
+pytestmark = pytest.mark.slow
+
+MODES: dict[str, dict[str, Any]] = {
+    "streaming": {},
+    "streaming, so many rows": {"target_rows": 12},
+    "streaming, so many candidates": {"max_candidates": 30},
+    "augmented, so many rows": {"target_rows": 20, "metadata": {"augment_to": 10}},
+    "augmented, so many candidates": {
+        "target_rows": 20,
+        "max_candidates": 45,
+        "metadata": {"augment_to": 10},
+    },
+    "augmented, checked": {
+        "target_rows": 16,
+        "metadata": {"augment_to": 8, "plausibility_check": True},
+    },
+    "metadata only": {"target_rows": 20, "metadata": {"file": "metadata.jsonl"}},
+}
+
+
+@pytest.fixture(autouse=True)
+def reading(unblocked: BlockBuster | None) -> Generator[None]:
+    """Let the cache be read in the loop, and undo what a run does to the collector."""
+    may_read_the_cache(unblocked)
+    thresholds = gc.get_threshold()
+    with capture_logs():
+        yield
+    gc.unfreeze()
+    gc.set_threshold(*thresholds)
+
+
+class Cut(NamedTuple):
+    """When a session is stopped: after so many paid answers; at once, or gently."""
+
+    after: int
+    hard: bool = False
+
+
+class Files(NamedTuple):
+    """Where a run of the test is."""
+
+    folder: Path
+    mode: str
+
+    @property
+    def out(self) -> Path:
+        return self.folder / "run"
+
+    def prepare(self) -> None:
+        lines = [json.dumps({"instruction": f"Explain {n % 15} in verse."}) for n in range(18)]
+        lines.insert(5, "no JSON")
+        lines.insert(14, json.dumps({"instruction": "  "}))
+        (self.folder / "seeds.jsonl").write_text("\n".join(lines))
+        pairs = [{"use_case": f"case {n}", "skills": [f"skill {n % 3}"]} for n in range(7)]
+        (self.folder / "metadata.jsonl").write_text("\n".join(map(json.dumps, pairs)))
+
+    def config(self, *, wide: int) -> Config:
+        mode = MODES[self.mode]
+        metadata: dict[str, Any] = dict(mode.get("metadata", {}))
+        if "file" in metadata:
+            metadata["file"] = str(self.folder / metadata["file"])
+        options = {"unreadable_rate": 0.25, "error_rate": 0.2, "latency": 0.001, "jitter": 0.001}
+        role = {"max_concurrent": wide, "options": options}
+        tree: dict[str, Any] = {
+            "seeds": str(self.folder / "seeds.jsonl"),
+            "out": str(self.out),
+            "strong": {"model": "scripted/strong", **role},
+            "target": {"model": "scripted/target", **role},
+            "judge": {"model": "scripted/judge", **role},
+            "decode": {} if "target_rows" in mode and metadata else {"per_metadata": 3},
+            "filter": {"threshold": 1.0},
+            "retry": {"first_wait": 0.0, "longest_wait": 0.0},
+            "cache": {"folder": str(self.folder / "cache")},
+            **mode,
+            "metadata": metadata,
+        }
+        return configuration.build(tree, where="test")
+
+
+async def session(files: Files, *, cut: Cut | None = None, wide: int = 16) -> Session:
+    """Run until the end or the *cut*, which is a real signal to this process."""
+
+    def begin() -> Plan:
+        plan = prepare(files.config(wide=wide), where="test")
+        plan.folder.make()
+        return plan
+
+    plan = await anyio.to_thread.run_sync(begin)
+
+    async def watch(running: Session) -> None:
+        if cut is None:
+            return
+        while running.stats.total().paid < cut.after:  # noqa: ASYNC110  (every turn counts)
+            await asyncio.sleep(0)
+        os.kill(os.getpid(), signal.SIGINT)
+        if cut.hard:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    return await execute(plan, watch=watch)
+
+
+class Result(NamedTuple):
+    """What a run came to, without what it took."""
+
+    exports: dict[str, bytes]
+    seeds: Sums
+    instructions: Sums
+
+
+def result(files: Files) -> Result:
+    """Read the ledger as another process would. Blocks."""
+    most = files.config(wide=1).target_rows
+    ledger = Ledger(files.out / "ledger.sqlite").open(for_writing=False)
+    exports: dict[str, bytes] = {}
+    for form in ("alpaca", "preference"):
+        path = files.folder / f"{form}.jsonl"
+        export.write(
+            ledger.kept(most),
+            path,
+            format=form,
+            strong_model="strong",
+            target_model="target",
+            with_metadata=True,
+        )
+        exports[form] = path.read_bytes()
+    found = Result(exports, ledger.seed_sums(most), ledger.example_sums(most))
+    ledger.close()
+    return found
+
+
+@cache
+def undisturbed(mode: str) -> Result:
+    """What the run of *mode* comes to when nobody stops it, one call at a time."""
+    with TemporaryDirectory() as name:
+        files = Files(Path(name), mode)
+        files.prepare()
+        ended = asyncio.run(session(files, wide=1))
+        found = result(files)
+
+    assert (ended.ending, ended.left_for_later) == ("finished", 0)
+    assert found.seeds.add_up
+    assert found.instructions.add_up
+    assert (found.seeds.unfinished, found.instructions.unfinished) == (0, 0) or "candidates" in mode
+    return found
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_run_keeps_what_was_asked_for_and_says_where_the_rest_went(mode: str) -> None:
+    found = undisturbed(mode)
+
+    rows = found.exports["alpaca"].count(b"\n")
+    assert rows == found.instructions.kept > 5
+    assert rows == MODES[mode].get("target_rows", rows)
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_the_width_of_a_run_does_not_change_its_dataset(tmp_path: Path, mode: str) -> None:
+    expected = await anyio.to_thread.run_sync(undisturbed, mode)
+    files = Files(tmp_path, mode)
+    await anyio.to_thread.run_sync(files.prepare)
+
+    ended = await session(files, wide=64)
+
+    found = await anyio.to_thread.run_sync(result, files)
+    assert ended.ending == "finished"
+    assert found.exports == expected.exports
+
+
+@pytest.mark.parametrize("series", range(2))
+@pytest.mark.parametrize("mode", MODES)
+async def test_a_run_stopped_at_any_moments_and_resumed_ends_as_if_it_had_not_been(
+    tmp_path: Path, mode: str, series: int
+) -> None:
+    """And at every stop the ledger's sums add up."""
+    expected = await anyio.to_thread.run_sync(undisturbed, mode)
+    files = Files(tmp_path, mode)
+    await anyio.to_thread.run_sync(files.prepare)
+    random = Random(f"{mode}/{series}")
+    endings: list[str] = []
+    exports: dict[str, bytes] = {}
+    while len(endings) < 60 and endings[-1:] != ["finished"]:
+        cut = Cut(random.randint(1, 80), hard=random.random() < 0.3)
+        ended = await session(files, cut=cut, wide=random.choice((1, 3, 16, 50)))
+        found = await anyio.to_thread.run_sync(result, files)
+        endings.append(ended.ending)
+        exports = found.exports
+
+        assert found.seeds.add_up
+        assert found.instructions.add_up
+
+    assert endings[-1] == "finished"
+    assert set(endings[:-1]) <= {"stopped"}
+    assert exports == expected.exports
