@@ -339,6 +339,40 @@ class Cache:
             return [str(error)]
         return [row[0] for row in rows if row[0] != "ok"]
 
+    def older(self, than: float) -> int:
+        """Count the answers stored before *than*, in seconds since 1970. Blocks."""
+        row = self._in.execute("SELECT count(*) FROM Cache WHERE store_time < ?", (than,))
+        return int(row.fetchone()[0])
+
+    def prune(self, than: float) -> int:
+        """Delete the answers stored before *than*: the one way in which anything ever goes. Blocks.
+
+        Raises:
+            StorageError: other processes use the cache.
+        """
+        self._check_alone()
+        return self._administer("DELETE FROM Cache WHERE store_time < ?", than)
+
+    def pack(self) -> None:
+        """Give the space of deleted answers back; needs as much again meanwhile. Blocks.
+
+        Raises:
+            StorageError: other processes use the cache, or the disk is full.
+        """
+        self._check_alone()
+        self._administer("VACUUM")
+        self._administer("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def _check_alone(self) -> None:
+        if not self._company.alone:
+            raise StorageError(f"{self.folder}: another process uses it: wait for it, or stop it")
+
+    def _administer(self, statement: str, *values: float) -> int:
+        try:
+            return self._out.execute(statement, values).rowcount
+        except sqlite3.Error as error:
+            raise complaint(self.path, error) from error
+
     def put(self, write: Write) -> None:
         """Hand in a value; it is kept even if nobody waits for it any more."""
         if self._seen is not None:

@@ -20,6 +20,7 @@ class Company:
         self._folder = folder
         self._file = -1
         self._count = b""
+        self._shared: mmap | None = None
 
     @contextmanager
     def entering(self) -> Generator[None]:
@@ -43,20 +44,24 @@ class Company:
     @property
     def alone(self) -> bool:
         """Whether nobody else is inside, and nobody has been since we entered."""
-        return self._shared[:8] == self._count
+        return self._shared is not None and self._shared[:8] == self._count
 
     def leave(self) -> None:
+        if self._shared is not None:
+            self._shared.close()  # it holds the file, and with it the lock, by a number of its own
+            self._shared = None
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
 
     def _enter(self) -> None:
         self._file = os.open(self._folder / "openers", os.O_RDWR | os.O_CREAT, mode=0o600)
-        count = (int.from_bytes(os.pread(self._file, 8, 0), "little") + 1) % 2**64
-        os.pwrite(self._file, count.to_bytes(8, "little"), 0)  # through the map a full disk kills
+        before = int.from_bytes(os.pread(self._file, 8, 0), "little")
+        count = ((before + 1) % 2**64).to_bytes(8, "little")
+        os.pwrite(self._file, count, 0)  # through the map a full disk kills
         self._shared = mmap(self._file, 8, access=ACCESS_READ)
         with suppress(OSError):
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self._count = self._shared[:8]
+            self._count = count
         with suppress(OSError):
             fcntl.flock(self._file, fcntl.LOCK_SH)
