@@ -7,6 +7,7 @@ import shutil
 import socket
 import ssl
 import subprocess
+import sys
 import zlib
 from collections.abc import AsyncIterator
 from contextlib import aclosing
@@ -822,6 +823,13 @@ def test_a_socks_proxy_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> No
 
     with pytest.raises(ValueError, match=r"^the proxy socks5://proxy:1080 is not an HTTP proxy$"):
         endpoint("https://api.example/v1", headers={})
+
+
+def test_a_transport_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "httptools", None)
+
+    with pytest.raises(ValueError, match=r"pip install 'codeclm\[lean\]'"):
+        open_session(transport="lean")
 
 
 @pytest.fixture(scope="session")
