@@ -77,7 +77,7 @@ def forecast(
         answer_tokens: length of a model's answer, assumed.
     """
     encoded = 0 if metadata else min(seeds, config.limit or seeds)
-    items = metadata or max(encoded, config.metadata.augment_to or 0)
+    items = config.metadata.part(metadata or max(encoded, config.metadata.augment_to or 0))
     instructions = _instructions(config, items)
     each = ceil(instructions / items) if items else 0
     decode = items * ceil(each / config.decode.chunk)
