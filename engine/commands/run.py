@@ -22,6 +22,7 @@ from .status import DONE, FAILED, SHORT
 
 if TYPE_CHECKING:
     from ..ledger import Ledger
+    from ..progress import Display
     from ..report import Summary
     from ..run import Plan, Session
 
@@ -72,6 +73,18 @@ def _resume(args: argparse.Namespace) -> int:
 
 
 def _execute(plan: "Plan", args: argparse.Namespace, *, allow_change: bool) -> int:
+    from .. import progress
+
+    display: progress.Display = "json" if args.json else args.display
+    summary, ended = carry_out(plan, display, allow_change=allow_change)
+    show(summary, as_json=args.json)
+    # All is said but how to go on: a late second Ctrl-C must not change the exit status.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return _status_of(summary, plan, left_for_later=ended.left_for_later)
+
+
+def carry_out(plan: "Plan", display: "Display", *, allow_change: bool) -> "tuple[Summary, Session]":
+    """Work until the run has ended one way or another, sum it up, and write its files."""
     import anyio
 
     from .. import log, progress
@@ -81,7 +94,6 @@ def _execute(plan: "Plan", args: argparse.Namespace, *, allow_change: bool) -> i
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     plan.folder.make()
     with plan.folder.locked(), log.to_file(plan.folder.events):
-        display: progress.Display = "json" if args.json else args.display
         print(f"codeclm: {plan.folder.path}", file=sys.stderr)
 
         async def session() -> "Session":
@@ -96,10 +108,7 @@ def _execute(plan: "Plan", args: argparse.Namespace, *, allow_change: bool) -> i
             raise
         summary = _unchanged(plan, ended) or _sum_up(plan, ended)
         log.to_nowhere()
-    show(summary, as_json=args.json)
-    # All is said but how to go on: a late second Ctrl-C must not change the exit status.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    return _status_of(summary, plan, left_for_later=ended.left_for_later)
+    return summary, ended
 
 
 def _has_uvloop() -> bool:
