@@ -1,14 +1,23 @@
 """Recipes side by side: what each metric says, the paper's claims, and the command."""
 
+import io
+import json
+import signal
+import sqlite3
+import subprocess
 from collections.abc import Mapping
 from math import log2
+from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from codeclm.engine.compare.claims import METHODS, Claim, Table, claims
+from codeclm.engine.compare.layout import Table as Laid
+from codeclm.engine.compare.layout import markdown, plain, show
 from codeclm.engine.compare.metrics import (
     Overlap,
     Spread,
@@ -20,6 +29,13 @@ from codeclm.engine.compare.metrics import (
     spread,
     words,
 )
+from codeclm.engine.compare.split import draw, keep
+from codeclm.engine.folder import FolderError
+from codeclm.engine.seeds import SeedSource
+
+from .commands import codeclm, started, write_lines, write_seeds
+
+EXAMPLE = Path(__file__).parents[1] / "examples/compare.toml"
 
 # -- metrics ----------------------------------------------------------------------------------
 
@@ -269,3 +285,325 @@ def test_claim_three_holds_exactly_where_codeclm_is_first(column: dict[str, floa
     )
 
     assert told(claims({"j": {"evol": column}}, {}))[3] == expected
+
+
+# -- tables -----------------------------------------------------------------------------------
+
+SMALL = Laid("A title", ("name", "figure"), (("a|b", "1,000"), ("long\x1b[31m", "2")), "a note")
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_table_is_plain_or_markdown_and_never_drives_the_terminal() -> None:
+    assert plain(SMALL).splitlines() == [
+        "A title",
+        "name          figure",
+        "a|b            1,000",
+        "long\\x1b[31m       2",
+        "a note",
+    ]
+    assert markdown(SMALL).splitlines() == [
+        "### A title",
+        "",
+        "| name | figure |",
+        "|---|---:|",
+        "| a\\|b | 1,000 |",
+        "| long\\x1b[31m | 2 |",
+        "",
+        "a note",
+    ]
+
+
+def test_a_terminal_gets_rules_and_the_same_figures() -> None:
+    pytest.importorskip("rich")
+    drawn, written = Terminal(), io.StringIO()
+    show([SMALL], drawn)
+    show([SMALL], written)
+
+    assert "─" in drawn.getvalue()
+    assert "1,000" in drawn.getvalue()
+    assert "\x1b[31m" not in drawn.getvalue()
+    assert written.getvalue() == plain(SMALL) + "\n"
+
+
+# -- the split --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("size", "chosen"), [(218, 44), (80, 16), (252, 50), (180, 36), (1, 1)])
+def test_a_fifth_is_rounded_half_up_as_the_papers_sizes(
+    size: int, chosen: int, tmp_path: Path
+) -> None:
+    split, seeds = draw(SeedSource((write_seeds(tmp_path, size),)), 0.2, run_seed=0)
+
+    assert (len(seeds), len(split.validation), split.total) == (chosen, chosen, size)
+    assert [seed.position for seed in seeds] == sorted(seed.position for seed in seeds)
+    assert {place.position for place in split.validation + split.evaluation} == set(range(size))
+
+
+def test_a_split_comes_from_the_seed_alone(tmp_path: Path) -> None:
+    source = SeedSource((write_seeds(tmp_path, 50),))
+
+    assert draw(source, 0.2, run_seed=1) == draw(source, 0.2, run_seed=1)
+    assert draw(source, 0.2, run_seed=1) != draw(source, 0.2, run_seed=2)
+    assert draw(source, 1.0, run_seed=1)[0].evaluation == ()
+    assert draw(source, 1.0, run_seed=1, limit=7)[0].total == 7
+
+
+def test_a_folder_keeps_its_split(tmp_path: Path) -> None:
+    source = SeedSource((write_seeds(tmp_path, 10),))
+    keep(tmp_path, *draw(source, 0.2, run_seed=0), allow_change=False)
+    keep(tmp_path, *draw(source, 0.2, run_seed=0), allow_change=False)
+
+    with pytest.raises(FolderError, match="another choice"):
+        keep(tmp_path, *draw(source, 0.5, run_seed=0), allow_change=False)
+    path = keep(tmp_path, *draw(source, 0.5, run_seed=0), allow_change=True)
+    assert len(path.read_text().splitlines()) == 5
+
+
+# -- the command ------------------------------------------------------------------------------
+
+SETTINGS = """
+seeds = "seeds.jsonl"
+{more}
+[strong]
+model = "scripted/strong"
+price_input = 1.0
+price_output = 2.0
+{options}
+[target]
+model = "scripted/target"
+{options}
+[compare]
+recipes = ["codeclm", "lower"]
+rows = 12
+tests = ["questions.jsonl"]
+[compare.overrides.lower]
+recipe = "codeclm"
+filter = {{ threshold = 1.0 }}
+"""
+JUDGED = """
+[compare.answers.codeclm]
+"questions.jsonl" = "long.jsonl"
+[compare.answers.lower]
+"questions.jsonl" = "short.jsonl"
+[compare.judges.first]
+model = "scripted/judge"
+[compare.judges.second]
+model = "scripted/another"
+options = {{ model_seed = "2" }}
+"""
+
+
+def begin(folder: Path, text: str = SETTINGS, more: str = "", options: str = "") -> None:
+    write_seeds(folder, 30)
+    prompts = [{"id": n, "prompt": f"Tell me of {n}."} for n in range(20)]
+    write_lines(folder / "questions.jsonl", prompts)
+    for name, points in (("long", 9), ("short", 2)):
+        answers = [{"id": n, "text": "So:" + "\n- point" * points} for n in range(20)]
+        write_lines(folder / f"{name}.jsonl", answers)
+    (folder / "two.toml").write_text(text.format(more=more, options=options), "utf-8")
+
+
+def compared(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    assert done.returncode == 0, done.stderr
+    read: dict[str, Any] = json.loads(done.stdout)
+    return read
+
+
+def answers_paid(folder: Path) -> int:
+    with sqlite3.connect(folder / "cache" / "cache.db") as cache:
+        found: tuple[int] = cache.execute("SELECT count(*) FROM Cache").fetchone()
+    return found[0]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a finished comparison of two recipes, judged by two, in ``runs/two``."""
+    folder = tmp_path_factory.mktemp("home")
+    begin(folder, SETTINGS + JUDGED)
+    sweep = ("--sweep", "rows=4,8")
+    compared(codeclm("compare", "two.toml", *sweep, "--json", cwd=folder))
+    return folder
+
+
+def result(home: Path) -> dict[str, Any]:
+    read: dict[str, Any] = json.loads((home / "runs/two/comparison.json").read_text())
+    return read
+
+
+def test_every_recipe_is_an_ordinary_run_of_as_many_rows_from_one_split(home: Path) -> None:
+    found = result(home)
+    names = ["codeclm", "lower", *(f"{r}@rows={n}" for n in (4, 8) for r in ("codeclm", "lower"))]
+
+    assert [each["name"] for each in found["datasets"]] == names
+    assert [each["rows"] for each in found["datasets"]] == [12, 12, 4, 4, 8, 8]
+    assert (found["seeds"], found["validation"]) == (30, 6)
+    assert {each["seeds"] for each in found["datasets"]} == {6}
+    for each in found["datasets"]:
+        rows = (home / each["folder"] / "alpaca.jsonl").read_text().splitlines()
+        assert len(rows) == each["rows"]
+    assert codeclm("status", "runs/two/runs/lower", cwd=home).returncode == 0
+
+
+def test_what_recipes_share_is_paid_once(home: Path) -> None:
+    """The lower θ asks less of the same: its whole run was in the cache."""
+    one, other, *swept = result(home)["datasets"]
+
+    assert one["paid"]["calls"] > 0
+    assert (other["paid"]["calls"], other["reused"] > 0) == (0, True)
+    assert one["alone"]["money"] > other["alone"]["money"] > 0
+    assert {each["paid"]["calls"] for each in swept} == {0}
+
+
+def test_the_same_command_again_makes_no_call_and_the_same_files(home: Path) -> None:
+    names = ("comparison.json", "report.md", "split.json")
+    files = [home / "runs/two" / name for name in names]
+    before, paid = [path.read_bytes() for path in files], answers_paid(home)
+    done = codeclm("compare", "two.toml", "--sweep", "rows=4,8", "--json", cwd=home)
+
+    assert (done.returncode, answers_paid(home)) == (0, paid)
+    assert [path.read_bytes() for path in files] == before
+
+
+def test_answers_are_judged_and_the_claims_told(home: Path) -> None:
+    found = result(home)
+    cells = {(cell["judge"], cell["recipe"]): cell for cell in found["cells"]}
+
+    assert set(cells) == {(j, r) for j in ("first", "second") for r in ("codeclm", "lower")}
+    assert cells["first", "codeclm"]["crr"] > cells["first", "lower"]["crr"]
+    assert cells["first", "lower"]["difference"]["points"]["mean"] == pytest.approx(
+        cells["first", "lower"]["crr"] - cells["first", "codeclm"]["crr"]
+    )
+    assert cells["first", "codeclm"]["counts"]["wins"] <= 20
+    assert [claim["told"] for claim in found["claims"][:4]] == [*(["not tested"] * 3), "holds"]
+
+
+def test_prompts_that_were_seeds_are_counted_apart(home: Path) -> None:
+    chosen = [place["position"] for place in json.loads(
+        (home / "runs/two/split.json").read_text())["validation"]]  # fmt: skip
+    unseen = 20 - sum(position < 20 for position in chosen)
+    cell = result(home)["cells"][0]
+
+    assert sum(cell["unseen"].values()) == unseen < 20
+
+
+def test_the_table_and_the_report_hold_the_same_figures(home: Path) -> None:
+    said = codeclm("compare", "two.toml", "--sweep", "rows=4,8", cwd=home).stdout
+    report = (home / "runs/two/report.md").read_text()
+    similarity = f"{result(home)['datasets'][0]['diversity']['self_similarity']:.3f}"
+
+    for text in ("wins / ties / losses", "Sweep of rows", "4  holds", similarity):
+        assert text.casefold() in said.casefold()
+    assert similarity in report
+    assert "| method | questions |" in report
+
+
+def test_plots_are_drawn_where_matplotlib_is(home: Path) -> None:
+    pytest.importorskip("matplotlib")
+    found = result(home)
+
+    for name in ("rounds", "sweep-rows"):
+        assert (home / found["files"][name]).read_bytes().startswith(b"\x89PNG")
+
+
+def test_killed_anywhere_it_goes_on_and_ends_the_same(home: Path, tmp_path: Path) -> None:
+    """What is paid once more is what was in flight; figures of the data are those of an
+    undisturbed comparison."""
+    begin(tmp_path, SETTINGS + JUDGED, options="options = { latency = 0.15 }")
+    for number in (signal.SIGKILL, signal.SIGINT):
+        with started("compare", "two.toml", "--json", cwd=tmp_path) as process:
+            assert process.stderr is not None
+            assert any(line.startswith("{") for line in process.stderr)  # a second has gone by
+            process.send_signal(number)
+            said = process.stderr.read()
+            assert process.wait() != 0
+    assert "go on with: codeclm compare two.toml" in said
+    found = compared(codeclm("compare", "two.toml", "--json", cwd=tmp_path))
+    whole = result(home)
+
+    same = ("name", "rows", "rounds", "winners", "diversity", "instruction_words", "overlap")
+    assert [[each[key] for key in same] for each in found["datasets"]] == [
+        [each[key] for key in same] for each in whole["datasets"][:2]
+    ]
+    assert found["cells"] == whole["cells"]
+
+
+def test_evaluations_that_were_made_before_are_used(home: Path, tmp_path: Path) -> None:
+    folder = home / "runs/two/evaluations/first/questions"
+    judged = """
+[compare.judged.gpt.codeclm]
+"questions.jsonl" = "{at}/codeclm"
+[compare.judged.gpt.target]
+"questions.jsonl" = "{at}/lower"
+""".replace("{at}", str(folder))
+    begin(tmp_path, SETTINGS + judged)
+    found = compared(codeclm("compare", "two.toml", "--json", cwd=tmp_path))
+    before = {cell["recipe"]: cell["crr"] for cell in result(home)["cells"][:2]}
+
+    assert {cell["recipe"]: cell["crr"] for cell in found["cells"]} == {
+        "codeclm": before["codeclm"],
+        "target": before["lower"],
+    }
+    assert not (tmp_path / "runs/two/evaluations").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "argv", "said"),
+    [
+        ("[compare]", (), "two.toml: compare.recipes: name some"),
+        ('[compare]\nrecipes = ["codeclm"]', (), "two.toml: codeclm: seeds: there are none"),
+        ("", ("--set", 'compare.recipes=["codeclm", "codeclm"]'), "one is there twice"),
+        ("", ("--set", 'compare.recipes=["../up"]'), "a name has letters"),
+        ("", ("--set", "compare.rowz=3"), "rowz: no such setting; did you mean rows?"),
+        ("", ("--set", "compare.validation=0"), "compare: validation: expected"),
+        ("", ("--set", "compare.overrides.lower.strong.model=scripted/x"), "one strong model"),
+        ("", ("--set", "compare.overrides.lower.target_rows=3"), "as many rows"),
+        ("", ("--set", "compare.overrides.other.seed=3"), "'other' is not one of the recipes"),
+        ("", ("--set", 'compare.tests=["nowhere"]'), "nowhere: no such file"),
+        ("", ("--set", "compare.judges.j.temperature=0"), "judges.j: model: write provider/model"),
+        ("", ("--set", "compare.judges.j.model=nobody/x"), "nobody"),
+        ("", ("--set", 'compare.answers.x.vicuna="f"', "--set", 'compare.testsets="x"'), "vicuna"),
+        ("", ("--sweep", "rows"), "write key=value,value"),
+        ("", ("--sweep", "filter.thresold=1,2"), "did you mean threshold?"),
+        ("", ("--sweep", "filter.threshold=1,99"), "filter.threshold: expected"),
+    ],
+)
+def test_what_is_wrong_is_said_before_any_call(
+    text: str, argv: tuple[str, ...], said: str, tmp_path: Path
+) -> None:
+    begin(tmp_path, text.replace("{", "{{") or SETTINGS)
+    done = codeclm("compare", "two.toml", *argv, cwd=tmp_path)
+
+    assert (done.returncode, said in done.stderr) == (2, True), done.stderr
+    assert not (tmp_path / "cache").exists()
+
+
+def test_the_users_own_seeds_are_never_overwritten(tmp_path: Path) -> None:
+    begin(tmp_path)
+    seeds = write_seeds(tmp_path, 5, "validation.jsonl")
+    before = seeds.read_bytes()
+    done = codeclm("compare", "two.toml", "--set", f"seeds={seeds.name}", "-o", ".", cwd=tmp_path)
+
+    assert (done.returncode, "would be overwritten" in done.stderr) == (2, True), done.stderr
+    assert seeds.read_bytes() == before
+
+
+def test_a_run_says_what_the_table_is_for(tmp_path: Path) -> None:
+    begin(tmp_path)
+
+    assert (
+        "no such setting; this file is for codeclm compare"
+        in codeclm("run", "two.toml", cwd=tmp_path).stderr
+    )
+
+
+def test_rows_that_are_missing_are_told(tmp_path: Path) -> None:
+    begin(tmp_path)
+    done = codeclm("compare", "two.toml", "--set", "compare.rows=500", cwd=tmp_path)
+
+    assert done.returncode == 3
+    assert "rows are missing: codeclm, lower" in done.stderr
+    assert " of 500" in done.stdout

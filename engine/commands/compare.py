@@ -90,8 +90,8 @@ def _make(plan: "Plan", args: argparse.Namespace) -> "list[Dataset] | None":
     made = list["Dataset"]()
     for number, job in enumerate(plan.jobs, 1):
         print(f"codeclm: {job.variant.name}, {number} of {len(plan.jobs)}", file=sys.stderr)
-        summary, _ = run.carry_out(job.plan, display, allow_change=args.allow_change)
-        if summary.ending != "finished" or summary.instructions.unfinished:
+        summary, ended = run.carry_out(job.plan, display, allow_change=args.allow_change)
+        if run.unfinished(summary, ended):
             why = summary.reason or "some items failed for a passing reason"
             print(f"codeclm: {job.variant.name}: {summary.ending}: {why}", file=sys.stderr)
             return None

@@ -80,7 +80,7 @@ def _execute(plan: "Plan", args: argparse.Namespace, *, allow_change: bool) -> i
     show(summary, as_json=args.json)
     # All is said but how to go on: a late second Ctrl-C must not change the exit status.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    return _status_of(summary, plan, left_for_later=ended.left_for_later)
+    return _status_of(summary, plan, ended)
 
 
 def carry_out(plan: "Plan", display: "Display", *, allow_change: bool) -> "tuple[Summary, Session]":
@@ -186,11 +186,16 @@ def _say_how_to_go_on(plan: "Plan") -> None:
     print(f"codeclm: go on with: {resume}", file=sys.stderr)
 
 
-def _status_of(summary: "Summary", plan: "Plan", *, left_for_later: int) -> int:
+def unfinished(summary: "Summary", session: "Session") -> bool:
+    """Whether the same command again would go on: it was stopped, or items are left for later."""
     short = not summary.target_rows or summary.rows < summary.target_rows
-    unfinished = summary.seeds.unfinished or summary.instructions.unfinished
+    left = summary.seeds.unfinished or summary.instructions.unfinished
     # Metadata of the user's own that is left for later is neither a seed nor an instruction.
-    if summary.ending != "finished" or unfinished or (left_for_later and short):
+    return bool(summary.ending != "finished" or left or (session.left_for_later and short))
+
+
+def _status_of(summary: "Summary", plan: "Plan", session: "Session") -> int:
+    if unfinished(summary, session):
         if summary.ending == "finished":
             print("codeclm: some items failed for a passing reason", file=sys.stderr)
         _say_how_to_go_on(plan)

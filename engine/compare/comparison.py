@@ -1,6 +1,6 @@
 """A comparison from its file to its result: check everything, and sum up what was made.
 
-The folder holds ``split.json`` and ``seeds.jsonl``, an ordinary run in ``runs/NAME`` for every
+The folder holds ``split.json`` and ``validation.jsonl``, an ordinary run in ``runs/NAME`` for every
 recipe, ``evaluations/JUDGE/TEST/NAME``, and what came of it: ``comparison.json``, ``report.md`` and
 plots. Carrying out runs and evaluations is the caller's.
 """
@@ -12,13 +12,12 @@ import msgspec
 from msgspec import Struct
 
 from ...providers import wire
-from .. import config as configuration
 from .. import folder as folders
 from .. import run, seeds
-from ..config import Config
+from ..config import Config, ConfigError
 from ..evaluate import testsets
 from ..evaluate.testsets import TestSource
-from ..folder import Folder
+from ..folder import Folder, FolderError
 from ..ledger import Ledger
 from ..report import Summary
 from . import dataset, judging, plots, report
@@ -62,39 +61,39 @@ def prepare(
     Raises:
         ConfigError, SeedError, FolderError: naming the file, the key and the remedy.
     """
-    tests = _read_tests(asked.compare)
+    tests = _read_tests(asked.compare, where)
     folder = Folder(out)
     folder.make()
-    split, common_seeds = _split(asked, out, where=where, allow_change=allow_change)
+    common = asked.common(where=where)
+    split, common_seeds = _split(common, asked.compare.validation, out, allow_change=allow_change)
     made = variants(asked, sweeps, common_seeds, folder=str(out), where=where)
     jobs = tuple(
         Job(each, run.prepare(each.config, where=f"{where}: {each.name}")) for each in made
     )
-    common = jobs[0].variant.config
     names = [each.name for each in made]
     evaluations = judging.prepare(asked, common, names, folder=str(out), where=where)
     return Plan(folder, asked.compare, common, split, jobs, tuple(evaluations), tests)
 
 
 def _split(
-    asked: Asked, out: Path, *, where: str, allow_change: bool
+    common: Config, validation: float, out: Path, *, allow_change: bool
 ) -> tuple[Split | None, str | None]:
-    base = {k: v for k, v in asked.base.items() if k != "recipe"}
-    common = configuration.build(base, asked.overrides, where=where, keys=False)
     if not common.seeds:
         return None, None
     source = run.seed_source(common)
-    drawn, chosen = splits.draw(
-        source, asked.compare.validation, run_seed=common.seed, limit=common.limit
-    )
+    if (out / splits.SEEDS).resolve() in [path.resolve() for path in source.paths]:
+        raise FolderError(f"{out}: its {splits.SEEDS} would be overwritten: choose another folder")
+    drawn, chosen = splits.draw(source, validation, run_seed=common.seed, limit=common.limit)
     return drawn, str(splits.keep(out, drawn, chosen, allow_change=allow_change))
 
 
-def _read_tests(compare: CompareConfig) -> dict[str, list[str]]:
+def _read_tests(compare: CompareConfig, where: str) -> dict[str, list[str]]:
     """Read the prompts of every test set that is named anywhere."""
     named = [*compare.tests, *(test for tests in compare.answers.values() for test in tests)]
     found: dict[str, list[str]] = {}
     for test in dict.fromkeys(named):
+        if label(test) in found:
+            raise ConfigError(f"{where}: compare: two test sets are called {label(test)!r}")
         source = TestSource(test, Path(compare.testsets).expanduser())
         found[label(test)] = [question.prompt for question in testsets.read(source)]
     return found

@@ -18,7 +18,7 @@ from ..evaluate.outcome import Difference
 from ..evaluate.settings import ContestantConfig, EvaluationConfig
 from ..evaluate.verdicts import Counts, Rule, count, verdict
 from ..records import identity
-from .settings import Asked
+from .settings import UNTUNED, Asked
 
 RUNS_OWN = "judge"
 """What the run's own judge is called where no other is named."""
@@ -49,6 +49,8 @@ class Cell(Struct, frozen=True, kw_only=True):
     """Over the prompts that were no seeds; None where none of them was."""
     difference: Difference | None = None
     """To the baseline's answers, with a paired interval."""
+    unpaired: str = ""
+    """Why there is none: the baseline's answers were judged against other ones."""
     folder: str
 
 
@@ -67,10 +69,11 @@ def prepare(
     Raises:
         ConfigError, SeedError: naming the file, the key and the remedy.
     """
-    known, compare = set(names), asked.compare
+    known, compare = {*names, UNTUNED}, asked.compare
     for recipe in chain(compare.answers, *compare.judged.values()):
         if recipe not in known:
-            raise ConfigError(f"{where}: compare.answers: {recipe!r} is none of the runs")
+            there = ", ".join(sorted(known))
+            raise ConfigError(f"{where}: compare: no answers can be of {recipe!r}: {there}")
     judges = asked.judges or ({} if compare.judged else {RUNS_OWN: _own_judge(common)})
     fresh = (
         _fresh(asked, common, name, judge, recipe, test, answers, folder=folder, where=where)
@@ -78,12 +81,14 @@ def prepare(
         for recipe, tests in compare.answers.items()
         for test, answers in tests.items()
     )
-    before = (
+    before = [
         Evaluation(judge, label(test), recipe, None, Path(made).expanduser())
         for judge, recipes in compare.judged.items()
         for recipe, tests in recipes.items()
         for test, made in tests.items()
-    )
+    ]
+    for each in before:
+        _read(each)  # what is damaged is to be known now
     return [*fresh, *before]
 
 
@@ -153,27 +158,38 @@ def cells(
     found = {(e.judge, e.test, e.recipe): (e, _read(e)) for e in whole}
     made = list[Cell]()
     for (judge, test, recipe), (each, comparisons) in found.items():
-        other = found.get((judge, test, baseline))
-        gap = None
-        if other is not None and recipe != baseline and comparisons and other[1]:
-            gap = outcome.difference(
-                comparisons, other[1], other=baseline, rule=rule, seed=seed, resamples=10_000
-            )
         counts = _counts(comparisons, rule)
         unseen = [one for one in comparisons if identity("seed", one.prompt) not in seed_ids]
-        made.append(
-            Cell(
-                judge=judge,
-                test=test,
-                recipe=recipe,
-                counts=counts,
-                crr=counts.crr if counts.usable else None,
-                unseen=_counts(unseen, rule) if len(unseen) < len(comparisons) else None,
-                difference=gap,
-                folder=str(each.folder),
-            )
+        cell = Cell(
+            judge=judge,
+            test=test,
+            recipe=recipe,
+            counts=counts,
+            crr=counts.crr if counts.usable else None,
+            unseen=_counts(unseen, rule) if len(unseen) < len(comparisons) else None,
+            folder=str(each.folder),
         )
+        other = found.get((judge, test, baseline))
+        if other is not None and recipe != baseline:
+            cell = _paired(cell, comparisons, other[1], baseline, rule=rule, seed=seed)
+        made.append(cell)
     return made
+
+
+def _paired(
+    cell: Cell,
+    ours: Sequence[Comparison],
+    theirs: Sequence[Comparison],
+    baseline: str,
+    *,
+    rule: Rule,
+    seed: int,
+) -> Cell:
+    try:
+        gap = outcome.difference(ours, theirs, other=baseline, rule=rule, seed=seed)
+    except ConfigError as error:
+        return msgspec.structs.replace(cell, unpaired=str(error))
+    return msgspec.structs.replace(cell, difference=gap)
 
 
 def _counts(comparisons: Iterable[Comparison], rule: Rule) -> Counts:

@@ -8,6 +8,7 @@ from typing import Any
 
 from .dataset import Dataset
 from .report import Comparison, shares
+from .settings import PLAIN
 
 WANTED = 'no plots: they need matplotlib: pip install "codeclm[plots]"'
 
@@ -72,19 +73,28 @@ def _sweep(key: str, swept: Sequence[Dataset], result: Comparison, path: Path) -
         for name, runs in by_recipe.items()
     })  # fmt: skip
     if rounds:
-        series = [(f"{e.recipe}, {e.value}", shares(e, rounds)) for e in swept if e.rounds]
-        _bars(next(panels), series, rounds)
+        first = next(each.recipe for each in swept if each.rounds)
+        runs = by_recipe.get(PLAIN, by_recipe[first])
+        _bars(next(panels), [(f"{e.recipe}, {e.value}", shares(e, rounds)) for e in runs], rounds)
     return _save(figure, path)
 
 
 def _lines(axes: Any, x: str, y: str, lines: dict[str, list[tuple[Any, float | None]]]) -> None:
     for name, points in lines.items():
-        known = [(at, value) for at, value in points if value is not None]
-        places = [at if isinstance(at, int | float) else str(at) for at, _ in known]
-        axes.plot(places, [value for _, value in known], marker="o", markersize=4, label=name)
+        if known := [(_place(at), value) for at, value in points if value is not None]:
+            axes.plot(*zip(*known, strict=True), marker="o", markersize=4, label=name)
+    places = {_place(at) for points in lines.values() for at, _ in points}
+    if not any(isinstance(place, str) for place in places):
+        axes.set_xticks(sorted(places))
     axes.set(xlabel=x, ylabel=y)
     axes.grid(alpha=0.3)
-    axes.legend(fontsize="small")
+    if axes.lines:
+        axes.legend(fontsize="small")
+
+
+def _place(value: Any) -> Any:
+    """Numbers stand where they belong, words side by side."""
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
 
 
 def _figure(panels: int) -> tuple[Any, Any]:

@@ -11,6 +11,7 @@ from .dataset import Dataset
 from .judging import Cell
 from .layout import Table, markdown, plain
 from .metrics import NGRAM, SAMPLE, Spread
+from .settings import UNTUNED
 
 ABSENT = "-"
 
@@ -259,7 +260,8 @@ def _overlap(whole: Sequence[Dataset]) -> Table:
 def _judged(whole: Sequence[Cell], judge: str, result: Comparison) -> Iterator[Table]:
     tests = list(dict.fromkeys(cell.test for cell in whole))
     found = {(cell.recipe, cell.test): cell for cell in whole}
-    names = [each.name for each in result.plain if any((each.name, t) in found for t in tests)]
+    beside = [UNTUNED, *(each.name for each in result.plain)]
+    names = [name for name in beside if any((name, test) in found for test in tests)]
     if not names:
         return
 
@@ -300,7 +302,7 @@ def _unseen(cell: Cell) -> str:
 
 def _difference(cell: Cell) -> str:
     if cell.difference is None:
-        return ABSENT
+        return "not paired" if cell.unpaired else ABSENT
     points: Interval = cell.difference.points
     return f"{points.mean:+.2f} ({points.low:+.2f} to {points.high:+.2f})"
 
@@ -322,7 +324,7 @@ def _sweep(key: str, swept: Sequence[Dataset], cells: Iterable[Cell]) -> Table:
         (
             each.recipe,
             _value(each.value),
-            f"{each.rows:,}",
+            *([] if key == "rows" else [f"{each.rows:,}"]),
             f"{each.alone.calls:,}",
             _percent(each.selection),
             _percent(shares(each, [1])[0] if each.rounds else None),
@@ -338,7 +340,7 @@ def _sweep(key: str, swept: Sequence[Dataset], cells: Iterable[Cell]) -> Table:
     head = (
         "recipe",
         key,
-        "rows",
+        *([] if key == "rows" else ["rows"]),
         "calls",
         "selected",
         "rows of round 1",

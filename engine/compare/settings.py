@@ -16,6 +16,9 @@ from ..evaluate.verdicts import Rule
 
 Tree = dict[str, Any]
 
+UNTUNED = "target"
+"""Stands beside the recipes in ``answers`` and ``judged`` for the target before any training."""
+
 PLAIN = "codeclm"
 """The recipe that a run is without being told."""
 
@@ -84,6 +87,14 @@ class Asked(Struct, frozen=True):
     overrides: tuple[str, ...]
     judges: dict[str, JudgeConfig]
 
+    def common(self, *, where: str) -> Config:
+        """What all runs have in common, before any recipe's own settings.
+
+        Raises:
+            ConfigError: naming the key at fault.
+        """
+        return configuration.build(_common(self.base), self.overrides, where=where, keys=False)
+
 
 def read(tree: Mapping[str, Any], overrides: Sequence[str], *, where: str) -> Asked:
     """Part *tree* into the comparison's settings and those of every run.
@@ -118,15 +129,7 @@ def _check(compare: CompareConfig, judges: Mapping[str, JudgeConfig], where: str
             raise ConfigError(f"{where}: compare: {name!r}: a name has letters, digits, . + - _")
     if len(set(compare.recipes)) < len(compare.recipes):
         raise ConfigError(f"{where}: compare.recipes: one is there twice")
-    named = {
-        "overrides": compare.overrides,
-        "answers": {name.partition("@")[0] for name in compare.answers},
-        "baseline": [compare.baseline] if compare.baseline else [],
-        **{
-            f"judged.{judge}": {name.partition("@")[0] for name in found}
-            for judge, found in compare.judged.items()
-        },
-    }
+    named = {"overrides": compare.overrides, "baseline": filter(None, [compare.baseline])}
     for key, names in named.items():
         if unknown := sorted(set(names) - set(compare.recipes)):
             raise ConfigError(f"{where}: compare.{key}: {unknown[0]!r} is not one of the recipes")
@@ -171,6 +174,7 @@ def variants(
     Raises:
         ConfigError: naming the run and the key at fault.
     """
+    common = asked.common(where=where)
 
     def made(recipe: str, swept: str = "", value: Any = None) -> Variant:
         name = f"{recipe}@{swept}={value}".replace("/", "-") if swept else recipe
@@ -186,6 +190,8 @@ def variants(
         return Variant(name, recipe, config, swept, value)
 
     plain = [made(recipe) for recipe in asked.compare.recipes]
+    for each in plain:
+        _check_fairness(each, plain[0].config.target_rows, common.strong.model, where)
     varied = [
         made(recipe, sweep.key, value)
         for sweep in sweeps
@@ -195,10 +201,23 @@ def variants(
     return plain + varied
 
 
+def _check_fairness(variant: Variant, rows: int | None, strong: str, where: str) -> None:
+    """See that all have one strong model and one number of rows (spec §8)."""
+    own = f"{where}: compare.overrides.{variant.recipe}"
+    if variant.config.strong.model != strong:
+        raise ConfigError(f"{own}.strong.model: all recipes have one strong model, {strong}")
+    if variant.config.target_rows != rows:
+        raise ConfigError(f"{own}.target_rows: all recipes make as many rows: set compare.rows")
+
+
+def _common(base: Tree) -> Tree:
+    return {key: value for key, value in base.items() if key != "recipe"}
+
+
 def _tree(asked: Asked, recipe: str, seeds: str | None) -> Tree:
     """Lay a recipe's own settings over the common ones."""
     own = asked.compare.overrides.get(recipe, {})
-    base = {k: v for k, v in asked.base.items() if k != "recipe"}
+    base = _common(asked.base)
     if seeds is not None and "seeds" not in own:
         base = {k: v for k, v in base.items() if k not in {"input", "limit"}} | {"seeds": seeds}
     if asked.compare.rows is not None:

@@ -19,6 +19,9 @@ from ..folder import FolderError
 from ..records import Seed
 from ..seeds import SeedError, SeedSource
 
+SEEDS = "validation.jsonl"
+"""The file of the seeds that all recipes have in common."""
+
 
 class Place(Struct, frozen=True):
     """A seed's place in its files, from 0, and its id, which comes from its text."""
@@ -68,12 +71,12 @@ _split = msgspec.json.Decoder(Split)
 
 
 def keep(folder: Path, fresh: Split, chosen: Iterable[Seed], *, allow_change: bool) -> Path:
-    """Write ``split.json`` and ``seeds.jsonl``, and return where the seeds are.
+    """Write ``split.json`` and ``validation.jsonl``, and return where the seeds are.
 
     Raises:
         FolderError: the folder holds another split.
     """
-    path, texts = folder / "split.json", folder / "seeds.jsonl"
+    path, texts = folder / "split.json", folder / SEEDS
     if path.exists() and not allow_change and _read(path) != fresh:
         raise FolderError(
             f"{path}: this comparison's seeds were another choice: name another folder (--out), or"
