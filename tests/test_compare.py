@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import signal
 import sqlite3
 import subprocess
@@ -29,6 +30,7 @@ from codeclm.engine.compare.metrics import (
     spread,
     words,
 )
+from codeclm.engine.compare.settings import CompareConfig
 from codeclm.engine.compare.split import draw, keep
 from codeclm.engine.folder import FolderError
 from codeclm.engine.seeds import SeedSource
@@ -607,3 +609,15 @@ def test_rows_that_are_missing_are_told(tmp_path: Path) -> None:
     assert done.returncode == 3
     assert "rows are missing: codeclm, lower" in done.stderr
     assert " of 500" in done.stdout
+
+
+def test_the_example_names_every_setting_and_works(tmp_path: Path) -> None:
+    text = EXAMPLE.read_text("utf-8")
+    (tmp_path / "examples").mkdir()
+    for name in ("compare.toml", "seeds.jsonl"):
+        (tmp_path / "examples" / name).write_bytes((EXAMPLE.parent / name).read_bytes())
+    done = codeclm("compare", "examples/compare.toml", "--json", cwd=tmp_path)
+
+    assert {each["rows"] for each in compared(done)["datasets"]} == {20}
+    for setting in CompareConfig.__struct_fields__:
+        assert re.search(rf"^(# )?(\[compare\.)?{setting}\b", text, re.MULTILINE), setting

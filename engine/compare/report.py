@@ -9,7 +9,7 @@ from ..evaluate.verdicts import Interval
 from .claims import Claim
 from .dataset import Dataset
 from .judging import Cell
-from .layout import Table, markdown, plain
+from .layout import Table, markdown
 from .metrics import NGRAM, SAMPLE, Spread
 from .settings import UNTUNED
 
@@ -72,12 +72,6 @@ def tables(result: Comparison) -> Iterator[Table]:
         yield _sweep(key, swept, result.cells)
 
 
-def text(result: Comparison) -> str:
-    """Write all of it for people, without a terminal's means."""
-    parts = [headline(result) + "\n", *map(plain, tables(result)), claims(result.claims)]
-    return "\n".join(parts)
-
-
 def document(result: Comparison, plots: Iterable[str]) -> str:
     """Write ``report.md``; *plots* are names of pictures beside it."""
     parts = ["# Recipes side by side\n", headline(result) + "\n", *map(markdown, tables(result))]
@@ -126,8 +120,8 @@ def _cost(whole: Sequence[Dataset]) -> Table:
         for each in whole
     )
     note = (
-        "calls and tokens: of the questions behind its instructions, on an empty cache; paid here:"
-        " less what an earlier recipe or session had paid for"
+        "calls, tokens: of the questions behind its instructions, on an empty cache;\n"
+        "paid here: less what an earlier recipe had paid for"
     )
     return Table("Cost", tuple(head), tuple(rows), note)
 
@@ -211,8 +205,7 @@ def _diversity(whole: Sequence[Dataset]) -> Table:
             "skills, bits",
         ),
         tuple(rows),
-        f"self-similarity: mean of the highest ROUGE-L with another, of {SAMPLE} at most; lower is"
-        " more diverse",
+        f"self-similarity: mean of the highest ROUGE-L with another, of at most {SAMPLE} rows",
     )
 
 
