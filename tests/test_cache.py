@@ -6,6 +6,7 @@ import pickle
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from collections.abc import Generator
 from contextlib import closing, contextmanager
 from functools import partial
@@ -22,6 +23,8 @@ from codeclm.engine.cache import BytesDisk, Cache, Keys, Stored, Write, load
 from codeclm.engine.storage import StorageError
 from codeclm.providers import wire
 from codeclm.providers.base import Message, Request
+
+from .commands import codeclm
 
 KEY = b"0123456789abcdef"
 
@@ -192,6 +195,84 @@ def test_processes_that_write_the_same_keys_are_all_served_what_is_stored(tmp_pa
     assert [racer.returncode for racer in racers] == [0, 0, 0]
     assert served == [stored] * 3
     assert len(stored) == 300
+
+
+NEIGHBOUR = """
+import sys
+from contextlib import closing
+from pathlib import Path
+from codeclm.engine.cache import Cache, Write
+
+with closing(Cache(Path(sys.argv[1])).open()) as cache:
+    print(cache.get(bytes(16)), flush=True)
+    cache.put(Write(b"theirs" + bytes(10), b"v", print))
+    sys.stdin.readline()
+    print(cache.get(b"ours" + bytes(12)))
+"""
+
+
+def neighbour(folder: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", NEIGHBOUR, str(folder)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_what_a_process_stores_that_came_later_is_found_and_ours_by_it(tmp_path: Path) -> None:
+    """Keys once found absent are no longer taken to be so as soon as somebody else may write."""
+    with opened(tmp_path) as cache:
+        assert cache.get(b"theirs" + bytes(10)) is None
+        other = neighbour(tmp_path)
+        assert other.stdout is not None
+        assert other.stdout.readline() == "None\n"
+        keep(cache, {b"ours" + bytes(12): b"w"})
+
+        found, _ = other.communicate("go\n", timeout=20)
+
+        assert "w" in found
+        assert cache.get(b"theirs" + bytes(10)) == b"v"
+
+
+@given(stored=st.sets(st.binary(min_size=16, max_size=16), max_size=20), asked=st.binary())
+@settings(max_examples=30, deadline=None)
+def test_every_stored_key_is_found_and_no_other(stored: set[bytes], asked: bytes) -> None:
+    """After opening anew, and in the session that stored them."""
+    with tempfile.TemporaryDirectory() as folder:
+        with opened(Path(folder)) as cache:
+            keep(cache, {key: key[::-1] for key in stored} or {KEY: KEY[::-1]})
+            assert all(cache.get(key) == key[::-1] for key in stored)
+        with opened(Path(folder)) as cache:
+            assert all(cache.get(key) == key[::-1] for key in stored)
+            assert (cache.get(asked) is not None) == (asked in (stored or {KEY}))
+
+
+def test_pruning_deletes_the_old_and_gives_their_space_back(tmp_path: Path) -> None:
+    with opened(tmp_path) as cache:
+        keep(cache, {bytes([n]) * 16: bytes(50_000) for n in range(40)})
+    with closing(sqlite3.connect(tmp_path / "cache.db")) as aged, aged:
+        aged.execute("UPDATE Cache SET store_time = store_time - 10 * 86400 WHERE rowid <= 30")
+    size = (tmp_path / "cache.db").stat().st_size
+    line = ("cache", "prune", "--older-than", "9", "--cache", str(tmp_path))
+
+    asked = codeclm(*line, "--dry-run", cwd=tmp_path)
+    done = codeclm(*line, cwd=tmp_path)
+
+    assert asked.stdout.startswith("30 answers are from before")
+    assert done.stdout.startswith("30 answers from before")
+    assert list(rows(tmp_path)) == [bytes([n]) * 16 for n in range(30, 40)]
+    assert (tmp_path / "cache.db").stat().st_size < size / 2
+
+
+def test_a_cache_in_use_is_not_pruned(tmp_path: Path) -> None:
+    with opened(tmp_path) as cache:
+        keep(cache, {KEY: b"v"})
+
+        done = codeclm("cache", "prune", "--older-than", "0", "--cache", ".", cwd=tmp_path)
+
+        assert (done.returncode, cache.get(KEY)) == (1, b"v")
+        assert ".: another process uses it" in done.stderr
 
 
 # -- a folder from a stranger -------------------------------------------------------------------

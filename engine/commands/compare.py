@@ -6,14 +6,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .arguments import Verbs, add_display, add_override, add_verb, read_dotenv
+from .arguments import Verbs, add_display, add_override, add_verb, display_of, read_dotenv
 from .status import DONE, FAILED, SHORT
 
 if TYPE_CHECKING:
     from ..compare.comparison import Plan
     from ..compare.dataset import Dataset
     from ..compare.report import Comparison
-    from ..progress import Display
 
 
 def add(verbs: Verbs) -> None:
@@ -86,11 +85,10 @@ def _make(plan: "Plan", args: argparse.Namespace) -> "list[Dataset] | None":
     from ..compare import comparison
     from . import run
 
-    display: Display = "json" if args.json else args.display
     made = list["Dataset"]()
     for number, job in enumerate(plan.jobs, 1):
         print(f"codeclm: {job.variant.name}, {number} of {len(plan.jobs)}", file=sys.stderr)
-        summary, ended = run.carry_out(job.plan, display, allow_change=args.allow_change)
+        summary, ended = run.carry_out(job.plan, display_of(args), allow_change=args.allow_change)
         if run.unfinished(summary, ended):
             why = summary.reason or "some items failed for a passing reason"
             print(f"codeclm: {job.variant.name}: {summary.ending}: {why}", file=sys.stderr)

@@ -170,7 +170,7 @@ class _Story:
         self._detail = ""
         self._upcoming = _shuffled(
             self.actions,
-            Random(f"{rules.run_seed}/{draft.id}/actions"),
+            f"{rules.run_seed}/{draft.id}/actions",
             again=rules.action_sampling == "independent",
         )
 
@@ -227,8 +227,9 @@ class _Story:
         )
 
 
-def _shuffled(actions: tuple[str, ...], random: Random, *, again: bool) -> Iterator[str]:
+def _shuffled(actions: tuple[str, ...], seed: str, *, again: bool) -> Iterator[str]:
     """Give actions at random: each once before any comes twice, or (*again*) independently."""
+    random = Random(seed)  # made with the first action: most instructions never need one
     while True:
         if again:
             yield random.choice(actions)
