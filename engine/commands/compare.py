@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from ..compare.report import Comparison
 
 
+ANSWER_TOKENS = 400
+"""Length of an answer that a plan assumes."""
+
+
 def add(verbs: Verbs) -> None:
     parser = add_verb(
         verbs, "compare", _compare, "make datasets by several recipes and lay them side by side"
@@ -29,6 +33,9 @@ def add(verbs: Verbs) -> None:
         default=[],
         metavar="KEY=V,V",
         help="each recipe also at these values, as rows=500,1000 or metadata.share=0.2,0.6",
+    )
+    parser.add_argument(
+        "--plan", action="store_true", help="what it will ask and cost at most; makes no call"
     )
     add_override(parser)
     add_display(parser)
@@ -52,6 +59,9 @@ def _compare(args: argparse.Namespace) -> int:
     Folder(out).make()
     with Folder(out).locked():
         plan = comparison.prepare(asked, sweeps, out, where=where, allow_change=args.allow_change)
+        if args.plan:
+            _foretell(plan)
+            return DONE
         datasets = _make(plan, args)
         if datasets is None or not _judge(plan):
             print(f"codeclm: go on with: {_again(args)}", file=sys.stderr)
@@ -78,6 +88,33 @@ def _again(args: argparse.Namespace) -> str:
     words += [word for text in args.sweep for word in ("--sweep", text)]
     words += [word for text in args.overrides for word in ("--set", text)]
     return shlex.join(words)
+
+
+def _foretell(plan: "Plan") -> None:
+    """Print what each run takes by itself; what they share is paid once and so comes off."""
+    from ..compare import layout
+    from .prepare import predicted
+
+    rows = list[tuple[str, ...]]()
+    for job in plan.jobs:
+        found, _ = predicted(job.plan, ANSWER_TOKENS)
+        money = (
+            [] if found.low_money is None else [f"{found.low_money:.2f}", f"{found.high_money:.2f}"]
+        )
+        rows.append((job.variant.name, f"{found.low:,}", f"{found.high:,}", *money))
+    head = ("recipe", "calls, at least", "at most", "money, at least", "at most")
+    note = (
+        f"each on an empty cache, answers of {ANSWER_TOKENS} tokens assumed; judging takes up to"
+        f" {_judging(plan):,} calls more"
+    )
+    table = layout.Table("What it will take", head[: len(rows[0])], tuple(rows), note)
+    layout.show([table], sys.stdout)
+
+
+def _judging(plan: "Plan") -> int:
+    """Most calls that the evaluations take: an answer of the reference and two rulings each."""
+    fresh = [each.plan for each in plan.evaluations if each.plan is not None]
+    return sum(len(each.questions) * (1 + len(each.config.roles)) for each in fresh)
 
 
 def _make(plan: "Plan", args: argparse.Namespace) -> "list[Dataset] | None":
