@@ -602,6 +602,16 @@ def test_a_run_says_what_the_table_is_for(tmp_path: Path) -> None:
     )
 
 
+def test_a_plan_makes_no_call(tmp_path: Path) -> None:
+    begin(tmp_path, SETTINGS + JUDGED)
+    done = codeclm("compare", "two.toml", "--plan", cwd=tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    assert [line.split()[0] for line in done.stdout.splitlines()[2:4]] == ["codeclm", "lower"]
+    assert "judging takes up to 240 calls more" in done.stdout
+    assert not (tmp_path / "cache").exists()
+
+
 def test_rows_that_are_missing_are_told(tmp_path: Path) -> None:
     begin(tmp_path)
     done = codeclm("compare", "two.toml", "--set", "compare.rows=500", cwd=tmp_path)

@@ -98,9 +98,8 @@ def _foretell(plan: "Plan") -> None:
     rows = list[tuple[str, ...]]()
     for job in plan.jobs:
         found, _ = predicted(job.plan, ANSWER_TOKENS)
-        money = (
-            [] if found.low_money is None else [f"{found.low_money:.2f}", f"{found.high_money:.2f}"]
-        )
+        bounds = [bound for bound in (found.low_money, found.high_money) if bound is not None]
+        money = [f"{bound:.2f}" for bound in bounds]
         rows.append((job.variant.name, f"{found.low:,}", f"{found.high:,}", *money))
     head = ("recipe", "calls, at least", "at most", "money, at least", "at most")
     note = (
