@@ -1,22 +1,34 @@
-"""ROUGE-L (Lin 2004): how much of two texts is the same words in the same order. Pure."""
+"""ROUGE-L: how much two texts have in common, by their longest common run of words in order. Pure.
 
-from collections.abc import Sequence
+The measure by which Self-Instruct keeps near-duplicates out (F above 0.7; spec §8.1).
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+
+from rapidfuzz.distance import LCSseq
+
+_WORD = re.compile(r"\w+")
 
 
-def rouge_l(one: Sequence[str], other: Sequence[str]) -> float:
-    """F1 of the longest common subsequence of two lists of words: 0 to 1, 0 where one is empty."""
-    if not one or not other:
-        return 0.0
-    return 2 * _common(one, other) / (len(one) + len(other))
+def words(text: str) -> list[str]:
+    """Cut *text* into what is compared: words in any script, without case or punctuation."""
+    return _WORD.findall(text.casefold())
 
 
-def _common(one: Sequence[str], other: Sequence[str]) -> int:
-    """Length of the longest common subsequence: a row of its table at a time, as bits (Hyyrö)."""
-    places: dict[str, int] = {}
-    for n, word in enumerate(one):
-        places[word] = places.get(word, 0) | 1 << n
-    whole = row = (1 << len(one)) - 1
-    for word in other:
-        found = row & places.get(word, 0)
-        row = (row + found | row - found) & whole
-    return len(one) - row.bit_count()
+def rouge_l(a: Sequence[str], b: Sequence[str]) -> float:
+    """Return the F measure of the longest common subsequence of two word lists, from 0 to 1.
+
+    Two empty lists have nothing in common: 0.
+    """
+    total = len(a) + len(b)
+    return 2 * LCSseq.similarity(a, b) / total if total else 0.0
+
+
+def resembles(a: Sequence[str], others: Iterable[Sequence[str]], *, above: float) -> bool:
+    """Tell whether any of *others* has a `rouge_l` with *a* that is strictly above *above*."""
+    return any(
+        # No common subsequence is longer than the shorter list: most pairs end here.
+        2 * min(len(a), len(b)) > above * (len(a) + len(b)) and rouge_l(a, b) > above
+        for b in others
+    )

@@ -4,7 +4,6 @@ Each function returns None where there is nothing to measure. How each is define
 not say, is in docs/evaluation.md. Knows no run and no file.
 """
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import combinations
@@ -14,19 +13,12 @@ from statistics import quantiles
 
 from msgspec import Struct
 
-from ..rouge import rouge_l
+from ..rouge import rouge_l, words
 
 SAMPLE = 200
 """Texts that are compared with each other: every pair of them, so that 2,000 would take minutes."""
 NGRAM = 13
 """Words in a row that are no chance, as GPT-3's authors took them for their overlap with tests."""
-
-_WORD = re.compile(r"\w+")
-
-
-def words(text: str) -> list[str]:
-    """Runs of letters and digits, whatever their case: punctuation makes no difference."""
-    return _WORD.findall(text.casefold())
 
 
 def ngrams(tokens: Sequence[str], size: int) -> Iterator[tuple[str, ...]]:
