@@ -107,14 +107,10 @@ def measure(plan: Plan, job: Job, summary: Summary) -> Dataset:
     ledger = Ledger(job.plan.folder.ledger).open(for_writing=False)
     try:
         return dataset.measure(
-            job.variant.name,
-            job.variant.recipe,
-            job.variant.config,
+            job.variant,
             ledger,
             summary,
             plan.tests,
-            swept=job.variant.swept,
-            value=job.variant.value,
             seeds=seeds.count(job.plan.source) if job.plan.source is not None else 0,
             folder=str(job.plan.folder.path),
         )

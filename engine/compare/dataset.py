@@ -17,6 +17,7 @@ from ..report import Summary
 from ..stats import RoleTokens
 from . import metrics
 from .metrics import Overlap, Spread
+from .settings import Variant
 
 
 class Cost(Struct, frozen=True):
@@ -85,39 +86,32 @@ class Dataset(Struct, frozen=True, kw_only=True):
 
 
 def measure(
-    name: str,
-    recipe: str,
-    config: Config,
+    variant: Variant,
     ledger: Ledger,
     summary: Summary,
     tests: Mapping[str, Sequence[str]],
     *,
-    swept: str = "",
-    value: Any = None,
-    seeds: int = 0,
-    folder: str = "",
+    seeds: int,
+    folder: str,
 ) -> Dataset:
     """Measure a run that has ended. Blocks: it reads the whole ledger.
 
     Args:
-        name: the run's, among those compared.
-        recipe: as the comparison calls it.
-        config: the run's.
-        ledger: open for reading.
-        summary: what the run came to.
+        variant: what was run.
+        ledger: its ledger, open for reading.
+        summary: what it came to.
         tests: prompts by test set.
-        swept: the setting that is varied.
-        value: what it is here.
         seeds: how many the run was given.
         folder: where the run is, for people.
     """
+    config = variant.config
     rows = list(ledger.kept(config.target_rows))
     instructions = [row.instruction for row in rows]
     return Dataset(
-        name=name,
-        recipe=recipe,
-        swept=swept,
-        value=value,
+        name=variant.name,
+        recipe=variant.recipe,
+        swept=variant.swept,
+        value=variant.value,
         folder=folder,
         rows=len(rows),
         wanted=config.target_rows or len(rows),

@@ -61,12 +61,16 @@ def show(tables: Iterable[Table], stream: TextIO) -> None:
 
 
 def _draw(table: Table, stream: TextIO) -> None:
-    rich: Any = import_module("rich.table")
-    console: Any = import_module("rich.console").Console(file=stream)
+    """Let heads wrap where the terminal is narrow, figures never."""
     text: Any = import_module("rich.text").Text  # markup in a name is no markup
-    drawn = rich.Table(title=text(table.title), caption=text(table.note), title_justify="left")
+    console: Any = import_module("rich.console").Console(file=stream)
+    box = import_module("rich.box").SIMPLE_HEAD
+    make: Any = import_module("rich.table").Table
+    drawn = make(box=box, pad_edge=False, collapse_padding=True)
+    lines = [_shown(row) for row in table.rows]
     for n, name in enumerate(table.head):
-        drawn.add_column(text(name), justify="right" if n else "left", no_wrap=True)
-    for row in table.rows:
-        drawn.add_row(*map(text, _shown(row)))
-    console.print(drawn)
+        wide = max((len(line[n]) for line in lines), default=1)
+        drawn.add_column(text(name), justify="right" if n else "left", min_width=wide)
+    for line in lines:
+        drawn.add_row(*map(text, line))
+    console.print(text(table.title, "bold"), drawn, text(table.note and f"{table.note}\n"), sep="")

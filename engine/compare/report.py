@@ -50,9 +50,12 @@ class Comparison(Struct, frozen=True, kw_only=True):
 def headline(result: Comparison) -> str:
     wanted = {each.wanted for each in result.plain}
     size = f"{min(wanted):,}" if len(wanted) == 1 else f"{min(wanted):,} to {max(wanted):,}"
-    seeds = f"{result.validation:,} of {result.seeds:,} seeds" if result.seeds else "own seeds"
+    seeds = (
+        f"{result.validation:,} of {result.seeds:,} seeds" if result.seeds else "no common seeds"
+    )
+    count = len(result.plain)
     return (
-        f"{len(result.plain)} recipes at {size} rows from {seeds};"
+        f"{count} recipe{'s' * (count > 1)} at {size} rows from {seeds};"
         f" strong {result.strong}, target {result.target}"
     )
 
@@ -101,13 +104,11 @@ def _cost(whole: Sequence[Dataset]) -> Table:
     priced = any(each.alone.money is not None for each in whole)
     head = ["cost", "rows", "seeds used", "calls", "per row", "tokens in", "tokens out"]
     head += [*(["money"] if priced else []), "paid here", "from cache"]
-    if priced:
-        head.append("money here")
     rows = (
         (
             each.name,
             f"{each.rows:,}" + (f" of {each.wanted:,}" if each.rows < each.wanted else ""),
-            f"{each.seeds_used:,} of {each.seeds:,}",
+            f"{each.seeds_used:,} of {each.seeds:,}" if each.seeds else ABSENT,
             f"{each.alone.calls:,}",
             f"{each.alone.calls / each.rows:.1f}" if each.rows else ABSENT,
             f"{each.alone.prompt_tokens:,}",
@@ -115,7 +116,6 @@ def _cost(whole: Sequence[Dataset]) -> Table:
             *([_money(each.alone.money)] if priced else []),
             f"{each.paid.calls:,}",
             f"{each.reused:,}",
-            *([_money(each.paid.money)] if priced else []),
         )
         for each in whole
     )
