@@ -311,8 +311,9 @@ def _invalid(whole: Sequence[Cell]) -> str:
 
 
 def _sweep(key: str, swept: Sequence[Dataset], cells: Iterable[Cell]) -> Table:
-    crr = {(cell.recipe, cell.test): cell for cell in cells}
-    tests = list(dict.fromkeys(t for name, t in crr if name in {each.name for each in swept}))
+    names = {each.name for each in swept}
+    crr = {(c.judge, c.test, c.recipe): _crr(c) for c in cells if c.recipe in names}
+    judged = list(dict.fromkeys((judge, test) for judge, test, _ in crr))
     rows = (
         (
             each.recipe,
@@ -323,10 +324,7 @@ def _sweep(key: str, swept: Sequence[Dataset], cells: Iterable[Cell]) -> Table:
             _percent(shares(each, [1])[0] if each.rounds else None),
             _three(each.diversity.distinct_2),
             _three(each.diversity.self_similarity),
-            *(
-                ABSENT if (each.name, test) not in crr else _crr(crr[each.name, test])
-                for test in tests
-            ),
+            *(crr.get((*place, each.name), ABSENT) for place in judged),
         )
         for each in swept
     )
@@ -339,7 +337,7 @@ def _sweep(key: str, swept: Sequence[Dataset], cells: Iterable[Cell]) -> Table:
         "rows of round 1",
         "distinct-2",
         "self-similarity",
-        *(f"CRR {test}" for test in tests),
+        *(f"CRR {test} ({judge})" for judge, test in judged),
     )
     return Table(f"Sweep of {key}", head, tuple(rows))
 
