@@ -1,4 +1,4 @@
-"""cache: the store of paid answers: what is in it, is it sound, what is a key made of, make room."""
+"""cache: what is in the store of paid answers, is it sound, what is a key made of, make room."""
 
 import argparse
 import sys
