@@ -41,6 +41,7 @@ _FLAGS = (
     (("--strong",), "strong.model", "P/MODEL", "strong model, as provider/model"),
     (("--target",), "target.model", "P/MODEL", "target model: the one to be trained"),
     (("--judge",), "judge.model", "P/MODEL", "scorer (default: the strong model)"),
+    (("--recipe",), "recipe", "NAME", "codeclm (default), an ablation or a baseline"),
     (("--out", "-o"), "out", "DIR", "the run's folder (default: runs/NAME)"),
     (("--base-url",), "base_url", "URL", "OpenAI-compatible server of all roles"),
     (("--strong-base-url",), "strong.base_url", "URL", "of the strong model only"),
