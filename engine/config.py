@@ -109,6 +109,13 @@ class MetadataConfig(_Table, frozen=True):
     use_cases: tuple[str, ...] = ()
     """A predefined set to choose from; empty: anything."""
     skills: tuple[str, ...] = ()
+    share: Annotated[float, Meta(gt=0, le=1)] | None = None
+    """Use only this part of a fixed set, drawn by the run's seed: ``target_rows`` is then shared by
+    fewer items (paper §5.5, Figure 4). None: all of it."""
+
+    def part(self, items: int) -> int:
+        """How many of *items* are used."""
+        return items if self.share is None else min(items, max(1, int(self.share * items + 0.5)))
 
 
 class DecodeConfig(_Table, frozen=True):
@@ -397,6 +404,8 @@ _ALIASES = {
 
 
 def _nearest(key: str, known: Mapping[str, Any]) -> str:
+    if key == "compare":
+        return "; this file is for codeclm compare"
     if key in _ALIASES:
         return f"; it is called {_ALIASES[key]} here"
     elsewhere = [
@@ -433,6 +442,10 @@ def _check(config: Config, where: str) -> None:
     unknown = set(config.export) - set(EXPORTS)
     if unknown:
         raise ConfigError(f"{where}: export: no format {min(unknown)!r}; {', '.join(EXPORTS)}")
+    if config.metadata.share and not (config.metadata.augment_to or config.metadata.file):
+        raise ConfigError(
+            f"{where}: metadata.share: it is a part of a fixed set: give metadata.augment_to"
+        )
     priced = [name for name, role in config.roles.items() if role.price_input is not None]
     if config.budget.money is not None and not priced:
         raise ConfigError(f"{where}: budget.money: it needs prices: strong.price_input and so on")

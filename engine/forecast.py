@@ -127,7 +127,7 @@ def _scale(config: Config, seeds: int, metadata: int) -> _Scale:
 
 def _ordered(config: Config, seeds: int, metadata: int) -> _Scale:
     """A fixed set of metadata, each with its quota; with top-up more is asked of them."""
-    items = metadata or max(seeds, config.metadata.augment_to or 0)
+    items = config.metadata.part(metadata or max(seeds, config.metadata.augment_to or 0))
     low = (config.decode.per_metadata or DEFAULT_PER_METADATA) * items
     if config.decode.per_metadata is None and config.target_rows:
         low = config.target_rows

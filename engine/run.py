@@ -348,9 +348,9 @@ async def _keep_account(session: Session, ledger: Ledger) -> None:
 
 def _note_spending(session: Session, ledger: Ledger) -> None:
     stats = session.stats
-    calls = sum(counts.paid for counts in stats.calls.values())
-    if calls:
-        ledger.spent(session.name, Spending(calls, stats.roles))
+    total = stats.total()
+    if total.paid or total.reused:
+        ledger.spent(session.name, Spending(total.paid, stats.roles, total.reused))
 
 
 async def _heed_signals(work: Work, scope: anyio.CancelScope, session: Session) -> None:

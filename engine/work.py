@@ -342,6 +342,13 @@ class Work:
         await flow.run(self._upcoming(seed_prints), line, self._keep, self._watch)
 
     def _quotas(self, items: int) -> list[int]:
+        """Instructions wanted of each item; metadata.share leaves some without any."""
+        part = self._config.metadata.part(items)
+        used = sorted(Random(f"{self._config.seed}/share").sample(range(items), part))
+        wanted = dict(zip(used, self._equal_quotas(len(used)), strict=True))
+        return [wanted.get(n, 0) for n in range(items)]
+
+    def _equal_quotas(self, items: int) -> list[int]:
         config = self._config
         if config.decode.per_metadata is not None:
             return [config.decode.per_metadata] * items

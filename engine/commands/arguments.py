@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ..config import Config
+    from ..progress import Display
     from ..report import Summary
 
 Verbs = Any  # argparse's own type is private
@@ -102,6 +103,12 @@ def add_display(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="progress as JSON lines on stderr, the summary as JSON on stdout",
     )
+
+
+def display_of(args: argparse.Namespace) -> "Display":
+    """How progress is to be shown, as `add_display`'s flags say."""
+    chosen: Display = "json" if args.json else args.display
+    return chosen
 
 
 def add_folder(parser: argparse.ArgumentParser) -> None:

@@ -15,6 +15,7 @@ from .arguments import (
     add_override,
     add_settings,
     add_verb,
+    display_of,
     quoted,
     read_dotenv,
     read_settings,
@@ -25,6 +26,7 @@ from .status import DONE, FAILED, SHORT
 if TYPE_CHECKING:
     from ..config import Config
     from ..ledger import Ledger
+    from ..progress import Display
     from ..report import Summary
     from ..run import Plan, Session
 
@@ -90,6 +92,15 @@ def _resume(args: argparse.Namespace) -> int:
 
 
 def _execute(plan: "Plan", args: argparse.Namespace, *, allow_change: bool) -> int:
+    summary, ended = carry_out(plan, display_of(args), allow_change=allow_change)
+    show(summary, as_json=args.json)
+    # All is said but how to go on: a late second Ctrl-C must not change the exit status.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return _status_of(summary, plan, ended)
+
+
+def carry_out(plan: "Plan", display: "Display", *, allow_change: bool) -> "tuple[Summary, Session]":
+    """Work until the run has ended one way or another, sum it up, and write its files."""
     from .. import log
 
     # While a run works it heeds signals itself; before and after it SIGTERM is as good as Ctrl-C.
@@ -98,7 +109,7 @@ def _execute(plan: "Plan", args: argparse.Namespace, *, allow_change: bool) -> i
     with plan.folder.locked(), log.to_file(plan.folder.events):
         print(f"codeclm: {plan.folder.path}", file=sys.stderr)
         try:
-            ended = _session(plan, args, allow_change=allow_change)
+            ended = _session(plan, display, allow_change=allow_change)
         except BaseException:
             # It is ending: a second Ctrl-C must not cut off the ending's own words.
             signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -106,19 +117,14 @@ def _execute(plan: "Plan", args: argparse.Namespace, *, allow_change: bool) -> i
             raise
         summary = _unchanged(plan, ended) or _sum_up(plan, ended)
         log.to_nowhere()
-    show(summary, as_json=args.json)
-    # All is said but how to go on: a late second Ctrl-C must not change the exit status.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    return _status_of(summary, plan, left_for_later=ended.left_for_later)
+    return summary, ended
 
 
-def _session(plan: "Plan", args: argparse.Namespace, *, allow_change: bool) -> "Session":
+def _session(plan: "Plan", display: "Display", *, allow_change: bool) -> "Session":
     import anyio
 
     from .. import progress
     from ..run import execute
-
-    display: progress.Display = "json" if args.json else args.display
 
     async def session() -> "Session":
         return await execute(plan, watch=progress.watcher(display), allow_change=allow_change)
@@ -138,7 +144,7 @@ def _preview(args: argparse.Namespace) -> int:
         plan = prepare(_taste(config, args.count, folder), where=where)
         plan.folder.make()
         log.to_nowhere()
-        session = _session(plan, args, allow_change=False)
+        session = _session(plan, display_of(args), allow_change=False)
         ledger = Ledger(plan.folder.ledger).open(for_writing=False)
         try:
             _show_stories(plan, ledger, as_json=args.json)
@@ -255,11 +261,16 @@ def _say_how_to_go_on(plan: "Plan") -> None:
     print(f"codeclm: go on with: {resume}", file=sys.stderr)
 
 
-def _status_of(summary: "Summary", plan: "Plan", *, left_for_later: int) -> int:
+def unfinished(summary: "Summary", session: "Session") -> bool:
+    """Whether the same command again would go on: it was stopped, or items are left for later."""
     short = not summary.target_rows or summary.rows < summary.target_rows
-    unfinished = summary.seeds.unfinished or summary.instructions.unfinished
+    left = summary.seeds.unfinished or summary.instructions.unfinished
     # Metadata of the user's own that is left for later is neither a seed nor an instruction.
-    if summary.ending != "finished" or unfinished or (left_for_later and short):
+    return bool(summary.ending != "finished" or left or (session.left_for_later and short))
+
+
+def _status_of(summary: "Summary", plan: "Plan", session: "Session") -> int:
+    if unfinished(summary, session):
         if summary.ending == "finished":
             print("codeclm: some items failed for a passing reason", file=sys.stderr)
         _say_how_to_go_on(plan)
