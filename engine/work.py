@@ -19,10 +19,13 @@ from . import flow
 from .config import Config
 from .duplicates import fingerprint
 from .errors import ItemError, RunStopped
-from .ledger import SPAN, Ledger
+from .ledger import NO_END, SPAN, Ledger
 from .model import Model
-from .orders import Order, Outcome, Prefix, Quotas, share
-from .records import Example, Metadata, Seed, Unreadable
+from .orders import Order, Outcome, Prefix, Quotas, every, share
+from .quality.checks import Check, Part, refusal
+from .quality.overlap import Overlap
+from .quality.sieve import Sieve
+from .records import Example, Fate, Metadata, Seed, Unreadable
 from .stages.augment import Mixer, Mixing, merge
 from .stages.decode import Decoder, Draft
 from .stages.encode import Encoder
@@ -68,6 +71,17 @@ class _Open(Struct):
     incomplete: bool = False
 
 
+class Quality(Struct, frozen=True):
+    """What an instruction must be besides selected.
+
+    ``checks`` look at one text, ``overlap`` finds what is in test sets, ``sieve`` near-duplicates.
+    """
+
+    checks: tuple[Check, ...] = ()
+    overlap: Overlap | None = None
+    sieve: Sieve | None = None
+
+
 class Work:
     """One session of a run.
 
@@ -82,12 +96,16 @@ class Work:
         stats: Stats,
         *,
         stop_calls: Callable[[], None],
+        quality: Quality = Quality(),  # noqa: B008  (it is frozen)
     ) -> None:
         self._config = config
         self._crew = crew
         self._ledger = ledger
         self._stats = stats
         self._stop_calls = stop_calls
+        self._quality = quality
+        self._barred = set[str]()
+        """Ids of metadata that a reviewer dropped."""
         self._watch = flow.Watch(self._lost, self.halt, stats.stages)
         self._open: dict[int, _Open] = {}
         self._plan: Quotas | None = None
@@ -125,8 +143,15 @@ class Work:
         """Each seed's metadata goes straight on; for any number of seeds."""
         config = self._config
         each = config.decode.per_metadata or DEFAULT_PER_METADATA
-        self._prefix = Prefix(config.target_rows, config.max_candidates, each=each)
-        if config.target_rows or config.max_candidates:
+        never = await anyio.to_thread.run_sync(self._read_reviews)
+        self._prefix = Prefix(
+            config.target_rows,
+            config.max_candidates,
+            each=each,
+            never=never,
+            admits=every if self._quality.sieve is None else self._admits,
+        )
+        if config.target_rows or config.max_candidates or self._quality.sieve is not None:
             await anyio.to_thread.run_sync(self._catch_up)
         widths = self._crew.widths
         line = (
@@ -135,6 +160,8 @@ class Work:
             .then(flow.Stage("refine", self._refine, widths.refine, buffer=widths.refine))
         )
         await flow.run(self._admit(seeds), line, self._keep, self._watch)
+        last = self._prefix.last if self._prefix.enough else NO_END
+        await self._decide_rest(last)
 
     def _catch_up(self) -> None:
         """Count what earlier sessions finished. Blocks: a million seeds take seconds."""
@@ -142,6 +169,10 @@ class Work:
             self._prefix.finished(position, made, kept, mark)
         if self._prefix.enough:
             self._ledger.ends_at(self._prefix.last)
+            return
+        self._ledger.ends_at()  # an earlier end no longer holds: a reviewer has dropped rows
+        if self._quality.sieve is not None:
+            self._quality.sieve.build()
 
     async def _admit(self, seeds: Seeds) -> AsyncIterator[Seed]:
         while not self.stopping and not self._prefix.enough:
@@ -168,6 +199,11 @@ class Work:
         metadata, _ = await self._crew.encoder(seed)
         self._ledger.seed_encoded(seed, metadata, item=seed.position)
         self._marks[seed.position] = fingerprint(seed.instruction)
+        if metadata.id in self._barred:
+            self._pass_over(metadata)
+            self._advance(seed.position, 0, ())
+            self._left()
+            return []
         return [Order(metadata, self._config.decode.per_metadata or DEFAULT_PER_METADATA)]
 
     # -- augmented ----------------------------------------------------------------------------
@@ -247,6 +283,12 @@ class Work:
         """Ask each of *items* for its quota, and again for what the filter drops."""
         config = self._config
         self._ledger.items(items)
+        seed_prints |= await anyio.to_thread.run_sync(self._read_reviews)
+        self._recorded = await anyio.to_thread.run_sync(self._ledger.outcomes)
+        for item in items:
+            if item.id in self._barred:
+                self._pass_over(item)
+        items = [item for item in items if item.id not in self._barred]
         quotas = self._quotas(len(items))
         for item, quota in zip(items, quotas, strict=True):
             if not quota:
@@ -258,13 +300,15 @@ class Work:
             max_expansion=config.size.max_expansion,
             max_candidates=config.max_candidates,
         )
-        self._recorded = await anyio.to_thread.run_sync(self._ledger.outcomes)
+        if self._quality.sieve is not None:
+            await anyio.to_thread.run_sync(self._quality.sieve.build)
         self._issue(self._plan.first())
         widths = self._crew.widths
         line = flow.begin(flow.Stage("decode", self._decode, widths.decode, buffer=1)).then(
             flow.Stage("refine", self._refine, widths.refine, buffer=widths.refine)
         )
         await flow.run(self._upcoming(seed_prints), line, self._keep, self._watch)
+        await self._decide_rest(NO_END)
 
     def _quotas(self, items: int) -> list[int]:
         config = self._config
@@ -272,7 +316,7 @@ class Work:
             return [config.decode.per_metadata] * items
         if config.target_rows is None:
             return [DEFAULT_PER_METADATA] * items
-        return share(config.target_rows, items, Random(f"{config.seed}/quotas"))
+        return share(config.target_rows, items, Random(f"{config.seed}/quotas")) if items else []
 
     async def _upcoming(self, seed_prints: set[int]) -> AsyncIterator[Order]:
         """Yield orders as they are issued, until every account is settled.
@@ -292,10 +336,18 @@ class Work:
             elif not self._orders:
                 if self.left_for_later:
                     return
-                orders = self._plan.settle(seed_prints)
+                orders = await self._settle(self._plan, seed_prints)
                 if not orders:
                     return
                 self._issue(orders)  # all of them may be in the ledger: then settle again
+
+    async def _settle(self, plan: Quotas, never: set[int]) -> list[Order]:
+        """Compare all rows; in a thread where that takes long, for nothing else is under way."""
+        if self._quality.sieve is None:
+            return plan.settle(never)
+        orders = await anyio.to_thread.run_sync(plan.settle, never, self._admits)
+        self._ledger.sift(self._quality.sieve.decisions())
+        return orders
 
     def _issue(self, orders: Iterable[Order]) -> None:
         """Queue *orders*; one that an earlier session finished is taken from the ledger."""
@@ -316,26 +368,35 @@ class Work:
         drafts = await self._crew.decoder(order)
         place = _place(order)
         known = [fingerprint(draft.instruction) for draft in drafts]
-        self._open[place] = _Open(order, len(drafts), len(drafts), known=known)
-        return drafts
+        admitted = [draft for draft in drafts if self._passes(draft)]
+        self._open[place] = _Open(order, len(drafts), len(admitted), known=known)
+        if not admitted:
+            self._complete(self._open[place])
+        return admitted
 
     async def _refine(self, draft: Draft) -> list[tuple[Order, Example]]:
-        return [(draft.order, example) for example in await self._crew.refiner(draft)]
+        return [(draft.order, self._checked(made)) for made in await self._crew.refiner(draft)]
 
     async def _keep(self, done: tuple[Order, Example]) -> None:
         order, example = done
         self._ledger.example(example)
+        self._note_overlap(example)
         opened = self._open[_place(order)]
         if example.fate == "kept":
             self._stats.kept += 1
             opened.kept.append((example.number, fingerprint(example.instruction)))
+            if self._quality.sieve is not None:
+                place = example.position * SPAN + example.number
+                self._quality.sieve.offer(place, example.id, example.instruction)
         self._one_less(opened)
         await self._ledger.room()
 
     def _one_less(self, opened: _Open) -> None:
         opened.remaining -= 1
-        if opened.remaining:
-            return
+        if not opened.remaining:
+            self._complete(opened)
+
+    def _complete(self, opened: _Open) -> None:
         if opened.incomplete:
             self._close(opened.order)
         else:
@@ -348,8 +409,8 @@ class Work:
         if self._plan is not None:
             self._issue(self._plan.finished(order, outcome))
         else:
-            marks = tuple(mark for _, mark in sorted(outcome.kept))
-            self._advance(order.metadata.position, outcome.made, marks)
+            kept = tuple(sorted(outcome.kept))
+            self._advance(order.metadata.position, outcome.made, kept)
         self._close(order)
 
     def _close(self, order: Order) -> None:
@@ -362,8 +423,10 @@ class Work:
         self._under_way -= 1
         self._changed.set()
 
-    def _advance(self, position: int, made: int, kept: tuple[int, ...]) -> None:
+    def _advance(self, position: int, made: int, kept: tuple[tuple[int, int], ...]) -> None:
         self._prefix.finished(position, made, kept, self._marks.pop(position, None))
+        if self._quality.sieve is not None:
+            self._ledger.sift(self._quality.sieve.decisions())
         if self._prefix.enough and not self.stopping:
             self._ledger.ends_at(self._prefix.last)
             self.enough = True
@@ -406,24 +469,91 @@ class Work:
             self._finished(order, Outcome(0))
 
     def _draft_lost(self, draft: Draft, error: ItemError) -> None:
-        metadata = draft.metadata
-        example = Example(
-            id=draft.id,
-            position=metadata.position,
-            number=draft.number,
-            metadata=metadata,
-            basic_instruction=draft.instruction,
-            fate="failed",
-            reason=error.reason,
-            detail=error.detail,
-            rubrics=draft.rubrics.rubrics,
-            actions=draft.rubrics.actions,
-            calls=draft.calls,
-        )
+        example = _ended(draft, "failed", error.reason, error.detail)
         self._ledger.example(example, passing=error.passing)
         opened = self._open[_place(draft.order)]
         opened.incomplete = opened.incomplete or error.passing
         self._one_less(opened)
+
+    # -- quality ------------------------------------------------------------------------------
+
+    def _passes(self, draft: Draft) -> bool:
+        """Whether a basic instruction is worth its answers; if not, it has its fate."""
+        found = refusal(self._quality.checks, draft.instruction, "instruction")
+        if found is None:
+            return True
+        example = _ended(draft, "filtered", *found)
+        self._ledger.example(example)
+        self._note_overlap(example)
+        return False
+
+    def _checked(self, example: Example) -> Example:
+        """Filter a selected pair that a rule is against."""
+        if example.fate != "kept":
+            return example
+        for text, part in _parts(example):
+            found = refusal(self._quality.checks, text, part)
+            if found is not None:
+                reason, detail = found
+                return structs.replace(example, fate="filtered", reason=reason, detail=detail)
+        return example
+
+    def _note_overlap(self, example: Example) -> None:
+        if self._quality.overlap is None or not (
+            example.fate == "kept" or example.reason == "contaminated"
+        ):
+            return
+        hits = self._quality.overlap.hits(*(text for text, _ in _parts(example)))
+        for test in {hit.test for hit in hits}:
+            self._ledger.overlap(example, test, (h.question for h in hits if h.test == test))
+
+    def _admits(self, position: int, number: int) -> bool:
+        assert self._quality.sieve is not None
+        return self._quality.sieve.admits(position * SPAN + number)
+
+    async def _decide_rest(self, last: int) -> None:
+        """Decide for now on rows whose turn has not come when the session ends."""
+        sieve = self._quality.sieve
+        if sieve is not None:
+            await anyio.to_thread.run_sync(sieve.decide_rest, last * SPAN + SPAN - 1)
+            self._ledger.sift(sieve.decisions())
+
+    def _read_reviews(self) -> set[int]:
+        """Return the fingerprints that a reviewer wants no more. Blocks."""
+        said = self._ledger.reviews("metadata").values()
+        self._barred = {review.id for review in said if review.decision == "drop"}
+        return self._ledger.unwanted()
+
+    def _pass_over(self, item: Metadata) -> None:
+        """Make nothing of *item*: a reviewer dropped it."""
+        self._ledger.bar(item.position)
+        if item.position * SPAN not in self._recorded:
+            self._ledger.order_unneeded(item, "reviewed")
+
+
+def _ended(draft: Draft, fate: Fate, reason: str, detail: str) -> Example:
+    """Give a basic instruction its fate without a round."""
+    metadata = draft.metadata
+    return Example(
+        id=draft.id,
+        position=metadata.position,
+        number=draft.number,
+        metadata=metadata,
+        basic_instruction=draft.instruction,
+        fate=fate,
+        reason=reason,
+        detail=detail,
+        rubrics=draft.rubrics.rubrics,
+        actions=draft.rubrics.actions,
+        calls=draft.calls,
+    )
+
+
+def _parts(example: Example) -> list[tuple[str, Part]]:
+    """Return what of *example* would be trained on."""
+    answer = example.answer(example.winner or "strong")
+    parts: list[tuple[str, Part]] = [(example.instruction, "instruction")]
+    return parts if answer is None else [*parts, (answer.text, "response")]
 
 
 def _place(order: Order) -> int:

@@ -6,7 +6,7 @@ evaluation only: their authors ask not to train on them.
 
 import gzip
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +87,13 @@ def read(source: TestSource) -> list[Question]:
     if twice := _twice(question.id for question in questions):
         raise SeedError(f"{path}: the id {twice!r} is there twice; name another id field")
     return questions
+
+
+def prompts(tests: Mapping[str, Sequence[Question]]) -> Iterator[tuple[str, str, str]]:
+    """Yield test set, id and prompt of every question."""
+    for name, questions in tests.items():
+        for question in questions:
+            yield name, question.id, question.prompt
 
 
 def _missing(source: TestSource) -> str:
