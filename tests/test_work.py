@@ -52,10 +52,11 @@ MODES: dict[str, dict[str, Any]] = {
         "metadata": {"augment_to": 10},
         "quality": {
             "near_duplicates": "rouge",
-            "near_threshold": 0.5,
-            "min_instruction_words": 12,
-            "max_response_words": 150,
+            "near_threshold": 0.6,
+            "min_instruction_words": 9,
+            "max_response_words": 200,
         },
+        "size": {"max_expansion": 12},
     },
     "metadata only": {"target_rows": 20, "metadata": {"file": "metadata.jsonl"}},
 }

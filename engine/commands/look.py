@@ -47,7 +47,7 @@ def _status(args: argparse.Namespace) -> int:
     from .. import report
     from ..stats import Stats
 
-    config, ledger = _open_run(args.folder)
+    config, ledger = open_run(args.folder)
     try:
         summary = report.summarise(config, ledger, Stats(), ending="so far", reason="")
     finally:
@@ -56,7 +56,12 @@ def _status(args: argparse.Namespace) -> int:
     return DONE
 
 
-def _open_run(path: Path) -> "tuple[Config, Ledger]":
+def open_run(path: Path) -> "tuple[Config, Ledger]":
+    """Open what is in a run's folder for reading.
+
+    Raises:
+        FolderError: there is no run.
+    """
     from .. import config
     from ..folder import Folder, FolderError
     from ..ledger import Ledger
@@ -70,7 +75,7 @@ def _open_run(path: Path) -> "tuple[Config, Ledger]":
 def _export(args: argparse.Namespace) -> int:
     from .. import export
 
-    config, ledger = _open_run(args.folder)
+    config, ledger = open_run(args.folder)
     try:
         count = export.write(
             ledger.kept(config.target_rows),
@@ -91,7 +96,7 @@ def _inspect(args: argparse.Namespace) -> int:
     from .. import story
     from ..folder import FolderError
 
-    config, ledger = _open_run(args.folder)
+    config, ledger = open_run(args.folder)
     try:
         found = ledger.find(args.id)
         seeds = _seed_texts(config, ledger, found)

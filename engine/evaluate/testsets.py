@@ -8,7 +8,7 @@ import gzip
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from msgspec import Struct
@@ -149,6 +149,34 @@ def shorten(prompt: str, most_tokens: int) -> str:
     kept = max(0, most - len(gap))
     tail = kept // 2
     return prompt[: kept - tail] + gap + prompt[len(prompt) - tail :]
+
+
+# -- datasets ---------------------------------------------------------------------------------
+
+_any = msgspec.json.Decoder()
+
+
+def texts(path: Path) -> Iterator[tuple[str, list[str]]]:
+    """Yield place and all texts of each JSON line, in whatever fields they are. Blocks.
+
+    Raises:
+        SeedError: naming a line that is not JSON.
+    """
+    for where, line in _lines(path):
+        try:
+            yield where, list(_strings(wire.loads(line, _any)))
+        except msgspec.MsgspecError as error:
+            raise SeedError(f"{where}: {error}") from error
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        yield from _strings(list(cast("dict[str, Any]", value).values()))
+    elif isinstance(value, list):
+        for inner in cast("list[Any]", value):
+            yield from _strings(inner)
 
 
 # -- answers ----------------------------------------------------------------------------------
