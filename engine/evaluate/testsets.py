@@ -172,10 +172,9 @@ def texts(path: Path) -> Iterator[tuple[str, list[str]]]:
 def _strings(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value
-    elif isinstance(value, dict):
-        yield from _strings(list(cast("dict[str, Any]", value).values()))
-    elif isinstance(value, list):
-        for inner in cast("list[Any]", value):
+    elif isinstance(value, dict | list):
+        held = cast("Any", value)
+        for inner in held.values() if isinstance(value, dict) else held:
             yield from _strings(inner)
 
 
