@@ -177,6 +177,30 @@ class SizeConfig(_Table, frozen=True):
     """Most basic instructions per metadata item, as a multiple of its quota."""
 
 
+class QualityConfig(_Table, frozen=True):
+    """What a row must be besides selected. All of it is off unless asked for."""
+
+    near_duplicates: Literal["off", "minhash", "rouge"] = "off"
+    """Drop rows whose instruction nearly repeats a seed's or an earlier row's; minhash for any
+    number of rows, rouge (as Self-Instruct) for some ten thousand."""
+    near_threshold: Annotated[float, Meta(ge=0.1, lt=1)] = 0.7
+    """Alike means strictly more: estimated Jaccard likeness (minhash), ROUGE-L F1 (rouge)."""
+    min_instruction_words: Count | None = None
+    max_instruction_words: Count | None = None
+    min_response_words: Count | None = None
+    max_response_words: Count | None = None
+    languages: tuple[str, ...] = ()
+    """ISO 639-1 codes that instructions and responses may be in; empty: any."""
+    decontaminate: tuple[str, ...] = ()
+    """Test sets, as evol-instruct, vicuna, self-instruct, koala, or files: rows that share words
+    with their prompts are reported."""
+    tests: str = "."
+    """The folder of the test sets known by name."""
+    ngram: Annotated[int, Meta(ge=3)] = 13
+    """So many words in a row are an overlap (GPT-3's 13); a shorter text counts as a whole."""
+    on_overlap: Literal["report", "drop"] = "report"
+
+
 class BudgetConfig(_Table, frozen=True):
     """When to stop paying; the run can be continued with more. Former sessions count."""
 
@@ -221,6 +245,7 @@ class Config(_Table, frozen=True):
     filter: FilterConfig = field(default_factory=FilterConfig)
     size: SizeConfig = field(default_factory=SizeConfig)
     baseline: BaselineConfig = field(default_factory=BaselineConfig)
+    quality: QualityConfig = field(default_factory=QualityConfig)
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     budget: BudgetConfig = field(default_factory=BudgetConfig)
     cache: CacheConfig = field(default_factory=CacheConfig)
@@ -449,6 +474,7 @@ def _check(config: Config, where: str) -> None:
     priced = [name for name, role in config.roles.items() if role.price_input is not None]
     if config.budget.money is not None and not priced:
         raise ConfigError(f"{where}: budget.money: it needs prices: strong.price_input and so on")
+    _check_bounds(config.quality, f"{where}: quality")
     if config.target_rows and config.max_candidates and config.max_candidates < config.target_rows:
         raise ConfigError(f"{where}: max_candidates: it is less than target_rows")
 
@@ -470,6 +496,15 @@ def _check_recipe(config: Config, where: str) -> None:
             f"{where}: export: preference needs two answers, and recipe {config.recipe} asks only"
             " the strong model"
         )
+
+
+def _check_bounds(quality: QualityConfig, where: str) -> None:
+    for part in ("instruction", "response"):
+        least, most = (getattr(quality, f"{end}_{part}_words") for end in ("min", "max"))
+        if least is not None and most is not None and least > most:
+            raise ConfigError(f"{where}: min_{part}_words: it is more than max_{part}_words")
+    if quality.on_overlap == "drop" and not quality.decontaminate:
+        raise ConfigError(f"{where}: on_overlap: drop needs test sets: name them in decontaminate")
 
 
 EXPORTS = ("alpaca", "sharegpt", "messages", "preference")

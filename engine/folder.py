@@ -68,12 +68,21 @@ _ROLE_OPERATIONAL = frozenset(
 )
 
 
-def manifest(config: Config, *, seeds: str, prompts: Mapping[str, dict[str, str]]) -> Manifest:
+def manifest(
+    config: Config,
+    *,
+    seeds: str,
+    prompts: Mapping[str, dict[str, str]],
+    tests: Mapping[str, str] | None = None,
+) -> Manifest:
+    """Say what makes a run of *config*; *seeds* and *tests* are digests of what was read."""
     whole = {k: v for k, v in _values(config).items() if k not in _OPERATIONAL}
     if config.limit is not None:
         whole["limit"] = config.limit
     for unasked in {"strong", "target", "judge"} - config.roles.keys():
         del whole[unasked]
+    del whole["quality"]["tests"]  # where they are; what they say counts
+    whole["quality"]["test_sets"] = dict(tests or {})
     for name, role in config.roles.items():
         table = _values(role)
         table["structured_output"] = config.structure[name]

@@ -9,9 +9,10 @@ Knows records; neither stages nor models.
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import anyio
 import msgspec
@@ -27,11 +28,17 @@ from .storage import GroupWriter, StorageError, complaint, connect, transact
 
 T = TypeVar("T")
 
-VERSION = 1
+VERSION = 2
 """Of the tables; raised whenever they change."""
 
 SPAN = 1_000_000
 """Most instructions one metadata item can make: places are ``position * SPAN + number``."""
+
+NO_END = 2**40
+"""Beyond the last metadata item: no target is reached yet."""
+
+NEVER_ASKED = ("no_quota", "reviewed")
+"""Why a metadata item was to make nothing."""
 
 _SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS facts (key TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -48,15 +55,31 @@ CREATE TABLE IF NOT EXISTS examples (
     basic_print INTEGER NOT NULL, winner TEXT, iteration INTEGER NOT NULL, gap REAL,
     gaps TEXT NOT NULL, flips INTEGER NOT NULL, first_lead REAL NOT NULL);
 CREATE TABLE IF NOT EXISTS stories (place INTEGER PRIMARY KEY, story BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS sifted (
+    place INTEGER PRIMARY KEY, reason TEXT NOT NULL, detail TEXT NOT NULL, final INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS overlaps (
+    place INTEGER NOT NULL, test TEXT NOT NULL, questions TEXT NOT NULL, PRIMARY KEY (place, test));
+CREATE TABLE IF NOT EXISTS reviews (
+    what TEXT NOT NULL, id TEXT NOT NULL, decision TEXT NOT NULL, comment TEXT NOT NULL,
+    PRIMARY KEY (what, id));
+CREATE TABLE IF NOT EXISTS barred (item INTEGER PRIMARY KEY);
 CREATE VIEW IF NOT EXISTS bounds AS
-    SELECT coalesce(min(CAST(value AS INTEGER)), {2**40}) AS item
+    SELECT coalesce(min(CAST(value AS INTEGER)), {NO_END}) AS item
     FROM facts WHERE key = 'last_item';
 CREATE VIEW IF NOT EXISTS originals AS
     SELECT print FROM seeds WHERE print IS NOT NULL AND position <= (SELECT item FROM bounds);
+CREATE VIEW IF NOT EXISTS repeats AS SELECT place, reason, detail FROM sifted WHERE reason <> '';
+CREATE VIEW IF NOT EXISTS reviewed AS
+    SELECT id, comment FROM reviews WHERE what = 'examples' AND decision = 'drop';
+CREATE VIEW IF NOT EXISTS unwanted AS
+    SELECT print FROM examples WHERE id IN (SELECT id FROM reviewed);
 CREATE VIEW IF NOT EXISTS kept AS
     SELECT min(place) AS place FROM examples
     WHERE fate = 'kept' AND item <= (SELECT item FROM bounds)
+        AND item NOT IN (SELECT item FROM barred)
         AND print NOT IN (SELECT print FROM originals)
+        AND print NOT IN (SELECT print FROM unwanted)
+        AND place NOT IN (SELECT place FROM repeats)
     GROUP BY print;
 """
 
@@ -68,8 +91,33 @@ _INSERT = {
     "orders": "INSERT OR REPLACE INTO orders VALUES (?, ?, ?, ?, ?, ?, ?)",
     "examples": f"INSERT OR REPLACE INTO examples VALUES ({', '.join('?' * 14)})",
     "stories": "INSERT OR REPLACE INTO stories VALUES (?, ?)",
+    "sifted": "INSERT OR REPLACE INTO sifted VALUES (?, ?, ?, ?)",
+    "overlaps": "INSERT OR REPLACE INTO overlaps VALUES (?, ?, ?)",
+    "reviews": "INSERT OR REPLACE INTO reviews VALUES (?, ?, ?, ?)",
+    "barred": "INSERT OR REPLACE INTO barred VALUES (?)",
 }
 
+Subject = Literal["examples", "metadata"]
+"""What a review is of."""
+
+
+class _Round(Struct, frozen=True):
+    instruction: str
+
+
+class _Text(Struct, frozen=True):
+    """As much of a story as its text takes: the rest is not decoded."""
+
+    id: str
+    basic_instruction: str
+    iterations: tuple[_Round, ...] = ()
+
+    @property
+    def instruction(self) -> str:
+        return self.iterations[-1].instruction if self.iterations else self.basic_instruction
+
+
+_text = msgspec.json.Decoder(_Text)
 _metadata = msgspec.json.Decoder(Metadata)
 _example = msgspec.json.Decoder(Example)
 _spending = msgspec.json.Decoder(Spending)
@@ -80,6 +128,26 @@ class Row(NamedTuple):
 
     table: str
     values: tuple[Any, ...]
+
+
+class Sifted(NamedTuple):
+    """A row compared with those before it; ``reason`` is empty where it is new.
+
+    One that is not ``final`` was decided before its turn and counts until the next session.
+    """
+
+    place: int
+    reason: str
+    detail: str
+    final: bool
+
+
+class Review(NamedTuple):
+    """What a person says of an example or a metadata item, by its id."""
+
+    id: str
+    decision: Literal["keep", "drop"]
+    comment: str
 
 
 class Sums(Struct, frozen=True):
@@ -214,16 +282,18 @@ class Ledger:
             example.gap,
             *_judged(example),
         )
-        self.put(Row("examples", row))
-        # Kept apart, so that counting need not read them.
+        # Kept apart, so that counting need not read them; and first, because a group may end between
+        # the two: whoever reads meanwhile finds no example without its story.
         self.put(Row("stories", (place, wire.dumps(example))))
+        self.put(Row("examples", row))
 
     def order_done(self, order: Order, made: int) -> None:
         self._order(order, made, done=True)
 
-    def order_unneeded(self, item: Metadata) -> None:
-        """Note that *item* has nothing to make: there are more metadata than rows wanted."""
-        self._order(Order(item, 0), 0, done=True, reason="no_quota")
+    def order_unneeded(self, item: Metadata, reason: str = "no_quota") -> None:
+        """Note that *item* has nothing to make: there are more metadata than rows wanted, say."""
+        assert reason in NEVER_ASKED
+        self._order(Order(item, 0), 0, done=True, reason=reason)
 
     def order_failed(self, order: Order, error: ItemError) -> None:
         self._order(
@@ -237,21 +307,57 @@ class Ledger:
         row = (position * SPAN + order.start, position, order.count, made, int(done))
         self.put(Row("orders", (*row, reason, detail)))
 
-    def ends_at(self, position: int) -> None:
+    def ends_at(self, position: int = NO_END) -> None:
         """Note the last seed whose instructions count; those begun behind it are beyond target."""
         self.fact("last_item", str(position))
+
+    def sift(self, decisions: Iterable[Sifted]) -> None:
+        """Note which rows repeat others; in the order they were decided in."""
+        for made in decisions:
+            self.put(Row("sifted", made))
+
+    def overlap(self, example: Example, test: str, questions: Iterable[str]) -> None:
+        """Note that *example* has words of prompts of the test set *test*."""
+        place = example.position * SPAN + example.number
+        self.put(Row("overlaps", (place, _storable(test), _storable(" ".join(questions)))))
+
+    def bar(self, item: int) -> None:
+        """Leave out what came of a metadata item that a reviewer dropped."""
+        self.put(Row("barred", (item,)))
+
+    def review(self, what: Subject, reviews: Sequence[Review]) -> None:
+        """Note what people say; a later word on the same id counts. Blocks.
+
+        Raises:
+            StorageError: nothing of it was written.
+        """
+        rows = [(what, said.id, said.decision, _storable(said.comment)) for said in reviews]
+
+        def work() -> None:
+            self._out.executemany(_INSERT["reviews"], rows)
+            if what == "metadata":
+                said = self.reviews("metadata") | {review.id: review for review in reviews}
+                found = [(n,) for n, m in self.metadata() if _is_dropped(said.get(m.id))]
+                self._out.execute("DELETE FROM barred")
+                self._out.execute(f"DELETE FROM orders WHERE reason IN {NEVER_ASKED}")
+                self._out.executemany(_INSERT["barred"], found)
+
+        transact(self._out, self.path, work)
 
     def fact(self, key: str, value: str) -> None:
         self.put(Row("facts", (key, value)))
 
     def forget(self) -> None:
         """Drop every row: the run starts anew, from the answers in the cache. Blocks."""
-        tables = ("seeds", "items", "orders", "examples", "stories")
-        transact(
-            self._out,
-            self.path,
-            lambda: [self._out.execute(f"DELETE FROM {table}") for table in tables],
-        )
+        kept = {"facts", "links", "reviews"}
+        self._do(*(f"DELETE FROM {table}" for table in _INSERT.keys() - kept))
+
+    def forget_provisional(self) -> None:
+        """Take back what an earlier session decided before its turn. Blocks."""
+        self._do("DELETE FROM sifted WHERE NOT final")
+
+    def _do(self, *statements: str) -> None:
+        transact(self._out, self.path, lambda: list(map(self._out.execute, statements)))
 
     def _write(self, group: Sequence[Row]) -> None:
         def work() -> None:
@@ -330,7 +436,8 @@ class Ledger:
         """What finished orders came to, by place; *per_draft* examples of each instruction."""
         made: dict[int, list[tuple[int, str, int, int]]] = {}
         for item, place, fate, mark, basic in self._rows(
-            "SELECT item, place, fate, print, basic_print FROM examples ORDER BY place"
+            f"SELECT item, place, CASE WHEN {_WANTED} THEN fate ELSE 'reviewed' END, print,"
+            " basic_print FROM examples e ORDER BY place"
         ):
             made.setdefault(item, []).append((place, fate, mark, basic))
         found: dict[int, Outcome] = {}
@@ -344,24 +451,47 @@ class Ledger:
                 number,
                 tuple((row[0] % SPAN, row[2]) for row in inside if row[1] == "kept"),
                 tuple(row[3] for row in inside),
+                count,
             )
         return found
 
-    def prefix(self) -> Iterator[tuple[int, int, tuple[int, ...], int | None]]:
+    def prefix(self) -> Iterator[tuple[int, int, tuple[tuple[int, int], ...], int | None]]:
         """Yield what finished seeds, and orders behind the last seed, came to, in order.
 
-        Position, instructions made, fingerprints of those kept, and the seed's own fingerprint.
+        Position, instructions made, number and fingerprint of those kept, and the seed's own
+        fingerprint.
         """
         for position, made, kept, mark in self._rows(
-            "SELECT p.position, coalesce(o.made, 0), group_concat(e.print), s.print"
+            f"SELECT p.position, coalesce(o.made, 0), group_concat((e.place % {SPAN}) || ' ' ||"
+            " e.print), s.print"
             " FROM (SELECT position FROM seeds UNION SELECT item FROM orders) p"
             " LEFT JOIN seeds s ON s.position = p.position"
             " LEFT JOIN orders o ON o.item = p.position AND o.done = 1"
             " LEFT JOIN examples e ON e.item = p.position AND e.fate = 'kept'"
+            f" AND {_WANTED}"
             " WHERE o.done = 1 OR (s.fate = 'failed' AND s.passing = 0)"
             " GROUP BY p.position ORDER BY p.position"
         ):
-            yield position, made, tuple(int(p) for p in (kept or "").split(",") if p), mark
+            yield position, made, _pairs(kept or ""), mark
+
+    def sifted(self) -> "tuple[array[int], set[int]]":
+        """Return the places decided for good, sorted, and those of them that repeat others."""
+        rows = self._rows("SELECT place FROM sifted WHERE final ORDER BY place")
+        dropped = self._rows("SELECT place FROM repeats")
+        return array("q", (place for (place,) in rows)), {place for (place,) in dropped}
+
+    def kept_texts(self) -> Iterator[tuple[int, str, str]]:
+        """Yield place, id and instruction of what the flow kept, in seed order."""
+        for place, story in self._rows(
+            "SELECT place, story FROM examples JOIN stories USING (place)"
+            " WHERE fate = 'kept' ORDER BY place"
+        ):
+            said = self._decode(story, _text)
+            yield place, said.id, said.instruction
+
+    def unwanted(self) -> set[int]:
+        """Return fingerprints that no further row may have: a reviewer dropped such a row."""
+        return {mark for (mark,) in self._rows("SELECT print FROM unwanted")}
 
     def kept(self, most: int | None = None) -> Iterator[Example]:
         """Yield the dataset: what was kept, none twice, in seed order, at most the first *most*."""
@@ -376,16 +506,50 @@ class Ledger:
     def find(self, name: str) -> list[Example]:
         """Return the examples whose id begins with *name*."""
         rows = self._rows(
-            "SELECT story FROM examples JOIN stories USING (place) WHERE substr(id, 1, ?) = ?",
+            f"SELECT story, {_DROPPED}, coalesce((SELECT detail FROM repeats r WHERE r.place ="
+            "  e.place), (SELECT comment FROM reviewed v WHERE v.id = e.id), '')"
+            " FROM examples e JOIN stories USING (place) WHERE substr(id, 1, ?) = ?",
             len(name),
             name,
         )
-        return [self._decode(story, _example) for (story,) in rows]
+        return [
+            _overruled(self._decode(story, _example), reason, detail)
+            for story, reason, detail in rows
+        ]
 
     def stories(self) -> Iterator[Example]:
         """Yield every instruction, whatever its fate, in seed order."""
         for (story,) in self._rows("SELECT story FROM stories ORDER BY place"):
             yield self._decode(story, _example)
+
+    def overlaps(self, most: int | None = None) -> Iterator[tuple[str, str, bool]]:
+        """Yield test set, id, and whether it is a row, of what overlaps with a test set."""
+        rows = self._rows(
+            f"WITH {_FIRST} SELECT test, id, place IN (SELECT place FROM chosen)"
+            " FROM overlaps JOIN examples USING (place)"
+            " WHERE reason = 'contaminated' OR place IN (SELECT place FROM chosen)"
+            " ORDER BY test, place",
+            _bound(most),
+        )
+        return ((test, name, bool(chosen)) for test, name, chosen in rows)
+
+    def ids(self) -> Iterator[str]:
+        """Yield the id of every instruction."""
+        return (name for (name,) in self._rows("SELECT id FROM examples"))
+
+    def metadata(self) -> Iterator[tuple[int, Metadata]]:
+        """Yield the metadata items that instructions are made from, by their positions."""
+        for item, data in self._rows(
+            "SELECT position, metadata FROM items UNION ALL"
+            " SELECT item, metadata FROM seeds WHERE item IS NOT NULL AND metadata IS NOT NULL"
+            "  AND NOT EXISTS (SELECT 1 FROM items) ORDER BY 1"
+        ):
+            yield item, self._decode(data, _metadata)
+
+    def reviews(self, what: Subject) -> dict[str, Review]:
+        """Return what people have said, by id."""
+        rows = self._rows("SELECT id, decision, comment FROM reviews WHERE what = ?", what)
+        return {row[0]: Review(*row) for row in rows}
 
     def seed_position(self, seed_id: str) -> int | None:
         """Return where the seed *seed_id* first stands in the seed files."""
@@ -403,7 +567,7 @@ class Ledger:
             "  FROM orders GROUP BY item)"
             " SELECT CASE WHEN s.fate = 'failed' AND NOT s.passing THEN 'failed'"
             "  WHEN s.item IN (SELECT item FROM rich) THEN 'kept'"
-            "  WHEN o.reason = 'no_quota' THEN 'filtered'"
+            f"  WHEN o.reason IN {NEVER_ASKED} THEN 'filtered'"
             "  WHEN o.done AND o.made = 0 THEN 'failed'"
             "  WHEN s.fate = 'pooled' AND s.item IS NULL THEN 'filtered'"
             f"  WHEN coalesce(s.item, s.position) > (SELECT place / {SPAN} FROM last)"
@@ -430,11 +594,9 @@ class Ledger:
             "  WHEN place IN (SELECT place FROM chosen) THEN 'kept' ELSE 'filtered' END,"
             " CASE WHEN fate = 'failed' AND passing THEN 'beyond_target'"
             "  WHEN fate <> 'kept' THEN reason"
-            "  WHEN item > (SELECT item FROM bounds) THEN 'beyond_target'"
-            "  WHEN print IN (SELECT print FROM originals) THEN 'copy_of_a_seed'"
-            "  WHEN place NOT IN (SELECT place FROM kept) THEN 'duplicate'"
-            "  WHEN place NOT IN (SELECT place FROM chosen) THEN 'beyond_target'"
-            "  ELSE reason END, count(*) FROM examples GROUP BY 1, 2",
+            f"  ELSE coalesce({_DROPPED}, CASE"
+            "   WHEN place NOT IN (SELECT place FROM chosen) THEN 'beyond_target'"
+            "   ELSE reason END) END, count(*) FROM examples e GROUP BY 1, 2",
             _bound(most),
         )
         return _sums(rows)
@@ -484,7 +646,7 @@ class Ledger:
                 "SELECT * FROM (SELECT 'seed ' || position, reason, detail FROM seeds"
                 " WHERE fate = 'failed' ORDER BY position LIMIT ?1)"
                 " UNION ALL SELECT * FROM (SELECT 'metadata ' || item, reason, detail FROM orders"
-                " WHERE reason NOT IN ('', 'no_quota') ORDER BY place LIMIT ?1)"
+                f" WHERE reason NOT IN {('', *NEVER_ASKED)} ORDER BY place LIMIT ?1)"
                 " UNION ALL SELECT * FROM (SELECT 'instruction ' || id, reason, ''"
                 " FROM examples WHERE fate = 'failed' ORDER BY place LIMIT ?1) LIMIT ?1",
                 most,
@@ -492,6 +654,18 @@ class Ledger:
         )
 
 
+# Of examples `e`: whether no reviewer is against it, and why a kept one is no row.
+_WANTED = "e.item NOT IN (SELECT item FROM barred) AND e.print NOT IN (SELECT print FROM unwanted)"
+_DROPPED = (
+    "CASE WHEN e.fate <> 'kept' THEN NULL"
+    " WHEN e.item > (SELECT item FROM bounds) THEN 'beyond_target'"
+    " WHEN e.id IN (SELECT id FROM reviewed) OR e.item IN (SELECT item FROM barred)"
+    "  THEN 'reviewed'"
+    " WHEN e.print IN (SELECT print FROM originals) THEN 'copy_of_a_seed'"
+    " WHEN e.place IN (SELECT place FROM repeats)"
+    "  THEN (SELECT r.reason FROM repeats r WHERE r.place = e.place)"
+    " WHEN e.place NOT IN (SELECT place FROM kept) THEN 'duplicate' END"
+)
 _FIRST = "chosen AS (SELECT place FROM kept ORDER BY place LIMIT ?1)"
 # The target's last row, once it is there. What was begun behind it is left as it is: no resume
 # takes it up again. With a fixed set of metadata nothing is behind: every order is settled.
@@ -504,6 +678,23 @@ _LAST = (
 
 def _bound(most: int | None) -> int:
     return -1 if most is None else most
+
+
+def _pairs(text: str) -> tuple[tuple[int, int], ...]:
+    """Read ``number print`` pairs with commas between them."""
+    pairs = (pair.split() for pair in text.split(",") if pair)
+    return tuple(sorted((int(number), int(mark)) for number, mark in pairs))
+
+
+def _is_dropped(review: Review | None) -> bool:
+    return review is not None and review.decision == "drop"
+
+
+def _overruled(example: Example, reason: str | None, detail: str) -> Example:
+    """Give *example* the fate it has among the others."""
+    if reason is None:
+        return example
+    return msgspec.structs.replace(example, fate="filtered", reason=reason, detail=detail)
 
 
 def _sums(rows: Iterator[tuple[Any, ...]]) -> Sums:

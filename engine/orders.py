@@ -4,12 +4,21 @@ Pure bookkeeping: results go in, orders come out; nothing here waits or asks. Al
 results in seed order and on the run's seed, never on which result came first.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from random import Random
 
 from msgspec import Struct
 
 from .records import Metadata
+
+Admits = Callable[[int, int], bool]
+"""Whether the instruction of a metadata position and number is new among those before it; asked
+once all of those are known."""
+
+
+def every(_position: int, _number: int) -> bool:
+    """Admit all: nothing but exact repetition counts."""
+    return True
 
 
 class Order(Struct, frozen=True):
@@ -30,12 +39,14 @@ class Outcome(Struct, frozen=True):
     """What became of an order.
 
     ``made`` instructions; of those ``kept``, number and fingerprint; ``known`` are the fingerprints
-    of all that were made, as they first were.
+    of all that were made, as they first were. ``asked`` is given where an earlier session asked for
+    another number than the order says.
     """
 
     made: int
     kept: tuple[tuple[int, int], ...] = ()
     known: tuple[int, ...] = ()
+    asked: int | None = None
 
 
 class Account(Struct):
@@ -116,24 +127,29 @@ class Quotas:
         account.known.update(outcome.known)
         account.kept.extend(outcome.kept)
         account.unique += len(outcome.kept)
+        if outcome.asked is not None:
+            account.asked += outcome.asked - order.count
         if not outcome.made:
             account.exhausted = True
         if not self._topup or not account.missing:
             return []
         return _orders([account.order(account.missing)])
 
-    def settle(self, seeds: Iterable[int] = ()) -> list[Order]:
+    def settle(self, never: Iterable[int] = (), admits: Admits = every) -> list[Order]:
         """Return what is still to be asked once nothing is under way.
 
-        Only now can items be compared with each other and with *seeds* (fingerprints).
+        Only now can items be compared with each other. Fingerprints in *never* (the seeds') are no
+        row.
         """
+        seen = set(never)
+        for account in self.accounts.values():
+            account.unique = 0
+            for number, mark in sorted(account.kept):
+                if mark not in seen and admits(account.metadata.position, number):
+                    seen.add(mark)
+                    account.unique += 1
         if not self._topup:
             return []
-        seen = set(seeds)
-        for account in self.accounts.values():
-            prints = {mark for _, mark in sorted(account.kept)} - seen
-            account.unique = len(prints)
-            seen |= prints
         accounts = list(self.accounts.values())
         orders = _orders(a.order(a.missing) for a in accounts if a.missing)
         if orders or self._budget is None:
@@ -183,8 +199,14 @@ class Prefix:
         max_candidates: int | None,
         *,
         each: int = 1,
+        never: Iterable[int] = (),
+        admits: Admits = every,
     ) -> None:
-        """*each* is the number of instructions that a seed is asked for."""
+        """*each* is the number of instructions that a seed is asked for.
+
+        Fingerprints in *never* are no row.
+        """
+        self._admits = admits
         self._target = target_rows
         self._most = max_candidates
         self._each = each
@@ -192,9 +214,9 @@ class Prefix:
         self._made = 0
         self._rows = 0
         self._next = 0
-        self._ahead: dict[int, tuple[int, tuple[int, ...], int | None]] = {}
+        self._ahead: dict[int, tuple[int, tuple[tuple[int, int], ...], int | None]] = {}
         self._kept: set[int] = set()
-        self._seeds: set[int] = set()
+        self._seeds: set[int] = set(never)
         self.most_barren: int | None = None
         """Positions in a row that bring no new row, counted from when this is set, before the end;
         None: any number."""
@@ -236,13 +258,18 @@ class Prefix:
         return self._next - 1
 
     def finished(
-        self, position: int, made: int, kept: tuple[int, ...], seed: int | None = None
+        self,
+        position: int,
+        made: int,
+        kept: tuple[tuple[int, int], ...],
+        seed: int | None = None,
     ) -> None:
         """Note that the seed at *position* is done; *seed* is its own fingerprint.
 
-        What repeats an earlier instruction, or any seed so far, is no row.
+        *kept* holds number and fingerprint. What repeats an earlier instruction, or any seed so
+        far, is no row.
         """
-        if self._target is None and self._most is None:
+        if self._target is None and self._most is None and self._admits is every:
             return
         self._made += made
         self._rows += len(kept)
@@ -252,14 +279,18 @@ class Prefix:
             self._next += 1
             self.candidates += made
             before = self.rows
-            self._count(kept, seed)
+            self._count(self._next - 1, kept, seed)
             if self.most_barren is not None:
                 self._barren = 0 if self.rows > before else self._barren + 1
 
-    def _count(self, kept: tuple[int, ...], seed: int | None) -> None:
-        fresh = set(kept) - self._kept
-        self._kept |= fresh
-        self.rows += len(fresh - self._seeds)
+    def _count(self, position: int, kept: tuple[tuple[int, int], ...], seed: int | None) -> None:
+        for number, mark in kept:
+            if mark in self._kept or (
+                mark not in self._seeds and not self._admits(position, number)
+            ):
+                continue
+            self._kept.add(mark)
+            self.rows += mark not in self._seeds
         if seed is not None and seed not in self._seeds:
             self._seeds.add(seed)
             self.rows -= seed in self._kept

@@ -36,6 +36,13 @@ class Gaps(Struct, frozen=True):
     """Instructions selected in each round, before duplicates are taken out."""
 
 
+class Overlapping(Struct, frozen=True):
+    """Instructions that share a run of words with a test set's prompts, by their ids."""
+
+    rows: tuple[str, ...]
+    dropped: tuple[str, ...]
+
+
 class Failure(Struct, frozen=True):
     what: str
     reason: str
@@ -68,6 +75,8 @@ class Summary(Struct, frozen=True):
     failures: tuple[Failure, ...]
     """The first few, seeds before instructions."""
     files: dict[str, str]
+    overlaps: dict[str, Overlapping] = {}
+    """By test set, where any were given."""
 
 
 def summarise(config: Config, ledger: Ledger, stats: Stats, *, ending: str, reason: str) -> Summary:
@@ -92,7 +101,17 @@ def summarise(config: Config, ledger: Ledger, stats: Stats, *, ending: str, reas
         sum(session.calls for session in spent),
         tuple(Failure(*row) for row in ledger.failed(10)),
         {},
+        _overlaps(ledger.overlaps(most), config.quality.decontaminate),
     )
+
+
+def _overlaps(
+    found: Iterable[tuple[str, str, bool]], tests: Iterable[str]
+) -> dict[str, Overlapping]:
+    ids: dict[str, tuple[list[str], list[str]]] = {test: ([], []) for test in tests}
+    for test, name, is_row in found:
+        ids.setdefault(test, ([], []))[not is_row].append(name)
+    return {test: Overlapping(tuple(rows), tuple(dropped)) for test, (rows, dropped) in ids.items()}
 
 
 def _joined(sessions: Iterable[Spending]) -> dict[str, RoleTokens]:
@@ -149,6 +168,7 @@ def text(summary: Summary) -> str:
     lines += _sum_lines("seeds", summary.seeds)
     lines += _sum_lines("instructions", summary.instructions)
     lines += _round_lines(summary)
+    lines += _overlap_lines(summary.overlaps)
     lines += _gap_lines(summary.gaps)
     lines += _call_lines(summary)
     if summary.failures:
@@ -199,6 +219,18 @@ def _round_lines(summary: Summary) -> list[str]:
     won = ", ".join(f"{who} {count:,}" for who, count in summary.winners.items())
     if won:
         lines.append(f"winners: {won}")
+    return lines
+
+
+def _overlap_lines(overlaps: Mapping[str, Overlapping]) -> list[str]:
+    if not overlaps:
+        return []
+    lines = ["", "overlap with test sets     rows   dropped"]
+    for test, found in overlaps.items():
+        lines.append(f"  {test[-22:]:<22} {len(found.rows):>6,} {len(found.dropped):>9,}")
+        if found.rows:
+            more = ", …" if len(found.rows) > 3 else ""
+            lines.append(f"    rows {', '.join(found.rows[:3])}{more}")
     return lines
 
 

@@ -25,16 +25,21 @@ from ..providers import wire
 from . import folder as folders
 from . import parts, seeds
 from .budget import Budget, Spending
-from .config import Config, ConfigError
+from .config import Config, ConfigError, QualityConfig
 from .crew import Widths, crew
 from .dispatch import Dispatcher
 from .errors import RunStopped
+from .evaluate import testsets
 from .folder import Folder, FolderError, Manifest
 from .ledger import Ledger
+from .quality.checks import Check, Language, Length
+from .quality.likeness import Measure, measure
+from .quality.overlap import Contamination, Overlap
+from .quality.sieve import Sieve
 from .recipes import RECIPES
 from .records import Metadata, Seed, Unreadable, identity
 from .stats import Stats
-from .work import Work
+from .work import Quality, Work
 
 events = structlog.get_logger()
 
@@ -50,6 +55,15 @@ class Plan(Struct, frozen=True):
     metadata: tuple[Metadata, ...]
     prompts: dict[str, Prompts]
     manifest: Manifest
+    rules: "Rules"
+
+
+class Rules(Struct, frozen=True):
+    """The rules of quality that a configuration asks for, ready to use."""
+
+    checks: tuple[Check, ...] = ()
+    overlap: Overlap | None = None
+    measure: Measure | None = None
 
 
 class Session(Struct):
@@ -83,10 +97,48 @@ def prepare(config: Config, *, where: str) -> Plan:
     digest = seeds.digest(source) if source is not None else ""
     if config.metadata.file:
         digest += identity(Path(config.metadata.file).read_text("utf-8", "replace"))
+    tests = _read_tests(config.quality, where)
     fresh = folders.manifest(
-        config, seeds=digest, prompts={name: p.digests for name, p in prompts.items()}
+        config,
+        seeds=digest,
+        prompts={name: p.digests for name, p in prompts.items()},
+        tests={name: identity(*(q.prompt for q in asked)) for name, asked in tests.items()},
     )
-    return Plan(config, folder, source, metadata, prompts, fresh)
+    rules = _rules(config.quality, tests, where)
+    return Plan(config, folder, source, metadata, prompts, fresh, rules)
+
+
+def _read_tests(quality: QualityConfig, where: str) -> dict[str, list[testsets.Question]]:
+    folder = Path(quality.tests).expanduser()
+    try:
+        return {
+            name: testsets.read(testsets.TestSource(name, folder)) for name in quality.decontaminate
+        }
+    except seeds.SeedError as error:
+        raise ConfigError(f"{where}: quality.decontaminate: {error}") from error
+
+
+def _rules(quality: QualityConfig, tests: dict[str, list[testsets.Question]], where: str) -> Rules:
+    q = quality
+    checks: list[Check] = [
+        Length("instruction", q.min_instruction_words, q.max_instruction_words),
+        Length("response", q.min_response_words, q.max_response_words),
+    ]
+    overlap = Overlap(testsets.prompts(tests), q.ngram) if tests else None
+    if overlap is not None and q.on_overlap == "drop":
+        checks.append(Contamination(overlap))
+    try:
+        if q.languages:
+            checks.append(Language(q.languages))
+        near = q.near_duplicates
+        likeness = None if near == "off" else measure(near, q.near_threshold)
+    except ImportError as error:
+        raise ConfigError(
+            f'{where}: quality: it needs an extra: pip install "codeclm[quality]" ({error})'
+        ) from error
+    except ValueError as error:
+        raise ConfigError(f"{where}: quality.languages: {error}") from error
+    return Rules(tuple(checks), overlap, likeness)
 
 
 def _folder(config: Config) -> Path:
@@ -223,6 +275,7 @@ def _open_ledger(plan: Plan, allow_change: bool) -> Ledger:  # noqa: FBT001  (ru
     ledger = Ledger(plan.folder.ledger).open(for_writing=True)
     try:
         settle_manifest(plan, ledger, allow_change=allow_change)
+        ledger.forget_provisional()
     except FolderError:
         ledger.close()
         raise
@@ -248,7 +301,8 @@ async def _work(
     config = session.plan.config
 
     stages = crew(config, opened.models, session.stats, widths(config))
-    work = Work(config, stages, ledger, session.stats, stop_calls=opened.stop)
+    quality = await anyio.to_thread.run_sync(_quality, session.plan, ledger)
+    work = Work(config, stages, ledger, session.stats, stop_calls=opened.stop, quality=quality)
     ledger.use(asyncio.get_running_loop(), lambda error: work.halt(RunStopped(str(error))))
     async with anyio.create_task_group() as group:
         opened.start(group)
@@ -262,6 +316,15 @@ async def _work(
         _conclude(session, work)
         _note_spending(session, ledger)
         group.cancel_scope.cancel()
+
+
+def _quality(plan: Plan, ledger: Ledger) -> Quality:
+    rules = plan.rules
+    sieve = None
+    if rules.measure is not None:
+        given = plan.source is not None
+        sieve = Sieve(rules.measure, ledger, lambda: _read(plan, bytearray()) if given else ())
+    return Quality(rules.checks, rules.overlap, sieve)
 
 
 async def _go(session: Session, work: Work, ledger: Ledger) -> None:

@@ -21,8 +21,11 @@ from .config import Config
 from .crew import Crew
 from .duplicates import fingerprint
 from .errors import ItemError, RunStopped
-from .ledger import SPAN, Ledger
-from .orders import Order, Outcome, Prefix, Quotas, share
+from .ledger import NO_END, SPAN, Ledger
+from .orders import Order, Outcome, Prefix, Quotas, every, share
+from .quality.checks import Check, Part, refusal
+from .quality.overlap import Overlap
+from .quality.sieve import Sieve
 from .recipes import RECIPES
 from .records import Example, Metadata, Seed, Unreadable
 from .stages.augment import Mixer, Mixing, merge
@@ -55,6 +58,17 @@ class _Open(Struct):
     incomplete: bool = False
 
 
+class Quality(Struct, frozen=True):
+    """What an instruction must be besides selected.
+
+    ``checks`` look at one text, ``overlap`` finds what is in test sets, ``sieve`` near-duplicates.
+    """
+
+    checks: tuple[Check, ...] = ()
+    overlap: Overlap | None = None
+    sieve: Sieve | None = None
+
+
 class Work:
     """One session of a run.
 
@@ -69,6 +83,7 @@ class Work:
         stats: Stats,
         *,
         stop_calls: Callable[[], None],
+        quality: Quality = Quality(),  # noqa: B008  (it is frozen)
     ) -> None:
         self._config = config
         self._recipe = RECIPES[config.recipe]
@@ -76,6 +91,9 @@ class Work:
         self._ledger = ledger
         self._stats = stats
         self._stop_calls = stop_calls
+        self._quality = quality
+        self._barred = set[str]()
+        """Ids of metadata that a reviewer dropped."""
         self._watch = flow.Watch(self._lost, self.halt, stats.stages)
         self._open: dict[int, _Open] = {}
         self._plan: Quotas | None = None
@@ -116,7 +134,7 @@ class Work:
 
         Positions behind the last seed's are further passes over the seeds.
         """
-        self._begin_prefix(each=self._each)
+        await self._begin_prefix(each=self._each)
         await anyio.to_thread.run_sync(self._catch_up, 0)
         widths = self._crew.widths
         encode = self._encode if self._recipe.start == "metadata" else self._set_out
@@ -126,6 +144,7 @@ class Work:
             .then(flow.Stage("refine", self._refine, widths.refine, buffer=widths.refine))
         )
         await flow.run(self._admit(seeds), line, self._keep, self._watch)
+        await self._decide_rest(self._prefix.last if self._prefix.enough else NO_END)
 
     @property
     def _each(self) -> int:
@@ -135,21 +154,33 @@ class Work:
             return config.decode.per_metadata or DEFAULT_PER_METADATA
         return config.baseline.rounds if self._recipe.end == "evolve" else 1
 
-    def _begin_prefix(self, *, each: int) -> None:
-        self._prefix = Prefix(self._config.target_rows, self._config.max_candidates, each=each)
+    async def _begin_prefix(self, *, each: int) -> None:
+        never = await anyio.to_thread.run_sync(self._read_reviews)
+        self._prefix = Prefix(
+            self._config.target_rows,
+            self._config.max_candidates,
+            each=each,
+            never=never,
+            admits=every if self._quality.sieve is None else self._admits,
+        )
 
     def _catch_up(self, first: int) -> None:
         """Count what earlier sessions finished from position *first* on.
 
         Blocks: a million seeds take seconds.
         """
-        if not (self._config.target_rows or self._config.max_candidates):
+        config = self._config
+        if not (config.target_rows or config.max_candidates or self._quality.sieve):
             return
         for position, made, kept, mark in self._ledger.prefix():
             if position >= first:
                 self._prefix.finished(position, made, kept, mark)
         if self._prefix.enough:
             self._ledger.ends_at(self._prefix.last)
+            return
+        self._ledger.ends_at()  # an earlier end no longer holds: a reviewer has dropped rows
+        if self._quality.sieve is not None:
+            self._quality.sieve.build()
 
     async def _admit(self, seeds: Seeds) -> AsyncIterator[Seed]:
         while not self.stopping and not self._prefix.enough:
@@ -175,8 +206,17 @@ class Work:
     async def _encode(self, seed: Seed) -> list[Order]:
         metadata, _ = await self._crew.encoder(seed)
         self._ledger.seed_encoded(seed, metadata, item=seed.position)
+        return self._order(seed, Order(metadata, self._each))
+
+    def _order(self, seed: Seed, order: Order) -> list[Order]:
+        """Let *order* go on, unless a reviewer has dropped its metadata."""
         self._marks[seed.position] = fingerprint(seed.instruction)
-        return [Order(metadata, self._config.decode.per_metadata or DEFAULT_PER_METADATA)]
+        if order.metadata.id not in self._barred:
+            return [order]
+        self._pass_over(order.metadata)
+        self._advance(seed.position, 0, ())
+        self._left()
+        return []
 
     def _again(self, position: int) -> int:
         """Which pass over the seeds *position* is of, from 0."""
@@ -188,8 +228,7 @@ class Work:
         metadata = bare(seed, again=again)
         if not again:
             self._ledger.seed_encoded(seed, metadata, item=seed.position)
-        self._marks[seed.position] = fingerprint(seed.instruction)
-        return [Order(metadata, self._each, texts=(seed.instruction,))]
+        return self._order(seed, Order(metadata, self._each, texts=(seed.instruction,)))
 
     # -- pooled -------------------------------------------------------------------------------
 
@@ -198,7 +237,7 @@ class Work:
 
         The requests' positions follow the seeds', so that copies of any seed are known.
         """
-        self._begin_prefix(each=self._config.baseline.tasks)
+        await self._begin_prefix(each=self._config.baseline.tasks)
         first = await anyio.to_thread.run_sync(self._fill_pool, seeds)
         self._prefix.most_barren = BARREN
         if not self._crew.pool.seeds:
@@ -210,6 +249,7 @@ class Work:
             flow.Stage("answer", self._refine, widths.refine, buffer=widths.refine)
         )
         await flow.run(self._requests(first, done), line, self._keep, self._watch)
+        await self._decide_rest(self._prefix.last if self._prefix.enough else NO_END)
 
     def _fill_pool(self, seeds: Seeds) -> int:
         """Read all seeds; return the position behind the last one. Blocks."""
@@ -321,6 +361,12 @@ class Work:
         """Ask each of *items* for its quota, and again for what the filter drops."""
         config = self._config
         self._ledger.items(items)
+        seed_prints |= await anyio.to_thread.run_sync(self._read_reviews)
+        self._recorded = await anyio.to_thread.run_sync(self._ledger.outcomes)
+        for item in items:
+            if item.id in self._barred:
+                self._pass_over(item)
+        items = [item for item in items if item.id not in self._barred]
         quotas = self._quotas(len(items))
         for item, quota in zip(items, quotas, strict=True):
             if not quota:
@@ -334,12 +380,15 @@ class Work:
         )
         rounds = config.baseline.rounds if self._recipe.end == "evolve" else 1
         self._recorded = await anyio.to_thread.run_sync(self._ledger.outcomes, rounds)
+        if self._quality.sieve is not None:
+            await anyio.to_thread.run_sync(self._quality.sieve.build)
         self._issue(self._plan.first())
         widths = self._crew.widths
         line = flow.begin(flow.Stage("decode", self._decode, widths.decode, buffer=1)).then(
             flow.Stage("refine", self._refine, widths.refine, buffer=widths.refine)
         )
         await flow.run(self._upcoming(seed_prints), line, self._keep, self._watch)
+        await self._decide_rest(NO_END)
 
     def _quotas(self, items: int) -> list[int]:
         """Instructions wanted of each item; metadata.share leaves some without any."""
@@ -354,7 +403,7 @@ class Work:
             return [config.decode.per_metadata] * items
         if config.target_rows is None:
             return [DEFAULT_PER_METADATA] * items
-        return share(config.target_rows, items, Random(f"{config.seed}/quotas"))
+        return share(config.target_rows, items, Random(f"{config.seed}/quotas")) if items else []
 
     async def _upcoming(self, seed_prints: set[int]) -> AsyncIterator[Order]:
         """Yield orders as they are issued, until every account is settled.
@@ -374,10 +423,18 @@ class Work:
             elif not self._orders:
                 if self.left_for_later:
                     return
-                orders = self._plan.settle(seed_prints)
+                orders = await self._settle(self._plan, seed_prints)
                 if not orders:
                     return
                 self._issue(orders)  # all of them may be in the ledger: then settle again
+
+    async def _settle(self, plan: Quotas, never: set[int]) -> list[Order]:
+        """Compare all rows; in a thread where that takes long, for nothing else is under way."""
+        if self._quality.sieve is None:
+            return plan.settle(never)
+        orders = await anyio.to_thread.run_sync(plan.settle, never, self._admits)
+        self._ledger.sift(self._quality.sieve.decisions())
+        return orders
 
     def _issue(self, orders: Iterable[Order]) -> None:
         """Queue *orders*; one that an earlier session finished is taken from the ledger."""
@@ -402,25 +459,31 @@ class Work:
         return drafts
 
     async def _refine(self, draft: Draft) -> list[tuple[Order, list[Example]]]:
-        if draft.refused:
-            return [(draft.order, [draft.ended("filtered", draft.refused)])]
-        return [(draft.order, await self._crew.finish(draft))]
+        """End *draft*; one that a rule is against is not worth its answers."""
+        against = (draft.refused, "") if draft.refused else self._refusal(draft.instruction)
+        if against is not None:
+            return [(draft.order, [draft.ended("filtered", *against)])]
+        return [(draft.order, [self._checked(made) for made in await self._crew.finish(draft)])]
 
     async def _keep(self, done: tuple[Order, list[Example]]) -> None:
         order, examples = done
         opened = self._open[_place(order)]
         for example in examples:
             self._ledger.example(example)
+            self._note_overlap(example)
             if example.fate == "kept":
                 self._stats.kept += 1
                 opened.kept.append((example.number, fingerprint(example.instruction)))
+                self._offer(example)
         self._one_less(opened)
         await self._ledger.room()
 
     def _one_less(self, opened: _Open) -> None:
         opened.remaining -= 1
-        if opened.remaining:
-            return
+        if not opened.remaining:
+            self._complete(opened)
+
+    def _complete(self, opened: _Open) -> None:
         if opened.incomplete:
             self._close(opened.order)
         else:
@@ -433,8 +496,8 @@ class Work:
         if self._plan is not None:
             self._issue(self._plan.finished(order, outcome))
         else:
-            marks = tuple(mark for _, mark in sorted(outcome.kept))
-            self._advance(order.metadata.position, outcome.made, marks)
+            kept = tuple(sorted(outcome.kept))
+            self._advance(order.metadata.position, outcome.made, kept)
         self._close(order)
 
     def _close(self, order: Order) -> None:
@@ -447,8 +510,10 @@ class Work:
         self._under_way -= 1
         self._changed.set()
 
-    def _advance(self, position: int, made: int, kept: tuple[int, ...]) -> None:
+    def _advance(self, position: int, made: int, kept: tuple[tuple[int, int], ...]) -> None:
         self._prefix.finished(position, made, kept, self._marks.pop(position, None))
+        if self._quality.sieve is not None:
+            self._ledger.sift(self._quality.sieve.decisions())
         if self._prefix.enough and not self.stopping:
             self._ledger.ends_at(self._prefix.last)
             self.enough = True
@@ -497,6 +562,67 @@ class Work:
         opened = self._open[_place(draft.order)]
         opened.incomplete = opened.incomplete or error.passing
         self._one_less(opened)
+
+    # -- quality ------------------------------------------------------------------------------
+
+    def _refusal(self, instruction: str) -> tuple[str, str] | None:
+        return refusal(self._quality.checks, instruction, "instruction")
+
+    def _offer(self, example: Example) -> None:
+        """Let the sieve see a row; its turn comes when all before it are known."""
+        if self._quality.sieve is not None:
+            place = example.position * SPAN + example.number
+            self._quality.sieve.offer(place, example.id, example.instruction)
+
+    def _checked(self, example: Example) -> Example:
+        """Filter a selected pair that a rule is against."""
+        if example.fate != "kept":
+            return example
+        for text, part in _parts(example):
+            found = refusal(self._quality.checks, text, part)
+            if found is not None:
+                reason, detail = found
+                return structs.replace(example, fate="filtered", reason=reason, detail=detail)
+        return example
+
+    def _note_overlap(self, example: Example) -> None:
+        if self._quality.overlap is None or not (
+            example.fate == "kept" or example.reason == "contaminated"
+        ):
+            return
+        hits = self._quality.overlap.hits(*(text for text, _ in _parts(example)))
+        for test in {hit.test for hit in hits}:
+            self._ledger.overlap(example, test, (h.question for h in hits if h.test == test))
+
+    def _admits(self, position: int, number: int) -> bool:
+        assert self._quality.sieve is not None
+        return self._quality.sieve.admits(position * SPAN + number)
+
+    async def _decide_rest(self, last: int) -> None:
+        """Decide for now on rows whose turn has not come when the session ends."""
+        sieve = self._quality.sieve
+        if sieve is not None:
+            await anyio.to_thread.run_sync(sieve.decide_rest, last * SPAN + SPAN - 1)
+            self._ledger.sift(sieve.decisions())
+
+    def _read_reviews(self) -> set[int]:
+        """Return the fingerprints that a reviewer wants no more. Blocks."""
+        said = self._ledger.reviews("metadata").values()
+        self._barred = {review.id for review in said if review.decision == "drop"}
+        return self._ledger.unwanted()
+
+    def _pass_over(self, item: Metadata) -> None:
+        """Make nothing of *item*: a reviewer dropped it."""
+        self._ledger.bar(item.position)
+        if item.position * SPAN not in self._recorded:
+            self._ledger.order_unneeded(item, "reviewed")
+
+
+def _parts(example: Example) -> list[tuple[str, Part]]:
+    """Return what of *example* would be trained on."""
+    answer = example.answer(example.winner or "strong")
+    parts: list[tuple[str, Part]] = [(example.instruction, "instruction")]
+    return parts if answer is None else [*parts, (answer.text, "response")]
 
 
 def _place(order: Order) -> int:

@@ -247,7 +247,8 @@ def walk(
     places = list(range(len(history)))
     Random(arrival).shuffle(places)
     for position in places:
-        prefix.finished(position, *history[position])
+        made, marks = history[position]
+        prefix.finished(position, made, tuple(enumerate(marks)))
     return prefix.rows, prefix.candidates, prefix.enough
 
 
@@ -305,14 +306,14 @@ def test_copies_of_seeds_that_were_read_are_no_rows(
     Random(arrival).shuffle(places)
     for position in places:
         marks, seed = history[position]
-        prefix.finished(position, len(marks), marks, seed)
+        prefix.finished(position, len(marks), tuple(enumerate(marks)), seed)
 
     assert (prefix.rows, prefix.last) == (len(kept - originals), read - 1)
 
 
 def test_a_seed_that_is_not_finished_holds_back_those_after_it() -> None:
     prefix = Prefix(2, None)
-    prefix.finished(1, 2, (1, 2))
+    prefix.finished(1, 2, ((0, 1), (1, 2)))
     before = prefix.enough
     prefix.finished(0, 1, ())
 
@@ -322,6 +323,58 @@ def test_a_seed_that_is_not_finished_holds_back_those_after_it() -> None:
 def test_without_a_wanted_number_there_is_never_enough_and_nothing_is_remembered() -> None:
     prefix = Prefix(None, None)
     for position in range(100):
-        prefix.finished(position, 1, (position,))
+        prefix.finished(position, 1, ((0, position),))
 
     assert (prefix.enough, prefix.rows) == (False, 0)
+
+
+@given(
+    history=st.lists(
+        st.tuples(st.lists(st.integers(0, 9), max_size=4).map(tuple), st.integers(0, 9)),
+        max_size=20,
+    ),
+    arrival=seeds,
+)
+def test_rows_are_compared_in_the_order_of_the_seeds_whichever_finishes_first(
+    history: list[tuple[tuple[int, ...], int]], arrival: int
+) -> None:
+    """A rule that compares rows is asked once for each, with all before it decided."""
+    asked: list[tuple[int, int]] = []
+
+    def admits(position: int, number: int) -> bool:
+        asked.append((position, number))
+        return (position + number) % 2 == 0
+
+    def rows(order: list[int]) -> int:
+        asked.clear()
+        prefix = Prefix(None, None, admits=admits)
+        for position in order:
+            marks, seed = history[position]
+            prefix.finished(position, len(marks), tuple(enumerate(marks)), seed)
+        return prefix.rows
+
+    places = list(range(len(history)))
+    expected, in_order = rows(places), list(asked)
+    Random(arrival).shuffle(places)
+
+    assert (rows(places), asked) == (expected, in_order)
+    assert in_order == sorted(set(in_order))
+
+
+def test_what_a_rule_drops_is_asked_for_again_from_the_same_item() -> None:
+    plan = quotas([2, 1])
+    first, second = plan.first()
+    plan.finished(first, Outcome(2, ((0, 5), (1, 6)), (5, 6)))
+    plan.finished(second, Outcome(1, ((0, 7),), (7,)))
+
+    again = plan.settle((), lambda position, number: (position, number) != (0, 1))
+
+    assert again == [Order(first.metadata, 1, 2, frozenset({5, 6}))]
+
+
+def test_an_order_of_another_number_in_an_earlier_session_is_followed_by_the_right_one() -> None:
+    plan = quotas([4])
+    (first,) = plan.first()
+    (again,) = plan.finished(first, Outcome(3, ((0, 5),), (5, 6, 7), asked=3))
+
+    assert again == Order(first.metadata, 3, 3, frozenset({5, 6, 7}))

@@ -42,6 +42,22 @@ MODES: dict[str, dict[str, Any]] = {
         "target_rows": 16,
         "metadata": {"augment_to": 8, "plausibility_check": True},
     },
+    "streaming, sifted": {"quality": {"near_duplicates": "minhash", "near_threshold": 0.3}},
+    "streaming, sifted, so many rows": {
+        "target_rows": 12,
+        "quality": {"near_duplicates": "rouge", "near_threshold": 0.5},
+    },
+    "augmented, sifted and checked": {
+        "target_rows": 20,
+        "metadata": {"augment_to": 10},
+        "quality": {
+            "near_duplicates": "rouge",
+            "near_threshold": 0.6,
+            "min_instruction_words": 9,
+            "max_response_words": 200,
+        },
+        "size": {"max_expansion": 12},
+    },
     "metadata only": {"target_rows": 20, "metadata": {"file": "metadata.jsonl"}},
     "ablation: metadata": {
         "recipe": "codeclm-metadata",

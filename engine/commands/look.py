@@ -60,7 +60,7 @@ def _status(args: argparse.Namespace) -> int:
     from .. import report
     from ..stats import Stats
 
-    config, ledger = _open_run(args.folder)
+    config, ledger = open_run(args.folder)
     try:
         summary = report.summarise(config, ledger, Stats(), ending="so far", reason="")
     finally:
@@ -73,7 +73,7 @@ def _report(args: argparse.Namespace) -> int:
     from .. import folder, page, report
     from ..stats import Stats
 
-    config, ledger = _open_run(args.folder)
+    config, ledger = open_run(args.folder)
     try:
         summary = report.summarise(config, ledger, Stats(), ending="so far", reason="")
         examples = list(islice(ledger.kept(config.target_rows), args.stories))
@@ -87,7 +87,12 @@ def _report(args: argparse.Namespace) -> int:
     return DONE
 
 
-def _open_run(path: Path) -> "tuple[Config, Ledger]":
+def open_run(path: Path) -> "tuple[Config, Ledger]":
+    """Open what is in a run's folder for reading.
+
+    Raises:
+        FolderError: there is no run.
+    """
     from .. import config
     from ..folder import Folder, FolderError
     from ..ledger import Ledger
@@ -101,7 +106,7 @@ def _open_run(path: Path) -> "tuple[Config, Ledger]":
 def _export(args: argparse.Namespace) -> int:
     from .. import export
 
-    config, ledger = _open_run(args.folder)
+    config, ledger = open_run(args.folder)
     try:
         count = export.write(
             ledger.kept(config.target_rows),
@@ -122,7 +127,7 @@ def _inspect(args: argparse.Namespace) -> int:
     from .. import story
     from ..folder import FolderError
 
-    config, ledger = _open_run(args.folder)
+    config, ledger = open_run(args.folder)
     try:
         found = ledger.find(args.id)
         seeds = _seed_texts(config, ledger, found)

@@ -6,9 +6,9 @@ evaluation only: their authors ask not to train on them.
 
 import gzip
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from msgspec import Struct
@@ -89,6 +89,13 @@ def read(source: TestSource) -> list[Question]:
     return questions
 
 
+def prompts(tests: Mapping[str, Sequence[Question]]) -> Iterator[tuple[str, str, str]]:
+    """Yield test set, id and prompt of every question."""
+    for name, questions in tests.items():
+        for question in questions:
+            yield name, question.id, question.prompt
+
+
 def _missing(source: TestSource) -> str:
     names = ", ".join(KNOWN)
     if source.test in KNOWN:
@@ -142,6 +149,33 @@ def shorten(prompt: str, most_tokens: int) -> str:
     kept = max(0, most - len(gap))
     tail = kept // 2
     return prompt[: kept - tail] + gap + prompt[len(prompt) - tail :]
+
+
+# -- datasets ---------------------------------------------------------------------------------
+
+_any = msgspec.json.Decoder()
+
+
+def texts(path: Path) -> Iterator[tuple[str, list[str]]]:
+    """Yield place and all texts of each JSON line, in whatever fields they are. Blocks.
+
+    Raises:
+        SeedError: naming a line that is not JSON.
+    """
+    for where, line in _lines(path):
+        try:
+            yield where, list(_strings(wire.loads(line, _any)))
+        except msgspec.MsgspecError as error:
+            raise SeedError(f"{where}: {error}") from error
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        held = cast("Any", value)
+        for inner in held.values() if isinstance(value, dict) else held:
+            yield from _strings(inner)
 
 
 # -- answers ----------------------------------------------------------------------------------

@@ -1,0 +1,1 @@
+"""Data quality beyond the paper: rules one can add to a run. Knows records and texts, no model."""

@@ -1,0 +1,282 @@
+"""Rules of quality: what is alike, what a text must be, what is in a test set."""
+
+import json
+import math
+import sqlite3
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from codeclm.engine.quality.checks import Check, Language, Length, Refusal, refusal
+from codeclm.engine.quality.likeness import MinHash, Rouge
+from codeclm.engine.quality.overlap import Contamination, Hit, Overlap
+from codeclm.engine.quality.words import runs, words
+
+from .commands import codeclm, write_lines, write_seeds
+
+DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+texts = st.lists(st.sampled_from(["a", "b", "c", "d", "e", "f"]), max_size=12).map(" ".join)
+
+
+# -- words ------------------------------------------------------------------------------------
+
+
+def test_words_are_letters_and_digits_and_each_character_of_a_script_without_spaces() -> None:
+    assert words("Don't   STOP, é_1!") == ["don", "t", "stop", "é_1"]
+    assert words("写一首诗 now") == ["写", "一", "首", "诗", "now"]
+    assert words("?! …") == []
+
+
+@given(said=st.lists(st.sampled_from("abc"), max_size=20), length=st.integers(1, 15))
+def test_every_word_is_in_some_run(said: list[str], length: int) -> None:
+    found = runs(said, length)
+
+    assert len(found) == max(len(said) - length + 1, int(bool(said)))
+    assert {w for run in found for w in run.split()} == set(said)
+
+
+# -- alike ------------------------------------------------------------------------------------
+
+
+def lcs(one: list[str], other: list[str]) -> int:
+    row = [0] * (len(other) + 1)
+    for a in one:
+        before = row
+        row = [0]
+        for n, b in enumerate(other):
+            row.append(before[n] + 1 if a == b else max(row[-1], before[n + 1]))
+    return row[-1]
+
+
+@given(held=st.lists(texts, max_size=8), text=texts)
+def test_rouge_is_the_f1_of_the_longest_common_subsequence_of_words(
+    held: list[str], text: str
+) -> None:
+    measure = Rouge(0.5)
+    for each in held:
+        measure.add(each)
+
+    expected: dict[int, float] = {}
+    for number, each in enumerate(held):
+        one, other = words(text), words(each)
+        f1 = 2 * lcs(one, other) / max(len(one) + len(other), 1)
+        if f1 > 0.5:
+            expected[number] = f1
+    found = {number: f1 for f1, number in measure.like(text)}
+    assert found.keys() == expected.keys()
+    assert all(math.isclose(found[n], expected[n]) for n in found)
+
+
+def test_exactly_the_threshold_is_not_too_alike() -> None:
+    measure = Rouge(0.7)
+    measure.add("a b c d e f g x y z")
+
+    assert measure.like("a b c d e f g p q r") == []
+    assert len(measure.like("a b c d e f g x q r")) == 1
+
+
+def test_minhash_estimates_jaccard_and_finds_what_is_above_the_threshold() -> None:
+    random = Random(0)
+    missed = wrong = 0
+    for trial in range(300):
+        base = [f"w{trial}_{n}" for n in range(40)]
+        near = list(base)
+        for n in random.sample(range(40), random.randint(0, 12)):
+            near[n] = f"x{n}"
+        one, other = set(runs(base, 2)), set(runs(near, 2))
+        true = len(one & other) / len(one | other)
+        measure = MinHash(0.7)
+        measure.add(" ".join(base))
+        found = bool(measure.like(" ".join(near)))
+        missed += true > 0.82 and not found
+        wrong += true < 0.55 and found
+
+    assert (missed, wrong) == (0, 0)
+
+
+def test_what_has_no_words_is_like_nothing() -> None:
+    for measure in (MinHash(0.7), Rouge(0.7)):
+        measure.add("?!")
+        measure.add("Write a poem.")
+
+        assert measure.like("…") == []
+        assert [number for _, number in measure.like("write a POEM")] == [1]
+
+
+@given(held=st.lists(texts, max_size=8), text=texts, order=st.randoms(use_true_random=False))
+@settings(deadline=None)
+def test_the_order_in_which_texts_were_added_does_not_change_what_is_alike(
+    held: list[str], text: str, order: Random
+) -> None:
+    numbers = list(range(len(held)))
+    order.shuffle(numbers)
+    for kind in (MinHash, Rouge):
+        one, other = kind(0.6), kind(0.6)
+        for each in held:
+            one.add(each)
+        for number in numbers:
+            other.add(held[number])
+
+        here = sorted((how, number) for how, number in one.like(text))
+        assert here == sorted((how, numbers[number]) for how, number in other.like(text))
+
+
+# -- one text alone ---------------------------------------------------------------------------
+
+
+def test_length_is_bounded_on_both_sides_inclusively_and_for_its_part_only() -> None:
+    check = Length("instruction", 2, 3)
+
+    assert check("one", "instruction") == Refusal("too_short", "instruction: 1 words")
+    assert check("one two", "instruction") is None
+    assert check("one two three", "instruction") is None
+    assert check("1 2 3 4", "instruction") == Refusal("too_long", "instruction: 4 words")
+    assert check("one", "response") is None
+
+
+def test_the_first_rule_against_a_text_gives_the_reason() -> None:
+    checks: list[Check] = [Length("response", None, 3), Length("response", None, 2)]
+
+    assert refusal(checks, "1 2 3 4", "response") == Refusal("too_long", "response: 4 words")
+    assert refusal((), "1 2 3 4", "response") is None
+
+
+def test_a_text_in_another_language_is_refused_and_an_unclear_one_passes() -> None:
+    check = Language(["en", "de"])
+
+    german = "Schreibe bitte ein kurzes Gedicht über den Herbst."
+    french = "Écris un poème sur la mer et le vent, en trois strophes."
+    assert check(german, "instruction") is None
+    found = check(french, "response")
+    assert found is not None
+    assert (found.reason, found.detail[:12]) == ("language", "response: fr")
+    assert check("f(x) = 6x^2", "instruction") is None
+    assert check("\ud83d", "instruction") is None
+
+
+# -- test sets --------------------------------------------------------------------------------
+
+
+def test_thirteen_words_in_a_row_are_an_overlap_and_twelve_are_not() -> None:
+    prompt = " ".join(f"w{n}" for n in range(20))
+    overlap = Overlap([("t", "7", prompt)], 13)
+    said = prompt.split()
+
+    assert overlap.hits("So: " + " ".join(said[3:16]).upper() + "!") == [Hit("t", "7")]
+    assert overlap.hits("So: " + " ".join(said[3:15]) + " and on") == []
+
+
+def test_a_short_prompt_counts_only_as_a_whole() -> None:
+    overlap = Overlap([("t", "1", "Write a poem.")], 13)
+
+    assert overlap.hits("write a  poem") == [Hit("t", "1")]
+    assert overlap.hits("Write a poem about the sea, and then explain it to a child.") == []
+
+
+def test_a_contaminated_text_says_with_what() -> None:
+    check = Contamination(Overlap([("vicuna", "3", "Tell me."), ("koala", "k", "Tell me.")], 13))
+
+    assert check("tell me", "response") == Refusal("contaminated", "response: koala k, vicuna 3")
+    assert check("tell him", "response") is None
+
+
+@pytest.mark.skipif(not DATA.exists(), reason="the published test sets are not here")
+def test_the_two_prompts_that_two_published_test_sets_share_are_found(tmp_path: Path) -> None:
+    evol = DATA / "evol_instruct_testset.jsonl"
+    found = codeclm(
+        "contamination", str(evol), "--against", "vicuna", "--tests", str(DATA), cwd=tmp_path
+    )
+
+    assert "vicuna                      2 (0.92%)" in found.stdout
+    assert f"{evol}:110: vicuna" in found.stdout
+    assert f"{evol}:135: vicuna" in found.stdout
+
+
+# -- in a run ---------------------------------------------------------------------------------
+
+
+def run(folder: Path, *more: str) -> Any:
+    roles = ("--strong", "scripted/strong", "--target", "scripted/target")
+    usual = ("--out", "run", "--threshold", "1", "--per-metadata", "5")
+    return codeclm("run", "--seeds", "seeds.jsonl", *roles, *usual, *more, cwd=folder)
+
+
+def reasons(folder: Path, where: str) -> dict[str, int]:
+    with sqlite3.connect(folder / "run" / "ledger.sqlite") as ledger:
+        query = f"SELECT reason, count(*) FROM examples WHERE {where} GROUP BY 1"
+        return dict(ledger.execute(query))
+
+
+def test_basic_instructions_that_a_rule_refuses_cost_no_further_call(tmp_path: Path) -> None:
+    write_seeds(tmp_path, 3)
+    done = run(tmp_path, "--set", "quality.max_instruction_words=1", "--json")
+
+    assert done.returncode == 3
+    assert '"too_long":15' in done.stdout
+    assert '"respond"' not in done.stdout
+    assert reasons(tmp_path, "iteration = 0") == {"too_long": 15}
+
+
+def test_rows_that_are_in_a_test_set_are_named_and_dropped_on_request(tmp_path: Path) -> None:
+    write_seeds(tmp_path, 3)
+    first = run(tmp_path)
+    rows = (tmp_path / "run" / "alpaca.jsonl").read_text("utf-8").splitlines()
+    write_lines(tmp_path / "test.jsonl", [json.loads(row) for row in rows[:2]])
+    tested = ("--set", 'quality.decontaminate=["test.jsonl"]', "--allow-change")
+    reported = run(tmp_path, *tested)
+    dropped = run(tmp_path, *tested, "--set", "quality.on_overlap=drop")
+
+    assert "overlap with test sets" not in first.stdout
+    assert "test.jsonl                  2         0" in reported.stdout
+    assert "test.jsonl                  0         2" in dropped.stdout
+    assert "2 filtered (contaminated)" in dropped.stdout
+
+
+def test_near_duplicates_say_what_they_repeat_and_are_made_up_for(tmp_path: Path) -> None:
+    write_seeds(tmp_path, 30)
+    sifted = ("quality.near_duplicates=rouge", "quality.near_threshold=0.4")
+    done = run(tmp_path, "-n", "20", *(w for s in sifted for w in ("--set", s)))
+
+    assert done.returncode == 0, done.stderr
+    assert "finished: 20 rows of 20 wanted" in done.stdout
+    rows = (tmp_path / "run" / "alpaca.jsonl").read_text("utf-8").splitlines()
+    measure = Rouge(0.4)
+    for row in map(json.loads, rows):
+        assert measure.like(row["instruction"]) == []
+        measure.add(row["instruction"])
+    with sqlite3.connect(tmp_path / "run" / "ledger.sqlite") as ledger:
+        dropped = list(
+            ledger.execute(
+                "SELECT e.id, s.detail FROM sifted s JOIN examples e USING (place)"
+                " WHERE s.reason = 'near_duplicate'"
+            )
+        )
+        known = {name for (name,) in ledger.execute("SELECT id FROM examples")}
+    assert dropped
+    assert all(detail.split()[0] in known for _, detail in dropped)
+    shown = codeclm("inspect", "run", dropped[0][0], cwd=tmp_path)
+    assert f"filtered: near_duplicate: {dropped[0][1]}" in shown.stdout
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("quality.languages=['xx']", "quality.languages: no language 'xx'"),
+        ("quality.decontaminate=['nosuch']", "nosuch: no such file, and no test set"),
+        ("quality.on_overlap=drop", "drop needs test sets"),
+        ("quality.near_duplicate=rouge", "did you mean near_duplicates?"),
+    ],
+)
+def test_a_rule_that_cannot_work_is_said_before_any_call(
+    tmp_path: Path, setting: str, said: str
+) -> None:
+    write_seeds(tmp_path, 3)
+    done = run(tmp_path, "--set", setting)
+
+    assert (done.returncode, said in done.stderr) == (2, True), done.stderr
+    assert not (tmp_path / "cache").exists()
