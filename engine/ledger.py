@@ -350,7 +350,8 @@ class Ledger:
     def forget(self) -> None:
         """Drop every row: the run starts anew, from the answers in the cache. Blocks."""
         kept = {"facts", "links", "reviews"}
-        self._do(*(f"DELETE FROM {table}" for table in _INSERT.keys() - kept))
+        tables = (f"DELETE FROM {table}" for table in _INSERT.keys() - kept)
+        self._do(*tables, "DELETE FROM facts WHERE key = 'last_item'")
 
     def forget_provisional(self) -> None:
         """Take back what an earlier session decided before its turn. Blocks."""

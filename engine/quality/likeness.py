@@ -37,7 +37,7 @@ class MinHash:
 
     Sketches lie in a table by bands of hashes. Bands are as long as they can be while a pair just
     at the threshold is found with 95 %: longer ones take less memory, shorter ones find more.
-    A text costs 10 µs and, at a threshold of 0.7, 2.6 KB.
+    A text costs 40 µs and, at a threshold of 0.7, 3.1 KB: a million rows 3.1 GB.
     """
 
     HASHES = 120
@@ -86,7 +86,7 @@ def _band(threshold: float, hashes: int) -> int:
 class Rouge:
     """ROUGE-L: F1 of the longest common subsequence of words.
 
-    A text is compared with all before it, at 0.1 µs each: for some ten thousand rows.
+    A text is compared with all before it, at 0.3 µs each: for some ten thousand rows.
     """
 
     def __init__(self, threshold: float) -> None:

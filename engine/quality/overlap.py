@@ -20,7 +20,7 @@ class Hit(Struct, frozen=True, order=True):
 
 
 class Overlap:
-    """Finds runs of test prompts in texts; 2 µs per hundred words of a text."""
+    """Finds runs of test prompts in texts, at half a microsecond a word."""
 
     def __init__(self, prompts: Iterable[tuple[str, str, str]], ngram: int) -> None:
         """Take *prompts*: test set, id of the question, and its text."""

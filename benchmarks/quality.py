@@ -1,0 +1,87 @@
+"""What each rule of quality costs per row, and what near-duplicates cost in memory.
+
+    python benchmarks/quality.py SEEDS.jsonl [--rows 100000]
+
+Instructions are the seeds' own, each made different by words of others. Responses are four
+instructions long.
+"""
+
+import argparse
+import time
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+from random import Random
+
+from codeclm.engine.quality.checks import Check, Language, Length
+from codeclm.engine.quality.likeness import Measure, MinHash, Rouge
+from codeclm.engine.quality.overlap import Contamination, Overlap
+from codeclm.engine.records import Seed
+from codeclm.engine.seeds import SeedSource, read
+
+PAGE = 4096
+
+
+def resident() -> int:
+    return int(Path("/proc/self/statm").read_text("ascii").split()[1]) * PAGE
+
+
+def per_row(step: Callable[[str], object], rows: Iterable[str]) -> float:
+    """Microseconds."""
+    count = 0
+    began = time.perf_counter()
+    for row in rows:
+        step(row)
+        count += 1
+    return (time.perf_counter() - began) / count * 1e6
+
+
+def reading(check: Check, row: str) -> object:
+    return check(row, "response")
+
+
+def sifting(measure: Measure, rows: list[str]) -> tuple[float, float]:
+    """Microseconds and bytes per row."""
+    before = resident()
+
+    def step(row: str) -> None:
+        if not measure.like(row):
+            measure.add(row)
+
+    return per_row(step, rows), (resident() - before) / len(rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("seeds", type=Path)
+    parser.add_argument("--rows", type=int, default=100_000)
+    args = parser.parse_args()
+    found = [seed.instruction for seed in read(SeedSource((args.seeds,))) if isinstance(seed, Seed)]
+    words = [word for text in found for word in text.split()]
+    random = Random(0)
+
+    def row() -> str:
+        said = random.choice(found).split()[:60]
+        return " ".join(random.choice(words) if random.random() < 0.5 else word for word in said)
+
+    rows = [row() for _ in range(args.rows)]
+    few = rows[:2000]
+    answers = ["\n".join(few[n : n + 4]) for n in range(len(few) - 4)]
+    overlap = Overlap((("seeds", str(n), text) for n, text in enumerate(found)), 13)
+    for name, check in (
+        ("length", Length("response", 3, 1000)),
+        ("language", Language(["en"])),
+        ("overlap", Contamination(overlap)),
+    ):
+        both = [per_row(partial(reading, check), each) for each in (few, answers)]
+        print(f"{name:<10} {both[0]:8.1f} µs an instruction {both[1]:8.1f} µs a response")
+    for name, measure, count in (
+        ("rouge", Rouge(0.7), min(args.rows, 20_000)),
+        ("minhash", MinHash(0.7), args.rows),
+    ):
+        took, held = sifting(measure, rows[:count])
+        print(f"{name:<10} {took:8.1f} µs {held:8.0f} bytes a row, over {count:,} rows")
+
+
+if __name__ == "__main__":
+    main()
