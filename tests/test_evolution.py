@@ -1,5 +1,8 @@
 """Replies to the baselines' prompts: read as their methods read them, whatever a model writes."""
 
+from collections.abc import Callable
+from functools import partial
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -143,13 +146,14 @@ def test_what_self_instruct_leaves_out(instruction: str, reason: str) -> None:
 
 @given(st.text())
 def test_anything_is_read_or_refused_with_one_line(text: str) -> None:
-    for read in (
+    readers: list[Callable[[str], object]] = [
         read_equal,
         read_rating,
         read_evolved,
-        lambda t: read_tasks(t, number=20),
-        lambda t: read_grown(t, original="x"),
-    ):
+        partial(read_tasks, number=20),
+        partial(read_grown, original="x"),
+    ]
+    for read in readers:
         complaint = "read"
         try:
             read(text)

@@ -1,6 +1,7 @@
 """Every recipe is the method it is named after: what is asked, what is kept, what is shared."""
 
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -39,12 +40,18 @@ def draft(instruction: str = "Explain rain.", *, rows: int = 1, number: int = 0)
     return Draft("d1", Order(METADATA, 1), number, instruction, Rubrics((), ACTIONS), rows=rows)
 
 
+def evolved(*turns: str) -> Callable[[Request], str]:
+    """Say the next of *turns*, whatever is asked."""
+    given = iter(turns)
+    return lambda _request: next(given)
+
+
 # -- answers without a judge ------------------------------------------------------------------
 
 
 async def test_the_last_of_three_rewrites_is_answered_and_kept(tmp_path: Path) -> None:
-    turns = iter(["Rain, hail.", "Rain, hail, snow.", "Rain, hail, snow, wind."])
-    actor = Actor(improve=lambda _: next(turns), respond="It falls.")
+    turns = evolved("Rain, hail.", "Rain, hail, snow.", "Rain, hail, snow, wind.")
+    actor = Actor(improve=turns, respond="It falls.")
     async with playing(actor, tmp_path) as troupe:
         strong = troupe["strong"]
         [kept] = await Answerer(strong, Rules(), Improver(strong), 3)(draft())
@@ -59,8 +66,8 @@ async def test_the_last_of_three_rewrites_is_answered_and_kept(tmp_path: Path) -
 
 
 async def test_a_rewrite_that_fails_midway_leaves_the_one_before(tmp_path: Path) -> None:
-    turns = iter(["Rain and hail.", "", "", ""])
-    actor = Actor(improve=lambda _: next(turns), respond="It falls.")
+    turns = evolved("Rain and hail.", "", "", "")
+    actor = Actor(improve=turns, respond="It falls.")
     async with playing(actor, tmp_path) as troupe:
         strong = troupe["strong"]
         [kept] = await Answerer(strong, Rules(), Improver(strong), 3)(draft())
@@ -115,17 +122,12 @@ async def test_a_tree_grows_in_one_pass_or_three(tmp_path: Path) -> None:
 # -- evolving ---------------------------------------------------------------------------------
 
 
-def evolved(*turns: str) -> Any:
-    given = iter(turns)
-    return lambda _: next(given)
-
-
 async def test_every_round_is_a_row_and_the_eliminated_are_evolved_again_unchanged(
     tmp_path: Path,
 ) -> None:
     turn = evolved("One.", "The given prompt.", "Two.", "Three.")
-    judged = iter(["Not Equal", "Equal", "Not Equal"])
-    actor = Actor(deepen=turn, broaden=turn, equal=lambda _: next(judged), respond="A full answer.")
+    judged = evolved("Not Equal", "Equal", "Not Equal")
+    actor = Actor(deepen=turn, broaden=turn, equal=judged, respond="A full answer.")
     async with playing(actor, tmp_path) as troupe:
         examples = await Evolver(troupe["strong"])(draft(rows=4))
 
