@@ -282,8 +282,8 @@ class Ledger:
             example.gap,
             *_judged(example),
         )
-        # Kept apart, so that counting need not read them; and first, because a group may end between
-        # the two: whoever reads meanwhile finds no example without its story.
+        # Kept apart, so that counting need not read them; and first, because a group may end
+        # between the two: whoever reads meanwhile finds no example without its story.
         self.put(Row("stories", (place, wire.dumps(example))))
         self.put(Row("examples", row))
 

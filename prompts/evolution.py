@@ -23,7 +23,7 @@ _LABEL = re.compile(
     re.IGNORECASE,
 )
 _MARKS: Final = ("given prompt", "rewritten prompt", "created prompt", "new prompt#")
-_NOT_EQUAL = re.compile(r"\b(?:not|un|isn['\u2019]t|aren['\u2019]t)[ \t_-]*equal", re.IGNORECASE)
+_NOT_EQUAL = re.compile(r"\b(?:not|un|isn['\u2019]t|aren['\u2019]t)[\s_-]*equal", re.IGNORECASE)
 _EQUAL = re.compile(r"\bequal\b", re.IGNORECASE)
 _WORD = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*")
 _SORRY_WORDS: Final = 80

@@ -1,7 +1,5 @@
 """What a run is said to cost is what the specification's arithmetic says."""
 
-from typing import Any
-
 import pytest
 
 from codeclm.engine.config import Config, build
@@ -74,7 +72,7 @@ def test_a_stream_of_seeds_ends_where_there_are_rows_enough() -> None:
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_every_recipe_is_foretold_and_needs_no_role_that_it_does_not_ask(recipe: str) -> None:
-    roles: dict[str, Any] = {n: MODELS[n] for n in RECIPES[recipe].roles if n in MODELS}
+    roles: dict[str, object] = {n: MODELS[n] for n in RECIPES[recipe].roles if n in MODELS}
     settings = build({"seeds": "x", "recipe": recipe, "target_rows": 200, **roles}, where="test")
     prompts = {name: Prompts.load() for name in settings.roles}
 

@@ -1,0 +1,310 @@
+"""Every recipe is the method it is named after: what is asked, what is kept, what is shared."""
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from blockbuster import BlockBuster
+
+from codeclm.engine.config import ConfigError, build
+from codeclm.engine.orders import Order
+from codeclm.engine.recipes import RECIPES
+from codeclm.engine.records import Metadata, Seed
+from codeclm.engine.stages.answer import Answerer, Rater
+from codeclm.engine.stages.decode import Draft, Rubrics
+from codeclm.engine.stages.evolve import Evolver, Fewer
+from codeclm.engine.stages.given import Given, bare
+from codeclm.engine.stages.grow import Grower
+from codeclm.engine.stages.invent import Inventor, Pool
+from codeclm.engine.stages.refine import Improver, Rules
+from codeclm.providers.base import Request
+
+from .acting import Actor, may_read_the_cache, playing
+from .commands import codeclm, write_seeds
+
+
+@pytest.fixture(autouse=True)
+def cache_reads(unblocked: BlockBuster | None) -> None:
+    may_read_the_cache(unblocked)
+
+
+SEED = Seed(3, "s3", "Explain rain.")
+METADATA = Metadata(0, "m0", "poetry", ("rhyme",), "seed", ("s3",))
+ACTIONS = ("Add snow", "Add hail", "Add wind", "Add ice")
+
+
+def draft(instruction: str = "Explain rain.", *, rows: int = 1, number: int = 0) -> Draft:
+    return Draft("d1", Order(METADATA, 1), number, instruction, Rubrics((), ACTIONS), rows=rows)
+
+
+def evolved(*turns: str) -> Callable[[Request], str]:
+    """Say the next of *turns*, whatever is asked."""
+    given = iter(turns)
+    return lambda _request: next(given)
+
+
+# -- answers without a judge ------------------------------------------------------------------
+
+
+async def test_the_last_of_three_rewrites_is_answered_and_kept(tmp_path: Path) -> None:
+    turns = evolved("Rain, hail.", "Rain, hail, snow.", "Rain, hail, snow, wind.")
+    actor = Actor(improve=turns, respond="It falls.")
+    async with playing(actor, tmp_path) as troupe:
+        strong = troupe["strong"]
+        [kept] = await Answerer(strong, Rules(), Improver(strong), 3)(draft())
+
+    assert (kept.fate, kept.winner, kept.instruction) == (
+        "kept",
+        "strong",
+        "Rain, hail, snow, wind.",
+    )
+    assert [one.strong is not None for one in kept.iterations] == [False, False, False, True]
+    assert actor.counts() == {"improve": 3, "respond": 1}
+
+
+async def test_a_rewrite_that_fails_midway_leaves_the_one_before(tmp_path: Path) -> None:
+    turns = evolved("Rain and hail.", "", "", "")
+    actor = Actor(improve=turns, respond="It falls.")
+    async with playing(actor, tmp_path) as troupe:
+        strong = troupe["strong"]
+        [kept] = await Answerer(strong, Rules(), Improver(strong), 3)(draft())
+        [lost] = await Answerer(strong, Rules(), Improver(strong), 3)(
+            Draft("d2", Order(METADATA, 1), 1, "Explain.", Rubrics(reason="unreadable"))
+        )
+
+    assert (kept.fate, kept.instruction) == ("kept", "Rain and hail.")
+    assert (lost.fate, lost.reason, lost.detail) == ("filtered", "no_actions", "unreadable")
+
+
+@pytest.mark.parametrize(
+    ("said", "fate", "reason"),
+    [
+        ("4.5\nFine.", "kept", "accurate"),
+        ("4\nNearly.", "filtered", "inaccurate"),
+        ("Lovely!", "failed", "unreadable"),
+    ],
+)
+async def test_alpagasus_keeps_four_and_a_half(
+    tmp_path: Path, said: str, fate: str, reason: str
+) -> None:
+    actor = Actor(respond="It falls.", rate=said)
+    async with playing(actor, tmp_path) as troupe:
+        answerer = Answerer(troupe["strong"], Rules())
+        [example] = await Rater(answerer, troupe["judge"])(draft())
+
+    assert (example.fate, example.reason) == (fate, reason)
+    assert "It falls." in actor.prompts("rate")[0]
+
+
+async def test_a_tree_grows_in_one_pass_or_three(tmp_path: Path) -> None:
+    def longer(request: Request) -> str:
+        prompt = request.messages[-1].content
+        old = prompt.partition("Old instruction:\n")[2].partition("\n\nNew")[0]
+        return f"{old} And why?"
+
+    actor = Actor(grow=longer, respond="It falls.")
+    async with playing(actor, tmp_path) as troupe:
+        strong = troupe["strong"]
+        [one] = await Answerer(strong, Rules(), Grower(strong), 1)(draft())
+        grower = Grower(strong, (3, 3, 4))
+        [three] = await Answerer(strong, Rules(), grower, 3)(draft())
+
+    assert one.instruction == "Explain rain. And why?"
+    assert three.instruction == "Explain rain. And why? And why? And why?"
+    assert "exactly 10 meaningful" in actor.prompts("grow")[0]
+    assert "at least 40 words longer" in actor.prompts("grow")[0]
+    assert [prompt.count("And why?") for prompt in actor.prompts("grow")] == [0, 0, 1, 2]
+
+
+# -- evolving ---------------------------------------------------------------------------------
+
+
+async def test_every_round_is_a_row_and_the_eliminated_are_evolved_again_unchanged(
+    tmp_path: Path,
+) -> None:
+    turn = evolved("One.", "The given prompt.", "Two.", "Three.")
+    judged = evolved("Not Equal", "Equal", "Not Equal")
+    actor = Actor(deepen=turn, broaden=turn, equal=judged, respond="A full answer.")
+    async with playing(actor, tmp_path) as troupe:
+        examples = await Evolver(troupe["strong"])(draft(rows=4))
+
+    assert [(e.fate, e.reason, e.instruction) for e in examples] == [
+        ("kept", "evolved", "One."),
+        ("filtered", "copied_frame", "The given prompt."),
+        ("filtered", "no_information_gain", "Two."),
+        ("kept", "evolved", "Three."),
+    ]
+    asked = [*actor.prompts("deepen"), *actor.prompts("broaden")]
+    starts = [p.partition("#Given Prompt#:\n")[2].partition("\n")[0] for p in asked]
+    assert Counter(starts) == {"Explain rain.": 1, "One.": 3}
+    assert [e.number for e in examples] == [0, 1, 2, 3]
+    assert len({e.id for e in examples}) == 4
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [("I am sorry, no.", "apology"), ("… it is.", "empty_answer")],
+)
+async def test_an_answer_that_is_none_eliminates(tmp_path: Path, answer: str, reason: str) -> None:
+    turn = evolved("One.")
+    actor = Actor(deepen=turn, broaden=turn, equal="Not Equal", respond=answer)
+    async with playing(actor, tmp_path) as troupe:
+        [example] = await Evolver(troupe["strong"], rounds=1)(draft())
+
+    assert (example.fate, example.reason) == ("filtered", reason)
+
+
+async def test_where_fewer_rows_are_due_than_rounds_survive_some_are_drawn(tmp_path: Path) -> None:
+    turn = evolved(*[f"Prompt {n}." for n in range(8)])
+    actor = Actor(deepen=turn, broaden=turn, equal="Not Equal", respond="A full answer.")
+    async with playing(actor, tmp_path) as troupe:
+        one = await Evolver(troupe["strong"])(draft(rows=1, number=0))
+        two = await Evolver(troupe["strong"])(draft("Explain.", rows=2, number=1))
+
+    assert Counter(e.reason for e in one) == {"evolved": 1, "round_not_drawn": 3}
+    assert Counter(e.reason for e in two) == {"evolved": 2, "round_not_drawn": 2}
+    assert [e.number for e in one + two] == list(range(8))
+
+
+@pytest.mark.parametrize("count", [1, 4, 5, 10])
+async def test_so_many_basic_instructions_are_evolved_as_give_an_orders_rows(count: int) -> None:
+    async def write(order: Order) -> list[Draft]:
+        return [draft(f"Explain {n}.", number=n) for n in range(order.count)]
+
+    drafts = await Fewer(write, 4)(Order(METADATA, count))
+
+    assert sum(one.rows for one in drafts) == count
+    assert len(drafts) == -(-count // 4)
+    assert [one.number for one in drafts] == sorted({one.number for one in drafts})
+
+
+# -- inventing --------------------------------------------------------------------------------
+
+
+def pool(size: int, most: int = 1000) -> Pool:
+    found = Pool(most, 0)
+    for n in range(size):
+        found.add(Seed(n, f"s{n}", f"Describe how to bake a loaf of bread number {n} at home"))
+    found.close()
+    return found
+
+
+async def test_requests_show_three_seeds_and_refuse_what_is_too_much_alike(tmp_path: Path) -> None:
+    said = [
+        "Describe how to bake a loaf of bread number 7 at home",
+        "Compare two rivers of Asia by their length",
+        "Compare two rivers of Asia by their depth",
+        "Draw a map of Asia",
+        "List reasons why glass is transparent",
+    ]
+    reply = "\n".join(f"###\n{n}. Instruction: {text}" for n, text in enumerate(said, 1))
+    actor = Actor(invent=reply)
+    seeds = pool(50)
+    async with playing(actor, tmp_path) as troupe:
+        order = next(seeds.requests(50, demonstrations=3, tasks=20))
+        drafts = await Inventor(troupe["strong"], seeds)(order)
+
+    assert [one.refused for one in drafts] == [
+        "too_much_alike", "", "too_much_alike", "not_for_text", ""
+    ]  # fmt: skip
+    assert all(text in actor.prompts("invent")[0] for text in order.texts)
+    assert (len(set(order.texts)), order.metadata.position) == (3, 50)
+
+
+def test_the_pool_and_what_a_request_shows_depend_on_the_runs_seed_alone() -> None:
+    def shown() -> list[tuple[str, ...]]:
+        requests = pool(500, most=20).requests(500, demonstrations=3, tasks=20)
+        return [next(requests).metadata.seed_ids for _ in range(40)]
+
+    assert shown() == shown()
+    assert len({seed_id for ids in shown() for seed_id in ids}) <= 20
+    assert len(pool(2, most=20).seeds) == 2
+
+
+async def test_a_seed_as_it_is_becomes_the_basic_instruction_anew_in_each_pass() -> None:
+    first = await Given(rows=4)(Order(bare(SEED), 4, texts=("Explain rain.",)))
+    second = await Given(rows=4)(Order(bare(SEED, again=1), 4, texts=("Explain rain.",)))
+
+    assert [one.instruction for one in first + second] == ["Explain rain."] * 2
+    assert first[0].metadata.seed_ids == second[0].metadata.seed_ids == ("s3",)
+    assert first[0].id != second[0].id
+
+
+# -- as a user meets them ---------------------------------------------------------------------
+
+STRONG = ("--strong", "scripted/strong", "--display", "none")
+
+
+def ran(folder: Path, recipe: str, *more: str) -> dict[str, Any]:
+    """Run *recipe* in a folder of its own over one cache; return its summary."""
+    target = ("--target", "scripted/target") if "target" in RECIPES[recipe].roles else ()
+    done = codeclm(
+        *("run", "--recipe", recipe, "--seeds", "seeds.jsonl", *STRONG, *target, "--json"),
+        *("--out", recipe, *more),
+        cwd=folder,
+    )
+    assert done.returncode == 0, done.stderr
+    summary: dict[str, Any] = orjson.loads(done.stdout)
+    return summary
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_every_recipe_reaches_the_same_number_of_rows(tmp_path: Path, recipe: str) -> None:
+    write_seeds(tmp_path, 12)
+
+    summary = ran(tmp_path, recipe, "--target-rows", "40", "--export", "alpaca", "messages")
+    again = codeclm("resume", recipe, "--display", "none", cwd=tmp_path)
+    status = codeclm("status", recipe, cwd=tmp_path)
+    rows = (tmp_path / recipe / "alpaca.jsonl").read_text().splitlines()
+    told = codeclm("inspect", recipe, orjson.loads(rows[0])["id"], cwd=tmp_path)
+
+    assert (summary["rows"], len(rows), summary["seeds"]["unfinished"]) == (40, 40, 0)
+    assert (again.returncode, status.returncode, told.returncode) == (0, 0, 0)
+    assert "fate       kept" in told.stdout
+    assert "calls" in summary
+
+
+@pytest.mark.slow
+def test_wizardlm_plus_decodes_by_the_very_calls_that_codeclm_made(tmp_path: Path) -> None:
+    write_seeds(tmp_path, 12)
+    for recipe in ("codeclm", "wizardlm-plus", "codeclm-metadata", "codeclm-rubrics"):
+        ran(tmp_path, recipe, "--per-metadata", "5")
+    calls = {
+        recipe: orjson.loads((tmp_path / recipe / "summary.json").read_bytes())["calls"]
+        for recipe in ("wizardlm-plus", "codeclm-metadata", "codeclm-rubrics")
+    }
+
+    for stages in calls.values():
+        assert (stages["encode"]["paid"], stages["decode"]["paid"]) == (0, 0)
+        assert stages["decode"]["reused"] == 12
+    assert calls["codeclm-metadata"]["respond"]["paid"] == 0
+    assert calls["codeclm-rubrics"]["rubrics"]["paid"] == 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "complaint"),
+    [
+        ({"recipe": "wizard"}, "recipe: no recipe 'wizard'; did you mean wizardlm"),
+        ({"recipe": "codeclm"}, "target.model: it is missing"),
+        ({"recipe": "self-instruct"}, "target_rows: .* invents without end"),
+        ({"recipe": "wizardlm", "metadata": {"file": "m.jsonl"}}, "wizardlm sets out from seeds"),
+        ({"recipe": "wizardlm", "export": ["preference"]}, "preference needs two answers"),
+    ],
+)
+def test_a_recipe_that_cannot_work_is_refused_before_any_call(
+    settings: dict[str, Any], complaint: str
+) -> None:
+    with pytest.raises(ConfigError, match=complaint):
+        build({"seeds": "x", "strong": {"model": "scripted/strong"}, **settings}, where="test")
+
+
+def test_a_recipe_has_one_name_and_asks_no_role_it_does_not_need() -> None:
+    strong = {"model": "scripted/strong"}
+    plus = build({"seeds": "x", "strong": strong, "recipe": "wizardlm+"}, where="test")
+
+    assert plus.recipe == "wizardlm-plus"
+    assert list(plus.roles) == ["strong"]
