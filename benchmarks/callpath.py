@@ -1,8 +1,9 @@
 """What one call costs: bare aiohttp, aiohttp as we tune it, `Model.ask` alone, the whole engine.
 
-All four make the same calls, those of one seed in turn: encode, decode, rubrics, and ten times two
-answers and two scores. The whole engine reads seeds, parses, scores, filters and keeps its ledger;
-both it and `Model.ask` have every answer on disk before anything uses it.
+All make the same calls, those of one seed in turn: encode, decode, rubrics, and ten times two
+answers and two scores. The whole engine reads seeds, parses, scores, filters and keeps its ledger,
+over aiohttp and, where it is installed, over the lean transport; both it and `Model.ask` have every
+answer on disk before anything uses it.
 
 Cells whose wire gives less than 1,000 calls a second are left out: what a call costs cannot be seen
 there among what starting costs. They run at a fixed number of calls, in turns.
@@ -18,6 +19,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple
@@ -61,7 +63,8 @@ from .measuring import (
 )
 
 PER_SEED = 43
-VARIANTS = ("aiohttp", "tuned", "ask", "engine")
+LEAN = tuple(f"{role}.transport=lean" for role in ("strong", "target", "judge"))
+VARIANTS = ("aiohttp", "tuned", "ask", "engine") + ("engine, lean",) * bool(find_spec("httptools"))
 
 
 class Question(NamedTuple):
@@ -99,7 +102,7 @@ def bodies(loaded: Prompts) -> list[bytes]:
     ]
 
 
-# -- the four ---------------------------------------------------------------------------------
+# -- the variants -----------------------------------------------------------------------------
 
 
 async def bare(server: LoadServer, in_flight: int, calls: int, sent: list[bytes]) -> Cost:
@@ -122,7 +125,7 @@ async def bare(server: LoadServer, in_flight: int, calls: int, sent: list[bytes]
 
 
 async def tuned(server: LoadServer, in_flight: int, calls: int, sent: list[bytes]) -> Cost:
-    """Measure aiohttp as `providers/http.py` uses it: no retry, no limit, nothing kept."""
+    """Measure aiohttp as `providers/over_aiohttp.py` uses it: no retry, no limit, nothing kept."""
     headers = {"Authorization": "Bearer sk-none", "Content-Type": "application/json"}
     url = URL(f"{server.url}/v1/chat/completions", encoded=True)
     decoded = [orjson.loads(body) for body in sent]
@@ -204,13 +207,12 @@ def _all_questions() -> Iterator[tuple[int, Question]]:
         n += 1
 
 
-async def engine(server: LoadServer, in_flight: int, calls: int, folder: Path) -> Cost:
+async def engine(server: LoadServer, in_flight: int, calls: int, folder: Path, *more: str) -> Cost:
     """Measure a run: seeds, all stages, ledger, accounts; everything but exports and the screen."""
     count = max(1, calls // PER_SEED)
     write_seeds(folder / "seeds.jsonl", count)
-    plan = run.prepare(
-        settings(server, in_flight, folder, f"seeds='{folder / 'seeds.jsonl'}'"), where="benchmark"
-    )
+    seeds = f"seeds='{folder / 'seeds.jsonl'}'"
+    plan = run.prepare(settings(server, in_flight, folder, seeds, *more), where="benchmark")
     plan.folder.make()
     with plan.folder.locked(), log.to_file(plan.folder.events), costing(count * PER_SEED) as cost:
         session = await run.execute(plan, watch=_nothing)
@@ -268,6 +270,9 @@ def measure(cell: Cell, server: LoadServer, names: tuple[str, ...]) -> dict[str,
                     "tuned": partial(tuned, server, cell.in_flight, cell.calls, sent),
                     "ask": partial(ask, server, cell.in_flight, cell.calls, Path(folder)),
                     "engine": partial(engine, server, cell.in_flight, cell.calls, Path(folder)),
+                    "engine, lean": partial(
+                        engine, server, cell.in_flight, cell.calls, Path(folder), *LEAN
+                    ),
                 }
                 found[name].append(on_loop(variant[name]))
     return found
@@ -280,7 +285,7 @@ def summary(cell: Cell, found: dict[str, list[Cost]]) -> dict[str, Any]:
         row[f"{name} µs"] = round(quiet([cost.cpu_us for cost in costs]), 1)
     for name, costs in found.items():
         row[f"{name}/s"] = round(median([cost.per_second for cost in costs]))
-    for name in ("ask", "engine"):
+    for name in ("ask", "engine", "engine, lean"):
         if name in found and "tuned" in found:
             turns = zip(found[name], found["tuned"], strict=True)
             ratios = [one.cpu_us / other.cpu_us for one, other in turns]
@@ -324,7 +329,7 @@ def shares(server: LoadServer, calls: int) -> list[dict[str, Any]]:
 
 
 SAMPLED = {
-    "the wire": ("http.py", "post"),
+    "the wire": ("over_aiohttp.py", "post"),
     "provider, the wire included": ("openai.py", "complete"),
     "dispatcher, the provider included": ("dispatch.py", "_send"),
     "begin a question": ("model.py", "begin"),

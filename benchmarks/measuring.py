@@ -189,7 +189,7 @@ def load_server(latency_ms: float, *arguments: object) -> Generator[LoadServer]:
 
 def circumstances() -> dict[str, object]:
     """The machine, what else it does, and what ran: without them a figure says nothing."""
-    packages = ("codeclm", "aiohttp", "uvloop", "anyio", "msgspec", "orjson", "diskcache")
+    packages = ("codeclm", "aiohttp", "httptools", "uvloop", "anyio", "msgspec", "orjson")
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "processor": _processor(),

@@ -18,7 +18,7 @@ import msgspec
 from msgspec import Meta, Struct, field
 
 from ..providers import hosts
-from ..providers.base import ResponseFormat
+from ..providers.base import ResponseFormat, Transport
 from .recipes import ALIASES, RECIPES
 from .retry import RetryPolicy
 
@@ -62,6 +62,8 @@ class RoleConfig(_Table, frozen=True):
     """A prompt set of its own for this role; None: as the whole run."""
     timeout: Positive = 600.0
     """Seconds of silence after which a call is tried again."""
+    transport: Transport = "aiohttp"
+    """What carries calls: lean takes less CPU and needs ``codeclm[lean]``."""
     max_concurrent: Count = 256
     """Most calls in flight at this endpoint; fewer while it refuses them."""
     requests_per_minute: Positive | None = None

@@ -54,6 +54,7 @@ _ROLE_OPERATIONAL = frozenset(
     {
         "api_key",
         "timeout",
+        "transport",
         "max_concurrent",
         "requests_per_minute",
         "tokens_per_minute",

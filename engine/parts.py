@@ -144,8 +144,8 @@ async def _provider(role: RoleConfig, stack: AsyncExitStack) -> Provider:
     host = hosts.find(name)
     session = None
     if host.kind in {"openai", "anthropic", "gemini"}:
-        session = http.open_session(timeout=role.timeout)
-        stack.push_async_callback(session.close)
+        session = http.open_session(timeout=role.timeout, transport=role.transport)
+        stack.push_async_callback(session.aclose)
     provider = await providers.open_provider(
         host,
         session,
@@ -211,6 +211,7 @@ def check_endpoint(role: RoleConfig, where: str) -> None:
     host = hosts.find(configuration.split(role)[0])
     try:
         providers.check(host.kind, configuration.split(role)[1], role.options)
+        http.check_transport(role.transport)
     except ValueError as error:
         raise ConfigError(f"{where}: {role.model}: {error}") from error
 

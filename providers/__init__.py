@@ -14,9 +14,8 @@ from .base import Provider
 from .hosts import Host, Kind
 
 if TYPE_CHECKING:
-    import aiohttp
-
     from .anthropic import Anthropic
+    from .exchange import Session
     from .gemini import Gemini
     from .openai import OpenAI
 
@@ -47,7 +46,7 @@ def check(kind: Kind, model: str, options: Mapping[str, Any]) -> None:
 
 async def open_provider(
     host: Host,
-    session: "aiohttp.ClientSession | None" = None,
+    session: "Session | None" = None,
     *,
     model: str = "",
     base_url: str = "",

@@ -3,14 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
-import aiohttp
 import msgspec
 from msgspec import Struct
 
 from . import wire
 from .base import FinishReason, Message, Rejected, Reply, Request, ResponseFormat
+from .exchange import Session, endpoint
 from .faults import allowance, decode, embedded
-from .http import endpoint, post
 
 MAX_TOKENS = 4096
 """What is asked for where the request leaves it open: this API has no default of its own."""
@@ -42,7 +41,7 @@ class Anthropic:
 
     def __init__(
         self,
-        session: aiohttp.ClientSession,
+        session: Session,
         *,
         base_url: str = "https://api.anthropic.com",
         api_key: str | None = None,
@@ -59,7 +58,7 @@ class Anthropic:
         self.structured: ResponseFormat = structured
 
     async def complete(self, request: Request, /) -> Reply:
-        body, headers = await post(self._session, self._endpoint, _encode(request))
+        body, headers = await self._session.post(self._endpoint, _encode(request))
         where = self._endpoint.where
         answer = decode(where, body, _DECODER)
         if answer.error:

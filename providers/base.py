@@ -21,6 +21,7 @@ FinishReason = Literal["stop", "length", "content_filter", "refusal", "other"]
 """
 
 ResponseFormat = Literal["text", "json_object", "json_schema"]
+Transport = Literal["aiohttp", "lean"]
 
 
 class Message(Struct, frozen=True):

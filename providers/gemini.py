@@ -4,15 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-import aiohttp
 import msgspec
 from msgspec import Struct
 from yarl import URL
 
 from . import wire
 from .base import FinishReason, Message, Rejected, Reply, Request, ResponseFormat, Unavailable
+from .exchange import Endpoint, Session, endpoint
 from .faults import allowance, decode, embedded
-from .http import Endpoint, endpoint, post
 
 _FINISH: dict[str | None, FinishReason] = {
     None: "stop",
@@ -41,7 +40,7 @@ class Gemini:
 
     def __init__(
         self,
-        session: aiohttp.ClientSession,
+        session: Session,
         *,
         base_url: str = "https://generativelanguage.googleapis.com",
         api_key: str | None = None,
@@ -59,7 +58,7 @@ class Gemini:
 
     async def complete(self, request: Request, /) -> Reply:
         target = self._endpoints.get(request.model) or self._endpoint_of(request.model)
-        body, headers = await post(self._session, target, _encode(request))
+        body, headers = await self._session.post(target, _encode(request))
         answer = decode(target.where, body, _DECODER)
         if answer.error:
             raise embedded(target.where, answer.error, headers=headers, secrets=target.secrets)
@@ -71,8 +70,7 @@ class Gemini:
     def _endpoint_of(self, model: str) -> Endpoint:
         name = quote(model.removeprefix("models/"), safe="")  # a name, never a path of its own
         url = URL(f"{self._models.url}/{name}:generateContent", encoded=True)
-        made = msgspec.structs.replace(self._models, url=url, where=f"POST {url}")
-        self._endpoints[model] = made
+        made = self._endpoints[model] = self._models.at(url)
         return made
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any, cast
 
-import aiohttp
 import msgspec
 from msgspec import Struct
 
@@ -17,8 +16,8 @@ from .base import (
     ResponseFormat,
     Unavailable,
 )
+from .exchange import Session, endpoint
 from .faults import allowance, decode, embedded
-from .http import endpoint, post
 
 _FINISH: dict[str | None, FinishReason] = {
     None: "stop",  # some servers leave it out
@@ -51,7 +50,7 @@ class OpenAI:
 
     def __init__(
         self,
-        session: aiohttp.ClientSession,
+        session: Session,
         *,
         base_url: str,
         api_key: str | None = None,
@@ -71,7 +70,7 @@ class OpenAI:
 
     async def complete(self, request: Request, /) -> Reply:
         sent = encode(request, host=self._host)
-        body, headers = await post(self._session, self._endpoint, sent)
+        body, headers = await self._session.post(self._endpoint, sent)
         where = self._endpoint.where
         answer = decode(where, body, _DECODER)
         choice = answer.choices[0] if answer.choices else None

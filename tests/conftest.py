@@ -3,12 +3,13 @@
 import inspect
 import os
 from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing
 from typing import Any
 
-import aiohttp
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
 
+from codeclm.providers.exchange import Session
 from codeclm.providers.hosts import HOSTS, variables
 from codeclm.providers.http import open_session
 
@@ -69,6 +70,6 @@ async def server() -> AsyncIterator[Server]:
 
 
 @pytest.fixture
-async def session() -> AsyncIterator[aiohttp.ClientSession]:
-    async with open_session(timeout=5, connect_timeout=5) as opened:
+async def session() -> AsyncIterator[Session]:
+    async with aclosing(open_session(timeout=5, connect_timeout=5)) as opened:
         yield opened

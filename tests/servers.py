@@ -94,6 +94,8 @@ class Server:
         self.always: Say | Callable[[Asked], Say] = say(chat())
         self.before: Callable[[Asked], Awaitable[None]] | None = None
         """Awaited before each answer: where a test holds the server's tongue."""
+        self.early = False
+        """Whether it answers a head without waiting for the body; then it says no more."""
         self._next: deque[Say] = deque()
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -108,6 +110,16 @@ class Server:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
+    async def blurt(self, data: bytes) -> None:
+        """Say *data* on every connection without being asked, and wait until all are closed."""
+        for writer in self._writers:
+            writer.write(data)
+        await self.deserted()
+
+    async def deserted(self) -> None:
+        """Wait until nobody is connected."""
+        await asyncio.gather(*self._tasks)
+
     async def stop(self) -> None:
         for writer in self._writers:
             writer.transport.abort()
@@ -117,18 +129,18 @@ class Server:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            while (asked := await _read(reader)) is not None:
+            while (asked := await _read(reader, early=self.early)) is not None:
                 self.asked.append(asked)
                 said = self._pick(asked)
                 if self.before is not None:
                     await self.before(asked)
                 writer.write(said.data)
                 await writer.drain()
-                if said.then == "stall":
+                if said.then == "stall" or self.early:
                     await reader.read()
                 if said.then == "reset":
                     _reset(writer)
-                if said.then != "keep":
+                if said.then != "keep" or self.early:
                     break
         except (ConnectionError, asyncio.IncompleteReadError):
             pass
@@ -157,7 +169,7 @@ async def serving(*, tls: ssl.SSLContext | None = None) -> AsyncGenerator[Server
         await listening.wait_closed()
 
 
-async def _read(reader: asyncio.StreamReader) -> Asked | None:
+async def _read(reader: asyncio.StreamReader, *, early: bool) -> Asked | None:
     try:
         head = await reader.readuntil(b"\r\n\r\n")
     except asyncio.IncompleteReadError:
@@ -166,9 +178,8 @@ async def _read(reader: asyncio.StreamReader) -> Asked | None:
     method, path, _ = first.split(" ")
     pairs = (line.partition(": ") for line in lines if line)
     headers = {name.lower(): value for name, _, value in pairs}
-    return Asked(
-        method, path, headers, await reader.readexactly(int(headers.get("content-length", 0)))
-    )
+    length = 0 if early else int(headers.get("content-length", 0))
+    return Asked(method, path, headers, await reader.readexactly(length))
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:

@@ -3,14 +3,13 @@
 import subprocess
 import sys
 
-import aiohttp
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from codeclm.providers import check, hosts, open_provider
+from codeclm.providers.exchange import Session, endpoint
 from codeclm.providers.hosts import HOSTS, find, split_model
-from codeclm.providers.http import endpoint
 
 
 @pytest.mark.parametrize(
@@ -112,7 +111,7 @@ def test_a_server_of_ones_own_needs_no_key() -> None:
     ],
 )
 async def test_a_host_is_opened_with_what_is_known_of_it(
-    session: aiohttp.ClientSession, name: str, base_url: str, structured: str
+    session: Session, name: str, base_url: str, structured: str
 ) -> None:
     """A server in a vendor's place promises nothing of what the vendor does."""
     host = find(name)

@@ -4,19 +4,23 @@ import asyncio
 import contextlib
 import gzip
 import shutil
+import socket
 import ssl
 import subprocess
+import sys
+import zlib
+from collections.abc import AsyncIterator
+from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
 
-import aiohttp
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codeclm.providers import faults, http
+from codeclm.providers import exchange, faults
 from codeclm.providers.base import (
     Allowance,
     Denied,
@@ -24,9 +28,11 @@ from codeclm.providers.base import (
     RateLimited,
     Rejected,
     Stale,
+    Transport,
     Unavailable,
 )
-from codeclm.providers.http import Endpoint, endpoint, open_session, post
+from codeclm.providers.exchange import Endpoint, Session, endpoint
+from codeclm.providers.http import open_session
 
 from .servers import Asked, Say, Server, answer, say, serving
 
@@ -34,15 +40,27 @@ KEY = "sk-0123456789abcdef"
 OK = answer(b'{"fine": true}')
 
 
+@pytest.fixture(params=["aiohttp", "lean"])
+def transport(request: pytest.FixtureRequest) -> Transport:
+    name: Transport = request.param
+    return name
+
+
+@pytest.fixture
+async def session(transport: Transport) -> AsyncIterator[Session]:
+    async with aclosing(open_session(timeout=5, connect_timeout=5, transport=transport)) as opened:
+        yield opened
+
+
 def to(server: Server, path: str = "/v1/chat/completions") -> Endpoint:
     return endpoint(server.url + path, headers={"Authorization": f"Bearer {KEY}"}, secrets=(KEY,))
 
 
-async def fail(server: Server, session: aiohttp.ClientSession, *says: Say) -> ProviderError:
+async def fail(server: Server, session: Session, *says: Say) -> ProviderError:
     """The error of a call that meets *says*."""
     server.will(*says)
     with pytest.raises(ProviderError) as caught:
-        await post(session, to(server), b"{}")
+        await session.post(to(server), b"{}")
     return caught.value
 
 
@@ -55,11 +73,11 @@ def reason(error: Exception) -> str:
 
 
 async def test_the_body_goes_out_and_the_answer_comes_back_as_bytes(
-    server: Server, session: aiohttp.ClientSession
+    server: Server, session: Session
 ) -> None:
     server.will(answer(b'{"fine": true}', headers={"X-Mark": "1"}))
 
-    body, headers = await post(session, to(server), b'{"ask": 1}')
+    body, headers = await session.post(to(server), b'{"ask": 1}')
 
     assert (body, headers["x-mark"]) == (b'{"fine": true}', "1")
     assert server.asked == [
@@ -88,42 +106,124 @@ async def test_the_body_goes_out_and_the_answer_comes_back_as_bytes(
         answer(gzip.compress(b"a" * 300_000), headers={"Content-Encoding": "gzip"}),
         answer(b"a" * 300_000, status=201),
         Say(b"HTTP/1.1 200 OK\r\n\r\n" + b"a" * 300_000, "close"),
+        answer(zlib.compress(b"a" * 300_000), headers={"Content-Encoding": "deflate"}),
         Say(b"HTTP/1.1 100 Continue\r\n\r\n" + answer(b"a" * 300_000).data),
+        Say(b"HTTP/1.1 103 Hints\r\nLink: </a>\r\n\r\n" + answer(b"a" * 300_000).data),
+        Say(b"HTTP/1.0 200 OK\r\nContent-Length: 300000\r\n\r\n" + b"a" * 300_000),
+        Say(b"\r\n" + answer(b"a" * 300_000).data),
     ],
-    ids=["length", "chunked", "gzip", "created", "until closed", "continue"],
+    ids=[
+        *("length", "chunked", "gzip", "created", "until closed", "deflate", "continue", "hints"),
+        *("http/1.0", "blank line before"),
+    ],
 )
 async def test_an_answer_is_read_whole_however_it_is_framed(
-    server: Server, session: aiohttp.ClientSession, said: Say
+    server: Server, session: Session, said: Say
 ) -> None:
     server.will(said)
 
-    body, _ = await post(session, to(server), b"{}")
+    body, _ = await session.post(to(server), b"{}")
 
     assert body == b"a" * 300_000
 
 
 async def test_a_connection_that_turns_into_another_protocol_is_given_up(
-    server: Server, session: aiohttp.ClientSession
+    server: Server, session: Session
 ) -> None:
     upgrade = Say(b"HTTP/1.1 101 Yes\r\nUpgrade: h2c\r\nConnection: upgrade\r\n\r\n", "close")
 
     assert type(await fail(server, session, upgrade)) is Rejected
-    await post(session, to(server), b"{}")
+    await session.post(to(server), b"{}")
     assert server.connections == 2
 
 
-async def test_a_connection_is_used_again(server: Server, session: aiohttp.ClientSession) -> None:
+async def test_a_connection_is_used_again(server: Server, session: Session) -> None:
     for said in (OK, answer(status=500), OK, answer(b"x" * 100, status=429), OK):
         server.will(said)
         with contextlib.suppress(ProviderError):
-            await post(session, to(server), b"{}")
+            await session.post(to(server), b"{}")
 
     assert (len(server.asked), server.connections) == (5, 1)
 
 
-async def test_hundreds_of_calls_are_in_flight_at_once(
-    server: Server, session: aiohttp.ClientSession
+@pytest.mark.parametrize(
+    "said",
+    [
+        Say(OK.data + b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"),
+        answer(b'{"fine": true}', headers={"Connection": "close"}),
+        Say(OK.data.replace(b"HTTP/1.1", b"HTTP/1.0")),
+    ],
+    ids=["another answer", "asked to close", "http/1.0"],
+)
+async def test_after_anything_odd_a_connection_serves_no_other_call(
+    server: Server, session: Session, said: Say
 ) -> None:
+    server.will(said, answer(b"mine"))
+
+    first = await session.post(to(server), b"{}")
+    second = await session.post(to(server), b"{}")
+
+    assert (first.body, second.body, server.connections) == (b'{"fine": true}', b"mine", 2)
+
+
+async def test_what_nobody_asked_for_ends_an_idle_connection(
+    server: Server, session: Session
+) -> None:
+    server.will(OK, answer(b"mine"))
+    await session.post(to(server), b"{}")
+
+    await server.blurt(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")
+    body, _ = await session.post(to(server), b"{}")
+
+    assert (body, server.connections) == (b"mine", 2)
+
+
+async def test_an_idle_connection_is_closed_in_time(server: Server, transport: Transport) -> None:
+    server.always = OK
+    async with aclosing(open_session(keepalive=0.2, transport=transport)) as session:
+        await session.post(to(server), b"{}")
+        await server.deserted()
+        await session.post(to(server), b"{}")
+
+    assert server.connections == 2
+
+
+@pytest.mark.parametrize("rest", [b"HTTP/1.1 2", b"garbage"])
+async def test_no_call_gets_what_another_left_behind(server: Server, rest: bytes) -> None:
+    """aiohttp keeps such a rest for the next call, which fails of it and is tried again."""
+    server.will(Say(OK.data + rest), answer(b"mine"))
+    async with aclosing(open_session(transport="lean")) as session:
+        first = await session.post(to(server), b"{}")
+        second = await session.post(to(server), b"{}")
+
+    assert (first.body, second.body, server.connections) == (b'{"fine": true}', b"mine", 2)
+
+
+@pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")
+async def test_an_answer_may_come_before_its_question_was_sent(
+    server: Server, session: Session
+) -> None:
+    """A server that refuses a body for its length does not read it first."""
+    server.early = True
+    server.always = answer(b"too large", status=413)
+
+    for _ in range(2):
+        with pytest.raises(Rejected, match="413 too large"):
+            await session.post(to(server), b"x" * 30_000_000)
+
+    assert server.connections == 2
+
+
+async def test_all_addresses_of_a_host_are_tried(server: Server, session: Session) -> None:
+    """Where localhost is ::1 too, nobody listens there."""
+    there = endpoint(server.url.replace("127.0.0.1", "localhost"), headers={})
+
+    await asyncio.gather(*(session.post(there, b"{}") for _ in range(3)))
+
+    assert server.asked[0].headers["host"] == there.url.authority
+
+
+async def test_hundreds_of_calls_are_in_flight_at_once(server: Server, session: Session) -> None:
     """The session sets no limit of its own: the engine bounds concurrency."""
     everyone = asyncio.Event()
     server.always = OK
@@ -134,7 +234,7 @@ async def test_hundreds_of_calls_are_in_flight_at_once(
         await everyone.wait()
 
     server.before = count
-    answers = await asyncio.gather(*(post(session, to(server), b"{}") for _ in range(150)))
+    answers = await asyncio.gather(*(session.post(to(server), b"{}") for _ in range(150)))
 
     assert [body for body, _ in answers] == [b'{"fine": true}'] * 150
 
@@ -142,12 +242,10 @@ async def test_hundreds_of_calls_are_in_flight_at_once(
 # The connection fails.
 
 
-async def test_a_connection_closed_while_idle_is_stale(
-    server: Server, session: aiohttp.ClientSession
-) -> None:
+async def test_a_connection_closed_while_idle_is_stale(server: Server, session: Session) -> None:
     """Such a loss says nothing about the request: it is tried again for free."""
     server.will(OK)
-    await post(session, to(server), b"{}")
+    await session.post(to(server), b"{}")
 
     error = await fail(server, session, Say(b"", "close"))
 
@@ -155,23 +253,21 @@ async def test_a_connection_closed_while_idle_is_stale(
     assert reason(error) == "the server had closed this connection"
 
 
-async def test_a_reset_of_a_reused_connection_is_stale(
-    server: Server, session: aiohttp.ClientSession
-) -> None:
+async def test_a_reset_of_a_reused_connection_is_stale(server: Server, session: Session) -> None:
     server.will(OK)
-    await post(session, to(server), b"{}")
+    await session.post(to(server), b"{}")
 
     assert type(await fail(server, session, Say(b"", "reset"))) is Stale
 
 
 async def test_after_a_stale_connection_the_next_call_opens_one(
-    server: Server, session: aiohttp.ClientSession
+    server: Server, session: Session
 ) -> None:
     server.will(OK)
-    await post(session, to(server), b"{}")
+    await session.post(to(server), b"{}")
     await fail(server, session, Say(b"", "close"))
 
-    await post(session, to(server), b"{}")
+    await session.post(to(server), b"{}")
 
     assert server.connections == 2
 
@@ -204,10 +300,10 @@ async def test_after_a_stale_connection_the_next_call_opens_one(
     ids=lambda value: repr(value.data[:45] + value.then.encode()) if isinstance(value, Say) else "",
 )
 async def test_a_lost_or_garbled_answer_may_succeed_later(
-    server: Server, said: Say, expected: str | None
+    server: Server, transport: Transport, said: Say, expected: str | None
 ) -> None:
     """Nothing of aiohttp's leaves `post`, whatever comes over the wire."""
-    async with open_session(timeout=0.2) as session:
+    async with aclosing(open_session(timeout=0.2, transport=transport)) as session:
         error = await fail(server, session, said)
 
     assert type(error) is Unavailable
@@ -217,10 +313,10 @@ async def test_a_lost_or_garbled_answer_may_succeed_later(
 
 
 async def test_an_answer_that_began_on_a_reused_connection_is_not_stale(
-    server: Server, session: aiohttp.ClientSession
+    server: Server, session: Session
 ) -> None:
     server.will(OK)
-    await post(session, to(server), b"{}")
+    await session.post(to(server), b"{}")
 
     assert (
         type(await fail(server, session, Say(b"HTTP/1.1 200 OK\r\nX: 1\r\n", "close")))
@@ -229,25 +325,39 @@ async def test_an_answer_that_began_on_a_reused_connection_is_not_stale(
 
 
 @pytest.mark.parametrize("cut", range(0, len(OK.data), 7))
-async def test_an_answer_cut_anywhere_is_unavailable(server: Server, cut: int) -> None:
-    async with open_session() as session:
+async def test_an_answer_cut_anywhere_is_unavailable(
+    server: Server, transport: Transport, cut: int
+) -> None:
+    async with aclosing(open_session(transport=transport)) as session:
         error = await fail(server, session, Say(OK.data[:cut], "close"))
 
     assert type(error) is Unavailable
 
 
-async def test_no_server_is_unavailable(session: aiohttp.ClientSession, server: Server) -> None:
+async def test_a_server_that_never_says_hello_is_unavailable(transport: Transport) -> None:
+    """It listens, and TLS is never begun."""
+    listening = socket.socket()
+    listening.bind(("127.0.0.1", 0))
+    listening.listen()
+    there = endpoint(f"https://127.0.0.1:{listening.getsockname()[1]}", headers={})
+    async with aclosing(open_session(connect_timeout=0.2, transport=transport)) as session:
+        with pytest.raises(Unavailable, match=r"no connection within 0\.2 s$"):
+            await session.post(there, b"{}")
+    listening.close()
+
+
+async def test_no_server_is_unavailable(session: Session, server: Server) -> None:
     with pytest.raises(Unavailable, match=r"cannot connect to 127\.0\.0\.1: Connection refused"):
-        await post(session, endpoint("http://127.0.0.1:1/v1", headers={}), b"{}")
+        await session.post(endpoint("http://127.0.0.1:1/v1", headers={}), b"{}")
 
 
 @pytest.mark.blocking
-async def test_no_such_host_is_unavailable(session: aiohttp.ClientSession) -> None:
+async def test_no_such_host_is_unavailable(session: Session) -> None:
     with pytest.raises(Unavailable, match=r"no address for nowhere\.invalid"):
-        await post(session, endpoint("https://nowhere.invalid/v1", headers={}), b"{}")
+        await session.post(endpoint("https://nowhere.invalid/v1", headers={}), b"{}")
 
 
-async def test_a_server_without_tls_is_unavailable(session: aiohttp.ClientSession) -> None:
+async def test_a_server_without_tls_is_unavailable(session: Session) -> None:
     async def answer_in_plain(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
         writer.close()
@@ -255,12 +365,10 @@ async def test_a_server_without_tls_is_unavailable(session: aiohttp.ClientSessio
     async with await asyncio.start_server(answer_in_plain, "127.0.0.1", 0) as listening:
         port = listening.sockets[0].getsockname()[1]
         with pytest.raises(Unavailable, match=r"cannot connect to 127\.0\.0\.1: .*SSL"):
-            await post(session, endpoint(f"https://127.0.0.1:{port}", headers={}), b"{}")
+            await session.post(endpoint(f"https://127.0.0.1:{port}", headers={}), b"{}")
 
 
-async def test_a_cancelled_call_gives_its_connection_up(
-    server: Server, session: aiohttp.ClientSession
-) -> None:
+async def test_a_cancelled_call_gives_its_connection_up(server: Server, session: Session) -> None:
     """Half an answer is still to come on it: it must not serve another call."""
     server.will(Say(answer(b"x" * 50).data[:-9], "stall"))
     asked = asyncio.Event()
@@ -269,12 +377,12 @@ async def test_a_cancelled_call_gives_its_connection_up(
         asked.set()
 
     server.before = note
-    call = asyncio.ensure_future(post(session, to(server), b"{}"))
+    call = asyncio.ensure_future(session.post(to(server), b"{}"))
     await asked.wait()
     call.cancel()
     with pytest.raises(asyncio.CancelledError):
         await call
-    body, _ = await post(session, to(server), b"{}")
+    body, _ = await session.post(to(server), b"{}")
 
     assert (body != b"", server.connections) == (True, 2)
 
@@ -307,7 +415,7 @@ async def test_a_cancelled_call_gives_its_connection_up(
     ],
 )
 async def test_a_status_has_one_meaning(
-    server: Server, session: aiohttp.ClientSession, status: int, expected: type[ProviderError]
+    server: Server, session: Session, status: int, expected: type[ProviderError]
 ) -> None:
     said = say({"error": {"message": "no", "type": "some_error"}}, status=status)
 
@@ -328,14 +436,14 @@ async def test_a_status_has_one_meaning(
     ],
 )
 async def test_what_no_later_call_will_mend_is_denied(
-    server: Server, session: aiohttp.ClientSession, status: int, body: object
+    server: Server, session: Session, status: int, body: object
 ) -> None:
     """An empty account comes as a 429, or a 400: waiting, or going on, would burn the seeds."""
     assert type(await fail(server, session, say(body, status=status))) is Denied
 
 
 async def test_a_403_for_one_flagged_input_does_not_stop_the_run(
-    server: Server, session: aiohttp.ClientSession
+    server: Server, session: Session
 ) -> None:
     body = {"error": {"code": 403, "message": "m", "metadata": {"flagged_input": "…"}}}
 
@@ -343,9 +451,7 @@ async def test_a_403_for_one_flagged_input_does_not_stop_the_run(
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 304, 307, 308])
-async def test_a_redirect_is_not_followed(
-    server: Server, session: aiohttp.ClientSession, status: int
-) -> None:
+async def test_a_redirect_is_not_followed(server: Server, session: Session, status: int) -> None:
     """The key goes nowhere that the user has not named."""
     place = {"Location": f"{server.url}/elsewhere?token=secret"}
 
@@ -378,7 +484,7 @@ async def test_a_redirect_is_not_followed(
     ],
 )
 async def test_the_servers_own_words_are_kept_in_one_clean_line(
-    server: Server, session: aiohttp.ClientSession, body: bytes, expected: str | None
+    server: Server, session: Session, body: bytes, expected: str | None
 ) -> None:
     error = await fail(server, session, answer(body, status=400))
     said = reason(error).removeprefix("400 ")
@@ -389,7 +495,7 @@ async def test_the_servers_own_words_are_kept_in_one_clean_line(
     assert expected is None or said == expected
 
 
-async def test_a_long_message_is_cut(server: Server, session: aiohttp.ClientSession) -> None:
+async def test_a_long_message_is_cut(server: Server, session: Session) -> None:
     error = await fail(server, session, say({"error": {"message": "long " * 999}}, status=400))
 
     assert reason(error) == "400 " + ("long " * 60) + "…"
@@ -410,7 +516,7 @@ async def test_a_long_message_is_cut(server: Server, session: aiohttp.ClientSess
     ],
 )
 async def test_a_key_never_appears_in_a_message(
-    server: Server, session: aiohttp.ClientSession, said: Say
+    server: Server, session: Session, said: Say
 ) -> None:
     """Also where the server sends it back; nor in the cause that a traceback would show."""
     error = await fail(server, session, said)
@@ -419,7 +525,7 @@ async def test_a_key_never_appears_in_a_message(
 
 
 async def test_an_error_answer_without_end_is_not_read_to_it(
-    server: Server, session: aiohttp.ClientSession
+    server: Server, session: Session
 ) -> None:
     error = await fail(server, session, answer(b"x" * 1_000_000, status=500))
 
@@ -437,12 +543,12 @@ async def test_an_error_answer_without_end_is_not_read_to_it(
 )
 async def test_an_answer_beyond_all_measure_is_rejected(
     server: Server,
-    session: aiohttp.ClientSession,
+    session: Session,
     said: Say,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A small bound stands in for the real one; compressed bytes count as what they become."""
-    monkeypatch.setattr(http, "LARGEST_ANSWER", 4096)
+    monkeypatch.setattr(exchange, "LARGEST_ANSWER", 4096)
 
     error = await fail(server, session, said)
 
@@ -474,7 +580,7 @@ async def test_an_answer_beyond_all_measure_is_rejected(
 @pytest.mark.parametrize("status", [429, 503])
 async def test_how_long_to_wait_is_what_the_server_says(
     server: Server,
-    session: aiohttp.ClientSession,
+    session: Session,
     headers: dict[str, str],
     expected: float | None,
     status: int,
@@ -486,9 +592,7 @@ async def test_how_long_to_wait_is_what_the_server_says(
     assert error.retry_after == expected
 
 
-async def test_a_date_to_come_back_is_counted_from_now(
-    server: Server, session: aiohttp.ClientSession
-) -> None:
+async def test_a_date_to_come_back_is_counted_from_now(server: Server, session: Session) -> None:
     then = format_datetime(datetime.now(UTC) + timedelta(seconds=60), usegmt=True)
 
     error = await fail(server, session, answer(status=429, headers={"Retry-After": then}))
@@ -498,7 +602,7 @@ async def test_a_date_to_come_back_is_counted_from_now(
     assert 55 < error.retry_after <= 60
 
 
-async def test_a_429_tells_the_limits(server: Server, session: aiohttp.ClientSession) -> None:
+async def test_a_429_tells_the_limits(server: Server, session: Session) -> None:
     headers = {
         "x-ratelimit-limit-requests": "500",
         "x-ratelimit-remaining-requests": "0",
@@ -637,6 +741,12 @@ def test_a_key_with_a_line_break_is_refused_without_showing_it(key: str) -> None
     assert "abc" not in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["X: 1", "X Y", "", "Content-Length", "transfer-encoding"])
+def test_a_header_that_would_change_the_request_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="the header"):
+        endpoint("http://host/v1", headers={name: "1"})
+
+
 @pytest.mark.parametrize(
     ("url", "environ", "expected"),
     [
@@ -669,12 +779,12 @@ def test_the_environment_names_the_proxy(
 
 
 async def test_a_call_goes_through_the_proxy(
-    server: Server, session: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+    server: Server, session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("http_proxy", server.url.replace("//", "//me:hunter22@"))
     server.will(OK)
 
-    body, _ = await post(session, endpoint("http://api.example/v1", headers={}), b"{}")
+    body, _ = await session.post(endpoint("http://api.example/v1", headers={}), b"{}")
 
     assert body == b'{"fine": true}'
     assert server.asked[0].path == "http://api.example/v1"
@@ -684,7 +794,7 @@ async def test_a_call_goes_through_the_proxy(
 @pytest.mark.parametrize(("said", "expected"), [(407, Denied), (403, Denied), (502, Unavailable)])
 async def test_a_proxy_that_refuses_is_named_without_its_password(
     server: Server,
-    session: aiohttp.ClientSession,
+    session: Session,
     monkeypatch: pytest.MonkeyPatch,
     said: int,
     expected: type[ProviderError],
@@ -693,19 +803,19 @@ async def test_a_proxy_that_refuses_is_named_without_its_password(
     server.will(answer(status=said))
 
     with pytest.raises(expected) as caught:
-        await post(session, endpoint("https://api.example/v1", headers={}), b"{}")
+        await session.post(endpoint("https://api.example/v1", headers={}), b"{}")
 
     assert str(caught.value).endswith(f"the proxy {server.url} answered {said}")
     assert "hunter22" not in f"{caught.value.__cause__!r}"
 
 
 async def test_a_proxy_out_of_reach_is_unavailable(
-    session: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+    session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:1")
 
     with pytest.raises(Unavailable, match=r"cannot reach the proxy http://127\.0\.0\.1:1: Conn"):
-        await post(session, endpoint("https://api.example/v1", headers={}), b"{}")
+        await session.post(endpoint("https://api.example/v1", headers={}), b"{}")
 
 
 def test_a_socks_proxy_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -713,6 +823,13 @@ def test_a_socks_proxy_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> No
 
     with pytest.raises(ValueError, match=r"^the proxy socks5://proxy:1080 is not an HTTP proxy$"):
         endpoint("https://api.example/v1", headers={})
+
+
+def test_a_transport_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "httptools", None)
+
+    with pytest.raises(ValueError, match=r"pip install 'codeclm\[lean\]'"):
+        open_session(transport="lean")
 
 
 @pytest.fixture(scope="session")
@@ -732,21 +849,21 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.blocking
 async def test_ssl_cert_file_decides_whom_to_trust(
-    monkeypatch: pytest.MonkeyPatch, certificate: Path
+    monkeypatch: pytest.MonkeyPatch, certificate: Path, transport: Transport
 ) -> None:
-    """It is read when the session opens, not when aiohttp is imported: .env may have named it."""
+    """It is read when the endpoint is made, not with an import: .env may have named it."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate)
     async with serving(tls=context) as server:
         server.always = OK
-        async with open_session() as session:
+        async with aclosing(open_session(transport=transport)) as session:
             with pytest.raises(
                 Unavailable, match=r"the certificate of 127\.0\.0\.1 is not trusted"
             ):
-                await post(session, to(server), b"{}")
+                await session.post(to(server), b"{}")
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-        async with open_session() as session:
-            body, _ = await post(session, to(server), b"{}")
+        async with aclosing(open_session(transport=transport)) as session:
+            body, _ = await session.post(to(server), b"{}")
 
     assert body == b'{"fine": true}'
 
@@ -760,4 +877,4 @@ async def test_ssl_cert_file_that_holds_no_certificate_is_named(
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / name))
 
         with pytest.raises(ValueError, match=rf"SSL_CERT_FILE=.*{name}: .*{said}"):
-            open_session()
+            endpoint("https://host/v1", headers={})

@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import anyio
 import anyio.to_thread
 import msgspec
@@ -23,6 +22,7 @@ from codeclm.engine.retry import RetryPolicy
 from codeclm.engine.stats import CallCounts, Stats
 from codeclm.engine.storage import StorageError
 from codeclm.prompts import ParseError, Prompts
+from codeclm.providers.exchange import Session
 from codeclm.providers.openai import OpenAI
 
 from .acting import may_read_the_cache
@@ -70,7 +70,7 @@ Open = Callable[..., Any]
 
 
 @pytest.fixture
-def at_desk(server: Server, session: aiohttp.ClientSession, tmp_path: Path) -> Open:
+def at_desk(server: Server, session: Session, tmp_path: Path) -> Open:
     """Open the cache, work at the desk, finish what is in flight, close: a session of a run."""
 
     @asynccontextmanager

@@ -4,7 +4,6 @@ import gzip
 import json
 from typing import Any
 
-import aiohttp
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,6 +20,7 @@ from codeclm.providers.base import (
     Request,
     Unavailable,
 )
+from codeclm.providers.exchange import Session
 from codeclm.providers.openai import OpenAI
 
 from .servers import Say, Server, answer, chat, request, say
@@ -34,33 +34,33 @@ SCHEMA = {
 ASSISTANT = {"role": "assistant", "content": "x"}
 
 
-def to(server: Server, session: aiohttp.ClientSession, **settings: Any) -> OpenAI:
+def to(server: Server, session: Session, **settings: Any) -> OpenAI:
     return OpenAI(session, base_url=f"{server.url}/v1", **settings)
 
 
-async def ask(server: Server, session: aiohttp.ClientSession, said: Say) -> Reply:
+async def ask(server: Server, session: Session, said: Say) -> Reply:
     server.will(said)
     return await to(server, session).complete(request())
 
 
-async def fail(server: Server, session: aiohttp.ClientSession, said: Say) -> ProviderError:
+async def fail(server: Server, session: Session, said: Say) -> ProviderError:
     with pytest.raises(ProviderError) as caught:
         await ask(server, session, said)
     return caught.value
 
 
-async def sent(server: Server, session: aiohttp.ClientSession, **settings: Any) -> Any:
+async def sent(server: Server, session: Session, **settings: Any) -> Any:
     await to(server, session).complete(request(**settings))
     return server.asked[-1].json
 
 
-async def test_a_call_becomes_a_reply(server: Server, session: aiohttp.ClientSession) -> None:
+async def test_a_call_becomes_a_reply(server: Server, session: Session) -> None:
     reply = await ask(server, session, say(chat("Hello.")))
 
     assert reply == Reply(text="Hello.", prompt_tokens=5, completion_tokens=3, model="small-2026")
 
 
-async def test_what_is_not_set_is_not_sent(server: Server, session: aiohttp.ClientSession) -> None:
+async def test_what_is_not_set_is_not_sent(server: Server, session: Session) -> None:
     """Also `draw` and `purpose`, which are the engine's own affair."""
     assert await sent(server, session, draw="7", purpose="judge") == {
         "model": "small",
@@ -71,15 +71,13 @@ async def test_what_is_not_set_is_not_sent(server: Server, session: aiohttp.Clie
     }
 
 
-async def test_what_is_set_is_sent_zero_included(
-    server: Server, session: aiohttp.ClientSession
-) -> None:
+async def test_what_is_set_is_sent_zero_included(server: Server, session: Session) -> None:
     body = await sent(server, session, temperature=0.0, top_p=0.5, max_tokens=9, seed=0)
 
     assert (body["temperature"], body["top_p"], body["max_tokens"], body["seed"]) == (0, 0.5, 9, 0)
 
 
-async def test_extra_goes_last_and_wins(server: Server, session: aiohttp.ClientSession) -> None:
+async def test_extra_goes_last_and_wins(server: Server, session: Session) -> None:
     extra = {"temperature": 1, "top_k": 40, "model": "other"}
 
     body = await sent(server, session, temperature=0.2, extra=extra)
@@ -98,7 +96,7 @@ async def test_extra_goes_last_and_wins(server: Server, session: aiohttp.ClientS
     ],
 )
 async def test_a_schema_is_strict_where_it_can_be(
-    server: Server, session: aiohttp.ClientSession, schema: dict[str, Any], strict: bool
+    server: Server, session: Session, schema: dict[str, Any], strict: bool
 ) -> None:
     """OpenAI refuses a strict schema with an open object or a property that may be missing."""
     body = await sent(server, session, response_format="json_schema", schema=schema)
@@ -108,7 +106,7 @@ async def test_a_schema_is_strict_where_it_can_be(
 
 
 async def test_json_without_a_schema_is_asked_for_as_an_object(
-    server: Server, session: aiohttp.ClientSession
+    server: Server, session: Session
 ) -> None:
     body = await sent(server, session, response_format="json_object")
 
@@ -138,9 +136,7 @@ def test_only_openais_newer_models_get_the_newer_name_for_max_tokens(
     assert body == f'{{"model":"{model}","messages":[],"{name}":7}}'.encode()
 
 
-async def test_half_an_emoji_travels_both_ways(
-    server: Server, session: aiohttp.ClientSession
-) -> None:
+async def test_half_an_emoji_travels_both_ways(server: Server, session: Session) -> None:
     server.will(answer(b'{"choices": [{"message": {"content": "a\\ud83d"}}]}'))
 
     reply = await to(server, session).complete(request("b\ud83d"))
@@ -148,9 +144,7 @@ async def test_half_an_emoji_travels_both_ways(
     assert (reply.text, server.asked[0].json["messages"][1]["content"]) == ("a\ud83d", "b\ud83d")
 
 
-async def test_the_key_and_the_users_headers_are_sent(
-    server: Server, session: aiohttp.ClientSession
-) -> None:
+async def test_the_key_and_the_users_headers_are_sent(server: Server, session: Session) -> None:
     provider = to(server, session, api_key="sk-key", headers={"X-Title": "t", "user-agent": "me"})
     await provider.complete(request())
 
@@ -159,14 +153,14 @@ async def test_the_key_and_the_users_headers_are_sent(
     assert headers["user-agent"] == "me"
 
 
-async def test_without_a_key_none_is_sent(server: Server, session: aiohttp.ClientSession) -> None:
+async def test_without_a_key_none_is_sent(server: Server, session: Session) -> None:
     await to(server, session).complete(request())
 
     assert "authorization" not in server.asked[0].headers
 
 
 async def test_answers_are_filed_under_the_base_url_or_the_given_name(
-    session: aiohttp.ClientSession,
+    session: Session,
 ) -> None:
     """Never under anything that holds the key."""
     one = OpenAI(session, base_url="http://host/v1/", api_key="sk-key")
@@ -189,7 +183,7 @@ async def test_answers_are_filed_under_the_base_url_or_the_given_name(
     ],
 )
 async def test_why_the_model_stopped_is_said_in_one_vocabulary(
-    server: Server, session: aiohttp.ClientSession, reason: str | None, expected: str
+    server: Server, session: Session, reason: str | None, expected: str
 ) -> None:
     said = say({"choices": [{"message": ASSISTANT, "finish_reason": reason}]})
 
@@ -220,7 +214,7 @@ async def test_why_the_model_stopped_is_said_in_one_vocabulary(
 )
 async def test_a_message_in_any_form_gives_its_text(
     server: Server,
-    session: aiohttp.ClientSession,
+    session: Session,
     message: dict[str, Any],
     expected: tuple[str, str],
 ) -> None:
@@ -244,7 +238,7 @@ async def test_a_message_in_any_form_gives_its_text(
 )
 async def test_tokens_are_the_servers_own_count(
     server: Server,
-    session: aiohttp.ClientSession,
+    session: Session,
     usage: dict[str, Any] | None,
     expected: tuple[int, int, int],
 ) -> None:
@@ -253,7 +247,7 @@ async def test_tokens_are_the_servers_own_count(
     assert (reply.prompt_tokens, reply.completion_tokens, reply.cached_tokens) == expected
 
 
-async def test_limits_ride_on_every_reply(server: Server, session: aiohttp.ClientSession) -> None:
+async def test_limits_ride_on_every_reply(server: Server, session: Session) -> None:
     headers = {"x-ratelimit-limit-requests": "500", "x-ratelimit-reset-requests": "1s"}
 
     reply = await ask(server, session, say(chat(), headers=headers))
@@ -273,7 +267,7 @@ async def test_limits_ride_on_every_reply(server: Server, session: aiohttp.Clien
     ids=["blank lines sent to keep the line open", "a key twice", "called text"],
 )
 async def test_an_unusual_answer_is_still_an_answer(
-    server: Server, session: aiohttp.ClientSession, said: Say
+    server: Server, session: Session, said: Say
 ) -> None:
     assert await ask(server, session, said) == Reply(text="x")
 
@@ -299,7 +293,7 @@ async def test_an_unusual_answer_is_still_an_answer(
 @pytest.mark.parametrize("place", ["body", "choice"])
 async def test_an_error_inside_a_200_is_an_error(
     server: Server,
-    session: aiohttp.ClientSession,
+    session: Session,
     error: object,
     expected: type[ProviderError],
     place: str,
@@ -346,7 +340,7 @@ async def test_an_error_inside_a_200_is_an_error(
 )
 async def test_a_cut_answer_may_come_whole_but_another_shape_stays(
     server: Server,
-    session: aiohttp.ClientSession,
+    session: Session,
     said: Say,
     expected: type[ProviderError],
 ) -> None:

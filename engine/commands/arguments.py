@@ -57,6 +57,7 @@ _FLAGS = (
     (("--threshold",), "filter.threshold", "POINTS", "θ, the gap that selects (paper: 3)"),
     (("--max-iterations",), "filter.max_iterations", "N", "rounds per instruction (paper: 4)"),
     (("--max-concurrent", "-c"), "max_concurrent", "N", "most calls in flight per endpoint"),
+    (("--transport",), "transport", "NAME", "aiohttp, or lean: less CPU (codeclm[lean])"),
     (("--rpm",), "requests_per_minute", "N", "requests per minute of every endpoint"),
     (("--tpm",), "tokens_per_minute", "N", "tokens per minute of every endpoint"),
     (("--max-tokens",), "max_tokens", "N", "longest answer, of every role"),
@@ -72,6 +73,7 @@ _NUMBERS = {setting for _, setting, meta, _ in _FLAGS if meta in {"N", "POINTS"}
 _EVERY_ROLE = {
     "base_url",
     "max_concurrent",
+    "transport",
     "requests_per_minute",
     "tokens_per_minute",
     "max_tokens",

@@ -45,6 +45,7 @@ _FLAGS = (
     (("--max-tokens",), ("candidate.max_tokens", "reference.max_tokens"), "N", "longest answer"),
     (("--limit",), ("limit",), "N", "only the first N prompts"),
     (("--max-concurrent", "-c"), ("*.max_concurrent",), "N", "most calls in flight per endpoint"),
+    (("--transport",), ("*.transport",), "NAME", "aiohttp, or lean: less CPU (codeclm[lean])"),
     (("--rpm",), ("*.requests_per_minute",), "N", "requests per minute of every endpoint"),
     (("--tpm",), ("*.tokens_per_minute",), "N", "tokens per minute of every endpoint"),
     (("--prompts",), ("prompts",), "SET", "default, small, or a folder of yours"),

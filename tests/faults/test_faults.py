@@ -130,6 +130,41 @@ def test_an_odd_but_whole_answer_is_as_good_as_any(
     assert len(faulty.seen()) == 22
 
 
+NASTY = (
+    *("429", "502", "html", "reset", "reset_in_headers", "reset_in_body", "closed_in_body"),
+    *("stalled", "stalled_headers", "stalled_body", "truncated"),
+)
+
+
+@pytest.mark.parametrize("fault", ["", *NASTY])
+def test_the_lean_transport_bears_as_much(
+    fault: str, faulty: FaultServer, undisturbed: Ended, tmp_path: Path
+) -> None:
+    """The dataset is byte for byte the one that came over aiohttp."""
+    rule = Rule(fault=fault, value=PASSING.get(fault, ""), share=0.5, times=1)
+    faulty.reset(rules=(rule,) if fault else (), keep_alive=0 if fault else 2)
+
+    ended = run(faulty, tmp_path, "--transport", "lean")
+
+    seen = faulty.seen()
+    assert ended._replace(said="") == undisturbed._replace(said="")
+    assert len(set(paid(seen))) == len(paid(seen)) == 22
+
+
+@pytest.mark.parametrize(
+    "oddity", ["closed_after", "trickled", "gzip", "chunked", "blank_lines", "duplicate_keys"]
+)
+def test_the_lean_transport_reads_odd_answers(
+    oddity: str, faulty: FaultServer, undisturbed: Ended, tmp_path: Path
+) -> None:
+    faulty.reset(rules=(Rule(fault=oddity, value="0.01" if oddity == "trickled" else ""),))
+
+    ended = run(faulty, tmp_path, "--transport", "lean")
+
+    assert ended._replace(said="") == undisturbed._replace(said="")
+    assert len(faulty.seen()) == 22
+
+
 LASTING = {
     "401": ("", "401 made up (401); mend that, then resume"),
     "404": ("", "404 made up (404); mend that, then resume"),
@@ -244,10 +279,14 @@ def test_kept_connections_may_be_closed_without_a_word(
     assert len(paid(faulty.seen())) == 22
 
 
-def test_an_answer_beyond_all_bounds_is_not_read(faulty: FaultServer, tmp_path: Path) -> None:
+@pytest.mark.parametrize("transport", ["aiohttp", "lean"])
+def test_an_answer_beyond_all_bounds_is_not_read(
+    transport: str, faulty: FaultServer, tmp_path: Path
+) -> None:
     faulty.reset(rules=(Rule(fault="huge", purpose="respond", model="target", most=1),))
 
-    ended = run(faulty, tmp_path, "--set", "target.timeout=10")
+    patient = ("--set", "target.timeout=10")
+    ended = run(faulty, tmp_path, *patient, "--transport", transport)
 
     assert (ended.status, ended.rows.count(b"\n")) == (0, 3)
     assert "1 failed (rejected)" in ended.said
