@@ -32,6 +32,7 @@ from codeclm.engine.compare.metrics import (
 from codeclm.engine.compare.settings import CompareConfig
 from codeclm.engine.compare.split import draw, keep
 from codeclm.engine.folder import FolderError
+from codeclm.engine.recipes import RECIPES
 from codeclm.engine.rouge import words
 from codeclm.engine.seeds import SeedSource
 
@@ -527,6 +528,25 @@ def test_killed_anywhere_it_goes_on_and_ends_the_same(home: Path, tmp_path: Path
         [each[key] for key in same] for each in whole["datasets"][:2]
     ]
     assert found["cells"] == whole["cells"]
+
+
+def test_all_recipes_make_as_many_rows_and_cost_nothing_again(tmp_path: Path) -> None:
+    begin(tmp_path)
+    every = (
+        "--set",
+        f"compare.recipes={json.dumps(list(RECIPES))}",
+        "--set",
+        "compare.overrides={}",
+    )
+    found = compared(codeclm("compare", "two.toml", *every, "--json", cwd=tmp_path))
+    paid = answers_paid(tmp_path)
+    whole = {each["name"]: each for each in found["datasets"]}
+
+    assert {name: each["rows"] for name, each in whole.items()} == dict.fromkeys(RECIPES, 12)
+    assert whole["codeclm-metadata"]["paid"]["calls"] == 0  # codeclm had asked all of it
+    assert sum(each["paid"]["calls"] for each in whole.values()) == paid
+    assert compared(codeclm("compare", "two.toml", *every, "--json", cwd=tmp_path)) == found
+    assert answers_paid(tmp_path) == paid
 
 
 def test_evaluations_that_were_made_before_are_used(home: Path, tmp_path: Path) -> None:

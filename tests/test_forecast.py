@@ -1,5 +1,7 @@
 """What a run is said to cost is what the specification's arithmetic says."""
 
+from typing import Any
+
 import pytest
 
 from codeclm.engine.config import Config, build

@@ -102,10 +102,9 @@ def _foretell(plan: "Plan") -> None:
         money = [f"{bound:.2f}" for bound in bounds]
         rows.append((job.variant.name, f"{found.low:,}", f"{found.high:,}", *money))
     head = ("recipe", "calls, at least", "at most", "money, at least", "at most")
-    note = (
-        f"each on an empty cache, answers of {ANSWER_TOKENS} tokens assumed; judging takes up to"
-        f" {_judging(plan):,} calls more"
-    )
+    judging = _judging(plan)
+    more = f"; judging takes up to {judging:,} calls more" if judging else ""
+    note = f"each on an empty cache, answers of {ANSWER_TOKENS} tokens assumed{more}"
     table = layout.Table("What it will take", head[: len(rows[0])], tuple(rows), note)
     layout.show([table], sys.stdout)
 

@@ -111,11 +111,16 @@ def measure(plan: Plan, job: Job, summary: Summary) -> Dataset:
             ledger,
             summary,
             plan.tests,
-            seeds=seeds.count(job.plan.source) if job.plan.source is not None else 0,
+            seeds=_given(job.plan),
             folder=str(job.plan.folder.path),
         )
     finally:
         ledger.close()
+
+
+def _given(plan: run.Plan) -> int:
+    whole = seeds.count(plan.source) if plan.source is not None else 0
+    return min(whole, plan.config.limit or whole)
 
 
 def conclude(plan: Plan, datasets: Sequence[Dataset]) -> Comparison:

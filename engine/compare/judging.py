@@ -17,6 +17,7 @@ from ..evaluate.contest import Comparison
 from ..evaluate.outcome import Difference
 from ..evaluate.settings import ContestantConfig, EvaluationConfig
 from ..evaluate.verdicts import Counts, Rule, count, verdict
+from ..recipes import ALIASES
 from ..records import identity
 from .settings import UNTUNED, Asked
 
@@ -206,5 +207,6 @@ def tables(whole: Iterable[Cell], recipes: Iterable[str]) -> dict[str, dict[str,
     found: dict[str, dict[str, dict[str, float]]] = {}
     for cell in whole:
         if cell.crr is not None and cell.recipe in wanted:
-            found.setdefault(cell.judge, {}).setdefault(cell.test, {})[cell.recipe] = cell.crr
+            column = found.setdefault(cell.judge, {}).setdefault(cell.test, {})
+            column[ALIASES.get(cell.recipe, cell.recipe)] = cell.crr
     return found

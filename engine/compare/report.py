@@ -56,7 +56,7 @@ def headline(result: Comparison) -> str:
     count = len(result.plain)
     return (
         f"{count} recipe{'s' * (count > 1)} at {size} rows from {seeds};"
-        f" strong {result.strong}, target {result.target}"
+        f" strong {result.strong}{f', target {result.target}' if result.target else ''}"
     )
 
 
