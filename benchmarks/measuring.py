@@ -276,7 +276,7 @@ def plot(
     if job.out is None:
         return
     if find_spec("matplotlib") is None:
-        print(f"no {name}.png: it needs matplotlib (the dependency group `plots`)")
+        print(f"no {name}.png: it needs matplotlib (the extra `plots`)")
         return
     import_module("matplotlib").use("agg")
     pyplot: Any = import_module("matplotlib.pyplot")

@@ -19,6 +19,8 @@ class Spending(Struct):
 
     calls: int = 0
     roles: dict[str, RoleTokens] = field(default_factory=dict[str, RoleTokens])
+    reused: int = 0
+    """Answers that were there already: another run's, or this one's own."""
 
 
 def money(roles: Mapping[str, RoleConfig], tokens: Mapping[str, RoleTokens]) -> float | None:

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from .commands import bench, cache, evaluate, look, prepare, run
+from .commands import bench, cache, compare, evaluate, look, prepare, run
 from .commands.status import FAILED, WRONG
 
 
@@ -64,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action=_PrintVersion, nargs=0, help="print it and exit")
     parser.set_defaults(command=None)
     verbs = parser.add_subparsers(metavar="COMMAND")
-    for commands in (run, prepare, look, evaluate, cache, bench):
+    for commands in (run, prepare, look, evaluate, compare, cache, bench):
         commands.add(verbs)
     return parser
 

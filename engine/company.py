@@ -4,21 +4,23 @@ import fcntl
 import os
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
 
 class Company:
-    """Says, in half a microsecond, whether this process has *folder* to itself.
+    """Says, in a tenth of a microsecond, whether this process has *folder* to itself.
 
-    Whoever opens it rings first: one byte more in a file that is only for this. Its length tells
-    whether anybody came after us, and the lock that everyone holds while inside whether anybody was
-    there before. Where files can't be locked nobody is ever taken to be alone.
+    Whoever opens it counts itself first, in eight bytes that all who have it open share: their
+    value tells whether anybody came after us. Whether anybody was there before, the lock tells that
+    everyone holds while inside. Where files can't be locked nobody is ever taken to be alone.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._bell = -1
-        self._length = -1
+        self._file = -1
+        self._count = b""
+        self._shared: mmap | None = None
 
     @contextmanager
     def entering(self) -> Generator[None]:
@@ -31,7 +33,7 @@ class Company:
         try:
             with suppress(OSError):
                 fcntl.flock(folder, fcntl.LOCK_EX)
-            self._ring()
+            self._enter()
             yield
         except BaseException:
             self.leave()
@@ -42,21 +44,24 @@ class Company:
     @property
     def alone(self) -> bool:
         """Whether nobody else is inside, and nobody has been since we entered."""
-        now = os.fstat(self._bell)
-        return now.st_size == self._length and now.st_nlink == 1
+        return self._shared is not None and self._shared[:8] == self._count
 
     def leave(self) -> None:
-        if self._bell >= 0:
-            os.close(self._bell)
-            self._bell = -1
+        if self._shared is not None:
+            self._shared.close()  # it holds the file, and with it the lock, by a number of its own
+            self._shared = None
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
 
-    def _ring(self) -> None:
-        self._bell = os.open(
-            self._folder / "openers", os.O_WRONLY | os.O_APPEND | os.O_CREAT, mode=0o600
-        )
-        os.write(self._bell, b".")
+    def _enter(self) -> None:
+        self._file = os.open(self._folder / "openers", os.O_RDWR | os.O_CREAT, mode=0o600)
+        before = int.from_bytes(os.pread(self._file, 8, 0), "little")
+        count = ((before + 1) % 2**64).to_bytes(8, "little")
+        os.pwrite(self._file, count, 0)  # through the map a full disk kills
+        self._shared = mmap(self._file, 8, access=ACCESS_READ)
         with suppress(OSError):
-            fcntl.flock(self._bell, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self._length = os.fstat(self._bell).st_size
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._count = count
         with suppress(OSError):
-            fcntl.flock(self._bell, fcntl.LOCK_SH)
+            fcntl.flock(self._file, fcntl.LOCK_SH)

@@ -19,6 +19,7 @@ from msgspec import Meta, Struct, field
 
 from ..providers import hosts
 from ..providers.base import ResponseFormat, Transport
+from .recipes import ALIASES, RECIPES
 from .retry import RetryPolicy
 
 T = TypeVar("T", bound=Struct)
@@ -108,6 +109,13 @@ class MetadataConfig(_Table, frozen=True):
     use_cases: tuple[str, ...] = ()
     """A predefined set to choose from; empty: anything."""
     skills: tuple[str, ...] = ()
+    share: Annotated[float, Meta(gt=0, le=1)] | None = None
+    """Use only this part of a fixed set, drawn by the run's seed: ``target_rows`` is then shared by
+    fewer items (paper §5.5, Figure 4). None: all of it."""
+
+    def part(self, items: int) -> int:
+        """How many of *items* are used."""
+        return items if self.share is None else min(items, max(1, int(self.share * items + 0.5)))
 
 
 class DecodeConfig(_Table, frozen=True):
@@ -141,6 +149,25 @@ class FilterConfig(_Table, frozen=True):
     """Keep a pair whose answer ended at max_tokens (it is marked)."""
 
 
+class BaselineConfig(_Table, frozen=True):
+    """The baselines' own numbers; see `recipes`."""
+
+    pool: Count = 1000
+    """self-instruct, alpagasus: most seeds that demonstrations are drawn from."""
+    demonstrations: Count = 3
+    """Seeds shown in one request."""
+    tasks: Annotated[int, Meta(ge=1, le=50)] = 20
+    """New instructions asked for in one request."""
+    rating: Annotated[float, Meta(ge=0, le=5)] = 4.5
+    """alpagasus: the least rating that is kept."""
+    staged: bool = False
+    """tree-instruct: the 10 nodes in three passes, 3 + 3 + 4, instead of one."""
+    rounds: Annotated[int, Meta(ge=1, le=20)] = 4
+    """wizardlm, wizardlm-plus: rounds of evolving."""
+    complicate_input: bool = False
+    """wizardlm, wizardlm-plus: also the sixth operation, structured data as input."""
+
+
 class SizeConfig(_Table, frozen=True):
     """How many rows."""
 
@@ -167,6 +194,8 @@ class CacheConfig(_Table, frozen=True):
 class Config(_Table, frozen=True):
     """A run."""
 
+    recipe: str = "codeclm"
+    """What is done with the seeds: codeclm, an ablation, or a baseline; see `recipes`."""
     seeds: str | tuple[str, ...] = ()
     """Files or folders: .jsonl, .json, .csv, .parquet, also .gz."""
     out: str | None = None
@@ -191,6 +220,7 @@ class Config(_Table, frozen=True):
     decode: DecodeConfig = field(default_factory=DecodeConfig)
     filter: FilterConfig = field(default_factory=FilterConfig)
     size: SizeConfig = field(default_factory=SizeConfig)
+    baseline: BaselineConfig = field(default_factory=BaselineConfig)
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     budget: BudgetConfig = field(default_factory=BudgetConfig)
     cache: CacheConfig = field(default_factory=CacheConfig)
@@ -217,7 +247,9 @@ class Config(_Table, frozen=True):
 
     @property
     def roles(self) -> dict[str, RoleConfig]:
-        return {"strong": self.strong, "target": self.target, "judge": self.scorer}
+        """Those that the recipe asks."""
+        every = {"strong": self.strong, "target": self.target, "judge": self.scorer}
+        return {name: every[name] for name in RECIPES[self.recipe].roles}
 
 
 def structured(role: RoleConfig) -> ResponseFormat:
@@ -273,10 +305,24 @@ def table(
         text = ascii(error.object[error.start : error.end])
         raise ConfigError(f"{where}: {text} is no UTF-8 text: rename what holds it") from error
     _check_keys(whole, kind, where)
+    if kind is Config:
+        _name_recipe(whole, where)
     try:
         return msgspec.convert(whole, kind)
     except msgspec.ValidationError as error:
         raise ConfigError(f"{where}: {_point(str(error))}") from error
+
+
+def _name_recipe(tree: dict[str, Any], where: str) -> None:
+    """Give the recipe its one name, or refuse it: what else is right depends on it."""
+    given = str(tree.get("recipe", "codeclm"))
+    name = ALIASES.get(given, given)
+    if name not in RECIPES:
+        near = get_close_matches(name, RECIPES, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(RECIPES)}"
+        raise ConfigError(f"{where}: recipe: no recipe {given!r}; {hint}")
+    if "recipe" in tree:
+        tree["recipe"] = name
 
 
 def read_tree(path: Path) -> dict[str, Any]:
@@ -358,6 +404,8 @@ _ALIASES = {
 
 
 def _nearest(key: str, known: Mapping[str, Any]) -> str:
+    if key == "compare":
+        return "; this file is for codeclm compare"
     if key in _ALIASES:
         return f"; it is called {_ALIASES[key]} here"
     elsewhere = [
@@ -388,19 +436,40 @@ def _check(config: Config, where: str) -> None:
         raise ConfigError(f"{where}: input.field and input.template: give one of them")
     if not config.seeds and not config.metadata.file:
         raise ConfigError(f"{where}: seeds: there are none: name a file (or metadata.file)")
-    for name in ("strong", "target"):
-        if not getattr(config, name).model:
-            raise ConfigError(f"{where}: {name}.model: it is missing: write provider/model")
+    _check_recipe(config, where)
     for name, role in config.roles.items():
         check_role(role, f"{where}: {name}")
     unknown = set(config.export) - set(EXPORTS)
     if unknown:
         raise ConfigError(f"{where}: export: no format {min(unknown)!r}; {', '.join(EXPORTS)}")
+    if config.metadata.share and not (config.metadata.augment_to or config.metadata.file):
+        raise ConfigError(
+            f"{where}: metadata.share: it is a part of a fixed set: give metadata.augment_to"
+        )
     priced = [name for name, role in config.roles.items() if role.price_input is not None]
     if config.budget.money is not None and not priced:
         raise ConfigError(f"{where}: budget.money: it needs prices: strong.price_input and so on")
     if config.target_rows and config.max_candidates and config.max_candidates < config.target_rows:
         raise ConfigError(f"{where}: max_candidates: it is less than target_rows")
+
+
+def _check_recipe(config: Config, where: str) -> None:
+    """See that there is what the recipe needs."""
+    recipe = RECIPES[config.recipe]
+    for name in ("strong", "target"):
+        if name in recipe.roles and not getattr(config, name).model:
+            raise ConfigError(f"{where}: {name}.model: it is missing: write provider/model")
+    if config.metadata.file and recipe.start != "metadata":
+        raise ConfigError(f"{where}: metadata.file: recipe {config.recipe} sets out from seeds")
+    if recipe.start == "pool" and not (config.target_rows or config.max_candidates):
+        raise ConfigError(
+            f"{where}: target_rows: recipe {config.recipe} invents without end: say how many rows"
+        )
+    if "preference" in config.export and "target" not in recipe.roles:
+        raise ConfigError(
+            f"{where}: export: preference needs two answers, and recipe {config.recipe} asks only"
+            " the strong model"
+        )
 
 
 EXPORTS = ("alpaca", "sharegpt", "messages", "preference")

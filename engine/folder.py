@@ -72,6 +72,8 @@ def manifest(config: Config, *, seeds: str, prompts: Mapping[str, dict[str, str]
     whole = {k: v for k, v in _values(config).items() if k not in _OPERATIONAL}
     if config.limit is not None:
         whole["limit"] = config.limit
+    for unasked in {"strong", "target", "judge"} - config.roles.keys():
+        del whole[unasked]
     for name, role in config.roles.items():
         table = _values(role)
         table["structured_output"] = config.structure[name]

@@ -175,6 +175,11 @@ class Ledger:
         row = (seed.position, seed.id, "encoded", "", "", 0, fingerprint(seed.instruction))
         self.put(Row("seeds", (*row, item, wire.dumps(metadata))))
 
+    def seed_pooled(self, seed: Seed) -> None:
+        """Note a seed that requests may show; `link` notes the first one that does."""
+        row = (seed.position, seed.id, "pooled", "", "", 0, fingerprint(seed.instruction))
+        self.put(Row("seeds", (*row, None, None)))
+
     def link(self, seed_position: int, item: int) -> None:
         """Note into which metadata item a seed went."""
         self.put(Row("links", (item, seed_position)))
@@ -295,7 +300,10 @@ class Ledger:
 
     def finished_seeds(self) -> bytearray:
         """One byte per seed position: 1 where nothing is left to do (streaming mode)."""
-        last = self._one("SELECT max(position) FROM seeds")
+        last = self._one(
+            "SELECT max(p) FROM (SELECT max(position) AS p FROM seeds"
+            " UNION ALL SELECT max(item) FROM orders)"
+        )
         finished = bytearray(0 if last is None else last + 1)
         for (position,) in self._rows(
             "SELECT position FROM seeds WHERE fate = 'failed' AND passing = 0"
@@ -318,8 +326,8 @@ class Ledger:
             )
         }
 
-    def outcomes(self) -> dict[int, Outcome]:
-        """What finished orders came to, by place."""
+    def outcomes(self, per_draft: int = 1) -> dict[int, Outcome]:
+        """What finished orders came to, by place; *per_draft* examples of each instruction."""
         made: dict[int, list[tuple[int, str, int, int]]] = {}
         for item, place, fate, mark, basic in self._rows(
             "SELECT item, place, fate, print, basic_print FROM examples ORDER BY place"
@@ -329,7 +337,9 @@ class Ledger:
         for place, item, count, number in self._rows(
             "SELECT place, item, count, made FROM orders WHERE done = 1"
         ):
-            inside = [row for row in made.get(item, ()) if place <= row[0] < place + count]
+            first = item * SPAN + place % SPAN * per_draft
+            behind = first + count * per_draft
+            inside = [row for row in made.get(item, ()) if first <= row[0] < behind]
             found[place] = Outcome(
                 number,
                 tuple((row[0] % SPAN, row[2]) for row in inside if row[1] == "kept"),
@@ -338,16 +348,18 @@ class Ledger:
         return found
 
     def prefix(self) -> Iterator[tuple[int, int, tuple[int, ...], int | None]]:
-        """Yield what finished seeds came to, in order.
+        """Yield what finished seeds, and orders behind the last seed, came to, in order.
 
         Position, instructions made, fingerprints of those kept, and the seed's own fingerprint.
         """
         for position, made, kept, mark in self._rows(
-            "SELECT s.position, coalesce(o.made, 0), group_concat(e.print), s.print FROM seeds s"
-            " LEFT JOIN orders o ON o.item = s.position AND o.done = 1"
-            " LEFT JOIN examples e ON e.item = s.position AND e.fate = 'kept'"
+            "SELECT p.position, coalesce(o.made, 0), group_concat(e.print), s.print"
+            " FROM (SELECT position FROM seeds UNION SELECT item FROM orders) p"
+            " LEFT JOIN seeds s ON s.position = p.position"
+            " LEFT JOIN orders o ON o.item = p.position AND o.done = 1"
+            " LEFT JOIN examples e ON e.item = p.position AND e.fate = 'kept'"
             " WHERE o.done = 1 OR (s.fate = 'failed' AND s.passing = 0)"
-            " GROUP BY s.position ORDER BY s.position"
+            " GROUP BY p.position ORDER BY p.position"
         ):
             yield position, made, tuple(int(p) for p in (kept or "").split(",") if p), mark
 
@@ -381,7 +393,10 @@ class Ledger:
         return position
 
     def seed_sums(self, most: int | None = None) -> Sums:
-        """Count the fates of seeds: kept means that at least one instruction from it was."""
+        """Count the fates of seeds: kept means that at least one instruction from it was.
+
+        Where seeds are only shown to the model, what counts is the first request that showed it.
+        """
         rows = self._rows(
             f"WITH {_FIRST}, {_LAST}, rich AS (SELECT DISTINCT place / {SPAN} AS item FROM chosen),"
             " poor AS (SELECT item, max(done) AS done, max(made) AS made, max(reason) AS reason"
@@ -390,12 +405,16 @@ class Ledger:
             "  WHEN s.item IN (SELECT item FROM rich) THEN 'kept'"
             "  WHEN o.reason = 'no_quota' THEN 'filtered'"
             "  WHEN o.done AND o.made = 0 THEN 'failed'"
-            f"  WHEN s.position > (SELECT place / {SPAN} FROM last) THEN 'filtered'"
+            "  WHEN s.fate = 'pooled' AND s.item IS NULL THEN 'filtered'"
+            f"  WHEN coalesce(s.item, s.position) > (SELECT place / {SPAN} FROM last)"
+            "   THEN 'filtered'"
             "  WHEN s.fate = 'failed' OR coalesce(o.done, 0) = 0 THEN 'unfinished'"
             "  ELSE 'filtered' END AS ending,"
             " CASE WHEN s.fate = 'failed' AND NOT s.passing THEN s.reason"
             "  WHEN o.done AND o.made = 0 THEN o.reason"
-            f"  WHEN s.position > (SELECT place / {SPAN} FROM last) THEN 'beyond_target'"
+            "  WHEN s.fate = 'pooled' AND s.item IS NULL THEN 'never_shown'"
+            f"  WHEN coalesce(s.item, s.position) > (SELECT place / {SPAN} FROM last)"
+            "   THEN 'beyond_target'"
             "  ELSE 'no_instruction_kept' END, count(*)"
             " FROM seeds s LEFT JOIN poor o ON o.item = s.item GROUP BY 1, 2",
             _bound(most),

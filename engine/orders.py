@@ -15,13 +15,15 @@ from .records import Metadata
 class Order(Struct, frozen=True):
     """Ask *metadata* for *count* basic instructions, to be numbered from *start*.
 
-    ``known`` are fingerprints of the instructions it has already made.
+    ``known`` are fingerprints of the instructions it has already made. ``texts`` are the user's own
+    instructions, where there is no metadata: to set out from, or to show as demonstrations.
     """
 
     metadata: Metadata
     count: int
     start: int = 0
     known: frozenset[int] = frozenset()
+    texts: tuple[str, ...] = ()
 
 
 class Outcome(Struct, frozen=True):
@@ -176,27 +178,42 @@ class Prefix:
     """
 
     def __init__(
-        self, target_rows: int | None, max_candidates: int | None, *, each: int = 1
+        self,
+        target_rows: int | None,
+        max_candidates: int | None,
+        *,
+        each: int = 1,
     ) -> None:
         """*each* is the number of instructions that a seed is asked for."""
         self._target = target_rows
         self._most = max_candidates
         self._each = each
+        self._barren = 0
         self._made = 0
         self._rows = 0
         self._next = 0
         self._ahead: dict[int, tuple[int, tuple[int, ...], int | None]] = {}
         self._kept: set[int] = set()
         self._seeds: set[int] = set()
+        self.most_barren: int | None = None
+        """Positions in a row that bring no new row, counted from when this is set, before the end;
+        None: any number."""
         self.rows = 0
         self.candidates = 0
 
     @property
     def enough(self) -> bool:
         """Whether no more seeds are needed."""
-        return (self._target is not None and self.rows >= self._target) or (
-            self._most is not None and self.candidates >= self._most
+        return (
+            (self._target is not None and self.rows >= self._target)
+            or (self._most is not None and self.candidates >= self._most)
+            or self.barren
         )
+
+    @property
+    def barren(self) -> bool:
+        """Whether so many positions in a row brought nothing new that no more should be begun."""
+        return self.most_barren is not None and self._barren >= self.most_barren
 
     def plenty(self, under_way: int) -> bool:
         """Whether the *under_way* seeds will probably do, so that no other should be begun yet.
@@ -234,7 +251,10 @@ class Prefix:
             made, kept, seed = self._ahead.pop(self._next)
             self._next += 1
             self.candidates += made
+            before = self.rows
             self._count(kept, seed)
+            if self.most_barren is not None:
+                self._barren = 0 if self.rows > before else self._barren + 1
 
     def _count(self, kept: tuple[int, ...], seed: int | None) -> None:
         fresh = set(kept) - self._kept

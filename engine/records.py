@@ -11,7 +11,7 @@ from msgspec import Struct
 
 Fate = Literal["kept", "filtered", "failed"]
 Winner = Literal["strong", "target"]
-Origin = Literal["seed", "mixed", "user"]
+Origin = Literal["seed", "mixed", "user", "none"]
 
 
 def identity(*parts: str) -> str:
@@ -44,7 +44,8 @@ class Metadata(Struct, frozen=True):
     """What an instruction is for (use case) and what answering it takes (skills); paper §4.1.
 
     ``position`` is the seed's in streaming mode, else the place in the augmented set. ``origin``
-    is ``seed`` (encoded), ``mixed`` (augmented) or ``user`` (written by hand).
+    is ``seed`` (encoded), ``mixed`` (augmented), ``user`` (written by hand) or ``none``: in recipes
+    without metadata it only says from which seeds something comes.
     """
 
     position: int

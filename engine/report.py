@@ -56,8 +56,9 @@ class Summary(Struct, frozen=True):
     gaps: Gaps
     calls: dict[str, dict[str, int]]
     """This session's calls by stage."""
-    predicted_calls: int
-    """What spec §3.7 predicts from the ledger's counts for a run without retries, in all."""
+    predicted_calls: int | None
+    """What spec §3.7 predicts from the ledger's counts for a run without retries, in all; None for
+    recipes that it does not speak of."""
     money: float | None
     """This session's, at the prices given; None where none were."""
     money_in_all: float | None
@@ -85,7 +86,7 @@ def summarise(config: Config, ledger: Ledger, stats: Stats, *, ending: str, reas
         ledger.kept_by("iteration", most),
         _gaps(ledger.gaps(), config.filter.threshold),
         {stage: _calls(counts) for stage, counts in stats.calls.items()},
-        ledger.predicted_calls(config.decode.chunk),
+        ledger.predicted_calls(config.decode.chunk) if config.recipe == "codeclm" else None,
         money(config.roles, stats.roles),
         money(config.roles, _joined(spent)),
         sum(session.calls for session in spent),
@@ -230,7 +231,8 @@ def _call_lines(summary: Summary) -> list[str]:
         for name in total:
             total[name] += counts[name]
     lines.append(_call_line("all", total))
-    lines.append(f"without retries the whole run takes {summary.predicted_calls:,} calls")
+    if summary.predicted_calls is not None:
+        lines.append(f"without retries the whole run takes {summary.predicted_calls:,} calls")
     lines.append(f"all sessions of this run paid for {summary.calls_in_all:,}")
     if summary.money is not None and summary.money_in_all is not None:
         lines.append(

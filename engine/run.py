@@ -10,6 +10,7 @@ import signal
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
+from math import ceil
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,13 +26,15 @@ from . import folder as folders
 from . import parts, seeds
 from .budget import Budget, Spending
 from .config import Config, ConfigError
+from .crew import Widths, crew
 from .dispatch import Dispatcher
 from .errors import RunStopped
 from .folder import Folder, FolderError, Manifest
 from .ledger import Ledger
+from .recipes import RECIPES
 from .records import Metadata, Seed, Unreadable, identity
 from .stats import Stats
-from .work import Widths, Work, crew
+from .work import Work
 
 events = structlog.get_logger()
 
@@ -268,13 +271,25 @@ async def _go(session: Session, work: Work, ledger: Ledger) -> None:
             await work.ordered(list(plan.metadata), set())
             return
         session.total_seeds = await anyio.to_thread.run_sync(seeds.count, plan.source)
-        if plan.config.metadata.augment_to:
-            await work.augmented(_read(plan, bytearray()))
-        else:
-            done = await anyio.to_thread.run_sync(ledger.finished_seeds)
-            await work.stream(_read(plan, done))
+        await _start(plan, work, ledger, session.total_seeds)
     except* RunStopped as group:
         work.halt(_first(group))
+
+
+async def _start(plan: Plan, work: Work, ledger: Ledger, total: int) -> None:
+    """Let *work* set out as the recipe does."""
+    config, start = plan.config, RECIPES[plan.config.recipe].start
+    if start == "pool":
+        await work.pooled(_read(plan, bytearray()))
+    elif start == "metadata" and config.metadata.augment_to:
+        await work.augmented(_read(plan, bytearray()))
+    else:
+        done = await anyio.to_thread.run_sync(ledger.finished_seeds)
+        if start == "metadata":
+            await work.stream(_read(plan, done))
+        else:
+            work.seeds_a_pass = min(total, config.limit or total)
+            await work.stream(_passes(plan, done, work.seeds_a_pass))
 
 
 def _first(group: BaseExceptionGroup[RunStopped]) -> RunStopped:
@@ -291,6 +306,26 @@ def _read(plan: Plan, done: bytearray) -> Iterator[Seed | Unreadable]:
         if plan.config.limit is not None and record.position >= plan.config.limit:
             return
         yield record
+
+
+def _passes(plan: Plan, done: bytearray, total: int) -> Iterator[Seed | Unreadable]:
+    """Read the seeds, and again, at positions further on, while more rows than seeds are wanted.
+
+    Each pass draws samples of its own. `Work` takes no more than it needs.
+    """
+    for again in range(passes(plan.config, total)):
+        start = again * total
+        for record in _read(plan, done[start : start + total]):
+            yield msgspec.structs.replace(record, position=start + record.position)
+
+
+def passes(config: Config, seeds: int) -> int:
+    """How often *seeds* seeds may be gone through, each giving so many rows a time."""
+    rows = seeds * (config.baseline.rounds if RECIPES[config.recipe].end == "evolve" else 1)
+    if not config.target_rows:
+        return ceil((config.max_candidates or 1) / max(rows, 1))
+    quota = ceil(config.target_rows / max(rows, 1))
+    return ceil(quota * config.size.max_expansion) if config.size.shortfall == "topup" else quota
 
 
 def _conclude(session: Session, work: Work) -> None:
@@ -313,9 +348,9 @@ async def _keep_account(session: Session, ledger: Ledger) -> None:
 
 def _note_spending(session: Session, ledger: Ledger) -> None:
     stats = session.stats
-    calls = sum(counts.paid for counts in stats.calls.values())
-    if calls:
-        ledger.spent(session.name, Spending(calls, stats.roles))
+    total = stats.total()
+    if total.paid or total.reused:
+        ledger.spent(session.name, Spending(total.paid, stats.roles, total.reused))
 
 
 async def _heed_signals(work: Work, scope: anyio.CancelScope, session: Session) -> None:

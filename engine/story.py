@@ -28,14 +28,16 @@ def _lines(example: Example, seeds: Mapping[str, str]) -> Iterator[str]:
     yield f"example    {example.id} (metadata {example.position}, number {example.number})"
     yield f"fate       {ending}{f': {example.detail}' if example.detail else ''}"
     if example.winner:
-        yield f"winner     {example.winner}, gap {example.gap}"
+        gap = "" if example.gap is None else f", gap {example.gap}"
+        yield f"winner     {example.winner}{gap}"
     for seed_id in metadata.seed_ids:
         yield f"seed       {seed_id}"
         yield _block(seeds.get(seed_id, "(not in the seed file any more)"))
     if not metadata.seed_ids:
         yield f"seed       none: this metadata is {metadata.origin}"
-    yield f"use case   {printable(metadata.use_case)}"
-    yield f"skills     {printable(', '.join(metadata.skills)) or '(none)'}"
+    if metadata.origin != "none":
+        yield f"use case   {printable(metadata.use_case)}"
+        yield f"skills     {printable(', '.join(metadata.skills)) or '(none)'}"
     for number, (rubric, action) in enumerate(_pairs(example), 1):
         yield f"rubric {number}   {printable(rubric)}"
         yield f"action {number}   {printable(action)}"

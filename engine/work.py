@@ -1,7 +1,8 @@
-"""The line of a run: seeds → encode → (augment) → decode + rubrics → refine → ledger.
+"""The line of a run: seeds → orders → drafts → examples → ledger, whatever the recipe makes of it.
 
-Puts stages, streams and accounts together and keeps the book: which order is open, what became of
-its instructions, and what is asked next. Knows neither files, nor signals, nor the screen.
+CodecLM's is seeds → encode → (augment) → decode + rubrics → refine → ledger. Puts stages, streams
+and accounts together and keeps the book: which order is open, what became of its instructions, and
+what is asked next. Knows neither files, nor signals, nor the screen.
 """
 
 from collections import deque
@@ -17,17 +18,17 @@ from msgspec import Struct, structs
 
 from . import flow
 from .config import Config
+from .crew import Crew
 from .duplicates import fingerprint
 from .errors import ItemError, RunStopped
 from .ledger import SPAN, Ledger
-from .model import Model
 from .orders import Order, Outcome, Prefix, Quotas, share
+from .recipes import RECIPES
 from .records import Example, Metadata, Seed, Unreadable
 from .stages.augment import Mixer, Mixing, merge
-from .stages.decode import Decoder, Draft
-from .stages.encode import Encoder
+from .stages.decode import Draft
+from .stages.given import bare
 from .stages.plausible import Plausibility
-from .stages.refine import Refiner, Rules
 from .stats import Stats
 
 log = structlog.get_logger()
@@ -37,24 +38,10 @@ BATCH = 256
 
 DEFAULT_PER_METADATA = 10
 
+BARREN = 30
+"""Requests in a row that bring not one new row, after which no more are made."""
+
 Seeds = Iterator[Seed | Unreadable]
-
-
-class Widths(Struct, frozen=True):
-    """Workers per stage: enough that every endpoint has work while others are waited for."""
-
-    encode: int
-    decode: int
-    refine: int
-
-
-class Crew(Struct, frozen=True):
-    """The stages, ready to work."""
-
-    encoder: Encoder
-    decoder: Decoder
-    refiner: Refiner
-    widths: Widths
 
 
 class _Open(Struct):
@@ -84,6 +71,7 @@ class Work:
         stop_calls: Callable[[], None],
     ) -> None:
         self._config = config
+        self._recipe = RECIPES[config.recipe]
         self._crew = crew
         self._ledger = ledger
         self._stats = stats
@@ -99,6 +87,8 @@ class Work:
         self._orders: deque[Order] = deque()
         self._changed = anyio.Event()
         self._recorded: dict[int, Outcome] = {}
+        self.seeds_a_pass: int | None = None
+        """Records of the seed files, where these are gone through more than once."""
         self.stopped_by: RunStopped | None = None
         self.stopping = False
         self.enough = False
@@ -122,24 +112,42 @@ class Work:
     # -- streaming ----------------------------------------------------------------------------
 
     async def stream(self, seeds: Seeds) -> None:
-        """Each seed's metadata goes straight on; for any number of seeds."""
-        config = self._config
-        each = config.decode.per_metadata or DEFAULT_PER_METADATA
-        self._prefix = Prefix(config.target_rows, config.max_candidates, each=each)
-        if config.target_rows or config.max_candidates:
-            await anyio.to_thread.run_sync(self._catch_up)
+        """Each seed goes straight on, encoded or as it is; for any number of seeds.
+
+        Positions behind the last seed's are further passes over the seeds.
+        """
+        self._begin_prefix(each=self._each)
+        await anyio.to_thread.run_sync(self._catch_up, 0)
         widths = self._crew.widths
+        encode = self._encode if self._recipe.start == "metadata" else self._set_out
         line = (
-            flow.begin(flow.Stage("encode", self._encode, widths.encode, buffer=widths.encode))
+            flow.begin(flow.Stage("encode", encode, widths.encode, buffer=widths.encode))
             .then(flow.Stage("decode", self._decode, widths.decode, buffer=1))
             .then(flow.Stage("refine", self._refine, widths.refine, buffer=widths.refine))
         )
         await flow.run(self._admit(seeds), line, self._keep, self._watch)
 
-    def _catch_up(self) -> None:
-        """Count what earlier sessions finished. Blocks: a million seeds take seconds."""
+    @property
+    def _each(self) -> int:
+        """Rows that a seed may give in one pass."""
+        config = self._config
+        if self._recipe.start == "metadata":
+            return config.decode.per_metadata or DEFAULT_PER_METADATA
+        return config.baseline.rounds if self._recipe.end == "evolve" else 1
+
+    def _begin_prefix(self, *, each: int) -> None:
+        self._prefix = Prefix(self._config.target_rows, self._config.max_candidates, each=each)
+
+    def _catch_up(self, first: int) -> None:
+        """Count what earlier sessions finished from position *first* on.
+
+        Blocks: a million seeds take seconds.
+        """
+        if not (self._config.target_rows or self._config.max_candidates):
+            return
         for position, made, kept, mark in self._ledger.prefix():
-            self._prefix.finished(position, made, kept, mark)
+            if position >= first:
+                self._prefix.finished(position, made, kept, mark)
         if self._prefix.enough:
             self._ledger.ends_at(self._prefix.last)
 
@@ -169,6 +177,72 @@ class Work:
         self._ledger.seed_encoded(seed, metadata, item=seed.position)
         self._marks[seed.position] = fingerprint(seed.instruction)
         return [Order(metadata, self._config.decode.per_metadata or DEFAULT_PER_METADATA)]
+
+    def _again(self, position: int) -> int:
+        """Which pass over the seeds *position* is of, from 0."""
+        return position // self.seeds_a_pass if self.seeds_a_pass else 0
+
+    async def _set_out(self, seed: Seed) -> list[Order]:
+        """Make an order of *seed* as it is."""
+        again = self._again(seed.position)
+        metadata = bare(seed, again=again)
+        if not again:
+            self._ledger.seed_encoded(seed, metadata, item=seed.position)
+        self._marks[seed.position] = fingerprint(seed.instruction)
+        return [Order(metadata, self._each, texts=(seed.instruction,))]
+
+    # -- pooled -------------------------------------------------------------------------------
+
+    async def pooled(self, seeds: Seeds) -> None:
+        """Seeds are shown in requests for new instructions, until there are enough of these.
+
+        The requests' positions follow the seeds', so that copies of any seed are known.
+        """
+        self._begin_prefix(each=self._config.baseline.tasks)
+        first = await anyio.to_thread.run_sync(self._fill_pool, seeds)
+        self._prefix.most_barren = BARREN
+        if not self._crew.pool.seeds:
+            raise RunStopped("not one seed can be read: see `codeclm status` for the reasons")
+        await anyio.to_thread.run_sync(self._catch_up, first)
+        done = await anyio.to_thread.run_sync(self._ledger.finished_seeds)
+        widths = self._crew.widths
+        line = flow.begin(flow.Stage("invent", self._decode, widths.decode, buffer=1)).then(
+            flow.Stage("answer", self._refine, widths.refine, buffer=widths.refine)
+        )
+        await flow.run(self._requests(first, done), line, self._keep, self._watch)
+
+    def _fill_pool(self, seeds: Seeds) -> int:
+        """Read all seeds; return the position behind the last one. Blocks."""
+        behind = 0
+        for record in seeds:
+            behind = record.position + 1
+            if isinstance(record, Unreadable):
+                self._unreadable(record)
+            else:
+                self._crew.pool.add(record)
+                self._ledger.seed_pooled(record)
+                self._prefix.finished(record.position, 0, (), fingerprint(record.instruction))
+        self._crew.pool.close()
+        return behind
+
+    async def _requests(self, first: int, done: bytearray) -> AsyncIterator[Order]:
+        """Yield requests until there is enough, without those that are done."""
+        positions = {seed.id: seed.position for seed in self._crew.pool.seeds}
+        settings = self._config.baseline
+        for order in self._crew.pool.requests(
+            first, demonstrations=settings.demonstrations, tasks=settings.tasks
+        ):
+            position = order.metadata.position
+            for seed_id in order.metadata.seed_ids:
+                if seed_id in positions:
+                    self._ledger.link(positions.pop(seed_id), position)
+            if position < len(done) and done[position]:
+                continue
+            await self._needed()
+            if self.stopping or self._prefix.enough:
+                return
+            self._under_way += 1
+            yield order
 
     # -- augmented ----------------------------------------------------------------------------
 
@@ -258,7 +332,8 @@ class Work:
             max_expansion=config.size.max_expansion,
             max_candidates=config.max_candidates,
         )
-        self._recorded = await anyio.to_thread.run_sync(self._ledger.outcomes)
+        rounds = config.baseline.rounds if self._recipe.end == "evolve" else 1
+        self._recorded = await anyio.to_thread.run_sync(self._ledger.outcomes, rounds)
         self._issue(self._plan.first())
         widths = self._crew.widths
         line = flow.begin(flow.Stage("decode", self._decode, widths.decode, buffer=1)).then(
@@ -267,6 +342,13 @@ class Work:
         await flow.run(self._upcoming(seed_prints), line, self._keep, self._watch)
 
     def _quotas(self, items: int) -> list[int]:
+        """Instructions wanted of each item; metadata.share leaves some without any."""
+        part = self._config.metadata.part(items)
+        used = sorted(Random(f"{self._config.seed}/share").sample(range(items), part))
+        wanted = dict(zip(used, self._equal_quotas(len(used)), strict=True))
+        return [wanted.get(n, 0) for n in range(items)]
+
+    def _equal_quotas(self, items: int) -> list[int]:
         config = self._config
         if config.decode.per_metadata is not None:
             return [config.decode.per_metadata] * items
@@ -313,22 +395,25 @@ class Work:
     # -- the book -----------------------------------------------------------------------------
 
     async def _decode(self, order: Order) -> list[Draft]:
-        drafts = await self._crew.decoder(order)
-        place = _place(order)
+        drafts = await self._crew.write(order)
         known = [fingerprint(draft.instruction) for draft in drafts]
-        self._open[place] = _Open(order, len(drafts), len(drafts), known=known)
+        made = sum(draft.rows for draft in drafts)
+        self._open[_place(order)] = _Open(order, made, len(drafts), known=known)
         return drafts
 
-    async def _refine(self, draft: Draft) -> list[tuple[Order, Example]]:
-        return [(draft.order, example) for example in await self._crew.refiner(draft)]
+    async def _refine(self, draft: Draft) -> list[tuple[Order, list[Example]]]:
+        if draft.refused:
+            return [(draft.order, [draft.ended("filtered", draft.refused)])]
+        return [(draft.order, await self._crew.finish(draft))]
 
-    async def _keep(self, done: tuple[Order, Example]) -> None:
-        order, example = done
-        self._ledger.example(example)
+    async def _keep(self, done: tuple[Order, list[Example]]) -> None:
+        order, examples = done
         opened = self._open[_place(order)]
-        if example.fate == "kept":
-            self._stats.kept += 1
-            opened.kept.append((example.number, fingerprint(example.instruction)))
+        for example in examples:
+            self._ledger.example(example)
+            if example.fate == "kept":
+                self._stats.kept += 1
+                opened.kept.append((example.number, fingerprint(example.instruction)))
         self._one_less(opened)
         await self._ledger.room()
 
@@ -370,8 +455,9 @@ class Work:
             self.stop()
 
     def _unreadable(self, record: Unreadable) -> None:
-        log.warning("seed.unreadable", where=record.where, reason=record.reason)
-        self._ledger.seed_unreadable(record)
+        if not self._again(record.position):
+            log.warning("seed.unreadable", where=record.where, reason=record.reason)
+            self._ledger.seed_unreadable(record)
         if self._plan is None:
             self._advance(record.position, 0, ())
 
@@ -406,20 +492,7 @@ class Work:
             self._finished(order, Outcome(0))
 
     def _draft_lost(self, draft: Draft, error: ItemError) -> None:
-        metadata = draft.metadata
-        example = Example(
-            id=draft.id,
-            position=metadata.position,
-            number=draft.number,
-            metadata=metadata,
-            basic_instruction=draft.instruction,
-            fate="failed",
-            reason=error.reason,
-            detail=error.detail,
-            rubrics=draft.rubrics.rubrics,
-            actions=draft.rubrics.actions,
-            calls=draft.calls,
-        )
+        example = draft.ended("failed", error.reason, error.detail)
         self._ledger.example(example, passing=error.passing)
         opened = self._open[_place(draft.order)]
         opened.incomplete = opened.incomplete or error.passing
@@ -428,35 +501,3 @@ class Work:
 
 def _place(order: Order) -> int:
     return order.metadata.position * SPAN + order.start
-
-
-def crew(config: Config, models: dict[str, Model], stats: Stats, widths: Widths) -> Crew:
-    """Make the stages of *config* out of *models*."""
-    strong, target, judge = models["strong"], models["target"], models["judge"]
-    rules = config.filter
-    return Crew(
-        Encoder(strong, config.metadata.use_cases, config.metadata.skills),
-        Decoder(
-            strong,
-            chunk=config.decode.chunk,
-            extra_calls=config.decode.extra_calls,
-            rubrics=config.decode.rubrics,
-        ),
-        Refiner(
-            strong,
-            target,
-            judge,
-            Rules(
-                threshold=rules.threshold,
-                max_iterations=rules.max_iterations,
-                filter_basic=rules.filter_basic,
-                leftover=rules.leftover,
-                action_sampling=rules.action_sampling,
-                improve_attempts=rules.improve_attempts,
-                keep_cut_off=rules.keep_cut_off,
-                run_seed=config.seed,
-            ),
-            stats,
-        ),
-        widths,
-    )

@@ -29,7 +29,9 @@ def schema_for(
         case "rubrics":
             lines = _list(_text(240), number, number)
             return _object(rubrics=lines, actions=lines)
-        case "improve":
+        case "invent":
+            return _object(instructions=_list(_text(600), 1, number))
+        case "improve" | "grow" | "deepen" | "complicate" | "broaden":
             return _object(instruction=_text(2_000))
         case "score":
             return _object(assistant_1=_SCORE, assistant_2=_SCORE)
@@ -37,6 +39,10 @@ def schema_for(
             return _object(assistant_1=_SCORE, assistant_2=_SCORE, explanation=_text(1_200))
         case "plausible":
             return _object(plausible={"type": "boolean"})
+        case "rate":
+            return _object(score={"type": "integer", "enum": list(range(6))})
+        case "equal":
+            return _object(equal={"type": "boolean"})
         case "respond":
             return None
 

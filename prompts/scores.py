@@ -1,4 +1,4 @@
-"""Read the replies of the filter's scorer, of the final judge, and of the yes-or-no check."""
+"""Read the replies of the filter's scorer, the final judge, raters, and of the yes-or-no check."""
 
 import re
 from typing import Any, Final
@@ -15,6 +15,10 @@ _SAID = re.compile(
 )
 _REMARK = re.compile(r"\([^()0-9]*[a-z][^()0-9]*\)", re.IGNORECASE)
 _OTHER = re.compile(r"[^\s0-9.,;:/|*_#>\"'`()\[\]{}\u2013\u2014-]")
+_OUT_OF_FIVE = re.compile(r"(?<=[0-9])[ \t]*(?:/|out of)[ \t]*5(?:\.0)?(?![0-9.])", re.IGNORECASE)
+_SCORE = re.compile(
+    r"\b(?:score|rating)[*_]{0,2}[ \t]*[:=][*_ \t]*(-?[0-9]+(?:\.[0-9]+)?)", re.IGNORECASE
+)
 _LONGEST_LINE: Final = 300
 _FIRST_KEYS = ("assistant_1", "assistant1", "score_1", "score1", "first", "a", "1")
 _SECOND_KEYS = ("assistant_2", "assistant2", "score_2", "score2", "second", "b", "2")
@@ -77,6 +81,31 @@ def read_yes(text: str) -> bool:
     if not word:
         raise ParseError(f"neither yes nor no: {quoted(reply)}")
     return word[1].lower() in {"yes", "true"}
+
+
+def read_rating(text: str) -> float:
+    """Read AlpaGasus' rating, from 0 to 5: the first line, else the number after "score:".
+
+    Raises:
+        ParseError: there is none, or it is out of range.
+    """
+    reply = opened(text)
+    given = (json_reply(reply) or {}).get("score")
+    if isinstance(given, int | float) and not isinstance(given, bool):
+        return _rated(float(given) if -1 < given < 6 else -1.0, reply)
+    first = _OUT_OF_FIVE.sub("", reply.split("\n", 1)[0]).strip(" \t*_.")
+    found = _NUMBER.fullmatch(first)
+    if found is None and (labelled := _SCORE.search(reply)):
+        found = _NUMBER.match(labelled[1])
+    if found is None:
+        raise ParseError(f"no rating: {quoted(reply)}")
+    return _rated(float(found[0]) if len(found[0]) < 9 else -1.0, reply)
+
+
+def _rated(score: float, reply: str) -> float:
+    if not 0 <= score <= 5:
+        raise ParseError(f"ratings run from 0 to 5: {quoted(reply)}")
+    return score
 
 
 def _numbers(line: str) -> list[float]:

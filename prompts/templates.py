@@ -13,7 +13,10 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Final, Literal, NamedTuple, cast, get_args
 
-Stage = Literal["encode", "decode", "rubrics", "improve", "respond", "score", "judge", "plausible"]
+Stage = Literal[
+    "encode", "decode", "rubrics", "improve", "respond", "score", "judge", "plausible",
+    "invent", "rate", "grow", "deepen", "complicate", "broaden", "equal",
+]  # fmt: skip
 Role = Literal["system", "user", "assistant"]
 Messages = tuple[tuple[Role, str], ...]
 Value = str | int | Sequence[str]
@@ -32,6 +35,13 @@ _REQUIRED: Final[Mapping[Stage, frozenset[str]]] = {
     "score": _CONTEST,
     "judge": _CONTEST,
     "plausible": _PAIR,
+    "invent": frozenset({"number", "demonstrations"}),
+    "rate": frozenset({"instruction", "answer"}),
+    "grow": frozenset({"instruction", "nodes", "fewest", "most"}),
+    "deepen": frozenset({"instruction", "method"}),
+    "complicate": frozenset({"instruction"}),
+    "broaden": frozenset({"instruction"}),
+    "equal": frozenset({"first", "second"}),
 }
 _OPTIONAL: Final[Mapping[Stage, frozenset[str]]] = {
     "encode": frozenset({"vocabulary"}),
@@ -104,6 +114,13 @@ class Prompts:
         score      instruction, first, second
         judge      instruction, first, second
         plausible  use_case, skills
+        invent     number, demonstrations
+        rate       instruction, answer
+        grow       instruction, nodes, fewest, most (words)
+        deepen     instruction, method
+        complicate instruction
+        broaden    instruction
+        equal      first, second
         ========== =====================================================
 
         Raises:

@@ -129,6 +129,15 @@ class Scripted:
             case "score" | "judge":
                 explain = request.purpose == "judge"
                 return _score(dice, prompt, explain=explain, structured=structured)
+            case "invent":
+                return _invent(dice, request, prompt, structured=structured)
+            case "rate":
+                return _rate(dice, prompt, structured=structured)
+            case "grow" | "deepen" | "complicate" | "broaden":
+                return _evolve(dice, request.purpose, prompt, structured=structured)
+            case "equal":
+                equal = dice.roll(100) < 8
+                return _json(equal=equal) if structured else "Equal" if equal else "Not Equal"
             case "plausible":
                 likely = dice.roll(100) < 85
                 return _json(plausible=likely) if structured else "yes" if likely else "no"
@@ -236,6 +245,68 @@ def _improve(dice: _Dice, prompt: str, *, structured: bool) -> str:
         f"and {dice.pick(_FURTHER)} {dice.pick(_PEOPLE)}."
     )
     return _json(instruction=harder) if structured else harder
+
+
+def _invent(dice: _Dice, request: Request, prompt: str, *, structured: bool) -> str:
+    """New tasks: every fifth works on an input, every twelfth breaks a rule of Self-Instruct."""
+    items = list[tuple[str, str]]()
+    for _ in range(_invented(request, prompt)):
+        instruction = _instruction(dice, dice.pick(_USE_CASES), dice.pick(_SKILLS))
+        if dice.roll(12) == 0:
+            instruction = f"Draw a picture of {dice.pick(_TOPICS)}."
+        given = f"{dice.pick(_POINTS)} {dice.pick(_POINTS)}" if dice.roll(5) == 0 else ""
+        items.append((instruction, given))
+    if structured:
+        return _json(instructions=[f"{text}\n\n{given}".strip() for text, given in items])
+    return "\n".join(
+        f"###\n{at}. Instruction: {text}\n{at}. Input: {given or '<noinput>'}"
+        for at, (text, given) in enumerate(items, 1)
+    )
+
+
+def _invented(request: Request, prompt: str) -> int:
+    """How many tasks are asked for: the last line says it, below the demonstrations."""
+    array = (request.schema or {}).get("properties", {}).get("instructions", {})
+    numbers = _NUMBER.findall(prompt.rstrip().rpartition("\n")[2])
+    return int(array.get("maxItems") or (numbers[0] if numbers else 20))
+
+
+def _rate(dice: _Dice, prompt: str, *, structured: bool) -> str:
+    """From 0 to 5, by the answer's quality: some three of four able answers get 5."""
+    score = max(0, min(5, _quality(prompt) // 2 + dice.roll(2)))
+    return _json(score=score) if structured else f"{score}\nThe response {dice.pick(_REASONS)}."
+
+
+def _evolve(dice: _Dice, purpose: str, prompt: str, *, structured: bool) -> str:
+    """A longer prompt; for ``broaden`` another one. Some copy the frame's words, as models do."""
+    original = _given(prompt)
+    if purpose == "broaden":
+        text = _instruction(dice, dice.pick(_USE_CASES), dice.pick(_SKILLS))
+    else:
+        times = 4 if purpose == "grow" else 1
+        text = " ".join([original, *(_further(dice) for _ in range(times))])
+    if purpose == "complicate":
+        text += f'\n{{"topic": "{dice.pick(_TOPICS)}", "minutes": {3 + dice.roll(60)}}}'
+    if purpose != "grow" and dice.roll(100) < 4:
+        text = f"Like the given prompt: {text}"
+    return _json(instruction=text) if structured else text
+
+
+def _given(prompt: str) -> str:
+    """What is to be rewritten: the text below the last of the labels that templates use."""
+    at, label = max(
+        (prompt.rfind(label), label)
+        for label in ("Old instruction:", "#Given Prompt#:", "Instruction:", "Prompt:")
+    )
+    given = prompt[at + len(label) :] if at >= 0 else prompt
+    for end in ("New instruction:", "#Rewritten Prompt#:", "#Created Prompt#:"):
+        given = given.strip().removesuffix(end)
+    return given.strip()
+
+
+def _further(dice: _Dice) -> str:
+    harder = f"{dice.pick(_HARDER)} {dice.pick(_TOPICS)}"
+    return f"{harder}, and {dice.pick(_FURTHER)} {dice.pick(_PEOPLE)}."
 
 
 def _respond(dice: _Dice, model: str) -> str:

@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from codeclm.engine.config import Config, build
+from codeclm.engine.crew import Widths, crew
 from codeclm.engine.ledger import Ledger
 from codeclm.engine.records import Example, Metadata, Seed, Unreadable
 from codeclm.engine.run import Session, execute, prepare
 from codeclm.engine.stages.augment import Mixer, Mixing, merge
-from codeclm.engine.work import Widths, Work, crew
+from codeclm.engine.work import Work
 from codeclm.providers.base import Request
 
 from .acting import Actor, may_read_the_cache, playing
@@ -451,3 +452,15 @@ async def test_every_paid_answer_of_a_session_is_in_the_cache(tmp_path: Path) ->
     (count,) = rows(tmp_path / "cache" / "cache.db", "SELECT count(*) FROM Cache")
     assert count == (session.stats.total().paid,)
     assert len(kept(tmp_path)) > 0
+
+
+@pytest.mark.blocking
+async def test_a_share_of_the_metadata_makes_as_many_rows(tmp_path: Path) -> None:
+    """Figure 4: 40 % of 20 items give the 40 rows that all of them gave."""
+    tree = {"target_rows": 40, "metadata": {"augment_to": 20, "share": 0.4}}
+    await session_of(tmp_path, tree)
+    positions = [example.position for example in kept(tmp_path)]
+
+    assert len(positions) == 40
+    assert len(set(positions)) == 8
+    assert {positions.count(position) for position in set(positions)} == {5}

@@ -24,6 +24,8 @@ from codeclm.engine.storage import StorageError
 from codeclm.providers import wire
 from codeclm.providers.base import Message, Request
 
+from .commands import codeclm
+
 KEY = b"0123456789abcdef"
 
 
@@ -244,6 +246,33 @@ def test_every_stored_key_is_found_and_no_other(stored: set[bytes], asked: bytes
         with opened(Path(folder)) as cache:
             assert all(cache.get(key) == key[::-1] for key in stored)
             assert (cache.get(asked) is not None) == (asked in (stored or {KEY}))
+
+
+def test_pruning_deletes_the_old_and_gives_their_space_back(tmp_path: Path) -> None:
+    with opened(tmp_path) as cache:
+        keep(cache, {bytes([n]) * 16: bytes(50_000) for n in range(40)})
+    with closing(sqlite3.connect(tmp_path / "cache.db")) as aged, aged:
+        aged.execute("UPDATE Cache SET store_time = store_time - 10 * 86400 WHERE rowid <= 30")
+    size = (tmp_path / "cache.db").stat().st_size
+    line = ("cache", "prune", "--older-than", "9", "--cache", str(tmp_path))
+
+    asked = codeclm(*line, "--dry-run", cwd=tmp_path)
+    done = codeclm(*line, cwd=tmp_path)
+
+    assert asked.stdout.startswith("30 answers are from before")
+    assert done.stdout.startswith("30 answers from before")
+    assert list(rows(tmp_path)) == [bytes([n]) * 16 for n in range(30, 40)]
+    assert (tmp_path / "cache.db").stat().st_size < size / 2
+
+
+def test_a_cache_in_use_is_not_pruned(tmp_path: Path) -> None:
+    with opened(tmp_path) as cache:
+        keep(cache, {KEY: b"v"})
+
+        done = codeclm("cache", "prune", "--older-than", "0", "--cache", ".", cwd=tmp_path)
+
+        assert (done.returncode, cache.get(KEY)) == (1, b"v")
+        assert ".: another process uses it" in done.stderr
 
 
 # -- a folder from a stranger -------------------------------------------------------------------

@@ -4,6 +4,7 @@ import signal
 import socket
 import subprocess
 import sys
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -384,12 +385,68 @@ def test_what_models_and_users_write_never_drives_the_terminal(tmp_path: Path) -
         ran,
         codeclm("status", "run", cwd=tmp_path),
         codeclm("inspect", "run", first_id(tmp_path), cwd=tmp_path),
+        codeclm("report", "run", cwd=tmp_path),
     ]
 
-    assert [done.returncode for done in shown] == [0, 0, 0]
+    assert [done.returncode for done in shown] == [0, 0, 0, 0]
     assert "\\x1b[31mred" in shown[2].stdout
     for done in shown:
         assert not set(done.stdout + done.stderr) & set("\x1b\x07\u202e\x9b")
+
+
+class Page(HTMLParser):
+    """What a browser would make of a page."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.tags = list[str]()
+        self.attributes = set[str]()
+        self.text = ""
+        self.feed(path.read_text("utf-8"))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes |= {name for name, _ in attrs}
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_a_report_is_a_page_with_the_sums_and_the_stories(home: Path) -> None:
+    done = codeclm("report", "run", "--stories", "3", cwd=home)
+    page = Page(home / "run" / "report.html")
+
+    assert (done.returncode, done.stderr) == (0, "wrote run/report.html\n")
+    assert f"{said(home)['rows']:,} rows" in page.text
+    assert page.tags.count("details") == 3
+    assert "Tell me of 0." in page.text
+
+
+def test_a_page_holds_what_models_wrote_as_text_only(tmp_path: Path) -> None:
+    sly = "</pre><script>alert(1)</script><img src=x onerror=alert(2)>"
+    write_lines(tmp_path / "m.jsonl", [{"use_case": sly, "skills": [f'"{sly}']}])
+    line = ("--metadata", "m.jsonl", *ROLES, "--per-metadata", "4", "--threshold", "0")
+    codeclm("run", *line, "--out", "run", cwd=tmp_path)
+    codeclm("report", "run", cwd=tmp_path)
+    page = Page(tmp_path / "run" / "report.html")
+
+    assert sly in page.text
+    assert not {"script", "img"} & set(page.tags)
+    assert not {"src", "href", "onerror"} & page.attributes
+
+
+def test_a_preview_tells_stories_and_leaves_only_what_was_paid_for(tmp_path: Path) -> None:
+    write_seeds(tmp_path)
+    line = ("preview", "--seeds", "seeds.jsonl", *ROLES, "--target-rows", "500", "--cache", "c")
+    before = codeclm(*line, "--count", "2", "--display", "none", cwd=tmp_path)
+    after = codeclm(*line, "--count", "2", "--json", cwd=tmp_path)
+    stories = [json.loads(story) for story in after.stdout.splitlines() if story]
+
+    assert (before.returncode, after.returncode) == (0, 0), before.stderr
+    assert "Tell me of 0." in before.stdout
+    assert [story["position"] for story in stories] == [0, 1]
+    assert all(call[5] for story in stories for call in story["calls"])
+    assert {path.name for path in tmp_path.iterdir()} == {"seeds.jsonl", "c"}
 
 
 def test_a_reader_that_has_gone_is_no_traceback(home: Path) -> None:

@@ -436,3 +436,12 @@ def test_dotenv_holds_keys_but_the_environment_wins(tmp_path: Path) -> None:
     assert (with_file.returncode, with_file.stderr) == (0, "")
     assert "no call was made" in with_file.stdout
     assert (emptied.returncode, "TEAM_KEY is not set" in emptied.stderr) == (2, True)
+
+
+def test_a_share_needs_a_fixed_set_of_metadata() -> None:
+    assert "metadata.share: it is a part of a fixed set" in complaint(
+        {"metadata": {"share": 0.5}, "seeds": "seeds.jsonl"}
+    )
+    assert made(
+        {"metadata": {"share": 0.5, "augment_to": 9}, "seeds": "seeds.jsonl"}
+    ).metadata.part(9) == 5  # fmt: skip

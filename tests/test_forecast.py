@@ -1,7 +1,10 @@
 """What a run is said to cost is what the specification's arithmetic says."""
 
+import pytest
+
 from codeclm.engine.config import Config, build
 from codeclm.engine.forecast import Forecast, forecast
+from codeclm.engine.recipes import RECIPES
 from codeclm.prompts import Prompts
 
 MODELS = {"strong": {"model": "scripted/strong"}, "target": {"model": "scripted/target"}}
@@ -56,3 +59,24 @@ def test_money_needs_prices_and_counts_both_answerers() -> None:
     assert priced.low_money is not None
     assert both.low_money is not None
     assert 0 < priced.low_money < both.low_money
+
+
+def test_a_stream_of_seeds_ends_where_there_are_rows_enough() -> None:
+    """Seeds are not topped up: at most all of them are asked for ten instructions each."""
+    found = told(config(target_rows=200), seeds=44)
+
+    calls = {row.stage: (row.low, row.high) for row in found.rows}
+    assert calls["encode"] == calls["decode"] == (20, 44)
+    assert calls["respond"] == (400, 2 * 440 * 4)
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_every_recipe_is_foretold_and_needs_no_role_that_it_does_not_ask(recipe: str) -> None:
+    roles: dict[str, Any] = {n: MODELS[n] for n in RECIPES[recipe].roles if n in MODELS}
+    settings = build({"seeds": "x", "recipe": recipe, "target_rows": 200, **roles}, where="test")
+    prompts = {name: Prompts.load() for name in settings.roles}
+
+    found = forecast(settings, prompts, seeds=44, metadata=0, seed_tokens=30, answer_tokens=400)
+
+    assert 200 <= found.low <= found.high
+    assert all(row.prompt_tokens for row in found.rows)

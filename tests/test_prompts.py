@@ -19,6 +19,13 @@ VALUES: dict[Stage, dict[str, Any]] = {
     "score": {"instruction": "<I>", "first": "<F>", "second": "<G>"},
     "judge": {"instruction": "<I>", "first": "<F>", "second": "<G>"},
     "plausible": {"use_case": "<U>", "skills": ("<S>", "<T>")},
+    "invent": {"number": 7, "demonstrations": "<D>"},
+    "rate": {"instruction": "<I>", "answer": "<R>"},
+    "grow": {"instruction": "<I>", "nodes": 10, "fewest": 40, "most": 200},
+    "deepen": {"instruction": "<I>", "method": "<M>"},
+    "complicate": {"instruction": "<I>"},
+    "broaden": {"instruction": "<I>"},
+    "equal": {"first": "<F>", "second": "<G>"},
 }
 
 TERSE = Prompts(
@@ -31,6 +38,13 @@ TERSE = Prompts(
         "score": "{{instruction}}{{first}}{{second}}",
         "judge": "{{instruction}}{{first}}{{second}}",
         "plausible": "{{use_case}}{{skills}}",
+        "invent": "{{number}}{{demonstrations}}",
+        "rate": "{{instruction}}{{answer}}",
+        "grow": "{{instruction}}{{nodes}}{{fewest}}{{most}}",
+        "deepen": "{{instruction}}{{method}}",
+        "complicate": "{{instruction}}",
+        "broaden": "{{instruction}}",
+        "equal": "{{first}}{{second}}",
     }
 )
 
@@ -229,6 +243,22 @@ def test_small_prompts_are_small(stage: Stage) -> None:
         ("judge", ["helpful and precise", "helpfulness", "relevance", "accuracy",
                    "level of details", "1 to 10", "first a single line", "explain", "bias",
                    "order"]),
+        ("invent", ["Vary the verb", "questions with imperatives", "kind of task",
+                    "reads and writes text",
+                    "reminder", "in English", "1 or 2 sentences", "placeholders",
+                    "100 words", "Not every task needs an input", "<noinput>", "###"]),
+        ("rate", ["feedback", "accuracy", "0 to 5", "higher score", "first line", "explain"]),
+        ("grow", ["instruction rewriter", "semantic parsing", "depth or in width", "noun or a verb",
+                  "detailed and pertinent", "wholly new", "exactly one", "at most 200 words",
+                  "reasonable and clear", "at least 40 words longer", "No more nodes".lower(),
+                  "format of any data", "language", "no explanation", "no response", "no URL"]),
+        ("deepen", ["prompt rewriter", "harder for well-known AI systems", "reasonable", "humans",
+                    "tables and code", "input", "10 to 20 words", "must not appear"]),
+        ("complicate", ["prompt rewriter", "XML, SQL, Python, HTML", "shell", "JSON", "humans"]),
+        ("broaden", ["prompt creator", "brand new prompt", "same domain", "more rare", "length",
+                     "complexity", "reasonable", "must not appear"]),
+        ("equal", ["same constraints and requirements", "same depth and breadth",
+                   "Equal or Not Equal"]),
     ],
 )  # fmt: skip
 def test_the_default_prompts_have_every_element_of_the_paper(

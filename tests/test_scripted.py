@@ -7,20 +7,27 @@ from typing import Any
 import msgspec
 import pytest
 
-from codeclm.prompts import ParseError as Unread
 from codeclm.prompts import (
+    METHODS,
     Prompts,
     Stage,
+    demonstrations,
+    read_equal,
+    read_evolved,
+    read_grown,
     read_improved,
     read_instructions,
     read_metadata,
+    read_rating,
     read_rubrics,
     read_scores,
+    read_tasks,
     read_verdict,
     read_yes,
     schema_for,
     vocabulary,
 )
+from codeclm.prompts import ParseError as Unread
 from codeclm.providers.base import (
     Message,
     Provider,
@@ -112,6 +119,32 @@ def test_every_stage_gets_an_answer_its_parser_reads(
     assert read_scores(scored) == (1, 1)
     assert read_verdict(verdict) in {(1, 1), (2, 1)}
     assert read_yes(plausible) in {True, False}
+
+
+@pytest.mark.parametrize("source", ["default", "small"])
+@pytest.mark.parametrize("response_format", ["text", "json_object", "json_schema"])
+def test_every_stage_of_the_baselines_gets_an_answer_its_parser_reads(
+    source: str, response_format: ResponseFormat
+) -> None:
+    settings: dict[str, Any] = {"source": source, "response_format": response_format}
+    shown = demonstrations(["Name 3 rivers.", "Explain hail."])
+    old = "Explain rain."
+    invented, rated, grown, equal, *evolved = texts(
+        request("invent", number=6, demonstrations=shown, **settings),
+        request("rate", instruction=old, answer="It\n- falls\n- is wet", **settings),
+        request("grow", instruction=old, nodes=10, fewest=40, most=200, **settings),
+        request("equal", first=old, second="Explain snow.", **settings),
+        request("deepen", instruction=old, method=METHODS[0], **settings),
+        request("complicate", instruction=old, **settings),
+        request("broaden", instruction=old, **settings),
+    )
+
+    assert len(read_tasks(invented, number=99)) == 6
+    assert 0 <= read_rating(rated) <= 5
+    assert read_grown(grown, original=old).startswith(old)
+    assert read_equal(equal) in {True, False}
+    assert all(read_evolved(text) != old for text in evolved)
+    assert old in read_evolved(evolved[0])
 
 
 def test_the_encoder_keeps_to_a_vocabulary_in_the_prompt_or_in_the_schema() -> None:

@@ -43,6 +43,33 @@ MODES: dict[str, dict[str, Any]] = {
         "metadata": {"augment_to": 8, "plausibility_check": True},
     },
     "metadata only": {"target_rows": 20, "metadata": {"file": "metadata.jsonl"}},
+    "ablation: metadata": {
+        "recipe": "codeclm-metadata",
+        "target_rows": 20,
+        "metadata": {"augment_to": 10},
+    },
+    "ablation: rubrics": {"recipe": "codeclm-rubrics", "target_rows": 20},
+    "ablation: filter": {"recipe": "codeclm-filter", "target_rows": 12},
+    "self-instruct": {"recipe": "self-instruct", "target_rows": 60},
+    "alpagasus": {"recipe": "alpagasus", "target_rows": 30},
+    "tree-instruct, in passes": {"recipe": "tree-instruct", "target_rows": 30},
+    "tree-instruct, staged": {
+        "recipe": "tree-instruct",
+        "max_candidates": 25,
+        "baseline": {"staged": True},
+    },
+    "wizardlm": {"recipe": "wizardlm", "target_rows": 30},
+    "wizardlm in passes": {
+        "recipe": "wizardlm",
+        "target_rows": 60,
+        "baseline": {"complicate_input": True},
+    },
+    "wizardlm+": {"recipe": "wizardlm+", "target_rows": 20},
+    "wizardlm+ augmented": {
+        "recipe": "wizardlm+",
+        "target_rows": 24,
+        "metadata": {"augment_to": 10},
+    },
 }
 
 
@@ -137,10 +164,11 @@ class Result(NamedTuple):
 
 def result(files: Files) -> Result:
     """Read the ledger as another process would. Blocks."""
-    most = files.config(wide=1).target_rows
+    config = files.config(wide=1)
+    most = config.target_rows
     ledger = Ledger(files.out / "ledger.sqlite").open(for_writing=False)
     exports: dict[str, bytes] = {}
-    for form in ("alpaca", "preference"):
+    for form in ("alpaca", "preference") if "target" in config.roles else ("alpaca",):
         path = files.folder / f"{form}.jsonl"
         export.write(
             ledger.kept(most),

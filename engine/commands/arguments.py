@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ..config import Config
+    from ..progress import Display
     from ..report import Summary
 
 Verbs = Any  # argparse's own type is private
@@ -40,6 +41,7 @@ _FLAGS = (
     (("--strong",), "strong.model", "P/MODEL", "strong model, as provider/model"),
     (("--target",), "target.model", "P/MODEL", "target model: the one to be trained"),
     (("--judge",), "judge.model", "P/MODEL", "scorer (default: the strong model)"),
+    (("--recipe",), "recipe", "NAME", "codeclm (default), an ablation or a baseline"),
     (("--out", "-o"), "out", "DIR", "the run's folder (default: runs/NAME)"),
     (("--base-url",), "base_url", "URL", "OpenAI-compatible server of all roles"),
     (("--strong-base-url",), "strong.base_url", "URL", "of the strong model only"),
@@ -101,6 +103,12 @@ def add_display(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="progress as JSON lines on stderr, the summary as JSON on stdout",
     )
+
+
+def display_of(args: argparse.Namespace) -> "Display":
+    """How progress is to be shown, as `add_display`'s flags say."""
+    chosen: Display = "json" if args.json else args.display
+    return chosen
 
 
 def add_folder(parser: argparse.ArgumentParser) -> None:

@@ -1,7 +1,9 @@
-"""cache: look at the store of paid answers, see that it is sound, say why one was asked anew."""
+"""cache: what is in the store of paid answers, is it sound, what is a key made of, make room."""
 
 import argparse
 import sys
+import time
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def add(verbs: Verbs) -> None:
-    parser = add_verb(verbs, "cache", _help, "the store of paid answers: stats, verify, explain")
+    parser = add_verb(verbs, "cache", _help, "the store of paid answers: stats, verify, explain, …")
     parser.set_defaults(parser=parser)
     inner = parser.add_subparsers(metavar="ACTION")
     stats = add_verb(inner, "stats", _stats, "how many answers, of which models, how large")
@@ -22,11 +24,15 @@ def add(verbs: Verbs) -> None:
         inner, "verify", _verify, "read every answer; exit status 1 if one is damaged"
     )
     explain = add_verb(inner, "explain", _explain, "what a key was made of, or how two differ")
-    for action in (stats, verify, explain):
+    prune = add_verb(inner, "prune", _prune, "delete answers older than so many days, and pack")
+    pack = add_verb(inner, "pack", _pack, "give the space of deleted answers back to the disk")
+    for action in (stats, verify, explain, prune, pack):
         action.add_argument("--cache", type=Path, metavar="DIR", help="default: the user's")
     explain.add_argument(
         "key", nargs="+", help="one or two keys, or their beginnings (see inspect)"
     )
+    prune.add_argument("--older-than", type=float, required=True, metavar="DAYS")
+    prune.add_argument("--dry-run", action="store_true", help="only say how many there are")
 
 
 def _help(args: argparse.Namespace) -> int:
@@ -103,6 +109,29 @@ def _explain(args: argparse.Namespace) -> int:
         print(f"{'≠' if differ else ' '} {name:<16} {'  |  '.join(map(str, values))}")
     if len(asked) > 1 and asked[0] == asked[1]:
         print("≠ messages         the prompt's text; everything else is the same")
+    return DONE
+
+
+def _prune(args: argparse.Namespace) -> int:
+    than = time.time() - args.older_than * 86400
+    with closing(_open(args)) as cache:
+        if args.dry_run:
+            print(f"{cache.older(than):,} answers are from before {_day(than)}")
+            return DONE
+        print(f"{cache.prune(than):,} answers from before {_day(than)} were deleted")
+        return _packed(cache)
+
+
+def _pack(args: argparse.Namespace) -> int:
+    with closing(_open(args)) as cache:
+        return _packed(cache)
+
+
+def _packed(cache: "Cache") -> int:
+    before = cache.path.stat().st_size
+    cache.pack()
+    after = cache.path.stat().st_size
+    print(f"{cache.path}: {before / 1e6:,.1f} MB, now {after / 1e6:,.1f} MB")
     return DONE
 
 

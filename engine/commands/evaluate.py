@@ -96,6 +96,17 @@ def _share(text: str) -> float:
 
 
 def _evaluate(args: argparse.Namespace) -> int:
+    from ..evaluate import evaluation
+
+    config, where = _settings(args)
+    plan = evaluation.prepare(config, where=where)
+    outcome = carry_out(plan, _read_other(args.against))
+    _show(outcome, as_json=args.json)
+    return _status_of(outcome, plan)
+
+
+def carry_out(plan: "Plan", other: "Other | None" = None) -> "Outcome":
+    """Compare until all prompts are judged or something stops it, sum it up, write its files."""
     from importlib.util import find_spec
 
     import anyio
@@ -103,9 +114,6 @@ def _evaluate(args: argparse.Namespace) -> int:
     from .. import log
     from ..evaluate import evaluation
 
-    config, where = _settings(args)
-    plan = evaluation.prepare(config, where=where)
-    other = _read_other(args.against)
     plan.folder.make()
     with plan.folder.locked(), log.to_file(plan.folder.events):
         evaluation.settle(plan)
@@ -114,8 +122,7 @@ def _evaluate(args: argparse.Namespace) -> int:
         session = anyio.run(evaluation.execute, plan, backend_options=loop)
         outcome = _sum_up(plan, session, other)
         log.to_nowhere()
-    _show(outcome, as_json=args.json)
-    return _status_of(outcome, plan)
+    return outcome
 
 
 def _settings(args: argparse.Namespace) -> "tuple[EvaluationConfig, str]":

@@ -1,7 +1,8 @@
-"""status, export, inspect: what a run has come to, also while it works."""
+"""status, report, export, inspect: what a run has come to, also while it works."""
 
 import argparse
 import sys
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 def add(verbs: Verbs) -> None:
     _add_status(verbs)
+    _add_report(verbs)
     _add_export(verbs)
     _add_inspect(verbs)
 
@@ -24,6 +26,17 @@ def _add_status(verbs: Verbs) -> None:
     parser = add_verb(verbs, "status", _status, "what a run has come to, also while it works")
     add_folder(parser)
     parser.add_argument("--json", action="store_true", help="as JSON")
+
+
+def _add_report(verbs: Verbs) -> None:
+    parser = add_verb(verbs, "report", _report, "the same as one HTML page, with stories to read")
+    add_folder(parser)
+    parser.add_argument(
+        "--to", type=Path, metavar="FILE", help="where (default: report.html in the run's folder)"
+    )
+    parser.add_argument(
+        "--stories", type=int, default=20, metavar="N", help="how many (default: 20)"
+    )
 
 
 def _add_export(verbs: Verbs) -> None:
@@ -53,6 +66,24 @@ def _status(args: argparse.Namespace) -> int:
     finally:
         ledger.close()
     show(summary, as_json=args.json)
+    return DONE
+
+
+def _report(args: argparse.Namespace) -> int:
+    from .. import folder, page, report
+    from ..stats import Stats
+
+    config, ledger = _open_run(args.folder)
+    try:
+        summary = report.summarise(config, ledger, Stats(), ending="so far", reason="")
+        examples = list(islice(ledger.kept(config.target_rows), args.stories))
+        seeds = _seed_texts(config, ledger, examples)
+    finally:
+        ledger.close()
+    made = page.html(args.folder.resolve().name, config, summary, examples, seeds)
+    path = args.to or args.folder / "report.html"
+    folder.replace(path, made.encode("utf-8"))
+    print(f"wrote {path}", file=sys.stderr)
     return DONE
 
 

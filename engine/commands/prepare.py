@@ -4,9 +4,14 @@ import argparse
 import shlex
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .arguments import Verbs, add_settings, add_verb, read_settings
 from .status import DONE
+
+if TYPE_CHECKING:
+    from ..forecast import Forecast
+    from ..run import Plan
 
 
 def add(verbs: Verbs) -> None:
@@ -39,31 +44,36 @@ def _add_plan(verbs: Verbs) -> None:
 
 
 def _plan(args: argparse.Namespace) -> int:
-    from .. import forecast, seeds
-    from ..records import Seed
+    from .. import forecast
     from ..run import prepare
 
     config, where = read_settings(args)
-    plan = prepare(config, where=where)
+    found, start = predicted(prepare(config, where=where), args.answer_tokens)
+    print(f"from {start}; answers of {args.answer_tokens} tokens assumed")
+    print(forecast.text(found))
+    return DONE
+
+
+def predicted(plan: "Plan", answer_tokens: int) -> "tuple[Forecast, str]":
+    """Foretell a run's calls; and say what it starts from."""
+    from .. import forecast, seeds
+    from ..records import Seed
+
     count, length = 0, 0
     if plan.source is not None:
         count = seeds.count(plan.source)
         first = [r for r in islice(seeds.read(plan.source), 1000) if isinstance(r, Seed)]
         length = sum(len(seed.instruction) for seed in first) // (4 * max(len(first), 1))
     found = forecast.forecast(
-        config,
+        plan.config,
         plan.prompts,
         seeds=count,
         metadata=len(plan.metadata),
         seed_tokens=length,
-        answer_tokens=args.answer_tokens,
+        answer_tokens=answer_tokens,
     )
-    start = (
-        f"{count:,} seeds of about {length} tokens" if count else f"{len(plan.metadata):,} items"
-    )
-    print(f"from {start}; answers of {args.answer_tokens} tokens assumed")
-    print(forecast.text(found))
-    return DONE
+    items = f"{len(plan.metadata):,} items"
+    return found, f"{count:,} seeds of about {length} tokens" if count else items
 
 
 def _check(args: argparse.Namespace) -> int:

@@ -1,9 +1,11 @@
-"""run and resume: carry the job out, sum it up, say how to go on."""
+"""run, resume and preview: carry the job out, sum it up, say how to go on."""
 
 import argparse
 import shlex
 import signal
 import sys
+import tempfile
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from .arguments import (
@@ -13,6 +15,7 @@ from .arguments import (
     add_override,
     add_settings,
     add_verb,
+    display_of,
     quoted,
     read_dotenv,
     read_settings,
@@ -21,7 +24,9 @@ from .arguments import (
 from .status import DONE, FAILED, SHORT
 
 if TYPE_CHECKING:
+    from ..config import Config
     from ..ledger import Ledger
+    from ..progress import Display
     from ..report import Summary
     from ..run import Plan, Session
 
@@ -29,6 +34,7 @@ if TYPE_CHECKING:
 def add(verbs: Verbs) -> None:
     _add_run(verbs)
     _add_resume(verbs)
+    _add_preview(verbs)
 
 
 def _add_run(verbs: Verbs) -> None:
@@ -49,6 +55,20 @@ def _add_resume(verbs: Verbs) -> None:
     add_folder(parser)
     add_override(parser)
     add_display(parser)
+
+
+def _add_preview(verbs: Verbs) -> None:
+    parser = add_verb(
+        verbs,
+        "preview",
+        _preview,
+        "one instruction from each of the first seeds with its whole story, before a run is paid",
+    )
+    add_settings(parser)
+    add_display(parser)
+    parser.add_argument(
+        "--count", type=int, default=3, metavar="N", help="seeds to look at (default: 3)"
+    )
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -72,23 +92,24 @@ def _resume(args: argparse.Namespace) -> int:
 
 
 def _execute(plan: "Plan", args: argparse.Namespace, *, allow_change: bool) -> int:
-    import anyio
+    summary, ended = carry_out(plan, display_of(args), allow_change=allow_change)
+    show(summary, as_json=args.json)
+    # All is said but how to go on: a late second Ctrl-C must not change the exit status.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return _status_of(summary, plan, ended)
 
-    from .. import log, progress
-    from ..run import execute
+
+def carry_out(plan: "Plan", display: "Display", *, allow_change: bool) -> "tuple[Summary, Session]":
+    """Work until the run has ended one way or another, sum it up, and write its files."""
+    from .. import log
 
     # While a run works it heeds signals itself; before and after it SIGTERM is as good as Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     plan.folder.make()
     with plan.folder.locked(), log.to_file(plan.folder.events):
-        display: progress.Display = "json" if args.json else args.display
         print(f"codeclm: {plan.folder.path}", file=sys.stderr)
-
-        async def session() -> "Session":
-            return await execute(plan, watch=progress.watcher(display), allow_change=allow_change)
-
         try:
-            ended = anyio.run(session, backend_options={"use_uvloop": _has_uvloop()})
+            ended = _session(plan, display, allow_change=allow_change)
         except BaseException:
             # It is ending: a second Ctrl-C must not cut off the ending's own words.
             signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -96,10 +117,73 @@ def _execute(plan: "Plan", args: argparse.Namespace, *, allow_change: bool) -> i
             raise
         summary = _unchanged(plan, ended) or _sum_up(plan, ended)
         log.to_nowhere()
-    show(summary, as_json=args.json)
-    # All is said but how to go on: a late second Ctrl-C must not change the exit status.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    return _status_of(summary, plan, left_for_later=ended.left_for_later)
+    return summary, ended
+
+
+def _session(plan: "Plan", display: "Display", *, allow_change: bool) -> "Session":
+    import anyio
+
+    from .. import progress
+    from ..run import execute
+
+    async def session() -> "Session":
+        return await execute(plan, watch=progress.watcher(display), allow_change=allow_change)
+
+    return anyio.run(session, backend_options={"use_uvloop": _has_uvloop()})
+
+
+def _preview(args: argparse.Namespace) -> int:
+    """Run a few seeds in a folder that is thrown away; what was paid for stays in the cache."""
+    from .. import log
+    from ..ledger import Ledger
+    from ..run import prepare
+
+    config, where = read_settings(args)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with tempfile.TemporaryDirectory(prefix="codeclm-preview-") as folder:
+        plan = prepare(_taste(config, args.count, folder), where=where)
+        plan.folder.make()
+        log.to_nowhere()
+        session = _session(plan, display_of(args), allow_change=False)
+        ledger = Ledger(plan.folder.ledger).open(for_writing=False)
+        try:
+            _show_stories(plan, ledger, as_json=args.json)
+        finally:
+            ledger.close()
+    if session.ending != "finished":
+        print(f"codeclm: {session.reason}", file=sys.stderr)
+        return FAILED
+    return DONE
+
+
+def _taste(config: "Config", seeds: int, folder: str) -> "Config":
+    from msgspec import structs
+
+    return structs.replace(
+        config,
+        out=folder,
+        limit=seeds,
+        target_rows=None,
+        max_candidates=None,
+        metadata=structs.replace(config.metadata, augment_to=None),
+        decode=structs.replace(config.decode, per_metadata=1),
+    )
+
+
+def _show_stories(plan: "Plan", ledger: "Ledger", *, as_json: bool) -> None:
+    """Print what became of each instruction, and of the seeds that came to none."""
+    from ...providers import wire
+    from .. import seeds, story
+    from ..records import Seed
+
+    texts = dict[str, str]()
+    if plan.source is not None:
+        first = islice(seeds.read(plan.source), plan.config.limit)
+        texts = {record.id: record.instruction for record in first if isinstance(record, Seed)}
+    for example in ledger.stories():
+        print(wire.dumps(example).decode() if as_json else story.text(example, texts), end="\n\n")
+    for what, reason, detail in ledger.failed():
+        print(f"codeclm: {what}: {reason}: {story.printable(detail)}", file=sys.stderr)
 
 
 def _has_uvloop() -> bool:
@@ -177,11 +261,16 @@ def _say_how_to_go_on(plan: "Plan") -> None:
     print(f"codeclm: go on with: {resume}", file=sys.stderr)
 
 
-def _status_of(summary: "Summary", plan: "Plan", *, left_for_later: int) -> int:
+def unfinished(summary: "Summary", session: "Session") -> bool:
+    """Whether the same command again would go on: it was stopped, or items are left for later."""
     short = not summary.target_rows or summary.rows < summary.target_rows
-    unfinished = summary.seeds.unfinished or summary.instructions.unfinished
+    left = summary.seeds.unfinished or summary.instructions.unfinished
     # Metadata of the user's own that is left for later is neither a seed nor an instruction.
-    if summary.ending != "finished" or unfinished or (left_for_later and short):
+    return bool(summary.ending != "finished" or left or (session.left_for_later and short))
+
+
+def _status_of(summary: "Summary", plan: "Plan", session: "Session") -> int:
+    if unfinished(summary, session):
         if summary.ending == "finished":
             print("codeclm: some items failed for a passing reason", file=sys.stderr)
         _say_how_to_go_on(plan)

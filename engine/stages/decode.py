@@ -3,6 +3,7 @@
 Both are asked for at once, since neither needs the other (paper §4.1 and §4.2).
 """
 
+from collections.abc import Sequence
 from functools import partial
 
 from msgspec import Struct
@@ -13,7 +14,7 @@ from ..duplicates import fingerprint
 from ..errors import ItemError
 from ..model import Model, Pending
 from ..orders import Order
-from ..records import Call, Metadata, identity
+from ..records import Call, Example, Fate, Iteration, Metadata, Winner, identity
 
 
 class Rubrics(Struct, frozen=True):
@@ -28,7 +29,11 @@ class Rubrics(Struct, frozen=True):
 
 
 class Draft(Struct, frozen=True):
-    """A basic instruction on its way into the refine loop. ``calls`` made it."""
+    """A basic instruction on its way to its end. ``calls`` made it.
+
+    ``refused`` says in a word why it is not to be taken further; ``rows`` is the most rows it may
+    become (one, but where every round of evolving is a row).
+    """
 
     id: str
     order: Order
@@ -36,17 +41,46 @@ class Draft(Struct, frozen=True):
     instruction: str
     rubrics: Rubrics
     calls: tuple[Call, ...] = ()
+    refused: str = ""
+    rows: int = 1
 
     @property
     def metadata(self) -> Metadata:
         return self.order.metadata
+
+    def ended(
+        self,
+        fate: Fate,
+        reason: str,
+        detail: str = "",
+        *,
+        iterations: Sequence[Iteration] = (),
+        winner: Winner | None = None,
+        calls: Sequence[Call] | None = None,
+    ) -> Example:
+        """Give the example that this draft ends as."""
+        return Example(
+            id=self.id,
+            position=self.metadata.position,
+            number=self.number,
+            metadata=self.metadata,
+            basic_instruction=self.instruction,
+            iterations=tuple(iterations),
+            fate=fate,
+            winner=winner,
+            reason=reason,
+            detail=detail,
+            rubrics=self.rubrics.rubrics,
+            actions=self.rubrics.actions,
+            calls=self.calls if calls is None else tuple(calls),
+        )
 
 
 class Decoder(Struct, frozen=True):
     """Asks for instructions and rubrics.
 
     ``chunk`` is the most instructions in one call, ``extra_calls`` how many more calls an order may
-    make when answers held duplicates or too few, ``rubrics`` how many to ask for.
+    make when answers held duplicates or too few, ``rubrics`` how many to ask for (0: none).
     """
 
     strong: Model
@@ -63,7 +97,7 @@ class Decoder(Struct, frozen=True):
         asked = _Collected(order)
         sizes = _sizes(order.count, self.chunk)
         pending = [self._begin(order, n, size) for n, size in enumerate(sizes)]
-        rubrics = self._begin_rubrics(order.metadata)
+        rubrics = self._begin_rubrics(order.metadata) if self.rubrics else None
         for n, question in enumerate(pending):
             await self._collect(asked, question, sizes[n])
         for n in range(len(sizes), len(sizes) + self.extra_calls):
@@ -72,7 +106,7 @@ class Decoder(Struct, frozen=True):
                 break
             size = min(missing, self.chunk)
             await self._collect(asked, self._begin(order, n, size), size)
-        found = await self._finish_rubrics(asked, rubrics)
+        found = await self._finish_rubrics(asked, rubrics) if rubrics else Rubrics()
         if not asked.texts:
             raise ItemError("no_instructions", asked.detail)
         return asked.drafts(found)

@@ -36,49 +36,23 @@ class Rules(Struct, frozen=True):
     run_seed: int = 0
 
 
-class Refiner(Struct, frozen=True):
-    strong: Model
-    target: Model
-    judge: Model
-    rules: Rules
-    stats: Stats
+class Improver(Struct, frozen=True):
+    """Rewrites an instruction by one random action of its metadata (paper §4.2)."""
 
-    async def __call__(self, draft: Draft) -> list[Example]:
-        """Give *draft* its fate. A question nobody could answer makes it ``failed``, not an error.
+    strong: Model
+    attempts: int = 3
+
+    async def __call__(self, story: "Story") -> bool:
+        """Rewrite *story*'s instruction; with other actions where that fails. False: none worked.
 
         Raises:
-            ItemError: a passing failure; the draft is to be taken up again another time.
+            ItemError: a passing failure.
         """
-        story = _Story(draft, self.rules)
-        try:
-            await self._loop(story)
-        except ItemError as error:
-            if error.passing:
-                raise
-            story.end("failed", error.reason, error.detail)
-        return [story.example()]
-
-    async def _loop(self, story: "_Story") -> None:
-        rules = self.rules
-        for number in range(1, rules.max_iterations + 1):
-            if number > 1 and not await self._improve(story):
-                break
-            if number > 1 or rules.filter_basic:
-                await self._contrast(story, number)
-                if story.selected(rules):
-                    self.stats.selected[number] = self.stats.selected.get(number, 0) + 1
-                    return
-            else:
-                story.rounds.append(Iteration(number=1, instruction=story.instruction))
-        story.left_over(rules)
-
-    async def _improve(self, story: "_Story") -> bool:
-        """Rewrite with a random action; other actions where that fails. False: none worked."""
         if not story.actions:
             story.exhausted = ("no_actions", story.draft.rubrics.reason)
             return False
         metadata = story.draft.metadata
-        for attempt in range(self.rules.improve_attempts):
+        for attempt in range(self.attempts):
             action = story.next_action()
             read = partial(_read_improved, story.instruction)
             try:
@@ -103,7 +77,45 @@ class Refiner(Struct, frozen=True):
                 return True
         return False
 
-    async def _contrast(self, story: "_Story", number: int) -> None:
+
+class Refiner(Struct, frozen=True):
+    strong: Model
+    target: Model
+    judge: Model
+    rules: Rules
+    stats: Stats
+
+    async def __call__(self, draft: Draft) -> list[Example]:
+        """Give *draft* its fate. A question nobody could answer makes it ``failed``, not an error.
+
+        Raises:
+            ItemError: a passing failure; the draft is to be taken up again another time.
+        """
+        story = Story(draft, self.rules)
+        try:
+            await self._loop(story)
+        except ItemError as error:
+            if error.passing:
+                raise
+            story.end("failed", error.reason, error.detail)
+        return [story.example()]
+
+    async def _loop(self, story: "Story") -> None:
+        rules = self.rules
+        improve = Improver(self.strong, rules.improve_attempts)
+        for number in range(1, rules.max_iterations + 1):
+            if number > 1 and not await improve(story):
+                break
+            if number > 1 or rules.filter_basic:
+                await self._contrast(story, number)
+                if story.selected(rules):
+                    self.stats.selected[number] = self.stats.selected.get(number, 0) + 1
+                    return
+            else:
+                story.rounds.append(Iteration(number=1, instruction=story.instruction))
+        story.left_over(rules)
+
+    async def _contrast(self, story: "Story", number: int) -> None:
         """Let both models answer, and the judge score both orders."""
         strong, target = await self._answers(story, number)
         first = self._ask_score(story, strong.text, target.text)
@@ -128,7 +140,7 @@ class Refiner(Struct, frozen=True):
             )
         )
 
-    async def _answers(self, story: "_Story", number: int) -> tuple[Answer, Answer]:
+    async def _answers(self, story: "Story", number: int) -> tuple[Answer, Answer]:
         pending = [
             role.begin(
                 "respond",
@@ -138,12 +150,12 @@ class Refiner(Struct, frozen=True):
             )
             for role in (self.strong, self.target)
         ]
-        strong = await self.strong.finish(pending[0], _read_answer)
-        target = await self.target.finish(pending[1], _read_answer)
+        strong = await self.strong.finish(pending[0], read_answer)
+        target = await self.target.finish(pending[1], read_answer)
         story.calls += [strong.call, target.call]
         return strong.value, target.value
 
-    def _ask_score(self, story: "_Story", first: str, second: str) -> Pending:
+    def _ask_score(self, story: "Story", first: str, second: str) -> Pending:
         return self.judge.begin(
             "score",
             item=story.draft.id,
@@ -153,7 +165,7 @@ class Refiner(Struct, frozen=True):
         )
 
 
-class _Story:
+class Story:
     """What has happened to one instruction so far."""
 
     def __init__(self, draft: Draft, rules: Rules) -> None:
@@ -170,7 +182,7 @@ class _Story:
         self._detail = ""
         self._upcoming = _shuffled(
             self.actions,
-            Random(f"{rules.run_seed}/{draft.id}/actions"),
+            f"{rules.run_seed}/{draft.id}/actions",
             again=rules.action_sampling == "independent",
         )
 
@@ -188,13 +200,18 @@ class _Story:
         choice = verdict(last.gap, rules.threshold)
         if choice == "again":
             return False
-        self._winner = choice
-        answer = last.strong if choice == "strong" else last.target
-        if answer is not None and answer.finish_reason == "length" and not rules.keep_cut_off:
-            self.end("filtered", "cut_off", f"the answer of {choice} ended at max_tokens")
-        else:
-            self.end("kept", "selected")
+        self.take(choice, "selected", keep_cut_off=rules.keep_cut_off)
         return True
+
+    def take(self, winner: Winner, reason: str, *, keep_cut_off: bool) -> None:
+        """Keep the last round with *winner*'s answer, unless that was cut off and must not be."""
+        self._winner = winner
+        last = self.rounds[-1]
+        answer = last.strong if winner == "strong" else last.target
+        if answer is not None and answer.finish_reason == "length" and not keep_cut_off:
+            self.end("filtered", "cut_off", f"the answer of {winner} ended at max_tokens")
+        else:
+            self.end("kept", reason)
 
     def left_over(self, rules: Rules) -> None:
         """No round was selected: drop it, or keep it marked as what it is."""
@@ -209,26 +226,19 @@ class _Story:
         self._fate, self._reason, self._detail = fate, reason, detail
 
     def example(self) -> Example:
-        draft = self.draft
-        return Example(
-            id=draft.id,
-            position=draft.metadata.position,
-            number=draft.number,
-            metadata=draft.metadata,
-            basic_instruction=draft.instruction,
-            iterations=tuple(self.rounds),
-            fate=self._fate,
+        return self.draft.ended(
+            self._fate,
+            self._reason,
+            self._detail,
+            iterations=self.rounds,
             winner=self._winner,
-            reason=self._reason,
-            detail=self._detail,
-            rubrics=draft.rubrics.rubrics,
-            actions=draft.rubrics.actions,
-            calls=tuple(self.calls),
+            calls=self.calls,
         )
 
 
-def _shuffled(actions: tuple[str, ...], random: Random, *, again: bool) -> Iterator[str]:
+def _shuffled(actions: tuple[str, ...], seed: str, *, again: bool) -> Iterator[str]:
     """Give actions at random: each once before any comes twice, or (*again*) independently."""
+    random = Random(seed)  # made with the first action: most instructions never need one
     while True:
         if again:
             yield random.choice(actions)
@@ -236,7 +246,7 @@ def _shuffled(actions: tuple[str, ...], random: Random, *, again: bool) -> Itera
             yield from random.sample(actions, len(actions))
 
 
-def _read_answer(reply: Stored) -> Answer:
+def read_answer(reply: Stored) -> Answer:
     if reply.finish_reason in {"content_filter", "refusal"} and not reply.text.strip():
         raise ItemError(reply.finish_reason, "the answer was withheld")
     if not reply.text.strip():

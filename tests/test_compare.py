@@ -1,0 +1,629 @@
+"""Recipes side by side: what each metric says, the paper's claims, and the command."""
+
+import io
+import json
+import re
+import signal
+import sqlite3
+import subprocess
+from collections.abc import Mapping
+from math import log2
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from codeclm.engine.compare.claims import METHODS, Claim, Table, claims
+from codeclm.engine.compare.layout import Table as Laid
+from codeclm.engine.compare.layout import markdown, plain, show
+from codeclm.engine.compare.metrics import (
+    Overlap,
+    Spread,
+    distinct,
+    entropy,
+    lengths,
+    overlap,
+    self_similarity,
+    spread,
+)
+from codeclm.engine.compare.settings import CompareConfig
+from codeclm.engine.compare.split import draw, keep
+from codeclm.engine.folder import FolderError
+from codeclm.engine.rouge import words
+from codeclm.engine.seeds import SeedSource
+
+from .commands import codeclm, started, write_lines, write_seeds
+
+EXAMPLE = Path(__file__).parents[1] / "examples/compare.toml"
+
+# -- metrics ----------------------------------------------------------------------------------
+
+texts = st.lists(st.text(alphabet="ab c,Ä", max_size=30), max_size=12)
+
+
+@pytest.mark.parametrize(("size", "share"), [(1, 4 / 7), (2, 4 / 5), (3, 1.0), (5, None)])
+def test_distinct_counts_different_n_grams_within_texts(size: int, share: float | None) -> None:
+    """Words a b c d of 7; pairs ab, ba, bc, cd of 5; triples aba, bab, bcd, none across texts."""
+    assert distinct(["a b a b", "B, c d"], size) == (share and pytest.approx(share))
+
+
+@given(texts, st.integers(1, 4))
+def test_distinct_is_a_share_and_repeating_a_dataset_halves_it(said: list[str], size: int) -> None:
+    once, twice = distinct(said, size), distinct(said + said, size)
+
+    assert once is None or 0 < once <= 1
+    assert twice == (once and pytest.approx(once / 2))
+
+
+def test_self_similarity_is_the_mean_of_each_text_s_nearest() -> None:
+    """F of "a b c d" and "a b x y" is 1/2, of either and "q" 0."""
+    said = ["a b c d", "a b x y", "q"]
+
+    assert self_similarity(said, Random(0)) == pytest.approx((0.5 + 0.5 + 0) / 3)
+    assert self_similarity(["a b", "A, b!"], Random(0)) == pytest.approx(1)
+    assert self_similarity(["alone"], Random(0)) is None
+
+
+@given(st.lists(st.text(alphabet="ab c", max_size=12), min_size=2, max_size=8), st.integers())
+def test_self_similarity_is_a_share_that_no_order_changes(said: list[str], seed: int) -> None:
+    found = self_similarity(said, Random(0))
+    shuffled = Random(seed).sample(said, len(said))
+
+    assert found is not None
+    assert 0 <= found <= 1
+    assert self_similarity(shuffled, Random(0)) == pytest.approx(found)
+
+
+def test_of_many_texts_a_sample_is_compared() -> None:
+    """All but one are alike: a sample of two shows it or does not, by its seed alone."""
+    said = [*("one and the same" for _ in range(30)), "something else"]
+
+    assert self_similarity(said, Random("x"), most=2) == self_similarity(said, Random("x"), most=2)
+    assert self_similarity(said, Random("x"), most=31) == pytest.approx(30 / 31)
+
+
+def test_entropy_is_in_bits() -> None:
+    assert entropy(["a", "b", "c", "d"]) == pytest.approx(2)
+    assert entropy(["Trip  planning", "trip planning"]) == 0
+    assert entropy(["a", "a", "b"]) == pytest.approx(log2(3) - 2 / 3)
+    assert entropy([]) is None
+
+
+@given(st.lists(st.sampled_from("abcde"), min_size=1))
+def test_entropy_lies_between_one_name_and_all_equal(names: list[str]) -> None:
+    found = entropy(names)
+
+    assert found is not None
+    assert -1e-9 <= found <= log2(len(set(names))) + 1e-9
+
+
+def test_lengths_are_in_words() -> None:
+    said = [" ".join("w" * n) for n in range(1, 12)]
+
+    assert lengths(said) == Spread(2, 6, 10)
+    assert lengths(["three little words"]) == Spread(3, 3, 3)
+    assert lengths([]) is None
+
+
+@given(st.lists(st.integers(0, 999), min_size=1))
+def test_a_spread_lies_within_its_values(values: list[int]) -> None:
+    found = spread(values)
+
+    assert found is not None
+    assert min(values) <= found.p10 <= found.median <= found.p90 <= max(values)
+
+
+def test_thirteen_words_in_a_row_overlap_and_twelve_do_not() -> None:
+    prompt = " ".join(f"w{n}" for n in range(20))
+    thirteen = " ".join(f"W{n}," for n in range(5, 18))
+    twelve = " ".join(f"w{n}" for n in range(5, 17))
+
+    assert overlap([f"so {thirteen} it goes", f"so {twelve} it goes"], [prompt, "?"]) == (
+        Overlap(rows=1, prompts=1)
+    )
+
+
+def test_a_short_prompt_overlaps_only_as_a_whole() -> None:
+    rows = ["Tell me a joke!", "tell me a joke about tell me a joke", "Tell us a joke"]
+
+    assert overlap(rows, ["Tell me a joke.", "tell me a JOKE"]) == Overlap(rows=1, prompts=2)
+
+
+@given(texts)
+def test_a_dataset_overlaps_wholly_with_itself(said: list[str]) -> None:
+    spoken = [text for text in said if words(text)]
+
+    assert overlap(spoken, spoken) == Overlap(len(spoken), len(spoken))
+    assert overlap(spoken, []) == Overlap(0, 0)
+
+
+# -- the paper's claims -----------------------------------------------------------------------
+
+
+def table(columns: str, rows: str) -> Table:
+    """Read a table of the paper: a recipe and its figures on each line."""
+    lines = [line.split() for line in rows.strip().splitlines()]
+    return {
+        column: {name: float(figures[n]) for name, *figures in lines}
+        for n, column in enumerate(columns.split())
+    }
+
+
+TABLE_1 = table(
+    "7B-evol 7B-vicuna 7B-koala 7B-self 13B-evol 13B-vicuna 13B-koala 13B-self",
+    """
+    self-instruct 72.02 81.25 67.78 65.87 75.69 86.25 77.22 69.05
+    alpagasus     75.23 81.25 71.11 70.24 79.82 87.50 77.78 71.03
+    tree-instruct 75.23 81.25 72.78 68.65 82.57 87.50 80.56 79.37
+    wizardlm      74.31 76.25 65.56 71.43 82.11 86.25 78.89 76.19
+    wizardlm-plus 75.69 83.75 68.33 72.22 84.40 88.75 81.11 79.76
+    codeclm       79.82 88.75 74.44 78.17 86.70 90.00 82.22 83.33
+    """,
+)
+TABLE_3 = table(
+    "7B-evol",
+    """
+    self-instruct    72.02
+    codeclm-metadata 75.23
+    codeclm-rubrics  77.52
+    codeclm          79.82
+    """,
+)
+TABLE_6 = {
+    judge: table(
+        "7B 13B",
+        f"""
+        alpagasus     {alpagasus}
+        tree-instruct {tree}
+        wizardlm      {wizard}
+        wizardlm-plus {plus}
+        codeclm       {codec}
+        """,
+    )
+    for judge, alpagasus, tree, wizard, plus, codec in (
+        ("ChatGPT", "3.21 4.13", "3.21 6.88", "2.29 6.42", "3.67 8.72", "7.80 11.01"),
+        ("GPT-4", "1.38 1.83", "2.29 4.59", "0.46 3.21", "2.29 5.50", "8.26 8.72"),
+    )
+}
+
+
+def told(found: tuple[Claim, ...]) -> dict[int, str]:
+    return {claim.number: claim.told for claim in found}
+
+
+def test_the_papers_tables_bear_out_its_claims() -> None:
+    """Table 1 with Table 3's rows in their column; Table 6 for the judges; Figure 3's 70 %."""
+    both = {**TABLE_1, "7B-evol": {**TABLE_1["7B-evol"], **TABLE_3["7B-evol"]}}
+
+    assert told(claims({"ChatGPT": both}, {1: 71, 2: 15, 3: 9, 4: 5})) == {
+        1: "holds",
+        2: "holds",
+        3: "holds",
+        4: "not tested",
+        5: "holds",
+    }
+    assert told(claims(TABLE_6, {}))[4] == "holds"
+
+
+def test_the_numbers_stand_behind_each_claim() -> None:
+    first, second, third, fourth, fifth = claims({"ChatGPT": TABLE_3}, {1: 3, 2: 1})
+
+    assert first.evidence == (
+        "7B-evol: codeclm-metadata 75.23 > self-instruct 72.02",
+        "7B-evol: codeclm-rubrics 77.52 > codeclm-metadata 75.23",
+        "7B-evol: codeclm 79.82 > codeclm-rubrics 77.52",
+    )
+    assert (second.told, second.evidence) == ("not tested", ())
+    assert third.evidence == ("7B-evol: codeclm 79.82 > self-instruct 72.02, of 2 methods",)
+    assert fourth.evidence == ()
+    assert fifth.evidence == ("3 of 4 rows, 75.0%",)
+
+
+def test_table_6_has_one_winner_and_two_orders() -> None:
+    assert claims(TABLE_6, {})[3].evidence == (
+        "7B: codeclm by ChatGPT, codeclm by GPT-4; the full order is another",
+        "13B: codeclm by ChatGPT, codeclm by GPT-4; the full order is the same",
+    )
+
+
+@pytest.mark.parametrize(
+    ("changed", "number"),
+    [
+        ({"codeclm-metadata": 72.02}, 1),
+        ({"codeclm": 77.0}, 1),
+        ({"wizardlm": 75.70}, 2),
+        ({"alpagasus": 79.82}, 3),
+    ],
+)
+def test_one_figure_the_other_way_round_and_a_claim_does_not_hold(
+    changed: Mapping[str, float], number: int
+) -> None:
+    column = {**TABLE_1["7B-evol"], **TABLE_3["7B-evol"], **changed}
+
+    assert told(claims({"judge": {"evol": column}}, {}))[number] == "does not hold"
+
+
+def test_judges_that_name_other_winners_do_not_agree() -> None:
+    judges = {"one": {"evol": {"a": 1.0, "b": 2.0}}, "two": {"evol": {"a": 2.0, "b": 2.0}}}
+
+    (*_, fourth, _) = claims(judges, {})
+    assert (fourth.told, fourth.evidence) == (
+        "does not hold",
+        ("evol: b by one, a = b by two; the full order is another",),
+    )
+
+
+@pytest.mark.parametrize(
+    ("rounds", "verdict"), [({1: 2, 2: 2}, "does not hold"), ({}, "not tested")]
+)
+def test_half_is_not_most(rounds: Mapping[int, int], verdict: str) -> None:
+    assert told(claims({}, rounds))[5] == verdict
+
+
+def test_a_step_that_was_not_tested_is_named() -> None:
+    (first, *_) = claims({"j": {"evol": {"codeclm-metadata": 2.0, "codeclm-rubrics": 3.0}}}, {})
+
+    assert first.told == "not tested"
+    assert first.evidence[-1] == "not tested: metadata, the filter"
+
+
+@given(st.dictionaries(st.sampled_from(METHODS), st.floats(0, 100)))
+def test_claim_three_holds_exactly_where_codeclm_is_first(column: dict[str, float]) -> None:
+    others = [value for name, value in column.items() if name != "codeclm"]
+    tested = "codeclm" in column and others
+    expected = (
+        "not tested"
+        if not tested
+        else "holds"
+        if column["codeclm"] > max(others)
+        else "does not hold"
+    )
+
+    assert told(claims({"j": {"evol": column}}, {}))[3] == expected
+
+
+# -- tables -----------------------------------------------------------------------------------
+
+SMALL = Laid("A title", ("name", "figure"), (("a|b", "1,000"), ("long\x1b[31m", "2")), "a note")
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_table_is_plain_or_markdown_and_never_drives_the_terminal() -> None:
+    assert plain(SMALL).splitlines() == [
+        "A title",
+        "name          figure",
+        "a|b            1,000",
+        "long\\x1b[31m       2",
+        "a note",
+    ]
+    assert markdown(SMALL).splitlines() == [
+        "### A title",
+        "",
+        "| name | figure |",
+        "|---|---:|",
+        "| a\\|b | 1,000 |",
+        "| long\\x1b[31m | 2 |",
+        "",
+        "a note",
+    ]
+
+
+def test_a_terminal_gets_rules_and_the_same_figures() -> None:
+    pytest.importorskip("rich")
+    drawn, written = Terminal(), io.StringIO()
+    show([SMALL], drawn)
+    show([SMALL], written)
+
+    assert "─" in drawn.getvalue()
+    assert "1,000" in drawn.getvalue()
+    assert "\x1b[31m" not in drawn.getvalue()
+    assert written.getvalue() == plain(SMALL) + "\n"
+
+
+# -- the split --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("size", "chosen"), [(218, 44), (80, 16), (252, 50), (180, 36), (1, 1)])
+def test_a_fifth_is_rounded_half_up_as_the_papers_sizes(
+    size: int, chosen: int, tmp_path: Path
+) -> None:
+    split, seeds = draw(SeedSource((write_seeds(tmp_path, size),)), 0.2, run_seed=0)
+
+    assert (len(seeds), len(split.validation), split.total) == (chosen, chosen, size)
+    assert [seed.position for seed in seeds] == sorted(seed.position for seed in seeds)
+    assert {place.position for place in split.validation + split.evaluation} == set(range(size))
+
+
+def test_a_split_comes_from_the_seed_alone(tmp_path: Path) -> None:
+    source = SeedSource((write_seeds(tmp_path, 50),))
+
+    assert draw(source, 0.2, run_seed=1) == draw(source, 0.2, run_seed=1)
+    assert draw(source, 0.2, run_seed=1) != draw(source, 0.2, run_seed=2)
+    assert draw(source, 1.0, run_seed=1)[0].evaluation == ()
+    assert draw(source, 1.0, run_seed=1, limit=7)[0].total == 7
+
+
+def test_a_folder_keeps_its_split(tmp_path: Path) -> None:
+    source = SeedSource((write_seeds(tmp_path, 10),))
+    keep(tmp_path, *draw(source, 0.2, run_seed=0), allow_change=False)
+    keep(tmp_path, *draw(source, 0.2, run_seed=0), allow_change=False)
+
+    with pytest.raises(FolderError, match="another choice"):
+        keep(tmp_path, *draw(source, 0.5, run_seed=0), allow_change=False)
+    path = keep(tmp_path, *draw(source, 0.5, run_seed=0), allow_change=True)
+    assert len(path.read_text().splitlines()) == 5
+
+
+# -- the command ------------------------------------------------------------------------------
+
+SETTINGS = """
+seeds = "seeds.jsonl"
+{more}
+[strong]
+model = "scripted/strong"
+price_input = 1.0
+price_output = 2.0
+{options}
+[target]
+model = "scripted/target"
+{options}
+[compare]
+recipes = ["codeclm", "lower"]
+rows = 12
+tests = ["questions.jsonl"]
+[compare.overrides.lower]
+recipe = "codeclm"
+filter = {{ threshold = 1.0 }}
+"""
+JUDGED = """
+[compare.answers.codeclm]
+"questions.jsonl" = "long.jsonl"
+[compare.answers.lower]
+"questions.jsonl" = "short.jsonl"
+[compare.judges.first]
+model = "scripted/judge"
+[compare.judges.second]
+model = "scripted/another"
+options = {{ model_seed = "2" }}
+"""
+
+
+def begin(folder: Path, text: str = SETTINGS, more: str = "", options: str = "") -> None:
+    write_seeds(folder, 30)
+    prompts = [{"id": n, "prompt": f"Tell me of {n}."} for n in range(20)]
+    write_lines(folder / "questions.jsonl", prompts)
+    for name, points in (("long", 9), ("short", 2)):
+        answers = [{"id": n, "text": "So:" + "\n- point" * points} for n in range(20)]
+        write_lines(folder / f"{name}.jsonl", answers)
+    (folder / "two.toml").write_text(text.format(more=more, options=options), "utf-8")
+
+
+def compared(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    assert done.returncode == 0, done.stderr
+    read: dict[str, Any] = json.loads(done.stdout)
+    return read
+
+
+def answers_paid(folder: Path) -> int:
+    with sqlite3.connect(folder / "cache" / "cache.db") as cache:
+        found: tuple[int] = cache.execute("SELECT count(*) FROM Cache").fetchone()
+    return found[0]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a finished comparison of two recipes, judged by two, in ``runs/two``."""
+    folder = tmp_path_factory.mktemp("home")
+    begin(folder, SETTINGS + JUDGED)
+    sweep = ("--sweep", "rows=4,8")
+    compared(codeclm("compare", "two.toml", *sweep, "--json", cwd=folder))
+    return folder
+
+
+def result(home: Path) -> dict[str, Any]:
+    read: dict[str, Any] = json.loads((home / "runs/two/comparison.json").read_text())
+    return read
+
+
+def test_every_recipe_is_an_ordinary_run_of_as_many_rows_from_one_split(home: Path) -> None:
+    found = result(home)
+    names = ["codeclm", "lower", *(f"{r}@rows={n}" for n in (4, 8) for r in ("codeclm", "lower"))]
+
+    assert [each["name"] for each in found["datasets"]] == names
+    assert [each["rows"] for each in found["datasets"]] == [12, 12, 4, 4, 8, 8]
+    assert (found["seeds"], found["validation"]) == (30, 6)
+    assert {each["seeds"] for each in found["datasets"]} == {6}
+    for each in found["datasets"]:
+        rows = (home / each["folder"] / "alpaca.jsonl").read_text().splitlines()
+        assert len(rows) == each["rows"]
+    assert codeclm("status", "runs/two/runs/lower", cwd=home).returncode == 0
+
+
+def test_what_recipes_share_is_paid_once(home: Path) -> None:
+    """The lower θ asks less of the same: its whole run was in the cache."""
+    one, other, *swept = result(home)["datasets"]
+
+    assert one["paid"]["calls"] > 0
+    assert (other["paid"]["calls"], other["reused"] > 0) == (0, True)
+    assert one["alone"]["money"] > other["alone"]["money"] > 0
+    assert {each["paid"]["calls"] for each in swept} == {0}
+
+
+def test_the_same_command_again_makes_no_call_and_the_same_files(home: Path) -> None:
+    names = ("comparison.json", "report.md", "split.json")
+    files = [home / "runs/two" / name for name in names]
+    before, paid = [path.read_bytes() for path in files], answers_paid(home)
+    done = codeclm("compare", "two.toml", "--sweep", "rows=4,8", "--json", cwd=home)
+
+    assert (done.returncode, answers_paid(home)) == (0, paid)
+    assert [path.read_bytes() for path in files] == before
+
+
+def test_answers_are_judged_and_the_claims_told(home: Path) -> None:
+    found = result(home)
+    cells = {(cell["judge"], cell["recipe"]): cell for cell in found["cells"]}
+
+    assert set(cells) == {(j, r) for j in ("first", "second") for r in ("codeclm", "lower")}
+    assert cells["first", "codeclm"]["crr"] > cells["first", "lower"]["crr"]
+    assert cells["first", "lower"]["difference"]["points"]["mean"] == pytest.approx(
+        cells["first", "lower"]["crr"] - cells["first", "codeclm"]["crr"]
+    )
+    assert cells["first", "codeclm"]["counts"]["wins"] <= 20
+    assert [claim["told"] for claim in found["claims"][:4]] == [*(["not tested"] * 3), "holds"]
+
+
+def test_prompts_that_were_seeds_are_counted_apart(home: Path) -> None:
+    chosen = [place["position"] for place in json.loads(
+        (home / "runs/two/split.json").read_text())["validation"]]  # fmt: skip
+    unseen = 20 - sum(position < 20 for position in chosen)
+    cell = result(home)["cells"][0]
+
+    assert sum(cell["unseen"].values()) == unseen < 20
+
+
+def test_the_table_and_the_report_hold_the_same_figures(home: Path) -> None:
+    said = codeclm("compare", "two.toml", "--sweep", "rows=4,8", cwd=home).stdout
+    report = (home / "runs/two/report.md").read_text()
+    similarity = f"{result(home)['datasets'][0]['diversity']['self_similarity']:.3f}"
+
+    for text in ("wins / ties / losses", "Sweep of rows", "4  holds", similarity):
+        assert text.casefold() in said.casefold()
+    assert similarity in report
+    assert "| method | questions |" in report
+
+
+def test_plots_are_drawn_where_matplotlib_is(home: Path) -> None:
+    pytest.importorskip("matplotlib")
+    found = result(home)
+
+    for name in ("rounds", "sweep-rows"):
+        assert (home / found["files"][name]).read_bytes().startswith(b"\x89PNG")
+
+
+def test_killed_anywhere_it_goes_on_and_ends_the_same(home: Path, tmp_path: Path) -> None:
+    """What is paid once more is what was in flight; figures of the data are those of an
+    undisturbed comparison."""
+    begin(tmp_path, SETTINGS + JUDGED, options="options = { latency = 0.15 }")
+    for number in (signal.SIGKILL, signal.SIGINT):
+        with started("compare", "two.toml", "--json", cwd=tmp_path) as process:
+            assert process.stderr is not None
+            assert any(line.startswith("{") for line in process.stderr)  # a second has gone by
+            process.send_signal(number)
+            said = process.stderr.read()
+            assert process.wait() != 0
+    assert "go on with: codeclm compare two.toml" in said
+    found = compared(codeclm("compare", "two.toml", "--json", cwd=tmp_path))
+    whole = result(home)
+
+    same = ("name", "rows", "rounds", "winners", "diversity", "instruction_words", "overlap")
+    assert [[each[key] for key in same] for each in found["datasets"]] == [
+        [each[key] for key in same] for each in whole["datasets"][:2]
+    ]
+    assert found["cells"] == whole["cells"]
+
+
+def test_evaluations_that_were_made_before_are_used(home: Path, tmp_path: Path) -> None:
+    folder = home / "runs/two/evaluations/first/questions"
+    judged = """
+[compare.judged.gpt.codeclm]
+"questions.jsonl" = "{at}/codeclm"
+[compare.judged.gpt.target]
+"questions.jsonl" = "{at}/lower"
+""".replace("{at}", str(folder))
+    begin(tmp_path, SETTINGS + judged)
+    found = compared(codeclm("compare", "two.toml", "--json", cwd=tmp_path))
+    before = {cell["recipe"]: cell["crr"] for cell in result(home)["cells"][:2]}
+
+    assert {cell["recipe"]: cell["crr"] for cell in found["cells"]} == {
+        "codeclm": before["codeclm"],
+        "target": before["lower"],
+    }
+    assert not (tmp_path / "runs/two/evaluations").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "argv", "said"),
+    [
+        ("[compare]", (), "two.toml: compare.recipes: name some"),
+        ('[compare]\nrecipes = ["codeclm"]', (), "two.toml: codeclm: seeds: there are none"),
+        ("", ("--set", 'compare.recipes=["codeclm", "codeclm"]'), "one is there twice"),
+        ("", ("--set", 'compare.recipes=["../up"]'), "a name has letters"),
+        ("", ("--set", "compare.rowz=3"), "rowz: no such setting; did you mean rows?"),
+        ("", ("--set", "compare.validation=0"), "compare: validation: expected"),
+        ("", ("--set", "compare.overrides.lower.strong.model=scripted/x"), "one strong model"),
+        ("", ("--set", "compare.overrides.lower.target_rows=3"), "as many rows"),
+        ("", ("--set", "compare.overrides.other.seed=3"), "'other' is not one of the recipes"),
+        ("", ("--set", 'compare.tests=["nowhere"]'), "nowhere: no such file"),
+        ("", ("--set", "compare.judges.j.temperature=0"), "judges.j: model: write provider/model"),
+        ("", ("--set", "compare.judges.j.model=nobody/x"), "nobody"),
+        ("", ("--set", 'compare.answers.x.vicuna="f"', "--set", 'compare.testsets="x"'), "vicuna"),
+        ("", ("--sweep", "rows"), "write key=value,value"),
+        ("", ("--sweep", "filter.thresold=1,2"), "did you mean threshold?"),
+        ("", ("--sweep", "filter.threshold=1,99"), "filter.threshold: expected"),
+    ],
+)
+def test_what_is_wrong_is_said_before_any_call(
+    text: str, argv: tuple[str, ...], said: str, tmp_path: Path
+) -> None:
+    begin(tmp_path, text.replace("{", "{{") or SETTINGS)
+    done = codeclm("compare", "two.toml", *argv, cwd=tmp_path)
+
+    assert (done.returncode, said in done.stderr) == (2, True), done.stderr
+    assert not (tmp_path / "cache").exists()
+
+
+def test_the_users_own_seeds_are_never_overwritten(tmp_path: Path) -> None:
+    begin(tmp_path)
+    seeds = write_seeds(tmp_path, 5, "validation.jsonl")
+    before = seeds.read_bytes()
+    done = codeclm("compare", "two.toml", "--set", f"seeds={seeds.name}", "-o", ".", cwd=tmp_path)
+
+    assert (done.returncode, "would be overwritten" in done.stderr) == (2, True), done.stderr
+    assert seeds.read_bytes() == before
+
+
+def test_a_run_says_what_the_table_is_for(tmp_path: Path) -> None:
+    begin(tmp_path)
+
+    assert (
+        "no such setting; this file is for codeclm compare"
+        in codeclm("run", "two.toml", cwd=tmp_path).stderr
+    )
+
+
+def test_a_plan_makes_no_call(tmp_path: Path) -> None:
+    begin(tmp_path, SETTINGS + JUDGED)
+    done = codeclm("compare", "two.toml", "--plan", cwd=tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    assert [line.split()[0] for line in done.stdout.splitlines()[2:4]] == ["codeclm", "lower"]
+    assert "judging takes up to 240 calls more" in done.stdout
+    assert not (tmp_path / "cache").exists()
+
+
+def test_rows_that_are_missing_are_told(tmp_path: Path) -> None:
+    begin(tmp_path)
+    done = codeclm("compare", "two.toml", "--set", "compare.rows=500", cwd=tmp_path)
+
+    assert done.returncode == 3
+    assert "rows are missing: codeclm, lower" in done.stderr
+    assert " of 500" in done.stdout
+
+
+def test_the_example_names_every_setting_and_works(tmp_path: Path) -> None:
+    text = EXAMPLE.read_text("utf-8")
+    (tmp_path / "examples").mkdir()
+    for name in ("compare.toml", "seeds.jsonl"):
+        (tmp_path / "examples" / name).write_bytes((EXAMPLE.parent / name).read_bytes())
+    done = codeclm("compare", "examples/compare.toml", "--json", cwd=tmp_path)
+
+    assert {each["rows"] for each in compared(done)["datasets"]} == {20}
+    for setting in CompareConfig.__struct_fields__:
+        assert re.search(rf"^(# )?(\[compare\.)?{setting}\b", text, re.MULTILINE), setting
