@@ -5,7 +5,6 @@ Neither is imported before it is wanted: a lean one needs no aiohttp.
 
 from functools import partial
 from importlib.util import find_spec
-from typing import get_args
 
 from .base import Transport
 from .exchange import Session
@@ -18,10 +17,7 @@ def check_transport(transport: Transport) -> None:
         ValueError: what it needs is not installed.
     """
     if transport == "lean" and None in map(find_spec, ("httptools", "aiohappyeyeballs")):
-        raise ValueError(
-            "the lean transport needs an extra: pip install 'codeclm[lean]'"
-            f" (or choose {get_args(Transport)[0]})"
-        )
+        raise ValueError("transport = \"lean\" needs an extra: pip install 'codeclm[lean]'")
 
 
 def open_session(

@@ -38,6 +38,10 @@ class Raw(NamedTuple):
     body: bytes
     is_whole: bool
 
+    @property
+    def is_good(self) -> bool:
+        return self.is_whole and 200 <= self.status < 300
+
     def read(self) -> bytes:
         """The body, decompressed up to its bound and a byte more.
 

@@ -74,20 +74,16 @@ class LeanSession:
             raw = await connection.send(b"%b%d\r\n\r\n%b" % (route.head, len(body), body))
             answer = raw.read()
         except LostError as lost:
-            connection.drop()
             raise self._failure(endpoint, lost, reused=reused) from lost.cause
-        except BaseException:  # cancelled: half an answer may still be to come
-            connection.drop()
-            raise
-        if connection.is_fit():
-            route.idle.append(connection)
-        else:
-            connection.drop()
-        status = raw.status
+        finally:  # a cancelled call leaves one that is not fit: its answer may still be to come
+            if connection.is_fit():
+                route.idle.append(connection)
+            else:
+                connection.drop()
         headers = CIMultiDictProxy(CIMultiDict(raw.headers))
-        if raw.is_whole and 200 <= status < 300 and len(answer) <= bound(status):
+        if raw.is_good and len(answer) <= bound(raw.status):
             return Answer(answer, headers)
-        raise refusal(endpoint, status, headers, answer)
+        raise refusal(endpoint, raw.status, headers, answer)
 
     async def aclose(self) -> None:
         if self._proxied is not None:
@@ -105,7 +101,7 @@ class LeanSession:
         self._routes[endpoint] = made
         return made
 
-    async def _connect(self, endpoint: Endpoint, route: "_Route") -> "Connection":
+    async def _connect(self, endpoint: Endpoint, route: "_Route") -> Connection:
         """Open a connection: happy eyeballs over all addresses, then TLS where it is wanted."""
         where, host = endpoint.where, route.host
         limit = asyncio.timeout(self._connect_timeout)
@@ -122,7 +118,7 @@ class LeanSession:
             self._sweeping = self._loop.call_later(self._period, self._sweep)
         return connection
 
-    async def _dial(self, route: "_Route", tls: SSLContext | None) -> "Connection":
+    async def _dial(self, route: "_Route", tls: SSLContext | None) -> Connection:
         addresses = cast("Any", await self._look_up(route.host, route.port))
         opened = await start_connection(
             addresses,
@@ -196,10 +192,10 @@ class _Route(NamedTuple):
     """The request up to its length."""
     host: str
     port: int
-    idle: "list[Connection]"
+    idle: list[Connection]
     """Shared by all endpoints of that server."""
 
-    def kept(self) -> "Connection | None":
+    def kept(self) -> Connection | None:
         while self.idle:
             if not (connection := self.idle.pop()).is_lost:
                 return connection
