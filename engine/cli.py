@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from .commands import bench, cache, evaluate, look, prepare, run
+from .commands import bench, cache, evaluate, look, prepare, run, train
 from .commands.status import FAILED, WRONG
 
 
@@ -49,8 +49,9 @@ def _expected(error: Exception) -> int | None:
     from .export import ExportError
     from .folder import FolderError
     from .seeds import SeedError
+    from .training.models import TrainingError
 
-    if isinstance(error, ConfigError | SeedError | FolderError | ExportError):
+    if isinstance(error, ConfigError | SeedError | FolderError | ExportError | TrainingError):
         return WRONG
     return FAILED if isinstance(error, RunStopped) else None
 
@@ -64,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action=_PrintVersion, nargs=0, help="print it and exit")
     parser.set_defaults(command=None)
     verbs = parser.add_subparsers(metavar="COMMAND")
-    for commands in (run, prepare, look, evaluate, cache, bench):
+    for commands in (run, prepare, look, evaluate, train, cache, bench):
         commands.add(verbs)
     return parser
 
