@@ -276,14 +276,13 @@ def test_a_killed_tuning_goes_on_with_the_same_command(tmp_path: Path, tiny: Pat
     write_pairs(tmp_path)
     whole = tuned(tmp_path, tiny, "--save-steps", "1", out="whole")
     argv = ("tune", "p.jsonl", "--model", str(tiny), "--out", "cut", *QUICK, "--save-steps", "1")
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [*COMMAND, *argv], cwd=tmp_path, env=environment(tmp_path), stderr=subprocess.PIPE
-    )
-    assert process.stderr is not None
-    while b"step 3 of" not in process.stderr.readline():
-        assert process.poll() is None
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    ) as process:
+        assert process.stderr is not None
+        while b"step 3 of" not in process.stderr.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGKILL)
     (tmp_path / "cut" / "checkpoints" / "checkpoint-99").mkdir()  # torn: without its last file
     resumed = tuned(tmp_path, tiny, "--save-steps", "1", out="cut")
 
