@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from .commands import bench, cache, compare, evaluate, look, prepare, quality, run
+from .commands import bench, cache, compare, evaluate, look, prepare, quality, run, train
 from .commands.status import FAILED, WRONG
 
 
@@ -50,8 +50,10 @@ def _expected(error: Exception) -> int | None:
     from .folder import FolderError
     from .quality.review import ReviewError
     from .seeds import SeedError
+    from .training.models import TrainingError
 
-    if isinstance(error, ConfigError | SeedError | FolderError | ExportError | ReviewError):
+    wrong = ConfigError | SeedError | FolderError | ExportError | ReviewError | TrainingError
+    if isinstance(error, wrong):
         return WRONG
     return FAILED if isinstance(error, RunStopped) else None
 
@@ -65,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action=_PrintVersion, nargs=0, help="print it and exit")
     parser.set_defaults(command=None)
     verbs = parser.add_subparsers(metavar="COMMAND")
-    for commands in (run, prepare, look, quality, evaluate, compare, cache, bench):
+    for commands in (run, prepare, look, quality, evaluate, compare, train, cache, bench):
         commands.add(verbs)
     return parser
 

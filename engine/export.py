@@ -144,7 +144,7 @@ def write(
     )
     path = path.resolve()
     writer = _writer(path, format, with_metadata=with_metadata, on_replaced=on_replaced)
-    with _replacing(path) as file:
+    with replacing(path) as file:
         return writer(given, file)
 
 
@@ -226,7 +226,7 @@ def _lineage(example: Example) -> Lineage:
 
 
 @contextmanager
-def _replacing(path: Path) -> Generator[IO[bytes]]:
+def replacing(path: Path) -> Generator[IO[bytes]]:
     """Give a file that takes the place of *path* once it is whole and on the disk."""
     if path.is_dir():
         raise ExportError(f"{path}: is a folder; name a file in it")

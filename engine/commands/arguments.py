@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ..config import Config
+    from ..ledger import Ledger
     from ..progress import Display
     from ..report import Summary
 
@@ -166,6 +167,18 @@ def read_dotenv() -> None:
     from dotenv import load_dotenv
 
     load_dotenv(Path(".env"))
+
+
+def open_run(path: Path) -> "tuple[Config, Ledger]":
+    """Open the run in *path* for reading."""
+    from .. import config
+    from ..folder import Folder, FolderError
+    from ..ledger import Ledger
+
+    folder = Folder(path)
+    if not folder.config.exists():
+        raise FolderError(f"{path}: there is no run in this folder")
+    return config.load(folder.config, keys=False), Ledger(folder.ledger).open(for_writing=False)
 
 
 def show(summary: "Summary", *, as_json: bool) -> None:

@@ -1,12 +1,13 @@
 """status, report, export, inspect: what a run has come to, also while it works."""
 
 import argparse
+import shlex
 import sys
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .arguments import Verbs, add_folder, add_verb, show
+from .arguments import Verbs, add_folder, add_verb, open_run, show
 from .status import DONE
 
 if TYPE_CHECKING:
@@ -43,7 +44,27 @@ def _add_export(verbs: Verbs) -> None:
     parser = add_verb(verbs, "export", _export, "write the dataset, also while the run works")
     add_folder(parser)
     parser.add_argument("--format", default="alpaca", metavar="FORMAT", help="alpaca, sharegpt, …")
-    parser.add_argument("--to", type=Path, required=True, metavar="FILE", help=".jsonl, .parquet")
+    parser.add_argument(
+        "--trainer",
+        choices=("trl", "axolotl", "llama-factory"),
+        help="a folder ready for this trainer: data, config with the paper's settings, card",
+    )
+    parser.add_argument(
+        "--to",
+        type=Path,
+        required=True,
+        metavar="FILE|DIR",
+        help=".jsonl, .parquet; with --trainer a folder",
+    )
+    parser.add_argument(
+        "--model", metavar="DIR|NAME", help="with --trainer: the model to train (the target)"
+    )
+    parser.add_argument(
+        "--devices", type=int, default=1, metavar="N", help="with --trainer: how many GPUs (1)"
+    )
+    parser.add_argument(
+        "--language", default="en", metavar="CODE", help="with --trainer: the data's, for the card"
+    )
     parser.add_argument(
         "--with-metadata", action="store_true", help="add use case, skills, gap, … to each row"
     )
@@ -87,23 +108,9 @@ def _report(args: argparse.Namespace) -> int:
     return DONE
 
 
-def open_run(path: Path) -> "tuple[Config, Ledger]":
-    """Open what is in a run's folder for reading.
-
-    Raises:
-        FolderError: there is no run.
-    """
-    from .. import config
-    from ..folder import Folder, FolderError
-    from ..ledger import Ledger
-
-    folder = Folder(path)
-    if not folder.config.exists():
-        raise FolderError(f"{path}: there is no run in this folder")
-    return config.load(folder.config, keys=False), Ledger(folder.ledger).open(for_writing=False)
-
-
 def _export(args: argparse.Namespace) -> int:
+    if args.trainer:
+        return _export_for_trainer(args)
     from .. import export
 
     config, ledger = open_run(args.folder)
@@ -119,6 +126,22 @@ def _export(args: argparse.Namespace) -> int:
     finally:
         ledger.close()
     print(f"wrote {count:,} rows to {args.to}", file=sys.stderr)
+    return DONE
+
+
+def _export_for_trainer(args: argparse.Namespace) -> int:
+    from ..folder import Folder
+    from ..training import handover
+
+    wanted = handover.Wanted(args.trainer, args.model, args.devices, args.language)
+    config, ledger = open_run(args.folder)
+    try:
+        count = handover.write(Folder(args.folder), config, ledger, wanted, args.to)
+    finally:
+        ledger.close()
+    command = handover.command(args.trainer)
+    print(f"wrote {count:,} rows, a config and a card to {args.to}; train with:", file=sys.stderr)
+    print(f"  cd {shlex.quote(str(args.to))} && {command}", file=sys.stderr)
     return DONE
 
 

@@ -5,8 +5,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .arguments import Verbs, add_folder, add_verb
-from .look import open_run
+from .arguments import Verbs, add_folder, add_verb, open_run
 from .status import DONE
 
 if TYPE_CHECKING:

@@ -1,0 +1,250 @@
+"""A dataset's card: how it was made, from the run's configuration, manifest and ledger.
+
+Markdown with the front matter that the Hugging Face Hub reads. What models or users wrote is
+escaped: it must not become a link, a picture or a heading of the card.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from msgspec import Struct
+
+from ..config import Config
+from ..folder import Manifest
+from ..ledger import Sums
+from ..records import Example
+from ..report import Summary
+from ..story import printable
+
+_SIZES = (
+    (1_000, "n<1K"),
+    (10_000, "1K<n<10K"),
+    (100_000, "10K<n<100K"),
+    (1_000_000, "100K<n<1M"),
+    (10_000_000, "1M<n<10M"),
+)
+_MARKUP = re.compile(r"([\\`*_{}\[\]<>()#+\-.!|~&:@$])")
+_CITATION = """@inproceedings{wang2024codeclm,
+  title     = {{CodecLM}: Aligning Language Models with Tailored Synthetic Data},
+  author    = {Wang, Zifeng and Li, Chun-Liang and Perot, Vincent and Le, Long T. and Miao, Jin
+               and Zhang, Zizhao and Lee, Chen-Yu and Pfister, Tomas},
+  booktitle = {Findings of the Association for Computational Linguistics: NAACL 2024},
+  year      = {2024},
+  url       = {https://arxiv.org/abs/2404.05875}
+}"""
+
+
+class Contents(Struct, frozen=True):
+    """What the rows themselves say."""
+
+    rows: int
+    use_cases: tuple[tuple[str, int], ...]
+    """The ten most frequent."""
+    characters: tuple[float, float]
+    """Mean length of instruction and answer."""
+    first: Example | None
+
+
+def contents(examples: Iterable[Example]) -> Contents:
+    """Read all rows once, keeping counts only."""
+    cases = Counter[str]()
+    rows = asked = answered = 0
+    first: Example | None = None
+    for example in examples:
+        first = first or example
+        rows += 1
+        cases[example.metadata.use_case] += 1
+        answer = example.answer(example.winner or "strong")
+        asked += len(example.instruction)
+        answered += len(answer.text) if answer else 0
+    means = (asked / rows, answered / rows) if rows else (0.0, 0.0)
+    return Contents(rows, tuple(cases.most_common(10)), means, first)
+
+
+class Facts(Struct, frozen=True):
+    """All that a card is made from."""
+
+    config: Config
+    manifest: Manifest | None
+    summary: Summary
+    contents: Contents
+    language: str
+    files: tuple[tuple[str, str], ...]
+    """Name and meaning of the files beside the card."""
+
+
+def card(facts: Facts) -> str:
+    """Write the card."""
+    parts = (_front, _title, _made, _settings, _counts, _rounds, _costs, _inside, _limits, _cite)
+    return "\n".join(line for part in parts for line in part(facts))
+
+
+def escaped(text: str) -> str:
+    """Write *text* so that Markdown shows it as it is, on one line."""
+    return _MARKUP.sub(r"\\\1", " ".join(printable(text).split()))
+
+
+def fenced(text: str) -> str:
+    """Write *text* as a block that nothing in it can end."""
+    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}text\n{printable(text)}\n{fence}"
+
+
+def _size(rows: int) -> str:
+    return next((name for most, name in _SIZES if rows < most), "n>10M")
+
+
+def _front(facts: Facts) -> Iterator[str]:
+    yield "---"
+    yield "# license: yours to choose; the terms of the models that wrote the data may bind you"
+    yield "language:"
+    yield f"- {facts.language}"
+    yield "size_categories:"
+    yield f"- {_size(facts.contents.rows)}"
+    yield "task_categories:"
+    yield "- text-generation"
+    yield "tags:"
+    yield from ("- synthetic", "- instruction-tuning", "- codeclm")
+    yield "configs:"
+    yield "- config_name: default"
+    yield "  data_files: train.jsonl"
+    yield "---"
+
+
+def _title(facts: Facts) -> Iterator[str]:
+    yield "\n# Instruction data made with CodecLM\n"
+    yield (
+        f"{facts.contents.rows:,} pairs of instruction and answer, written by a language model for"
+        " one kind of task and one target model. No person has read them all."
+    )
+    yield ""
+    for name, meaning in facts.files:
+        yield f"* `{name}`: {meaning}"
+
+
+def _recipe(manifest: Manifest | None) -> str:
+    chosen = manifest.settings.get("recipe") if manifest else None
+    return chosen if isinstance(chosen, str) else "codeclm"
+
+
+def _made(facts: Facts) -> Iterator[str]:
+    config, manifest = facts.config, facts.manifest
+    yield "\n## How it was made\n"
+    yield (
+        "Seeds are encoded into a use case and skills; from these the strong model writes basic"
+        " instructions and makes them harder (Self-Rubrics); kept are those where the judge sees"
+        " the strong and the target model's answers further apart than θ (Contrastive Filtering),"
+        " with the better answer.\n"
+    )
+    yield f"* recipe: {escaped(_recipe(manifest))}"
+    yield f"* strong model: {escaped(config.strong.model)}, temperature {config.strong.temperature}"
+    yield f"* target model: {escaped(config.target.model)}, temperature {config.target.temperature}"
+    yield f"* judge: {escaped(config.scorer.model)}, temperature {config.scorer.temperature}"
+    if manifest:
+        yield f"* codeclm `{manifest.codeclm}`, run started `{manifest.started}`"
+        yield f"* seed files: digest `{manifest.seeds}`"
+
+
+def _settings(facts: Facts) -> Iterator[str]:
+    chosen, size = facts.config.filter, facts.config
+    yield "\n| setting | value |\n|---|---|"
+    yield f"| θ (strictly larger) | {chosen.threshold:g} |"
+    yield f"| rounds at most | {chosen.max_iterations} |"
+    yield f"| basic instruction scored first | {'yes' if chosen.filter_basic else 'no'} |"
+    yield f"| instructions no round selected | {escaped(chosen.leftover)} |"
+    yield f"| metadata mixed up to | {size.metadata.augment_to or 'not mixed'} |"
+    yield f"| rows wanted | {size.target_rows or 'as many as there are'} |"
+    yield f"| seed of all random choices | {size.seed} |"
+    if facts.manifest:
+        yield "\nPrompts, by digest:\n"
+        for role, stages in facts.manifest.prompts.items():
+            told = ", ".join(f"{stage} `{digest[:12]}`" for stage, digest in sorted(stages.items()))
+            yield f"* {role}: {told}"
+
+
+def _counts(facts: Facts) -> Iterator[str]:
+    summary = facts.summary
+    yield "\n## What came of it\n"
+    yield "| | came in | kept | filtered | failed | unfinished |"
+    yield "|---|---|---|---|---|---|"
+    yield _sums("seeds", summary.seeds)
+    yield _sums("instructions", summary.instructions)
+    reasons = {**summary.instructions.filtered, **summary.instructions.failed}
+    if reasons:
+        told = ", ".join(f"{escaped(reason)} {n:,}" for reason, n in sorted(reasons.items()))
+        yield f"\nInstructions not kept: {told}."
+
+
+def _sums(name: str, sums: Sums) -> str:
+    lost = f"{sum(sums.filtered.values()):,} | {sum(sums.failed.values()):,}"
+    return f"| {name} | {sums.came_in:,} | {sums.kept:,} | {lost} | {sums.unfinished:,} |"
+
+
+def _rounds(facts: Facts) -> Iterator[str]:
+    gaps = facts.summary.gaps
+    if not gaps.scored:
+        return
+    yield "\n| round | scored | selected | rate | rows |\n|---|---|---|---|---|"
+    for number, scored in gaps.scored.items():
+        chosen, rows = gaps.selected.get(number, 0), facts.summary.by_iteration.get(number, 0)
+        yield f"| {number} | {scored:,} | {chosen:,} | {chosen / scored:.1%} | {rows:,} |"
+    won = ", ".join(f"{who} {count:,}" for who, count in facts.summary.winners.items())
+    yield f"\nBetter answers: {won}."
+
+
+def _costs(facts: Facts) -> Iterator[str]:
+    summary = facts.summary
+    yield "\n## What it cost\n"
+    money = summary.money_in_all
+    priced = "no prices were given" if money is None else f"{money:.2f} at the prices given"
+    yield f"{summary.calls_in_all:,} answers of models were paid for, over all sessions; {priced}."
+
+
+def _inside(facts: Facts) -> Iterator[str]:
+    inside = facts.contents
+    asked, answered = inside.characters
+    yield "\n## What is in it\n"
+    yield f"An instruction has {asked:,.0f} characters on average, an answer {answered:,.0f}."
+    if inside.use_cases:
+        told = ", ".join(f"{escaped(case)} ({count:,})" for case, count in inside.use_cases)
+        yield f"The most frequent use cases: {told}."
+    if inside.first:
+        answer = inside.first.answer(inside.first.winner or "strong")
+        yield "\nThe first row:\n"
+        yield fenced(inside.first.instruction)
+        yield ""
+        yield fenced(answer.text if answer else "")
+
+
+def _limits(facts: Facts) -> Iterator[str]:
+    yield "\n## Limits and known biases\n"
+    yield "* Models wrote instructions, answers and scores: errors and inventions are among them."
+    yield "* It is made for one target model: what that model does well already is filtered out."
+    yield (
+        "* The judge and the strong model "
+        + ("are one, which may prefer its own answers." if _self_judged(facts) else "differ.")
+    )
+    yield from _bias(facts)
+    yield "* The seeds' topics, language and slant are carried over; their rights may be, too."
+    yield "* Not checked: facts, personal data, safety; overlap with test sets unless said above."
+
+
+def _self_judged(facts: Facts) -> bool:
+    return facts.config.scorer.model == facts.config.strong.model
+
+
+def _bias(facts: Facts) -> Iterator[str]:
+    gaps = facts.summary.gaps
+    if gaps.flipped is not None and gaps.first_lead is not None:
+        yield (
+            f"* Position bias of the judge: its two orders named different winners in"
+            f" {gaps.flipped:.1%} of rounds; being shown first was worth {gaps.first_lead:+.2f}"
+            " points. Scores are means over both orders."
+        )
+
+
+def _cite(_: Facts) -> Iterator[str]:
+    yield "\n## Citation\n"
+    yield f"```bibtex\n{_CITATION}\n```\n"

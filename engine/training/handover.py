@@ -1,0 +1,51 @@
+"""From a run to a folder that a trainer takes: rows, config, card."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from ..config import Config
+from ..folder import Folder, replace
+from ..ledger import Ledger
+from ..report import summarise
+from ..stats import Stats
+from . import card, pairs, trainers
+from .recipe import Recipe
+
+
+class Wanted(NamedTuple):
+    """``model`` None: what the run calls its target, without the provider."""
+
+    trainer: str
+    model: str | None = None
+    devices: int = 1
+    language: str = "en"
+
+
+def command(trainer: str) -> str:
+    """Say what to run in the folder."""
+    return trainers.TRAINERS[trainer].command
+
+
+def write(run: Folder, config: Config, ledger: Ledger, wanted: Wanted, to: Path) -> int:
+    """Write the folder *to*, and count its rows.
+
+    Raises:
+        ExportError, FolderError: it can't be written.
+    """
+    model = wanted.model or config.target.model.partition("/")[2]
+    job = trainers.Job(model, wanted.devices, Recipe())
+    kept = config.target_rows
+    count = trainers.write(to, wanted.trainer, job, pairs.of_run(ledger.kept(kept)))
+    facts = card.Facts(
+        config=config,
+        manifest=run.read_manifest(),
+        summary=summarise(config, ledger, Stats(), ending="so far", reason=""),
+        contents=card.contents(ledger.kept(kept)),
+        language=wanted.language,
+        files=(
+            (trainers.DATA, f"the pairs, as {wanted.trainer} reads them"),
+            ("config.yaml", f"the paper's training: `{command(wanted.trainer)}`"),
+        ),
+    )
+    replace(to / "README.md", card.card(facts).encode("utf-8", "backslashreplace"))
+    return count

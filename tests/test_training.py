@@ -1,0 +1,334 @@
+"""The hand-over to trainers and the card; tuning itself where the extra ``train`` is installed."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from codeclm.engine.evaluate import testsets
+from codeclm.engine.export import ExportError
+from codeclm.engine.seeds import SeedError
+from codeclm.engine.training import card, pairs, trainers
+from codeclm.engine.training.pairs import Pair
+from codeclm.engine.training.recipe import ALPACA, Recipe, alpaca
+
+from . import tiny_model
+from .commands import COMMAND, codeclm, environment, write_lines, write_seeds
+
+KEYS: dict[str, Any] = json.loads((Path(__file__).parent / "trainer_keys.json").read_text("utf-8"))
+TRAINERS = tuple(trainers.TRAINERS)
+PAIRS = [Pair("Tell me of {cats}.", "They purr."), Pair('Say "a"\n: b', "a\n\n")]
+HOSTILE = "# Title [x](http://e.example) <img src=x> **b** ```\n---\n\x1b[31m"
+
+
+def written(folder: Path, trainer: str, devices: int = 1) -> dict[str, Any]:
+    job = trainers.Job("meta-llama/Llama-3.2-1B", devices, Recipe())
+    assert trainers.write(folder, trainer, job, PAIRS) == len(PAIRS)
+    config: dict[str, Any] = yaml.safe_load((folder / "config.yaml").read_text("utf-8"))
+    return config
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+
+# -- files for trainers -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("trainer", TRAINERS)
+def test_a_config_says_only_what_its_trainer_knows(tmp_path: Path, trainer: str) -> None:
+    config = written(tmp_path, trainer)
+    known = set(KEYS[trainer]["config"])
+    if trainer != "axolotl":  # the others hand the rest to transformers
+        known |= set(KEYS["transformers"]["config"])
+
+    assert set(config) <= known
+
+
+@pytest.mark.parametrize("trainer", TRAINERS)
+def test_the_papers_settings_are_numbers_not_texts(tmp_path: Path, trainer: str) -> None:
+    """YAML 1.1 reads 1e-05 as a text."""
+    config = written(tmp_path, trainer)
+    epochs = config["num_epochs" if trainer == "axolotl" else "num_train_epochs"]
+    schedule = config["lr_scheduler" if trainer == "axolotl" else "lr_scheduler_type"]
+
+    assert (config["learning_rate"], config["lr_scheduler_kwargs"]) == (
+        1e-5,
+        {"lr_end": 1e-6, "power": 1.0},
+    )
+    assert (epochs, schedule, config["warmup_steps"]) == (15, "polynomial", 0)
+    assert (config["adam_beta1"], config["adam_beta2"], config["weight_decay"]) == (0.9, 0.95, 0.1)
+    assert config["bf16"] is True
+
+
+@pytest.mark.parametrize("trainer", TRAINERS)
+@pytest.mark.parametrize("devices", [1, 2, 8])
+def test_a_batch_is_64_on_any_number_of_devices(tmp_path: Path, trainer: str, devices: int) -> None:
+    config = written(tmp_path, trainer, devices)
+    at_once = config["micro_batch_size" if trainer == "axolotl" else "per_device_train_batch_size"]
+
+    assert at_once * config["gradient_accumulation_steps"] * devices == 64
+
+
+@pytest.mark.parametrize("trainer", TRAINERS)
+def test_devices_that_cannot_share_a_batch_are_refused(tmp_path: Path, trainer: str) -> None:
+    with pytest.raises(ExportError, match="cannot be shared by 3 device"):
+        written(tmp_path, trainer, 3)
+
+
+def test_trl_gets_the_prompt_as_it_is_trained(tmp_path: Path) -> None:
+    config = written(tmp_path, "trl")
+
+    assert lines(tmp_path / "train.jsonl")[0] == {
+        "prompt": ALPACA.replace("{instruction}", "Tell me of {cats}."),
+        "completion": "They purr.",
+    }
+    assert config["completion_only_loss"] is True
+    assert set(config["datasets"][0]) <= set(KEYS["trl"]["dataset"])
+
+
+def test_axolotl_puts_the_same_prompt_around_an_instruction(tmp_path: Path) -> None:
+    [dataset] = written(tmp_path, "axolotl")["datasets"]
+    prompt = dataset["type"]
+
+    assert set(dataset) <= set(KEYS["axolotl"]["dataset"])
+    assert set(prompt) <= set(KEYS["axolotl"]["type"])
+    assert prompt["no_input_format"].format(instruction="Tell {me}.") == alpaca("Tell {me}.")
+    assert lines(tmp_path / "train.jsonl")[1] == {"instruction": 'Say "a"\n: b', "output": "a\n\n"}
+
+
+def test_llama_factory_finds_the_data_by_its_name(tmp_path: Path) -> None:
+    config = written(tmp_path, "llama-factory")
+    info = json.loads((tmp_path / "dataset_info.json").read_text("utf-8"))
+    entry = info[config["dataset"]]
+
+    assert set(entry) <= set(KEYS["llama-factory"]["dataset_info"])
+    assert set(entry["columns"]) <= set(KEYS["llama-factory"]["columns"])
+    assert (tmp_path / entry["file_name"]).exists()
+    assert set(entry["columns"].values()) == set(lines(tmp_path / "train.jsonl")[0])
+
+
+# -- the command and the card -----------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("run")
+    write_seeds(folder, 4)
+    models = ("--strong", "scripted/strong", "--target", "scripted/target")
+    done = codeclm("run", "--seeds", "seeds.jsonl", *models, "--out", "r", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.mark.parametrize("trainer", TRAINERS)
+def test_a_run_becomes_a_folder_for_the_trainer(run: Path, trainer: str) -> None:
+    done = codeclm("export", "r", "--trainer", trainer, "--to", trainer, cwd=run)
+    rows = lines(run / trainer / "train.jsonl")
+
+    assert done.returncode == 0, done.stderr
+    assert f"wrote {len(rows)} rows" in done.stderr
+    assert trainers.TRAINERS[trainer].command in done.stderr
+    assert {"README.md", "config.yaml", "train.jsonl"} <= {
+        p.name for p in (run / trainer).iterdir()
+    }
+
+
+def test_the_card_agrees_with_the_ledger(run: Path) -> None:
+    codeclm("export", "r", "--trainer", "trl", "--to", "card", "--language", "de", cwd=run)
+    text = (run / "card" / "README.md").read_text("utf-8")
+    summary = json.loads(codeclm("status", "r", "--json", cwd=run).stdout)
+    front = yaml.safe_load(text.split("---\n")[1])
+
+    assert front["language"] == ["de"]
+    assert front["size_categories"] == ["n<1K"]
+    assert "license" not in front
+    assert f"{summary['rows']} pairs of instruction and answer" in text
+    assert f"{summary['calls_in_all']:,} answers of models were paid for" in text
+    assert "scripted/strong" in text
+    assert "arxiv.org/abs/2404.05875" in text
+
+
+@given(st.text(alphabet="`\n\\#a-[]<>*\x1b\u202e"))
+def test_nothing_in_a_text_ends_its_block(text: str) -> None:
+    first, *inside, last = card.fenced(text).split("\n")
+
+    assert first == f"{last}text"
+    assert not any(re.match(rf"\s*{last}", line) for line in inside)
+
+
+def test_a_models_words_are_no_markup() -> None:
+    shown = card.escaped(HOSTILE)
+
+    assert "\n" not in shown
+    assert "\x1b" not in shown
+    assert not re.search(r"(?<!\\)[\[\]<>*`#]", shown)
+
+
+# -- what is trained on -----------------------------------------------------------------------
+
+
+def test_pairs_are_read_from_every_format_that_is_exported(tmp_path: Path) -> None:
+    turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+    path = write_lines(
+        tmp_path / "p.jsonl",
+        [
+            {"instruction": "a", "input": "", "output": "b"},
+            {"instruction": "a", "input": "c", "output": "b"},
+            {"prompt": "a", "completion": "b"},
+            {"messages": turns},
+        ],
+    )
+
+    assert pairs.read(path) == [Pair("a", "b"), Pair("a\n\nc", "b"), Pair("a", "b"), Pair("a", "b")]
+    assert pairs.read(path, 1) == [Pair("a", "b")]
+
+
+@pytest.mark.parametrize("record", [{"instruction": "a"}, {"messages": []}, 7])
+def test_a_line_without_a_pair_is_named(tmp_path: Path, record: Any) -> None:
+    path = write_lines(tmp_path / "p.jsonl", [{"prompt": "a", "completion": "b"}, record])
+
+    with pytest.raises(SeedError, match=r"p\.jsonl:2: "):
+        pairs.read(path)
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (("--batch", "7", "--device-batch", "2"), "cannot be shared"),
+        (("--lr", "1e-6"), "--last-lr must be below --lr"),
+        (("--epochs", "0"), "epochs"),
+    ],
+)
+def test_wrong_settings_are_refused_before_anything_is_loaded(
+    tmp_path: Path, flags: tuple[str, ...], said: str
+) -> None:
+    write_lines(tmp_path / "p.jsonl", [{"prompt": "a", "completion": "b"}])
+    done = codeclm("tune", "p.jsonl", "--model", "m", "--out", "o", *flags, cwd=tmp_path)
+
+    assert (done.returncode, said in done.stderr) == (2, True), done.stderr
+
+
+def test_the_engine_never_imports_torch() -> None:
+    """Everything else must work, and start quickly, without the extra."""
+    script = (
+        "import sys; import codeclm.engine.cli as c; import codeclm.engine.training.tuning;"
+        "c._parser(); import codeclm.engine.training.answering;"
+        "print({'torch', 'transformers', 'trl'} & set(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60
+    )
+
+    assert done.stdout.strip() == "set()"
+
+
+# -- tuning a tiny model ----------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_model.make(tmp_path_factory.mktemp("tiny"))
+
+
+QUICK = ("--epochs", "6", "--batch", "2", "--lr", "3e-2", "--last-lr", "1e-3")
+
+
+def tuned(cwd: Path, model: Path, *more: str, out: str = "out") -> dict[str, Any]:
+    argv = ("tune", "p.jsonl", "--model", str(model), "--out", out, *QUICK, "--json", *more)
+    done = codeclm(*argv, cwd=cwd)
+    assert done.returncode == 0, done.stderr
+    record: dict[str, Any] = json.loads(done.stdout)
+    return record
+
+
+def write_pairs(folder: Path) -> Path:
+    answers = ("two cats", "seven dogs", "x" * 900, "a task")
+    given_pairs = ({"instruction": f"tell {n}", "output": a} for n, a in enumerate(answers))
+    return write_lines(folder / "p.jsonl", given_pairs)
+
+
+@pytest.mark.slow
+def test_tuning_teaches_counts_and_is_seeded(tmp_path: Path, tiny: Path) -> None:
+    write_pairs(tmp_path)
+    flags = ("--max-length", "256", "--held-out", "p.jsonl")
+    first = tuned(tmp_path, tiny, *flags)
+    again = tuned(tmp_path, tiny, *flags, out="again")
+
+    assert (first["trained"], first["cut"], first["left_out"]) == (4, 1, 0)
+    assert first["held_out"]["after"] < first["held_out"]["before"]
+    assert first["steps"][0]["learning_rate"] == 3e-2
+    assert [s["loss"] for s in first["steps"]] == [s["loss"] for s in again["steps"]]
+    assert not (tmp_path / "out" / "checkpoints").exists()
+
+
+@pytest.mark.slow
+def test_a_killed_tuning_goes_on_with_the_same_command(tmp_path: Path, tiny: Path) -> None:
+    write_pairs(tmp_path)
+    whole = tuned(tmp_path, tiny, "--save-steps", "1", out="whole")
+    argv = ("tune", "p.jsonl", "--model", str(tiny), "--out", "cut", *QUICK, "--save-steps", "1")
+    with subprocess.Popen(
+        [*COMMAND, *argv], cwd=tmp_path, env=environment(tmp_path), stderr=subprocess.PIPE
+    ) as process:
+        assert process.stderr is not None
+        while b"step 3 of" not in process.stderr.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGKILL)
+    (tmp_path / "cut" / "checkpoints" / "checkpoint-99").mkdir()  # torn: without its last file
+    resumed = tuned(tmp_path, tiny, "--save-steps", "1", out="cut")
+
+    assert [s["loss"] for s in resumed["steps"]] == [s["loss"] for s in whole["steps"]]
+
+
+@pytest.mark.slow
+def test_a_folder_of_another_tuning_is_left_alone(tmp_path: Path, tiny: Path) -> None:
+    write_pairs(tmp_path)
+    tuned(tmp_path, tiny)
+    other = ("tune", "p.jsonl", "--model", str(tiny), "--out", "out", "--epochs", "1")
+    done = codeclm(*other, cwd=tmp_path)
+
+    assert done.returncode == 2
+    assert "recipe differ" in done.stderr
+
+
+@pytest.mark.slow
+def test_answers_are_what_evaluate_reads_however_often_one_is_stopped(
+    tmp_path: Path, tiny: Path
+) -> None:
+    write_lines(tmp_path / "t.jsonl", ({"id": n, "instruction": f"tell {n}"} for n in range(5)))
+    flags = ("--model", str(tiny), "--test", "t.jsonl", "--batch", "2", "--max-tokens", "4")
+    assert codeclm("answer", *flags, "--to", "a.jsonl", cwd=tmp_path).returncode == 0
+    path = tmp_path / "a.jsonl"
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) * 3 // 4])
+    assert codeclm("answer", *flags, "--to", "a.jsonl", cwd=tmp_path).returncode == 0
+    other = codeclm("answer", *flags, "--max-tokens", "5", "--to", "a.jsonl", cwd=tmp_path)
+
+    assert path.read_bytes() == whole
+    assert set(testsets.read_answers(path)) == {"0", "1", "2", "3", "4"}
+    assert (other.returncode, "another file" in other.stderr) == (2, True)
+
+
+@pytest.mark.filterwarnings("ignore:`gradient_checkpointing` is deprecated:FutureWarning")
+def test_trl_takes_its_config(tmp_path: Path, tiny: Path) -> None:
+    trl: Any = pytest.importorskip("trl")
+    config = written(tmp_path, "trl")
+    parser: Any = pytest.importorskip("trl.scripts.sft").make_parser()
+    config["bf16"] = False  # needs a GPU here
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump({**config, "use_cpu": True}), "utf-8")
+    parsed = parser.parse_args_and_config(["--config", os.fspath(path)])
+    settings = next(each for each in parsed if isinstance(each, trl.SFTConfig))
+
+    assert tiny.exists()
+    assert (settings.max_length, settings.completion_only_loss) == (2048, True)
+    assert settings.lr_scheduler_kwargs == {"lr_end": 1e-6, "power": 1.0}
