@@ -406,16 +406,15 @@ class Ledger:
         return [wire.loads(value.encode(), _spending) for (value,) in rows]
 
     def finished_seeds(self) -> bytearray:
-        """One byte per seed position: 1 where nothing is left to do (streaming mode)."""
-        last = self._one(
-            "SELECT max(p) FROM (SELECT max(position) AS p FROM seeds"
-            " UNION ALL SELECT max(item) FROM orders)"
-        )
-        finished = bytearray(0 if last is None else last + 1)
+        """One byte per seed position, up to the last: 1 where nothing is left to do (streaming)."""
+        finished = bytearray()
+        # In one look at a file that is being written: no row comes between a bound and its use.
         for (position,) in self._rows(
             "SELECT position FROM seeds WHERE fate = 'failed' AND passing = 0"
             " UNION ALL SELECT item FROM orders WHERE done = 1"
         ):
+            if position >= len(finished):
+                finished.extend(bytes(position + 1 - len(finished)))
             finished[position] = 1
         return finished
 

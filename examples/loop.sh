@@ -9,10 +9,10 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 : "${TESTS:?a folder with vicuna_bench_question.jsonl}" "${HELD_OUT:?JSON lines of pairs}"
 out=runs/loop
-test=(--test vicuna --tests "$TESTS" --limit "${PROMPTS:-10}")
+test=(--test vicuna --tests "$TESTS" --limit "${PROMPTS:-6}")
 
-# The target, before: greedy answers, cut at 64 tokens so that it stays a matter of minutes.
-codeclm answer --model smollm2 "${test[@]}" --max-tokens 64 --batch 10 --to $out-before.jsonl
+# The target, before: greedy answers, cut at 48 tokens so that it stays a matter of minutes.
+codeclm answer --model smollm2 "${test[@]}" --max-tokens 48 --batch 8 --to $out-before.jsonl
 
 # The data: the model with examples in its prompts writes for the model without them. Exit status 3
 # says that rows are missing: whatever there is will do.
@@ -24,9 +24,9 @@ codeclm tune $out --model smollm2 --out $out-tuned --template chat --held-out "$
     --epochs 3 --batch 4 --max-length 256 --lr 2e-5 --last-lr 2e-6
 
 # The target, after; both against the model that wrote the data.
-codeclm answer --model $out-tuned "${test[@]}" --max-tokens 64 --batch 10 --to $out-after.jsonl
-judge=(--reference local/smollm2 --judge local/smollm2 --max-tokens 64)
-judge+=(--set judge.temperature=0.9 --set judge.max_tokens=40) # at 0 this judge says one thing only
+codeclm answer --model $out-tuned "${test[@]}" --max-tokens 48 --batch 8 --to $out-after.jsonl
+judge=(--reference local/smollm2 --judge local/smollm2 --max-tokens 48)
+judge+=(--set judge.temperature=0.9 --set judge.max_tokens=120) # at 0 this judge says one thing only
 codeclm evaluate "${test[@]}" "${judge[@]}" --candidate-answers $out-before.jsonl --out $out-crr-before || true
 codeclm evaluate "${test[@]}" "${judge[@]}" --candidate-answers $out-after.jsonl --out $out-crr-after \
     --against $out-crr-before

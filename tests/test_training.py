@@ -314,7 +314,10 @@ def test_answers_are_what_evaluate_reads_however_often_one_is_stopped(
     other = codeclm("answer", *flags, "--max-tokens", "5", "--to", "a.jsonl", cwd=tmp_path)
 
     assert path.read_bytes() == whole
-    assert set(testsets.read_answers(path)) == {"0", "1", "2", "3", "4"}
+    read = testsets.read_answers(path)
+    assert set(read) == {"0", "1", "2", "3", "4"}
+    assert {answer.finish_reason for answer in read.values()} <= {"stop", "length"}
+    assert any(answer.finish_reason == "length" for answer in read.values())
     assert (other.returncode, "another file" in other.stderr) == (2, True)
 
 

@@ -194,6 +194,8 @@ class _Record(Struct):
     model_id: str | None = None
     model: str | None = None
     generator: str | None = None
+    cut_off: bool = False
+    """As ``codeclm answer`` says it."""
 
     @property
     def of(self) -> str | None:
@@ -233,7 +235,7 @@ def read_answers(path: Path, model: str = "") -> dict[str, Answer]:
             raise SeedError(f"{where}: an answer needs a question's id, and a text (text, output)")
         if record.of in answers:
             raise SeedError(f"{where}: a second answer to the question {record.of!r}")
-        answers[record.of] = Answer(record.says)
+        answers[record.of] = Answer(record.says, "length" if record.cut_off else "stop")
     return answers
 
 

@@ -22,6 +22,13 @@ IGNORED = -100
 """The label of a token that the loss leaves out, to torch and transformers."""
 
 
+_ENVIRONMENT = {
+    "HF_HUB_OFFLINE": "1",  # nothing is downloaded, whatever a library would like to look up
+    "TOKENIZERS_PARALLELISM": "false",
+    "TQDM_DISABLE": "1",  # their bars are not for our users
+}
+
+
 class TrainingError(Exception):
     """A model can't be loaded, tuned or asked. The message says why and what to do."""
 
@@ -54,8 +61,8 @@ def library(name: str) -> Any:
     Raises:
         TrainingError: it is not installed.
     """
-    for setting, value in (("TOKENIZERS_PARALLELISM", "false"), ("TQDM_DISABLE", "1")):
-        os.environ.setdefault(setting, value)  # their bars and warnings are not for our users
+    for setting, value in _ENVIRONMENT.items():
+        os.environ.setdefault(setting, value)
     try:
         return import_module(name)
     except ImportError as error:
