@@ -174,6 +174,7 @@ class Ledger:
         self._writer = GroupWriter[Row]("codeclm-ledger", self._write, self._written)
         self._failed: Callable[[StorageError], None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._chosen: tuple[int, int | None] | None = None
 
     # -- opening ------------------------------------------------------------------------------
 
@@ -503,6 +504,28 @@ class Ledger:
         ):
             yield self._decode(story, _example)
 
+    def _choose(self, most: int | None) -> None:
+        """Put the dataset's places into the table ``chosen``, unless they are there as of now.
+
+        To work them out takes seconds for a million rows, and every count needs them.
+        """
+        state = self._one("PRAGMA data_version"), most
+        if state == self._chosen:
+            return
+        self._chosen = None
+        connection = self._read_from
+        try:
+            connection.execute("PRAGMA query_only=0")  # the table is this connection's alone
+            connection.execute("DROP TABLE IF EXISTS temp.chosen")
+            connection.execute("CREATE TEMP TABLE chosen (place INTEGER PRIMARY KEY)")
+            connection.execute(
+                "INSERT INTO chosen SELECT place FROM kept ORDER BY place LIMIT ?", (_bound(most),)
+            )
+            connection.execute("PRAGMA query_only=1")
+        except sqlite3.Error as error:
+            raise complaint(self.path, error) from error
+        self._chosen = state
+
     def find(self, name: str) -> list[Example]:
         """Return the examples whose id begins with *name*."""
         rows = self._rows(
@@ -524,12 +547,12 @@ class Ledger:
 
     def overlaps(self, most: int | None = None) -> Iterator[tuple[str, str, bool]]:
         """Yield test set, id, and whether it is a row, of what overlaps with a test set."""
+        self._choose(most)
         rows = self._rows(
-            f"WITH {_FIRST} SELECT test, id, place IN (SELECT place FROM chosen)"
+            "SELECT test, id, place IN (SELECT place FROM chosen)"
             " FROM overlaps JOIN examples USING (place)"
             " WHERE reason = 'contaminated' OR place IN (SELECT place FROM chosen)"
-            " ORDER BY test, place",
-            _bound(most),
+            " ORDER BY test, place"
         )
         return ((test, name, bool(chosen)) for test, name, chosen in rows)
 
@@ -561,8 +584,9 @@ class Ledger:
 
         Where seeds are only shown to the model, what counts is the first request that showed it.
         """
+        self._choose(most)
         rows = self._rows(
-            f"WITH {_FIRST}, {_LAST}, rich AS (SELECT DISTINCT place / {SPAN} AS item FROM chosen),"
+            f"WITH {_LAST}, rich AS (SELECT DISTINCT place / {SPAN} AS item FROM chosen),"
             " poor AS (SELECT item, max(done) AS done, max(made) AS made, max(reason) AS reason"
             "  FROM orders GROUP BY item)"
             " SELECT CASE WHEN s.fate = 'failed' AND NOT s.passing THEN 'failed'"
@@ -587,16 +611,17 @@ class Ledger:
 
     def example_sums(self, most: int | None = None) -> Sums:
         """Count the fates of instructions."""
+        self._choose(most)
         rows = self._rows(
-            f"WITH {_FIRST}, {_LAST} SELECT CASE WHEN fate = 'failed' AND passing THEN"
+            f"WITH {_LAST} SELECT CASE WHEN fate = 'failed' AND passing THEN"
             "   CASE WHEN place > (SELECT place FROM last) THEN 'filtered' ELSE 'unfinished' END"
             "  WHEN fate <> 'kept' THEN fate"
             "  WHEN place IN (SELECT place FROM chosen) THEN 'kept' ELSE 'filtered' END,"
             " CASE WHEN fate = 'failed' AND passing THEN 'beyond_target'"
             "  WHEN fate <> 'kept' THEN reason"
-            f"  ELSE coalesce({_DROPPED}, CASE"
-            "   WHEN place NOT IN (SELECT place FROM chosen) THEN 'beyond_target'"
-            "   ELSE reason END) END, count(*) FROM examples e GROUP BY 1, 2",
+            "  WHEN place IN (SELECT place FROM chosen) THEN reason"
+            f"  ELSE coalesce({_DROPPED}, 'beyond_target') END, count(*) FROM examples e"
+            " GROUP BY 1, 2",
             _bound(most),
         )
         return _sums(rows)
@@ -604,11 +629,11 @@ class Ledger:
     def kept_by(self, column: str, most: int | None = None) -> dict[Any, int]:
         """Count the dataset's rows by ``winner``, ``iteration`` or ``reason``."""
         assert column in {"winner", "iteration", "reason"}
+        self._choose(most)
         return dict(
             self._rows(
-                f"WITH {_FIRST} SELECT {column}, count(*) FROM examples"
-                " JOIN chosen USING (place) GROUP BY 1 ORDER BY 1",
-                _bound(most),
+                f"SELECT {column}, count(*) FROM examples"
+                " JOIN chosen USING (place) GROUP BY 1 ORDER BY 1"
             )
         )
 
@@ -666,7 +691,6 @@ _DROPPED = (
     "  THEN (SELECT r.reason FROM repeats r WHERE r.place = e.place)"
     " WHEN e.place NOT IN (SELECT place FROM kept) THEN 'duplicate' END"
 )
-_FIRST = "chosen AS (SELECT place FROM kept ORDER BY place LIMIT ?1)"
 # The target's last row, once it is there. What was begun behind it is left as it is: no resume
 # takes it up again. With a fixed set of metadata nothing is behind: every order is settled.
 _LAST = (
