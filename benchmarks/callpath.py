@@ -9,6 +9,7 @@ Cells whose wire gives less than 1,000 calls a second are left out: what a call 
 there among what starting costs. They run at a fixed number of calls, in turns.
 """
 
+import argparse
 import asyncio
 import gc
 import json
@@ -17,7 +18,7 @@ import signal
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -245,10 +246,13 @@ class Cell(NamedTuple):
     turns: int
 
 
-def cells(*, quick: bool) -> list[Cell]:
+WIDTHS = (1, 64, 128, 256, 512, 1000, 2000, 5000)
+
+
+def cells(*, quick: bool, widths: Sequence[int], latencies: Sequence[int]) -> list[Cell]:
     if quick:
         return [Cell(128, 0, 100 * PER_SEED, 3)]
-    wanted = [(n, ms) for ms in (0, 50, 200) for n in (1, 64, 128, 256, 512, 1000, 2000, 5000)]
+    wanted = [(n, ms) for ms in latencies for n in widths]
     return [
         Cell(n, ms, max(10_000, 4 * n) // PER_SEED * PER_SEED, 5)
         for n, ms in wanted
@@ -493,13 +497,18 @@ class _Lag:
 # -- all of it --------------------------------------------------------------------------------
 
 
+def _more(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--in-flight", type=int, nargs="+", default=WIDTHS)
+    parser.add_argument("--latency", type=int, nargs="+", default=(0, 50, 200), metavar="MS")
+
+
 def main() -> None:
-    job, _ = arguments(__doc__)
+    job, args = arguments(__doc__, _more)
     settle()
     about = announce("call path")
     calm_collector()
     rows = list[dict[str, Any]]()
-    for cell in cells(quick=job.quick):
+    for cell in cells(quick=job.quick, widths=args.in_flight, latencies=args.latency):
         with load_server(cell.latency_ms, "--answers", "staged") as server:
             began = cpu_of_process(server.pid)
             found = measure(cell, server, VARIANTS)
