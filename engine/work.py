@@ -238,7 +238,7 @@ class Work:
         The requests' positions follow the seeds', so that copies of any seed are known.
         """
         await self._begin_prefix(each=self._config.baseline.tasks)
-        first = await anyio.to_thread.run_sync(self._fill_pool, seeds)
+        first = await self._fill_pool(seeds)
         self._prefix.most_barren = BARREN
         if not self._crew.pool.seeds:
             raise RunStopped("not one seed can be read: see `codeclm status` for the reasons")
@@ -251,19 +251,23 @@ class Work:
         await flow.run(self._requests(first, done), line, self._keep, self._watch)
         await self._decide_rest(self._prefix.last if self._prefix.enough else NO_END)
 
-    def _fill_pool(self, seeds: Seeds) -> int:
-        """Read all seeds; return the position behind the last one. Blocks."""
+    async def _fill_pool(self, seeds: Seeds) -> int:
+        """Read all seeds; return the position behind the last one."""
         behind = 0
-        for record in seeds:
-            behind = record.position + 1
-            if isinstance(record, Unreadable):
-                self._unreadable(record)
-            else:
-                self._crew.pool.add(record)
-                self._ledger.seed_pooled(record)
-                self._prefix.finished(record.position, 0, (), fingerprint(record.instruction))
+        while batch := await anyio.to_thread.run_sync(list, islice(seeds, BATCH)):
+            behind = batch[-1].position + 1
+            for record in batch:
+                if isinstance(record, Unreadable):
+                    self._unreadable(record)
+                else:
+                    self._pool(record)
         self._crew.pool.close()
         return behind
+
+    def _pool(self, seed: Seed) -> None:
+        self._crew.pool.add(seed)
+        self._ledger.seed_pooled(seed)
+        self._prefix.finished(seed.position, 0, (), fingerprint(seed.instruction))
 
     async def _requests(self, first: int, done: bytearray) -> AsyncIterator[Order]:
         """Yield requests until there is enough, without those that are done."""
