@@ -190,6 +190,18 @@ class Folder:
             self._sweep()
             yield
 
+    @property
+    def is_held(self) -> bool:
+        """Whether a process works on this run now."""
+        try:
+            with self._lock.open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return False
+
     def _sweep(self) -> None:
         """Remove the unfinished files of a process that was killed; the lock is held."""
         for pattern in _UNFINISHED:

@@ -12,9 +12,9 @@ from msgspec import Struct
 from ..prompts import Prompts, Stage, Value
 from .budget import price
 from .config import Config
+from .orders import DEFAULT_PER_METADATA, per_seed
 from .recipes import RECIPES
 from .stats import RoleTokens
-from .work import DEFAULT_PER_METADATA
 
 # Tokens of an answer, where the stage decides it; respond is the user's assumption.
 _ANSWERS: Mapping[Stage, int] = {
@@ -142,10 +142,13 @@ def _ordered(config: Config, seeds: int, metadata: int) -> _Scale:
 
 def _streamed(config: Config, seeds: int) -> _Scale:
     """Seed after seed, each with as many instructions, until there are rows enough."""
-    each = config.decode.per_metadata or DEFAULT_PER_METADATA
-    most = min(seeds, ceil((config.max_candidates or seeds * each) / each))
-    least = min(most, ceil((config.target_rows or most * each) / each))
-    items = least, most
+    wanted = config.target_rows
+    each = per_seed(seeds, wanted, config.decode.per_metadata)
+    topup = config.size.max_expansion if config.size.shortfall == "topup" else 1
+    candidates = ceil(max(wanted, seeds * each) * topup) if wanted else seeds * each
+    most = ceil(min(candidates, config.max_candidates or candidates) / each)
+    least = min(most, ceil((wanted or most * each) / each))
+    items = min(least, seeds), min(most, seeds)
     calls = ceil(each / config.decode.chunk)
     decode = least * calls, most * calls
     return _Scale(least * each, most * each, items, items, decode, min(each, config.decode.chunk))

@@ -5,6 +5,7 @@ results in seed order and on the run's seed, never on which result came first.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from math import ceil
 from random import Random
 
 from msgspec import Struct
@@ -75,6 +76,17 @@ class Account(Struct):
         order = Order(self.metadata, count, self.asked, frozenset(self.known))
         self.asked += count
         return order
+
+
+DEFAULT_PER_METADATA = 10
+"""The paper's: 2,000 instructions of 200 metadata items."""
+
+
+def per_seed(seeds: int, wanted: int | None, given: int | None) -> int:
+    """How many instructions each of *seeds* is asked for: its share of *wanted* unless *given*."""
+    if given is not None:
+        return given
+    return max(1, ceil(wanted / seeds)) if wanted and seeds else DEFAULT_PER_METADATA
 
 
 def share(total: int, parts: int, random: Random) -> list[int]:
@@ -177,6 +189,8 @@ def _capped(quotas: Sequence[int], most: int) -> list[int]:
     """Share *most* candidates in proportion to the quotas, the rest in order."""
     total = sum(quotas) or 1
     shares = [most * quota // total for quota in quotas]
+    if not shares:
+        return shares
     for n in range(most - sum(shares)):
         shares[n % len(shares)] += 1
     return shares
@@ -236,6 +250,15 @@ class Prefix:
     def barren(self) -> bool:
         """Whether so many positions in a row brought nothing new that no more should be begun."""
         return self.most_barren is not None and self._barren >= self.most_barren
+
+    @property
+    def suffices(self) -> bool:
+        """Whether there would be enough, but for a gap that a passing failure has left."""
+        return (
+            (self._target is not None and self._rows >= self._target)
+            or (self._most is not None and self._made >= self._most)
+            or (self.most_barren is not None and len(self._ahead) >= self.most_barren)
+        )
 
     def plenty(self, under_way: int) -> bool:
         """Whether the *under_way* seeds will probably do, so that no other should be begun yet.

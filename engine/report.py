@@ -81,6 +81,13 @@ class Summary(Struct, frozen=True):
 
 def summarise(config: Config, ledger: Ledger, stats: Stats, *, ending: str, reason: str) -> Summary:
     """Read the whole ledger. Blocks: a second or so for a million seeds."""
+    with ledger.snapshot():
+        return _summarise(config, ledger, stats, ending=ending, reason=reason)
+
+
+def _summarise(
+    config: Config, ledger: Ledger, stats: Stats, *, ending: str, reason: str
+) -> Summary:
     most = config.target_rows
     spent = ledger.spending()
     instructions = ledger.example_sums(most)
@@ -263,7 +270,7 @@ def _call_lines(summary: Summary) -> list[str]:
         for name in total:
             total[name] += counts[name]
     lines.append(_call_line("all", total))
-    if summary.predicted_calls is not None:
+    if summary.predicted_calls is not None and summary.ending == "finished":
         lines.append(f"without retries the whole run takes {summary.predicted_calls:,} calls")
     lines.append(f"all sessions of this run paid for {summary.calls_in_all:,}")
     if summary.money is not None and summary.money_in_all is not None:

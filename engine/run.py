@@ -32,6 +32,7 @@ from .errors import RunStopped
 from .evaluate import testsets
 from .folder import Folder, FolderError, Manifest
 from .ledger import Ledger
+from .orders import DEFAULT_PER_METADATA, per_seed
 from .quality.checks import Check, Language, Length
 from .quality.likeness import Measure, measure
 from .quality.overlap import Contamination, Overlap
@@ -348,11 +349,8 @@ async def _start(plan: Plan, work: Work, ledger: Ledger, total: int) -> None:
         await work.augmented(_read(plan, bytearray()))
     else:
         done = await anyio.to_thread.run_sync(ledger.finished_seeds)
-        if start == "metadata":
-            await work.stream(_read(plan, done))
-        else:
-            work.seeds_a_pass = min(total, config.limit or total)
-            await work.stream(_passes(plan, done, work.seeds_a_pass))
+        work.seeds_a_pass = min(total, config.limit or total)
+        await work.stream(_passes(plan, done, work.seeds_a_pass))
 
 
 def _first(group: BaseExceptionGroup[RunStopped]) -> RunStopped:
@@ -384,11 +382,17 @@ def _passes(plan: Plan, done: bytearray, total: int) -> Iterator[Seed | Unreadab
 
 def passes(config: Config, seeds: int) -> int:
     """How often *seeds* seeds may be gone through, each giving so many rows a time."""
-    rows = seeds * (config.baseline.rounds if RECIPES[config.recipe].end == "evolve" else 1)
-    if not config.target_rows:
-        return ceil((config.max_candidates or 1) / max(rows, 1))
-    quota = ceil(config.target_rows / max(rows, 1))
-    return ceil(quota * config.size.max_expansion) if config.size.shortfall == "topup" else quota
+    recipe, wanted = RECIPES[config.recipe], config.target_rows
+    topup = config.size.max_expansion if config.size.shortfall == "topup" else 1
+    if recipe.start == "metadata":
+        first = seeds * per_seed(seeds, wanted, config.decode.per_metadata)
+        later = min(first, seeds * DEFAULT_PER_METADATA)
+        candidates = ceil(max(wanted, first) * topup) if wanted else first
+        return 1 + ceil((candidates - first) / max(later, 1))
+    rows = max(seeds * (config.baseline.rounds if recipe.end == "evolve" else 1), 1)
+    if not wanted:
+        return ceil((config.max_candidates or 1) / rows)
+    return ceil(ceil(wanted / rows) * topup)
 
 
 def _conclude(session: Session, work: Work) -> None:

@@ -6,7 +6,7 @@ what is asked next. Knows neither files, nor signals, nor the screen.
 """
 
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from random import Random
 from typing import Any
@@ -22,12 +22,21 @@ from .crew import Crew
 from .duplicates import fingerprint
 from .errors import ItemError, RunStopped
 from .ledger import NO_END, SPAN, Ledger
-from .orders import Order, Outcome, Prefix, Quotas, every, share
+from .orders import (
+    DEFAULT_PER_METADATA,
+    Order,
+    Outcome,
+    Prefix,
+    Quotas,
+    every,
+    per_seed,
+    share,
+)
 from .quality.checks import Check, Part, refusal
 from .quality.overlap import Overlap
 from .quality.sieve import Sieve
 from .recipes import RECIPES
-from .records import Example, Metadata, Seed, Unreadable
+from .records import Example, Fate, Metadata, Seed, Unreadable
 from .stages.augment import Mixer, Mixing, merge
 from .stages.decode import Draft
 from .stages.given import bare
@@ -38,8 +47,6 @@ log = structlog.get_logger()
 
 BATCH = 256
 """Seeds read at a time in a thread: a trip to a thread costs 30 µs, a seed 2."""
-
-DEFAULT_PER_METADATA = 10
 
 BARREN = 30
 """Requests in a row that bring not one new row, after which no more are made."""
@@ -151,8 +158,13 @@ class Work:
         """Rows that a seed may give in one pass."""
         config = self._config
         if self._recipe.start == "metadata":
-            return config.decode.per_metadata or DEFAULT_PER_METADATA
-        return config.baseline.rounds if self._recipe.end == "evolve" else 1
+            return per_seed(self.seeds_a_pass or 0, config.target_rows, config.decode.per_metadata)
+        return self._rounds
+
+    @property
+    def _rounds(self) -> int:
+        """Most examples that come of one draft."""
+        return self._config.baseline.rounds if self._recipe.end == "evolve" else 1
 
     async def _begin_prefix(self, *, each: int) -> None:
         never = await anyio.to_thread.run_sync(self._read_reviews)
@@ -187,7 +199,7 @@ class Work:
             batch = await anyio.to_thread.run_sync(list, islice(seeds, BATCH))
             for record in batch:
                 await self._needed()
-                if self.stopping or self._prefix.enough:
+                if self._does():
                     return
                 if isinstance(record, Unreadable):
                     self._unreadable(record)
@@ -197,6 +209,14 @@ class Work:
             if len(batch) < BATCH:
                 return
 
+    def _does(self) -> bool:
+        """Whether no more is to be begun: also where only what failed in passing is missing.
+
+        That leaves a gap behind which nothing counts yet; the next session fills it.
+        """
+        done = self.stopping or self._prefix.enough
+        return done or (self.left_for_later > 0 and self._prefix.suffices)
+
     async def _needed(self) -> None:
         """Wait while the seeds under way will probably do."""
         while not self.stopping and self._prefix.plenty(self._under_way):
@@ -205,8 +225,13 @@ class Work:
 
     async def _encode(self, seed: Seed) -> list[Order]:
         metadata, _ = await self._crew.encoder(seed)
-        self._ledger.seed_encoded(seed, metadata, item=seed.position)
-        return self._order(seed, Order(metadata, self._each))
+        again = self._again(seed.position)
+        if not again:
+            self._ledger.seed_encoded(seed, metadata, item=seed.position)
+            return self._order(seed, Order(metadata, self._each))
+        # What is missing after the first pass is less: ask for it in small portions.
+        count = min(self._each, DEFAULT_PER_METADATA)
+        return self._order(seed, Order(metadata, count, self._each + (again - 1) * count))
 
     def _order(self, seed: Seed, order: Order) -> list[Order]:
         """Let *order* go on, unless a reviewer has dropped its metadata."""
@@ -277,16 +302,17 @@ class Work:
             first, demonstrations=settings.demonstrations, tasks=settings.tasks
         ):
             position = order.metadata.position
+            finished = position < len(done) and done[position]
+            if not finished:
+                await self._needed()
+                if self._does():
+                    return
             for seed_id in order.metadata.seed_ids:
                 if seed_id in positions:
                     self._ledger.link(positions.pop(seed_id), position)
-            if position < len(done) and done[position]:
-                continue
-            await self._needed()
-            if self.stopping or self._prefix.enough:
-                return
-            self._under_way += 1
-            yield order
+            if not finished:
+                self._under_way += 1
+                yield order
 
     # -- augmented ----------------------------------------------------------------------------
 
@@ -366,15 +392,15 @@ class Work:
         config = self._config
         self._ledger.items(items)
         seed_prints |= await anyio.to_thread.run_sync(self._read_reviews)
-        self._recorded = await anyio.to_thread.run_sync(self._ledger.outcomes)
+        self._recorded = await anyio.to_thread.run_sync(self._ledger.outcomes, self._rounds)
+        wanted = self._wanted(items)
         for item in items:
             if item.id in self._barred:
                 self._pass_over(item)
-        items = [item for item in items if item.id not in self._barred]
-        quotas = self._quotas(len(items))
-        for item, quota in zip(items, quotas, strict=True):
-            if not quota:
+            elif not wanted[item.position] and item.position * SPAN not in self._recorded:
                 self._ledger.order_unneeded(item)
+        items = [item for item in items if item.position in wanted]
+        quotas = [wanted[item.position] for item in items]
         self._plan = Quotas(
             items,
             quotas,
@@ -382,8 +408,6 @@ class Work:
             max_expansion=config.size.max_expansion,
             max_candidates=config.max_candidates,
         )
-        rounds = config.baseline.rounds if self._recipe.end == "evolve" else 1
-        self._recorded = await anyio.to_thread.run_sync(self._ledger.outcomes, rounds)
         if self._quality.sieve is not None:
             await anyio.to_thread.run_sync(self._quality.sieve.build)
         self._issue(self._plan.first())
@@ -393,6 +417,25 @@ class Work:
         )
         await flow.run(self._upcoming(seed_prints), line, self._keep, self._watch)
         await self._decide_rest(NO_END)
+
+    def _wanted(self, items: Sequence[Metadata]) -> dict[int, int]:
+        """Quotas by position. What a reviewer dropped leaves the others' as they were, and more."""
+        quotas = self._quotas(len(items))
+        wanted = {
+            item.position: quota
+            for item, quota in zip(items, quotas, strict=True)
+            if item.id not in self._barred
+        }
+        able = [position for position, quota in wanted.items() if quota]
+        if self._config.target_rows is not None and able:
+            spare = share(
+                sum(quotas) - sum(wanted.values()),
+                len(able),
+                Random(f"{self._config.seed}/barred"),
+            )
+            for position, more in zip(able, spare, strict=True):
+                wanted[position] += more
+        return wanted
 
     def _quotas(self, items: int) -> list[int]:
         """Instructions wanted of each item; metadata.share leaves some without any."""
@@ -466,7 +509,7 @@ class Work:
         """End *draft*; one that a rule is against is not worth its answers."""
         against = (draft.refused, "") if draft.refused else self._refusal(draft.instruction)
         if against is not None:
-            return [(draft.order, [draft.ended("filtered", *against)])]
+            return [(draft.order, [self._ended(draft, "filtered", *against)])]
         return [(draft.order, [self._checked(made) for made in await self._crew.finish(draft)])]
 
     async def _keep(self, done: tuple[Order, list[Example]]) -> None:
@@ -541,7 +584,8 @@ class Work:
         if error.passing:
             self.left_for_later += 1
         if isinstance(item, Seed):
-            self._ledger.seed_failed(item, error)
+            if not self._again(item.position):
+                self._ledger.seed_failed(item, error)
             self._marks[item.position] = fingerprint(item.instruction)
             if not error.passing and not self._config.metadata.augment_to:
                 self._advance(item.position, 0, ())
@@ -561,7 +605,7 @@ class Work:
             self._finished(order, Outcome(0))
 
     def _draft_lost(self, draft: Draft, error: ItemError) -> None:
-        example = draft.ended("failed", error.reason, error.detail)
+        example = self._ended(draft, "failed", error.reason, error.detail)
         self._ledger.example(example, passing=error.passing)
         opened = self._open[_place(draft.order)]
         opened.incomplete = opened.incomplete or error.passing
@@ -570,7 +614,17 @@ class Work:
     # -- quality ------------------------------------------------------------------------------
 
     def _refusal(self, instruction: str) -> tuple[str, str] | None:
-        return refusal(self._quality.checks, instruction, "instruction")
+        """Say what is against a basic instruction, where no rewrite can mend it."""
+        if self._recipe.start == "seeds":  # it is the user's own, and no row
+            return None
+        found = refusal(self._quality.checks, instruction, "instruction")
+        mended = self._recipe.end in {"refine", "harden", "evolve"}
+        return None if found is not None and found[0] == "too_short" and mended else found
+
+    def _ended(self, draft: Draft, fate: Fate, reason: str, detail: str = "") -> Example:
+        """End *draft* without a round, in the place of its first one."""
+        ended = draft.ended(fate, reason, detail)
+        return structs.replace(ended, number=draft.number * self._rounds)
 
     def _offer(self, example: Example) -> None:
         """Let the sieve see a row; its turn comes when all before it are known."""

@@ -134,10 +134,48 @@ def test_progress_for_programs_is_json_lines(tmp_path: Path) -> None:
 
 def test_fewer_rows_than_wanted_are_status_3_and_said(tmp_path: Path) -> None:
     write_seeds(tmp_path, 1)
-    done = codeclm("run", *SMALL, "-n", "50", "--out", "run", cwd=tmp_path)
+    few = ("-n", "50", "--max-candidates", "50")
+    done = codeclm("run", *SMALL, *few, "--out", "run", cwd=tmp_path)
 
     assert done.returncode == 3
+    assert "instructions         50 in" in done.stdout
     assert "rows are missing: raise size.max_expansion" in done.stderr
+
+
+def test_where_nothing_is_selected_five_times_as_many_is_enough(tmp_path: Path) -> None:
+    write_seeds(tmp_path, 1)
+    done = codeclm("run", *SMALL, "-n", "4", "--threshold", "10", "--out", "run", cwd=tmp_path)
+
+    assert done.returncode == 3
+    assert "instructions         20 in" in done.stdout
+    assert "there is not one row" in done.stderr
+
+
+def test_few_seeds_are_gone_through_again_until_there_are_rows_enough(tmp_path: Path) -> None:
+    write_seeds(tmp_path, 2)
+    line = ("run", "--seeds", "seeds.jsonl", *ROLES, "-n", "60", "--out", "run", "--json")
+    done = summary(codeclm(*line, cwd=tmp_path))
+
+    assert (done["rows"], done["seeds"]["kept"]) == (60, 2)
+    assert 60 < done["instructions"]["came_in"] < 80
+    assert done["calls"]["encode"]["paid"] == 2
+
+
+def test_every_seed_is_asked_for_its_share_of_the_rows(tmp_path: Path) -> None:
+    write_seeds(tmp_path, 40)
+    line = ("run", "--seeds", "seeds.jsonl", *ROLES, "-n", "30", "--out", "run", "--json")
+    done = summary(codeclm(*line, cwd=tmp_path))
+
+    assert (done["rows"], done["seeds"]["kept"]) == (30, 30)
+
+
+def test_a_preview_of_a_pool_makes_one_request(tmp_path: Path) -> None:
+    write_seeds(tmp_path)
+    line = ("preview", "--seeds", "seeds.jsonl", "--strong", "scripted/strong")
+    done = codeclm(*line, "--recipe", "self-instruct", "-n", "500", cwd=tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    assert 1 <= done.stdout.count("basic instruction") <= 20
 
 
 def test_a_changed_configuration_is_refused_with_the_difference(home: Path) -> None:

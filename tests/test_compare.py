@@ -375,6 +375,8 @@ price_output = 2.0
 [target]
 model = "scripted/target"
 {options}
+[decode]
+per_metadata = 10
 [compare]
 recipes = ["codeclm", "lower"]
 rows = 12
@@ -630,7 +632,8 @@ def test_a_plan_makes_no_call(tmp_path: Path) -> None:
 
 def test_rows_that_are_missing_are_told(tmp_path: Path) -> None:
     begin(tmp_path)
-    done = codeclm("compare", "two.toml", "--set", "compare.rows=500", cwd=tmp_path)
+    few = ("--set", "compare.rows=500", "--set", "max_candidates=500")
+    done = codeclm("compare", "two.toml", *few, cwd=tmp_path)
 
     assert done.returncode == 3
     assert "rows are missing: codeclm, lower" in done.stderr

@@ -1,6 +1,5 @@
 """What a run is said to cost is what the specification's arithmetic says."""
 
-
 import pytest
 
 from codeclm.engine.config import Config, build
@@ -63,12 +62,13 @@ def test_money_needs_prices_and_counts_both_answerers() -> None:
 
 
 def test_a_stream_of_seeds_ends_where_there_are_rows_enough() -> None:
-    """Seeds are not topped up: at most all of them are asked for ten instructions each."""
+    """Each seed is asked for its share, ⌈200 ÷ 44⌉ = 5, and again up to five times as many."""
     found = told(config(target_rows=200), seeds=44)
 
     calls = {row.stage: (row.low, row.high) for row in found.rows}
-    assert calls["encode"] == calls["decode"] == (20, 44)
-    assert calls["respond"] == (400, 2 * 440 * 4)
+    assert calls["encode"] == (40, 44)
+    assert calls["decode"] == (40, 220)
+    assert calls["respond"] == (400, 2 * 5 * 44 * 5 * 4)
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

@@ -82,12 +82,31 @@ def _status(args: argparse.Namespace) -> int:
     from ..stats import Stats
 
     config, ledger = open_run(args.folder)
+    ending, reason = _ending(args.folder)
     try:
-        summary = report.summarise(config, ledger, Stats(), ending="so far", reason="")
+        summary = report.summarise(config, ledger, Stats(), ending=ending, reason=reason)
     finally:
         ledger.close()
     show(summary, as_json=args.json)
     return DONE
+
+
+def _ending(path: Path) -> tuple[str, str]:
+    """Say how the run in *path* stands: at work, or how its last session ended."""
+    import msgspec
+
+    from ...providers import wire
+    from ..folder import Folder
+    from ..report import Summary
+
+    folder = Folder(path)
+    if folder.is_held:
+        return "working", ""
+    try:
+        last = wire.loads(folder.summary.read_bytes(), msgspec.json.Decoder(Summary))
+    except (OSError, msgspec.MsgspecError):
+        return "interrupted", f"go on with: codeclm resume {shlex.quote(str(path))}"
+    return last.ending, last.reason
 
 
 def _report(args: argparse.Namespace) -> int:
@@ -95,8 +114,9 @@ def _report(args: argparse.Namespace) -> int:
     from ..stats import Stats
 
     config, ledger = open_run(args.folder)
+    ending, reason = _ending(args.folder)
     try:
-        summary = report.summarise(config, ledger, Stats(), ending="so far", reason="")
+        summary = report.summarise(config, ledger, Stats(), ending=ending, reason=reason)
         examples = list(islice(ledger.kept(config.target_rows), args.stories))
         seeds = _seed_texts(config, ledger, examples)
     finally:

@@ -159,12 +159,15 @@ def _preview(args: argparse.Namespace) -> int:
 def _taste(config: "Config", seeds: int, folder: str) -> "Config":
     from msgspec import structs
 
+    from ..recipes import RECIPES
+
     return structs.replace(
         config,
         out=folder,
         limit=seeds,
         target_rows=None,
-        max_candidates=None,
+        # A pool's requests have no end of their own: one of them.
+        max_candidates=1 if RECIPES[config.recipe].start == "pool" else None,
         metadata=structs.replace(config.metadata, augment_to=None),
         decode=structs.replace(config.decode, per_metadata=1),
     )

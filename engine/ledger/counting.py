@@ -1,7 +1,8 @@
 """What a run has come to, counted: sums that add up, gaps, rows by winner and round."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,18 @@ class Counter(Reader):
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         self._chosen: tuple[int, int | None] | None = None
+
+    @contextmanager
+    def snapshot(self) -> Generator[None]:
+        """Count one state of a ledger that is being written."""
+        try:
+            self._read_from.execute("BEGIN")
+        except sqlite3.Error as error:
+            raise complaint(self.path, error) from error
+        try:
+            yield
+        finally:
+            self._read_from.execute("COMMIT")
 
     def seed_sums(self, most: int | None = None) -> Sums:
         """Count the fates of seeds: kept means that at least one instruction from it was.

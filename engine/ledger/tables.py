@@ -35,7 +35,7 @@ CREATE TABLE IF NOT EXISTS overlaps (
     place INTEGER NOT NULL, test TEXT NOT NULL, questions TEXT NOT NULL, PRIMARY KEY (place, test));
 CREATE TABLE IF NOT EXISTS reviews (
     what TEXT NOT NULL, id TEXT NOT NULL, decision TEXT NOT NULL, comment TEXT NOT NULL,
-    PRIMARY KEY (what, id));
+    print INTEGER, PRIMARY KEY (what, id));
 CREATE TABLE IF NOT EXISTS barred (item INTEGER PRIMARY KEY);
 CREATE VIEW IF NOT EXISTS bounds AS
     SELECT coalesce(min(CAST(value AS INTEGER)), {NO_END}) AS item
@@ -46,7 +46,8 @@ CREATE VIEW IF NOT EXISTS repeats AS SELECT place, reason, detail FROM sifted WH
 CREATE VIEW IF NOT EXISTS reviewed AS
     SELECT id, comment FROM reviews WHERE what = 'examples' AND decision = 'drop';
 CREATE VIEW IF NOT EXISTS unwanted AS
-    SELECT print FROM examples WHERE id IN (SELECT id FROM reviewed);
+    SELECT print FROM reviews
+    WHERE what = 'examples' AND decision = 'drop' AND print IS NOT NULL;
 CREATE VIEW IF NOT EXISTS kept AS
     SELECT min(place) AS place FROM examples
     WHERE fate = 'kept' AND item <= (SELECT item FROM bounds)
@@ -67,7 +68,11 @@ INSERT = {
     "stories": "INSERT OR REPLACE INTO stories VALUES (?, ?)",
     "sifted": "INSERT OR REPLACE INTO sifted VALUES (?, ?, ?, ?)",
     "overlaps": "INSERT OR REPLACE INTO overlaps VALUES (?, ?, ?)",
-    "reviews": "INSERT OR REPLACE INTO reviews VALUES (?, ?, ?, ?)",
+    "reviews": (
+        "INSERT OR REPLACE INTO reviews VALUES (?1, ?2, ?3, ?4,"
+        " coalesce((SELECT max(print) FROM examples WHERE id = ?2),"
+        "  (SELECT print FROM reviews WHERE what = ?1 AND id = ?2)))"
+    ),
     "barred": "INSERT OR REPLACE INTO barred VALUES (?)",
 }
 
