@@ -134,7 +134,7 @@ def test_progress_for_programs_is_json_lines(tmp_path: Path) -> None:
 
 def test_fewer_rows_than_wanted_are_status_3_and_said(tmp_path: Path) -> None:
     write_seeds(tmp_path, 1)
-    few = ("-n", "50", "--max-candidates", "50")
+    few = ("-n", "50", "--max-candidates", "50", "--threshold", "5")
     done = codeclm("run", *SMALL, *few, "--out", "run", cwd=tmp_path)
 
     assert done.returncode == 3
