@@ -2,8 +2,10 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -167,6 +169,42 @@ def test_every_seed_is_asked_for_its_share_of_the_rows(tmp_path: Path) -> None:
     done = summary(codeclm(*line, cwd=tmp_path))
 
     assert (done["rows"], done["seeds"]["kept"]) == (30, 30)
+
+
+@pytest.mark.parametrize("recipe", ["self-instruct", "codeclm-metadata", "wizardlm"])
+def test_a_gap_left_by_a_passing_failure_is_filled_by_the_next_session(
+    recipe: str, tmp_path: Path
+) -> None:
+    """The run does not go on past its target meanwhile: behind a gap nothing counts."""
+    write_seeds(tmp_path, 60)
+    line = ("run", "--seeds", "seeds.jsonl", "--strong", "scripted/strong", "--recipe", recipe)
+    flags = ("-n", "40", "--out", "run", "--json", "--set", "retry.attempts=1")
+    flaky = ("--set", "strong.options={error_rate=0.03}")
+    first = codeclm(*line, *flags, *flaky, cwd=tmp_path)
+    second = codeclm(*line, *flags, cwd=tmp_path)
+
+    assert paid(summary(first)) < 600
+    assert second.returncode == 0, second.stderr
+    assert summary(second)["rows"] == 40
+
+
+def test_no_draft_takes_the_place_of_another(tmp_path: Path) -> None:
+    """Where every round is a row, what is refused has a place of its own too."""
+    write_seeds(tmp_path, 20)
+    line = ("run", "--seeds", "seeds.jsonl", *ROLES, "--recipe", "wizardlm+", "--json")
+    rule = ("--set", "quality.max_instruction_words=28", "--per-metadata", "40")
+    done = summary(codeclm(*line, *rule, "--out", "run", cwd=tmp_path))
+    stories = done["instructions"]
+
+    assert stories["filtered"]["too_long"] > 0
+    assert stories["came_in"] == 20 * 40 - 3 * _refused_before(tmp_path / "run")
+
+
+def _refused_before(run: Path) -> int:
+    """Drafts that were refused as they were decoded: one story each, not four."""
+    with closing(sqlite3.connect(run / "ledger.sqlite")) as ledger:
+        query = "SELECT count(*) FROM examples WHERE reason = 'too_long' AND iteration = 0"
+        return int(ledger.execute(query).fetchone()[0])
 
 
 def test_a_preview_of_a_pool_makes_one_request(tmp_path: Path) -> None:

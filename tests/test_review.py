@@ -171,3 +171,22 @@ def test_nothing_is_made_of_metadata_that_a_person_drops(
     }
     if mode:
         assert summary["rows"] == 24
+
+
+def test_what_a_person_dropped_stays_out_of_a_run_that_begins_anew(tmp_path: Path) -> None:
+    """Its rows are made up for as well: the decision does not hang on the rows that were."""
+    write_seeds(tmp_path, 12)
+    line = ("run", "--seeds", "seeds.jsonl", "-o", "run", "-n", "20", *ROLES)
+    codeclm(*line, cwd=tmp_path)
+    before = rows_of(tmp_path)
+    codeclm("review", "export", "run", "--to", "review.jsonl", cwd=tmp_path)
+    edit(
+        tmp_path / "review.jsonl",
+        lambda number, row: row.update(decision="drop" if number < 4 else ""),
+    )
+    codeclm("review", "import", "run", "review.jsonl", cwd=tmp_path)
+    done = codeclm(*line, "--set", "filter.keep_cut_off=false", "--allow-change", cwd=tmp_path)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len(rows_of(tmp_path)) == 20
+    assert not set(rows_of(tmp_path)) & set(before[:4])
