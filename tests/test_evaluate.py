@@ -528,7 +528,10 @@ def test_answers_come_from_files_and_two_candidates_are_compared(tmp_path: Path)
         ((*JUDGED,), "test: it is missing"),
         (("--test", "set.jsonl", *MODELS), "judge.model: it is missing"),
         (("--test", "set.jsonl", *MODELS, "--judge", "openai/x"), "set OPENAI_API_KEY"),
-        (("--test", "set.jsonl", *JUDGED, "--rule", "best"), "rule: invalid enum value 'best'"),
+        (
+            ("--test", "set.jsonl", *JUDGED, "--rule", "best"),
+            "rule: 'best' is none of alpagasus, both",
+        ),
         (
             ("--test", "set.jsonl", *JUDGED, "--set", "judge.tmperature=1"),
             "did you mean temperature?",
