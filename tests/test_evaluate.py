@@ -873,6 +873,35 @@ def test_calibrate_prices_a_pair(pilot: Path) -> None:
     assert 0 < cheapest["money"] < dearest["money"]
 
 
+@pytest.mark.parametrize(
+    "once",
+    [
+        ("--set", "filter.max_iterations=1"),
+        ("--set", "filter.max_iterations=2", "--set", "filter.filter_basic=false"),
+        ("--recipe", "codeclm-filter"),
+    ],
+)
+def test_a_pilot_of_one_round_knows_every_threshold(once: tuple[str, ...], pilot: Path) -> None:
+    name = f"once-{len(once)}-{once[1]}"
+    codeclm(*RUN, *once, "--threshold", "1", "--out", name, cwd=pilot)
+    found = calibrated(pilot / name, wanted=0.01)
+
+    assert all(each.exact and each.share == each.at_least for each in found.rows)
+    assert found.recommended is not None
+    assert found.recommended > 1
+    assert not any("is an estimate" in each for each in found.warnings)
+
+
+def test_a_recipe_that_scores_nothing_has_no_threshold_to_choose(tmp_path: Path) -> None:
+    write_seeds(tmp_path, 2)
+    line = ("run", "--seeds", "seeds.jsonl", "--strong", "scripted/strong", "--out", "r")
+    codeclm(*line, "--recipe", "codeclm-metadata", cwd=tmp_path)
+    done = codeclm("calibrate", "r", cwd=tmp_path)
+
+    assert done.returncode == 2
+    assert "recipe codeclm-metadata scores no answers against each other" in done.stderr
+
+
 Scores = tuple[tuple[float, float], tuple[float, float]]
 
 
