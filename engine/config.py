@@ -489,7 +489,7 @@ _STEP = re.compile(r"\.\.\.|[^.\[\]]+")
 def _given(tree: Any, path: str) -> Any:
     """What stands at *path*."""
     for step in _STEP.findall(path):
-        tree = tree[int(step)] if isinstance(tree, list) else tree[step]
+        tree = tree[int(step) if step.isdecimal() else step]
     return tree
 
 
