@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, cast
 
 import msgspec
-from msgspec import Meta, Struct, field
+from msgspec import Meta, Struct, field, inspect
 
 from ..providers import hosts
 from ..providers.base import ResponseFormat, Transport
@@ -335,7 +335,7 @@ def table(
     try:
         return msgspec.convert(whole, kind)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"{where}: {_point(str(error))}") from error
+        raise ConfigError(f"{where}: {_point(str(error), kind, whole)}") from error
 
 
 def _name_recipe(tree: dict[str, Any], where: str) -> None:
@@ -399,15 +399,22 @@ def _override(tree: dict[str, Any], text: str) -> None:
     tree[last] = parsed
 
 
-def _check_keys(tree: Mapping[str, Any], table: type[Struct], where: str, under: str = "") -> None:
-    """Refuse unknown keys with the nearest right one."""
+def _check_keys(
+    tree: Mapping[str, Any],
+    table: type[Struct],
+    where: str,
+    under: str = "",
+    root: type[Struct] | None = None,
+) -> None:
+    """Refuse unknown keys with the nearest right one in *table*, or else in all of *root*."""
+    root = root or table
     known = {f.name: f.type for f in msgspec.structs.fields(table)}
     for key, value in tree.items():
         if key not in known:
-            raise ConfigError(f"{where}: {under}{key}: no such setting{_nearest(key, known)}")
+            raise ConfigError(f"{where}: {under}{key}: no such setting{_nearest(key, known, root)}")
         inner = known[key]
         if isinstance(inner, type) and issubclass(inner, Struct) and isinstance(value, dict):
-            _check_keys(cast("dict[str, Any]", value), inner, where, f"{under}{key}.")
+            _check_keys(cast("dict[str, Any]", value), inner, where, f"{under}{key}.", root)
 
 
 _ALIASES = {
@@ -428,31 +435,92 @@ _ALIASES = {
 }
 
 
-def _nearest(key: str, known: Mapping[str, Any]) -> str:
+def _nearest(key: str, known: Mapping[str, Any], root: type[Struct]) -> str:
     if key == "compare":
         return "; this file is for codeclm compare"
     if key in _ALIASES:
         return f"; it is called {_ALIASES[key]} here"
-    elsewhere = [
-        f"{f.name}.{key}"
-        for f in msgspec.structs.fields(Config)
-        if isinstance(f.type, type)
-        and issubclass(f.type, Struct)
-        and key in f.type.__struct_fields__
-    ]
-    near = elsewhere or get_close_matches(key, known, n=1, cutoff=0.5)
+    places = _places(root)
+    near = (
+        places.get(key)
+        or get_close_matches(key, known, n=1, cutoff=0.8)
+        or [places[name][0] for name in get_close_matches(key, places, n=1, cutoff=0.8)]
+        or get_close_matches(key, known, n=1, cutoff=0.5)
+    )
     return f"; did you mean {near[0]}?" if near else f"; there are {', '.join(known)}"
+
+
+def _places(root: type[Struct]) -> dict[str, list[str]]:
+    """Where each name stands: at the top, or in one of the tables."""
+    found: dict[str, list[str]] = {}
+    for each in msgspec.structs.fields(root):
+        if isinstance(each.type, type) and issubclass(each.type, Struct):
+            for name in each.type.__struct_fields__:
+                found.setdefault(name, []).append(f"{each.name}.{name}")
+        else:
+            found.setdefault(each.name, []).insert(0, each.name)
+    return found
 
 
 _AT = re.compile(r"^(?P<said>.*?)(?: - at `\$\.?(?P<path>[^`]*)`)?$", re.DOTALL)
 
 
-def _point(message: str) -> str:
-    """Put msgspec's path in front: ``filter.threshold: Expected `float` <= 10.0``."""
+def _point(message: str, kind: type[Struct], tree: Mapping[str, Any]) -> str:
+    """Put msgspec's path in front: ``filter.threshold: expected `float` <= 10.0``.
+
+    What a parser can't know is said in our words: the choices there are, and how a list is written.
+    """
     found = _AT.match(message)
     if found is None or not found["path"]:
         return message
-    return f"{found['path']}: {found['said'][:1].lower()}{found['said'][1:]}"
+    path, said = found["path"], found["said"]
+    if said.startswith("Invalid enum value"):
+        choices = ", ".join(map(str, _choices(kind, path)))
+        return f"{path}: {said.removeprefix('Invalid enum value ')} is none of {choices}"
+    if said.startswith("Expected `array`, got") and "..." not in path:
+        return f"{path}: write a list, as in [{_toml(_given(tree, path))}]"
+    return f"{path}: {said[:1].lower()}{said[1:]}"
+
+
+_STEP = re.compile(r"\.\.\.|[^.\[\]]+")
+"""A name, a number, or ``...`` for any key."""
+
+
+def _given(tree: Any, path: str) -> Any:
+    """What stands at *path*."""
+    for step in _STEP.findall(path):
+        tree = tree[int(step) if step.isdecimal() else step]
+    return tree
+
+
+def _choices(kind: type[Struct], path: str) -> list[Any]:
+    """The values there are at *path*, sorted."""
+    here = [inspect.type_info(kind)]
+    for step in _STEP.findall(path):
+        here = [inner for each in here for inner in _inside(each, step)]
+    return [
+        value
+        for each in here
+        for one in _alternatives(each)
+        if isinstance(one, inspect.LiteralType)
+        for value in one.values
+    ]
+
+
+def _inside(kind: inspect.Type, step: str) -> list[inspect.Type]:
+    found = list[inspect.Type]()
+    for one in _alternatives(kind):
+        if isinstance(one, inspect.StructType):
+            found += [each.type for each in one.fields if each.encode_name == step]
+        elif isinstance(one, inspect.VarTupleType | inspect.ListType):
+            found.append(one.item_type)
+        elif isinstance(one, inspect.DictType):
+            found.append(one.value_type)
+    return found
+
+
+def _alternatives(kind: inspect.Type) -> tuple[inspect.Type, ...]:
+    return kind.types if isinstance(kind, inspect.UnionType) else (kind,)
 
 
 def _check(config: Config, where: str) -> None:

@@ -265,6 +265,16 @@ def test_pruning_deletes_the_old_and_gives_their_space_back(tmp_path: Path) -> N
     assert (tmp_path / "cache.db").stat().st_size < size / 2
 
 
+def test_what_is_not_there_to_look_at_is_wrong_input(tmp_path: Path) -> None:
+    Cache(tmp_path).open().close()
+    key = codeclm("cache", "explain", "abcdef", "--cache", ".", cwd=tmp_path)
+    folder = codeclm("cache", "stats", "--cache", "nope", cwd=tmp_path)
+
+    assert (key.returncode, folder.returncode) == (2, 2)
+    assert "no key begins with abcdef" in key.stderr
+    assert "nope: there is no cache yet" in folder.stderr
+
+
 def test_a_cache_in_use_is_not_pruned(tmp_path: Path) -> None:
     with opened(tmp_path) as cache:
         keep(cache, {KEY: b"v"})

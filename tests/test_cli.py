@@ -569,6 +569,38 @@ def test_check_says_what_would_be_done_and_does_nothing(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["seeds.jsonl"]
 
 
+def test_check_names_the_seeds_that_are_none_and_what_is_in_force(tmp_path: Path) -> None:
+    with write_seeds(tmp_path, 5).open("a") as file:
+        file.write('{"instruction": ""}\n' * 4 + "{\n")
+    asked = ("--target-rows", "7", "--set", "quality.min_response_words=3")
+    done = codeclm("check", *SMALL, *asked, cwd=tmp_path)
+    limited = codeclm("check", *SMALL, "--limit", "5", cwd=tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0] == "seeds    10"
+    assert "5 of the first 10 (50.0%) can't be read" in lines[1]
+    assert [line.strip() for line in lines[2:5]] == [
+        f"seeds.jsonl:{n}: the instruction is empty" for n in (6, 7, 8)
+    ]
+    assert lines[5:8] == [
+        "recipe   codeclm: encode, decode + rubrics, refine",
+        "rows     exactly 7, if they can be had",
+        "quality  min_response_words = 3",
+    ]
+    assert "seeds    5 of 10\nrecipe" in limited.stdout
+    assert "no rule is in force" in limited.stdout
+
+
+def test_plan_says_how_many_of_the_seeds_it_takes(tmp_path: Path) -> None:
+    write_seeds(tmp_path, 5)
+    limited = codeclm("plan", *SMALL, "--limit", "2", cwd=tmp_path)
+    whole = codeclm("plan", *SMALL, "--limit", "9", cwd=tmp_path)
+
+    assert limited.stdout.startswith("from 2 of 5 seeds of about ")
+    assert whole.stdout.startswith("from 5 seeds of about ")
+
+
 def test_no_command_is_status_2_with_help(tmp_path: Path) -> None:
     none = codeclm(cwd=tmp_path)
     wrong = codeclm("rum", cwd=tmp_path)

@@ -13,6 +13,7 @@ from typing import Any
 
 import anyio
 import anyio.to_thread
+import msgspec
 import pytest
 from blockbuster import BlockBuster
 from hypothesis import given
@@ -21,7 +22,8 @@ from hypothesis import strategies as st
 from codeclm.engine.evaluate.calibration import Cost, Prices, Row, Story, row
 from codeclm.engine.evaluate.calibration import read as calibrated
 from codeclm.engine.evaluate.contest import Comparison, Contest
-from codeclm.engine.evaluate.outcome import difference
+from codeclm.engine.evaluate.outcome import Contestants, difference, summarise
+from codeclm.engine.evaluate.outcome import text as written
 from codeclm.engine.evaluate.testsets import (
     KNOWN,
     Question,
@@ -526,7 +528,10 @@ def test_answers_come_from_files_and_two_candidates_are_compared(tmp_path: Path)
         ((*JUDGED,), "test: it is missing"),
         (("--test", "set.jsonl", *MODELS), "judge.model: it is missing"),
         (("--test", "set.jsonl", *MODELS, "--judge", "openai/x"), "set OPENAI_API_KEY"),
-        (("--test", "set.jsonl", *JUDGED, "--rule", "best"), "rule: invalid enum value 'best'"),
+        (
+            ("--test", "set.jsonl", *JUDGED, "--rule", "best"),
+            "rule: 'best' is none of alpagasus, both",
+        ),
         (
             ("--test", "set.jsonl", *JUDGED, "--set", "judge.tmperature=1"),
             "did you mean temperature?",
@@ -548,6 +553,52 @@ def test_what_is_wrong_is_said_before_any_call(
     assert (done.returncode, done.stdout) == (2, "")
     assert complaint in done.stderr
     assert not (tmp_path / "cache").exists()
+
+
+def test_another_test_set_is_found_out_before_any_call(tmp_path: Path) -> None:
+    write_set(tmp_path)
+    write_lines(tmp_path / "other.jsonl", ({"id": n, "prompt": f"Why {n}?"} for n in range(3)))
+    codeclm("evaluate", "--test", "other.jsonl", *JUDGED, "--out", "other", cwd=tmp_path)
+    line = ("evaluate", "--test", "set.jsonl", *JUDGED, "--out", "mine")
+    done = codeclm(*line, "--against", "other", cwd=tmp_path)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "other: it was on another test set: no prompt is in both" in done.stderr
+    assert not (tmp_path / "mine").exists()
+
+
+def test_a_result_that_cannot_be_paired_is_still_told_and_kept(tmp_path: Path) -> None:
+    """Only when they are there can answers of a model be seen to be other ones."""
+    write_set(tmp_path)
+    write_lines(tmp_path / "said.jsonl", ({"id": n, "text": "No."} for n in range(12)))
+    judged = ("--candidate", "scripted/target", "--judge", "scripted/strong")
+    line = ("evaluate", "--test", "set.jsonl")
+    codeclm(*line, *judged, "--reference-answers", "said.jsonl", "--out", "one", cwd=tmp_path)
+    done = codeclm(*line, *JUDGED, "--out", "two", "--against", "one", cwd=tmp_path)
+    kept = json.loads((tmp_path / "two" / "summary.json").read_bytes())
+
+    assert done.returncode == 1
+    assert "12 of 12 prompts compared" in done.stdout
+    assert "no difference: one: it was against other answers" in done.stdout
+    assert "one: it was against other answers" in done.stderr
+    assert (kept["ending"], sum(kept["counts"].values())) == ("finished", 12)
+
+
+@pytest.mark.parametrize(("names", "order"), [("10 9 -1", ["-1", "9", "10"]), ("b a", ["a", "b"])])
+def test_categories_that_are_numbers_stand_in_their_order(names: str, order: list[str]) -> None:
+    """Others stand best first, under a head as wide as they are."""
+    won = {"b": LOSS}
+    made = [
+        msgspec.structs.replace(story(name, *[won.get(name, WIN)] * 2), category=name)
+        for name in names.split()
+    ]
+    who = Contestants("t", "c", "r", "j")
+    lines = written(summarise(made, who, rule="both", prompts=len(made), resamples=9)).splitlines()
+    at = next(n for n, line in enumerate(lines) if line.startswith("category"))
+    rows = lines[at + 1 : at + 1 + len(order)]
+
+    assert [row.split()[0] for row in rows] == order
+    assert {len(row) for row in rows} == {len(lines[at])}
 
 
 def test_a_folder_holds_one_evaluation(tmp_path: Path) -> None:
@@ -820,6 +871,35 @@ def test_calibrate_prices_a_pair(pilot: Path) -> None:
     cheapest, dearest = found["rows"][0]["cost"], found["rows"][12]["cost"]
 
     assert 0 < cheapest["money"] < dearest["money"]
+
+
+@pytest.mark.parametrize(
+    "once",
+    [
+        ("--set", "filter.max_iterations=1"),
+        ("--set", "filter.max_iterations=2", "--set", "filter.filter_basic=false"),
+        ("--recipe", "codeclm-filter"),
+    ],
+)
+def test_a_pilot_of_one_round_knows_every_threshold(once: tuple[str, ...], pilot: Path) -> None:
+    name = f"once-{len(once)}-{once[1]}"
+    codeclm(*RUN, *once, "--threshold", "1", "--out", name, cwd=pilot)
+    found = calibrated(pilot / name, wanted=0.01)
+
+    assert all(each.exact and each.share == each.at_least for each in found.rows)
+    assert found.recommended is not None
+    assert found.recommended > 1
+    assert not any("is an estimate" in each for each in found.warnings)
+
+
+def test_a_recipe_that_scores_nothing_has_no_threshold_to_choose(tmp_path: Path) -> None:
+    write_seeds(tmp_path, 2)
+    line = ("run", "--seeds", "seeds.jsonl", "--strong", "scripted/strong", "--out", "r")
+    codeclm(*line, "--recipe", "codeclm-metadata", cwd=tmp_path)
+    done = codeclm("calibrate", "r", cwd=tmp_path)
+
+    assert done.returncode == 2
+    assert "recipe codeclm-metadata scores no answers against each other" in done.stderr
 
 
 Scores = tuple[tuple[float, float], tuple[float, float]]

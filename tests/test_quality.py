@@ -1,5 +1,6 @@
 """Rules of quality: what is alike, what a text must be, what is in a test set."""
 
+import csv
 import json
 import math
 import sqlite3
@@ -195,6 +196,44 @@ def test_the_two_prompts_that_two_published_test_sets_share_are_found(tmp_path: 
     assert "vicuna                      2 (0.92%)" in found.stdout
     assert f"{evol}:110: vicuna" in found.stdout
     assert f"{evol}:135: vicuna" in found.stdout
+
+
+@pytest.mark.parametrize("to", ["x.jsonl", "x.json", "x.jsonl.gz", "x.parquet", "x.csv", "run"])
+def test_any_dataset_can_be_looked_into(to: str, tmp_path: Path) -> None:
+    """A run's exports in every form, a table of a spreadsheet, and the run itself."""
+    if to == "x.parquet":
+        pytest.importorskip("pyarrow")
+    write_seeds(tmp_path, 3)
+    run(tmp_path)
+    [first, *others] = [
+        json.loads(line) for line in (tmp_path / "run" / "alpaca.jsonl").read_text().splitlines()
+    ]
+    write_lines(tmp_path / "one.jsonl", [{"instruction": first["instruction"]}])
+    write_lines(tmp_path / "none.jsonl", [{"instruction": "Quite another thing."}])
+    if to == "x.csv":
+        with (tmp_path / to).open("w", encoding="utf-8", newline="") as file:
+            table = [("question", "said"), (first["instruction"], first["output"])]
+            csv.writer(file, delimiter=";").writerows(table)
+    elif to != "run":
+        layout = "messages" if to == "x.parquet" else "alpaca"
+        codeclm("export", "run", "--format", layout, "--to", to, cwd=tmp_path)
+    against = ("--against", "one.jsonl", "--against", "none.jsonl")
+    found = codeclm("contamination", to, *against, cwd=tmp_path)
+
+    assert found.returncode == 0, found.stderr
+    rows = 1 if to == "x.csv" else 1 + len(others)
+    assert f"{rows:,} records" in found.stdout
+    counted = {line.split()[0]: line.split()[1] for line in found.stdout.splitlines()[1:3]}
+    assert counted["none.jsonl"] == "0"
+    assert int(counted["one.jsonl"]) >= 1
+
+
+def test_a_dataset_that_the_test_sets_swallowed_is_asked_for(tmp_path: Path) -> None:
+    write_lines(tmp_path / "x.jsonl", [{"instruction": "I."}])
+    done = codeclm("contamination", "--against", "vicuna", "x.jsonl", cwd=tmp_path)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--against took vicuna x.jsonl: write the dataset first" in done.stderr
 
 
 # -- in a run ---------------------------------------------------------------------------------

@@ -98,6 +98,17 @@ def test_what_is_wrong_is_named_with_its_line(
     assert said in str(caught.value)
 
 
+@pytest.mark.parametrize("mark", [";", "\t"])
+def test_what_a_spreadsheet_saves_with_other_marks_is_read(mark: str, tmp_path: Path) -> None:
+    path = tmp_path / "r.csv"
+    lines = ['id,"of use, or not",decision,comment', 'a,x,keep,"so, yes; fine"', "b,y,drop,"]
+    table = list(csv.reader(lines))
+    with path.open("w", encoding="utf-8-sig", newline="") as file:
+        csv.writer(file, delimiter=mark).writerows(table)
+
+    assert read(path, ["a", "b"]) == [Review("a", "keep", "so, yes; fine"), Review("b", "drop", "")]
+
+
 # -- a run ------------------------------------------------------------------------------------
 
 ROLES = ("--strong", "scripted/strong", "--target", "scripted/target", "--threshold", "1")

@@ -482,6 +482,14 @@ def test_csv_rows_are_told_by_their_lines(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("mark", [",", ";", "\t"])
+def test_a_csv_header_tells_what_parts_its_columns(mark: str, tmp_path: Path) -> None:
+    head = mark.join(['"a,b;c\td"', "instruction"])
+    file = put(tmp_path / "x.csv", f"\n{head}\n" + mark.join(["1", '"One, or; two\t?"']) + "\n")
+
+    assert read(file) == (["One, or; two\t?"], [])
+
+
 def test_a_csv_field_may_be_large_but_not_endless(tmp_path: Path) -> None:
     """A megabyte is a field; a quote that swallows the file is not."""
     large = "x" * 1_000_000

@@ -42,13 +42,12 @@ def _help(args: argparse.Namespace) -> int:
 
 def _open(args: argparse.Namespace) -> "Cache":
     from ..cache import Cache
-    from ..config import Config
-    from ..errors import RunStopped
+    from ..config import Config, ConfigError
     from ..parts import cache_folder
 
     folder = args.cache or cache_folder(Config())
     if not (folder / "cache.db").exists():
-        raise RunStopped(f"{folder}: there is no cache yet")
+        raise ConfigError(f"{folder}: there is no cache yet")
     return Cache(folder).open()
 
 
@@ -101,7 +100,7 @@ def _explain(args: argparse.Namespace) -> int:
     cache.close()
     if not found:
         print(f"codeclm: no key begins with {' or '.join(args.key)}", file=sys.stderr)
-        return FAILED
+        return WRONG
     asked = [_asked(answer) for _, answer in found[:2]]
     for name in asked[0]:
         values = [fields.get(name) for fields in asked]

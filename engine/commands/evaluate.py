@@ -100,7 +100,7 @@ def _evaluate(args: argparse.Namespace) -> int:
 
     config, where = _settings(args)
     plan = evaluation.prepare(config, where=where)
-    outcome = carry_out(plan, _read_other(args.against))
+    outcome = carry_out(plan, _read_other(args.against, plan))
     _show(outcome, as_json=args.json)
     return _status_of(outcome, plan)
 
@@ -150,10 +150,15 @@ def _flag_overrides(args: argparse.Namespace) -> list[str]:
     return found
 
 
-def _read_other(folder: Path | None) -> "Other | None":
-    from ..evaluate import evaluation
+def _read_other(folder: Path | None, plan: "Plan") -> "Other | None":
+    from ..evaluate import evaluation, outcome
 
-    return None if folder is None else (str(folder), list(evaluation.read_comparisons(folder)))
+    if folder is None:
+        return None
+    theirs = list(evaluation.read_comparisons(folder))
+    references = plan.answers.get("reference")
+    outcome.check_other(plan.questions, theirs, other=str(folder), references=references)
+    return str(folder), theirs
 
 
 def _say_what_it_takes(plan: "Plan") -> None:
@@ -181,6 +186,7 @@ def _sum_up(plan: "Plan", session: "Session", other: "Other | None") -> "Outcome
 
     config, made = plan.config, session.ordered
     evaluation.write_comparisons(plan, session)
+    difference, why_none = _difference(plan, session, other)
     who = outcome.Contestants(
         config.test, config.candidate.name, config.reference.name, config.judge.model
     )
@@ -195,27 +201,37 @@ def _sum_up(plan: "Plan", session: "Session", other: "Other | None") -> "Outcome
         reason=session.stopped_by,
         unanswered=session.unanswered,
         shortened=len(plan.shortened),
-        difference=_difference(plan, session, other),
+        difference=difference,
+        no_difference=why_none,
         files={"comparisons": str(plan.comparisons), "summary": str(plan.folder.summary)},
     )
     folder.replace(plan.folder.summary, msgspec.json.format(wire.dumps(result), indent=2))
     return result
 
 
-def _difference(plan: "Plan", session: "Session", other: "Other | None") -> "Difference | None":
+def _difference(
+    plan: "Plan", session: "Session", other: "Other | None"
+) -> "tuple[Difference | None, str]":
+    """Compare with the other candidate, or say why that can't be: our own result is paid for."""
+    from ..config import ConfigError
     from ..evaluate import outcome
 
     if other is None or not session.comparisons:
-        return None
+        return None, ""
     name, theirs = other
-    return outcome.difference(
-        session.ordered,
-        theirs,
-        other=name,
-        rule=plan.config.rule,
-        seed=plan.config.seed,
-        resamples=plan.config.resamples,
-    )
+    config = plan.config
+    try:
+        found = outcome.difference(
+            session.ordered,
+            theirs,
+            other=name,
+            rule=config.rule,
+            seed=config.seed,
+            resamples=config.resamples,
+        )
+    except ConfigError as error:
+        return None, str(error)
+    return found, ""
 
 
 def _show(outcome: "Outcome", *, as_json: bool) -> None:
@@ -236,6 +252,9 @@ def _status_of(outcome: "Outcome", plan: "Plan") -> int:
         return FAILED
     if not outcome.counts.usable:
         print(f"codeclm: {outcome.counts}: see {plan.comparisons}", file=sys.stderr)
+        return FAILED
+    if outcome.no_difference:
+        print(f"codeclm: {outcome.no_difference}", file=sys.stderr)
         return FAILED
     return DONE
 

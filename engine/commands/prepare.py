@@ -10,8 +10,10 @@ from .arguments import Verbs, add_settings, add_verb, read_settings
 from .status import DONE
 
 if TYPE_CHECKING:
+    from ..config import Config
     from ..forecast import Forecast
     from ..run import Plan
+    from ..seeds import SeedSource
 
 
 def add(verbs: Verbs) -> None:
@@ -62,7 +64,7 @@ def predicted(plan: "Plan", answer_tokens: int) -> "tuple[Forecast, str]":
     count, length = 0, 0
     if plan.source is not None:
         count = seeds.count(plan.source)
-        first = [r for r in islice(seeds.read(plan.source), 1000) if isinstance(r, Seed)]
+        first = [r for r in islice(seeds.read(plan.source), _LOOKED_AT) if isinstance(r, Seed)]
         length = sum(len(seed.instruction) for seed in first) // (4 * max(len(first), 1))
     found = forecast.forecast(
         plan.config,
@@ -72,28 +74,71 @@ def predicted(plan: "Plan", answer_tokens: int) -> "tuple[Forecast, str]":
         seed_tokens=length,
         answer_tokens=answer_tokens,
     )
-    items = f"{len(plan.metadata):,} items"
-    return found, f"{count:,} seeds of about {length} tokens" if count else items
+    if not count:
+        return found, f"{len(plan.metadata):,} items"
+    return found, f"{_taken(count, plan.config.limit)} seeds of about {length} tokens"
+
+
+def _taken(count: int, limit: int | None) -> str:
+    """How many seeds a run takes of those there are."""
+    return f"{count:,}" if limit is None or limit >= count else f"{limit:,} of {count:,}"
 
 
 def _check(args: argparse.Namespace) -> int:
     from .. import seeds
     from ..parts import cache_folder
+    from ..recipes import RECIPES
     from ..run import prepare
 
     config, where = read_settings(args)
     plan = prepare(config, where=where)
     plan.folder.make()
     if plan.source is not None:
-        print(f"seeds    {seeds.count(plan.source):,}")
+        print(f"seeds    {_taken(seeds.count(plan.source), config.limit)}")
+        print(_unreadable(plan.source, config.limit), end="")
     else:
         print(f"metadata {len(plan.metadata):,}")
+    print(f"recipe   {config.recipe}: {RECIPES[config.recipe].line}")
+    print(f"rows     {_rows_wanted(config)}")
+    print(f"quality  {_rules(config)}")
     for name, role in config.roles.items():
         print(f"{name:<8} {role.model} at temperature {role.temperature}")
     print(f"folder   {plan.folder.path}")
     print(f"cache    {cache_folder(config)}")
     print("everything is in place; no call was made")
     return DONE
+
+
+_LOOKED_AT = 1000
+"""Seeds that are parsed before a run: enough to see what is wrong with a file."""
+
+
+def _unreadable(source: "SeedSource", limit: int | None) -> str:
+    """Say how many of the first records are no seeds, and why the first three are not."""
+    from .. import seeds
+    from ..records import Unreadable
+    from ..story import printable
+
+    first = list(islice(seeds.read(source), min(_LOOKED_AT, limit or _LOOKED_AT)))
+    bad = [record for record in first if isinstance(record, Unreadable)]
+    if not bad:
+        return ""
+    share = f"{len(bad):,} of the first {len(first):,} ({len(bad) / len(first):.1%})"
+    lines = [f"         {share} can't be read and will be left out:"]
+    lines += [f"           {record.where}: {printable(record.reason)}" for record in bad[:3]]
+    return "\n".join(lines) + "\n"
+
+
+def _rows_wanted(config: "Config") -> str:
+    if config.target_rows is not None:
+        return f"exactly {config.target_rows:,}, if they can be had"
+    return "as many as there will be (target_rows says how many)"
+
+
+def _rules(config: "Config") -> str:
+    from ..config import dump
+
+    return "; ".join(dump(config.quality).splitlines()) or "no rule is in force"
 
 
 def _init(args: argparse.Namespace) -> int:

@@ -9,6 +9,8 @@ from .arguments import Verbs, add_folder, add_verb, open_run
 from .status import DONE
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ..ledger import Ledger, Subject
 
 WHAT = ("examples", "metadata")
@@ -38,9 +40,23 @@ def _add_contamination(verbs: Verbs) -> None:
     parser = add_verb(
         verbs, "contamination", _contamination, "what a dataset shares with test sets"
     )
-    parser.add_argument("file", type=Path, help="JSON lines: a dataset in any format")
+    parser.usage = (
+        "codeclm contamination FILE|RUN --against TEST [TEST …] [--tests DIR] [--ngram N]"
+    )
     parser.add_argument(
-        "--against", nargs="+", required=True, metavar="TEST", help="vicuna, koala, …, or files"
+        "data",
+        nargs="?",
+        type=Path,
+        metavar="FILE|RUN",
+        help="a dataset in any format (.jsonl, .json, .csv, .parquet, …), or a run's folder",
+    )
+    parser.add_argument(
+        "--against",
+        nargs="+",
+        action="extend",
+        required=True,
+        metavar="TEST",
+        help="vicuna, koala, …, or files; also several times",
     )
     parser.add_argument(
         "--tests", type=Path, default=Path(), metavar="DIR", help="folder of the known test sets"
@@ -98,14 +114,20 @@ def _ids(ledger: "Ledger", what: "Subject") -> set[str]:
 
 
 def _contamination(args: argparse.Namespace) -> int:
+    from ..config import ConfigError
     from ..evaluate import testsets
     from ..quality.overlap import Overlap
 
+    if args.data is None:
+        raise ConfigError(
+            f"contamination: of what? --against took {' '.join(args.against)}: write the dataset"
+            " first, as in: codeclm contamination FILE --against vicuna koala"
+        )
     tests = {n: testsets.read(testsets.TestSource(n, args.tests)) for n in args.against}
     overlap = Overlap(testsets.prompts(tests), args.ngram)
     found: dict[str, list[str]] = {test: [] for test in tests}
     count = 0
-    for where, texts in testsets.texts(args.file):
+    for where, texts in _texts(args.data):
         count += 1
         hits = overlap.hits(*texts)
         for test in dict.fromkeys(hit.test for hit in hits):
@@ -117,3 +139,20 @@ def _contamination(args: argparse.Namespace) -> int:
     for line in (line for lines in found.values() for line in lines):
         print(line)
     return DONE
+
+
+def _texts(path: Path) -> "Iterator[tuple[str, list[str]]]":
+    """Yield place and texts of each row, of a run (those it keeps) or of any dataset."""
+    from ..evaluate import testsets
+    from ..folder import Folder
+
+    if not Folder(path).config.exists():
+        yield from testsets.texts(path)
+        return
+    config, ledger = open_run(path)
+    try:
+        for example in ledger.kept(config.target_rows):
+            answer = example.answer(example.winner or "strong")
+            yield example.id, [example.instruction, "" if answer is None else answer.text]
+    finally:
+        ledger.close()

@@ -6,7 +6,7 @@ the instructions that are left (product limit, as of survival curves), and marke
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from math import sqrt
+from math import inf, sqrt
 from pathlib import Path
 
 from msgspec import Struct
@@ -16,6 +16,7 @@ from ..budget import price
 from ..config import Config, RoleConfig
 from ..folder import Folder, FolderError
 from ..ledger import Ledger
+from ..recipes import RECIPES
 from ..records import Call, Example, Iteration
 from ..stats import RoleTokens
 
@@ -122,13 +123,18 @@ def read(path: Path, *, wanted: float) -> Calibration:
     """Read the pilot in *path*. Blocks: it goes through all stories.
 
     Raises:
-        FolderError: there is no run in it, or nothing in it was scored.
+        FolderError: there is no run in it, its recipe scores nothing, or nothing was scored yet.
         StorageError: its ledger can't be read.
     """
     folder = Folder(path)
     if not folder.config.exists():
         raise FolderError(f"{path}: there is no run in this folder")
     config = configuration.load(folder.config, keys=False)
+    if RECIPES[config.recipe].end not in {"refine", "filter"}:
+        raise FolderError(
+            f"{path}: recipe {config.recipe} scores no answers against each other, so there is no"
+            " gap to go by: give a run of codeclm or codeclm-filter"
+        )
     ledger = Ledger(folder.ledger).open(for_writing=False)
     try:
         pilot = _Pilot(config.roles)
@@ -149,9 +155,10 @@ def calibrate(
     pilot: "_Pilot", config: Config, run: str, *, predicted: int, unique: float, wanted: float
 ) -> Calibration:
     own = config.filter.threshold
+    reach = inf if _rounds(config) == 1 else own
     prices = pilot.prices(predicted)
     rows = tuple(
-        row(pilot.stories, theta, own=own, prices=prices) for theta in sorted({*THRESHOLDS, own})
+        row(pilot.stories, theta, own=reach, prices=prices) for theta in sorted({*THRESHOLDS, own})
     )
     judge = _judge(pilot.rounds)
     recommended = max(
@@ -176,8 +183,15 @@ def calibrate(
         unique=unique,
         wanted=wanted,
         recommended=recommended,
-        warnings=tuple(_warnings(pilot, judge, rows, own, recommended)),
+        warnings=tuple(_warnings(pilot, judge, rows, reach, recommended)),
     )
+
+
+def _rounds(config: Config) -> int:
+    """Most rounds that are scored. After the only one nothing goes on: every θ is counted."""
+    if RECIPES[config.recipe].end == "filter":
+        return 1
+    return config.filter.max_iterations - (not config.filter.filter_basic)
 
 
 # -- one threshold ----------------------------------------------------------------------------
@@ -189,7 +203,8 @@ def row(stories: Sequence[Story], theta: float, *, own: float, prices: Prices) -
     Args:
         stories: what the pilot scored.
         theta: the threshold in question.
-        own: the pilot's; above it what was selected went no further.
+        own: the pilot's; above it what was selected went no further. Infinite where nothing would
+            have.
         prices: what a call costs.
     """
     seen: dict[int, _Seen] = {}

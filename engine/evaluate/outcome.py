@@ -1,14 +1,18 @@
 """What an evaluation came to: verdicts, CRR, bias, categories; as a struct and as text."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from random import Random
+from typing import TypeVar
 
 from msgspec import Struct
 
 from ..config import ConfigError
+from ..records import Answer
 from ..stats import Stats
 from ..story import printable
-from .contest import Comparison
+from .contest import Answers, Comparison
+from .testsets import Question
 from .verdicts import (
     Counts,
     Interval,
@@ -64,6 +68,8 @@ class Outcome(Struct, frozen=True, kw_only=True):
     unanswered: dict[str, str]
     calls: dict[str, int]
     difference: Difference | None = None
+    no_difference: str = ""
+    """Why there is none, where one was asked for."""
     files: dict[str, str] = {}
 
     @property
@@ -84,6 +90,7 @@ def summarise(
     unanswered: Mapping[str, str] | None = None,
     shortened: int = 0,
     difference: Difference | None = None,
+    no_difference: str = "",
     files: Mapping[str, str] | None = None,
 ) -> Outcome:
     counts = _counts(comparisons, rule)
@@ -110,6 +117,7 @@ def summarise(
         unanswered=dict(unanswered or {}),
         calls={"paid": total.paid, "reused": total.reused, "unreadable": total.unreadable},
         difference=difference,
+        no_difference=no_difference,
         files=dict(files or {}),
     )
 
@@ -165,16 +173,54 @@ def difference(
     Raises:
         ConfigError: there are no such prompts, or their references answered otherwise.
     """
+    pairs = _pairs(ours, theirs, other)
+    _check_references(((one.reference, two.reference) for one, two in pairs), other)
+    values = [100.0 * (_recovered(one, rule) - _recovered(two, rule)) for one, two in pairs]
+    random = Random(f"{seed}/difference")
+    return Difference(other, len(pairs), interval(values, random, resamples=resamples))
+
+
+def check_other(
+    questions: Sequence[Question],
+    theirs: Sequence[Comparison],
+    *,
+    other: str,
+    references: Answers | None = None,
+) -> None:
+    """See before the first call whether `difference` will find pairs.
+
+    Args:
+        questions: the prompts to be compared, as the models get them.
+        theirs: another candidate's results.
+        other: the folder they are in.
+        references: the reference's answers, where they come from a file.
+
+    Raises:
+        ConfigError: no prompt is in both, or their references answered otherwise.
+    """
+    pairs = _pairs(questions, theirs, other)
+    if references is not None:
+        _check_references(((references[one.id], two.reference) for one, two in pairs), other)
+
+
+Asked = TypeVar("Asked", Question, Comparison)
+
+
+def _pairs(
+    ours: Sequence[Asked], theirs: Sequence[Comparison], other: str
+) -> list[tuple[Asked, Comparison]]:
     by_id = {each.id: each for each in theirs}
     pairs = [(each, by_id[each.id]) for each in ours if each.id in by_id]
     pairs = [(one, two) for one, two in pairs if one.prompt == two.prompt]
     if not pairs:
         raise ConfigError(f"{other}: it was on another test set: no prompt is in both")
-    if any(one.reference != two.reference for one, two in pairs):
+    return pairs
+
+
+def _check_references(pairs: Iterable[tuple[Answer | None, Answer | None]], other: str) -> None:
+    """Refuse different answers; one that never came is no other answer."""
+    if any(one is not None and two is not None and one != two for one, two in pairs):
         raise ConfigError(f"{other}: it was against other answers: compare with the same reference")
-    values = [100.0 * (_recovered(one, rule) - _recovered(two, rule)) for one, two in pairs]
-    random = Random(f"{seed}/difference")
-    return Difference(other, len(pairs), interval(values, random, resamples=resamples))
 
 
 # -- as text ----------------------------------------------------------------------------------
@@ -218,6 +264,8 @@ def _crr_lines(outcome: Outcome) -> list[str]:
             f"{gap.points.mean:+.2f} points against {gap.other} over {gap.prompts:,} prompts"
             f" (paired 95 % interval {gap.points.low:+.2f} to {gap.points.high:+.2f})"
         )
+    if outcome.no_difference:
+        lines.append(f"no difference: {printable(outcome.no_difference)}")
     return lines
 
 
@@ -242,11 +290,21 @@ def _bias_lines(outcome: Outcome) -> list[str]:
 def _category_lines(categories: Mapping[str, Counts]) -> list[str]:
     if len(categories) < 2:
         return []
-    wide = min(32, max(map(len, categories)))
+    wide = min(32, max(map(len, ("category", *categories))))
     lines = ["", f"{'category':<{wide}}   wins    ties  losses  invalid      CRR"]
-    for name, counts in sorted(categories.items(), key=lambda pair: -pair[1].crr):
+    for name, counts in _in_order(categories):
         lines.append(f"{printable(name)[:wide]:<{wide}} {_numbers(counts)}  {counts.crr:>7.2f}")
     return lines
+
+
+def _in_order(categories: Mapping[str, Counts]) -> list[tuple[str, Counts]]:
+    """Best first; but numbers, such as levels of difficulty, are an order of their own."""
+    if all(_NUMBER.fullmatch(name) for name in categories):
+        return sorted(categories.items(), key=lambda pair: float(pair[0]))
+    return sorted(categories.items(), key=lambda pair: -pair[1].crr)
+
+
+_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 
 
 def _notes(outcome: Outcome) -> list[str]:

@@ -153,20 +153,15 @@ def shorten(prompt: str, most_tokens: int) -> str:
 
 # -- datasets ---------------------------------------------------------------------------------
 
-_any = msgspec.json.Decoder()
-
 
 def texts(path: Path) -> Iterator[tuple[str, list[str]]]:
-    """Yield place and all texts of each JSON line, in whatever fields they are. Blocks.
+    """Yield place and all texts of each record, in whatever fields they are. Blocks.
 
     Raises:
-        SeedError: naming a line that is not JSON.
+        SeedError: naming a file that can't be used, or a record that can't be read.
     """
-    for where, line in _lines(path):
-        try:
-            yield where, list(_strings(wire.loads(line, _any)))
-        except msgspec.MsgspecError as error:
-            raise SeedError(f"{where}: {error}") from error
+    for where, record in seeds.whole(path):
+        yield where, list(_strings(record))
 
 
 def _strings(value: Any) -> Iterator[str]:

@@ -17,6 +17,7 @@ from msgspec import Struct
 from ...providers import wire
 from ..ledger import Review
 from ..records import Example, Metadata
+from ..seeds.formats import delimiter_of
 
 
 class ReviewError(Exception):
@@ -177,7 +178,7 @@ def _csv_rows(path: Path) -> Iterator[tuple[str, _Decided]]:
     header = text.partition("\n")[0]
     csv.field_size_limit(2**31 - 1)
     rows = csv.DictReader(
-        io.StringIO(text, newline=""), delimiter=max(",;\t", key=header.count), strict=True
+        io.StringIO(text, newline=""), delimiter=delimiter_of(header), strict=True
     )
     if not {"id", "decision"} <= set(rows.fieldnames or ()):
         raise ReviewError(f"{path}:1: it has no columns id and decision")

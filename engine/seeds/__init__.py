@@ -16,10 +16,10 @@ from typing import Any
 from ..records import Seed, Unreadable, identity
 from .files import find
 from .formats import length, rows_of
-from .instructions import Pick, from_json, picker
+from .instructions import Pick, from_json, parse, picker
 from .source import SeedError, SeedSource, Unfit
 
-__all__ = ["SeedError", "SeedSource", "count", "digest", "read"]
+__all__ = ["SeedError", "SeedSource", "count", "digest", "read", "whole"]
 
 
 def read(source: SeedSource, *, skip: Container[int] = b"") -> Iterator[Seed | Unreadable]:
@@ -35,6 +35,24 @@ def read(source: SeedSource, *, skip: Container[int] = b"") -> Iterator[Seed | U
     """
     pick = picker(source)
     return _read(source, find(source), pick, _flags(skip))
+
+
+def whole(path: Path) -> Iterator[tuple[str, Any]]:
+    """Yield place and the whole of each record, whatever its fields are. Blocks.
+
+    Raises:
+        SeedError: naming a file that cannot be used, or a record that cannot be read.
+    """
+    for file, kind in find(SeedSource((path,))):
+        rows, mark = rows_of(file, kind, None)
+        for number, row in rows:
+            where = f"{file}{mark}{number}"
+            try:
+                if isinstance(row, Unfit):
+                    raise row
+                yield where, parse(row) if isinstance(row, bytes) else row
+            except Unfit as fault:
+                raise SeedError(f"{where}: {fault}") from fault
 
 
 def count(source: SeedSource) -> int:

@@ -29,17 +29,18 @@ Rows = Iterator[tuple[int, Any]]
 _parts = msgspec.json.Decoder(list[Raw])
 
 
-def rows_of(path: Path, kind: str, source: SeedSource) -> tuple[Rows, str]:
+def rows_of(path: Path, kind: str, source: SeedSource | None) -> tuple[Rows, str]:
     """Give the rows of a file with their numbers, and the mark between its name and a number.
 
-    Lines are counted from 1, records of arrays and columns from 0.
+    Lines are counted from 1, records of arrays and columns from 0. Of columns only those that
+    *source* may want are read, and it is refused if they are not there; None: all of them.
     """
     if kind == "json":
         return (_array(path), "#") if _is_array(path) else (_lines(path), ":")
     if kind == "jsonl":
         return _lines(path), ":"
     if kind in {"csv", "tsv"}:
-        return _table(path, "\t" if kind == "tsv" else ",", source), ":"
+        return _table(path, "\t" if kind == "tsv" else _delimiter(path), source), ":"
     return _arrow_rows(path, kind, source), "#"
 
 
@@ -145,7 +146,17 @@ def _texts(file: io.BufferedReader) -> Iterator[str]:
         yield line.decode("utf-8", "surrogateescape")
 
 
-def _table(path: Path, delimiter: str, source: SeedSource) -> Rows:
+def delimiter_of(header: str) -> str:
+    """Tell by its header what parts a CSV file's columns; half of Europe's Excel writes ``;``."""
+    return max(",;\t", key=re.sub(r'"[^"]*"', "", header).count)
+
+
+def _delimiter(path: Path) -> str:
+    with _opened(path) as file:
+        return delimiter_of(next((line for line in _texts(file) if not line.isspace()), ""))
+
+
+def _table(path: Path, delimiter: str, source: SeedSource | None) -> Rows:
     csv.field_size_limit(MAX_FIELD)  # for the whole process: the csv module knows no other way
     with _opened(path) as file:
         reader = csv.reader(_texts(file), delimiter=delimiter, strict=True)
@@ -167,12 +178,13 @@ def _table(path: Path, delimiter: str, source: SeedSource) -> Rows:
                 yield number, _record(header, row)
 
 
-def _header(path: Path, row: list[str], source: SeedSource) -> list[str]:
+def _header(path: Path, row: list[str], source: SeedSource | None) -> list[str]:
     names = [name.strip() for name in row]
     twice = sorted({name for name in names if name and names.count(name) > 1})
     if twice:
         raise SeedError(f"{path}: column {twice[0]!r} is there twice; rename one")
-    _check_columns(path, names, source)
+    if source is not None:
+        _check_columns(path, names, source)
     return names
 
 
@@ -213,23 +225,23 @@ def _arrow(path: Path) -> Generator[tuple[Any, Any]]:
         raise SeedError(f"{path}: cannot be read ({error})") from error
 
 
-def _arrow_rows(path: Path, kind: str, source: SeedSource) -> Rows:
+def _arrow_rows(path: Path, kind: str, source: SeedSource | None) -> Rows:
     with _arrow(path) as (pa, file):
         names, batches = (_parquet if kind == "parquet" else _shards)(pa, file, source)
-        _check_columns(path, names, source)
+        if source is not None:
+            _check_columns(path, names, source)
         yield from enumerate(chain.from_iterable(map(_dicts, batches)))
 
 
-def _parquet(pa: Any, file: Any, source: SeedSource) -> tuple[list[str], Iterator[Any]]:
+def _parquet(pa: Any, file: Any, source: SeedSource | None) -> tuple[list[str], Iterator[Any]]:
     table = pa.parquet.ParquetFile(file)
     names: list[str] = table.schema_arrow.names
-    wanted = wanted_fields(source)
-    columns = [name for name in names if name in wanted]
+    columns = _wanted(names, source)
     # small batches, because one record may be a megabyte
     return names, table.iter_batches(batch_size=256, columns=columns, use_threads=False)
 
 
-def _shards(pa: Any, file: Any, source: SeedSource) -> tuple[list[str], Iterator[Any]]:
+def _shards(pa: Any, file: Any, source: SeedSource | None) -> tuple[list[str], Iterator[Any]]:
     """Read what the datasets library leaves on disk: the stream form, in older files the other."""
     if file.read(6) == b"ARROW1":
         file.seek(0)
@@ -239,8 +251,15 @@ def _shards(pa: Any, file: Any, source: SeedSource) -> tuple[list[str], Iterator
         file.seek(0)
         table = pa.ipc.open_stream(file)
         batches = iter(table)
-    columns = [name for name in table.schema.names if name in wanted_fields(source)]
+    columns = _wanted(table.schema.names, source)
     return table.schema.names, (batch.select(columns) for batch in batches)
+
+
+def _wanted(names: list[str], source: SeedSource | None) -> list[str]:
+    if source is None:
+        return names
+    wanted = wanted_fields(source)
+    return [name for name in names if name in wanted]
 
 
 def _dicts(batch: Any) -> Iterator[Any]:
