@@ -1,6 +1,5 @@
 """What a run is said to cost is what the specification's arithmetic says."""
 
-
 import pytest
 
 from codeclm.engine.config import Config, build

@@ -158,6 +158,25 @@ def test_the_card_agrees_with_the_ledger(run: Path) -> None:
     assert "arxiv.org/abs/2404.05875" in text
 
 
+def test_a_card_says_nothing_of_roles_and_prompts_that_its_recipe_does_not_use(
+    tmp_path: Path,
+) -> None:
+    """The second run pays for nothing: its answers are in the cache."""
+    write_seeds(tmp_path, 3)
+    asked = ("run", "--seeds", "seeds.jsonl", "--strong", "scripted/strong")
+    more = ("--recipe", "wizardlm", "--set", "quality.min_response_words=2")
+    for name in ("a", "b"):
+        done = codeclm(*asked, *more, "--out", name, cwd=tmp_path)
+        assert done.returncode in {0, 3}, done.stderr
+    codeclm("export", "b", "--trainer", "trl", "--to", "t", "--model", "m/m", cwd=tmp_path)
+    text = (tmp_path / "t" / "README.md").read_text("utf-8")
+
+    assert "`wizardlm` (paper A.2): 4 rounds of evolve" in text
+    assert "min response words | 2" in text
+    assert "all answers came from the cache" in text
+    assert not re.search("target model|judge|θ|Contrastive|encode|rubrics", text)
+
+
 @given(st.text(alphabet="`\n\\#a-[]<>*\x1b\u202e"))
 def test_nothing_in_a_text_ends_its_block(text: str) -> None:
     first, *inside, last = card.fenced(text).split("\n")
