@@ -8,7 +8,7 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from math import isfinite
 from pathlib import Path
@@ -491,9 +491,18 @@ def _check_recipe(config: Config, where: str) -> None:
         raise ConfigError(
             f"{where}: target_rows: recipe {config.recipe} invents without end: say how many rows"
         )
-    if "preference" in config.export and "target" not in recipe.roles:
+    check_exports(config.recipe, config.export, where)
+
+
+def check_exports(recipe: str, formats: Iterable[str], where: str) -> None:
+    """See that the rows of *recipe* hold what *formats* need.
+
+    Raises:
+        ConfigError: they don't; *where* begins the message.
+    """
+    if "preference" in formats and "target" not in RECIPES[recipe].roles:
         raise ConfigError(
-            f"{where}: export: preference needs two answers, and recipe {config.recipe} asks only"
+            f"{where}: export: preference needs two answers, and recipe {recipe} asks only"
             " the strong model"
         )
 

@@ -6,7 +6,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .arguments import Verbs, add_settings, add_verb, read_settings
+from .arguments import Verbs, add_settings, add_verb, positive, read_settings
 from .status import DONE
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def _add_plan(verbs: Verbs) -> None:
     add_settings(parser)
     parser.add_argument(
         "--answer-tokens",
-        type=int,
+        type=positive,
         default=400,
         metavar="N",
         help="length of an answer, assumed (default: 400)",
