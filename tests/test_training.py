@@ -240,6 +240,19 @@ def test_numbers_out_of_range_are_refused(tmp_path: Path, line: str) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_folder_that_is_missing_is_made(run: Path) -> None:
+    for line in ("init a/b/c.toml", "export r --to ex/x.jsonl", "report r --to rep/x.html"):
+        done = codeclm(*line.split(), cwd=run)
+        assert (done.returncode, (run / line.split()[-1]).exists()) == (0, True), done.stderr
+
+
+def test_init_writes_no_toml_under_another_name(tmp_path: Path) -> None:
+    done = codeclm("init", "conf.yaml", cwd=tmp_path)
+
+    assert (done.returncode, "name it conf.toml" in done.stderr) == (2, True)
+    assert list(tmp_path.iterdir()) == []
+
+
 @given(st.text(alphabet="`\n\\#a-[]<>*\x1b\u202e"))
 def test_nothing_in_a_text_ends_its_block(text: str) -> None:
     first, *inside, last = card.fenced(text).split("\n")

@@ -101,7 +101,12 @@ def _init(args: argparse.Namespace) -> int:
 
     if args.config.exists() and not args.force:
         raise ConfigError(f"{args.config}: it is there already (--force overwrites it)")
+    if args.config.suffix != ".toml":
+        raise ConfigError(
+            f"{args.config}: what init writes is TOML: name it {args.config.stem}.toml"
+        )
     try:
+        args.config.parent.mkdir(parents=True, exist_ok=True)
         args.config.write_bytes((Path(__file__).parents[1] / "template.toml").read_bytes())
     except OSError as error:
         raise ConfigError(f"{args.config}: {error.strerror}") from error
