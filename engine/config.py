@@ -8,7 +8,7 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from math import isfinite
 from pathlib import Path
@@ -199,6 +199,16 @@ class QualityConfig(_Table, frozen=True):
     ngram: Annotated[int, Meta(ge=3)] = 13
     """So many words in a row are an overlap (GPT-3's 13); a shorter text counts as a whole."""
     on_overlap: Literal["report", "drop"] = "report"
+
+    def in_force(self) -> Iterator[tuple[str, str]]:
+        """Yield name and value, for people, of what differs from the defaults."""
+        unasked = QualityConfig()
+        for name in self.__struct_fields__:
+            value: object = getattr(self, name)
+            if name != "tests" and value != getattr(unasked, name):
+                listed = name in {"languages", "decontaminate"}
+                shown = ", ".join(getattr(self, name)) if listed else str(value)
+                yield name.replace("_", " "), shown
 
 
 class BudgetConfig(_Table, frozen=True):

@@ -236,6 +236,9 @@ def replacing(path: Path) -> Generator[IO[bytes]]:
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ExportError(f"{path}: cannot be written ({error.strerror or error})") from error
+    try:
         with beside.open("xb") as file:
             yield file
             file.flush()

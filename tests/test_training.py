@@ -170,7 +170,12 @@ def test_a_card_says_nothing_of_roles_and_prompts_that_its_recipe_does_not_use(
         assert done.returncode in {0, 3}, done.stderr
     codeclm("export", "b", "--trainer", "trl", "--to", "t", "--model", "m/m", cwd=tmp_path)
     text = (tmp_path / "t" / "README.md").read_text("utf-8")
+    codeclm("report", "b", "--stories", "0", cwd=tmp_path)
+    page = (tmp_path / "b" / "report.html").read_text("utf-8")
 
+    assert "wizardlm (paper A.2)" in page
+    assert "quality: min response words" in page
+    assert not re.search("θ|Stories", page)
     assert "`wizardlm` (paper A.2): 4 rounds of evolve" in text
     assert "min response words | 2" in text
     assert "all answers came from the cache" in text

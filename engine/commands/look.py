@@ -102,7 +102,8 @@ def _report(args: argparse.Namespace) -> int:
         seeds = _seed_texts(config, ledger, examples)
     finally:
         ledger.close()
-    made = page.html(args.folder.resolve().name, config, summary, examples, seeds)
+    manifest = folder.Folder(args.folder).read_manifest()
+    made = page.html(args.folder.resolve().name, config, summary, examples, seeds, manifest)
     path = args.to or args.folder / "report.html"
     folder.replace(path, made.encode("utf-8"))
     print(f"wrote {path}", file=sys.stderr)

@@ -7,11 +7,10 @@ escaped: it must not become a link, a picture or a heading of the card.
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import cast
 
 from msgspec import Struct
 
-from ..config import Config, QualityConfig
+from ..config import Config
 from ..folder import Manifest
 from ..ledger import Sums
 from ..recipes import RECIPES, Recipe
@@ -157,7 +156,9 @@ def _settings(facts: Facts) -> Iterator[str]:
     yield from (f"| {name} | {escaped(value)} |" for name, value in _rules(facts))
     yield f"| rows wanted | {facts.config.target_rows or 'as many as there are'} |"
     yield f"| seed of all random choices | {facts.config.seed} |"
-    yield from (f"| quality: {name} | {escaped(value)} |" for name, value in in_force(facts.config))
+    yield from (
+        f"| quality: {name} | {escaped(value)} |" for name, value in facts.config.quality.in_force()
+    )
     yield from _prompts(facts)
 
 
@@ -172,20 +173,6 @@ def _rules(facts: Facts) -> Iterator[tuple[str, str]]:
         yield "basic instruction scored first", "yes" if chosen.filter_basic else "no"
     if recipe.start == "metadata":
         yield "metadata mixed up to", str(facts.config.metadata.augment_to or "not mixed")
-
-
-def in_force(config: Config) -> Iterator[tuple[str, str]]:
-    """Yield the settings of ``[quality]`` that are not what they are without being asked for."""
-    unasked = QualityConfig()
-    for name in QualityConfig.__struct_fields__:
-        value = getattr(config.quality, name)
-        if name != "tests" and value != getattr(unasked, name):
-            shown = (
-                ", ".join(cast("tuple[str, ...]", value))
-                if isinstance(value, tuple)
-                else str(value)
-            )
-            yield name.replace("_", " "), shown
 
 
 def _prompts(facts: Facts) -> Iterator[str]:
