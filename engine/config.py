@@ -8,7 +8,7 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from math import isfinite
 from pathlib import Path
@@ -199,6 +199,16 @@ class QualityConfig(_Table, frozen=True):
     ngram: Annotated[int, Meta(ge=3)] = 13
     """So many words in a row are an overlap (GPT-3's 13); a shorter text counts as a whole."""
     on_overlap: Literal["report", "drop"] = "report"
+
+    def in_force(self) -> Iterator[tuple[str, str]]:
+        """Yield name and value, for people, of what differs from the defaults."""
+        unasked = QualityConfig()
+        for name in self.__struct_fields__:
+            value: object = getattr(self, name)
+            if name != "tests" and value != getattr(unasked, name):
+                listed = name in {"languages", "decontaminate"}
+                shown = ", ".join(getattr(self, name)) if listed else str(value)
+                yield name.replace("_", " "), shown
 
 
 class BudgetConfig(_Table, frozen=True):
@@ -559,9 +569,18 @@ def _check_recipe(config: Config, where: str) -> None:
         raise ConfigError(
             f"{where}: target_rows: recipe {config.recipe} invents without end: say how many rows"
         )
-    if "preference" in config.export and "target" not in recipe.roles:
+    check_exports(config.recipe, config.export, where)
+
+
+def check_exports(recipe: str, formats: Iterable[str], where: str) -> None:
+    """See that the rows of *recipe* hold what *formats* need.
+
+    Raises:
+        ConfigError: they don't; *where* begins the message.
+    """
+    if "preference" in formats and "target" not in RECIPES[recipe].roles:
         raise ConfigError(
-            f"{where}: export: preference needs two answers, and recipe {config.recipe} asks only"
+            f"{where}: export: preference needs two answers, and recipe {recipe} asks only"
             " the strong model"
         )
 

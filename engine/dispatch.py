@@ -251,6 +251,7 @@ class Dispatcher:
 
     def _refused(self, job: Job, error: RateLimited) -> None:
         self._rate_limited += 1
+        self._pacer.refused()
         hold = self._concurrency.refused(
             self._in_flight + 1, job.sent, retry_after=error.retry_after
         )

@@ -227,10 +227,17 @@ def _lineage(example: Example) -> Lineage:
 
 @contextmanager
 def replacing(path: Path) -> Generator[IO[bytes]]:
-    """Give a file that takes the place of *path* once it is whole and on the disk."""
+    """Give a file that takes the place of *path* once it is whole and on the disk.
+
+    Its folder is made where it is missing.
+    """
     if path.is_dir():
         raise ExportError(f"{path}: is a folder; name a file in it")
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ExportError(f"{path}: cannot be written ({error.strerror or error})") from error
     try:
         with beside.open("xb") as file:
             yield file

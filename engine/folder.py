@@ -245,9 +245,10 @@ _manifest = msgspec.json.Decoder(Manifest)
 
 
 def replace(path: Path, data: bytes) -> None:
-    """Write *path* whole or not at all."""
+    """Write *path* whole or not at all; its folder is made where it is missing."""
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with partial.open("wb") as file:
             file.write(data)
             file.flush()

@@ -117,6 +117,15 @@ class _Meter:
         self._fill(amount - covered)
         self._opens = -inf
 
+    def tighten(self) -> None:
+        """Catch up no more, where that was less than a request: grants keep their whole distance.
+
+        A server with room for one at a time refuses whatever follows a late one early.
+        """
+        if self._capacity - self._closed < 1:
+            self._closed = self._capacity
+            self._opens = -inf
+
     def give_back(self, amount: float) -> None:
         self._credit += amount
         self._opens = -inf
@@ -257,6 +266,11 @@ class Pacer:
         else:
             self._tokens.give_back(reserved - used)
 
+    def refused(self) -> None:
+        """Note that a request was too many, though the limit was kept."""
+        if self._requests is not None:
+            self._requests.tighten()
+
     def heard(self, allowance: Allowance) -> None:
         """Heed what the server said on an answer; it can slow the pace, never raise it.
 
@@ -290,10 +304,9 @@ def _request_meter(per_minute: float | None, clock: Callable[[], float]) -> _Met
         return None
 
     rate = per_minute / 60 * (1 - REQUEST_HEADROOM)
-    # One request is always let out whole. Where a second holds few of them nothing is saved for a
-    # late timer: a server with room for one at a time would refuse every early one (at 10/s 42 of
-    # 150, and a quarter of the limit lost to waiting; without, 1 and 2 %).
-    return _Meter(rate, slack=max(rate * CATCH_UP - 1, 0.0), clock=clock)
+    # One request is always let out whole. Where a second holds few of them, anything saved would
+    # make one too many in it; 4 ms' worth cannot, and makes up for timers of 1 ms.
+    return _Meter(rate, slack=max(rate * CATCH_UP - 1, rate * 0.004), clock=clock)
 
 
 def _token_meter(per_minute: float | None, clock: Callable[[], float]) -> _Meter | None:

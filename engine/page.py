@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from html import escape
 
 from .config import Config
+from .folder import Manifest
+from .recipes import RECIPES
 from .records import Example
 from .report import Gaps, Summary
 from .story import printable, text
@@ -32,15 +34,18 @@ def html(
     summary: Summary,
     examples: Iterable[Example],
     seeds: Mapping[str, str],
+    manifest: Manifest | None = None,
 ) -> str:
     """Write the page of the run *name*; *seeds* holds the texts of its seeds by id."""
     parts = [
         f"<h1>{_safe(name)}</h1>",
         f"<p>{_safe(summary.ending)}: {summary.rows:,} rows. {_safe(summary.reason)}</p>",
+        _section("Run", _table(_run(config, summary, manifest))),
         _section("Models", _table(_models(config))),
         _section("What became of them", _table(_sums(summary), "", "seeds", "instructions")),
         _section("Rounds", _rounds(summary)),
         _section("Quality gap", _histogram(summary.gaps)),
+        _section("Overlap with test sets", _table(_overlaps(summary), "", "rows", "dropped")),
         _section("Calls of this session", _table(_calls(summary), *_CALL_HEADER)),
         _section("Failed, for instance", _table(_failures(summary), "what", "reason", "detail")),
         _section("Stories", "".join(_story(example, seeds) for example in examples)),
@@ -78,10 +83,30 @@ def _cell(value: Cell) -> str:
     return f"<td class=number>{shown}</td>"
 
 
+def _run(config: Config, summary: Summary, manifest: Manifest | None) -> Iterator[tuple[Cell, ...]]:
+    recipe = RECIPES[config.recipe]
+    yield "recipe", f"{config.recipe} ({recipe.source}): {recipe.line}"
+    if manifest:
+        yield "started", f"{manifest.started}, with codeclm {manifest.codeclm}"
+    yield "rows wanted", summary.target_rows or "as many as there are"
+    yield "answers paid for, all sessions", summary.calls_in_all
+    if summary.money_in_all is not None:
+        yield "money, all sessions, at the prices given", f"{summary.money_in_all:.4f}"
+    for name, value in config.quality.in_force():
+        yield f"quality: {name}", value
+
+
+def _overlaps(summary: Summary) -> Iterator[tuple[Cell, ...]]:
+    for test, found in summary.overlaps.items():
+        yield test, len(found.rows), len(found.dropped)
+
+
 def _models(config: Config) -> Iterator[tuple[Cell, ...]]:
     for name, role in config.roles.items():
         yield name, role.model, f"temperature {role.temperature}"
-    yield "threshold", f"θ = {config.filter.threshold:g}", f"seed {config.seed}"
+    if "target" in config.roles:
+        yield "threshold", f"θ = {config.filter.threshold:g}", ""
+    yield "seed", str(config.seed), ""
 
 
 def _sums(summary: Summary) -> Iterator[tuple[Cell, ...]]:

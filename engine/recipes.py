@@ -29,6 +29,29 @@ class Recipe(Struct, frozen=True):
     """Where it comes from: paper, or ours."""
     roles: tuple[RoleName, ...] = ("strong",)
 
+    @property
+    def stages(self) -> Mapping[RoleName, frozenset[str]]:
+        """What each role is asked, by the names of the prompts."""
+        judged = frozenset({"score", "rate"})
+        asked = _STARTING[self.start] | _ENDING[self.end] | {"respond"}
+        each = {"strong": asked - judged, "target": {"respond"}, "judge": asked & judged}
+        return {role: frozenset(each[role]) for role in self.roles}
+
+
+_STARTING: Final[Mapping[Start, frozenset[str]]] = {
+    "metadata": frozenset({"encode", "decode"}),
+    "seeds": frozenset(),
+    "pool": frozenset({"invent"}),
+}
+_ENDING: Final[Mapping[End, frozenset[str]]] = {
+    "refine": frozenset({"rubrics", "improve", "score"}),
+    "filter": frozenset({"score"}),
+    "harden": frozenset({"rubrics", "improve"}),
+    "answer": frozenset(),
+    "grow": frozenset({"grow"}),
+    "evolve": frozenset({"deepen", "broaden", "complicate", "equal"}),
+    "rate": frozenset({"rate"}),
+}
 
 RECIPES: Final[Mapping[str, Recipe]] = {
     "codeclm": Recipe(

@@ -409,7 +409,7 @@ def test_an_export_equals_the_run_s_own_file(home: Path) -> None:
     [
         (("export", "run", "--format", "csv", "--to", "x.jsonl"), "csv"),
         (("export", "run", "--to", "x.doc"), "x.doc"),
-        (("export", "run", "--to", "no/such/folder/x.jsonl"), "no/such/folder"),
+        (("export", "run", "--to", "run/config.toml/x.jsonl"), "run/config.toml"),
         (("status", "nowhere"), "nowhere: there is no run in this folder"),
         (("resume", "nowhere"), "nowhere: there is no run in this folder"),
         (("inspect", "run", "zz"), "no example's id begins with 'zz'"),

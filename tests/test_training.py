@@ -158,6 +158,106 @@ def test_the_card_agrees_with_the_ledger(run: Path) -> None:
     assert "arxiv.org/abs/2404.05875" in text
 
 
+def test_a_card_says_nothing_of_roles_and_prompts_that_its_recipe_does_not_use(
+    tmp_path: Path,
+) -> None:
+    """The second run pays for nothing: its answers are in the cache."""
+    write_seeds(tmp_path, 3)
+    asked = ("run", "--seeds", "seeds.jsonl", "--strong", "scripted/strong")
+    more = ("--recipe", "wizardlm", "--set", "quality.min_response_words=2")
+    for name in ("a", "b"):
+        done = codeclm(*asked, *more, "--out", name, cwd=tmp_path)
+        assert done.returncode in {0, 3}, done.stderr
+    codeclm("export", "b", "--trainer", "trl", "--to", "t", "--model", "m/m", cwd=tmp_path)
+    text = (tmp_path / "t" / "README.md").read_text("utf-8")
+    codeclm("report", "b", "--stories", "0", cwd=tmp_path)
+    page = (tmp_path / "b" / "report.html").read_text("utf-8")
+
+    assert "wizardlm (paper A.2)" in page
+    assert "quality: min response words" in page
+    assert not re.search("θ|Stories", page)
+    assert "`wizardlm` (paper A.2): 4 rounds of evolve" in text
+    assert "min response words | 2" in text
+    assert "all answers came from the cache" in text
+    assert not re.search("target model|judge|θ|Contrastive|encode|rubrics", text)
+
+
+@pytest.fixture(scope="module")
+def untargeted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder beside a run of a recipe that asks the strong model alone."""
+    folder = tmp_path_factory.mktemp("untargeted")
+    write_seeds(folder, 3)
+    asked = ("--seeds", "seeds.jsonl", "--strong", "scripted/strong", "--out", "r")
+    done = codeclm("run", *asked, "--recipe", "codeclm-metadata", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_a_run_without_a_target_is_asked_for_a_model(untargeted: Path) -> None:
+    done = codeclm("export", "r", "--trainer", "trl", "--to", "x", cwd=untargeted)
+
+    assert (done.returncode, "--model" in done.stderr) == (2, True)
+    assert not (untargeted / "x").exists()
+
+
+def test_preferences_are_refused_where_one_model_answered(untargeted: Path) -> None:
+    done = codeclm("export", "r", "--format", "preference", "--to", "x.jsonl", cwd=untargeted)
+
+    assert done.returncode == 2
+    assert "preference needs two answers, and recipe codeclm-metadata" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_models_name_that_no_hub_has_is_doubted(run: Path) -> None:
+    plain = ("export", "r", "--trainer", "trl", "--to", "doubt")
+
+    assert "check the model's name" in codeclm(*plain, cwd=run).stderr
+    assert "check" not in codeclm(*plain, "--model", "owner/name", cwd=run).stderr
+
+
+@given(st.integers(1, 300))
+def test_any_number_of_devices_shares_the_nearest_batch(devices: int) -> None:
+    recipe = Recipe().shared_by(devices)
+    at_once = recipe.device_batch * recipe.accumulation(devices) * devices
+
+    assert at_once == recipe.batch
+    assert recipe.device_batch <= Recipe().device_batch
+    assert abs(recipe.batch - 64) <= max(devices / 2, devices - 64)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "export r --to x --trainer trl --devices 0",
+        "export r --to x --trainer trl --devices -1",
+        "report r --stories -1",
+        "preview --count -1",
+        "plan --answer-tokens -5",
+        "cache prune --older-than -1",
+        "cache prune --older-than nan",
+        "contamination x.jsonl --ngram 0",
+    ],
+)
+def test_numbers_out_of_range_are_refused(tmp_path: Path, line: str) -> None:
+    done = codeclm(*line.split(), cwd=tmp_path)
+
+    assert (done.returncode, "no " in done.stderr, "usage" in done.stderr) == (2, True, True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_missing_is_made(run: Path) -> None:
+    for line in ("init a/b/c.toml", "export r --to ex/x.jsonl", "report r --to rep/x.html"):
+        done = codeclm(*line.split(), cwd=run)
+        assert (done.returncode, (run / line.split()[-1]).exists()) == (0, True), done.stderr
+
+
+def test_init_writes_no_toml_under_another_name(tmp_path: Path) -> None:
+    done = codeclm("init", "conf.yaml", cwd=tmp_path)
+
+    assert (done.returncode, "name it conf.toml" in done.stderr) == (2, True)
+    assert list(tmp_path.iterdir()) == []
+
+
 @given(st.text(alphabet="`\n\\#a-[]<>*\x1b\u202e"))
 def test_nothing_in_a_text_ends_its_block(text: str) -> None:
     first, *inside, last = card.fenced(text).split("\n")

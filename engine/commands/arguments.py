@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,33 @@ def add_verb(
     parser: argparse.ArgumentParser = verbs.add_parser(name, help=text, description=text)
     parser.set_defaults(command=name, do=do)
     return parser
+
+
+def positive(text: str) -> int:
+    """Read a whole number from 1, for argparse."""
+    return _whole(text, 1)
+
+
+def natural(text: str) -> int:
+    """Read a whole number from 0, for argparse."""
+    return _whole(text, 0)
+
+
+def _whole(text: str, least: int) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        number = least - 1
+    if number < least:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {least} up")
+    return number
+
+
+def duration(text: str) -> float:
+    """Read a finite number that is not negative, for argparse."""
+    if not _is_number(text) or not 0 <= (number := float(text)) < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 up")
+    return number
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .arguments import Verbs, add_verb
+from .arguments import Verbs, add_verb, duration
 from .status import DONE, FAILED, WRONG
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def add(verbs: Verbs) -> None:
     explain.add_argument(
         "key", nargs="+", help="one or two keys, or their beginnings (see inspect)"
     )
-    prune.add_argument("--older-than", type=float, required=True, metavar="DAYS")
+    prune.add_argument("--older-than", type=duration, required=True, metavar="DAYS")
     prune.add_argument("--dry-run", action="store_true", help="only say how many there are")
 
 

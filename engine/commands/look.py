@@ -3,11 +3,12 @@
 import argparse
 import shlex
 import sys
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .arguments import Verbs, add_folder, add_verb, open_run, show
+from .arguments import Verbs, add_folder, add_verb, natural, open_run, positive, show
 from .status import DONE
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def _add_report(verbs: Verbs) -> None:
         "--to", type=Path, metavar="FILE", help="where (default: report.html in the run's folder)"
     )
     parser.add_argument(
-        "--stories", type=int, default=20, metavar="N", help="how many (default: 20)"
+        "--stories", type=natural, default=20, metavar="N", help="how many (default: 20)"
     )
 
 
@@ -60,7 +61,7 @@ def _add_export(verbs: Verbs) -> None:
         "--model", metavar="DIR|NAME", help="with --trainer: the model to train (the target)"
     )
     parser.add_argument(
-        "--devices", type=int, default=1, metavar="N", help="with --trainer: how many GPUs (1)"
+        "--devices", type=positive, default=1, metavar="N", help="with --trainer: how many GPUs (1)"
     )
     parser.add_argument(
         "--language", default="en", metavar="CODE", help="with --trainer: the data's, for the card"
@@ -121,7 +122,8 @@ def _report(args: argparse.Namespace) -> int:
         seeds = _seed_texts(config, ledger, examples)
     finally:
         ledger.close()
-    made = page.html(args.folder.resolve().name, config, summary, examples, seeds)
+    manifest = folder.Folder(args.folder).read_manifest()
+    made = page.html(args.folder.resolve().name, config, summary, examples, seeds, manifest)
     path = args.to or args.folder / "report.html"
     folder.replace(path, made.encode("utf-8"))
     print(f"wrote {path}", file=sys.stderr)
@@ -132,17 +134,20 @@ def _export(args: argparse.Namespace) -> int:
     if args.trainer:
         return _export_for_trainer(args)
     from .. import export
+    from ..config import check_exports
 
     config, ledger = open_run(args.folder)
     try:
-        count = export.write(
-            ledger.kept(config.target_rows),
-            args.to,
-            format=args.format,
-            strong_model=config.strong.model,
-            target_model=config.target.model,
-            with_metadata=args.with_metadata,
-        )
+        check_exports(config.recipe, (args.format,), str(args.folder))
+        with closing(ledger.kept(config.target_rows)) as kept:
+            count = export.write(
+                kept,
+                args.to,
+                format=args.format,
+                strong_model=config.strong.model,
+                target_model=config.target.model,
+                with_metadata=args.with_metadata,
+            )
     finally:
         ledger.close()
     print(f"wrote {count:,} rows to {args.to}", file=sys.stderr)
@@ -152,6 +157,7 @@ def _export(args: argparse.Namespace) -> int:
 def _export_for_trainer(args: argparse.Namespace) -> int:
     from ..folder import Folder
     from ..training import handover
+    from ..training.recipe import Recipe
 
     wanted = handover.Wanted(args.trainer, args.model, args.devices, args.language)
     config, ledger = open_run(args.folder)
@@ -159,6 +165,12 @@ def _export_for_trainer(args: argparse.Namespace) -> int:
         count = handover.write(Folder(args.folder), config, ledger, wanted, args.to)
     finally:
         ledger.close()
+    model, batch = handover.model_of(config, wanted), Recipe().shared_by(args.devices).batch
+    if handover.is_doubtful(model):
+        print(f"check the model's name in config.yaml, {model!r}, or give --model", file=sys.stderr)
+    if batch != Recipe().batch:
+        told = f"{args.devices} devices share batches of {batch}, not {Recipe().batch}"
+        print(told, file=sys.stderr)
     command = handover.command(args.trainer)
     print(f"wrote {count:,} rows, a config and a card to {args.to}; train with:", file=sys.stderr)
     print(f"  cd {shlex.quote(str(args.to))} && {command}", file=sys.stderr)

@@ -6,7 +6,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .arguments import Verbs, add_settings, add_verb, read_settings
+from .arguments import Verbs, add_settings, add_verb, positive, read_settings
 from .status import DONE
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def _add_plan(verbs: Verbs) -> None:
     add_settings(parser)
     parser.add_argument(
         "--answer-tokens",
-        type=int,
+        type=positive,
         default=400,
         metavar="N",
         help="length of an answer, assumed (default: 400)",
@@ -146,7 +146,12 @@ def _init(args: argparse.Namespace) -> int:
 
     if args.config.exists() and not args.force:
         raise ConfigError(f"{args.config}: it is there already (--force overwrites it)")
+    if args.config.suffix != ".toml":
+        raise ConfigError(
+            f"{args.config}: what init writes is TOML: name it {args.config.stem}.toml"
+        )
     try:
+        args.config.parent.mkdir(parents=True, exist_ok=True)
         args.config.write_bytes((Path(__file__).parents[1] / "template.toml").read_bytes())
     except OSError as error:
         raise ConfigError(f"{args.config}: {error.strerror}") from error

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .arguments import Verbs, add_folder, add_verb, open_run
+from .arguments import Verbs, add_folder, add_verb, open_run, positive
 from .status import DONE
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def _add_contamination(verbs: Verbs) -> None:
     parser.add_argument(
         "--tests", type=Path, default=Path(), metavar="DIR", help="folder of the known test sets"
     )
-    parser.add_argument("--ngram", type=int, default=13, metavar="N", help="words in a row")
+    parser.add_argument("--ngram", type=positive, default=13, metavar="N", help="words in a row")
 
 
 def _export(args: argparse.Namespace) -> int:

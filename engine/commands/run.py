@@ -16,6 +16,7 @@ from .arguments import (
     add_settings,
     add_verb,
     display_of,
+    positive,
     quoted,
     read_dotenv,
     read_settings,
@@ -67,7 +68,7 @@ def _add_preview(verbs: Verbs) -> None:
     add_settings(parser)
     add_display(parser)
     parser.add_argument(
-        "--count", type=int, default=3, metavar="N", help="seeds to look at (default: 3)"
+        "--count", type=positive, default=3, metavar="N", help="seeds to look at (default: 3)"
     )
 
 

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .arguments import Verbs, add_verb, open_run
+from .arguments import Verbs, add_verb, open_run, positive
 from .status import DONE
 
 if TYPE_CHECKING:
@@ -51,12 +51,12 @@ def _add_tune(verbs: Verbs) -> None:
     parser.add_argument(
         "--precision", choices=("auto", "bf16", "fp32"), default="auto", help="auto: bf16 on a GPU"
     )
-    parser.add_argument("--limit", type=int, metavar="N", help="only the first N rows")
+    parser.add_argument("--limit", type=positive, metavar="N", help="only the first N rows")
     parser.add_argument(
         "--held-out", type=Path, metavar="FILE", help="pairs whose likelihood is measured instead"
     )
     parser.add_argument(
-        "--save-steps", type=int, metavar="N", help="a checkpoint every N steps (each epoch)"
+        "--save-steps", type=positive, metavar="N", help="a checkpoint every N steps (each epoch)"
     )
     parser.add_argument("--json", action="store_true", help="tuning.json on stdout")
 
@@ -78,9 +78,11 @@ def _add_answer(verbs: Verbs) -> None:
     parser.add_argument("--template", metavar="TEXT", help='joins fields, as "{a}\\n{b}"')
     parser.add_argument("--id-field", metavar="NAME", help="field that is a prompt's id")
     parser.add_argument("--to", type=Path, required=True, metavar="FILE", help="JSON lines")
-    parser.add_argument("--max-tokens", type=int, default=2048, metavar="N", help="longest answer")
-    parser.add_argument("--batch", type=int, default=8, metavar="N", help="prompts at a time")
-    parser.add_argument("--limit", type=int, metavar="N", help="only the first N prompts")
+    parser.add_argument(
+        "--max-tokens", type=positive, default=2048, metavar="N", help="longest answer"
+    )
+    parser.add_argument("--batch", type=positive, default=8, metavar="N", help="prompts at a time")
+    parser.add_argument("--limit", type=positive, metavar="N", help="only the first N prompts")
 
 
 def _tune(args: argparse.Namespace) -> int:

@@ -2,7 +2,7 @@
 
 import sqlite3
 from array import array
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -162,7 +162,7 @@ class Reader:
         """Return fingerprints that no further row may have: a reviewer dropped such a row."""
         return {mark for (mark,) in self._rows("SELECT print FROM unwanted")}
 
-    def kept(self, most: int | None = None) -> Iterator[Example]:
+    def kept(self, most: int | None = None) -> Generator[Example]:
         """Yield the dataset: what was kept, none twice, in seed order, at most the first *most*."""
         # Places are sorted alone: as a join SQLite would sort the stories with them.
         for (story,) in self._rows(

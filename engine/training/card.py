@@ -13,6 +13,7 @@ from msgspec import Struct
 from ..config import Config
 from ..folder import Manifest
 from ..ledger import Sums
+from ..recipes import RECIPES, Recipe
 from ..records import Example
 from ..report import Summary
 from ..story import printable
@@ -114,54 +115,76 @@ def _front(facts: Facts) -> Iterator[str]:
 
 
 def _title(facts: Facts) -> Iterator[str]:
-    yield "\n# Instruction data made with CodecLM\n"
+    target = " and one target model" if _has(facts, "target") else ""
+    yield "\n# Instruction data made with codeclm\n"
     yield (
         f"{facts.contents.rows:,} pairs of instruction and answer, written by a language model for"
-        " one kind of task and one target model. No person has read them all."
+        f" one kind of task{target}. No person has read them all."
     )
     yield ""
     for name, meaning in facts.files:
         yield f"* `{name}`: {meaning}"
 
 
-def _recipe(manifest: Manifest | None) -> str:
-    chosen = manifest.settings.get("recipe") if manifest else None
-    return chosen if isinstance(chosen, str) else "codeclm"
+def _recipe(facts: Facts) -> Recipe:
+    return RECIPES[facts.config.recipe]
+
+
+def _has(facts: Facts, role: str) -> bool:
+    return role in facts.config.roles
 
 
 def _made(facts: Facts) -> Iterator[str]:
-    config, manifest = facts.config, facts.manifest
+    config, manifest, recipe = facts.config, facts.manifest, _recipe(facts)
     yield "\n## How it was made\n"
-    yield (
-        "Seeds are encoded into a use case and skills; from these the strong model writes basic"
-        " instructions and makes them harder (Self-Rubrics); kept are those where the judge sees"
-        " the strong and the target model's answers further apart than θ (Contrastive Filtering),"
-        " with the better answer.\n"
-    )
-    yield f"* recipe: {escaped(_recipe(manifest))}"
-    yield f"* strong model: {escaped(config.strong.model)}, temperature {config.strong.temperature}"
-    yield f"* target model: {escaped(config.target.model)}, temperature {config.target.temperature}"
-    yield f"* judge: {escaped(config.scorer.model)}, temperature {config.scorer.temperature}"
+    yield f"By the recipe `{config.recipe}` ({recipe.source}): {recipe.line}.\n"
+    if recipe.end in {"refine", "filter"}:
+        yield (
+            "Kept are instructions where the judge sees the strong and the target model's answers"
+            " further apart than θ (Contrastive Filtering), with the better answer.\n"
+        )
+    for name, role in config.roles.items():
+        said = "judge" if name == "judge" else f"{name} model"
+        yield f"* {said}: {escaped(role.model)}, temperature {role.temperature}"
     if manifest:
         yield f"* codeclm `{manifest.codeclm}`, run started `{manifest.started}`"
         yield f"* seed files: digest `{manifest.seeds}`"
 
 
 def _settings(facts: Facts) -> Iterator[str]:
-    chosen, size = facts.config.filter, facts.config
     yield "\n| setting | value |\n|---|---|"
-    yield f"| θ (strictly larger) | {chosen.threshold:g} |"
-    yield f"| rounds at most | {chosen.max_iterations} |"
-    yield f"| basic instruction scored first | {'yes' if chosen.filter_basic else 'no'} |"
-    yield f"| instructions no round selected | {escaped(chosen.leftover)} |"
-    yield f"| metadata mixed up to | {size.metadata.augment_to or 'not mixed'} |"
-    yield f"| rows wanted | {size.target_rows or 'as many as there are'} |"
-    yield f"| seed of all random choices | {size.seed} |"
-    if facts.manifest:
-        yield "\nPrompts, by digest:\n"
-        for role, stages in facts.manifest.prompts.items():
-            told = ", ".join(f"{stage} `{digest[:12]}`" for stage, digest in sorted(stages.items()))
-            yield f"* {role}: {told}"
+    yield from (f"| {name} | {escaped(value)} |" for name, value in _rules(facts))
+    yield f"| rows wanted | {facts.config.target_rows or 'as many as there are'} |"
+    yield f"| seed of all random choices | {facts.config.seed} |"
+    yield from (
+        f"| quality: {name} | {escaped(value)} |" for name, value in facts.config.quality.in_force()
+    )
+    yield from _prompts(facts)
+
+
+def _rules(facts: Facts) -> Iterator[tuple[str, str]]:
+    chosen, recipe = facts.config.filter, _recipe(facts)
+    if recipe.end in {"refine", "filter"}:
+        yield "θ (strictly larger)", f"{chosen.threshold:g}"
+        yield "instructions no round selected", chosen.leftover
+    if recipe.end in {"refine", "harden"}:
+        yield "rounds at most", str(chosen.max_iterations)
+    if recipe.end == "refine":
+        yield "basic instruction scored first", "yes" if chosen.filter_basic else "no"
+    if recipe.start == "metadata":
+        yield "metadata mixed up to", str(facts.config.metadata.augment_to or "not mixed")
+
+
+def _prompts(facts: Facts) -> Iterator[str]:
+    if facts.manifest is None:
+        return
+    yield "\nPrompts, by digest:\n"
+    for role, stages in _recipe(facts).stages.items():
+        digests = facts.manifest.prompts.get(role, {})
+        if role == "strong" and facts.config.metadata.plausibility_check:
+            stages |= {"plausible"}
+        used = [(stage, digests[stage]) for stage in sorted(stages) if stage in digests]
+        yield f"* {role}: {', '.join(f'{stage} `{digest[:12]}`' for stage, digest in used)}"
 
 
 def _counts(facts: Facts) -> Iterator[str]:
@@ -175,6 +198,15 @@ def _counts(facts: Facts) -> Iterator[str]:
     if reasons:
         told = ", ".join(f"{escaped(reason)} {n:,}" for reason, n in sorted(reasons.items()))
         yield f"\nInstructions not kept: {told}."
+    yield from _overlaps(summary)
+
+
+def _overlaps(summary: Summary) -> Iterator[str]:
+    if not summary.overlaps:
+        return
+    yield "\n| overlap with test set | rows | dropped |\n|---|---|---|"
+    for test, found in summary.overlaps.items():
+        yield f"| {escaped(test)} | {len(found.rows):,} | {len(found.dropped):,} |"
 
 
 def _sums(name: str, sums: Sums) -> str:
@@ -191,12 +223,16 @@ def _rounds(facts: Facts) -> Iterator[str]:
         chosen, rows = gaps.selected.get(number, 0), facts.summary.by_iteration.get(number, 0)
         yield f"| {number} | {scored:,} | {chosen:,} | {chosen / scored:.1%} | {rows:,} |"
     won = ", ".join(f"{who} {count:,}" for who, count in facts.summary.winners.items())
-    yield f"\nBetter answers: {won}."
+    if won:
+        yield f"\nBetter answers: {won}."
 
 
 def _costs(facts: Facts) -> Iterator[str]:
     summary = facts.summary
     yield "\n## What it cost\n"
+    if not summary.calls_in_all:
+        yield "No answer was paid for: all answers came from the cache."
+        return
     money = summary.money_in_all
     priced = "no prices were given" if money is None else f"{money:.2f} at the prices given"
     yield f"{summary.calls_in_all:,} answers of models were paid for, over all sessions; {priced}."
@@ -220,15 +256,16 @@ def _inside(facts: Facts) -> Iterator[str]:
 
 def _limits(facts: Facts) -> Iterator[str]:
     yield "\n## Limits and known biases\n"
-    yield "* Models wrote instructions, answers and scores: errors and inventions are among them."
-    yield "* It is made for one target model: what that model does well already is filtered out."
-    yield (
-        "* The judge and the strong model "
-        + ("are one, which may prefer its own answers." if _self_judged(facts) else "differ.")
-    )
+    yield "* Models wrote these texts: errors and inventions are among them."
+    if _has(facts, "target"):
+        yield "* It is made for one target model: what that model does well already is left out."
+    if _has(facts, "judge"):
+        same = "are one, which may prefer its own answers." if _self_judged(facts) else "differ."
+        yield f"* The judge and the strong model {same}"
     yield from _bias(facts)
     yield "* The seeds' topics, language and slant are carried over; their rights may be, too."
-    yield "* Not checked: facts, personal data, safety; overlap with test sets unless said above."
+    unchecked = "" if facts.summary.overlaps else ", overlap with test sets"
+    yield f"* Not checked: facts, personal data, safety{unchecked}."
 
 
 def _self_judged(facts: Facts) -> bool:

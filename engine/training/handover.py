@@ -1,15 +1,19 @@
 """From a run to a folder that a trainer takes: rows, config, card."""
 
+import re
 from pathlib import Path
 from typing import NamedTuple
 
 from ..config import Config
+from ..export import ExportError
 from ..folder import Folder, replace
 from ..ledger import Ledger
 from ..report import summarise
 from ..stats import Stats
 from . import card, pairs, trainers
 from .recipe import Recipe
+
+_HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 class Wanted(NamedTuple):
@@ -26,14 +30,31 @@ def command(trainer: str) -> str:
     return trainers.TRAINERS[trainer].command
 
 
+def model_of(config: Config, wanted: Wanted) -> str:
+    """Return the name of the model to train.
+
+    Raises:
+        ExportError: the run has no target model, and none is wanted.
+    """
+    model = wanted.model or config.target.model.partition("/")[2]
+    if not model:
+        raise ExportError("this run has no target model: name the one to train with --model")
+    return model
+
+
+def is_doubtful(model: str) -> bool:
+    """Whether *model* looks like neither a Hub name (owner/name) nor a folder that is there."""
+    return not _HUB_NAME.fullmatch(model) and not Path(model).is_dir()
+
+
 def write(run: Folder, config: Config, ledger: Ledger, wanted: Wanted, to: Path) -> int:
     """Write the folder *to*, and count its rows.
 
     Raises:
-        ExportError, FolderError: it can't be written.
+        ExportError, FolderError: it can't be written, or there is no model to train.
     """
-    model = wanted.model or config.target.model.partition("/")[2]
-    job = trainers.Job(model, wanted.devices, Recipe())
+    model = model_of(config, wanted)
+    job = trainers.Job(model, wanted.devices, Recipe().shared_by(wanted.devices))
     kept = config.target_rows
     count = trainers.write(to, wanted.trainer, job, pairs.of_run(ledger.kept(kept)))
     facts = card.Facts(

@@ -6,7 +6,7 @@ is chosen as in spec §6.3.
 
 from typing import Annotated
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, structs
 
 ALPACA = (
     "Below is an instruction that describes a task. Write a response that appropriately completes"
@@ -42,6 +42,17 @@ class Recipe(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     beta2: float = 0.95
     weight_decay: Annotated[float, Meta(ge=0)] = 0.1
     seed: int = 0
+
+    def shared_by(self, devices: int) -> "Recipe":
+        """Return the recipe with the batch nearest to its own that *devices* can share evenly.
+
+        Above ``batch`` devices, one example each.
+        """
+        if self.batch % (self.device_batch * devices) == 0:
+            return self
+        share = max(1, round(self.batch / devices))
+        at_once = max(n for n in range(1, self.device_batch + 1) if share % n == 0)
+        return structs.replace(self, batch=share * devices, device_batch=at_once)
 
     def accumulation(self, devices: int = 1) -> int:
         """Return how often each of *devices* goes forward for one optimiser step.
