@@ -110,6 +110,24 @@ def test_a_known_limit_is_used_to_99_percent_and_never_exceeded(
     assert sum(time < times[0] + 1 for time in times) <= max(1.0, per_minute / 60 * 1.05)
 
 
+def test_after_a_refusal_nothing_is_caught_up_where_a_second_holds_few(loop: OwnedLoop) -> None:
+    """A server with room for one request refuses whatever follows a late one early."""
+    rng = Random(1)
+
+    def script(d: Drive) -> None:
+        d.pacer.refused()
+        for _ in range(300):
+            d.send()
+
+    driven = drive(
+        loop, Limits(requests_per_minute=600), script, late=lambda: rng.uniform(0, 0.004)
+    )
+    times = [time for time, _ in driven.sent]
+
+    assert min(b - a for a, b in pairwise(times)) >= 0.1
+    assert times[-1] - times[0] <= 299 * 0.1 * 1.04
+
+
 def test_very_large_rates_work(loop: OwnedLoop) -> None:
     """100,000 a second, with timers of a millisecond."""
 
