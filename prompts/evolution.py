@@ -7,7 +7,17 @@ The methods of WizardLM and its rules of elimination (spec §8.4), and Tree-Inst
 import re
 from typing import Final
 
-from .reading import ParseError, json_reply, normal, opened, quoted, refuses, unfenced, unquoted
+from .reading import (
+    ParseError,
+    json_reply,
+    normal,
+    one_word,
+    opened,
+    quoted,
+    refuses,
+    unfenced,
+    unquoted,
+)
 
 METHODS: Final = (
     "Add one more constraint or requirement to #Given Prompt#.",
@@ -73,12 +83,9 @@ def read_equal(text: str) -> bool:
     Raises:
         ParseError: it says neither.
     """
-    reply = opened(text)
-    for value in (json_reply(reply) or {}).values():
-        if isinstance(value, bool):
-            return value
-        if isinstance(value, str):
-            reply = value
+    reply = one_word(text)
+    if isinstance(reply, bool):
+        return reply
     if _NOT_EQUAL.search(reply):
         return False
     if _EQUAL.search(reply):

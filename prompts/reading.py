@@ -83,6 +83,17 @@ def json_reply(text: str) -> dict[str, Any] | None:
     return {re.sub(r"[\W_]+", "_", key).strip("_").lower(): value[key] for key in value}
 
 
+def one_word(text: str) -> str | bool:
+    """Return what a reply says where a word was asked for: in JSON its value, else all of it."""
+    reply = opened(text)
+    for value in (json_reply(reply) or {}).values():
+        if isinstance(value, bool):
+            return value
+        if isinstance(value, str):
+            reply = value
+    return reply
+
+
 def is_list(value: object) -> TypeGuard[list[Any]]:
     return isinstance(value, list)
 

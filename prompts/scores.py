@@ -3,7 +3,7 @@
 import re
 from typing import Any, Final
 
-from .reading import ParseError, is_list, json_reply, opened, quoted
+from .reading import ParseError, is_list, json_reply, one_word, opened, quoted
 
 _NUMBER = re.compile(r"(?<![\w.])-?[0-9]+(?:\.[0-9]+)?(?![\w]|\.[0-9])")
 _LABEL = re.compile(r"\bassistant[ _]*#?([12])\b", re.IGNORECASE)
@@ -71,12 +71,9 @@ def read_yes(text: str) -> bool:
     Raises:
         ParseError: it is neither.
     """
-    reply = opened(text)
-    for value in (json_reply(reply) or {}).values():
-        if isinstance(value, bool):
-            return value
-        if isinstance(value, str):
-            reply = value
+    reply = one_word(text)
+    if isinstance(reply, bool):
+        return reply
     word = _YES.match(reply)
     if not word:
         raise ParseError(f"neither yes nor no: {quoted(reply)}")
