@@ -281,6 +281,11 @@ class Config(_Table, frozen=True):
         return {name: structured(role) for name, role in self.roles.items()}
 
     @property
+    def rows_per_draft(self) -> int:
+        """Most rows that come of one basic instruction: where it is evolved, every round is one."""
+        return self.baseline.rounds if RECIPES[self.recipe].end == "evolve" else 1
+
+    @property
     def roles(self) -> dict[str, RoleConfig]:
         """Those that the recipe asks."""
         every = {"strong": self.strong, "target": self.target, "judge": self.scorer}

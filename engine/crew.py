@@ -59,7 +59,7 @@ def _writer(config: Config, strong: Model, pool: Pool) -> Write:
     if recipe.start == "pool":
         return Inventor(strong, pool)
     if recipe.start == "seeds":
-        return Given(rows=config.baseline.rounds if recipe.end == "evolve" else 1)
+        return Given(rows=config.rows_per_draft)
     decoder = Decoder(
         strong,
         chunk=config.decode.chunk,

@@ -116,7 +116,7 @@ def _scale(config: Config, seeds: int, metadata: int) -> _Scale:
     if recipe.start == "pool":
         return _pooled(config)
     if recipe.start == "seeds":
-        rows = config.baseline.rounds if recipe.end == "evolve" else 1
+        rows = config.rows_per_draft
         wanted = ceil((config.target_rows or seeds * rows) / rows)
         most = ceil(wanted * config.size.max_expansion) if config.target_rows else wanted
         return _Scale(wanted, most)

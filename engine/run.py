@@ -389,7 +389,7 @@ def passes(config: Config, seeds: int) -> int:
         later = min(first, seeds * DEFAULT_PER_METADATA)
         candidates = ceil(max(wanted, first) * topup) if wanted else first
         return 1 + ceil((candidates - first) / max(later, 1))
-    rows = max(seeds * (config.baseline.rounds if recipe.end == "evolve" else 1), 1)
+    rows = max(seeds * config.rows_per_draft, 1)
     if not wanted:
         return ceil((config.max_candidates or 1) / rows)
     return ceil(ceil(wanted / rows) * topup)

@@ -159,12 +159,7 @@ class Work:
         config = self._config
         if self._recipe.start == "metadata":
             return per_seed(self.seeds_a_pass or 0, config.target_rows, config.decode.per_metadata)
-        return self._rounds
-
-    @property
-    def _rounds(self) -> int:
-        """Most examples that come of one draft."""
-        return self._config.baseline.rounds if self._recipe.end == "evolve" else 1
+        return self._config.rows_per_draft
 
     async def _begin_prefix(self, *, each: int) -> None:
         never = await anyio.to_thread.run_sync(self._read_reviews)
@@ -392,7 +387,9 @@ class Work:
         config = self._config
         self._ledger.items(items)
         seed_prints |= await anyio.to_thread.run_sync(self._read_reviews)
-        self._recorded = await anyio.to_thread.run_sync(self._ledger.outcomes, self._rounds)
+        self._recorded = await anyio.to_thread.run_sync(
+            self._ledger.outcomes, self._config.rows_per_draft
+        )
         wanted = self._wanted(items)
         for item in items:
             if item.id in self._barred:
@@ -624,7 +621,7 @@ class Work:
     def _ended(self, draft: Draft, fate: Fate, reason: str, detail: str = "") -> Example:
         """End *draft* without a round, in the place of its first one."""
         ended = draft.ended(fate, reason, detail)
-        return structs.replace(ended, number=draft.number * self._rounds)
+        return structs.replace(ended, number=draft.number * self._config.rows_per_draft)
 
     def _offer(self, example: Example) -> None:
         """Let the sieve see a row; its turn comes when all before it are known."""
