@@ -32,11 +32,16 @@ import structlog
 from yarl import URL
 
 from codeclm import prompts
-from codeclm.engine import cache, config, flow, log, parts, run
-from codeclm.engine.canned import TEXT
-from codeclm.engine.limits import Limits, Pacer
-from codeclm.engine.model import Model
-from codeclm.engine.stats import Stats
+from codeclm.engine import config
+from codeclm.engine.bench.server import TEXT
+from codeclm.engine.calls import cache
+from codeclm.engine.calls import clients as parts
+from codeclm.engine.calls.counters import Stats
+from codeclm.engine.calls.limits import Limits, Pacer
+from codeclm.engine.calls.model import Model
+from codeclm.engine.pipeline import session as run
+from codeclm.engine.pipeline import stream as flow
+from codeclm.engine.reporting import log
 from codeclm.prompts import Prompts, Stage
 from codeclm.providers import openai
 from codeclm.providers.base import Message, Reply, Request

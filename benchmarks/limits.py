@@ -14,9 +14,9 @@ from typing import Any
 
 import anyio
 
-from codeclm.engine.dispatch import Dispatcher, Job
-from codeclm.engine.limits import Limits
-from codeclm.engine.retry import RetryPolicy
+from codeclm.engine.calls.dispatcher import Dispatcher, Job
+from codeclm.engine.calls.limits import Limits
+from codeclm.engine.calls.retry import RetryPolicy
 from codeclm.providers.base import RateLimited, Reply, Request, ResponseFormat
 
 from .measuring import Line, announce, arguments, keep, on_loop, plot, settle, show

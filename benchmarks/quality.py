@@ -13,11 +13,11 @@ from functools import partial
 from pathlib import Path
 from random import Random
 
+from codeclm.engine.data.records import Seed
+from codeclm.engine.data.seeds import SeedSource, read
 from codeclm.engine.quality.checks import Check, Language, Length
-from codeclm.engine.quality.likeness import Measure, MinHash, Rouge
-from codeclm.engine.quality.overlap import Contamination, Overlap
-from codeclm.engine.records import Seed
-from codeclm.engine.seeds import SeedSource, read
+from codeclm.engine.quality.contamination import Contamination, Overlap
+from codeclm.engine.quality.similarity import Measure, MinHash, Rouge
 
 PAGE = 4096
 

@@ -20,16 +20,18 @@ from typing import Any
 
 import anyio
 
-from codeclm.engine import config, run, seeds
-from codeclm.engine.cache import Cache
-from codeclm.engine.canned import TEXT
-from codeclm.engine.dispatch import Dispatcher
-from codeclm.engine.ledger import SPAN, Ledger, Row
-from codeclm.engine.limits import Limits
-from codeclm.engine.model import Flights, Model, Sampling
-from codeclm.engine.records import Metadata, Seed, identity
-from codeclm.engine.retry import RetryPolicy
-from codeclm.engine.stats import Stats
+from codeclm.engine import config
+from codeclm.engine.bench.server import TEXT
+from codeclm.engine.calls.cache import Cache
+from codeclm.engine.calls.counters import Stats
+from codeclm.engine.calls.dispatcher import Dispatcher
+from codeclm.engine.calls.limits import Limits
+from codeclm.engine.calls.model import Flights, Model, Sampling
+from codeclm.engine.calls.retry import RetryPolicy
+from codeclm.engine.data import seeds
+from codeclm.engine.data.records import Metadata, Seed, identity
+from codeclm.engine.pipeline import session as run
+from codeclm.engine.store.ledger import SPAN, Ledger, Row
 from codeclm.prompts import Prompts
 from codeclm.providers.base import Reply, Request, ResponseFormat
 

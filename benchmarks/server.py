@@ -18,7 +18,7 @@ from hashlib import blake2b
 
 import orjson
 
-from codeclm.engine.canned import TEXT, Answer, always, completion, http, run
+from codeclm.engine.bench.server import TEXT, Answer, always, completion, http, run
 
 _SAME = always(b"", b"")
 _REFUSAL = http(

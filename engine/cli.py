@@ -45,11 +45,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _expected(error: Exception) -> int | None:
     """Return the exit status of an error that is the user's to mend, None for a bug."""
     from .config import ConfigError
-    from .errors import RunStopped
-    from .export import ExportError
-    from .folder import FolderError
+    from .data.errors import RunStopped
+    from .data.seeds import SeedError
     from .quality.review import ReviewError
-    from .seeds import SeedError
+    from .store.export import ExportError
+    from .store.folder import FolderError
     from .training.models import TrainingError
 
     wrong = ConfigError | SeedError | FolderError | ExportError | ReviewError | TrainingError

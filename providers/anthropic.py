@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from . import wire
+from . import json_codec as wire
 from .base import FinishReason, Message, Rejected, Reply, Request, ResponseFormat
 from .exchange import Session, endpoint
 from .faults import allowance, decode, embedded

@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Struct
 from multidict import istr
 
-from . import wire
+from . import json_codec as wire
 from .base import Allowance, Denied, ProviderError, RateLimited, Rejected, Unavailable
 
 T = TypeVar("T")

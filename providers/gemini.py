@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct
 from yarl import URL
 
-from . import wire
+from . import json_codec as wire
 from .base import FinishReason, Message, Rejected, Reply, Request, ResponseFormat, Unavailable
 from .exchange import Endpoint, Session, endpoint
 from .faults import allowance, decode, embedded

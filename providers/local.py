@@ -21,7 +21,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from .base import Denied, FinishReason, Rejected, Reply, Request, ResponseFormat, Unavailable
-from .wire import dumps, loads
+from .json_codec import dumps, loads
 
 T = TypeVar("T")
 

@@ -6,16 +6,8 @@ from typing import Any, cast
 import msgspec
 from msgspec import Struct
 
-from . import wire
-from .base import (
-    FinishReason,
-    Message,
-    Rejected,
-    Reply,
-    Request,
-    ResponseFormat,
-    Unavailable,
-)
+from . import json_codec as wire
+from .base import FinishReason, Message, Rejected, Reply, Request, ResponseFormat, Unavailable
 from .exchange import Session, endpoint
 from .faults import allowance, decode, embedded
 

@@ -17,7 +17,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from .base import FinishReason, RateLimited, Reply, Request, ResponseFormat, Unavailable
-from .wire import dumps
+from .json_codec import dumps
 
 
 class ScriptedOptions(Struct, frozen=True, kw_only=True):

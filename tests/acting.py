@@ -9,12 +9,12 @@ import anyio
 import anyio.to_thread
 from blockbuster import BlockBuster
 
-from codeclm.engine.cache import Cache
-from codeclm.engine.dispatch import Dispatcher
-from codeclm.engine.limits import Limits
-from codeclm.engine.model import Flights, Model, Sampling
-from codeclm.engine.retry import RetryPolicy
-from codeclm.engine.stats import Stats
+from codeclm.engine.calls.cache import Cache
+from codeclm.engine.calls.counters import Stats
+from codeclm.engine.calls.dispatcher import Dispatcher
+from codeclm.engine.calls.limits import Limits
+from codeclm.engine.calls.model import Flights, Model, Sampling
+from codeclm.engine.calls.retry import RetryPolicy
 from codeclm.prompts import Prompts
 from codeclm.providers.base import Reply, Request, ResponseFormat
 
@@ -60,7 +60,7 @@ def may_read_the_cache(alarm: BlockBuster | None) -> None:
     """Let cached answers be looked up in the loop: it takes microseconds, a thread takes thirty."""
     if alarm is not None:
         for name in ("sqlite3.Connection.execute", "sqlite3.Cursor.fetchone"):
-            alarm.functions[name].can_block_in("engine/cache.py", "get")
+            alarm.functions[name].can_block_in("engine/calls/cache.py", "get")
 
 
 class Troupe(dict[str, Model]):

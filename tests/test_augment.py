@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from codeclm.engine.config import Config, build
-from codeclm.engine.crew import Widths, crew
-from codeclm.engine.ledger import Ledger
-from codeclm.engine.records import Example, Metadata, Seed, Unreadable
-from codeclm.engine.run import Session, execute, prepare
-from codeclm.engine.stages.augment import Mixer, Mixing, merge
-from codeclm.engine.work import Work
+from codeclm.engine.data.records import Example, Metadata, Seed, Unreadable
+from codeclm.engine.pipeline.build import Widths, crew
+from codeclm.engine.pipeline.session import Session, execute, prepare
+from codeclm.engine.pipeline.stages.augment import Mixer, Mixing, merge
+from codeclm.engine.pipeline.work import Work
+from codeclm.engine.store.ledger import Ledger
 from codeclm.providers.base import Request
 
 from .acting import Actor, may_read_the_cache, playing

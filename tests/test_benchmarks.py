@@ -114,7 +114,7 @@ def test_every_row_comes_and_none_is_paid_twice(tmp_path: Path) -> None:
 def canned() -> Iterator[str]:
     """The built-in server, 20 ms away."""
     with subprocess.Popen(
-        [sys.executable, "-m", "codeclm.engine.canned", "20"], stdout=subprocess.PIPE
+        [sys.executable, "-m", "codeclm.engine.bench.server", "20"], stdout=subprocess.PIPE
     ) as process:
         assert process.stdout is not None
         yield f"http://127.0.0.1:{int(process.stdout.readline())}/v1"

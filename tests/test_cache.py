@@ -19,9 +19,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codeclm.engine.cache import BytesDisk, Cache, Keys, Stored, Write, load
-from codeclm.engine.storage import StorageError
-from codeclm.providers import wire
+from codeclm.engine.calls.cache import BytesDisk, Cache, Keys, Stored, Write, load
+from codeclm.engine.disk.sqlite import StorageError
+from codeclm.providers import json_codec as wire
 from codeclm.providers.base import Message, Request
 
 from .commands import codeclm

@@ -17,8 +17,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codeclm.engine.compare.claims import METHODS, Claim, Table, claims
-from codeclm.engine.compare.layout import Table as Laid
-from codeclm.engine.compare.layout import markdown, plain, show
 from codeclm.engine.compare.metrics import (
     Overlap,
     Spread,
@@ -31,10 +29,12 @@ from codeclm.engine.compare.metrics import (
 )
 from codeclm.engine.compare.settings import CompareConfig
 from codeclm.engine.compare.split import draw, keep
-from codeclm.engine.folder import FolderError
-from codeclm.engine.recipes import RECIPES
-from codeclm.engine.rouge import words
-from codeclm.engine.seeds import SeedSource
+from codeclm.engine.data.seeds import SeedSource
+from codeclm.engine.data.text.rouge import words
+from codeclm.engine.pipeline.recipes import RECIPES
+from codeclm.engine.reporting.tables import Table as Laid
+from codeclm.engine.reporting.tables import markdown, plain, show
+from codeclm.engine.store.folder import FolderError
 
 from .commands import codeclm, started, write_lines, write_seeds
 

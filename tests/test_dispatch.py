@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codeclm.engine.dispatch import Dispatcher, Job
-from codeclm.engine.errors import ItemError, RunStopped, Stopping
-from codeclm.engine.limits import Limits
-from codeclm.engine.retry import RetryPolicy
+from codeclm.engine.calls.dispatcher import Dispatcher, Job
+from codeclm.engine.calls.limits import Limits
+from codeclm.engine.calls.retry import RetryPolicy
+from codeclm.engine.data.errors import ItemError, RunStopped, Stopping
 from codeclm.providers.base import (
     Denied,
     Message,

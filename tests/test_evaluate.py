@@ -19,19 +19,14 @@ from blockbuster import BlockBuster
 from hypothesis import given
 from hypothesis import strategies as st
 
+from codeclm.engine.data.records import Answer, Example, Iteration, Judgement, Metadata, Seed
+from codeclm.engine.data.seeds import SeedError
+from codeclm.engine.data.test_sets import KNOWN, Question, TestSource, read, read_answers, shorten
 from codeclm.engine.evaluate.calibration import Cost, Prices, Row, Story, row
 from codeclm.engine.evaluate.calibration import read as calibrated
 from codeclm.engine.evaluate.contest import Comparison, Contest
 from codeclm.engine.evaluate.outcome import Contestants, difference, summarise
 from codeclm.engine.evaluate.outcome import text as written
-from codeclm.engine.evaluate.testsets import (
-    KNOWN,
-    Question,
-    TestSource,
-    read,
-    read_answers,
-    shorten,
-)
 from codeclm.engine.evaluate.verdicts import (
     Counts,
     Interval,
@@ -43,10 +38,8 @@ from codeclm.engine.evaluate.verdicts import (
     position_bias,
     verdict,
 )
-from codeclm.engine.ledger import Ledger
-from codeclm.engine.orders import Order
-from codeclm.engine.records import Answer, Example, Iteration, Judgement, Metadata, Seed
-from codeclm.engine.seeds import SeedError
+from codeclm.engine.pipeline.orders import Order
+from codeclm.engine.store.ledger import Ledger
 from codeclm.prompts import ParseError, read_verdict
 from codeclm.providers.base import Rejected, Reply, Request
 

@@ -13,9 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codeclm.engine import export
-from codeclm.engine.export import FORMATS, ExportError
-from codeclm.engine.records import (
+from codeclm.engine.data.records import (
     Answer,
     Example,
     Iteration,
@@ -24,6 +22,8 @@ from codeclm.engine.records import (
     Winner,
     identity,
 )
+from codeclm.engine.store import export
+from codeclm.engine.store.export import FORMATS, ExportError
 
 SUFFIXES = (".jsonl", ".jsonl.gz", ".json", ".parquet")
 texts = st.text(st.characters(codec="utf-8"))

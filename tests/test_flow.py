@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codeclm.engine.errors import ItemError, RunStopped, Stopping
-from codeclm.engine.flow import (
+from codeclm.engine.calls.counters import StageCounts
+from codeclm.engine.data.errors import ItemError, RunStopped, Stopping
+from codeclm.engine.pipeline.stream import (
     EndOfStream,
     Line,
     Stage,
@@ -23,7 +24,6 @@ from codeclm.engine.flow import (
     begin,
     run,
 )
-from codeclm.engine.stats import StageCounts
 
 T = TypeVar("T")
 

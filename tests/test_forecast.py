@@ -3,8 +3,8 @@
 import pytest
 
 from codeclm.engine.config import Config, build
-from codeclm.engine.forecast import Forecast, forecast
-from codeclm.engine.recipes import RECIPES
+from codeclm.engine.pipeline.recipes import RECIPES
+from codeclm.engine.reporting.forecast import Forecast, forecast
 from codeclm.prompts import Prompts
 
 MODELS = {"strong": {"model": "scripted/strong"}, "target": {"model": "scripted/target"}}

@@ -15,11 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Struct, structs
 
-from codeclm.engine.duplicates import fingerprint
-from codeclm.engine.errors import ItemError
-from codeclm.engine.ledger import SPAN, Ledger, Sums
-from codeclm.engine.orders import Order, Outcome
-from codeclm.engine.records import (
+from codeclm.engine.data.errors import ItemError
+from codeclm.engine.data.records import (
     Answer,
     Example,
     Fate,
@@ -29,7 +26,10 @@ from codeclm.engine.records import (
     Seed,
     Unreadable,
 )
-from codeclm.engine.storage import StorageError
+from codeclm.engine.data.text.fingerprint import fingerprint
+from codeclm.engine.disk.sqlite import StorageError
+from codeclm.engine.pipeline.orders import Order, Outcome
+from codeclm.engine.store.ledger import SPAN, Ledger, Sums
 
 TEXTS = ("Name a river.", "name a RIVER", "Name a lake.", "Sing.", "Dance.", "Walk on.", "Rest.")
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codeclm.engine.limits import (
+from codeclm.engine.calls.limits import (
     CATCH_UP,
     Concurrency,
     Limits,
@@ -21,7 +21,7 @@ from codeclm.engine.limits import (
     Pacer,
     PromptLengths,
 )
-from codeclm.engine.retry import Retry, RetryPolicy, Tries, decide
+from codeclm.engine.calls.retry import Retry, RetryPolicy, Tries, decide
 from codeclm.providers.base import Allowance, RateLimited
 
 EPSILON = 1e-6

@@ -13,14 +13,14 @@ import msgspec
 import pytest
 from blockbuster import BlockBuster
 
-from codeclm.engine.cache import Cache, Stored, load
-from codeclm.engine.dispatch import Dispatcher
-from codeclm.engine.errors import ItemError, RunStopped, Stopping
-from codeclm.engine.limits import Limits
-from codeclm.engine.model import Asked, Flights, Model, Sampling
-from codeclm.engine.retry import RetryPolicy
-from codeclm.engine.stats import CallCounts, Stats
-from codeclm.engine.storage import StorageError
+from codeclm.engine.calls.cache import Cache, Stored, load
+from codeclm.engine.calls.counters import CallCounts, Stats
+from codeclm.engine.calls.dispatcher import Dispatcher
+from codeclm.engine.calls.limits import Limits
+from codeclm.engine.calls.model import Asked, Flights, Model, Sampling
+from codeclm.engine.calls.retry import RetryPolicy
+from codeclm.engine.data.errors import ItemError, RunStopped, Stopping
+from codeclm.engine.disk.sqlite import StorageError
 from codeclm.prompts import ParseError, Prompts
 from codeclm.providers.exchange import Session
 from codeclm.providers.openai import OpenAI

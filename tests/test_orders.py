@@ -4,8 +4,8 @@ from random import Random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codeclm.engine.orders import Order, Outcome, Prefix, Quotas, share
-from codeclm.engine.records import Metadata
+from codeclm.engine.data.records import Metadata
+from codeclm.engine.pipeline.orders import Order, Outcome, Prefix, Quotas, share
 
 World = Callable[[Order], Outcome]
 Book = dict[tuple[int, int], tuple[int, Outcome]]

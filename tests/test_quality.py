@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from codeclm.engine.data.text.words import runs, words
 from codeclm.engine.quality.checks import Check, Language, Length, Refusal, refusal
-from codeclm.engine.quality.likeness import MinHash, Rouge
-from codeclm.engine.quality.overlap import Contamination, Hit, Overlap
-from codeclm.engine.quality.words import runs, words
+from codeclm.engine.quality.contamination import Contamination, Hit, Overlap
+from codeclm.engine.quality.similarity import MinHash, Rouge
 
 from .commands import codeclm, write_lines, write_seeds
 

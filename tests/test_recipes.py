@@ -10,16 +10,16 @@ import pytest
 from blockbuster import BlockBuster
 
 from codeclm.engine.config import ConfigError, build
-from codeclm.engine.orders import Order
-from codeclm.engine.recipes import RECIPES
-from codeclm.engine.records import Metadata, Seed
-from codeclm.engine.stages.answer import Answerer, Rater
-from codeclm.engine.stages.decode import Draft, Rubrics
-from codeclm.engine.stages.evolve import Evolver, Fewer
-from codeclm.engine.stages.given import Given, bare
-from codeclm.engine.stages.grow import Grower
-from codeclm.engine.stages.invent import Inventor, Pool
-from codeclm.engine.stages.refine import Improver, Rules
+from codeclm.engine.data.records import Metadata, Seed
+from codeclm.engine.pipeline.orders import Order
+from codeclm.engine.pipeline.recipes import RECIPES
+from codeclm.engine.pipeline.stages.answer import Answerer, Rater
+from codeclm.engine.pipeline.stages.decode import Draft, Rubrics
+from codeclm.engine.pipeline.stages.evolve import Evolver, Fewer
+from codeclm.engine.pipeline.stages.given import Given, bare
+from codeclm.engine.pipeline.stages.grow import Grower
+from codeclm.engine.pipeline.stages.invent import Inventor, Pool
+from codeclm.engine.pipeline.stages.refine import Improver, Rules
 from codeclm.providers.base import Request
 
 from .acting import Actor, may_read_the_cache, playing

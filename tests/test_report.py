@@ -6,12 +6,12 @@ from hypothesis import given
 from hypothesis import settings as settings_of
 from hypothesis import strategies as st
 
+from codeclm.engine.calls.counters import Stats
 from codeclm.engine.config import Config, build
-from codeclm.engine.ledger import Ledger
-from codeclm.engine.orders import Order
-from codeclm.engine.records import Answer, Example, Iteration, Judgement, Metadata, Seed
-from codeclm.engine.report import Summary, summarise, text
-from codeclm.engine.stats import Stats
+from codeclm.engine.data.records import Answer, Example, Iteration, Judgement, Metadata, Seed
+from codeclm.engine.pipeline.orders import Order
+from codeclm.engine.reporting.summary import Summary, summarise, text
+from codeclm.engine.store.ledger import Ledger
 from codeclm.providers.base import Reply
 
 Scores = tuple[tuple[float, float], tuple[float, float]]

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codeclm.engine.retry import (
+from codeclm.engine.calls.retry import (
     FREE,
     Decision,
     GiveUp,
@@ -14,14 +14,7 @@ from codeclm.engine.retry import (
     Tries,
     decide,
 )
-from codeclm.providers.base import (
-    Denied,
-    ProviderError,
-    RateLimited,
-    Rejected,
-    Stale,
-    Unavailable,
-)
+from codeclm.providers.base import Denied, ProviderError, RateLimited, Rejected, Stale, Unavailable
 
 POLICY = RetryPolicy()
 TOP = math.nextafter(1.0, 0.0)

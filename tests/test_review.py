@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codeclm.engine.ledger import Review
 from codeclm.engine.quality.review import Columns, ReviewError, read, write
+from codeclm.engine.store.ledger import Review
 
 from .commands import codeclm, write_seeds
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codeclm.engine.rouge import resembles, rouge_l, words
+from codeclm.engine.data.text.rouge import resembles, rouge_l, words
 
 TEXTS = st.lists(st.sampled_from("abcd"), max_size=8)
 

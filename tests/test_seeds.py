@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codeclm.engine import seeds
-from codeclm.engine.records import Seed, Unreadable, identity
-from codeclm.engine.seeds import SeedError, SeedSource
+from codeclm.engine.data import seeds
+from codeclm.engine.data.records import Seed, Unreadable, identity
+from codeclm.engine.data.seeds import SeedError, SeedSource
 
 DATA = Path(__file__).parents[1] / "../shared/data"
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="the shared data files are not here")

@@ -10,15 +10,15 @@ from blockbuster import BlockBuster
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codeclm.engine.duplicates import fingerprint
-from codeclm.engine.errors import ItemError
-from codeclm.engine.orders import Order
-from codeclm.engine.records import Answer, Example, Judgement, Metadata, Seed
-from codeclm.engine.stages.decode import Decoder, Draft, Rubrics
-from codeclm.engine.stages.encode import Encoder
-from codeclm.engine.stages.filter import quality_gap, verdict
-from codeclm.engine.stages.plausible import Plausibility
-from codeclm.engine.stages.refine import Refiner, Rules
+from codeclm.engine.data.errors import ItemError
+from codeclm.engine.data.records import Answer, Example, Judgement, Metadata, Seed
+from codeclm.engine.data.text.fingerprint import fingerprint
+from codeclm.engine.pipeline.orders import Order
+from codeclm.engine.pipeline.stages.decode import Decoder, Draft, Rubrics
+from codeclm.engine.pipeline.stages.encode import Encoder
+from codeclm.engine.pipeline.stages.filter import quality_gap, verdict
+from codeclm.engine.pipeline.stages.plausible import Plausibility
+from codeclm.engine.pipeline.stages.refine import Refiner, Rules
 from codeclm.providers.base import Rejected, Reply, Request, Unavailable
 
 from .acting import Actor, Line, Troupe, may_read_the_cache, playing

@@ -14,9 +14,9 @@ from random import Random
 
 import pytest
 
-from codeclm.engine.cache import Cache, Write
-from codeclm.engine.ledger import Ledger, Row
-from codeclm.engine.storage import GroupWriter, StorageError, connect, transact
+from codeclm.engine.calls.cache import Cache, Write
+from codeclm.engine.disk.sqlite import GroupWriter, StorageError, connect, transact
+from codeclm.engine.store.ledger import Ledger, Row
 
 # -- told after COMMIT --------------------------------------------------------------------------
 

@@ -14,9 +14,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codeclm.engine.evaluate import testsets
-from codeclm.engine.export import ExportError
-from codeclm.engine.seeds import SeedError
+from codeclm.engine.data import test_sets as testsets
+from codeclm.engine.data.seeds import SeedError
+from codeclm.engine.store.export import ExportError
 from codeclm.engine.training import card, pairs, trainers
 from codeclm.engine.training.pairs import Pair
 from codeclm.engine.training.recipe import ALPACA, Recipe, alpaca

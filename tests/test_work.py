@@ -19,10 +19,10 @@ from blockbuster import BlockBuster
 from structlog.testing import capture_logs
 
 from codeclm.engine import config as configuration
-from codeclm.engine import export
 from codeclm.engine.config import Config
-from codeclm.engine.ledger import Ledger, Sums
-from codeclm.engine.run import Plan, Session, execute, prepare
+from codeclm.engine.pipeline.session import Plan, Session, execute, prepare
+from codeclm.engine.store import export
+from codeclm.engine.store.ledger import Ledger, Sums
 
 from .acting import may_read_the_cache
 

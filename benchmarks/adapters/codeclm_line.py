@@ -13,8 +13,10 @@ def load() -> Call:
 
     import anyio
 
-    from codeclm.engine import config, flow, parts
-    from codeclm.engine.stats import Stats
+    from codeclm.engine import config
+    from codeclm.engine.calls import clients as parts
+    from codeclm.engine.calls.counters import Stats
+    from codeclm.engine.pipeline import stream as flow
 
     async def ask(base: str, prompts: Sequence[str], concurrency: int, folder: Path) -> int:
         role = "strong"

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ..config import Config
-    from ..ledger import Ledger
-    from ..progress import Display
-    from ..report import Summary
+    from ..reporting.progress import Display
+    from ..reporting.summary import Summary
+    from ..store.ledger import Ledger
 
 Verbs = Any  # argparse's own type is private
 
@@ -200,8 +200,8 @@ def read_dotenv() -> None:
 def open_run(path: Path) -> "tuple[Config, Ledger]":
     """Open the run in *path* for reading."""
     from .. import config
-    from ..folder import Folder, FolderError
-    from ..ledger import Ledger
+    from ..store.folder import Folder, FolderError
+    from ..store.ledger import Ledger
 
     folder = Folder(path)
     if not folder.config.exists():
@@ -211,8 +211,8 @@ def open_run(path: Path) -> "tuple[Config, Ledger]":
 
 def show(summary: "Summary", *, as_json: bool) -> None:
     """Print a summary on stdout."""
-    from ...providers import wire
-    from .. import report
+    from ...providers import json_codec as wire
+    from ..reporting import summary as report
 
     if as_json:
         print(wire.dumps(summary).decode())

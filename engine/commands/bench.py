@@ -52,8 +52,9 @@ def _bench(args: argparse.Namespace) -> int:
 
 
 def _machine(args: argparse.Namespace, folder: Path) -> None:
-    from ...providers import wire
-    from .. import bench, log
+    from ...providers import json_codec as wire
+    from .. import bench
+    from ..reporting import log
 
     log.to_nowhere()
     trials = bench.machine(AT_ONCE, args.calls or 5000, folder)
@@ -74,8 +75,9 @@ def _machine_line(one: "MachineTrial") -> str:
 
 
 def _endpoint(args: argparse.Namespace, folder: Path) -> None:
-    from ...providers import wire
-    from .. import bench, log
+    from ...providers import json_codec as wire
+    from .. import bench
+    from ..reporting import log
 
     read_dotenv()
     log.to_nowhere()

@@ -12,7 +12,7 @@ from .arguments import Verbs, add_verb, duration
 from .status import DONE, FAILED, WRONG
 
 if TYPE_CHECKING:
-    from ..cache import Cache, Stored
+    from ..calls.cache import Cache, Stored
 
 
 def add(verbs: Verbs) -> None:
@@ -41,9 +41,9 @@ def _help(args: argparse.Namespace) -> int:
 
 
 def _open(args: argparse.Namespace) -> "Cache":
-    from ..cache import Cache
+    from ..calls.cache import Cache
+    from ..calls.clients import cache_folder
     from ..config import Config, ConfigError
-    from ..parts import cache_folder
 
     folder = args.cache or cache_folder(Config())
     if not (folder / "cache.db").exists():
@@ -138,7 +138,7 @@ def _asked(answer: "Stored") -> dict[str, Any]:
     """What the key was made of, by name, short of the messages."""
     import msgspec
 
-    from ..cache import About
+    from ..calls.cache import About
 
     values = msgspec.json.decode(answer.about)
     names = About.__struct_fields__

@@ -49,7 +49,7 @@ def add(verbs: Verbs) -> None:
 def _compare(args: argparse.Namespace) -> int:
     from .. import config
     from ..compare import comparison, settings
-    from ..folder import Folder
+    from ..store.folder import Folder
 
     read_dotenv()
     where = str(args.config)
@@ -92,7 +92,7 @@ def _again(args: argparse.Namespace) -> str:
 
 def _foretell(plan: "Plan") -> None:
     """Print what each run takes by itself; what they share is paid once and so comes off."""
-    from ..compare import layout
+    from ..reporting import tables as layout
     from .prepare import predicted
 
     rows = list[tuple[str, ...]]()
@@ -143,8 +143,9 @@ def _judge(plan: "Plan") -> bool:
 
 
 def _show(result: "Comparison", *, as_json: bool) -> None:
-    from ...providers import wire
-    from ..compare import layout, plots, report
+    from ...providers import json_codec as wire
+    from ..compare import plots, report
+    from ..reporting import tables as layout
 
     if as_json:
         print(wire.dumps(result).decode())

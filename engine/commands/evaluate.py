@@ -111,8 +111,8 @@ def carry_out(plan: "Plan", other: "Other | None" = None) -> "Outcome":
 
     import anyio
 
-    from .. import log
     from ..evaluate import evaluation
+    from ..reporting import log
 
     plan.folder.make()
     with plan.folder.locked(), log.to_file(plan.folder.events):
@@ -180,9 +180,9 @@ def _say_what_it_takes(plan: "Plan") -> None:
 def _sum_up(plan: "Plan", session: "Session", other: "Other | None") -> "Outcome":
     import msgspec
 
-    from ...providers import wire
-    from .. import folder
+    from ...providers import json_codec as wire
     from ..evaluate import evaluation, outcome
+    from ..store import folder
 
     config, made = plan.config, session.ordered
     evaluation.write_comparisons(plan, session)
@@ -235,7 +235,7 @@ def _difference(
 
 
 def _show(outcome: "Outcome", *, as_json: bool) -> None:
-    from ...providers import wire
+    from ...providers import json_codec as wire
     from ..evaluate.outcome import text
 
     print(wire.dumps(outcome).decode() if as_json else text(outcome), end="\n" if as_json else "")
@@ -263,7 +263,7 @@ def _status_of(outcome: "Outcome", plan: "Plan") -> int:
 
 
 def _calibrate(args: argparse.Namespace) -> int:
-    from ...providers import wire
+    from ...providers import json_codec as wire
     from ..evaluate import calibration
 
     found = [calibration.read(folder, wanted=args.wanted) for folder in args.folders]

@@ -13,8 +13,8 @@ from .status import DONE
 
 if TYPE_CHECKING:
     from ..config import Config
-    from ..ledger import Ledger
-    from ..records import Example
+    from ..data.records import Example
+    from ..store.ledger import Ledger
 
 
 def add(verbs: Verbs) -> None:
@@ -79,8 +79,8 @@ def _add_inspect(verbs: Verbs) -> None:
 
 
 def _status(args: argparse.Namespace) -> int:
-    from .. import report
-    from ..stats import Stats
+    from ..calls.counters import Stats
+    from ..reporting import summary as report
 
     config, ledger = open_run(args.folder)
     ending, reason = _ending(args.folder)
@@ -96,9 +96,9 @@ def _ending(path: Path) -> tuple[str, str]:
     """Say how the run in *path* stands: at work, or how its last session ended."""
     import msgspec
 
-    from ...providers import wire
-    from ..folder import Folder
-    from ..report import Summary
+    from ...providers import json_codec as wire
+    from ..reporting.summary import Summary
+    from ..store.folder import Folder
 
     folder = Folder(path)
     if folder.is_held:
@@ -111,8 +111,10 @@ def _ending(path: Path) -> tuple[str, str]:
 
 
 def _report(args: argparse.Namespace) -> int:
-    from .. import folder, page, report
-    from ..stats import Stats
+    from ..calls.counters import Stats
+    from ..reporting import page
+    from ..reporting import summary as report
+    from ..store import folder
 
     config, ledger = open_run(args.folder)
     ending, reason = _ending(args.folder)
@@ -133,8 +135,8 @@ def _report(args: argparse.Namespace) -> int:
 def _export(args: argparse.Namespace) -> int:
     if args.trainer:
         return _export_for_trainer(args)
-    from .. import export
     from ..config import check_exports
+    from ..store import export
 
     config, ledger = open_run(args.folder)
     try:
@@ -155,7 +157,7 @@ def _export(args: argparse.Namespace) -> int:
 
 
 def _export_for_trainer(args: argparse.Namespace) -> int:
-    from ..folder import Folder
+    from ..store.folder import Folder
     from ..training import handover
     from ..training.recipe import Recipe
 
@@ -178,9 +180,9 @@ def _export_for_trainer(args: argparse.Namespace) -> int:
 
 
 def _inspect(args: argparse.Namespace) -> int:
-    from ...providers import wire
-    from .. import story
-    from ..folder import FolderError
+    from ...providers import json_codec as wire
+    from ..reporting import transcript as story
+    from ..store.folder import FolderError
 
     config, ledger = open_run(args.folder)
     try:
@@ -199,9 +201,9 @@ def _inspect(args: argparse.Namespace) -> int:
 
 def _seed_texts(config: "Config", ledger: "Ledger", found: "list[Example]") -> dict[str, str]:
     """Look the seeds of *found* up in the seed files, as far as these are still there."""
-    from .. import seeds
-    from ..records import Seed
-    from ..run import seed_source
+    from ..data import seeds
+    from ..data.records import Seed
+    from ..pipeline.session import seed_source
 
     wanted = {ledger.seed_position(seed_id) for e in found for seed_id in e.metadata.seed_ids}
     texts: dict[str, str] = {}

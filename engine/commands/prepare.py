@@ -11,9 +11,9 @@ from .status import DONE
 
 if TYPE_CHECKING:
     from ..config import Config
-    from ..forecast import Forecast
-    from ..run import Plan
-    from ..seeds import SeedSource
+    from ..data.seeds import SeedSource
+    from ..pipeline.session import Plan
+    from ..reporting.forecast import Forecast
 
 
 def add(verbs: Verbs) -> None:
@@ -46,8 +46,8 @@ def _add_plan(verbs: Verbs) -> None:
 
 
 def _plan(args: argparse.Namespace) -> int:
-    from .. import forecast
-    from ..run import prepare
+    from ..pipeline.session import prepare
+    from ..reporting import forecast
 
     config, where = read_settings(args)
     found, start = predicted(prepare(config, where=where), args.answer_tokens)
@@ -58,8 +58,9 @@ def _plan(args: argparse.Namespace) -> int:
 
 def predicted(plan: "Plan", answer_tokens: int) -> "tuple[Forecast, str]":
     """Foretell a run's calls; and say what it starts from."""
-    from .. import forecast, seeds
-    from ..records import Seed
+    from ..data import seeds
+    from ..data.records import Seed
+    from ..reporting import forecast
 
     count, length = 0, 0
     if plan.source is not None:
@@ -85,10 +86,10 @@ def _taken(count: int, limit: int | None) -> str:
 
 
 def _check(args: argparse.Namespace) -> int:
-    from .. import seeds
-    from ..parts import cache_folder
-    from ..recipes import RECIPES
-    from ..run import prepare
+    from ..calls.clients import cache_folder
+    from ..data import seeds
+    from ..pipeline.recipes import RECIPES
+    from ..pipeline.session import prepare
 
     config, where = read_settings(args)
     plan = prepare(config, where=where)
@@ -115,9 +116,9 @@ _LOOKED_AT = 1000
 
 def _unreadable(source: "SeedSource", limit: int | None) -> str:
     """Say how many of the first records are no seeds, and why the first three are not."""
-    from .. import seeds
-    from ..records import Unreadable
-    from ..story import printable
+    from ..data import seeds
+    from ..data.records import Unreadable
+    from ..reporting.transcript import printable
 
     first = list(islice(seeds.read(source), min(_LOOKED_AT, limit or _LOOKED_AT)))
     bad = [record for record in first if isinstance(record, Unreadable)]

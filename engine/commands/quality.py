@@ -11,7 +11,7 @@ from .status import DONE
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ..ledger import Ledger, Subject
+    from ..store.ledger import Ledger, Subject
 
 WHAT = ("examples", "metadata")
 
@@ -82,9 +82,9 @@ def _export(args: argparse.Namespace) -> int:
 
 
 def _import(args: argparse.Namespace) -> int:
-    from ..folder import Folder
-    from ..ledger import Ledger
     from ..quality import review
+    from ..store.folder import Folder
+    from ..store.ledger import Ledger
 
     _, ledger = open_run(args.folder)
     ledger.close()
@@ -115,8 +115,8 @@ def _ids(ledger: "Ledger", what: "Subject") -> set[str]:
 
 def _contamination(args: argparse.Namespace) -> int:
     from ..config import ConfigError
-    from ..evaluate import testsets
-    from ..quality.overlap import Overlap
+    from ..data import test_sets as testsets
+    from ..quality.contamination import Overlap
 
     if args.data is None:
         raise ConfigError(
@@ -143,8 +143,8 @@ def _contamination(args: argparse.Namespace) -> int:
 
 def _texts(path: Path) -> "Iterator[tuple[str, list[str]]]":
     """Yield place and texts of each row, of a run (those it keeps) or of any dataset."""
-    from ..evaluate import testsets
-    from ..folder import Folder
+    from ..data import test_sets as testsets
+    from ..store.folder import Folder
 
     if not Folder(path).config.exists():
         yield from testsets.texts(path)

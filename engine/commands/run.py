@@ -26,10 +26,10 @@ from .status import DONE, FAILED, SHORT
 
 if TYPE_CHECKING:
     from ..config import Config
-    from ..ledger import Ledger
-    from ..progress import Display
-    from ..report import Summary
-    from ..run import Plan, Session
+    from ..pipeline.session import Plan, Session
+    from ..reporting.progress import Display
+    from ..reporting.summary import Summary
+    from ..store.ledger import Ledger
 
 
 def add(verbs: Verbs) -> None:
@@ -73,7 +73,7 @@ def _add_preview(verbs: Verbs) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from ..run import prepare
+    from ..pipeline.session import prepare
 
     config, where = read_settings(args)
     return _execute(prepare(config, where=where), args, allow_change=args.allow_change)
@@ -81,8 +81,8 @@ def _run(args: argparse.Namespace) -> int:
 
 def _resume(args: argparse.Namespace) -> int:
     from .. import config
-    from ..folder import Folder, FolderError
-    from ..run import prepare
+    from ..pipeline.session import prepare
+    from ..store.folder import Folder, FolderError
 
     folder = Folder(args.folder)
     if not folder.config.exists():
@@ -102,7 +102,7 @@ def _execute(plan: "Plan", args: argparse.Namespace, *, allow_change: bool) -> i
 
 def carry_out(plan: "Plan", display: "Display", *, allow_change: bool) -> "tuple[Summary, Session]":
     """Work until the run has ended one way or another, sum it up, and write its files."""
-    from .. import log
+    from ..reporting import log
 
     # While a run works it heeds signals itself; before and after it SIGTERM is as good as Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -124,8 +124,8 @@ def carry_out(plan: "Plan", display: "Display", *, allow_change: bool) -> "tuple
 def _session(plan: "Plan", display: "Display", *, allow_change: bool) -> "Session":
     import anyio
 
-    from .. import progress
-    from ..run import execute
+    from ..pipeline.session import execute
+    from ..reporting import progress
 
     async def session() -> "Session":
         return await execute(plan, watch=progress.watcher(display), allow_change=allow_change)
@@ -135,9 +135,9 @@ def _session(plan: "Plan", display: "Display", *, allow_change: bool) -> "Sessio
 
 def _preview(args: argparse.Namespace) -> int:
     """Run a few seeds in a folder that is thrown away; what was paid for stays in the cache."""
-    from .. import log
-    from ..ledger import Ledger
-    from ..run import prepare
+    from ..pipeline.session import prepare
+    from ..reporting import log
+    from ..store.ledger import Ledger
 
     config, where = read_settings(args)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -160,7 +160,7 @@ def _preview(args: argparse.Namespace) -> int:
 def _taste(config: "Config", seeds: int, folder: str) -> "Config":
     from msgspec import structs
 
-    from ..recipes import RECIPES
+    from ..pipeline.recipes import RECIPES
 
     return structs.replace(
         config,
@@ -176,9 +176,10 @@ def _taste(config: "Config", seeds: int, folder: str) -> "Config":
 
 def _show_stories(plan: "Plan", ledger: "Ledger", *, as_json: bool) -> None:
     """Print what became of each instruction, and of the seeds that came to none."""
-    from ...providers import wire
-    from .. import seeds, story
-    from ..records import Seed
+    from ...providers import json_codec as wire
+    from ..data import seeds
+    from ..data.records import Seed
+    from ..reporting import transcript as story
 
     texts = dict[str, str]()
     if plan.source is not None:
@@ -203,8 +204,8 @@ def _unchanged(plan: "Plan", session: "Session") -> "Summary | None":
     """
     import msgspec
 
-    from ...providers import wire
-    from ..report import Summary
+    from ...providers import json_codec as wire
+    from ..reporting.summary import Summary
 
     if session.ending != "finished" or not session.stats.idle:
         return None
@@ -221,9 +222,10 @@ def _unchanged(plan: "Plan", session: "Session") -> "Summary | None":
 def _sum_up(plan: "Plan", session: "Session") -> "Summary":
     import msgspec
 
-    from ...providers import wire
-    from .. import folder, report
-    from ..ledger import Ledger
+    from ...providers import json_codec as wire
+    from ..reporting import summary as report
+    from ..store import folder
+    from ..store.ledger import Ledger
 
     ledger = Ledger(plan.folder.ledger).open(for_writing=False)
     try:
@@ -244,7 +246,7 @@ def _sum_up(plan: "Plan", session: "Session") -> "Summary":
 
 
 def _write_exports(plan: "Plan", ledger: "Ledger") -> dict[str, str]:
-    from .. import export
+    from ..store import export
 
     files: dict[str, str] = {}
     for layout in plan.config.export:

@@ -86,8 +86,8 @@ def _add_answer(verbs: Verbs) -> None:
 
 
 def _tune(args: argparse.Namespace) -> int:
-    from ...providers import wire
-    from ..folder import Folder
+    from ...providers import json_codec as wire
+    from ..store.folder import Folder
     from ..training import pairs, tuning
 
     job = tuning.Job(
@@ -133,7 +133,7 @@ def _recipe(args: argparse.Namespace) -> "Recipe":
 def _pairs(data: Path, limit: int | None) -> "list[Pair]":
     from itertools import islice
 
-    from ..export import ExportError
+    from ..store.export import ExportError
     from ..training import pairs
 
     if not data.is_dir():
@@ -167,7 +167,7 @@ def _told(done: "Tuning", out: Path) -> "list[str]":
 
 
 def _answer(args: argparse.Namespace) -> int:
-    from ..evaluate import testsets
+    from ..data import test_sets as testsets
     from ..training import answering
 
     source = testsets.TestSource(

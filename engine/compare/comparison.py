@@ -11,15 +11,16 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from ...providers import wire
-from .. import folder as folders
-from .. import run, seeds
+from ...providers import json_codec as wire
 from ..config import Config, ConfigError
-from ..evaluate import testsets
-from ..evaluate.testsets import TestSource
-from ..folder import Folder, FolderError
-from ..ledger import Ledger
-from ..report import Summary
+from ..data import seeds
+from ..data import test_sets as testsets
+from ..data.test_sets import TestSource
+from ..pipeline import session as run
+from ..reporting.summary import Summary
+from ..store import folder as folders
+from ..store.folder import Folder, FolderError
+from ..store.ledger import Ledger
 from . import dataset, judging, plots, report
 from . import split as splits
 from .claims import claims

@@ -9,12 +9,12 @@ from typing import Any
 
 from msgspec import Struct
 
-from ..budget import money
+from ..calls.budget import money
+from ..calls.counters import RoleTokens
 from ..config import Config
-from ..ledger import Ledger
-from ..records import Call, Example
-from ..report import Summary
-from ..stats import RoleTokens
+from ..data.records import Call, Example
+from ..reporting.summary import Summary
+from ..store.ledger import Ledger
 from . import metrics
 from .metrics import Overlap, Spread
 from .settings import Variant

@@ -12,13 +12,13 @@ import msgspec
 from msgspec import Struct
 
 from ..config import Config, ConfigError, JudgeConfig
+from ..data.records import identity
 from ..evaluate import evaluation, outcome
 from ..evaluate.contest import Comparison
 from ..evaluate.outcome import Difference
 from ..evaluate.settings import ContestantConfig, EvaluationConfig
 from ..evaluate.verdicts import Counts, Rule, count, verdict
-from ..recipes import ALIASES
-from ..records import identity
+from ..pipeline.recipes import ALIASES
 from .settings import UNTUNED, Asked
 
 RUNS_OWN = "judge"

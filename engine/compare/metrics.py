@@ -13,7 +13,7 @@ from statistics import quantiles
 
 from msgspec import Struct
 
-from ..rouge import rouge_l, words
+from ..data.text.rouge import rouge_l, words
 
 SAMPLE = 200
 """Texts that are compared with each other: every pair of them, so that 2,000 would take minutes."""

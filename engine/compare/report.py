@@ -6,10 +6,10 @@ from typing import Any
 from msgspec import Struct
 
 from ..evaluate.verdicts import Interval
+from ..reporting.tables import Table, markdown
 from .claims import Claim
 from .dataset import Dataset
 from .judging import Cell
-from .layout import Table, markdown
 from .metrics import NGRAM, SAMPLE, Spread
 from .settings import UNTUNED
 

@@ -12,12 +12,12 @@ from random import Random
 import msgspec
 from msgspec import Struct
 
-from ...providers import wire
-from .. import folder as folders
-from .. import seeds
-from ..folder import FolderError
-from ..records import Seed
-from ..seeds import SeedError, SeedSource
+from ...providers import json_codec as wire
+from ..data import seeds
+from ..data.records import Seed
+from ..data.seeds import SeedError, SeedSource
+from ..store import folder as folders
+from ..store.folder import FolderError
 
 SEEDS = "validation.jsonl"
 """The file of the seeds that all recipes have in common."""

@@ -12,13 +12,13 @@ from pathlib import Path
 from msgspec import Struct
 
 from .. import config as configuration
-from ..budget import price
+from ..calls.budget import price
+from ..calls.counters import RoleTokens
 from ..config import Config, RoleConfig
-from ..folder import Folder, FolderError
-from ..ledger import Ledger
-from ..recipes import RECIPES
-from ..records import Call, Example, Iteration
-from ..stats import RoleTokens
+from ..data.records import Call, Example, Iteration
+from ..pipeline.recipes import RECIPES
+from ..store.folder import Folder, FolderError
+from ..store.ledger import Ledger
 
 THRESHOLDS = tuple(step / 2 for step in range(13))
 """θ = 0, 0.5, …, 6: integer scores averaged over two orders give gaps in steps of 0.5."""

@@ -10,15 +10,15 @@ import structlog
 from msgspec import Struct
 
 from ... import prompts
-from ..cache import Stored
-from ..errors import ItemError, RunStopped
-from ..flow import Stage, Watch, begin, run
-from ..model import Model, Pending
-from ..parts import Parts
-from ..records import Answer, identity
-from ..stats import Stats
+from ..calls.cache import Stored
+from ..calls.clients import Parts
+from ..calls.counters import Stats
+from ..calls.model import Model, Pending
+from ..data.errors import ItemError, RunStopped
+from ..data.records import Answer, identity
+from ..data.test_sets import Question
+from ..pipeline.stream import Stage, Watch, begin, run
 from .settings import Side
-from .testsets import Question
 from .verdicts import Ruling
 
 events = structlog.get_logger()

@@ -19,20 +19,21 @@ import structlog
 from msgspec import Struct
 
 from ...prompts import Prompts
-from ...providers import wire
+from ...providers import json_codec as wire
 from .. import config as configuration
-from .. import folder as folders
-from .. import parts
+from ..calls import clients as parts
+from ..calls.counters import Stats
+from ..calls.model import Model
 from ..config import Config, ConfigError
-from ..folder import Folder, FolderError, Manifest
-from ..model import Model
-from ..records import identity
-from ..seeds import SeedError
-from ..stats import Stats
-from . import settings, testsets
+from ..data import test_sets as testsets
+from ..data.records import identity
+from ..data.seeds import SeedError
+from ..data.test_sets import Question
+from ..store import folder as folders
+from ..store.folder import Folder, FolderError, Manifest
+from . import settings
 from .contest import Answers, Comparison, Contest, Session, hold
 from .settings import EvaluationConfig, Side
-from .testsets import Question
 
 events = structlog.get_logger()
 

@@ -7,22 +7,13 @@ from typing import TypeVar
 
 from msgspec import Struct
 
+from ..calls.counters import Stats
 from ..config import ConfigError
-from ..records import Answer
-from ..stats import Stats
-from ..story import printable
+from ..data.records import Answer
+from ..data.test_sets import Question
+from ..reporting.transcript import printable
 from .contest import Answers, Comparison
-from .testsets import Question
-from .verdicts import (
-    Counts,
-    Interval,
-    PositionBias,
-    Rule,
-    count,
-    interval,
-    position_bias,
-    verdict,
-)
+from .verdicts import Counts, Interval, PositionBias, Rule, count, interval, position_bias, verdict
 
 
 class Contestants(Struct, frozen=True):

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
+from ..calls.retry import RetryPolicy
 from ..config import (
     CacheConfig,
     ConfigError,
@@ -14,8 +15,7 @@ from ..config import (
     RoleConfig,
     check_role,
 )
-from ..retry import RetryPolicy
-from .testsets import TestSource
+from ..data.test_sets import TestSource
 from .verdicts import Rule
 
 Side = Literal["candidate", "reference"]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, Literal, NamedTuple, Protocol
 
-from .words import words
+from ..data.text.words import words
 
 Part = Literal["instruction", "response"]
 

@@ -14,10 +14,10 @@ from typing import Any, cast
 import msgspec
 from msgspec import Struct
 
-from ...providers import wire
-from ..ledger import Review
-from ..records import Example, Metadata
-from ..seeds.formats import delimiter_of
+from ...providers import json_codec as wire
+from ..data.records import Example, Metadata
+from ..data.seeds.formats import delimiter_of
+from ..store.ledger import Review
 
 
 class ReviewError(Exception):

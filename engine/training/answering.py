@@ -11,10 +11,10 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from ...providers import wire
-from ..evaluate.testsets import Question, shorten
-from ..folder import replace
-from ..records import identity
+from ...providers import json_codec as wire
+from ..data.records import identity
+from ..data.test_sets import Question, shorten
+from ..store.folder import replace
 from . import models
 from .models import TrainingError
 

@@ -11,12 +11,12 @@ from collections.abc import Iterable, Iterator
 from msgspec import Struct
 
 from ..config import Config
-from ..folder import Manifest
-from ..ledger import Sums
-from ..recipes import RECIPES, Recipe
-from ..records import Example
-from ..report import Summary
-from ..story import printable
+from ..data.records import Example
+from ..pipeline.recipes import RECIPES, Recipe
+from ..reporting.summary import Summary
+from ..reporting.transcript import printable
+from ..store.folder import Manifest
+from ..store.ledger import Sums
 
 _SIZES = (
     (1_000, "n<1K"),

@@ -4,12 +4,12 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
+from ..calls.counters import Stats
 from ..config import Config
-from ..export import ExportError
-from ..folder import Folder, replace
-from ..ledger import Ledger
-from ..report import summarise
-from ..stats import Stats
+from ..reporting.summary import summarise
+from ..store.export import ExportError
+from ..store.folder import Folder, replace
+from ..store.ledger import Ledger
 from . import card, pairs, trainers
 from .recipe import Recipe
 

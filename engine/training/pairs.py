@@ -7,10 +7,10 @@ from typing import NamedTuple
 import msgspec
 from msgspec import Struct
 
-from ...providers import wire
-from ..export import Alpaca, ExportError, rows
-from ..records import Example
-from ..seeds import SeedError
+from ...providers import json_codec as wire
+from ..data.records import Example
+from ..data.seeds import SeedError
+from ..store.export import Alpaca, ExportError, rows
 
 
 class Pair(NamedTuple):

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from ...providers import wire
-from ..export import ExportError, replacing
-from ..folder import replace
+from ...providers import json_codec as wire
+from ..store.export import ExportError, replacing
+from ..store.folder import replace
 from .pairs import Pair
 from .recipe import ALPACA, Recipe, alpaca
 

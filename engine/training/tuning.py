@@ -15,9 +15,9 @@ from typing import Any
 import msgspec
 from msgspec import Struct, structs
 
-from ...providers import wire
-from ..folder import replace
-from ..records import identity
+from ...providers import json_codec as wire
+from ..data.records import identity
+from ..store.folder import replace
 from . import models
 from .models import Encoded, Likelihood, Local, Precision, Template, TrainingError
 from .pairs import Pair

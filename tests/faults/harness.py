@@ -34,7 +34,7 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec import Struct
 
-from codeclm.engine.cache import load
+from codeclm.engine.calls.cache import load
 
 from .driving import FaultServer, command, environment, fault_server, write_seeds
 from .server import Seen

@@ -1,0 +1,98 @@
+"""Counters of a run: what was asked, paid and reused, and how many items each stage holds.
+
+Counts only; how they look is `progress`'s affair.
+"""
+
+from msgspec import Struct, field
+
+from ...providers.base import Reply
+
+
+class CallCounts(Struct):
+    """Calls of one stage in this session."""
+
+    paid: int = 0
+    """Answers that came from a provider."""
+    reused: int = 0
+    """Answers found on disk, or shared with the same question in flight."""
+    unreadable: int = 0
+    """Replies that could not be read and were asked again."""
+    cut_off: int = 0
+    """Replies that ended at max_tokens."""
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+class RoleTokens(Struct):
+    """Tokens paid for in this session by one role: what money is computed from."""
+
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+
+
+class StageCounts(Struct):
+    """Items of one stage in this session; ``entered - left`` are inside."""
+
+    entered: int = 0
+    left: int = 0
+    lost: int = 0
+    """Of those that left: items that could not go on."""
+    stopped: int = 0
+    """Of those that left: items put aside for the next time by a gentle stop."""
+
+
+class Stats(Struct):
+    """All counters of one session."""
+
+    calls: dict[str, CallCounts] = field(default_factory=dict[str, CallCounts])
+    roles: dict[str, RoleTokens] = field(default_factory=dict[str, RoleTokens])
+    stages: dict[str, StageCounts] = field(default_factory=dict[str, StageCounts])
+    scored: dict[int, int] = field(default_factory=dict[int, int])
+    """Instructions scored, by iteration."""
+    selected: dict[int, int] = field(default_factory=dict[int, int])
+    """Instructions selected, by iteration."""
+
+    kept: int = 0
+    """Instructions kept in this session, before duplicates are taken out."""
+    orders: int = 0
+    """Orders finished; in streaming mode, seeds."""
+
+    @property
+    def idle(self) -> bool:
+        """Whether this session found nothing to do."""
+        return not self.calls and not any(counts.entered for counts in self.stages.values())
+
+    def paid(self, role: str, stage: str, reply: Reply) -> None:
+        calls = self._of(stage)
+        calls.paid += 1
+        calls.prompt_tokens += reply.prompt_tokens
+        calls.completion_tokens += reply.completion_tokens
+        if reply.finish_reason == "length":
+            calls.cut_off += 1
+        tokens = self.roles.get(role)
+        if tokens is None:
+            tokens = self.roles[role] = RoleTokens()
+        tokens.prompt_tokens += reply.prompt_tokens
+        tokens.cached_tokens += reply.cached_tokens
+        tokens.completion_tokens += reply.completion_tokens
+
+    def reused(self, stage: str) -> None:
+        self._of(stage).reused += 1
+
+    def unreadable(self, stage: str) -> None:
+        self._of(stage).unreadable += 1
+
+    def _of(self, stage: str) -> CallCounts:
+        calls = self.calls.get(stage)
+        if calls is None:
+            calls = self.calls[stage] = CallCounts()
+        return calls
+
+    def total(self) -> CallCounts:
+        """All stages together."""
+        whole = CallCounts()
+        for calls in self.calls.values():
+            for name in CallCounts.__struct_fields__:
+                setattr(whole, name, getattr(whole, name) + getattr(calls, name))
+        return whole

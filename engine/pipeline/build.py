@@ -1,0 +1,111 @@
+"""The stages of a recipe, made out of models and settings: what `work` lets items run through."""
+
+from collections.abc import Awaitable, Callable
+
+from msgspec import Struct
+
+from ..calls.counters import Stats
+from ..calls.model import Model
+from ..config import Config
+from ..data.records import Example
+from .orders import Order
+from .recipes import RECIPES
+from .stages.answer import Answerer, Rater
+from .stages.decode import Decoder, Draft
+from .stages.encode import Encoder
+from .stages.evolve import Evolver, Fewer
+from .stages.given import Given
+from .stages.grow import Grower
+from .stages.invent import Inventor, Pool
+from .stages.refine import Improver, Refiner, Rules
+
+Write = Callable[[Order], Awaitable[list[Draft]]]
+Finish = Callable[[Draft], Awaitable[list[Example]]]
+
+
+class Widths(Struct, frozen=True):
+    """Workers per stage: enough that every endpoint has work while others are waited for."""
+
+    encode: int
+    decode: int
+    refine: int
+
+
+class Crew(Struct, frozen=True):
+    """The stages, ready to work: *write* makes drafts of an order, *finish* examples of a draft."""
+
+    encoder: Encoder
+    pool: Pool
+    write: Write
+    finish: Finish
+    widths: Widths
+
+
+def crew(config: Config, models: dict[str, Model], stats: Stats, widths: Widths) -> Crew:
+    """Make the stages of *config*'s recipe out of *models*."""
+    strong = models["strong"]
+    pool = Pool(config.baseline.pool, config.seed)
+    return Crew(
+        Encoder(strong, config.metadata.use_cases, config.metadata.skills),
+        pool,
+        _writer(config, strong, pool),
+        _finisher(config, models, stats),
+        widths,
+    )
+
+
+def _writer(config: Config, strong: Model, pool: Pool) -> Write:
+    recipe = RECIPES[config.recipe]
+    if recipe.start == "pool":
+        return Inventor(strong, pool)
+    if recipe.start == "seeds":
+        return Given(rows=config.rows_per_draft)
+    decoder = Decoder(
+        strong,
+        chunk=config.decode.chunk,
+        extra_calls=config.decode.extra_calls,
+        rubrics=config.decode.rubrics if recipe.end in {"refine", "harden"} else 0,
+    )
+    if recipe.end == "evolve":
+        return Fewer(decoder, config.baseline.rounds, config.seed)
+    return decoder
+
+
+def _finisher(config: Config, models: dict[str, Model], stats: Stats) -> Finish:
+    strong, rules = models["strong"], _rules(config)
+    match RECIPES[config.recipe].end:
+        case "refine" | "filter":
+            return Refiner(strong, models["target"], models["judge"], rules, stats)
+        case "answer":
+            return Answerer(strong, rules)
+        case "harden":
+            improver = Improver(strong, rules.improve_attempts)
+            return Answerer(strong, rules, improver, rules.max_iterations - 1)
+        case "grow":
+            nodes = (3, 3, 4) if config.baseline.staged else (10,)
+            return Answerer(strong, rules, Grower(strong, nodes), len(nodes))
+        case "rate":
+            return Rater(Answerer(strong, rules), models["judge"], config.baseline.rating)
+        case "evolve":
+            return Evolver(
+                strong,
+                config.baseline.rounds,
+                config.baseline.complicate_input,
+                rules.keep_cut_off,
+                config.seed,
+            )
+
+
+def _rules(config: Config) -> Rules:
+    rules = config.filter
+    once = RECIPES[config.recipe].end == "filter"
+    return Rules(
+        threshold=rules.threshold,
+        max_iterations=1 if once else rules.max_iterations,
+        filter_basic=once or rules.filter_basic,
+        leftover=rules.leftover,
+        action_sampling=rules.action_sampling,
+        improve_attempts=rules.improve_attempts,
+        keep_cut_off=rules.keep_cut_off,
+        run_seed=config.seed,
+    )

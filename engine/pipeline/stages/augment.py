@@ -1,0 +1,109 @@
+"""Augment: mix use cases and skills of encoded seeds into more metadata (paper A.3, spec §3.2).
+
+The one barrier of the flow. Pure: the same metadata and run seed give the same set.
+"""
+
+from collections.abc import Sequence
+from random import Random
+from typing import Literal
+
+from msgspec import Struct, structs
+
+from ...data.records import Metadata, identity
+
+TRIES = 1000
+"""Draws in a row that bring nothing new before the set counts as exhausted."""
+
+Combination = tuple[str, frozenset[str]]
+
+
+class Mixing(Struct, frozen=True):
+    """How metadata is mixed; `config` documents it."""
+
+    draw_use_case: Literal["multiset", "distinct"] = "multiset"
+    skill_count: Literal["empirical", "uniform"] = "empirical"
+    max_skills: int = 3
+    run_seed: int = 0
+
+
+def merge(encoded: Sequence[Metadata]) -> list[Metadata]:
+    """Number *encoded* anew; items with the same use case and skills become one.
+
+    It keeps the ids of all its seeds. How often a use case occurs still counts, in `mix`.
+    """
+    merged: dict[Combination, Metadata] = {}
+    for item in encoded:
+        key = _combination(item.use_case, item.skills)
+        known = merged.get(key)
+        merged[key] = (
+            structs.replace(item, position=len(merged))
+            if known is None
+            else structs.replace(known, seed_ids=known.seed_ids + item.seed_ids)
+        )
+    return list(merged.values())
+
+
+class Mixer:
+    """Draws combinations that are not there yet."""
+
+    def __init__(self, encoded: Sequence[Metadata], mixing: Mixing) -> None:
+        self._random = Random(f"{mixing.run_seed}/augment")
+        self._mixing = mixing
+        use_cases = [item.use_case for item in encoded]
+        if mixing.draw_use_case == "distinct":
+            use_cases = list(_distinct(use_cases))
+        self._use_cases = use_cases
+        self._skills = list(_distinct([s for item in encoded for s in item.skills]))
+        self._sizes = [min(len(i.skills), mixing.max_skills) for i in encoded if i.skills] or [1]
+        self._known = {_combination(item.use_case, item.skills) for item in encoded}
+
+    def draw(self, position: int) -> Metadata | None:
+        """Return a new combination, or None when `TRIES` draws brought nothing new."""
+        if not self._use_cases or not self._skills:
+            return None
+        for _ in range(TRIES):
+            use_case, skills = self._combine()
+            key = _combination(use_case, skills)
+            if key not in self._known:
+                self._known.add(key)
+                return Metadata(
+                    position=position,
+                    id=identity("metadata", "mixed", use_case, *skills),
+                    use_case=use_case,
+                    skills=skills,
+                    origin="mixed",
+                )
+        return None
+
+    def draw_some(self, count: int, *, start: int) -> list[Metadata]:
+        """Draw up to *count* new combinations, numbered from *start*."""
+        drawn = list[Metadata]()
+        while len(drawn) < count and (item := self.draw(start + len(drawn))) is not None:
+            drawn.append(item)
+        return drawn
+
+    def _combine(self) -> tuple[str, tuple[str, ...]]:
+        random = self._random
+        size = (
+            random.choice(self._sizes)
+            if self._mixing.skill_count == "empirical"
+            else random.randint(1, self._mixing.max_skills)
+        )
+        use_case = random.choice(self._use_cases)
+        return use_case, tuple(random.sample(self._skills, min(size, len(self._skills))))
+
+
+def _distinct(texts: Sequence[str]) -> list[str]:
+    """Drop repetitions, whatever their case; the first spelling stays."""
+    seen: dict[str, str] = {}
+    for text in texts:
+        seen.setdefault(_fold(text), text)
+    return list(seen.values())
+
+
+def _fold(text: str) -> str:
+    return " ".join(text.casefold().split())
+
+
+def _combination(use_case: str, skills: Sequence[str]) -> Combination:
+    return _fold(use_case), frozenset(_fold(skill) for skill in skills)

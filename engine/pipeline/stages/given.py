@@ -1,0 +1,35 @@
+"""Given: the user's own instructions instead of decoded ones, for recipes without metadata."""
+
+from msgspec import Struct
+
+from ...data.records import Metadata, Seed, identity
+from ..orders import Order
+from .decode import Draft, Rubrics
+
+
+def bare(seed: Seed, *, again: int = 0) -> Metadata:
+    """Metadata that say nothing but where they come from.
+
+    *again* counts the passes over the seeds before this one: each draws its own samples.
+    """
+    more = (str(again),) if again else ()
+    return Metadata(seed.position, identity("seed", seed.id, *more), "", (), "none", (seed.id,))
+
+
+class Given(Struct, frozen=True):
+    """Takes ``order.texts`` as basic instructions; each may give *rows* rows."""
+
+    rows: int = 1
+
+    async def __call__(self, order: Order) -> list[Draft]:
+        return [
+            Draft(
+                identity("instruction", order.metadata.id, text),
+                order,
+                order.start + n,
+                text,
+                Rubrics(),
+                rows=self.rows,
+            )
+            for n, text in enumerate(order.texts)
+        ]

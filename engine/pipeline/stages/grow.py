@@ -1,0 +1,59 @@
+"""Grow: Tree-Instruct's rewrite, which enlarges an instruction's semantic tree (spec §8.3)."""
+
+from functools import partial
+
+from msgspec import Struct
+
+from .... import prompts
+from ....prompts import ParseError
+from ...calls.cache import Stored
+from ...calls.model import Model
+from ...data.errors import ItemError
+from .refine import Story
+
+WORDS_A_NODE = 4
+"""Words that a node adds at least: the original asks for 12 with three nodes."""
+
+MOST_WORDS = 200
+"""Of a grown instruction; the original's 100 for three nodes hold no ten."""
+
+
+class Grower(Struct, frozen=True):
+    """Adds ``nodes`` nodes, in each pass so many as its place says: (10,) or (3, 3, 4)."""
+
+    strong: Model
+    nodes: tuple[int, ...] = (10,)
+
+    async def __call__(self, story: Story) -> bool:
+        """Enlarge *story*'s instruction. False: it could not be done.
+
+        Raises:
+            ItemError: a passing failure.
+        """
+        done = len(story.rounds)
+        nodes = self.nodes[done - 1]
+        try:
+            asked = await self.strong.ask(
+                "grow",
+                partial(_read_grown, story.instruction),
+                item=story.draft.id,
+                sample=f"/{done}",
+                instruction=story.instruction,
+                nodes=nodes,
+                fewest=WORDS_A_NODE * nodes,
+                most=MOST_WORDS,
+            )
+        except ItemError as error:
+            if error.passing:
+                raise
+            story.exhausted = ("grow_failed", error.detail)
+            return False
+        story.calls.append(asked.call)
+        story.improve(f"{nodes} more nodes", asked.value)
+        return True
+
+
+def _read_grown(original: str, reply: Stored) -> str:
+    if reply.finish_reason == "length":
+        raise ParseError("the new instruction was cut off at max_tokens")
+    return prompts.read_grown(reply.text, original=original)

@@ -1,0 +1,118 @@
+"""Invent: Self-Instruct's request for new tasks in the manner of a few seeds (spec §8.1).
+
+Alpaca's variant: three demonstrations, drawn from the seeds alone, and twenty tasks a request.
+"""
+
+from collections.abc import Iterator
+from functools import partial
+from random import Random
+
+import anyio.to_thread
+from msgspec import Struct
+
+from .... import prompts
+from ....prompts import Task
+from ...calls.cache import Stored
+from ...calls.model import Model
+from ...data.records import Metadata, Seed, identity
+from ...data.text.rouge import resembles, words
+from ..orders import Order
+from .decode import Draft, Rubrics
+
+ALIKE = 0.7
+"""ROUGE-L above which two instructions are too much alike."""
+
+
+class Pool:
+    """The seeds that demonstrations are drawn from: at most *most* of them, drawn evenly.
+
+    Which seeds those are, and which of them request *n* shows, depends on the run's seed alone.
+    """
+
+    def __init__(self, most: int, run_seed: int) -> None:
+        self.seeds: list[Seed] = []
+        self.words: list[list[str]] = []
+        self._most = most
+        self._run_seed = run_seed
+        self._seen = 0
+        self._random = Random(f"{run_seed}/pool")
+
+    def add(self, seed: Seed) -> None:
+        """Take *seed* in; when the pool is full, perhaps in another's place."""
+        self._seen += 1
+        if len(self.seeds) < self._most:
+            self.seeds.append(seed)
+            return
+        place = self._random.randrange(self._seen)
+        if place < self._most:
+            self.seeds[place] = seed
+
+    def close(self) -> None:
+        """Make it ready for comparing: no seed comes in any more."""
+        self.words = [words(seed.instruction) for seed in self.seeds]
+
+    def requests(self, first: int, *, demonstrations: int, tasks: int) -> Iterator[Order]:
+        """Yield requests without end, at the positions from *first* on."""
+        number = min(demonstrations, len(self.seeds))
+        position = first
+        while True:
+            random = Random(f"{self._run_seed}/{position - first}/demonstrations")
+            shown = random.sample(self.seeds, number)
+            ids = tuple(seed.id for seed in shown)
+            name = identity("request", str(position - first), *ids)
+            metadata = Metadata(position, name, "", (), "none", ids)
+            yield Order(metadata, tasks, texts=tuple(seed.instruction for seed in shown))
+            position += 1
+
+
+class Inventor(Struct, frozen=True):
+    strong: Model
+    pool: Pool
+
+    async def __call__(self, order: Order) -> list[Draft]:
+        """Ask for ``order.count`` tasks like ``order.texts``; those that won't do are refused.
+
+        Raises:
+            ItemError: no readable reply could be had.
+        """
+        asked = await self.strong.ask(
+            "invent",
+            partial(_read_tasks, order.count),
+            item=order.metadata.id,
+            number=order.count,
+            demonstrations=prompts.demonstrations(order.texts),
+        )
+        # Twenty tasks against a thousand seeds take some milliseconds.
+        reasons = await anyio.to_thread.run_sync(self._sift, asked.value)
+        return [
+            Draft(
+                identity("instruction", order.metadata.id, str(n), task.text),
+                order,
+                order.start + n,
+                task.text,
+                Rubrics(),
+                (asked.call,),
+                refused=reason,
+            )
+            for n, (task, reason) in enumerate(zip(asked.value, reasons, strict=True))
+        ]
+
+    def _sift(self, tasks: list[Task]) -> list[str]:
+        """Say for each task why it won't do, or nothing."""
+        taken = list[list[str]]()
+        reasons = list[str]()
+        for task in tasks:
+            said = words(task.instruction)
+            reason = prompts.unsuitable(task)
+            if not reason and (
+                resembles(said, self.pool.words, above=ALIKE) or resembles(said, taken, above=ALIKE)
+            ):
+                reason = "too_much_alike"
+            if not reason:
+                taken.append(said)
+            reasons.append(reason)
+        return reasons
+
+
+def _read_tasks(number: int, reply: Stored) -> list[Task]:
+    return prompts.read_tasks(reply.text, number=number, truncated=reply.finish_reason == "length")

@@ -1,0 +1,172 @@
+"""A run as one HTML page: what the summary says, and the first stories to read.
+
+No script, nothing fetched, and every text from models and data escaped, so that the page can be
+kept beside the dataset and sent to whoever has to judge it.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from html import escape
+
+from ..config import Config
+from ..data.records import Example
+from ..pipeline.recipes import RECIPES
+from ..store.folder import Manifest
+from .summary import Gaps, Summary
+from .transcript import printable, text
+
+_STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 60em; margin: 2em auto; padding: 0 1em }
+h1 { font-size: 1.6em } h2 { font-size: 1.1em; margin-top: 2em }
+table { border-collapse: collapse } td, th { padding: .15em .9em .15em 0; text-align: left }
+td.number { text-align: right; font-variant-numeric: tabular-nums }
+.bar { display: inline-block; height: .8em; background: #4a78b5 }
+details { margin: .4em 0 } summary { cursor: pointer }
+pre { white-space: pre-wrap; background: #8881; padding: 1em; overflow-wrap: anywhere }
+@media (prefers-color-scheme: dark) { body { background: #111; color: #ddd } }
+"""
+
+Cell = str | int | float | None
+
+
+def html(
+    name: str,
+    config: Config,
+    summary: Summary,
+    examples: Iterable[Example],
+    seeds: Mapping[str, str],
+    manifest: Manifest | None = None,
+) -> str:
+    """Write the page of the run *name*; *seeds* holds the texts of its seeds by id."""
+    parts = [
+        f"<h1>{_safe(name)}</h1>",
+        f"<p>{_safe(summary.ending)}: {summary.rows:,} rows. {_safe(summary.reason)}</p>",
+        _section("Run", _table(_run(config, summary, manifest))),
+        _section("Models", _table(_models(config))),
+        _section("What became of them", _table(_sums(summary), "", "seeds", "instructions")),
+        _section("Rounds", _rounds(summary)),
+        _section("Quality gap", _histogram(summary.gaps)),
+        _section("Overlap with test sets", _table(_overlaps(summary), "", "rows", "dropped")),
+        _section("Calls of this session", _table(_calls(summary), *_CALL_HEADER)),
+        _section("Failed, for instance", _table(_failures(summary), "what", "reason", "detail")),
+        _section("Stories", "".join(_story(example, seeds) for example in examples)),
+    ]
+    return (
+        "<!doctype html>\n<html lang=en><meta charset=utf-8>"
+        "<meta http-equiv=Content-Security-Policy"
+        " content=\"default-src 'none'; style-src 'unsafe-inline'\">"
+        f"<title>{_safe(name)}</title><style>{_STYLE}</style>\n" + "\n".join(parts) + "\n</html>\n"
+    )
+
+
+def _safe(said: str) -> str:
+    return escape(printable(said))
+
+
+def _section(title: str, body: str) -> str:
+    return f"<h2>{title}</h2>\n{body}" if body else ""
+
+
+def _table(rows: Iterable[tuple[Cell, ...]], *header: str) -> str:
+    lines = [f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows]
+    if not lines:
+        return ""
+    top = f"<tr>{''.join(f'<th>{name}</th>' for name in header)}</tr>" if header else ""
+    return f"<table>{top}{''.join(lines)}</table>"
+
+
+def _cell(value: Cell) -> str:
+    if value is None:
+        return "<td></td>"
+    if isinstance(value, str):
+        return f"<td>{_safe(value)}</td>"
+    shown = f"{value:,}" if isinstance(value, int) else f"{value:.1%}"
+    return f"<td class=number>{shown}</td>"
+
+
+def _run(config: Config, summary: Summary, manifest: Manifest | None) -> Iterator[tuple[Cell, ...]]:
+    recipe = RECIPES[config.recipe]
+    yield "recipe", f"{config.recipe} ({recipe.source}): {recipe.line}"
+    if manifest:
+        yield "started", f"{manifest.started}, with codeclm {manifest.codeclm}"
+    yield "rows wanted", summary.target_rows or "as many as there are"
+    yield "answers paid for, all sessions", summary.calls_in_all
+    if summary.money_in_all is not None:
+        yield "money, all sessions, at the prices given", f"{summary.money_in_all:.4f}"
+    for name, value in config.quality.in_force():
+        yield f"quality: {name}", value
+
+
+def _overlaps(summary: Summary) -> Iterator[tuple[Cell, ...]]:
+    for test, found in summary.overlaps.items():
+        yield test, len(found.rows), len(found.dropped)
+
+
+def _models(config: Config) -> Iterator[tuple[Cell, ...]]:
+    for name, role in config.roles.items():
+        yield name, role.model, f"temperature {role.temperature}"
+    if "target" in config.roles:
+        yield "threshold", f"θ = {config.filter.threshold:g}", ""
+    yield "seed", str(config.seed), ""
+
+
+def _sums(summary: Summary) -> Iterator[tuple[Cell, ...]]:
+    seeds, instructions = summary.seeds, summary.instructions
+    yield "came in", seeds.came_in, instructions.came_in
+    yield "kept", seeds.kept, instructions.kept
+    for kind in ("filtered", "failed"):
+        one, other = getattr(seeds, kind), getattr(instructions, kind)
+        for reason in dict.fromkeys([*one, *other]):
+            yield f"{kind}: {reason.replace('_', ' ')}", one.get(reason), other.get(reason)
+    if seeds.unfinished or instructions.unfinished:
+        yield "unfinished", seeds.unfinished, instructions.unfinished
+
+
+def _rounds(summary: Summary) -> str:
+    gaps = summary.gaps
+    rows = [
+        (number, scored, gaps.selected.get(number, 0), gaps.selected.get(number, 0) / scored)
+        for number, scored in gaps.scored.items()
+    ]
+    return _table(rows, "round", "scored", "selected", "rate")
+
+
+def _histogram(gaps: Gaps) -> str:
+    if not gaps.histogram:
+        return ""
+    most = max(gaps.histogram.values())
+    lines = [
+        f"<tr><td>{low} to {int(low) + 1}</td><td class=number>{count:,}</td>"
+        f'<td><span class=bar style="width:{20 * count / most:.2f}em"></span></td></tr>'
+        for low, count in gaps.histogram.items()
+    ]
+    pairs = _table([tuple(gaps.pairs_at.values())], *(f"θ = {theta}" for theta in gaps.pairs_at))
+    bias = ""
+    if gaps.flipped is not None and gaps.first_lead is not None:
+        bias = (
+            f"<p>Position bias: the orders disagreed in {gaps.flipped:.1%} of rounds; being first"
+            f" was worth {gaps.first_lead:+.2f} points.</p>"
+        )
+    return (
+        f"<table><tr><th>gap<th>rounds<th></tr>{''.join(lines)}</table><p>Pairs:</p>{pairs}{bias}"
+    )
+
+
+_CALL_HEADER = ("stage", "paid", "reused", "unreadable", "prompt tokens", "answer tokens")
+
+
+def _calls(summary: Summary) -> Iterator[tuple[Cell, ...]]:
+    names = ("paid", "reused", "unreadable", "prompt_tokens", "completion_tokens")
+    for stage, counts in summary.calls.items():
+        yield (stage, *(counts[name] for name in names))
+
+
+def _failures(summary: Summary) -> Iterator[tuple[Cell, ...]]:
+    for failure in summary.failures:
+        yield failure.what, failure.reason.replace("_", " "), failure.detail[:300]
+
+
+def _story(example: Example, seeds: Mapping[str, str]) -> str:
+    title = printable(example.instruction)[:120].replace("\n", " ")
+    fate = f"{example.fate}, gap {example.gap:+g}" if example.gap is not None else example.fate
+    told = escape(text(example, seeds))
+    return f"<details><summary>{escape(title)} ({fate})</summary><pre>{told}</pre></details>\n"
