@@ -184,7 +184,7 @@ async def ask(server: LoadServer, in_flight: int, calls: int, folder: Path) -> C
     made = settings(server, in_flight, folder, "seeds='none'")
     role = {"strong": made.strong}
     loaded = {"strong": parts.load_prompts(made, made.strong, "benchmark")}
-    means = parts.Means(parts.cache_folder(made), made.retry, made.parse_attempts)
+    means = parts.CallSettings(parts.cache_folder(made), made.retry, made.parse_attempts)
     each = _all_questions()
 
     async def work(model: Model) -> None:
@@ -321,7 +321,7 @@ def shares(server: LoadServer, calls: int) -> list[dict[str, Any]]:
         )
         for turns in rendered
     ]
-    keys = cache.Keys("openai", server.url, requests[0])
+    keys = cache.KeyBuilder("openai", server.url, requests[0])
     rows = [
         {"part": name, "µs": round(timed(20, work) / PER_SEED, 2)}
         for name, work in (
@@ -385,7 +385,7 @@ def _sampled(server: LoadServer, calls: int) -> list[dict[str, Any]]:
     ]
 
 
-def _parse_and_keep(keys: cache.Keys) -> list[dict[str, Any]]:
+def _parse_and_keep(keys: cache.KeyBuilder) -> list[dict[str, Any]]:
     reply = Reply(text=TEXT, prompt_tokens=200, completion_tokens=220, model="canned")
     stored = cache.store(reply, about=keys.about, draw="0")
     value = cache.dump(stored)
@@ -445,7 +445,7 @@ async def _hops(items: int) -> list[dict[str, Any]]:
 
     line = flow.begin(flow.Stage("a", step, 64, 64)).then(flow.Stage("b", step, 64, 64))
     with costing(items) as cost:
-        await flow.run(source(), line, sink, flow.Watch(lost, lost, {}))
+        await flow.run(source(), line, sink, flow.Callbacks(lost, lost, {}))
     return [{"part": "hop between stages (per item)", "µs": round(cost[0].cpu_us / 2, 2)}]
 
 

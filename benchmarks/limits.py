@@ -16,7 +16,7 @@ import anyio
 
 from codeclm.engine.calls.dispatcher import Dispatcher, Job
 from codeclm.engine.calls.limits import Limits
-from codeclm.engine.calls.retry import RetryPolicy
+from codeclm.engine.config import RetryPolicy
 from codeclm.providers.base import RateLimited, Reply, Request, ResponseFormat
 
 from .measuring import Line, announce, arguments, keep, on_loop, plot, settle, show

@@ -114,7 +114,11 @@ def started() -> float:
     """Seconds that the command takes to do nothing: no run can be held to less."""
     began = time.perf_counter()
     subprocess.run(
-        [sys.executable, "-c", "import codeclm.engine.run, codeclm.engine.commands.run"],
+        [
+            sys.executable,
+            "-c",
+            "import codeclm.engine.pipeline.session, codeclm.engine.commands.run",
+        ],
         check=True,
     )
     return time.perf_counter() - began

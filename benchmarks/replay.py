@@ -26,8 +26,8 @@ from codeclm.engine.calls.cache import Cache
 from codeclm.engine.calls.counters import Stats
 from codeclm.engine.calls.dispatcher import Dispatcher
 from codeclm.engine.calls.limits import Limits
-from codeclm.engine.calls.model import Flights, Model, Sampling
-from codeclm.engine.calls.retry import RetryPolicy
+from codeclm.engine.calls.model import InFlightCalls, Model, Sampling
+from codeclm.engine.config import RetryPolicy
 from codeclm.engine.data import seeds
 from codeclm.engine.data.records import Metadata, Seed, identity
 from codeclm.engine.pipeline import session as run
@@ -78,7 +78,7 @@ async def ask_all(folder: Path, order: Sequence[int], workers: int) -> tuple[Cos
         Sampling("m", temperature=0.7),
         dispatcher=dispatcher,
         cache=cache,
-        flights=Flights(),
+        flights=InFlightCalls(),
         prompts=Prompts.load("default"),
         stats=stats,
     )

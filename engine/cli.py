@@ -44,16 +44,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _expected(error: Exception) -> int | None:
     """Return the exit status of an error that is the user's to mend, None for a bug."""
-    from .config import ConfigError
-    from .data.errors import RunStopped
-    from .data.seeds import SeedError
-    from .quality.review import ReviewError
-    from .store.export import ExportError
-    from .store.folder import FolderError
-    from .training.models import TrainingError
+    from .data.errors import RunStopped, UserError
 
-    wrong = ConfigError | SeedError | FolderError | ExportError | ReviewError | TrainingError
-    if isinstance(error, wrong):
+    if isinstance(error, UserError):
         return WRONG
     return FAILED if isinstance(error, RunStopped) else None
 

@@ -13,8 +13,8 @@ from codeclm.engine.calls.cache import Cache
 from codeclm.engine.calls.counters import Stats
 from codeclm.engine.calls.dispatcher import Dispatcher
 from codeclm.engine.calls.limits import Limits
-from codeclm.engine.calls.model import Flights, Model, Sampling
-from codeclm.engine.calls.retry import RetryPolicy
+from codeclm.engine.calls.model import InFlightCalls, Model, Sampling
+from codeclm.engine.config import RetryPolicy
 from codeclm.prompts import Prompts
 from codeclm.providers.base import Reply, Request, ResponseFormat
 
@@ -81,7 +81,7 @@ async def playing(
     )
     troupe = Troupe()
     troupe.stats = stats or Stats()
-    flights = Flights()
+    flights = InFlightCalls()
     for role, temperature in (("strong", 0.7), ("target", 0.7), ("judge", 0.0)):
         troupe[role] = Model(
             role,

@@ -17,7 +17,7 @@ from codeclm.providers.base import Message, Request
 Then = Literal["keep", "close", "reset", "stall"]
 
 
-class Asked(Struct, frozen=True):
+class ReceivedRequest(Struct, frozen=True):
     """One request as it came in. Header names are in lower case."""
 
     method: str
@@ -89,10 +89,10 @@ class Server:
 
     def __init__(self) -> None:
         self.url = ""
-        self.asked: list[Asked] = []
+        self.asked: list[ReceivedRequest] = []
         self.connections = 0
-        self.always: Say | Callable[[Asked], Say] = say(chat())
-        self.before: Callable[[Asked], Awaitable[None]] | None = None
+        self.always: Say | Callable[[ReceivedRequest], Say] = say(chat())
+        self.before: Callable[[ReceivedRequest], Awaitable[None]] | None = None
         """Awaited before each answer: where a test holds the server's tongue."""
         self.early = False
         """Whether it answers a head without waiting for the body; then it says no more."""
@@ -148,7 +148,7 @@ class Server:
             self._writers.discard(writer)
             writer.close()
 
-    def _pick(self, asked: Asked) -> Say:
+    def _pick(self, asked: ReceivedRequest) -> Say:
         if self._next:
             return self._next.popleft()
         return self.always if isinstance(self.always, Say) else self.always(asked)
@@ -169,7 +169,7 @@ async def serving(*, tls: ssl.SSLContext | None = None) -> AsyncGenerator[Server
         await listening.wait_closed()
 
 
-async def _read(reader: asyncio.StreamReader, *, early: bool) -> Asked | None:
+async def _read(reader: asyncio.StreamReader, *, early: bool) -> ReceivedRequest | None:
     try:
         head = await reader.readuntil(b"\r\n\r\n")
     except asyncio.IncompleteReadError:
@@ -179,7 +179,7 @@ async def _read(reader: asyncio.StreamReader, *, early: bool) -> Asked | None:
     pairs = (line.partition(": ") for line in lines if line)
     headers = {name.lower(): value for name, _, value in pairs}
     length = 0 if early else int(headers.get("content-length", 0))
-    return Asked(method, path, headers, await reader.readexactly(length))
+    return ReceivedRequest(method, path, headers, await reader.readexactly(length))
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from codeclm.engine.bench import Level, quantile, suggestion
 
 from .commands import codeclm
-from .servers import Asked, Say, Server, chat, say
+from .servers import ReceivedRequest, Say, Server, chat, say
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -166,7 +166,7 @@ async def test_bench_stops_where_it_is_refused_and_suggests_a_pace(
 ) -> None:
     """No call is spent beyond the level that met a 429, and what went before is the pace."""
 
-    def answer(asked: Asked) -> Say:
+    def answer(asked: ReceivedRequest) -> Say:
         del asked
         if len(server.asked) > 12:
             return say({"error": {"message": "too fast"}}, status=429)

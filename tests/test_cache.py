@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codeclm.engine.calls.cache import BytesDisk, Cache, Keys, Stored, Write, load
+from codeclm.engine.calls.cache import BytesDisk, Cache, KeyBuilder, StoredReply, Write, load
 from codeclm.engine.disk.sqlite import StorageError
 from codeclm.providers import json_codec as wire
 from codeclm.providers.base import Message, Request
@@ -143,7 +143,7 @@ RACER = """
 import asyncio, sys
 from functools import partial
 from pathlib import Path
-from codeclm.engine.cache import Cache, Write
+from codeclm.engine.calls.cache import Cache, Write
 
 folder, name = Path(sys.argv[1]), sys.argv[2].encode()
 print("ready", flush=True)
@@ -201,7 +201,7 @@ NEIGHBOUR = """
 import sys
 from contextlib import closing
 from pathlib import Path
-from codeclm.engine.cache import Cache, Write
+from codeclm.engine.calls.cache import Cache, Write
 
 with closing(Cache(Path(sys.argv[1])).open()) as cache:
     print(cache.get(bytes(16)), flush=True)
@@ -418,7 +418,9 @@ class Question(msgspec.Struct, frozen=True):
 
     @property
     def key(self) -> bytes:
-        return Keys(self.provider, self.endpoint, self.request).of(self.request.messages, self.draw)
+        return KeyBuilder(self.provider, self.endpoint, self.request).of(
+            self.request.messages, self.draw
+        )
 
 
 questions = st.builds(Question, texts, texts, texts, requests)
@@ -510,7 +512,7 @@ def test_a_key_is_the_same_on_every_machine() -> None:
 # -- values -------------------------------------------------------------------------------------
 
 answers = st.builds(
-    Stored,
+    StoredReply,
     text=texts,
     finish_reason=st.sampled_from(["stop", "length", "content_filter", "refusal", "other"]),
     prompt_tokens=st.integers(0, 9),
@@ -524,9 +526,9 @@ answers = st.builds(
 
 @given(answers, questions)
 def test_an_answer_is_read_back_as_it_was_half_emojis_included(
-    answer: Stored, question: Question
+    answer: StoredReply, question: Question
 ) -> None:
-    about = Keys(question.provider, question.endpoint, question.request).about
+    about = KeyBuilder(question.provider, question.endpoint, question.request).about
     written = msgspec.structs.replace(answer, about=about)
 
     read = load(wire.dumps(written))

@@ -15,7 +15,7 @@ import anyio.to_thread
 import pytest
 
 from .commands import COMMAND, codeclm, environment, started, write_lines, write_seeds
-from .servers import Asked, Say, Server, answer, chat, say
+from .servers import ReceivedRequest, Say, Server, answer, chat, say
 
 ROLES = ("--strong", "scripted/strong", "--target", "scripted/target")
 SMALL = ("--seeds", "seeds.jsonl", *ROLES, "--per-metadata", "2", "--export", "alpaca", "sharegpt")
@@ -679,7 +679,7 @@ OVER_HTTP = (
 )
 
 
-def acting(asked: Asked) -> Say:
+def acting(asked: ReceivedRequest) -> Say:
     """A model that gives each stage what it asks for."""
     text = asked.json["messages"][-1]["content"]
     if "instruction analyzer" in text:
@@ -749,7 +749,7 @@ async def test_what_failed_for_a_passing_reason_is_status_1_and_resumed(
 ) -> None:
     """Also where the metadata is the user's own, and no seed could be unfinished."""
 
-    def half_away(asked: Asked) -> Say:
+    def half_away(asked: ReceivedRequest) -> Say:
         text = asked.json["messages"][-1]["content"]
         if "instruction writer" in text and "poems" in text:
             return answer(b"busy", status=503)

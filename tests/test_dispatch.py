@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from codeclm.engine.calls.dispatcher import Dispatcher, Job
 from codeclm.engine.calls.limits import Limits
-from codeclm.engine.calls.retry import RetryPolicy
+from codeclm.engine.config import RetryPolicy
 from codeclm.engine.data.errors import ItemError, RunStopped, Stopping
 from codeclm.providers.base import (
     Denied,
@@ -263,7 +263,7 @@ async def test_a_call_that_fails_while_others_are_answered_loses_its_item_for_no
 
     assert {type(text) for text in texts} == {Reply}
     assert isinstance(outcome, ItemError)
-    assert (outcome.reason, outcome.passing) == ("unavailable", True)
+    assert (outcome.reason, outcome.transient) == ("unavailable", True)
     assert len(server.asked) == 8
 
 
@@ -278,7 +278,7 @@ async def test_a_request_the_server_rejects_loses_its_item_alone_and_is_not_repe
         bad, good = [await answer for answer in answers]
 
     assert isinstance(bad, ItemError)
-    assert (bad.reason, bad.passing) == ("rejected", False)
+    assert (bad.reason, bad.transient) == ("rejected", False)
     assert "too long" in bad.detail
     assert isinstance(good, Reply)
     assert len(server.asked) == 2

@@ -19,7 +19,15 @@ from blockbuster import BlockBuster
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codeclm.engine.data.records import Answer, Example, Iteration, Judgement, Metadata, Seed
+from codeclm.engine.data.records import (
+    Answer,
+    Example,
+    InstructionRequest,
+    Iteration,
+    Judgement,
+    Metadata,
+    Seed,
+)
 from codeclm.engine.data.seeds import SeedError
 from codeclm.engine.data.test_sets import KNOWN, Question, TestSource, read, read_answers, shorten
 from codeclm.engine.evaluate.calibration import Cost, Prices, Row, Story, row
@@ -38,14 +46,13 @@ from codeclm.engine.evaluate.verdicts import (
     position_bias,
     verdict,
 )
-from codeclm.engine.pipeline.orders import Order
 from codeclm.engine.store.ledger import Ledger
 from codeclm.prompts import ParseError, read_verdict
 from codeclm.providers.base import Rejected, Reply, Request
 
 from .acting import Actor, may_read_the_cache, playing
 from .commands import COMMAND, codeclm, environment, write_lines, write_seeds
-from .servers import Asked, Say, Server, answer, chat, say
+from .servers import ReceivedRequest, Say, Server, answer, chat, say
 
 DATA = Path(__file__).parents[1] / "../shared/data"
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="the shared data files are not here")
@@ -616,7 +623,7 @@ OVER_HTTP = (
 )
 
 
-def acting(asked: Asked) -> Say:
+def acting(asked: ReceivedRequest) -> Say:
     model = asked.json["model"]
     return say(chat("4 7\nThe second." if model == "judge" else f"I am {model}."))
 
@@ -659,7 +666,7 @@ async def test_all_are_asked_greedily_and_a_biased_judge_is_seen(
 async def test_too_many_invalid_verdicts_fail_the_evaluation(
     server: Server, tmp_path: Path
 ) -> None:
-    def rambling(asked: Asked) -> Say:
+    def rambling(asked: ReceivedRequest) -> Say:
         text = asked.json["messages"][-1]["content"]
         if asked.json["model"] == "judge" and "What of 7?" in text:
             return say(chat("Both are good."))
@@ -678,7 +685,7 @@ async def test_too_many_invalid_verdicts_fail_the_evaluation(
 async def test_what_failed_for_a_passing_reason_is_asked_again_by_the_same_command(
     server: Server, tmp_path: Path
 ) -> None:
-    def half_away(asked: Asked) -> Say:
+    def half_away(asked: ReceivedRequest) -> Say:
         if "What of 7?" in asked.json["messages"][-1]["content"]:
             return answer(b"busy", status=503)
         return acting(asked)
@@ -708,7 +715,7 @@ async def test_stopped_anywhere_it_goes_on_without_paying_twice(
         [*COMMAND, *line], cwd=tmp_path, env=environment(tmp_path, OPENAI_API_KEY="k")
     )
 
-    async def strike(asked: Asked) -> None:
+    async def strike(asked: ReceivedRequest) -> None:
         del asked
         if len(server.asked) == 20:
             os.kill(process.pid, number)
@@ -732,7 +739,7 @@ async def test_a_second_interrupt_stops_at_once(server: Server, tmp_path: Path) 
     await anyio.to_thread.run_sync(write_set, tmp_path)
     asked = anyio.Event()
 
-    async def hold(_: Asked) -> None:
+    async def hold(_: ReceivedRequest) -> None:
         asked.set()
         await anyio.sleep_forever()
 
@@ -924,7 +931,7 @@ def judged(folder: Path, *whole: Scores) -> list[str]:
                     basic_instruction=f"I {at}.", iterations=(last,),
                     fate="kept" if abs(gap) > 3 else "filtered", reason="gap")
         )  # fmt: skip
-        ledger.order_done(Order(metadata, 1), 1)
+        ledger.order_done(InstructionRequest(metadata, 1), 1)
     ledger.close()
     return list(calibrated(path, wanted=0.001).warnings)
 

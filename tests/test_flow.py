@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from codeclm.engine.calls.counters import StageCounts
 from codeclm.engine.data.errors import ItemError, RunStopped, Stopping
 from codeclm.engine.pipeline.stream import (
+    Callbacks,
     EndOfStream,
     Line,
     Stage,
     Stream,
     StreamStatistics,
-    Watch,
     begin,
     run,
 )
@@ -73,7 +73,7 @@ class Account:
         self.counts: dict[str, StageCounts] = {}
 
     @property
-    def watch(self) -> Watch:
+    def watch(self) -> Callbacks:
         def lost(stage: str, item: Any, error: ItemError) -> None:
             assert str(error) == f"unreadable: {item}"
             self.lost[stage, item] += 1
@@ -82,7 +82,7 @@ class Account:
             assert str(error) == "no money left"
             self.halted += 1
 
-        return Watch(lost, halt, self.counts)
+        return Callbacks(lost, halt, self.counts)
 
     def line(self) -> Line[Path, Path]:
         first, *others = [

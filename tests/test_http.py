@@ -34,7 +34,7 @@ from codeclm.providers.base import (
 from codeclm.providers.exchange import Endpoint, Session, endpoint
 from codeclm.providers.http import open_session
 
-from .servers import Asked, Say, Server, answer, say, serving
+from .servers import ReceivedRequest, Say, Server, answer, say, serving
 
 KEY = "sk-0123456789abcdef"
 OK = answer(b'{"fine": true}')
@@ -81,7 +81,7 @@ async def test_the_body_goes_out_and_the_answer_comes_back_as_bytes(
 
     assert (body, headers["x-mark"]) == (b'{"fine": true}', "1")
     assert server.asked == [
-        Asked(
+        ReceivedRequest(
             "POST",
             "/v1/chat/completions",
             {
@@ -228,7 +228,7 @@ async def test_hundreds_of_calls_are_in_flight_at_once(server: Server, session: 
     everyone = asyncio.Event()
     server.always = OK
 
-    async def count(asked: Asked) -> None:
+    async def count(asked: ReceivedRequest) -> None:
         if len(server.asked) == 150:
             everyone.set()
         await everyone.wait()
@@ -373,7 +373,7 @@ async def test_a_cancelled_call_gives_its_connection_up(server: Server, session:
     server.will(Say(answer(b"x" * 50).data[:-9], "stall"))
     asked = asyncio.Event()
 
-    async def note(_: Asked) -> None:
+    async def note(_: ReceivedRequest) -> None:
         asked.set()
 
     server.before = note

@@ -20,20 +20,21 @@ from codeclm.engine.data.records import (
     Answer,
     Example,
     Fate,
+    InstructionRequest,
     Iteration,
     Judgement,
     Metadata,
+    RequestOutcome,
     Seed,
     Unreadable,
 )
 from codeclm.engine.data.text.fingerprint import fingerprint
 from codeclm.engine.disk.sqlite import StorageError
-from codeclm.engine.pipeline.orders import Order, Outcome
 from codeclm.engine.store.ledger import SPAN, Ledger, Sums
 
 TEXTS = ("Name a river.", "name a RIVER", "Name a lake.", "Sing.", "Dance.", "Walk on.", "Rest.")
 
-PASSING = ItemError("unavailable", "503", passing=True)
+PASSING = ItemError("unavailable", "503", transient=True)
 FINAL = ItemError("rejected", "400")
 
 
@@ -102,7 +103,7 @@ class Made(Struct, frozen=True):
 
     text: str
     fate: Fate
-    passing: bool = False
+    transient: bool = False
 
 
 class Story(Struct, frozen=True):
@@ -157,11 +158,11 @@ def write(ledger: Ledger, history: list[Story]) -> None:
 
 
 def _write_order(ledger: Ledger, position: int, story: Story) -> None:
-    order = Order(metadata(position), max(1, len(story.made)))
+    order = InstructionRequest(metadata(position), max(1, len(story.made)))
     for number, made in enumerate(story.made):
         reason = {"kept": "selected", "filtered": "gap", "failed": "rejected"}[made.fate]
         ledger.example(
-            example(position, number, made.text, made.fate, reason), passing=made.passing
+            example(position, number, made.text, made.fate, reason), transient=made.transient
         )
     if story.order == "done":
         ledger.order_done(order, len(story.made))
@@ -287,7 +288,7 @@ def test_finished_orders_come_back_as_they_ended(history: list[Story]) -> None:
         outcomes = ledger.outcomes()
 
     assert outcomes == {
-        position * SPAN: Outcome(
+        position * SPAN: RequestOutcome(
             len(story.made),
             tuple((n, fingerprint(m.text)) for n, m in enumerate(story.made) if m.fate == "kept"),
             tuple(fingerprint(f"Basic {position} {n}.") for n in range(len(story.made))),
@@ -324,7 +325,7 @@ def test_a_failed_seed_that_succeeds_later_is_counted_once(tmp_path: Path) -> No
     with writing(path) as ledger:
         ledger.seed_encoded(one, metadata(0), item=0)
         ledger.example(example(0, 0, "Sing."))
-        ledger.order_done(Order(metadata(0), 1), 1)
+        ledger.order_done(InstructionRequest(metadata(0), 1), 1)
     with reading(path) as ledger:
         assert ledger.seed_sums() == Sums(1, 1, {}, {})
 
@@ -340,7 +341,7 @@ def test_seeds_that_share_a_metadata_item_share_its_fate(tmp_path: Path) -> None
         ledger.example(example(0, 0, "Sing."))
         ledger.example(example(1, 0, "Dance.", "filtered", "gap"))
         for n in (0, 1):
-            ledger.order_done(Order(metadata(n), 1), 1)
+            ledger.order_done(InstructionRequest(metadata(n), 1), 1)
     with reading(path) as ledger:
         assert ledger.seed_sums() == Sums(3, 2, {"no_instruction_kept": 1}, {})
         assert ledger.encoded() == {n: metadata(n) for n in range(3)}
@@ -377,7 +378,7 @@ def test_failures_are_told_with_their_reason_seeds_first(tmp_path: Path) -> None
     path = tmp_path / "l.sqlite"
     with writing(path) as ledger:
         ledger.seed_unreadable(Unreadable(0, "s.jsonl:1", "no JSON"))
-        ledger.order_failed(Order(metadata(1), 1), FINAL)
+        ledger.order_failed(InstructionRequest(metadata(1), 1), FINAL)
         ledger.example(example(2, 0, "Sing.", "failed", "unreadable"))
     with reading(path) as ledger:
         assert ledger.failed() == [
@@ -419,7 +420,7 @@ def test_lone_surrogates_and_zero_bytes_travel_through_every_text(tmp_path: Path
         ledger.seed_encoded(Seed(0, "s0", f"Say {LONE}"), odd, item=0)
         ledger.seed_failed(Seed(1, "s1", LONE + "!?x"), ItemError("unreadable", LONE))
         ledger.seed_unreadable(Unreadable(2, LONE, LONE))
-        ledger.order_failed(Order(odd, 1), ItemError("rejected", LONE))
+        ledger.order_failed(InstructionRequest(odd, 1), ItemError("rejected", LONE))
         ledger.items([odd])
         ledger.example(story)
     with reading(path) as ledger:

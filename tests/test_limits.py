@@ -21,7 +21,8 @@ from codeclm.engine.calls.limits import (
     Pacer,
     PromptLengths,
 )
-from codeclm.engine.calls.retry import Retry, RetryPolicy, Tries, decide
+from codeclm.engine.calls.retry import Attempts, Retry, decide
+from codeclm.engine.config import RetryPolicy
 from codeclm.providers.base import Allowance, RateLimited
 
 EPSILON = 1e-6
@@ -535,7 +536,7 @@ class Simulation:
         self.order = count()
         self.fresh: Iterator[int] = count()
         self.back: list[int] = []
-        self.tries: dict[int, Tries] = {}
+        self.tries: dict[int, Attempts] = {}
         self.in_flight = self.answered = self.refused = 0
         self.held_until = 0.0
         self.ended = 0.0
@@ -590,7 +591,7 @@ class Simulation:
             self.after(hold, lambda: None)
         decision = decide(
             RateLimited("full", retry_after=retry_after),
-            tries=self.tries.get(job, Tries()),
+            tries=self.tries.get(job, Attempts()),
             elapsed=0.0,
             policy=RetryPolicy(),
             random=self.rng.random,

@@ -13,12 +13,12 @@ import msgspec
 import pytest
 from blockbuster import BlockBuster
 
-from codeclm.engine.calls.cache import Cache, Stored, load
+from codeclm.engine.calls.cache import Cache, StoredReply, load
 from codeclm.engine.calls.counters import CallCounts, Stats
 from codeclm.engine.calls.dispatcher import Dispatcher
 from codeclm.engine.calls.limits import Limits
-from codeclm.engine.calls.model import Asked, Flights, Model, Sampling
-from codeclm.engine.calls.retry import RetryPolicy
+from codeclm.engine.calls.model import InFlightCalls, Model, ParsedReply, Sampling
+from codeclm.engine.config import RetryPolicy
 from codeclm.engine.data.errors import ItemError, RunStopped, Stopping
 from codeclm.engine.disk.sqlite import StorageError
 from codeclm.prompts import ParseError, Prompts
@@ -26,7 +26,7 @@ from codeclm.providers.exchange import Session
 from codeclm.providers.openai import OpenAI
 
 from .acting import may_read_the_cache
-from .servers import Asked as Heard
+from .servers import ReceivedRequest as Heard
 from .servers import Server, answer, chat, say
 
 PROMPTS = Prompts.load("default")
@@ -47,7 +47,7 @@ class Desk:
         self.dispatcher = Dispatcher(
             provider, limits, RetryPolicy(attempts=2, first_wait=0, longest_wait=0)
         )
-        self._flights = Flights()
+        self._flights = InFlightCalls()
 
     def role(self, name: str = "strong", **sampling: Any) -> Model:
         settings: dict[str, Any] = {"temperature": 0.0, **sampling}
@@ -92,18 +92,18 @@ def at_desk(server: Server, session: Session, tmp_path: Path) -> Open:
     return opened
 
 
-def text(reply: Stored) -> str:
+def text(reply: StoredReply) -> str:
     return reply.text
 
 
-def no_sorry(reply: Stored) -> str:
+def no_sorry(reply: StoredReply) -> str:
     if "sorry" in reply.text:
         raise ParseError("a refusal")
     return reply.text
 
 
 async def respond(model: Model, instruction: str = "Hi.", *, item: str = "i", **how: Any) -> str:
-    asked: Asked[str] = await model.ask(
+    asked: ParsedReply[str] = await model.ask(
         "respond", no_sorry, item=item, instruction=instruction, **how
     )
     return asked.value
@@ -127,7 +127,7 @@ def numbered(server: Server) -> None:
     server.always = lambda _: say(chat(f"answer {len(server.asked)}"))
 
 
-def stored(folder: Path) -> list[Stored]:
+def stored(folder: Path) -> list[StoredReply]:
     with (
         closing(Cache(folder / "cache").open()),
         closing(sqlite3.connect(folder / "cache" / "cache.db")) as connection,
@@ -259,7 +259,7 @@ async def test_a_question_nobody_answers_readably_loses_its_item_and_is_not_paid
         async with at_desk() as desk:
             with pytest.raises(ItemError) as caught:
                 await respond(desk.role(parse_attempts=2))
-            errors.add((caught.value.reason, caught.value.detail, caught.value.passing))
+            errors.add((caught.value.reason, caught.value.detail, caught.value.transient))
 
     detail = 'respond: a refusal (asked 2 times; the last reply began "I\'m so sorry.")'
     assert errors == {("unreadable", detail, False)}

@@ -4,11 +4,11 @@ from random import Random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codeclm.engine.data.records import Metadata
-from codeclm.engine.pipeline.orders import Order, Outcome, Prefix, Quotas, share
+from codeclm.engine.data.records import InstructionRequest, Metadata, RequestOutcome
+from codeclm.engine.pipeline.orders import Prefix, Quotas, share
 
-World = Callable[[Order], Outcome]
-Book = dict[tuple[int, int], tuple[int, Outcome]]
+World = Callable[[InstructionRequest], RequestOutcome]
+Book = dict[tuple[int, int], tuple[int, RequestOutcome]]
 
 
 def items(count: int) -> list[Metadata]:
@@ -57,12 +57,12 @@ def chance(seed: int, *, rate: float, fewest: float = 0.0, prints: int = 2**60) 
     With few *prints* what is kept repeats itself, within an item and across items.
     """
 
-    def world(order: Order) -> Outcome:
+    def world(order: InstructionRequest) -> RequestOutcome:
         random = Random(f"{seed}/{order.metadata.position}/{order.start}/{order.count}")
         made = random.randint(int(fewest * order.count), order.count)
         marks = [random.randrange(prints) for _ in range(made)]
         kept = [(order.start + n, m) for n, m in enumerate(marks) if random.random() < rate]
-        return Outcome(made, tuple(kept), tuple(marks))
+        return RequestOutcome(made, tuple(kept), tuple(marks))
 
     return world
 
@@ -167,9 +167,9 @@ def test_with_a_budget_that_suffices_the_wanted_rows_are_reached(
     plan = quotas(wanted, max_expansion=1, max_candidates=100 * sum(wanted))
     world = chance(seed, rate=rate, fewest=1)
 
-    def one_is_barren(order: Order) -> Outcome:
+    def one_is_barren(order: InstructionRequest) -> RequestOutcome:
         barren = order.metadata.position == 0 and len(wanted) > 1
-        return Outcome(0) if barren else world(order)
+        return RequestOutcome(0) if barren else world(order)
 
     book = drive(plan, one_is_barren, arrival=seed)
 
@@ -209,9 +209,9 @@ def test_copies_of_seeds_and_of_other_items_are_asked_for_again() -> None:
     plan = quotas([1, 1])
     said = {(0, 0): 7, (1, 0): 7, (0, 1): 8, (1, 1): 9}
 
-    def world(order: Order) -> Outcome:
+    def world(order: InstructionRequest) -> RequestOutcome:
         mark = said[order.metadata.position, order.start]
-        return Outcome(1, ((order.start, mark),), (mark,))
+        return RequestOutcome(1, ((order.start, mark),), (mark,))
 
     book = drive(plan, world, arrival=0, seeds=frozenset({7}))
 
@@ -219,7 +219,7 @@ def test_copies_of_seeds_and_of_other_items_are_asked_for_again() -> None:
 
 
 def test_an_item_that_makes_nothing_is_not_asked_again() -> None:
-    book = drive(quotas([3, 3]), lambda _: Outcome(0), arrival=0)
+    book = drive(quotas([3, 3]), lambda _: RequestOutcome(0), arrival=0)
 
     assert asked(book) == {0: 3, 1: 3}
 
@@ -227,9 +227,9 @@ def test_an_item_that_makes_nothing_is_not_asked_again() -> None:
 def test_a_topup_order_knows_what_its_item_made_before() -> None:
     plan = quotas([2])
     (first,) = plan.first()
-    (again,) = plan.finished(first, Outcome(2, ((0, 5),), (5, 6)))
+    (again,) = plan.finished(first, RequestOutcome(2, ((0, 5),), (5, 6)))
 
-    assert again == Order(first.metadata, 1, 2, frozenset({5, 6}))
+    assert again == InstructionRequest(first.metadata, 1, 2, frozenset({5, 6}))
 
 
 # -- streaming --------------------------------------------------------------------------------
@@ -364,17 +364,17 @@ def test_rows_are_compared_in_the_order_of_the_seeds_whichever_finishes_first(
 def test_what_a_rule_drops_is_asked_for_again_from_the_same_item() -> None:
     plan = quotas([2, 1])
     first, second = plan.first()
-    plan.finished(first, Outcome(2, ((0, 5), (1, 6)), (5, 6)))
-    plan.finished(second, Outcome(1, ((0, 7),), (7,)))
+    plan.finished(first, RequestOutcome(2, ((0, 5), (1, 6)), (5, 6)))
+    plan.finished(second, RequestOutcome(1, ((0, 7),), (7,)))
 
     again = plan.settle((), lambda position, number: (position, number) != (0, 1))
 
-    assert again == [Order(first.metadata, 1, 2, frozenset({5, 6}))]
+    assert again == [InstructionRequest(first.metadata, 1, 2, frozenset({5, 6}))]
 
 
 def test_an_order_of_another_number_in_an_earlier_session_is_followed_by_the_right_one() -> None:
     plan = quotas([4])
     (first,) = plan.first()
-    (again,) = plan.finished(first, Outcome(3, ((0, 5),), (5, 6, 7), asked=3))
+    (again,) = plan.finished(first, RequestOutcome(3, ((0, 5),), (5, 6, 7), asked=3))
 
-    assert again == Order(first.metadata, 3, 3, frozenset({5, 6, 7}))
+    assert again == InstructionRequest(first.metadata, 3, 3, frozenset({5, 6, 7}))

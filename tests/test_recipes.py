@@ -10,13 +10,12 @@ import pytest
 from blockbuster import BlockBuster
 
 from codeclm.engine.config import ConfigError, build
-from codeclm.engine.data.records import Metadata, Seed
-from codeclm.engine.pipeline.orders import Order
+from codeclm.engine.data.records import InstructionRequest, Metadata, Seed
 from codeclm.engine.pipeline.recipes import RECIPES
 from codeclm.engine.pipeline.stages.answer import Answerer, Rater
 from codeclm.engine.pipeline.stages.decode import Draft, Rubrics
-from codeclm.engine.pipeline.stages.evolve import Evolver, Fewer
-from codeclm.engine.pipeline.stages.given import Given, bare
+from codeclm.engine.pipeline.stages.evolve import Evolver, SampledDecoder
+from codeclm.engine.pipeline.stages.given import SeedAsInstruction, placeholder_metadata
 from codeclm.engine.pipeline.stages.grow import Grower
 from codeclm.engine.pipeline.stages.invent import Inventor, Pool
 from codeclm.engine.pipeline.stages.refine import Improver, Rules
@@ -37,7 +36,9 @@ ACTIONS = ("Add snow", "Add hail", "Add wind", "Add ice")
 
 
 def draft(instruction: str = "Explain rain.", *, rows: int = 1, number: int = 0) -> Draft:
-    return Draft("d1", Order(METADATA, 1), number, instruction, Rubrics((), ACTIONS), rows=rows)
+    return Draft(
+        "d1", InstructionRequest(METADATA, 1), number, instruction, Rubrics((), ACTIONS), rows=rows
+    )
 
 
 def evolved(*turns: str) -> Callable[[Request], str]:
@@ -72,7 +73,9 @@ async def test_a_rewrite_that_fails_midway_leaves_the_one_before(tmp_path: Path)
         strong = troupe["strong"]
         [kept] = await Answerer(strong, Rules(), Improver(strong), 3)(draft())
         [lost] = await Answerer(strong, Rules(), Improver(strong), 3)(
-            Draft("d2", Order(METADATA, 1), 1, "Explain.", Rubrics(reason="unreadable"))
+            Draft(
+                "d2", InstructionRequest(METADATA, 1), 1, "Explain.", Rubrics(reason="unreadable")
+            )
         )
 
     assert (kept.fate, kept.instruction) == ("kept", "Rain and hail.")
@@ -171,10 +174,10 @@ async def test_where_fewer_rows_are_due_than_rounds_survive_some_are_drawn(tmp_p
 
 @pytest.mark.parametrize("count", [1, 4, 5, 10])
 async def test_so_many_basic_instructions_are_evolved_as_give_an_orders_rows(count: int) -> None:
-    async def write(order: Order) -> list[Draft]:
+    async def write(order: InstructionRequest) -> list[Draft]:
         return [draft(f"Explain {n}.", number=n) for n in range(order.count)]
 
-    drafts = await Fewer(write, 4)(Order(METADATA, count))
+    drafts = await SampledDecoder(write, 4)(InstructionRequest(METADATA, count))
 
     assert sum(one.rows for one in drafts) == count
     assert len(drafts) == -(-count // 4)
@@ -225,8 +228,12 @@ def test_the_pool_and_what_a_request_shows_depend_on_the_runs_seed_alone() -> No
 
 
 async def test_a_seed_as_it_is_becomes_the_basic_instruction_anew_in_each_pass() -> None:
-    first = await Given(rows=4)(Order(bare(SEED), 4, texts=("Explain rain.",)))
-    second = await Given(rows=4)(Order(bare(SEED, again=1), 4, texts=("Explain rain.",)))
+    first = await SeedAsInstruction(rows=4)(
+        InstructionRequest(placeholder_metadata(SEED), 4, texts=("Explain rain.",))
+    )
+    second = await SeedAsInstruction(rows=4)(
+        InstructionRequest(placeholder_metadata(SEED, again=1), 4, texts=("Explain rain.",))
+    )
 
     assert [one.instruction for one in first + second] == ["Explain rain."] * 2
     assert first[0].metadata.seed_ids == second[0].metadata.seed_ids == ("s3",)

@@ -8,8 +8,15 @@ from hypothesis import strategies as st
 
 from codeclm.engine.calls.counters import Stats
 from codeclm.engine.config import Config, build
-from codeclm.engine.data.records import Answer, Example, Iteration, Judgement, Metadata, Seed
-from codeclm.engine.pipeline.orders import Order
+from codeclm.engine.data.records import (
+    Answer,
+    Example,
+    InstructionRequest,
+    Iteration,
+    Judgement,
+    Metadata,
+    Seed,
+)
 from codeclm.engine.reporting.summary import Summary, summarise, text
 from codeclm.engine.store.ledger import Ledger
 from codeclm.providers.base import Reply
@@ -84,7 +91,7 @@ def summed(
             Seed(position, f"s{position}", f"?{position}"), made.metadata, item=position
         )
         ledger.example(made)
-        ledger.order_done(Order(made.metadata, 1), 1)
+        ledger.order_done(InstructionRequest(made.metadata, 1), 1)
     ledger.close()
     ledger = Ledger(folder / "ledger.sqlite").open(for_writing=False)
     try:

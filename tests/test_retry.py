@@ -6,14 +6,14 @@ from hypothesis import strategies as st
 
 from codeclm.engine.calls.retry import (
     FREE,
+    Attempts,
     Decision,
     GiveUp,
     Retry,
-    RetryPolicy,
     Stop,
-    Tries,
     decide,
 )
+from codeclm.engine.config import RetryPolicy
 from codeclm.providers.base import Denied, ProviderError, RateLimited, Rejected, Stale, Unavailable
 
 POLICY = RetryPolicy()
@@ -23,7 +23,7 @@ TOP = math.nextafter(1.0, 0.0)
 def after(
     error: ProviderError,
     *,
-    tries: Tries = Tries(),  # noqa: B008  immutable
+    tries: Attempts = Attempts(),  # noqa: B008  immutable
     elapsed: float = 0.0,
     policy: RetryPolicy = POLICY,
     drawn: float = 0.5,
@@ -34,30 +34,30 @@ def after(
 @pytest.mark.parametrize(
     ("error", "tries", "expected"),
     [
-        (Unavailable("x"), Tries(), Retry(0.25, Tries(failed=1))),
-        (Unavailable("x"), Tries(failed=1), Retry(0.5, Tries(failed=2))),
-        (Unavailable("x"), Tries(failed=6), Retry(16.0, Tries(failed=7))),
-        (Unavailable("x"), Tries(failed=7), GiveUp("failed 8 times, at last: x")),
-        (Unavailable("x", retry_after=7), Tries(), Retry(7.2, Tries(failed=1))),
-        (RateLimited("x"), Tries(), Retry(0.25, Tries(refused=1))),
-        (RateLimited("x"), Tries(refused=500), Retry(30.0, Tries(refused=501))),
-        (RateLimited("x"), Tries(refused=99_999), Retry(30.0, Tries(refused=100_000))),
-        (RateLimited("x", retry_after=1), Tries(), Retry(1.05, Tries(refused=1))),
-        (RateLimited("x", retry_after=90), Tries(), Retry(90.5, Tries(refused=1))),
-        (RateLimited("x", retry_after=0.02), Tries(), Retry(0.0455, Tries(refused=1))),
-        (RateLimited("x", retry_after=0), Tries(), Retry(0.25, Tries(refused=1))),
-        (RateLimited("x", retry_after=-3), Tries(), Retry(0.25, Tries(refused=1))),
-        (RateLimited("x", retry_after=math.nan), Tries(), Retry(0.25, Tries(refused=1))),
-        (Stale("x"), Tries(), Retry(0.0, Tries(stale=1))),
-        (Stale("x"), Tries(failed=7, stale=2), Retry(0.0, Tries(failed=7, stale=3))),
-        (Stale("x"), Tries(stale=FREE), Retry(0.25, Tries(failed=1, stale=FREE))),
-        (Rejected("no such field"), Tries(), GiveUp("no such field")),
-        (ProviderError("odd"), Tries(), GiveUp("odd")),
-        (Denied("wrong key"), Tries(), Stop("wrong key")),
+        (Unavailable("x"), Attempts(), Retry(0.25, Attempts(failed=1))),
+        (Unavailable("x"), Attempts(failed=1), Retry(0.5, Attempts(failed=2))),
+        (Unavailable("x"), Attempts(failed=6), Retry(16.0, Attempts(failed=7))),
+        (Unavailable("x"), Attempts(failed=7), GiveUp("failed 8 times, at last: x")),
+        (Unavailable("x", retry_after=7), Attempts(), Retry(7.2, Attempts(failed=1))),
+        (RateLimited("x"), Attempts(), Retry(0.25, Attempts(refused=1))),
+        (RateLimited("x"), Attempts(refused=500), Retry(30.0, Attempts(refused=501))),
+        (RateLimited("x"), Attempts(refused=99_999), Retry(30.0, Attempts(refused=100_000))),
+        (RateLimited("x", retry_after=1), Attempts(), Retry(1.05, Attempts(refused=1))),
+        (RateLimited("x", retry_after=90), Attempts(), Retry(90.5, Attempts(refused=1))),
+        (RateLimited("x", retry_after=0.02), Attempts(), Retry(0.0455, Attempts(refused=1))),
+        (RateLimited("x", retry_after=0), Attempts(), Retry(0.25, Attempts(refused=1))),
+        (RateLimited("x", retry_after=-3), Attempts(), Retry(0.25, Attempts(refused=1))),
+        (RateLimited("x", retry_after=math.nan), Attempts(), Retry(0.25, Attempts(refused=1))),
+        (Stale("x"), Attempts(), Retry(0.0, Attempts(stale=1))),
+        (Stale("x"), Attempts(failed=7, stale=2), Retry(0.0, Attempts(failed=7, stale=3))),
+        (Stale("x"), Attempts(stale=FREE), Retry(0.25, Attempts(failed=1, stale=FREE))),
+        (Rejected("no such field"), Attempts(), GiveUp("no such field")),
+        (ProviderError("odd"), Attempts(), GiveUp("odd")),
+        (Denied("wrong key"), Attempts(), Stop("wrong key")),
     ],
 )
 def test_each_failure_has_its_answer(
-    error: ProviderError, tries: Tries, expected: Decision
+    error: ProviderError, tries: Attempts, expected: Decision
 ) -> None:
     """Each kind of failure is retried, given up or stops the run, as the table says."""
     decision = after(error, tries=tries)
@@ -71,9 +71,9 @@ def test_each_failure_has_its_answer(
 
 def test_refusals_do_not_use_up_attempts() -> None:
     """A call that was refused many times may still fail as often as any other."""
-    decision = after(Unavailable("x"), tries=Tries(refused=100))
+    decision = after(Unavailable("x"), tries=Attempts(refused=100))
 
-    assert decision == Retry(0.25, Tries(failed=1, refused=100))
+    assert decision == Retry(0.25, Attempts(failed=1, refused=100))
 
 
 def test_one_attempt_means_no_second() -> None:
@@ -112,7 +112,7 @@ def test_a_wait_keeps_every_bound(
     """It is at least what the server asked, never negative, and ends within the budget."""
     decision = after(
         RateLimited("x", retry_after=asked),
-        tries=Tries(refused=refused),
+        tries=Attempts(refused=refused),
         elapsed=elapsed,
         drawn=drawn,
     )
@@ -129,7 +129,7 @@ def test_a_wait_keeps_every_bound(
 @given(st.lists(st.sampled_from([Unavailable("x"), Stale("x")]), min_size=40, max_size=40))
 def test_failures_end(errors: list[ProviderError]) -> None:
     """Whatever the mixture, no call is attempted more often than counted and free tries allow."""
-    tries, attempts = Tries(), 0
+    tries, attempts = Attempts(), 0
     for error in errors:
         attempts += 1
         decision = after(error, tries=tries)

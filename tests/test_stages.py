@@ -11,9 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codeclm.engine.data.errors import ItemError
-from codeclm.engine.data.records import Answer, Example, Judgement, Metadata, Seed
+from codeclm.engine.data.records import (
+    Answer,
+    Example,
+    InstructionRequest,
+    Judgement,
+    Metadata,
+    Seed,
+)
 from codeclm.engine.data.text.fingerprint import fingerprint
-from codeclm.engine.pipeline.orders import Order
 from codeclm.engine.pipeline.stages.decode import Decoder, Draft, Rubrics
 from codeclm.engine.pipeline.stages.encode import Encoder
 from codeclm.engine.pipeline.stages.filter import quality_gap, verdict
@@ -69,7 +75,9 @@ def test_only_a_gap_strictly_above_the_threshold_selects(gap: float, said: str) 
 def draft(
     *, actions: tuple[str, ...] = ACTIONS, reason: str = "", instruction: str = "Write a letter."
 ) -> Draft:
-    return Draft("d1", Order(METADATA, 1), 0, instruction, Rubrics((), actions, reason))
+    return Draft(
+        "d1", InstructionRequest(METADATA, 1), 0, instruction, Rubrics((), actions, reason)
+    )
 
 
 def judge(
@@ -409,7 +417,7 @@ async def test_a_passing_failure_leaves_the_instruction_for_another_time(tmp_pat
             fates += [example.fate for example in await refiner(draft())]
 
     assert fates == ["kept"]
-    assert [(error.reason, error.passing) for error in caught] == [("unavailable", True)]
+    assert [(error.reason, error.transient) for error in caught] == [("unavailable", True)]
 
 
 async def test_every_call_of_an_example_is_on_record(tmp_path: Path) -> None:
@@ -458,7 +466,12 @@ def fresh() -> Callable[[Request], str]:
 
 
 async def decoded(
-    folder: Path, order: Order, *, decode: Line, rubrics: Line = RUBRICS, **settings: Any
+    folder: Path,
+    order: InstructionRequest,
+    *,
+    decode: Line,
+    rubrics: Line = RUBRICS,
+    **settings: Any,
 ) -> tuple[list[Draft], Actor]:
     actor = Actor(decode=decode, rubrics=rubrics)
     async with playing(actor, folder) as troupe:
@@ -471,7 +484,7 @@ def asked_for(actor: Actor) -> list[int]:
 
 
 async def test_many_instructions_are_asked_for_in_chunks_of_ten(tmp_path: Path) -> None:
-    drafts, actor = await decoded(tmp_path, Order(METADATA, 25), decode=fresh())
+    drafts, actor = await decoded(tmp_path, InstructionRequest(METADATA, 25), decode=fresh())
 
     assert asked_for(actor) == [10, 10, 5]
     assert actor.counts() == {"decode": 3, "rubrics": 1}
@@ -480,7 +493,7 @@ async def test_many_instructions_are_asked_for_in_chunks_of_ten(tmp_path: Path) 
 
 
 async def test_rubrics_are_asked_for_once_and_every_draft_has_them(tmp_path: Path) -> None:
-    drafts, _ = await decoded(tmp_path, Order(METADATA, 3), decode=fresh())
+    drafts, _ = await decoded(tmp_path, InstructionRequest(METADATA, 3), decode=fresh())
 
     assert [d.rubrics for d in drafts] == [
         Rubrics(("Length.", "Tone."), ("Make it long.", "Make it sad."))
@@ -497,7 +510,7 @@ async def test_duplicates_within_an_item_are_dropped_and_made_up_for(tmp_path: P
         ]
     )
     drafts, actor = await decoded(
-        tmp_path, Order(METADATA, 3), decode=lambda _: numbered(next(said))
+        tmp_path, InstructionRequest(METADATA, 3), decode=lambda _: numbered(next(said))
     )
 
     assert asked_for(actor) == [3, 1, 1]
@@ -505,7 +518,9 @@ async def test_duplicates_within_an_item_are_dropped_and_made_up_for(tmp_path: P
 
 
 async def test_at_most_three_further_calls_make_up_for_duplicates(tmp_path: Path) -> None:
-    drafts, actor = await decoded(tmp_path, Order(METADATA, 5), decode="1. Name a river.")
+    drafts, actor = await decoded(
+        tmp_path, InstructionRequest(METADATA, 5), decode="1. Name a river."
+    )
 
     assert asked_for(actor) == [5, 4, 4, 4]
     assert [d.instruction for d in drafts] == ["Name a river."]
@@ -513,15 +528,15 @@ async def test_at_most_three_further_calls_make_up_for_duplicates(tmp_path: Path
 
 async def test_more_than_was_asked_for_is_cut_down_to_the_order(tmp_path: Path) -> None:
     said = numbered([f"Name river {n}." for n in range(9)])
-    drafts, actor = await decoded(tmp_path, Order(METADATA, 4), decode=said)
+    drafts, actor = await decoded(tmp_path, InstructionRequest(METADATA, 4), decode=said)
 
     assert asked_for(actor) == [4]
     assert [d.instruction for d in drafts] == [f"Name river {n}." for n in range(4)]
 
 
 async def test_a_topup_leaves_out_what_the_item_has_made_before(tmp_path: Path) -> None:
-    first, _ = await decoded(tmp_path, Order(METADATA, 1), decode="1. Name a river.")
-    order = Order(METADATA, 1, 1, frozenset({fingerprint(first[0].instruction)}))
+    first, _ = await decoded(tmp_path, InstructionRequest(METADATA, 1), decode="1. Name a river.")
+    order = InstructionRequest(METADATA, 1, 1, frozenset({fingerprint(first[0].instruction)}))
     said = iter(["1. Name a river.", "1. Name a lake."])
     drafts, _ = await decoded(tmp_path / "again", order, decode=lambda _: next(said))
 
@@ -533,9 +548,9 @@ async def test_a_topup_is_another_sample_of_the_same_question(tmp_path: Path) ->
     actor = Actor(decode=fresh(), rubrics=RUBRICS)
     async with playing(actor, tmp_path) as troupe:
         decoder = Decoder(troupe["strong"])
-        one = await decoder(Order(METADATA, 2))
-        two = await decoder(Order(METADATA, 2, 2))
-        again = await decoder(Order(METADATA, 2))
+        one = await decoder(InstructionRequest(METADATA, 2))
+        two = await decoder(InstructionRequest(METADATA, 2, 2))
+        again = await decoder(InstructionRequest(METADATA, 2))
 
     assert len({d.instruction for d in one + two}) == 4
     assert [d.instruction for d in again] == [d.instruction for d in one]
@@ -549,7 +564,9 @@ async def test_the_last_instruction_of_a_cut_off_list_is_dropped(tmp_path: Path)
             Reply(text="1. Name a lake."),
         ]
     )
-    drafts, _ = await decoded(tmp_path, Order(METADATA, 2), decode=lambda _: next(said))
+    drafts, _ = await decoded(
+        tmp_path, InstructionRequest(METADATA, 2), decode=lambda _: next(said)
+    )
 
     assert [d.instruction for d in drafts] == ["Name a river.", "Name a lake."]
 
@@ -560,7 +577,9 @@ async def test_an_unreadable_chunk_does_not_take_the_others_with_it(tmp_path: Pa
             return numbered([f"Name river {n}." for n in range(10)])
         return "I'm sorry, I can't help with that."
 
-    drafts, _ = await decoded(tmp_path, Order(METADATA, 12), decode=half, extra_calls=0)
+    drafts, _ = await decoded(
+        tmp_path, InstructionRequest(METADATA, 12), decode=half, extra_calls=0
+    )
 
     assert len(drafts) == 10
 
@@ -570,15 +589,15 @@ async def test_metadata_for_which_nothing_can_be_written_is_lost_with_its_reason
 ) -> None:
     async with playing(Actor(decode="", rubrics=RUBRICS), tmp_path) as troupe:
         with pytest.raises(ItemError) as caught:
-            await Decoder(troupe["strong"], extra_calls=0)(Order(METADATA, 2))
+            await Decoder(troupe["strong"], extra_calls=0)(InstructionRequest(METADATA, 2))
 
-    assert (caught.value.reason, caught.value.passing) == ("no_instructions", False)
+    assert (caught.value.reason, caught.value.transient) == ("no_instructions", False)
     assert "decode: the reply is empty" in caught.value.detail
 
 
 async def test_without_rubrics_the_instructions_go_on_as_they_are(tmp_path: Path) -> None:
     drafts, actor = await decoded(
-        tmp_path, Order(METADATA, 1), decode="1. Name a river.", rubrics="No."
+        tmp_path, InstructionRequest(METADATA, 1), decode="1. Name a river.", rubrics="No."
     )
 
     assert actor.counts() == {"decode": 1, "rubrics": 3}
@@ -626,7 +645,7 @@ async def test_metadata_outside_of_the_vocabulary_loses_the_seed(tmp_path: Path)
         with pytest.raises(ItemError) as caught:
             await Encoder(troupe["strong"], use_cases=("Letters",))(SEED)
 
-    assert (caught.value.reason, caught.value.passing) == ("unreadable", False)
+    assert (caught.value.reason, caught.value.transient) == ("unreadable", False)
     assert "asked 3 times" in caught.value.detail
 
 

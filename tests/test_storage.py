@@ -24,7 +24,7 @@ WRITER = """
 import asyncio, resource, signal, sys
 from functools import partial
 from pathlib import Path
-from codeclm.engine.cache import Cache, Write
+from codeclm.engine.calls.cache import Cache, Write
 
 folder, most = Path(sys.argv[1]), int(sys.argv[2])
 if most:
@@ -245,9 +245,9 @@ def test_a_folder_that_is_a_file_is_named_with_a_remedy(tmp_path: Path, inside: 
 UNPRIVILEGED = """
 import os, sys
 from pathlib import Path
-from codeclm.engine.cache import Cache
-from codeclm.engine.ledger import Ledger
-from codeclm.engine.storage import StorageError
+from codeclm.engine.calls.cache import Cache
+from codeclm.engine.store.ledger import Ledger
+from codeclm.engine.disk.sqlite import StorageError
 
 if os.geteuid() == 0:  # root may write everywhere
     os.setgid(65534)

@@ -43,7 +43,7 @@ def load() -> Call:
             return
 
         loaded = {role: parts.load_prompts(made, made.strong, "benchmark")}
-        means = parts.Means(parts.cache_folder(made), made.retry, made.parse_attempts)
+        means = parts.CallSettings(parts.cache_folder(made), made.retry, made.parse_attempts)
         async with parts.opened({role: made.strong}, loaded, means, stats=Stats()) as opened:
 
             async def respond(row: tuple[int, str]) -> list[str]:
@@ -59,7 +59,7 @@ def load() -> Call:
             async with anyio.create_task_group() as group:
                 opened.start(group)
                 line = flow.begin(flow.Stage("respond", respond, concurrency, concurrency))
-                await flow.run(rows(), line, keep, flow.Watch(lost, lost, {}))
+                await flow.run(rows(), line, keep, flow.Callbacks(lost, lost, {}))
                 await opened.drained()
                 group.cancel_scope.cancel()
         return len(answers)

@@ -31,8 +31,7 @@ from ...providers.base import (
 from ..calls import clients as parts
 from ..calls.counters import Stats
 from ..calls.model import Model
-from ..calls.retry import RetryPolicy
-from ..config import RoleConfig
+from ..config import RetryPolicy, RoleConfig
 from ..data.errors import RunStopped
 
 # -- this machine -----------------------------------------------------------------------------
@@ -88,7 +87,7 @@ async def _machine(url: str, in_flight: int, calls: int, folder: Path) -> Machin
 @asynccontextmanager
 async def _opened(role: RoleConfig, folder: Path) -> AsyncGenerator[tuple[Model, Provider]]:
     """Open *role* with an empty cache in *folder*."""
-    means = parts.Means(folder, RetryPolicy(), parse_attempts=1)
+    means = parts.CallSettings(folder, RetryPolicy(), parse_attempts=1)
     prompts = {"strong": Prompts.load("default")}
     async with (
         parts.opened({"strong": role}, prompts, means, stats=Stats()) as opened,

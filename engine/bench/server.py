@@ -1,8 +1,8 @@
-"""A server that answers from memory, so that what is measured is the client and not a model.
+"""A server that answers from memory, so that a benchmark measures the client and not a model.
 
-``python -m codeclm.engine.bench.server LATENCY_MS`` prints its port and serves chat completions until it
-is ended: raw protocol on uvloop where that is there, keep-alive and pipelined. Of a request it
-reads its length and nothing else. Knows no stage, no cache and no other module of ours.
+``python -m codeclm.engine.bench.server LATENCY_MS`` prints its port and serves chat completions
+until it is killed: a raw protocol on uvloop where available, keep-alive and pipelined. It reads
+only the length of a request. Imports no other module of ours.
 """
 
 import asyncio

@@ -23,7 +23,7 @@ from msgspec import Raw, Struct
 
 from ...providers import json_codec as wire
 from ...providers.base import Message, Reply, Request
-from ..disk.exclusive import Company
+from ..disk.exclusive import ExclusiveUse
 from ..disk.sqlite import GroupWriter, StorageError, complaint, connect, transact
 
 KEY_VERSION = 1
@@ -46,7 +46,7 @@ class About(Struct, frozen=True, array_like=True):
     key_version: int = KEY_VERSION
 
 
-class Stored(Struct, frozen=True, omit_defaults=True):
+class StoredReply(Struct, frozen=True, omit_defaults=True):
     """A reply as it lies on disk."""
 
     text: str
@@ -61,18 +61,18 @@ class Stored(Struct, frozen=True, omit_defaults=True):
     about: Raw = Raw(b"null")
 
 
-class _Escaped(Stored, frozen=True):
+class _Escaped(StoredReply, frozen=True):
     """A reply that holds half an emoji: only the slow decoder reads it, and that knows no Raw."""
 
     about: Any = None
 
 
-_stored = msgspec.json.Decoder(Stored)
+_stored = msgspec.json.Decoder(StoredReply)
 _escaped = msgspec.json.Decoder(_Escaped)
 _sorted = msgspec.json.Encoder(order="sorted")
 
 
-class Keys:
+class KeyBuilder:
     """Makes the keys of calls that differ in nothing but messages, seed and draw.
 
     The constant part is hashed once, which leaves one pass over the messages per call.
@@ -107,9 +107,9 @@ class Keys:
         return digest.digest()
 
 
-def store(reply: Reply, *, about: Raw, draw: str) -> Stored:
+def store(reply: Reply, *, about: Raw, draw: str) -> StoredReply:
     """Make of *reply* what is kept of it."""
-    return Stored(
+    return StoredReply(
         text=reply.text,
         finish_reason=reply.finish_reason,
         prompt_tokens=reply.prompt_tokens,
@@ -123,10 +123,10 @@ def store(reply: Reply, *, about: Raw, draw: str) -> Stored:
 
 
 dump = wire.dumps
-"""Encode a `Stored` for the disk."""
+"""Encode a `StoredReply` for the disk."""
 
 
-def load(value: bytes) -> Stored:
+def load(value: bytes) -> StoredReply:
     """Decode a value.
 
     Raises:
@@ -140,10 +140,10 @@ def load(value: bytes) -> Stored:
         read = wire.loads(value, _escaped)
     fields: dict[str, Any] = msgspec.structs.asdict(read)
     fields["about"] = Raw(wire.dumps(read.about))
-    return Stored(**fields)
+    return StoredReply(**fields)
 
 
-def _readable(value: Any) -> Stored | None:
+def _readable(value: Any) -> StoredReply | None:
     try:
         return load(value) if isinstance(value, bytes) else None
     except msgspec.MsgspecError:
@@ -258,7 +258,7 @@ class Cache:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.path = folder / "cache.db"
-        self._company = Company(folder)
+        self._company = ExclusiveUse(folder)
         self._seen: _Seen | None = None
         self._writer = GroupWriter[Write]("codeclm-cache", self._write, self._written)
 
@@ -323,7 +323,7 @@ class Cache:
             raise complaint(self.path, error) from error
         return None if row is None else row[0]
 
-    def entries(self) -> Iterator[tuple[bytes, Stored | None]]:
+    def entries(self) -> Iterator[tuple[bytes, StoredReply | None]]:
         """Yield every key with its answer, None where the value is no answer of ours. Blocks."""
         try:
             for key, value in self._in.execute("SELECT key, value FROM Cache"):

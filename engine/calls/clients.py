@@ -20,20 +20,19 @@ from ...prompts import PromptError, Prompts
 from ...providers import hosts, http
 from ...providers.base import Provider, ResponseFormat
 from .. import config as configuration
-from ..config import Config, ConfigError, RoleConfig
+from ..config import Config, ConfigError, RetryPolicy, RoleConfig
 from ..data.errors import Stopping
 from .budget import Budget
 from .cache import Cache
 from .counters import Stats
 from .dispatcher import Dispatcher
 from .limits import Limits
-from .model import Flights, Model, Sampling
-from .retry import RetryPolicy
+from .model import InFlightCalls, Model, Sampling
 
 Roles = Mapping[str, RoleConfig]
 
 
-class Means(Struct, frozen=True):
+class CallSettings(Struct, frozen=True):
     """How calls are made, whoever makes them."""
 
     cache: Path
@@ -42,7 +41,7 @@ class Means(Struct, frozen=True):
     run_seed: int = 0
 
 
-class Parts(Struct, frozen=True):
+class Clients(Struct, frozen=True):
     """What is open while work goes on."""
 
     models: dict[str, Model]
@@ -68,11 +67,11 @@ class Parts(Struct, frozen=True):
 async def opened(
     roles: Roles,
     prompts: Mapping[str, Prompts],
-    means: Means,
+    means: CallSettings,
     *,
     stats: Stats,
     budget: Budget | None = None,
-) -> AsyncGenerator[Parts]:
+) -> AsyncGenerator[Clients]:
     """Open everything that *roles* need and close it again.
 
     Raises:
@@ -82,7 +81,7 @@ async def opened(
         cache = await anyio.to_thread.run_sync(Cache(means.cache).open)
         stack.push_async_callback(in_thread, cache.close)
         cache.use(asyncio.get_running_loop())
-        flights = Flights()
+        flights = InFlightCalls()
         dispatchers: dict[str, Dispatcher] = {}
         models: dict[str, Model] = {}
         for name, role in roles.items():
@@ -100,7 +99,7 @@ async def opened(
                 stats=stats,
                 budget=budget,
             )
-        yield Parts(models, dispatchers)
+        yield Clients(models, dispatchers)
 
 
 async def in_thread(close: Callable[[], None]) -> None:
@@ -162,7 +161,7 @@ async def _provider(role: RoleConfig, stack: AsyncExitStack) -> Provider:
 _STRICTNESS: tuple[ResponseFormat, ...] = ("text", "json_object", "json_schema")
 
 
-def _sampling(role: RoleConfig, structured: ResponseFormat, means: Means) -> Sampling:
+def _sampling(role: RoleConfig, structured: ResponseFormat, means: CallSettings) -> Sampling:
     """How *role* is asked, no stricter than its endpoint honours when that is left to us."""
     wanted = configuration.structured(role)
     if role.structured_output == "auto":

@@ -18,15 +18,16 @@ import structlog
 from anyio.abc import TaskGroup
 
 from ...providers.base import Provider, ProviderError, RateLimited, Rejected, Reply, Request
+from ..config import RetryPolicy
 from ..data.errors import ItemError, RunStopped, Stopping
 from .limits import Concurrency, Limits, Pacer, PromptLengths
-from .retry import GiveUp, Retry, RetryPolicy, Stop, Tries, decide
+from .retry import Attempts, GiveUp, Retry, Stop, decide
 
 log = structlog.get_logger()
 
 Answered = Callable[[Reply | Exception], None]
 
-_UNTRIED = Tries()
+_UNTRIED = Attempts()
 
 HOPELESS = 16
 """Calls refused for good, and none answered, after which it is not the items' fault."""
@@ -260,7 +261,7 @@ class Dispatcher:
         if error.allowance is not None:
             self._pacer.heard(error.allowance)
 
-    def _retry(self, job: Job, wait: float, tries: Tries) -> None:
+    def _retry(self, job: Job, wait: float, tries: Attempts) -> None:
         self._retries += 1
         job.tries = tries
         job.spent += wait
@@ -289,4 +290,4 @@ class Dispatcher:
                 f"{reason}; no other call to this endpoint succeeded meanwhile:"
                 " start the server or check the network, then resume"
             )
-        return ItemError("unavailable", reason, passing=True)
+        return ItemError("unavailable", reason, transient=True)

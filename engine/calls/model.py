@@ -20,7 +20,7 @@ from ..data.errors import ItemError
 from ..data.records import Call
 from ..disk.sqlite import StorageError
 from .budget import Budget
-from .cache import Cache, Keys, Stored, Write, dump, load, store
+from .cache import Cache, KeyBuilder, StoredReply, Write, dump, load, store
 from .counters import Stats
 from .dispatcher import Dispatcher, Job
 from .limits import OutputLengths
@@ -62,11 +62,11 @@ class Sampling(Struct, frozen=True):
     """Of the run: another one draws other samples where there is a temperature."""
 
 
-class Asked(Struct, Generic[T], frozen=True):
+class ParsedReply(Struct, Generic[T], frozen=True):
     """A read reply: what it says, the reply itself, and the call for the record."""
 
     value: T
-    reply: Stored
+    reply: StoredReply
     call: Call
 
 
@@ -74,7 +74,7 @@ class _Form(Struct):
     """What calls of one stage have in common."""
 
     request: Request
-    keys: Keys
+    keys: KeyBuilder
     demand: str = ""
     """What the last message ends with where the server knows JSON but no schemas."""
 
@@ -93,15 +93,15 @@ class Pending(Struct):
     draw: str
     number: int
     key: bytes
-    answer: Stored | asyncio.Future[Stored | Exception]
+    answer: StoredReply | asyncio.Future[StoredReply | Exception]
     paid: bool
 
 
-class Flights:
+class InFlightCalls:
     """Calls in flight by key, so that the same question is asked once; shared by all roles."""
 
     def __init__(self) -> None:
-        self.waiters: dict[bytes, list[asyncio.Future[Stored | Exception]]] = {}
+        self.waiters: dict[bytes, list[asyncio.Future[StoredReply | Exception]]] = {}
 
 
 class Model:
@@ -114,7 +114,7 @@ class Model:
         *,
         dispatcher: Dispatcher,
         cache: Cache,
-        flights: Flights,
+        flights: InFlightCalls,
         prompts: Prompts,
         stats: Stats,
         budget: Budget | None = None,
@@ -136,14 +136,14 @@ class Model:
     async def ask(
         self,
         stage: Stage,
-        read: Callable[[Stored], T],
+        read: Callable[[StoredReply], T],
         *,
         item: str,
         sample: str = "",
         number: int = 0,
         attempts: int | None = None,
         **values: Value,
-    ) -> Asked[T]:
+    ) -> ParsedReply[T]:
         """Ask the prompt of *stage*, filled with *values*, and read the answer.
 
         Args:
@@ -176,8 +176,8 @@ class Model:
         return self._look_up(stage, messages, draw, number=number, attempt=0)
 
     async def finish(
-        self, pending: Pending, read: Callable[[Stored], T], *, attempts: int | None = None
-    ) -> Asked[T]:
+        self, pending: Pending, read: Callable[[StoredReply], T], *, attempts: int | None = None
+    ) -> ParsedReply[T]:
         """Wait for *pending* and read it, asking again with a new draw where it can't be read."""
         attempts = attempts or self.sampling.parse_attempts
         for asked in range(1, attempts + 1):
@@ -202,12 +202,12 @@ class Model:
                     attempt=asked,
                 )
             else:
-                return Asked(value, reply, self._call(pending, reply, asked))
+                return ParsedReply(value, reply, self._call(pending, reply, asked))
         raise AssertionError("parse_attempts is at least 1")
 
     # -- one call -----------------------------------------------------------------------------
 
-    def _call(self, pending: Pending, reply: Stored, asked: int) -> Call:
+    def _call(self, pending: Pending, reply: StoredReply, asked: int) -> Call:
         return Call(
             pending.stage,
             self.role,
@@ -218,8 +218,8 @@ class Model:
             asked,
         )
 
-    async def _answer(self, pending: Pending) -> Stored:
-        if isinstance(pending.answer, Stored):
+    async def _answer(self, pending: Pending) -> StoredReply:
+        if isinstance(pending.answer, StoredReply):
             return pending.answer
         outcome = await pending.answer
         if isinstance(outcome, Exception):
@@ -241,7 +241,7 @@ class Model:
             except msgspec.MsgspecError:
                 damaged = True  # not ours, or hurt: ask again and replace it
 
-        future: asyncio.Future[Stored | Exception] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[StoredReply | Exception] = asyncio.get_running_loop().create_future()
         waiters = self._flights.get(key)
         if waiters is not None:
             waiters.append(future)
@@ -316,14 +316,14 @@ class Model:
         self._cache.put(Write(key, value, kept, replace=replace))
 
     def _kept(
-        self, key: bytes, stored: Stored, ours: bytes, value: bytes, error: StorageError | None
+        self, key: bytes, stored: StoredReply, ours: bytes, value: bytes, error: StorageError | None
     ) -> None:
         if error is None and value is not ours:
             with suppress(msgspec.MsgspecError):  # noise: whoever looks it up next replaces it
                 stored = load(value)  # another process had stored an answer before us
         self._resolve(key, stored if error is None else error)
 
-    def _resolve(self, key: bytes, outcome: Stored | Exception) -> None:
+    def _resolve(self, key: bytes, outcome: StoredReply | Exception) -> None:
         for future in self._flights.pop(key):
             if not future.done():
                 future.set_result(outcome)
@@ -358,7 +358,7 @@ class Model:
         demand = ""
         if schema is not None and response_format == "json_object":
             demand = f"Answer with one JSON object of this schema: {json.dumps(schema)}"
-        return _Form(request, Keys(provider.kind, provider.identity, request), demand)
+        return _Form(request, KeyBuilder(provider.kind, provider.identity, request), demand)
 
 
 def _characters(messages: tuple[Message, ...]) -> int:

@@ -4,29 +4,13 @@ Sends nothing, waits for nothing, reads no clock.
 """
 
 from collections.abc import Callable
-from typing import Annotated, NamedTuple
-
-from msgspec import Meta, Struct
+from typing import NamedTuple
 
 from ...providers.base import Denied, ProviderError, RateLimited, Stale, Unavailable
+from ..config import RetryPolicy
 
 
-class RetryPolicy(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What one call may cost in attempts and time."""
-
-    attempts: Annotated[int, Meta(ge=1)] = 8
-    """How often the call may fail (lost connection, 5xx, silence); the first attempt counts.
-    Refusals (429) are not counted: only ``budget`` bounds them."""
-    first_wait: Annotated[float, Meta(ge=0)] = 0.5
-    """Upper bound in seconds of the first wait; each bound after it is twice as long. The wait
-    itself is drawn evenly from nothing to that bound."""
-    longest_wait: Annotated[float, Meta(ge=0)] = 60.0
-    """Seconds at which the bound stops growing. A server that names its time is not cut short."""
-    budget: Annotated[float, Meta(ge=0)] = 600.0
-    """Seconds a call may spend in attempts and waits, those the server asks for included."""
-
-
-class Tries(NamedTuple):
+class Attempts(NamedTuple):
     """What has happened to a call so far, by kind."""
 
     failed: int = 0
@@ -38,7 +22,7 @@ class Retry(NamedTuple):
     """Ask again after ``wait`` seconds, remembering ``tries``."""
 
     wait: float
-    tries: Tries
+    tries: Attempts
 
 
 class GiveUp(NamedTuple):
@@ -61,7 +45,7 @@ FREE = 3  # stale connections in a row: a pool may hold a few, a server that dro
 def decide(
     error: ProviderError,
     *,
-    tries: Tries,
+    tries: Attempts,
     elapsed: float,
     policy: RetryPolicy,
     random: Callable[[], float],

@@ -12,7 +12,7 @@ from .arguments import Verbs, add_verb, duration
 from .status import DONE, FAILED, WRONG
 
 if TYPE_CHECKING:
-    from ..calls.cache import Cache, Stored
+    from ..calls.cache import Cache, StoredReply
 
 
 def add(verbs: Verbs) -> None:
@@ -134,7 +134,7 @@ def _packed(cache: "Cache") -> int:
     return DONE
 
 
-def _asked(answer: "Stored") -> dict[str, Any]:
+def _asked(answer: "StoredReply") -> dict[str, Any]:
     """What the key was made of, by name, short of the messages."""
     import msgspec
 

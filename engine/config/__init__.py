@@ -19,7 +19,7 @@ from msgspec import Meta, Struct, field, inspect
 
 from ...providers import hosts
 from ...providers.base import ResponseFormat, Transport
-from ..calls.retry import RetryPolicy
+from ..data.errors import UserError
 from ..pipeline.recipes import ALIASES, RECIPES
 
 T = TypeVar("T", bound=Struct)
@@ -30,7 +30,7 @@ Positive = Annotated[float, Meta(gt=0)]
 Money = Annotated[float, Meta(ge=0)]
 
 
-class ConfigError(Exception):
+class ConfigError(UserError):
     """The configuration can't be used. The message names the file, the key and the remedy."""
 
 
@@ -209,6 +209,21 @@ class QualityConfig(_Table, frozen=True):
                 listed = name in {"languages", "decontaminate"}
                 shown = ", ".join(getattr(self, name)) if listed else str(value)
                 yield name.replace("_", " "), shown
+
+
+class RetryPolicy(_Table, frozen=True):
+    """What one call may cost in attempts and time."""
+
+    attempts: Annotated[int, Meta(ge=1)] = 8
+    """How often the call may fail (lost connection, 5xx, silence); the first attempt counts.
+    Refusals (429) are not counted: only ``budget`` bounds them."""
+    first_wait: Annotated[float, Meta(ge=0)] = 0.5
+    """Upper bound in seconds of the first wait; each bound after it is twice as long. The wait
+    itself is drawn evenly from nothing to that bound."""
+    longest_wait: Annotated[float, Meta(ge=0)] = 60.0
+    """Seconds at which the bound stops growing. A server that names its time is not cut short."""
+    budget: Annotated[float, Meta(ge=0)] = 600.0
+    """Seconds a call may spend in attempts and waits, those the server asks for included."""
 
 
 class BudgetConfig(_Table, frozen=True):

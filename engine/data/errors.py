@@ -1,40 +1,48 @@
-"""The fates of an exception, and no more.
+"""Every exception that the engine raises on purpose.
 
 CodeclmError
-├── ItemError     this item is lost, said once; the line goes on
-├── Stopping      a gentle stop: this item is left for the next time, nothing is lost
-└── RunStopped    no item can go on: the run ends with exit status 1 and says what to do
-    └── StorageError   a file of ours can't be read or written
+├── UserError       the user can fix it; the message says what, where, and what to type next
+│   ├── config.ConfigError, seeds.SeedError, store.folder.FolderError, …
+├── ItemError       this item is lost and counted; the run goes on
+├── Stopping        a graceful stop: this item is left for the next session, nothing is lost
+└── RunStopped      no item can go on: the run ends with exit status 1 and says how to resume
+    └── StorageError    one of our files cannot be read or written
 
-Beside them, before the first call: `config.ConfigError`, `seeds.SeedError`, `folder.FolderError`.
-Anything else is a bug and stops the run with its traceback.
+Anything else is a bug and ends the run with its traceback.
 """
 
 
 class CodeclmError(Exception):
-    """What the engine raises on purpose."""
+    """Base of every exception that the engine raises on purpose."""
+
+
+class UserError(CodeclmError):
+    """Something that the user can fix. The message names the file or key and the remedy.
+
+    The command line prints the message without a traceback and exits with status 2.
+    """
 
 
 class ItemError(CodeclmError):
-    """One item can't go on.
+    """One item cannot go on.
 
     Attributes:
-        reason: One of few words, so that reasons can be counted: ``unreadable``, ``rejected``,
+        reason: One of a few words, so that reasons can be counted: ``unreadable``, ``rejected``,
             ``unavailable``, ``content_filter``, ``empty``.
-        passing: Whether another try at another time may well succeed: such an item is not final,
-            and the next `resume` takes it up again.
+        transient: Whether another attempt at another time may succeed. Such an item is not final:
+            the next `resume` tries it again.
     """
 
-    def __init__(self, reason: str, detail: str = "", *, passing: bool = False) -> None:
+    def __init__(self, reason: str, detail: str = "", *, transient: bool = False) -> None:
         super().__init__(f"{reason}: {detail}" if detail else reason)
         self.reason = reason
         self.detail = detail
-        self.passing = passing
+        self.transient = transient
 
 
 class Stopping(CodeclmError):  # noqa: N818  (a state, not a fault)
-    """The run is being stopped; what was asked was not sent."""
+    """The run is being stopped; the call was not sent."""
 
 
 class RunStopped(CodeclmError):  # noqa: N818  (what happened to the run)
-    """The run can't go on. The message says why and what to do."""
+    """The run cannot go on. The message says why and what to do."""

@@ -56,6 +56,34 @@ class Metadata(Struct, frozen=True):
     seed_ids: tuple[str, ...] = ()
 
 
+class InstructionRequest(Struct, frozen=True):
+    """Ask *metadata* for *count* basic instructions, to be numbered from *start*.
+
+    ``known`` are fingerprints of the instructions it has already made. ``texts`` are the user's own
+    instructions, where there is no metadata: to set out from, or to show as demonstrations.
+    """
+
+    metadata: Metadata
+    count: int
+    start: int = 0
+    known: frozenset[int] = frozenset()
+    texts: tuple[str, ...] = ()
+
+
+class RequestOutcome(Struct, frozen=True):
+    """What became of an order.
+
+    ``made`` instructions; of those ``kept``, number and fingerprint; ``known`` are the fingerprints
+    of all that were made, as they first were. ``asked`` is given where an earlier session asked for
+    another number than the order says.
+    """
+
+    made: int
+    kept: tuple[tuple[int, int], ...] = ()
+    known: tuple[int, ...] = ()
+    asked: int | None = None
+
+
 class Call(Struct, frozen=True, array_like=True):
     """One question to a model, for `inspect`.
 

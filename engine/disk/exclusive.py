@@ -8,7 +8,7 @@ from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
 
-class Company:
+class ExclusiveUse:
     """Says, in a tenth of a microsecond, whether this process has *folder* to itself.
 
     Whoever opens it counts itself first, in eight bytes that all who have it open share: their

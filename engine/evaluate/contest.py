@@ -10,14 +10,14 @@ import structlog
 from msgspec import Struct
 
 from ... import prompts
-from ..calls.cache import Stored
-from ..calls.clients import Parts
+from ..calls.cache import StoredReply
+from ..calls.clients import Clients
 from ..calls.counters import Stats
 from ..calls.model import Model, Pending
 from ..data.errors import ItemError, RunStopped
 from ..data.records import Answer, identity
 from ..data.test_sets import Question
-from ..pipeline.stream import Stage, Watch, begin, run
+from ..pipeline.stream import Callbacks, Stage, begin, run
 from .settings import Side
 from .verdicts import Ruling
 
@@ -59,7 +59,7 @@ class Contest(Struct, frozen=True):
             candidate = await self._finish("candidate", pending[0])
             reference = await self._finish("reference", pending[1])
         except ItemError as error:
-            if error.passing:
+            if error.transient:
                 raise
             return [_comparison(question, candidate, reference, error=error)]
         one, two = [
@@ -78,7 +78,7 @@ class Contest(Struct, frozen=True):
         try:
             asked = await self.judge.finish(pending, _read_verdict)
         except ItemError as error:
-            if error.passing:
+            if error.transient:
                 raise
             return None, error
         first, second = asked.value
@@ -135,14 +135,14 @@ def _comparison(
     )
 
 
-def _read_answer(reply: Stored) -> Answer:
+def _read_answer(reply: StoredReply) -> Answer:
     """Take any answer as it is: an empty one is a bad answer, and the judge may say so."""
     if reply.finish_reason in {"content_filter", "refusal"} and not reply.text.strip():
         raise ItemError(reply.finish_reason, "the answer was withheld")
     return Answer(reply.text, reply.finish_reason)
 
 
-def _read_verdict(reply: Stored) -> tuple[float, float]:
+def _read_verdict(reply: StoredReply) -> tuple[float, float]:
     return prompts.read_verdict(reply.text)
 
 
@@ -161,7 +161,7 @@ class Session(Struct):
         return [self.comparisons[q.id] for q in self.questions if q.id in self.comparisons]
 
 
-async def hold(session: Session, contest: Contest, opened: Parts, *, workers: int) -> None:
+async def hold(session: Session, contest: Contest, opened: Clients, *, workers: int) -> None:
     """Compare all of *session*'s questions, or as many as there are until it is stopped."""
 
     async def keep(comparison: Comparison) -> None:
@@ -179,7 +179,7 @@ async def hold(session: Session, contest: Contest, opened: Parts, *, workers: in
         opened.stop()
 
     line = begin(Stage("contest", contest, workers=workers))
-    await run(_each(session.questions), line, keep, Watch(lost, halt, session.stats.stages))
+    await run(_each(session.questions), line, keep, Callbacks(lost, halt, session.stats.stages))
     await opened.drained()
 
 

@@ -184,7 +184,7 @@ async def execute(plan: Plan) -> Session:
         StorageError: the cache can't be used.
     """
     config, session = plan.config, Session(plan.questions, Stats())
-    means = parts.Means(
+    means = parts.CallSettings(
         parts.cache_folder(Config(cache=config.cache)), config.retry, config.parse_attempts
     )
     for cut in plan.shortened:
@@ -208,7 +208,7 @@ def _workers(plan: Plan) -> int:
     return max(1, min(len(plan.questions), sum(shared.values())))
 
 
-async def _heed_signals(session: Session, opened: parts.Parts, scope: anyio.CancelScope) -> None:
+async def _heed_signals(session: Session, opened: parts.Clients, scope: anyio.CancelScope) -> None:
     """First SIGINT or SIGTERM: finish what is in flight. Second: stop now."""
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as received:
         async for number in received:

@@ -5,13 +5,13 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
-from ..calls.retry import RetryPolicy
 from ..config import (
     CacheConfig,
     ConfigError,
     Count,
     InputConfig,
     JudgeConfig,
+    RetryPolicy,
     RoleConfig,
     check_role,
 )

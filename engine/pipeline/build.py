@@ -7,19 +7,18 @@ from msgspec import Struct
 from ..calls.counters import Stats
 from ..calls.model import Model
 from ..config import Config
-from ..data.records import Example
-from .orders import Order
+from ..data.records import Example, InstructionRequest
 from .recipes import RECIPES
 from .stages.answer import Answerer, Rater
 from .stages.decode import Decoder, Draft
 from .stages.encode import Encoder
-from .stages.evolve import Evolver, Fewer
-from .stages.given import Given
+from .stages.evolve import Evolver, SampledDecoder
+from .stages.given import SeedAsInstruction
 from .stages.grow import Grower
 from .stages.invent import Inventor, Pool
 from .stages.refine import Improver, Refiner, Rules
 
-Write = Callable[[Order], Awaitable[list[Draft]]]
+Write = Callable[[InstructionRequest], Awaitable[list[Draft]]]
 Finish = Callable[[Draft], Awaitable[list[Example]]]
 
 
@@ -31,7 +30,7 @@ class Widths(Struct, frozen=True):
     refine: int
 
 
-class Crew(Struct, frozen=True):
+class Stages(Struct, frozen=True):
     """The stages, ready to work: *write* makes drafts of an order, *finish* examples of a draft."""
 
     encoder: Encoder
@@ -41,11 +40,11 @@ class Crew(Struct, frozen=True):
     widths: Widths
 
 
-def crew(config: Config, models: dict[str, Model], stats: Stats, widths: Widths) -> Crew:
+def crew(config: Config, models: dict[str, Model], stats: Stats, widths: Widths) -> Stages:
     """Make the stages of *config*'s recipe out of *models*."""
     strong = models["strong"]
     pool = Pool(config.baseline.pool, config.seed)
-    return Crew(
+    return Stages(
         Encoder(strong, config.metadata.use_cases, config.metadata.skills),
         pool,
         _writer(config, strong, pool),
@@ -59,7 +58,7 @@ def _writer(config: Config, strong: Model, pool: Pool) -> Write:
     if recipe.start == "pool":
         return Inventor(strong, pool)
     if recipe.start == "seeds":
-        return Given(rows=config.rows_per_draft)
+        return SeedAsInstruction(rows=config.rows_per_draft)
     decoder = Decoder(
         strong,
         chunk=config.decode.chunk,
@@ -67,7 +66,7 @@ def _writer(config: Config, strong: Model, pool: Pool) -> Write:
         rubrics=config.decode.rubrics if recipe.end in {"refine", "harden"} else 0,
     )
     if recipe.end == "evolve":
-        return Fewer(decoder, config.baseline.rounds, config.seed)
+        return SampledDecoder(decoder, config.baseline.rounds, config.seed)
     return decoder
 
 

@@ -10,7 +10,7 @@ from random import Random
 
 from msgspec import Struct
 
-from ..data.records import Metadata
+from ..data.records import InstructionRequest, Metadata, RequestOutcome
 
 Admits = Callable[[int, int], bool]
 """Whether the instruction of a metadata position and number is new among those before it; asked
@@ -20,34 +20,6 @@ once all of those are known."""
 def every(_position: int, _number: int) -> bool:
     """Admit all: nothing but exact repetition counts."""
     return True
-
-
-class Order(Struct, frozen=True):
-    """Ask *metadata* for *count* basic instructions, to be numbered from *start*.
-
-    ``known`` are fingerprints of the instructions it has already made. ``texts`` are the user's own
-    instructions, where there is no metadata: to set out from, or to show as demonstrations.
-    """
-
-    metadata: Metadata
-    count: int
-    start: int = 0
-    known: frozenset[int] = frozenset()
-    texts: tuple[str, ...] = ()
-
-
-class Outcome(Struct, frozen=True):
-    """What became of an order.
-
-    ``made`` instructions; of those ``kept``, number and fingerprint; ``known`` are the fingerprints
-    of all that were made, as they first were. ``asked`` is given where an earlier session asked for
-    another number than the order says.
-    """
-
-    made: int
-    kept: tuple[tuple[int, int], ...] = ()
-    known: tuple[int, ...] = ()
-    asked: int | None = None
 
 
 class Account(Struct):
@@ -68,12 +40,12 @@ class Account(Struct):
     def missing(self) -> int:
         return max(0, self.quota - self.unique)
 
-    def order(self, count: int) -> Order | None:
+    def order(self, count: int) -> InstructionRequest | None:
         """Ask for *count* more, as far as this item may; None when it may not."""
         count = min(count, self.most - self.asked)
         if count <= 0 or self.exhausted:
             return None
-        order = Order(self.metadata, count, self.asked, frozenset(self.known))
+        order = InstructionRequest(self.metadata, count, self.asked, frozenset(self.known))
         self.asked += count
         return order
 
@@ -129,11 +101,13 @@ class Quotas:
         }
         self._wanted = sum(quotas)
 
-    def first(self) -> list[Order]:
+    def first(self) -> list[InstructionRequest]:
         """Return the first order of every item."""
         return _orders(account.order(account.quota) for account in self.accounts.values())
 
-    def finished(self, order: Order, outcome: Outcome) -> list[Order]:
+    def finished(
+        self, order: InstructionRequest, outcome: RequestOutcome
+    ) -> list[InstructionRequest]:
         """Note an outcome; return what its item is to be asked next."""
         account = self.accounts[order.metadata.position]
         account.known.update(outcome.known)
@@ -147,7 +121,7 @@ class Quotas:
             return []
         return _orders([account.order(account.missing)])
 
-    def settle(self, never: Iterable[int] = (), admits: Admits = every) -> list[Order]:
+    def settle(self, never: Iterable[int] = (), admits: Admits = every) -> list[InstructionRequest]:
         """Return what is still to be asked once nothing is under way.
 
         Only now can items be compared with each other. Fingerprints in *never* (the seeds') are no
@@ -168,7 +142,7 @@ class Quotas:
             return orders
         return self._redistribute(accounts)
 
-    def _redistribute(self, accounts: Sequence[Account]) -> list[Order]:
+    def _redistribute(self, accounts: Sequence[Account]) -> list[InstructionRequest]:
         """Ask those that still deliver for what the others could not, while the budget lasts."""
         left = (self._budget or 0) - sum(account.asked for account in accounts)
         missing = min(self._wanted - sum(account.unique for account in accounts), left)
@@ -176,7 +150,7 @@ class Quotas:
         if missing <= 0 or not able:
             return []
         base, rest = divmod(missing, len(able))
-        orders = list[Order | None]()
+        orders = list[InstructionRequest | None]()
         for n, account in enumerate(able):
             count = base + (n < rest)
             account.quota = account.unique + count
@@ -196,7 +170,7 @@ def _capped(quotas: Sequence[int], most: int) -> list[int]:
     return shares
 
 
-def _orders(orders: Iterable[Order | None]) -> list[Order]:
+def _orders(orders: Iterable[InstructionRequest | None]) -> list[InstructionRequest]:
     return [order for order in orders if order is not None]
 
 

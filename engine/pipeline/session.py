@@ -33,7 +33,7 @@ from ..data.errors import RunStopped
 from ..data.records import Metadata, Seed, Unreadable, identity
 from ..quality.checks import Check, Language, Length
 from ..quality.contamination import Contamination, Overlap
-from ..quality.near_duplicates import Sieve
+from ..quality.near_duplicates import NearDuplicateFilter
 from ..quality.similarity import Measure, measure
 from ..store import folder as folders
 from ..store.folder import Folder, FolderError, Manifest
@@ -254,7 +254,7 @@ async def execute(plan: Plan, *, watch: Watcher, allow_change: bool = False) -> 
         stack.push_async_callback(parts.in_thread, ledger.close)
         before = await anyio.to_thread.run_sync(ledger.spending)
         budget = Budget(plan.config.budget, plan.config.roles, before)
-        means = parts.Means(
+        means = parts.CallSettings(
             parts.cache_folder(plan.config),
             plan.config.retry,
             plan.config.parse_attempts,
@@ -298,7 +298,7 @@ def widths(config: Config) -> Widths:
 
 
 async def _work(
-    session: Session, opened: parts.Parts, ledger: Ledger, budget: Budget, watch: Watcher
+    session: Session, opened: parts.Clients, ledger: Ledger, budget: Budget, watch: Watcher
 ) -> None:
     config = session.plan.config
 
@@ -325,7 +325,9 @@ def _quality(plan: Plan, ledger: Ledger) -> Quality:
     sieve = None
     if rules.measure is not None:
         given = plan.source is not None
-        sieve = Sieve(rules.measure, ledger, lambda: _read(plan, bytearray()) if given else ())
+        sieve = NearDuplicateFilter(
+            rules.measure, ledger, lambda: _read(plan, bytearray()) if given else ()
+        )
     return Quality(rules.checks, rules.overlap, sieve)
 
 

@@ -189,7 +189,7 @@ def begin(stage: Stage[In, Out]) -> Line[In, Out]:
     return Line((stage,))
 
 
-class Watch(Struct, frozen=True):
+class Callbacks(Struct, frozen=True):
     """Who is told what befalls items.
 
     ``lost(stage, item, error)`` for every `ItemError`; ``halt(error)`` when no item can go on, so
@@ -205,7 +205,7 @@ async def run(
     source: AsyncIterator[In],
     line: Line[In, Out],
     sink: Callable[[Out], Awaitable[None]],
-    watch: Watch,
+    watch: Callbacks,
 ) -> None:
     """Let everything *source* gives go through *line* into *sink*.
 
@@ -243,7 +243,7 @@ async def _drain(stream: Stream[Out], sink: Callable[[Out], Awaitable[None]]) ->
 class _Worker:
     """What the workers of one stage share."""
 
-    def __init__(self, stage: Stage[Any, Any], stream: Stream[Any], watch: Watch) -> None:
+    def __init__(self, stage: Stage[Any, Any], stream: Stream[Any], watch: Callbacks) -> None:
         self._stage = stage
         self._stream = stream
         self._watch = watch

@@ -19,19 +19,27 @@ from msgspec import Struct, structs
 from ..calls.counters import Stats
 from ..config import Config
 from ..data.errors import ItemError, RunStopped
-from ..data.records import Example, Fate, Metadata, Seed, Unreadable
+from ..data.records import (
+    Example,
+    Fate,
+    InstructionRequest,
+    Metadata,
+    RequestOutcome,
+    Seed,
+    Unreadable,
+)
 from ..data.text.fingerprint import fingerprint
 from ..quality.checks import Check, Part, refusal
 from ..quality.contamination import Overlap
-from ..quality.near_duplicates import Sieve
+from ..quality.near_duplicates import NearDuplicateFilter
 from ..store.ledger import NO_END, SPAN, Ledger
 from . import stream as flow
-from .build import Crew
-from .orders import DEFAULT_PER_METADATA, Order, Outcome, Prefix, Quotas, every, per_seed, share
+from .build import Stages
+from .orders import DEFAULT_PER_METADATA, Prefix, Quotas, every, per_seed, share
 from .recipes import RECIPES
 from .stages.augment import Mixer, Mixing, merge
 from .stages.decode import Draft
-from .stages.given import bare
+from .stages.given import placeholder_metadata
 from .stages.plausible import Plausibility
 
 log = structlog.get_logger()
@@ -48,7 +56,7 @@ Seeds = Iterator[Seed | Unreadable]
 class _Open(Struct):
     """An order under way."""
 
-    order: Order
+    order: InstructionRequest
     made: int
     remaining: int
     kept: list[tuple[int, int]] = []
@@ -64,7 +72,7 @@ class Quality(Struct, frozen=True):
 
     checks: tuple[Check, ...] = ()
     overlap: Overlap | None = None
-    sieve: Sieve | None = None
+    sieve: NearDuplicateFilter | None = None
 
 
 class Work:
@@ -76,7 +84,7 @@ class Work:
     def __init__(
         self,
         config: Config,
-        crew: Crew,
+        crew: Stages,
         ledger: Ledger,
         stats: Stats,
         *,
@@ -92,7 +100,7 @@ class Work:
         self._quality = quality
         self._barred = set[str]()
         """Ids of metadata that a reviewer dropped."""
-        self._watch = flow.Watch(self._lost, self.halt, stats.stages)
+        self._watch = flow.Callbacks(self._lost, self.halt, stats.stages)
         self._open: dict[int, _Open] = {}
         self._plan: Quotas | None = None
         self._prefix = Prefix(None, None)
@@ -100,9 +108,9 @@ class Work:
         """Fingerprints of seeds under way, by position."""
         self._under_way = 0
         """Seeds begun and not yet done, in streaming mode."""
-        self._orders: deque[Order] = deque()
+        self._orders: deque[InstructionRequest] = deque()
         self._changed = anyio.Event()
-        self._recorded: dict[int, Outcome] = {}
+        self._recorded: dict[int, RequestOutcome] = {}
         self.seeds_a_pass: int | None = None
         """Records of the seed files, where these are gone through more than once."""
         self.stopped_by: RunStopped | None = None
@@ -209,17 +217,19 @@ class Work:
             self._changed = anyio.Event()
             await self._changed.wait()
 
-    async def _encode(self, seed: Seed) -> list[Order]:
+    async def _encode(self, seed: Seed) -> list[InstructionRequest]:
         metadata, _ = await self._crew.encoder(seed)
         again = self._again(seed.position)
         if not again:
             self._ledger.seed_encoded(seed, metadata, item=seed.position)
-            return self._order(seed, Order(metadata, self._each))
+            return self._order(seed, InstructionRequest(metadata, self._each))
         # What is missing after the first pass is less: ask for it in small portions.
         count = min(self._each, DEFAULT_PER_METADATA)
-        return self._order(seed, Order(metadata, count, self._each + (again - 1) * count))
+        return self._order(
+            seed, InstructionRequest(metadata, count, self._each + (again - 1) * count)
+        )
 
-    def _order(self, seed: Seed, order: Order) -> list[Order]:
+    def _order(self, seed: Seed, order: InstructionRequest) -> list[InstructionRequest]:
         """Let *order* go on, unless a reviewer has dropped its metadata."""
         self._marks[seed.position] = fingerprint(seed.instruction)
         if order.metadata.id not in self._barred:
@@ -233,13 +243,15 @@ class Work:
         """Which pass over the seeds *position* is of, from 0."""
         return position // self.seeds_a_pass if self.seeds_a_pass else 0
 
-    async def _set_out(self, seed: Seed) -> list[Order]:
+    async def _set_out(self, seed: Seed) -> list[InstructionRequest]:
         """Make an order of *seed* as it is."""
         again = self._again(seed.position)
-        metadata = bare(seed, again=again)
+        metadata = placeholder_metadata(seed, again=again)
         if not again:
             self._ledger.seed_encoded(seed, metadata, item=seed.position)
-        return self._order(seed, Order(metadata, self._each, texts=(seed.instruction,)))
+        return self._order(
+            seed, InstructionRequest(metadata, self._each, texts=(seed.instruction,))
+        )
 
     # -- pooled -------------------------------------------------------------------------------
 
@@ -280,7 +292,7 @@ class Work:
         self._ledger.seed_pooled(seed)
         self._prefix.finished(seed.position, 0, (), fingerprint(seed.instruction))
 
-    async def _requests(self, first: int, done: bytearray) -> AsyncIterator[Order]:
+    async def _requests(self, first: int, done: bytearray) -> AsyncIterator[InstructionRequest]:
         """Yield requests until there is enough, without those that are done."""
         positions = {seed.id: seed.position for seed in self._crew.pool.seeds}
         settings = self._config.baseline
@@ -440,7 +452,7 @@ class Work:
             return [DEFAULT_PER_METADATA] * items
         return share(config.target_rows, items, Random(f"{config.seed}/quotas")) if items else []
 
-    async def _upcoming(self, seed_prints: set[int]) -> AsyncIterator[Order]:
+    async def _upcoming(self, seed_prints: set[int]) -> AsyncIterator[InstructionRequest]:
         """Yield orders as they are issued, until every account is settled.
 
         Orders that come back from the end of the line do not close a circle of bounded streams:
@@ -463,7 +475,7 @@ class Work:
                     return
                 self._issue(orders)  # all of them may be in the ledger: then settle again
 
-    async def _settle(self, plan: Quotas, never: set[int]) -> list[Order]:
+    async def _settle(self, plan: Quotas, never: set[int]) -> list[InstructionRequest]:
         """Compare all rows; in a thread where that takes long, for nothing else is under way."""
         if self._quality.sieve is None:
             return plan.settle(never)
@@ -471,7 +483,7 @@ class Work:
         self._ledger.sift(self._quality.sieve.decisions())
         return orders
 
-    def _issue(self, orders: Iterable[Order]) -> None:
+    def _issue(self, orders: Iterable[InstructionRequest]) -> None:
         """Queue *orders*; one that an earlier session finished is taken from the ledger."""
         assert self._plan is not None
         waiting = deque(orders)
@@ -486,21 +498,21 @@ class Work:
 
     # -- the book -----------------------------------------------------------------------------
 
-    async def _decode(self, order: Order) -> list[Draft]:
+    async def _decode(self, order: InstructionRequest) -> list[Draft]:
         drafts = await self._crew.write(order)
         known = [fingerprint(draft.instruction) for draft in drafts]
         made = sum(draft.rows for draft in drafts)
         self._open[_place(order)] = _Open(order, made, len(drafts), known=known)
         return drafts
 
-    async def _refine(self, draft: Draft) -> list[tuple[Order, list[Example]]]:
+    async def _refine(self, draft: Draft) -> list[tuple[InstructionRequest, list[Example]]]:
         """End *draft*; one that a rule is against is not worth its answers."""
         against = (draft.refused, "") if draft.refused else self._refusal(draft.instruction)
         if against is not None:
             return [(draft.order, [self._ended(draft, "filtered", *against)])]
         return [(draft.order, [self._checked(made) for made in await self._crew.finish(draft)])]
 
-    async def _keep(self, done: tuple[Order, list[Example]]) -> None:
+    async def _keep(self, done: tuple[InstructionRequest, list[Example]]) -> None:
         order, examples = done
         opened = self._open[_place(order)]
         for example in examples:
@@ -524,10 +536,10 @@ class Work:
         else:
             self._ledger.order_done(opened.order, opened.made)
             self._finished(
-                opened.order, Outcome(opened.made, tuple(opened.kept), tuple(opened.known))
+                opened.order, RequestOutcome(opened.made, tuple(opened.kept), tuple(opened.known))
             )
 
-    def _finished(self, order: Order, outcome: Outcome) -> None:
+    def _finished(self, order: InstructionRequest, outcome: RequestOutcome) -> None:
         if self._plan is not None:
             self._issue(self._plan.finished(order, outcome))
         else:
@@ -535,7 +547,7 @@ class Work:
             self._advance(order.metadata.position, outcome.made, kept)
         self._close(order)
 
-    def _close(self, order: Order) -> None:
+    def _close(self, order: InstructionRequest) -> None:
         self._stats.orders += 1
         del self._open[_place(order)]
         self._left()
@@ -567,36 +579,36 @@ class Work:
             stage=stage,
             reason=error.reason,
             detail=error.detail,
-            passing=error.passing,
+            transient=error.transient,
         )
-        if error.passing:
+        if error.transient:
             self.left_for_later += 1
         if isinstance(item, Seed):
             if not self._again(item.position):
                 self._ledger.seed_failed(item, error)
             self._marks[item.position] = fingerprint(item.instruction)
-            if not error.passing and not self._config.metadata.augment_to:
+            if not error.transient and not self._config.metadata.augment_to:
                 self._advance(item.position, 0, ())
             self._left()
-        elif isinstance(item, Order):
+        elif isinstance(item, InstructionRequest):
             self._order_lost(item, error)
         elif isinstance(item, Draft):
             self._draft_lost(item, error)
 
-    def _order_lost(self, order: Order, error: ItemError) -> None:
+    def _order_lost(self, order: InstructionRequest, error: ItemError) -> None:
         self._ledger.order_failed(order, error)
-        if error.passing:
+        if error.transient:
             self._open.pop(_place(order), None)
             self._left()
         else:
             self._open.setdefault(_place(order), _Open(order, 0, 0))
-            self._finished(order, Outcome(0))
+            self._finished(order, RequestOutcome(0))
 
     def _draft_lost(self, draft: Draft, error: ItemError) -> None:
         example = self._ended(draft, "failed", error.reason, error.detail)
-        self._ledger.example(example, passing=error.passing)
+        self._ledger.example(example, transient=error.transient)
         opened = self._open[_place(draft.order)]
-        opened.incomplete = opened.incomplete or error.passing
+        opened.incomplete = opened.incomplete or error.transient
         self._one_less(opened)
 
     # -- quality ------------------------------------------------------------------------------
@@ -671,5 +683,5 @@ def _parts(example: Example) -> list[tuple[str, Part]]:
     return parts if answer is None else [*parts, (answer.text, "response")]
 
 
-def _place(order: Order) -> int:
+def _place(order: InstructionRequest) -> int:
     return order.metadata.position * SPAN + order.start

@@ -23,7 +23,7 @@ class _Row(Struct, frozen=True):
     text: str
 
 
-class Sieve:
+class NearDuplicateFilter:
     """Says of each row whether it is new.
 
     *seeds* gives all seeds of the run, so that a row is compared with those, too, that come later.

@@ -15,12 +15,13 @@ import msgspec
 from msgspec import Struct
 
 from ...providers import json_codec as wire
+from ..data.errors import UserError
 from ..data.records import Example, Metadata
 from ..data.seeds.formats import delimiter_of
 from ..store.ledger import Review
 
 
-class ReviewError(Exception):
+class ReviewError(UserError):
     """A file of reviews can't be used. The message names the file and the line."""
 
 

@@ -24,6 +24,7 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from ...providers import json_codec as wire
+from ..data.errors import UserError
 from ..data.records import Answer, Example, Origin, Winner, identity
 
 FORMATS = ("alpaca", "sharegpt", "messages", "preference")
@@ -32,7 +33,7 @@ _GROUP = 4096
 """Rows of one Parquet row group: what is held in memory, and what a reader reads at once."""
 
 
-class ExportError(Exception):
+class ExportError(UserError):
     """The file cannot be written. The message says why and what to do; an older file is whole."""
 
 

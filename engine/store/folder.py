@@ -22,12 +22,13 @@ from msgspec import Struct
 from ...providers import json_codec as wire
 from .. import config as configuration
 from ..config import Config
+from ..data.errors import UserError
 
 FORMAT = 1
 """Of the folder; raised when an older one can't be read any more."""
 
 
-class FolderError(Exception):
+class FolderError(UserError):
     """The folder can't be used. The message says which, why, and what to do."""
 
 

@@ -17,10 +17,9 @@ import anyio
 from ...providers import json_codec as wire
 from ..calls.budget import Spending
 from ..data.errors import ItemError
-from ..data.records import Example, Metadata, Seed, Unreadable
+from ..data.records import Example, InstructionRequest, Metadata, Seed, Unreadable
 from ..data.text.fingerprint import fingerprint
 from ..disk.sqlite import GroupWriter, StorageError, complaint, connect, transact
-from ..pipeline.orders import Order
 from .schema import (
     INSERT,
     NEVER_ASKED,
@@ -127,7 +126,7 @@ class Ledger(Counter):
 
     def seed_failed(self, seed: Seed, error: ItemError) -> None:
         row = (seed.position, seed.id, "failed", error.reason, storable(error.detail))
-        marks = (int(error.passing), fingerprint(seed.instruction), None, None)
+        marks = (int(error.transient), fingerprint(seed.instruction), None, None)
         self.put(Row("seeds", (*row, *marks)))
 
     def seed_unreadable(self, record: Unreadable) -> None:
@@ -139,7 +138,7 @@ class Ledger(Counter):
         for item in items:
             self.put(Row("items", (item.position, wire.dumps(item))))
 
-    def example(self, example: Example, *, passing: bool = False) -> None:
+    def example(self, example: Example, *, transient: bool = False) -> None:
         place = example.position * SPAN + example.number
         row = (
             place,
@@ -147,7 +146,7 @@ class Ledger(Counter):
             example.id,
             example.fate,
             example.reason,
-            int(passing),
+            int(transient),
             fingerprint(example.instruction),
             fingerprint(example.basic_instruction),
             example.winner,
@@ -160,21 +159,27 @@ class Ledger(Counter):
         self.put(Row("stories", (place, wire.dumps(example))))
         self.put(Row("examples", row))
 
-    def order_done(self, order: Order, made: int) -> None:
+    def order_done(self, order: InstructionRequest, made: int) -> None:
         self._order(order, made, done=True)
 
     def order_unneeded(self, item: Metadata, reason: str = "no_quota") -> None:
         """Note that *item* has nothing to make: there are more metadata than rows wanted, say."""
         assert reason in NEVER_ASKED
-        self._order(Order(item, 0), 0, done=True, reason=reason)
+        self._order(InstructionRequest(item, 0), 0, done=True, reason=reason)
 
-    def order_failed(self, order: Order, error: ItemError) -> None:
+    def order_failed(self, order: InstructionRequest, error: ItemError) -> None:
         self._order(
-            order, 0, done=not error.passing, reason=error.reason, detail=storable(error.detail)
+            order, 0, done=not error.transient, reason=error.reason, detail=storable(error.detail)
         )
 
     def _order(
-        self, order: Order, made: int, *, done: bool, reason: str = "", detail: str = ""
+        self,
+        order: InstructionRequest,
+        made: int,
+        *,
+        done: bool,
+        reason: str = "",
+        detail: str = "",
     ) -> None:
         position = order.metadata.position
         row = (position * SPAN + order.start, position, order.count, made, int(done))

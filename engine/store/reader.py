@@ -11,9 +11,8 @@ from msgspec import Struct
 
 from ...providers import json_codec as wire
 from ..calls.budget import Spending
-from ..data.records import Example, Metadata
+from ..data.records import Example, Metadata, RequestOutcome
 from ..disk.sqlite import StorageError, complaint
-from ..pipeline.orders import Outcome
 from .schema import SPAN, Review, Subject
 
 T = TypeVar("T")
@@ -101,7 +100,7 @@ class Reader:
             )
         }
 
-    def outcomes(self, per_draft: int = 1) -> dict[int, Outcome]:
+    def outcomes(self, per_draft: int = 1) -> dict[int, RequestOutcome]:
         """What finished orders came to, by place; *per_draft* examples of each instruction."""
         made: dict[int, list[tuple[int, str, int, int]]] = {}
         for item, place, fate, mark, basic in self._rows(
@@ -109,14 +108,14 @@ class Reader:
             " basic_print FROM examples e ORDER BY place"
         ):
             made.setdefault(item, []).append((place, fate, mark, basic))
-        found: dict[int, Outcome] = {}
+        found: dict[int, RequestOutcome] = {}
         for place, item, count, number in self._rows(
             "SELECT place, item, count, made FROM orders WHERE done = 1"
         ):
             first = item * SPAN + place % SPAN * per_draft
             behind = first + count * per_draft
             inside = [row for row in made.get(item, ()) if first <= row[0] < behind]
-            found[place] = Outcome(
+            found[place] = RequestOutcome(
                 number,
                 tuple((row[0] % SPAN, row[2]) for row in inside if row[1] == "kept"),
                 tuple(row[3] for row in inside),

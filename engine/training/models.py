@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from ...providers.local import find_model
+from ..data.errors import UserError
 from .pairs import Pair
 from .recipe import ALPACA_CHAT
 
@@ -29,7 +30,7 @@ _ENVIRONMENT = {
 }
 
 
-class TrainingError(Exception):
+class TrainingError(UserError):
     """A model can't be loaded, tuned or asked. The message says why and what to do."""
 
 

@@ -4,6 +4,8 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from ..errors import UserError
+
 KINDS = {
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
@@ -15,7 +17,7 @@ KINDS = {
 }
 
 
-class SeedError(Exception):
+class SeedError(UserError):
     """A seed file as a whole cannot be used. The message names the file and what to do."""
 
 

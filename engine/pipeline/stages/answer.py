@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable
 from msgspec import Struct, structs
 
 from .... import prompts
-from ...calls.cache import Stored
-from ...calls.model import Asked, Model
+from ...calls.cache import StoredReply
+from ...calls.model import Model, ParsedReply
 from ...data.errors import ItemError
 from ...data.records import Answer, Example, Iteration
 from .decode import Draft
@@ -44,7 +44,7 @@ class Answerer(Struct, frozen=True):
             if await self._rewritten(story):
                 await self._answer(story)
         except ItemError as error:
-            if error.passing:
+            if error.transient:
                 raise
             story.end("failed", error.reason, error.detail)
         return [story.example()]
@@ -69,7 +69,9 @@ class Answerer(Struct, frozen=True):
         story.take("strong", "answered", keep_cut_off=self.rules.keep_cut_off)
 
 
-async def respond(strong: Model, item: str, instruction: str, *, number: int) -> Asked[Answer]:
+async def respond(
+    strong: Model, item: str, instruction: str, *, number: int
+) -> ParsedReply[Answer]:
     """Ask *strong* to answer in round *number*: the question that Contrastive Filtering asks too.
 
     Raises:
@@ -108,7 +110,7 @@ class Rater(Struct, frozen=True):
                 "rate", _read_rating, item=item, instruction=example.instruction, answer=answer.text
             )
         except ItemError as error:
-            if error.passing:
+            if error.transient:
                 raise
             return structs.replace(
                 example, fate="failed", winner=None, reason=error.reason, detail=error.detail
@@ -123,5 +125,5 @@ class Rater(Struct, frozen=True):
         )
 
 
-def _read_rating(reply: Stored) -> float:
+def _read_rating(reply: StoredReply) -> float:
     return prompts.read_rating(reply.text)

@@ -9,12 +9,20 @@ from functools import partial
 from msgspec import Struct
 
 from .... import prompts
-from ...calls.cache import Stored
+from ...calls.cache import StoredReply
 from ...calls.model import Model, Pending
 from ...data.errors import ItemError
-from ...data.records import Call, Example, Fate, Iteration, Metadata, Winner, identity
+from ...data.records import (
+    Call,
+    Example,
+    Fate,
+    InstructionRequest,
+    Iteration,
+    Metadata,
+    Winner,
+    identity,
+)
 from ...data.text.fingerprint import fingerprint
-from ..orders import Order
 
 
 class Rubrics(Struct, frozen=True):
@@ -36,7 +44,7 @@ class Draft(Struct, frozen=True):
     """
 
     id: str
-    order: Order
+    order: InstructionRequest
     number: int
     instruction: str
     rubrics: Rubrics
@@ -88,7 +96,7 @@ class Decoder(Struct, frozen=True):
     extra_calls: int = 3
     rubrics: int = 4
 
-    async def __call__(self, order: Order) -> list[Draft]:
+    async def __call__(self, order: InstructionRequest) -> list[Draft]:
         """Write ``order.count`` basic instructions, or as many as could be had, none twice.
 
         Raises:
@@ -111,7 +119,7 @@ class Decoder(Struct, frozen=True):
             raise ItemError("no_instructions", asked.detail)
         return asked.drafts(found)
 
-    def _begin(self, order: Order, n: int, size: int) -> Pending:
+    def _begin(self, order: InstructionRequest, n: int, size: int) -> Pending:
         return self.strong.begin(
             "decode",
             item=order.metadata.id,
@@ -125,7 +133,7 @@ class Decoder(Struct, frozen=True):
         try:
             answer = await self.strong.finish(question, partial(_read_instructions, size))
         except ItemError as error:
-            if error.passing:
+            if error.transient:
                 raise
             asked.detail = error.detail
         else:
@@ -144,7 +152,7 @@ class Decoder(Struct, frozen=True):
         try:
             answer = await self.strong.finish(question, _read_rubrics)
         except ItemError as error:
-            if error.passing:
+            if error.transient:
                 raise
             return Rubrics(reason=error.detail)
         asked.calls.append(answer.call)
@@ -154,7 +162,7 @@ class Decoder(Struct, frozen=True):
 class _Collected:
     """Instructions of one order, none twice."""
 
-    def __init__(self, order: Order) -> None:
+    def __init__(self, order: InstructionRequest) -> None:
         self.order = order
         self.texts: list[str] = []
         self.calls: list[Call] = []
@@ -190,12 +198,12 @@ def _sizes(count: int, chunk: int) -> list[int]:
     return [chunk] * full + ([rest] if rest else [])
 
 
-def _read_instructions(number: int, reply: Stored) -> list[str]:
+def _read_instructions(number: int, reply: StoredReply) -> list[str]:
     return prompts.read_instructions(
         reply.text, number=number, truncated=reply.finish_reason == "length"
     )
 
 
-def _read_rubrics(reply: Stored) -> Rubrics:
+def _read_rubrics(reply: StoredReply) -> Rubrics:
     read = prompts.read_rubrics(reply.text)
     return Rubrics(tuple(read.rubrics), tuple(read.actions))

@@ -3,7 +3,7 @@
 from msgspec import Struct
 
 from .... import prompts
-from ...calls.cache import Stored
+from ...calls.cache import StoredReply
 from ...calls.model import Model
 from ...data.records import Call, Metadata, Seed, identity
 
@@ -39,5 +39,5 @@ class Encoder(Struct, frozen=True):
         )
         return metadata, asked.call
 
-    def _read(self, reply: Stored) -> tuple[str, tuple[str, ...]]:
+    def _read(self, reply: StoredReply) -> tuple[str, tuple[str, ...]]:
         return prompts.read_metadata(reply.text, use_cases=self.use_cases, skills=self.skills)

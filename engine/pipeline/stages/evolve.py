@@ -13,11 +13,10 @@ from msgspec import Struct, structs
 
 from .... import prompts
 from ....prompts import METHODS, ParseError, Stage
-from ...calls.cache import Stored
+from ...calls.cache import StoredReply
 from ...calls.model import Model
 from ...data.errors import ItemError
-from ...data.records import Answer, Call, Example, Fate, Iteration, identity
-from ..orders import Order
+from ...data.records import Answer, Call, Example, Fate, InstructionRequest, Iteration, identity
 from .answer import respond
 from .decode import Draft
 
@@ -49,7 +48,7 @@ class Evolver(Struct, frozen=True):
             try:
                 ending = await self._evolve(trial)
             except ItemError as error:
-                if error.passing:
+                if error.transient:
                     raise
                 ending = ("failed", error.reason, error.detail)
             examples.append(trial.ended(*ending, rounds=self.rounds))
@@ -156,17 +155,17 @@ class _Trial:
         )
 
 
-class Fewer(Struct, frozen=True):
+class SampledDecoder(Struct, frozen=True):
     """Of an order's basic instructions, so many as give its rows in *rounds* rounds each.
 
     All are decoded, by the very calls that CodecLM makes; which are evolved is drawn.
     """
 
-    write: Callable[[Order], Awaitable[list[Draft]]]
+    write: Callable[[InstructionRequest], Awaitable[list[Draft]]]
     rounds: int
     run_seed: int = 0
 
-    async def __call__(self, order: Order) -> list[Draft]:
+    async def __call__(self, order: InstructionRequest) -> list[Draft]:
         """Write the drafts of *order*, and draw those to be evolved.
 
         Raises:
@@ -183,11 +182,11 @@ class Fewer(Struct, frozen=True):
         ]
 
 
-def _read_evolved(reply: Stored) -> str:
+def _read_evolved(reply: StoredReply) -> str:
     if reply.finish_reason == "length":
         raise ParseError("the evolved prompt was cut off at max_tokens")
     return prompts.read_evolved(reply.text)
 
 
-def _read_equal(reply: Stored) -> bool:
+def _read_equal(reply: StoredReply) -> bool:
     return prompts.read_equal(reply.text)

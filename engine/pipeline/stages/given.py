@@ -2,12 +2,11 @@
 
 from msgspec import Struct
 
-from ...data.records import Metadata, Seed, identity
-from ..orders import Order
+from ...data.records import InstructionRequest, Metadata, Seed, identity
 from .decode import Draft, Rubrics
 
 
-def bare(seed: Seed, *, again: int = 0) -> Metadata:
+def placeholder_metadata(seed: Seed, *, again: int = 0) -> Metadata:
     """Metadata that say nothing but where they come from.
 
     *again* counts the passes over the seeds before this one: each draws its own samples.
@@ -16,12 +15,12 @@ def bare(seed: Seed, *, again: int = 0) -> Metadata:
     return Metadata(seed.position, identity("seed", seed.id, *more), "", (), "none", (seed.id,))
 
 
-class Given(Struct, frozen=True):
+class SeedAsInstruction(Struct, frozen=True):
     """Takes ``order.texts`` as basic instructions; each may give *rows* rows."""
 
     rows: int = 1
 
-    async def __call__(self, order: Order) -> list[Draft]:
+    async def __call__(self, order: InstructionRequest) -> list[Draft]:
         return [
             Draft(
                 identity("instruction", order.metadata.id, text),

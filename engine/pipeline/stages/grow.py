@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from .... import prompts
 from ....prompts import ParseError
-from ...calls.cache import Stored
+from ...calls.cache import StoredReply
 from ...calls.model import Model
 from ...data.errors import ItemError
 from .refine import Story
@@ -44,7 +44,7 @@ class Grower(Struct, frozen=True):
                 most=MOST_WORDS,
             )
         except ItemError as error:
-            if error.passing:
+            if error.transient:
                 raise
             story.exhausted = ("grow_failed", error.detail)
             return False
@@ -53,7 +53,7 @@ class Grower(Struct, frozen=True):
         return True
 
 
-def _read_grown(original: str, reply: Stored) -> str:
+def _read_grown(original: str, reply: StoredReply) -> str:
     if reply.finish_reason == "length":
         raise ParseError("the new instruction was cut off at max_tokens")
     return prompts.read_grown(reply.text, original=original)

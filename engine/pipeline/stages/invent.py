@@ -12,11 +12,10 @@ from msgspec import Struct
 
 from .... import prompts
 from ....prompts import Task
-from ...calls.cache import Stored
+from ...calls.cache import StoredReply
 from ...calls.model import Model
-from ...data.records import Metadata, Seed, identity
+from ...data.records import InstructionRequest, Metadata, Seed, identity
 from ...data.text.rouge import resembles, words
-from ..orders import Order
 from .decode import Draft, Rubrics
 
 ALIKE = 0.7
@@ -51,7 +50,9 @@ class Pool:
         """Make it ready for comparing: no seed comes in any more."""
         self.words = [words(seed.instruction) for seed in self.seeds]
 
-    def requests(self, first: int, *, demonstrations: int, tasks: int) -> Iterator[Order]:
+    def requests(
+        self, first: int, *, demonstrations: int, tasks: int
+    ) -> Iterator[InstructionRequest]:
         """Yield requests without end, at the positions from *first* on."""
         number = min(demonstrations, len(self.seeds))
         position = first
@@ -61,7 +62,9 @@ class Pool:
             ids = tuple(seed.id for seed in shown)
             name = identity("request", str(position - first), *ids)
             metadata = Metadata(position, name, "", (), "none", ids)
-            yield Order(metadata, tasks, texts=tuple(seed.instruction for seed in shown))
+            yield InstructionRequest(
+                metadata, tasks, texts=tuple(seed.instruction for seed in shown)
+            )
             position += 1
 
 
@@ -69,7 +72,7 @@ class Inventor(Struct, frozen=True):
     strong: Model
     pool: Pool
 
-    async def __call__(self, order: Order) -> list[Draft]:
+    async def __call__(self, order: InstructionRequest) -> list[Draft]:
         """Ask for ``order.count`` tasks like ``order.texts``; those that won't do are refused.
 
         Raises:
@@ -114,5 +117,5 @@ class Inventor(Struct, frozen=True):
         return reasons
 
 
-def _read_tasks(number: int, reply: Stored) -> list[Task]:
+def _read_tasks(number: int, reply: StoredReply) -> list[Task]:
     return prompts.read_tasks(reply.text, number=number, truncated=reply.finish_reason == "length")

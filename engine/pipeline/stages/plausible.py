@@ -6,7 +6,7 @@ The authors removed unreasonable pairs by hand (paper A.3); this asks the strong
 from msgspec import Struct
 
 from .... import prompts
-from ...calls.cache import Stored
+from ...calls.cache import StoredReply
 from ...calls.model import Model
 from ...data.errors import ItemError
 from ...data.records import Metadata
@@ -26,7 +26,7 @@ class Plausibility(Struct, frozen=True):
             try:
                 answer = await self.strong.finish(question, _read_yes)
             except ItemError as error:
-                if error.passing:
+                if error.transient:
                     raise
                 continue
             if answer.value:
@@ -34,5 +34,5 @@ class Plausibility(Struct, frozen=True):
         return sensible
 
 
-def _read_yes(reply: Stored) -> bool:
+def _read_yes(reply: StoredReply) -> bool:
     return prompts.read_yes(reply.text)

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from .... import prompts
 from ....prompts import ParseError
-from ...calls.cache import Stored
+from ...calls.cache import StoredReply
 from ...calls.counters import Stats
 from ...calls.model import Model, Pending
 from ...data.errors import ItemError
@@ -68,7 +68,7 @@ class Improver(Struct, frozen=True):
                     skills=metadata.skills,
                 )
             except ItemError as error:
-                if error.passing:
+                if error.transient:
                     raise
                 story.exhausted = ("improve_failed", error.detail)
             else:
@@ -95,7 +95,7 @@ class Refiner(Struct, frozen=True):
         try:
             await self._loop(story)
         except ItemError as error:
-            if error.passing:
+            if error.transient:
                 raise
             story.end("failed", error.reason, error.detail)
         return [story.example()]
@@ -246,7 +246,7 @@ def _shuffled(actions: tuple[str, ...], seed: str, *, again: bool) -> Iterator[s
             yield from random.sample(actions, len(actions))
 
 
-def read_answer(reply: Stored) -> Answer:
+def read_answer(reply: StoredReply) -> Answer:
     if reply.finish_reason in {"content_filter", "refusal"} and not reply.text.strip():
         raise ItemError(reply.finish_reason, "the answer was withheld")
     if not reply.text.strip():
@@ -254,11 +254,11 @@ def read_answer(reply: Stored) -> Answer:
     return Answer(reply.text, reply.finish_reason)
 
 
-def _read_scores(reply: Stored) -> tuple[float, float]:
+def _read_scores(reply: StoredReply) -> tuple[float, float]:
     return prompts.read_scores(reply.text)
 
 
-def _read_improved(original: str, reply: Stored) -> str:
+def _read_improved(original: str, reply: StoredReply) -> str:
     if reply.finish_reason == "length":
         raise ParseError("the new instruction was cut off at max_tokens")
     return prompts.read_improved(reply.text, original=original)
