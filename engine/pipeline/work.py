@@ -509,8 +509,8 @@ class Work:
         """End *draft*; one that a rule is against is not worth its answers."""
         against = (draft.refused, "") if draft.refused else self._refusal(draft.instruction)
         if against is not None:
-            return [(draft.order, [self._ended(draft, "filtered", *against)])]
-        return [(draft.order, [self._checked(made) for made in await self._crew.finish(draft)])]
+            return [(draft.request, [self._ended(draft, "filtered", *against)])]
+        return [(draft.request, [self._checked(made) for made in await self._crew.finish(draft)])]
 
     async def _keep(self, done: tuple[InstructionRequest, list[Example]]) -> None:
         order, examples = done
@@ -607,7 +607,7 @@ class Work:
     def _draft_lost(self, draft: Draft, error: ItemError) -> None:
         example = self._ended(draft, "failed", error.reason, error.detail)
         self._ledger.example(example, transient=error.transient)
-        opened = self._open[_place(draft.order)]
+        opened = self._open[_place(draft.request)]
         opened.incomplete = opened.incomplete or error.transient
         self._one_less(opened)
 

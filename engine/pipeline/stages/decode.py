@@ -44,7 +44,7 @@ class Draft(Struct, frozen=True):
     """
 
     id: str
-    order: InstructionRequest
+    request: InstructionRequest
     number: int
     instruction: str
     rubrics: Rubrics
@@ -54,7 +54,7 @@ class Draft(Struct, frozen=True):
 
     @property
     def metadata(self) -> Metadata:
-        return self.order.metadata
+        return self.request.metadata
 
     def ended(
         self,
@@ -96,37 +96,37 @@ class Decoder(Struct, frozen=True):
     extra_calls: int = 3
     rubrics: int = 4
 
-    async def __call__(self, order: InstructionRequest) -> list[Draft]:
-        """Write ``order.count`` basic instructions, or as many as could be had, none twice.
+    async def __call__(self, request: InstructionRequest) -> list[Draft]:
+        """Write ``request.count`` basic instructions, or as many as could be had, none twice.
 
         Raises:
             ItemError: not one instruction could be had.
         """
-        asked = _Collected(order)
-        sizes = _sizes(order.count, self.chunk)
-        pending = [self._begin(order, n, size) for n, size in enumerate(sizes)]
-        rubrics = self._begin_rubrics(order.metadata) if self.rubrics else None
+        asked = _Collected(request)
+        sizes = _sizes(request.count, self.chunk)
+        pending = [self._begin(request, n, size) for n, size in enumerate(sizes)]
+        rubrics = self._begin_rubrics(request.metadata) if self.rubrics else None
         for n, question in enumerate(pending):
             await self._collect(asked, question, sizes[n])
         for n in range(len(sizes), len(sizes) + self.extra_calls):
-            missing = order.count - len(asked.texts)
+            missing = request.count - len(asked.texts)
             if missing <= 0:
                 break
             size = min(missing, self.chunk)
-            await self._collect(asked, self._begin(order, n, size), size)
+            await self._collect(asked, self._begin(request, n, size), size)
         found = await self._finish_rubrics(asked, rubrics) if rubrics else Rubrics()
         if not asked.texts:
             raise ItemError("no_instructions", asked.detail)
         return asked.drafts(found)
 
-    def _begin(self, order: InstructionRequest, n: int, size: int) -> Pending:
+    def _begin(self, request: InstructionRequest, n: int, size: int) -> Pending:
         return self.strong.begin(
             "decode",
-            item=order.metadata.id,
-            sample=f"/{order.start}.{n}" if order.start or n else "",
+            item=request.metadata.id,
+            sample=f"/{request.start}.{n}" if request.start or n else "",
             number=size,
-            use_case=order.metadata.use_case,
-            skills=order.metadata.skills,
+            use_case=request.metadata.use_case,
+            skills=request.metadata.skills,
         )
 
     async def _collect(self, asked: "_Collected", question: Pending, size: int) -> None:
@@ -162,28 +162,28 @@ class Decoder(Struct, frozen=True):
 class _Collected:
     """Instructions of one order, none twice."""
 
-    def __init__(self, order: InstructionRequest) -> None:
-        self.order = order
+    def __init__(self, request: InstructionRequest) -> None:
+        self.request = request
         self.texts: list[str] = []
         self.calls: list[Call] = []
         self.detail = "every instruction was one this metadata already had"
-        self._known = set(order.known)
+        self._known = set(request.known)
 
     def add(self, texts: list[str], call: Call) -> None:
         self.calls.append(call)
         for text in texts:
             norm = fingerprint(text)
-            if norm not in self._known and len(self.texts) < self.order.count:
+            if norm not in self._known and len(self.texts) < self.request.count:
                 self._known.add(norm)
                 self.texts.append(text)
 
     def drafts(self, rubrics: Rubrics) -> list[Draft]:
-        metadata = self.order.metadata
+        metadata = self.request.metadata
         return [
             Draft(
                 identity("instruction", metadata.id, text),
-                self.order,
-                self.order.start + n,
+                self.request,
+                self.request.start + n,
                 text,
                 rubrics,
                 tuple(self.calls),

@@ -165,17 +165,17 @@ class SampledDecoder(Struct, frozen=True):
     rounds: int
     run_seed: int = 0
 
-    async def __call__(self, order: InstructionRequest) -> list[Draft]:
-        """Write the drafts of *order*, and draw those to be evolved.
+    async def __call__(self, request: InstructionRequest) -> list[Draft]:
+        """Write the drafts of *request*, and draw those to be evolved.
 
         Raises:
             ItemError: not one instruction could be had.
         """
-        drafts = await self.write(order)
-        number = min(len(drafts), ceil(order.count / self.rounds))
-        random = Random(f"{self.run_seed}/{order.metadata.id}/{order.start}/evolved")
+        drafts = await self.write(request)
+        number = min(len(drafts), ceil(request.count / self.rounds))
+        random = Random(f"{self.run_seed}/{request.metadata.id}/{request.start}/evolved")
         drawn = sorted(random.sample(range(len(drafts)), number))
-        base, rest = divmod(order.count, number)
+        base, rest = divmod(request.count, number)
         return [
             structs.replace(drafts[at], rows=min(self.rounds, base + (n < rest)))
             for n, at in enumerate(drawn)

@@ -16,19 +16,19 @@ def placeholder_metadata(seed: Seed, *, again: int = 0) -> Metadata:
 
 
 class SeedAsInstruction(Struct, frozen=True):
-    """Takes ``order.texts`` as basic instructions; each may give *rows* rows."""
+    """Takes ``request.texts`` as basic instructions; each may give *rows* rows."""
 
     rows: int = 1
 
-    async def __call__(self, order: InstructionRequest) -> list[Draft]:
+    async def __call__(self, request: InstructionRequest) -> list[Draft]:
         return [
             Draft(
-                identity("instruction", order.metadata.id, text),
-                order,
-                order.start + n,
+                identity("instruction", request.metadata.id, text),
+                request,
+                request.start + n,
                 text,
                 Rubrics(),
                 rows=self.rows,
             )
-            for n, text in enumerate(order.texts)
+            for n, text in enumerate(request.texts)
         ]

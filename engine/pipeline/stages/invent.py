@@ -72,26 +72,26 @@ class Inventor(Struct, frozen=True):
     strong: Model
     pool: Pool
 
-    async def __call__(self, order: InstructionRequest) -> list[Draft]:
-        """Ask for ``order.count`` tasks like ``order.texts``; those that won't do are refused.
+    async def __call__(self, request: InstructionRequest) -> list[Draft]:
+        """Ask for ``request.count`` tasks like ``request.texts``; those that won't do are refused.
 
         Raises:
             ItemError: no readable reply could be had.
         """
         asked = await self.strong.ask(
             "invent",
-            partial(_read_tasks, order.count),
-            item=order.metadata.id,
-            number=order.count,
-            demonstrations=prompts.demonstrations(order.texts),
+            partial(_read_tasks, request.count),
+            item=request.metadata.id,
+            number=request.count,
+            demonstrations=prompts.demonstrations(request.texts),
         )
         # Twenty tasks against a thousand seeds take some milliseconds.
         reasons = await anyio.to_thread.run_sync(self._sift, asked.value)
         return [
             Draft(
-                identity("instruction", order.metadata.id, str(n), task.text),
-                order,
-                order.start + n,
+                identity("instruction", request.metadata.id, str(n), task.text),
+                request,
+                request.start + n,
                 task.text,
                 Rubrics(),
                 (asked.call,),
