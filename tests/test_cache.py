@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from codeclm.engine.calls.cache import BytesDisk, Cache, KeyBuilder, StoredReply, Write, load
 from codeclm.engine.disk.sqlite import StorageError
-from codeclm.providers import json_codec as wire
+from codeclm.providers import json_codec
 from codeclm.providers.base import Message, Request
 
 from .commands import codeclm
@@ -531,7 +531,7 @@ def test_an_answer_is_read_back_as_it_was_half_emojis_included(
     about = KeyBuilder(question.provider, question.endpoint, question.request).about
     written = msgspec.structs.replace(answer, about=about)
 
-    read = load(wire.dumps(written))
+    read = load(json_codec.dumps(written))
 
     assert msgspec.structs.replace(read, about=answer.about) == answer
     assert json.loads(bytes(read.about)) == json.loads(bytes(about))

@@ -21,7 +21,7 @@ import diskcache
 import msgspec
 from msgspec import Raw, Struct
 
-from ...providers import json_codec as wire
+from ...providers import json_codec
 from ...providers.base import Message, Reply, Request
 from ..disk.exclusive import ExclusiveUse
 from ..disk.sqlite import GroupWriter, StorageError, complaint, connect, transact
@@ -94,12 +94,12 @@ class KeyBuilder:
         try:
             self.about = Raw(_sorted.encode(about))
         except UnicodeEncodeError:
-            self.about = Raw(wire.dumps(msgspec.to_builtins(about, order="sorted")))
+            self.about = Raw(json_codec.dumps(msgspec.to_builtins(about, order="sorted")))
         self._base = blake2b(bytes(self.about), digest_size=16)
 
     def of(self, messages: Sequence[Message], draw: str) -> bytes:
         """Return the key: 16 bytes, the same in every run and on every machine."""
-        said = wire.dumps(messages)
+        said = json_codec.dumps(messages)
         digest = self._base.copy()
         # The length keeps messages and draw apart; Raw JSON before it ends with a bracket.
         digest.update(b"%d:%b" % (len(said), said))
@@ -122,7 +122,7 @@ def store(reply: Reply, *, about: Raw, draw: str) -> StoredReply:
     )
 
 
-dump = wire.dumps
+dump = json_codec.dumps
 """Encode a `StoredReply` for the disk."""
 
 
@@ -137,9 +137,9 @@ def load(value: bytes) -> StoredReply:
     except msgspec.ValidationError:
         raise
     except (msgspec.DecodeError, UnicodeDecodeError):
-        read = wire.loads(value, _escaped)
+        read = json_codec.loads(value, _escaped)
     fields: dict[str, Any] = msgspec.structs.asdict(read)
-    fields["about"] = Raw(wire.dumps(read.about))
+    fields["about"] = Raw(json_codec.dumps(read.about))
     return StoredReply(**fields)
 
 

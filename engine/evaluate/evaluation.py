@@ -19,7 +19,7 @@ import structlog
 from msgspec import Struct
 
 from ...prompts import Prompts
-from ...providers import json_codec as wire
+from ...providers import json_codec
 from .. import config as configuration
 from ..calls import clients as parts
 from ..calls.counters import Stats
@@ -174,7 +174,9 @@ def settle(plan: Plan) -> None:
         )
     toml = configuration.dump(plan.config)
     folders.replace(plan.folder.config, f"# codeclm evaluate\n{toml}".encode())
-    folders.replace(plan.folder.manifest, msgspec.json.format(wire.dumps(plan.manifest), indent=2))
+    folders.replace(
+        plan.folder.manifest, msgspec.json.format(json_codec.dumps(plan.manifest), indent=2)
+    )
 
 
 async def execute(plan: Plan) -> Session:
@@ -242,7 +244,7 @@ _comparison = msgspec.json.Decoder(Comparison)
 
 
 def write_comparisons(plan: Plan, session: Session) -> None:
-    lines = b"".join(wire.dumps(comparison) + b"\n" for comparison in session.ordered)
+    lines = b"".join(json_codec.dumps(comparison) + b"\n" for comparison in session.ordered)
     folders.replace(plan.comparisons, lines)
 
 
@@ -259,6 +261,6 @@ def read_comparisons(folder: Path) -> Iterator[Comparison]:
         raise ConfigError(f"{path}: {error.strerror}: is this an evaluation's folder?") from error
     for number, line in enumerate(lines, 1):
         try:
-            yield wire.loads(line, _comparison)
+            yield json_codec.loads(line, _comparison)
         except msgspec.MsgspecError as error:
             raise ConfigError(f"{path}:{number}: {error}") from error

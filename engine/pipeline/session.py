@@ -21,7 +21,7 @@ import structlog
 from msgspec import Struct
 
 from ...prompts import Prompts
-from ...providers import json_codec as wire
+from ...providers import json_codec
 from ..calls import clients as parts
 from ..calls.budget import Budget, Spending
 from ..calls.counters import Stats
@@ -190,7 +190,7 @@ def _read_metadata(path: Path) -> tuple[Metadata, ...]:
         if not line.strip():
             continue
         try:
-            read = wire.loads(line, _metadata_line)
+            read = json_codec.loads(line, _metadata_line)
         except msgspec.MsgspecError as error:
             raise ConfigError(f"{path}:{number}: {error}") from error
         if not read.use_case.strip():

@@ -11,7 +11,7 @@ from typing import Literal, TextIO
 
 import anyio
 
-from ...providers import json_codec as wire
+from ...providers import json_codec
 from ..calls.budget import money
 from ..calls.counters import StageCounts
 from ..pipeline.session import Session, Watcher
@@ -55,7 +55,7 @@ class _View:
         if self._display == "full":
             self._redraw(self._lines())
         elif self._display == "json":
-            self._stream.write(wire.dumps(self._snapshot()).decode() + "\n")
+            self._stream.write(json_codec.dumps(self._snapshot()).decode() + "\n")
         else:
             self._stream.write(self._line() + "\n")
         self._stream.flush()
