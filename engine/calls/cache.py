@@ -57,7 +57,7 @@ class StoredReply(Struct, frozen=True, omit_defaults=True):
     model: str = ""
     time: float = 0.0
     """Seconds since 1970, when the answer came."""
-    draw: str = ""
+    sample: str = ""
     about: Raw = Raw(b"null")
 
 
@@ -73,7 +73,7 @@ _sorted = msgspec.json.Encoder(order="sorted")
 
 
 class KeyBuilder:
-    """Makes the keys of calls that differ in nothing but messages, seed and draw.
+    """Makes the keys of calls that differ in nothing but messages, seed and sample.
 
     The constant part is hashed once, which leaves one pass over the messages per call.
     """
@@ -97,17 +97,17 @@ class KeyBuilder:
             self.about = Raw(json_codec.dumps(msgspec.to_builtins(about, order="sorted")))
         self._base = blake2b(bytes(self.about), digest_size=16)
 
-    def of(self, messages: Sequence[Message], draw: str) -> bytes:
+    def of(self, messages: Sequence[Message], sample: str) -> bytes:
         """Return the key: 16 bytes, the same in every run and on every machine."""
         said = json_codec.dumps(messages)
         digest = self._base.copy()
-        # The length keeps messages and draw apart; Raw JSON before it ends with a bracket.
+        # The length keeps messages and sample apart; Raw JSON before it ends with a bracket.
         digest.update(b"%d:%b" % (len(said), said))
-        digest.update(draw.encode("utf-8", "surrogatepass"))
+        digest.update(sample.encode("utf-8", "surrogatepass"))
         return digest.digest()
 
 
-def store(reply: Reply, *, about: Raw, draw: str) -> StoredReply:
+def store(reply: Reply, *, about: Raw, sample: str) -> StoredReply:
     """Make of *reply* what is kept of it."""
     return StoredReply(
         text=reply.text,
@@ -117,7 +117,7 @@ def store(reply: Reply, *, about: Raw, draw: str) -> StoredReply:
         cached_tokens=reply.cached_tokens,
         model=reply.model,
         time=round(time.time(), 3),
-        draw=draw,
+        sample=sample,
         about=about,
     )
 

@@ -197,7 +197,7 @@ def _sum_up(plan: "Plan", session: "Session", other: "Other | None") -> "Outcome
         prompts=len(plan.questions),
         seed=config.seed,
         resamples=config.resamples,
-        stats=session.stats,
+        counters=session.counters,
         reason=session.stopped_by,
         unanswered=session.unanswered,
         shortened=len(plan.shortened),

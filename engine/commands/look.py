@@ -79,13 +79,13 @@ def _add_inspect(verbs: Verbs) -> None:
 
 
 def _status(args: argparse.Namespace) -> int:
-    from ..calls.counters import Stats
+    from ..calls.counters import Counters
     from ..reporting import summary as report
 
     config, ledger = open_run(args.folder)
     ending, reason = _ending(args.folder)
     try:
-        summary = report.summarise(config, ledger, Stats(), ending=ending, reason=reason)
+        summary = report.summarise(config, ledger, Counters(), ending=ending, reason=reason)
     finally:
         ledger.close()
     show(summary, as_json=args.json)
@@ -111,7 +111,7 @@ def _ending(path: Path) -> tuple[str, str]:
 
 
 def _report(args: argparse.Namespace) -> int:
-    from ..calls.counters import Stats
+    from ..calls.counters import Counters
     from ..reporting import page
     from ..reporting import summary as report
     from ..store import folder
@@ -119,7 +119,7 @@ def _report(args: argparse.Namespace) -> int:
     config, ledger = open_run(args.folder)
     ending, reason = _ending(args.folder)
     try:
-        summary = report.summarise(config, ledger, Stats(), ending=ending, reason=reason)
+        summary = report.summarise(config, ledger, Counters(), ending=ending, reason=reason)
         examples = list(islice(ledger.kept(config.target_rows), args.stories))
         seeds = _seed_texts(config, ledger, examples)
     finally:

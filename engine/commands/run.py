@@ -210,7 +210,7 @@ def _unchanged(plan: "Plan", session: "Session") -> "Summary | None":
     from ...providers import json_codec
     from ..reporting.summary import Summary
 
-    if session.ending != "finished" or not session.stats.idle:
+    if session.ending != "finished" or not session.counters.idle:
         return None
     try:
         found = json_codec.loads(plan.folder.summary.read_bytes(), msgspec.json.Decoder(Summary))
@@ -235,7 +235,7 @@ def _sum_up(plan: "Plan", session: "Session") -> "Summary":
         summary = report.summarise(
             plan.config,
             ledger,
-            session.stats,
+            session.counters,
             ending=session.ending,
             reason=session.reason,
         )
