@@ -142,7 +142,7 @@ def _preview(args: argparse.Namespace) -> int:
     config, where = read_settings(args)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="codeclm-preview-") as folder:
-        plan = prepare(_taste(config, args.count, folder), where=where)
+        plan = prepare(_taste(config, args.count, folder, where), where=where)
         plan.folder.make()
         log.to_nowhere()
         session = _session(plan, display_of(args), allow_change=False)
@@ -157,10 +157,10 @@ def _preview(args: argparse.Namespace) -> int:
     return DONE
 
 
-def _taste(config: "Config", seeds: int, folder: str) -> "Config":
+def _taste(config: "Config", seeds: int, folder: str, where: str) -> "Config":
     from msgspec import structs
 
-    from ..pipeline.recipes import RECIPES
+    from ..pipeline.recipes import recipe_of
 
     return structs.replace(
         config,
@@ -168,7 +168,7 @@ def _taste(config: "Config", seeds: int, folder: str) -> "Config":
         limit=seeds,
         target_rows=None,
         # A pool's requests have no end of their own: one of them.
-        max_candidates=1 if RECIPES[config.recipe].start == "pool" else None,
+        max_candidates=1 if recipe_of(config, where).start == "pool" else None,
         metadata=structs.replace(config.metadata, augment_to=None),
         decode=structs.replace(config.decode, per_metadata=1),
     )
@@ -176,7 +176,7 @@ def _taste(config: "Config", seeds: int, folder: str) -> "Config":
 
 def _show_stories(plan: "Plan", ledger: "Ledger", *, as_json: bool) -> None:
     """Print what became of each instruction, and of the seeds that came to none."""
-    from ...providers import json_codec as wire
+    from ...providers import json_codec
     from ..data import seeds
     from ..data.records import Seed
     from ..reporting import transcript as story
@@ -186,7 +186,10 @@ def _show_stories(plan: "Plan", ledger: "Ledger", *, as_json: bool) -> None:
         first = islice(seeds.read(plan.source), plan.config.limit)
         texts = {record.id: record.instruction for record in first if isinstance(record, Seed)}
     for example in ledger.stories():
-        print(wire.dumps(example).decode() if as_json else story.text(example, texts), end="\n\n")
+        print(
+            json_codec.dumps(example).decode() if as_json else story.text(example, texts),
+            end="\n\n",
+        )
     for what, reason, detail in ledger.failed():
         print(f"codeclm: {what}: {reason}: {story.printable(detail)}", file=sys.stderr)
 
@@ -204,13 +207,13 @@ def _unchanged(plan: "Plan", session: "Session") -> "Summary | None":
     """
     import msgspec
 
-    from ...providers import json_codec as wire
+    from ...providers import json_codec
     from ..reporting.summary import Summary
 
-    if session.ending != "finished" or not session.stats.idle:
+    if session.ending != "finished" or not session.counters.idle:
         return None
     try:
-        found = wire.loads(plan.folder.summary.read_bytes(), msgspec.json.Decoder(Summary))
+        found = json_codec.loads(plan.folder.summary.read_bytes(), msgspec.json.Decoder(Summary))
     except (OSError, msgspec.MsgspecError):
         return None
     exports = [plan.folder.path / f"{layout}.jsonl" for layout in plan.config.export]
@@ -222,7 +225,7 @@ def _unchanged(plan: "Plan", session: "Session") -> "Summary | None":
 def _sum_up(plan: "Plan", session: "Session") -> "Summary":
     import msgspec
 
-    from ...providers import json_codec as wire
+    from ...providers import json_codec
     from ..reporting import summary as report
     from ..store import folder
     from ..store.ledger import Ledger
@@ -232,7 +235,7 @@ def _sum_up(plan: "Plan", session: "Session") -> "Summary":
         summary = report.summarise(
             plan.config,
             ledger,
-            session.stats,
+            session.counters,
             ending=session.ending,
             reason=session.reason,
         )
@@ -241,7 +244,7 @@ def _sum_up(plan: "Plan", session: "Session") -> "Summary":
         ledger.close()
     files |= {"ledger": str(plan.folder.ledger), "summary": str(plan.folder.summary)}
     summary = msgspec.structs.replace(summary, files=files)
-    folder.replace(plan.folder.summary, msgspec.json.format(wire.dumps(summary), indent=2))
+    folder.replace(plan.folder.summary, msgspec.json.format(json_codec.dumps(summary), indent=2))
     return summary
 
 

@@ -69,8 +69,8 @@ class Recipe(Struct, frozen=True):
             )
         self.check_exports(config.export, where)
         roles = self.role_configs(config)
-        for name, role in roles.items():
-            check_role(role, f"{where}: {name}")
+        for role_name, role in roles.items():
+            check_role(role, f"{where}: {role_name}")
         priced = any(role.price_input is not None for role in roles.values())
         if config.budget.money is not None and not priced:
             raise ConfigError(f"{where}: budget.money: needs prices: set strong.price_input, …")

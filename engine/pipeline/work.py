@@ -16,7 +16,7 @@ import anyio.to_thread
 import structlog
 from msgspec import Struct, structs
 
-from ..calls.counters import Stats
+from ..calls.counters import Counters
 from ..config import Config
 from ..data.errors import ItemError, RunStopped
 from ..data.records import (
@@ -86,7 +86,7 @@ class Work:
         config: Config,
         crew: Stages,
         ledger: Ledger,
-        stats: Stats,
+        counters: Counters,
         *,
         stop_calls: Callable[[], None],
         quality: Quality = Quality(),  # noqa: B008  (it is frozen)
@@ -95,12 +95,12 @@ class Work:
         self._recipe = RECIPES[config.recipe]
         self._crew = crew
         self._ledger = ledger
-        self._stats = stats
+        self._counters = counters
         self._stop_calls = stop_calls
         self._quality = quality
         self._barred = set[str]()
         """Ids of metadata that a reviewer dropped."""
-        self._watch = flow.Callbacks(self._lost, self.halt, stats.stages)
+        self._watch = flow.Callbacks(self._lost, self.halt, counters.stages)
         self._open: dict[int, _Open] = {}
         self._plan: Quotas | None = None
         self._prefix = Prefix(None, None)
@@ -158,7 +158,7 @@ class Work:
         config = self._config
         if self._recipe.start == "metadata":
             return per_seed(self.seeds_a_pass or 0, config.target_rows, config.decode.per_metadata)
-        return self._config.rows_per_draft
+        return self._recipe.rows_per_draft(self._config)
 
     async def _begin_prefix(self, *, each: int) -> None:
         never = await anyio.to_thread.run_sync(self._read_reviews)
@@ -391,7 +391,7 @@ class Work:
         self._ledger.items(items)
         seed_prints |= await anyio.to_thread.run_sync(self._read_reviews)
         self._recorded = await anyio.to_thread.run_sync(
-            self._ledger.outcomes, self._config.rows_per_draft
+            self._ledger.outcomes, self._recipe.rows_per_draft(self._config)
         )
         wanted = self._wanted(items)
         for item in items:
@@ -519,7 +519,7 @@ class Work:
             self._ledger.example(example)
             self._note_overlap(example)
             if example.fate == "kept":
-                self._stats.kept += 1
+                self._counters.kept += 1
                 opened.kept.append((example.number, fingerprint(example.instruction)))
                 self._offer(example)
         self._one_less(opened)
@@ -548,7 +548,7 @@ class Work:
         self._close(order)
 
     def _close(self, order: InstructionRequest) -> None:
-        self._stats.orders += 1
+        self._counters.orders += 1
         del self._open[_place(order)]
         self._left()
 
@@ -624,7 +624,9 @@ class Work:
     def _ended(self, draft: Draft, fate: Fate, reason: str, detail: str = "") -> Example:
         """End *draft* without a round, in the place of its first one."""
         ended = draft.ended(fate, reason, detail)
-        return structs.replace(ended, number=draft.number * self._config.rows_per_draft)
+        return structs.replace(
+            ended, number=draft.number * self._recipe.rows_per_draft(self._config)
+        )
 
     def _offer(self, example: Example) -> None:
         """Let the sieve see a row; its turn comes when all before it are known."""

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Mapping
 from msgspec import Struct
 
 from ..calls.budget import Spending, money
-from ..calls.counters import CallCounts, RoleTokens, Stats
+from ..calls.counters import CallCounts, Counters, RoleTokens
 from ..config import Config
+from ..pipeline.recipes import RECIPES
 from ..store.ledger import Ledger, Sums
 from .transcript import printable
 
@@ -79,17 +80,20 @@ class Summary(Struct, frozen=True):
     """By test set, where any were given."""
 
 
-def summarise(config: Config, ledger: Ledger, stats: Stats, *, ending: str, reason: str) -> Summary:
+def summarise(
+    config: Config, ledger: Ledger, counters: Counters, *, ending: str, reason: str
+) -> Summary:
     """Read the whole ledger. Blocks: a second or so for a million seeds."""
     with ledger.snapshot():
-        return _summarise(config, ledger, stats, ending=ending, reason=reason)
+        return _summarise(config, ledger, counters, ending=ending, reason=reason)
 
 
 def _summarise(
-    config: Config, ledger: Ledger, stats: Stats, *, ending: str, reason: str
+    config: Config, ledger: Ledger, counters: Counters, *, ending: str, reason: str
 ) -> Summary:
     most = config.target_rows
     spent = ledger.spending()
+    roles = RECIPES[config.recipe].role_configs(config)
     instructions = ledger.example_sums(most)
     return Summary(
         ending,
@@ -101,10 +105,10 @@ def _summarise(
         {winner: count for winner, count in ledger.kept_by("winner", most).items() if winner},
         ledger.kept_by("iteration", most),
         _gaps(ledger.gaps(), config.filter.threshold),
-        {stage: _calls(counts) for stage, counts in stats.calls.items()},
+        {stage: _calls(counts) for stage, counts in counters.calls.items()},
         ledger.predicted_calls(config.decode.chunk) if config.recipe == "codeclm" else None,
-        money(config.roles, stats.roles),
-        money(config.roles, _joined(spent)),
+        money(roles, counters.roles),
+        money(roles, _joined(spent)),
         sum(session.calls for session in spent),
         tuple(Failure(*row) for row in ledger.failed(10)),
         {},

@@ -19,9 +19,9 @@ from typing import Any, cast
 import msgspec
 from msgspec import Struct
 
-from ...providers import json_codec as wire
+from ...providers import json_codec
 from .. import config as configuration
-from ..config import Config
+from ..config import Config, RoleConfig, structured
 from ..data.errors import UserError
 
 FORMAT = 1
@@ -71,22 +71,31 @@ _ROLE_OPERATIONAL = frozenset(
 
 def manifest(
     config: Config,
+    roles: Mapping[str, RoleConfig],
     *,
     seeds: str,
     prompts: Mapping[str, dict[str, str]],
     tests: Mapping[str, str] | None = None,
 ) -> Manifest:
-    """Say what makes a run of *config*; *seeds* and *tests* are digests of what was read."""
+    """Say what makes a run of *config*.
+
+    Args:
+        config: the run's settings.
+        roles: those of the models it asks.
+        seeds: digest of the seed files.
+        prompts: digests of the templates by role.
+        tests: digests of the test sets by name.
+    """
     whole = {k: v for k, v in _values(config).items() if k not in _OPERATIONAL}
     if config.limit is not None:
         whole["limit"] = config.limit
-    for unasked in {"strong", "target", "judge"} - config.roles.keys():
+    for unasked in {"strong", "target", "judge"} - roles.keys():
         del whole[unasked]
     del whole["quality"]["tests"]  # where they are; what they say counts
     whole["quality"]["test_sets"] = dict(tests or {})
-    for name, role in config.roles.items():
+    for name, role in roles.items():
         table = _values(role)
-        table["structured_output"] = config.structure[name]
+        table["structured_output"] = structured(role)
         whole[name] = {k: v for k, v in table.items() if k not in _ROLE_OPERATIONAL}
     return Manifest(
         FORMAT,
@@ -108,7 +117,7 @@ def _values(table: Struct) -> dict[str, Any]:
         if isinstance(value, Struct):
             values[name] = _values(value)
         elif value is not None:
-            values[name] = json.loads(wire.dumps(value))  # as it will be read back
+            values[name] = json.loads(json_codec.dumps(value))  # as it will be read back
     return values
 
 
@@ -222,7 +231,7 @@ class Folder:
         except OSError as error:
             raise FolderError(f"{self.manifest}: {error.strerror}") from error
         try:
-            return wire.loads(data, _manifest)
+            return json_codec.loads(data, _manifest)
         except msgspec.MsgspecError as error:
             raise FolderError(
                 f"{self.manifest}: it is damaged ({error}): move the folder away and run again;"
@@ -233,7 +242,7 @@ class Folder:
         """Write down what the run is."""
         text = f"# {fresh.started}: as run by codeclm {fresh.codeclm}\n{configuration.dump(config)}"
         replace(self.config, text.encode())
-        replace(self.manifest, msgspec.json.format(wire.dumps(fresh), indent=2))
+        replace(self.manifest, msgspec.json.format(json_codec.dumps(fresh), indent=2))
 
 
 # As `replace` and `export` name them. A file of the user's own choice may be under way.
