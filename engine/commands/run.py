@@ -223,8 +223,8 @@ def _sum_up(plan: "Plan", session: "Session") -> "Summary":
     import msgspec
 
     from ...providers import json_codec as wire
+    from ..disk.atomic import replace_file
     from ..reporting import summary as report
-    from ..store import folder
     from ..store.ledger import Ledger
 
     ledger = Ledger(plan.folder.ledger).open(for_writing=False)
@@ -241,7 +241,7 @@ def _sum_up(plan: "Plan", session: "Session") -> "Summary":
         ledger.close()
     files |= {"ledger": str(plan.folder.ledger), "summary": str(plan.folder.summary)}
     summary = msgspec.structs.replace(summary, files=files)
-    folder.replace(plan.folder.summary, msgspec.json.format(wire.dumps(summary), indent=2))
+    replace_file(plan.folder.summary, msgspec.json.format(wire.dumps(summary), indent=2))
     return summary
 
 
