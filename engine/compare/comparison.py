@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from ...providers import json_codec as wire
+from ...providers import json_codec
 from ..config import Config, ConfigError
 from ..data import seeds
 from ..data import test_sets as testsets
@@ -157,7 +157,7 @@ def conclude(plan: Plan, datasets: Sequence[Dataset]) -> Comparison:
     )
     drawn = plots.draw(result, path)
     result = msgspec.structs.replace(result, files=result.files | _files(path, drawn))
-    replace_file(path / "comparison.json", msgspec.json.format(wire.dumps(result), indent=1))
+    replace_file(path / "comparison.json", msgspec.json.format(json_codec.dumps(result), indent=1))
     replace_file(path / "report.md", report.document(result, drawn).encode())
     return result
 

@@ -19,7 +19,7 @@ from typing import IO, Any, Literal, cast
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
-from ...providers import json_codec as wire
+from ...providers import json_codec
 from ..data.errors import UserError
 from ..data.records import Answer, Example, Origin, Winner, identity
 from ..disk.atomic import replacing
@@ -244,7 +244,7 @@ def _writer(
 def _lines(given: Iterator[Row], file: IO[bytes]) -> int:
     count = 0
     for row in given:
-        file.write(wire.dumps(row) + b"\n")
+        file.write(json_codec.dumps(row) + b"\n")
         count += 1
     return count
 
@@ -258,7 +258,7 @@ def _packed(given: Iterator[Row], file: IO[bytes]) -> int:
 def _array(given: Iterator[Row], file: IO[bytes]) -> int:
     count = 0
     for row in given:
-        file.write((b",\n" if count else b"[\n") + wire.dumps(row))
+        file.write((b",\n" if count else b"[\n") + json_codec.dumps(row))
         count += 1
     file.write(b"\n]\n" if count else b"[]\n")
     return count

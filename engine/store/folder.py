@@ -19,7 +19,7 @@ from typing import Any, cast
 import msgspec
 from msgspec import Struct
 
-from ...providers import json_codec as wire
+from ...providers import json_codec
 from .. import config as configuration
 from ..config import Config
 from ..data.errors import UserError
@@ -110,7 +110,7 @@ def _values(table: Struct) -> dict[str, Any]:
         if isinstance(value, Struct):
             values[name] = _values(value)
         elif value is not None:
-            values[name] = json.loads(wire.dumps(value))  # as it will be read back
+            values[name] = json.loads(json_codec.dumps(value))  # as it will be read back
     return values
 
 
@@ -226,7 +226,7 @@ class Folder:
         except OSError as error:
             raise FolderError(f"{self.manifest}: {error.strerror}") from error
         try:
-            return wire.loads(data, _manifest)
+            return json_codec.loads(data, _manifest)
         except msgspec.MsgspecError as error:
             raise FolderError(
                 f"{self.manifest}: it is damaged ({error}): move the folder away and run again;"
@@ -237,7 +237,7 @@ class Folder:
         """Write down what the run is."""
         text = f"# {fresh.started}: as run by codeclm {fresh.codeclm}\n{configuration.dump(config)}"
         replace_file(self.config, text.encode())
-        replace_file(self.manifest, msgspec.json.format(wire.dumps(fresh), indent=2))
+        replace_file(self.manifest, msgspec.json.format(json_codec.dumps(fresh), indent=2))
 
 
 _manifest = msgspec.json.Decoder(Manifest)

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from ..calls.counters import Stats
+from ..calls.counters import Counters
 from ..config import Config
 from ..disk.atomic import replace_file
 from ..reporting.summary import summarise
@@ -62,7 +62,7 @@ def write(run: Folder, config: Config, ledger: Ledger, wanted: Wanted, to: Path)
     facts = card.Facts(
         config=config,
         manifest=run.read_manifest(),
-        summary=summarise(config, ledger, Stats(), ending="so far", reason=""),
+        summary=summarise(config, ledger, Counters(), ending="so far", reason=""),
         contents=card.contents(ledger.kept(kept)),
         language=wanted.language,
         files=(

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from ...providers import json_codec as wire
+from ...providers import json_codec
 from ..disk.atomic import replace_file, replacing
 from ..store.export import ExportError
 from .pairs import Pair
@@ -46,7 +46,7 @@ def write(folder: Path, trainer: str, job: Job, pairs: Iterable[Pair]) -> int:
     count = 0
     with replacing(folder / DATA) as file:
         for pair in pairs:
-            file.write(wire.dumps(chosen.row(pair)) + b"\n")
+            file.write(json_codec.dumps(chosen.row(pair)) + b"\n")
             count += 1
     for name, text in chosen.files(job).items():
         replace_file(folder / name, text.encode())
@@ -232,7 +232,7 @@ def _factory_files(job: Job) -> dict[str, str]:
     info = {NAME: {"file_name": DATA, "formatting": "alpaca", "columns": columns}}
     return {
         "config.yaml": _yaml(_said(job, why), values),
-        "dataset_info.json": msgspec.json.format(wire.dumps(info), indent=2).decode() + "\n",
+        "dataset_info.json": msgspec.json.format(json_codec.dumps(info), indent=2).decode() + "\n",
     }
 
 
