@@ -35,8 +35,8 @@ from codeclm import prompts
 from codeclm.engine import config
 from codeclm.engine.bench.server import TEXT
 from codeclm.engine.calls import cache
-from codeclm.engine.calls import clients as parts
-from codeclm.engine.calls.counters import Stats
+from codeclm.engine.calls.clients import CallSettings, cache_folder, load_prompts, open_clients
+from codeclm.engine.calls.counters import Counters
 from codeclm.engine.calls.limits import Limits, Pacer
 from codeclm.engine.calls.model import Model
 from codeclm.engine.pipeline import session as run
@@ -183,8 +183,8 @@ async def ask(server: LoadServer, in_flight: int, calls: int, folder: Path) -> C
     """Measure `Model.ask`: prompt, key, cache, dispatcher, provider, commit."""
     made = settings(server, in_flight, folder, "seeds='none'")
     role = {"strong": made.strong}
-    loaded = {"strong": parts.load_prompts(made, made.strong, "benchmark")}
-    means = parts.CallSettings(parts.cache_folder(made), made.retry, made.parse_attempts)
+    loaded = {"strong": load_prompts(made, made.strong, "benchmark")}
+    means = CallSettings(cache_folder(made), made.retry, made.parse_attempts)
     each = _all_questions()
 
     async def work(model: Model) -> None:
@@ -195,7 +195,7 @@ async def ask(server: LoadServer, in_flight: int, calls: int, folder: Path) -> C
 
     with costing(calls) as cost:
         async with (
-            parts.opened(role, loaded, means, stats=Stats()) as opened,
+            open_clients(role, loaded, means, counters=Counters()) as opened,
             anyio.create_task_group() as group,
         ):
             opened.start(group)
@@ -223,7 +223,7 @@ async def engine(server: LoadServer, in_flight: int, calls: int, folder: Path, *
     with plan.folder.locked(), log.to_file(plan.folder.events), costing(count * PER_SEED) as cost:
         session = await run.execute(plan, watch=_nothing)
     log.to_nowhere()
-    paid = session.stats.total().paid
+    paid = session.counters.total().paid
     if (session.ending, paid) != ("finished", count * PER_SEED):
         raise RuntimeError(f"{session.ending}: {session.reason}: {paid} calls")
     return cost[0]
@@ -317,7 +317,7 @@ def shares(server: LoadServer, calls: int) -> list[dict[str, Any]]:
     rendered = [loaded.render(stage, **values) for stage, values in asked]
     requests = [
         Request(
-            model="m", messages=tuple(Message(*turn) for turn in turns), temperature=0.7, draw="0"
+            model="m", messages=tuple(Message(*turn) for turn in turns), temperature=0.7, sample="0"
         )
         for turns in rendered
     ]
@@ -387,7 +387,7 @@ def _sampled(server: LoadServer, calls: int) -> list[dict[str, Any]]:
 
 def _parse_and_keep(keys: cache.KeyBuilder) -> list[dict[str, Any]]:
     reply = Reply(text=TEXT, prompt_tokens=200, completion_tokens=220, model="canned")
-    stored = cache.store(reply, about=keys.about, draw="0")
+    stored = cache.store(reply, about=keys.about, sample="0")
     value = cache.dump(stored)
     texts = {
         "encode": "Use case: letters\nSkills: tact",

@@ -46,19 +46,19 @@ class Judge:
         self._then = 0.0
 
     async def complete(self, request: Request, /) -> Reply:
-        self._admit(request.draw)
+        self._admit(request.sample)
         self.passed.append(time.perf_counter())
         if self.latency:
             await asyncio.sleep(self.latency)
         return Reply(text="yes", prompt_tokens=TOKENS // 2, completion_tokens=TOKENS // 2)
 
-    def _admit(self, draw: str) -> None:
+    def _admit(self, sample: str) -> None:
         now = time.perf_counter()
         if now < self.storm_until:
             self.refused += 1
             raise RateLimited("storm", retry_after=self.storm_until - now)
-        if draw in self.refuse_once and draw not in self._once:
-            self._once.add(draw)
+        if sample in self.refuse_once and sample not in self._once:
+            self._once.add(sample)
             self.refused += 1
             raise RateLimited("once", retry_after=1.0)
         self._level = max(0.0, self._level - (now - self._then) * self.rate)
@@ -97,7 +97,7 @@ async def send(judge: Judge, limits: Limits, jobs: int, *, span: float | None = 
         dispatcher.start(group)
         began = time.perf_counter()
         for n in range(jobs):
-            request = Request(model="m", messages=(), draw=str(n))
+            request = Request(model="m", messages=(), sample=str(n))
             reserved = float(TOKENS) if limits.tokens_per_minute else 0.0
             dispatcher.submit(Job(request, priority=0, tokens=reserved, answered=answered))
         await asyncio.wait([ended], timeout=span)

@@ -23,7 +23,7 @@ import anyio
 from codeclm.engine import config
 from codeclm.engine.bench.server import TEXT
 from codeclm.engine.calls.cache import Cache
-from codeclm.engine.calls.counters import Stats
+from codeclm.engine.calls.counters import Counters
 from codeclm.engine.calls.dispatcher import Dispatcher
 from codeclm.engine.calls.limits import Limits
 from codeclm.engine.calls.model import InFlightCalls, Model, Sampling
@@ -69,7 +69,7 @@ class Instant:
 
 async def ask_all(folder: Path, order: Sequence[int], workers: int) -> tuple[Cost, int]:
     """Ask one question for each number in *order*; return the cost and how many were paid for."""
-    stats = Stats()
+    counters = Counters()
     cache = await asyncio.to_thread(Cache(folder).open)
     cache.use(asyncio.get_running_loop())
     dispatcher = Dispatcher(Instant(), Limits(max_concurrent=512), RetryPolicy())
@@ -80,7 +80,7 @@ async def ask_all(folder: Path, order: Sequence[int], workers: int) -> tuple[Cos
         cache=cache,
         flights=InFlightCalls(),
         prompts=Prompts.load("default"),
-        stats=stats,
+        counters=counters,
     )
     each = iter(order)
     cost = list[Cost]()
@@ -97,7 +97,7 @@ async def ask_all(folder: Path, order: Sequence[int], workers: int) -> tuple[Cos
         await dispatcher.drained()
         group.cancel_scope.cancel()
     await asyncio.to_thread(cache.close)
-    return cost[0], stats.total().paid
+    return cost[0], counters.total().paid
 
 
 def cached(entries: int, folder: Path) -> dict[str, Any]:

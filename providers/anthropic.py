@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from . import json_codec as wire
+from . import json_codec
 from .base import FinishReason, Message, Rejected, Reply, Request, ResponseFormat
 from .exchange import Session, endpoint
 from .faults import allowance, decode, embedded
@@ -126,8 +126,8 @@ def _encode(request: Request) -> bytes:
         output_config=_output_config(request),
     )
     if not request.extra:
-        return wire.dumps(body)
-    return wire.dumps({**msgspec.to_builtins(body), **request.extra})
+        return json_codec.dumps(body)
+    return json_codec.dumps({**msgspec.to_builtins(body), **request.extra})
 
 
 def _output_config(request: Request) -> dict[str, Any] | None:

@@ -33,10 +33,10 @@ class Request(Struct, frozen=True, kw_only=True):
     """One call, in no vendor's words.
 
     ``None`` leaves a setting to the server. ``response_format`` is what to ask the server for; with
-    ``json_schema`` the schema is in ``schema``. ``extra`` is merged into the body as it is, last,
-    and wins. ``draw`` never travels: it names the sample, so that two items with one prompt get two
-    samples (it is part of the cache key, and `scripted` answers from it). ``purpose`` never travels
-    either and is not in the key: the stage that asks, for `scripted` and for complaints.
+    ``json_schema`` the schema is in ``schema``. ``extra`` is merged into the body last, as it is,
+    and wins. ``sample`` and ``purpose`` are never sent. ``sample`` names one of several samples of
+    the same prompt: it is part of the cache key, and `scripted` answers from it. ``purpose`` is the
+    stage that asks, for `scripted` and for messages; it is not in the key.
     """
 
     model: str
@@ -48,7 +48,7 @@ class Request(Struct, frozen=True, kw_only=True):
     response_format: ResponseFormat = "text"
     schema: dict[str, Any] | None = None
     extra: dict[str, Any] = field(default_factory=dict[str, Any])
-    draw: str = ""
+    sample: str = ""
     purpose: str = ""
 
 

@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Struct
 from multidict import istr
 
-from . import json_codec as wire
+from . import json_codec
 from .base import Allowance, Denied, ProviderError, RateLimited, Rejected, Unavailable
 
 T = TypeVar("T")
@@ -96,7 +96,7 @@ def decode(where: str, body: bytes, decoder: "msgspec.json.Decoder[T]") -> T:
         Rejected: it is JSON, but not this vendor's.
     """
     try:
-        return wire.loads(body, decoder)
+        return json_codec.loads(body, decoder)
     except (msgspec.ValidationError, RecursionError) as error:
         raise Rejected(f"{where}: an answer of another shape: {error}") from error
     except msgspec.DecodeError as error:
@@ -340,7 +340,7 @@ def _sentence(error: dict[str, Any]) -> str:
         if isinstance(said, str) and said:
             return said
         if isinstance(said, list | dict) and said:
-            return _text(wire.dumps(said))
+            return _text(json_codec.dumps(said))
     return ""
 
 

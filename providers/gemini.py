@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct
 from yarl import URL
 
-from . import json_codec as wire
+from . import json_codec
 from .base import FinishReason, Message, Rejected, Reply, Request, ResponseFormat, Unavailable
 from .exchange import Endpoint, Session, endpoint
 from .faults import allowance, decode, embedded
@@ -170,13 +170,13 @@ def _encode(request: Request) -> bytes:
         generation_config=None if config == _NO_CONFIG else config,
     )
     if not request.extra:
-        return wire.dumps(body)
+        return json_codec.dumps(body)
     whole: dict[str, Any] = msgspec.to_builtins(body)
     merged = {**whole, **request.extra}
     ours, theirs = whole.get(_CONFIG), merged.get(_CONFIG)
     if isinstance(ours, dict) and isinstance(theirs, dict):  # a thinkingConfig keeps our settings
         merged[_CONFIG] = {**ours, **theirs}
-    return wire.dumps(merged)
+    return json_codec.dumps(merged)
 
 
 def _said(message: Message) -> _Said:

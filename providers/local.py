@@ -309,7 +309,7 @@ def _seed(request: Request) -> int:
     With one seed for all, a second draw would be the first again, and chance would decide alike in
     the two orders of a scoring.
     """
-    name = dumps((request.seed, request.draw, request.messages))
+    name = dumps((request.seed, request.sample, request.messages))
     # 2**32 - 1 asks llama.cpp for a seed by chance.
     return int.from_bytes(blake2b(name, digest_size=8).digest(), "little") % (2**32 - 1)
 

@@ -6,7 +6,7 @@ from typing import Any, cast
 import msgspec
 from msgspec import Struct
 
-from . import json_codec as wire
+from . import json_codec
 from .base import FinishReason, Message, Rejected, Reply, Request, ResponseFormat, Unavailable
 from .exchange import Session, endpoint
 from .faults import allowance, decode, embedded
@@ -95,8 +95,8 @@ def encode(request: Request, *, host: str = "") -> bytes:
         response_format=_response_format(request),
     )
     if not request.extra:
-        return wire.dumps(body)
-    return wire.dumps({**msgspec.to_builtins(body), **request.extra})
+        return json_codec.dumps(body)
+    return json_codec.dumps({**msgspec.to_builtins(body), **request.extra})
 
 
 class _Body(Struct, omit_defaults=True):

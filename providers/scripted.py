@@ -80,7 +80,7 @@ class Scripted:
         return
 
     def _digest(self, request: Request) -> bytes:
-        parts = [request.model, request.draw]
+        parts = [request.model, request.sample]
         for message in request.messages:
             parts += (message.role, message.content)
         digest = self._start.copy()

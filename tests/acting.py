@@ -10,7 +10,7 @@ import anyio.to_thread
 from blockbuster import BlockBuster
 
 from codeclm.engine.calls.cache import Cache
-from codeclm.engine.calls.counters import Stats
+from codeclm.engine.calls.counters import Counters
 from codeclm.engine.calls.dispatcher import Dispatcher
 from codeclm.engine.calls.limits import Limits
 from codeclm.engine.calls.model import InFlightCalls, Model, Sampling
@@ -66,12 +66,12 @@ def may_read_the_cache(alarm: BlockBuster | None) -> None:
 class Troupe(dict[str, Model]):
     """The roles by name, and their counters."""
 
-    stats: Stats
+    counters: Counters
 
 
 @asynccontextmanager
 async def playing(
-    actor: Actor, folder: Path, *, stats: Stats | None = None
+    actor: Actor, folder: Path, *, counters: Counters | None = None
 ) -> AsyncGenerator[Troupe]:
     """Let *actor* play strong, target and judge, with a cache in *folder*."""
     cache = await anyio.to_thread.run_sync(Cache(folder / "cache").open)
@@ -80,7 +80,7 @@ async def playing(
         actor, Limits(None, None, 64), RetryPolicy(attempts=2, first_wait=0, longest_wait=0)
     )
     troupe = Troupe()
-    troupe.stats = stats or Stats()
+    troupe.counters = counters or Counters()
     flights = InFlightCalls()
     for role, temperature in (("strong", 0.7), ("target", 0.7), ("judge", 0.0)):
         troupe[role] = Model(
@@ -90,7 +90,7 @@ async def playing(
             cache=cache,
             flights=flights,
             prompts=PROMPTS,
-            stats=troupe.stats,
+            counters=troupe.counters,
         )
     try:
         async with anyio.create_task_group() as group:

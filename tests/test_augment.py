@@ -244,8 +244,8 @@ async def play(
 
     await anyio.to_thread.run_sync(open_ledger)
     async with playing(actor, folder) as troupe:
-        stages = crew(settings, dict(troupe), troupe.stats, Widths(4, 4, 8))
-        work = Work(settings, stages, ledger, troupe.stats, stop_calls=lambda: None)
+        stages = crew(settings, dict(troupe), troupe.counters, Widths(4, 4, 8))
+        work = Work(settings, stages, ledger, troupe.counters, stop_calls=lambda: None)
         if metadata is not None:
             await work.ordered(list(metadata), set())
         else:
@@ -387,7 +387,7 @@ async def session_of(folder: Path, tree: dict[str, Any]) -> Session:
 
 def calls_and_prediction(folder: Path, session: Session) -> tuple[int, int]:
     ledger = Ledger(folder / "run" / "ledger.sqlite").open(for_writing=False)
-    total, rubrics = session.stats.total(), session.stats.calls["rubrics"]
+    total, rubrics = session.counters.total(), session.counters.calls["rubrics"]
     try:
         return total.paid + total.reused - rubrics.reused, ledger.predicted_calls(10)
     finally:
@@ -423,7 +423,7 @@ async def test_nothing_selected_costs_the_spec_s_figure(tmp_path: Path) -> None:
     """2 seeds, 25 instructions each: 2 + 2 * (3 decode + 1) + 50 * (4 + 5 + 5 + 5)."""
     tree = {"decode": {"per_metadata": 25}, "filter": {"threshold": 10.0}, "limit": 2}
     session = await session_of(tmp_path, tree)
-    stages = session.stats.calls
+    stages = session.counters.calls
 
     assert stages["encode"].paid == 2
     assert stages["improve"].paid == 150
@@ -450,7 +450,7 @@ async def test_every_paid_answer_of_a_session_is_in_the_cache(tmp_path: Path) ->
     session = await session_of(tmp_path, {"decode": {"per_metadata": 2}})
 
     (count,) = rows(tmp_path / "cache" / "cache.db", "SELECT count(*) FROM Cache")
-    assert count == (session.stats.total().paid,)
+    assert count == (session.counters.total().paid,)
     assert len(kept(tmp_path)) > 0
 
 

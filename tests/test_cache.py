@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from codeclm.engine.calls.cache import BytesDisk, Cache, KeyBuilder, StoredReply, Write, load
 from codeclm.engine.disk.sqlite import StorageError
-from codeclm.providers import json_codec as wire
+from codeclm.providers import json_codec
 from codeclm.providers.base import Message, Request
 
 from .commands import codeclm
@@ -413,13 +413,13 @@ class Question(msgspec.Struct, frozen=True):
 
     provider: str
     endpoint: str
-    draw: str
+    sample: str
     request: Request
 
     @property
     def key(self) -> bytes:
         return KeyBuilder(self.provider, self.endpoint, self.request).of(
-            self.request.messages, self.draw
+            self.request.messages, self.sample
         )
 
 
@@ -477,19 +477,25 @@ def test_the_order_of_settings_does_not_change_a_key(question: Question, random:
 
 
 def test_parts_of_a_call_cannot_pass_for_each_other() -> None:
-    def key(*messages: str, draw: str = "") -> bytes:
+    def key(*messages: str, sample: str = "") -> bytes:
         request = Request(model="m", messages=tuple(Message("user", text) for text in messages))
-        return Question("p", "e", draw, request).key
+        return Question("p", "e", sample, request).key
 
-    keys = [key("a", "b"), key("ab"), key("a", draw="b"), key("ab", draw=""), key("", draw="ab")]
+    keys = [
+        key("a", "b"),
+        key("ab"),
+        key("a", sample="b"),
+        key("ab", sample=""),
+        key("", sample="ab"),
+    ]
 
     assert [keys.index(one) for one in keys] == [0, 1, 2, 1, 4]
 
 
-def test_who_asks_and_the_draw_in_the_request_are_no_part_of_the_base_of_a_key() -> None:
-    """``purpose`` is for complaints; the draw comes in once, with the messages."""
+def test_who_asks_and_the_sample_in_the_request_are_no_part_of_the_base_of_a_key() -> None:
+    """``purpose`` is for complaints; the sample comes in once, with the messages."""
     one = Request(model="m", messages=(Message("user", "Hi."),))
-    other = msgspec.structs.replace(one, purpose="encode", draw="d")
+    other = msgspec.structs.replace(one, purpose="encode", sample="d")
 
     assert Question("p", "e", "", one).key == Question("p", "e", "", other).key
 
@@ -520,7 +526,7 @@ answers = st.builds(
     cached_tokens=st.integers(0, 9),
     model=texts,
     time=st.floats(0, 1e10),
-    draw=texts,
+    sample=texts,
 )
 
 
@@ -531,7 +537,7 @@ def test_an_answer_is_read_back_as_it_was_half_emojis_included(
     about = KeyBuilder(question.provider, question.endpoint, question.request).about
     written = msgspec.structs.replace(answer, about=about)
 
-    read = load(wire.dumps(written))
+    read = load(json_codec.dumps(written))
 
     assert msgspec.structs.replace(read, about=answer.about) == answer
     assert json.loads(bytes(read.about)) == json.loads(bytes(about))

@@ -106,9 +106,9 @@ async def test_a_json_object_is_an_object_of_any_shape(model: Local) -> None:
 async def test_the_same_request_has_the_same_answer_whatever_was_asked_between(
     model: Local,
 ) -> None:
-    first = await model.complete(ask(draw="a"))
-    other = await model.complete(ask(draw="b", temperature=1.5))
-    again = await model.complete(ask(draw="a"))
+    first = await model.complete(ask(sample="a"))
+    other = await model.complete(ask(sample="b", temperature=1.5))
+    again = await model.complete(ask(sample="a"))
 
     assert again == first
     assert other.text != first.text
@@ -133,7 +133,7 @@ async def test_roles_with_the_same_file_and_options_share_one_model(model: Local
 @needs_model
 async def test_calls_wait_their_turn_for_a_slot(model: Local) -> None:
     replies = await asyncio.gather(
-        *(model.complete(ask(max_tokens=2, draw=str(n))) for n in range(5))
+        *(model.complete(ask(max_tokens=2, sample=str(n))) for n in range(5))
     )
 
     assert [reply.completion_tokens for reply in replies] == [2] * 5

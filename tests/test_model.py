@@ -14,7 +14,7 @@ import pytest
 from blockbuster import BlockBuster
 
 from codeclm.engine.calls.cache import Cache, StoredReply, load
-from codeclm.engine.calls.counters import CallCounts, Stats
+from codeclm.engine.calls.counters import CallCounts, Counters
 from codeclm.engine.calls.dispatcher import Dispatcher
 from codeclm.engine.calls.limits import Limits
 from codeclm.engine.calls.model import InFlightCalls, Model, ParsedReply, Sampling
@@ -43,7 +43,7 @@ class Desk:
 
     def __init__(self, cache: Cache, provider: OpenAI, limits: Limits) -> None:
         self.cache = cache
-        self.stats = Stats()
+        self.counters = Counters()
         self.dispatcher = Dispatcher(
             provider, limits, RetryPolicy(attempts=2, first_wait=0, longest_wait=0)
         )
@@ -58,12 +58,12 @@ class Desk:
             cache=self.cache,
             flights=self._flights,
             prompts=PROMPTS,
-            stats=self.stats,
+            counters=self.counters,
         )
 
     @property
     def responses(self) -> CallCounts:
-        return self.stats.calls.get("respond", CallCounts())
+        return self.counters.calls.get("respond", CallCounts())
 
 
 Open = Callable[..., Any]
@@ -199,7 +199,7 @@ async def test_at_temperature_0_an_answer_is_shared_and_above_it_each_item_has_i
     assert paid == [(5, 4), (0, 9)]
 
 
-async def test_a_sample_of_one_item_is_another_draw_also_at_temperature_0(
+async def test_a_sample_of_one_item_is_another_sample_also_at_temperature_0(
     server: Server, at_desk: Open
 ) -> None:
     numbered(server)
@@ -229,7 +229,7 @@ async def test_a_call_says_what_it_was_and_whether_it_was_paid(
 # -- unreadable replies -------------------------------------------------------------------------
 
 
-async def test_an_unreadable_reply_is_asked_again_as_another_draw_and_each_is_kept(
+async def test_an_unreadable_reply_is_asked_again_as_another_sample_and_each_is_kept(
     server: Server, at_desk: Open, tmp_path: Path
 ) -> None:
     sorry = say(chat("I'm sorry."))
@@ -243,7 +243,7 @@ async def test_an_unreadable_reply_is_asked_again_as_another_draw_and_each_is_ke
 
     assert outcomes == [("Fine.", 3, False), ("Fine.", 3, True)]
     assert [heard.json["seed"] for heard in server.asked] == [7, 8, 9]
-    assert [(one.draw, one.text) for one in kept] == [
+    assert [(one.sample, one.text) for one in kept] == [
         ("", "I'm sorry."),
         ("#1", "I'm sorry."),
         ("#2", "Fine."),
@@ -427,7 +427,7 @@ async def test_a_gentle_stop_keeps_what_was_in_flight_and_sends_nothing_that_was
     kept = await anyio.to_thread.run_sync(stored, tmp_path)
 
     assert [type(end) for end in ends] == [asyncio.CancelledError, Stopping]
-    assert [(one.draw, one.text) for one in kept] == [("flying", "answer 1")]
+    assert [(one.sample, one.text) for one in kept] == [("flying", "answer 1")]
     assert len(server.asked) == 1
 
 

@@ -61,8 +61,8 @@ async def test_a_call_becomes_a_reply(server: Server, session: Session) -> None:
 
 
 async def test_what_is_not_set_is_not_sent(server: Server, session: Session) -> None:
-    """Also `draw` and `purpose`, which are the engine's own affair."""
-    assert await sent(server, session, draw="7", purpose="judge") == {
+    """Also `sample` and `purpose`, which are the engine's own affair."""
+    assert await sent(server, session, sample="7", purpose="judge") == {
         "model": "small",
         "messages": [
             {"role": "system", "content": "Be kind."},

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import settings as settings_of
 from hypothesis import strategies as st
 
-from codeclm.engine.calls.counters import Stats
+from codeclm.engine.calls.counters import Counters
 from codeclm.engine.config import Config, build
 from codeclm.engine.data.records import (
     Answer,
@@ -82,7 +82,7 @@ def _named(last: Iteration, position: int) -> Iteration:
 
 
 def summed(
-    folder: Path, examples: list[Example], *, config: Config | None = None, stats: Any = None
+    folder: Path, examples: list[Example], *, config: Config | None = None, counters: Any = None
 ) -> Summary:
     ledger = Ledger(folder / "ledger.sqlite").open(for_writing=True)
     for made in examples:
@@ -96,7 +96,7 @@ def summed(
     ledger = Ledger(folder / "ledger.sqlite").open(for_writing=False)
     try:
         return summarise(
-            config or settings(), ledger, stats or Stats(), ending="finished", reason=""
+            config or settings(), ledger, counters or Counters(), ending="finished", reason=""
         )
     finally:
         ledger.close()
@@ -154,21 +154,21 @@ def test_money_is_what_the_tokens_cost(tmp_path: Path) -> None:
     """A million prompt tokens at 2, of which 400,000 cached at 0.5, and 100,000 answered at 8."""
     prices = {"price_input": 2.0, "price_cached": 0.5, "price_output": 8.0}
     config = settings(strong={"model": "scripted/strong", **prices})
-    stats = Stats()
+    counters = Counters()
     reply = Reply(
         text="", prompt_tokens=1_000_000, cached_tokens=400_000, completion_tokens=100_000
     )
-    stats.paid("strong", "encode", reply)
-    stats.paid("target", "respond", reply)
-    told = summed(tmp_path, [], config=config, stats=stats)
+    counters.paid("strong", "encode", reply)
+    counters.paid("target", "respond", reply)
+    told = summed(tmp_path, [], config=config, counters=counters)
 
     assert told.money == pytest.approx(0.6 * 2 + 0.4 * 0.5 + 0.1 * 8)
 
 
 def test_without_prices_nothing_is_said_of_money(tmp_path: Path) -> None:
-    stats = Stats()
-    stats.paid("strong", "encode", Reply(text="", prompt_tokens=5))
-    told = summed(tmp_path, [], stats=stats)
+    counters = Counters()
+    counters.paid("strong", "encode", Reply(text="", prompt_tokens=5))
+    told = summed(tmp_path, [], counters=counters)
 
     assert told.money is None
     assert "money" not in text(told)
@@ -193,14 +193,14 @@ def test_the_histogram_holds_every_round_and_pairs_fall_with_the_threshold(
 
 
 def test_the_summary_fits_80_columns_and_says_what_is_missing(tmp_path: Path) -> None:
-    stats = Stats()
+    counters = Counters()
     for stage in ("encode", "decode", "rubrics", "respond", "score", "improve"):
         reply = Reply(text="", prompt_tokens=123_456_789, completion_tokens=98_765_432)
-        stats.paid("strong", stage, reply)
-        stats.reused(stage)
+        counters.paid("strong", stage, reply)
+        counters.reused(stage)
     examples = [example(n, EVEN, CLEAR) for n in range(5)]
     examples += [example(n, EVEN, EVEN) for n in range(5, 9)]
-    told = text(summed(tmp_path, examples, config=settings(target_rows=2000), stats=stats))
+    told = text(summed(tmp_path, examples, config=settings(target_rows=2000), counters=counters))
 
     assert told.startswith("finished: 5 rows of 2,000 wanted; 1,995 short\n")
     assert "instructions          9 in\n" in told

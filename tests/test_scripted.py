@@ -48,7 +48,7 @@ def request(
     *,
     source: str = "default",
     model: str = "scripted/strong",
-    draw: str = "",
+    sample: str = "",
     response_format: ResponseFormat = "text",
     **values: Any,
 ) -> Request:
@@ -57,7 +57,7 @@ def request(
         model=model,
         messages=tuple(Message(role, content) for role, content in messages),
         purpose=stage,
-        draw=draw,
+        sample=sample,
         response_format=response_format,
         schema=schema_for(stage, number=values.get("number", 4))
         if response_format == "json_schema"
@@ -78,7 +78,7 @@ def texts(*requests: Request, **settings: Any) -> list[str]:
 
 def test_the_same_question_gets_the_same_answer_from_every_instance() -> None:
     one = request("respond", instruction="Explain rain.")
-    other = request("respond", instruction="Explain rain.", draw="2")
+    other = request("respond", instruction="Explain rain.", sample="2")
     elsewhere = request("respond", instruction="Explain snow.")
 
     assert texts(one, other, elsewhere) == texts(one, other, elsewhere)
@@ -161,7 +161,7 @@ def test_the_encoder_keeps_to_a_vocabulary_in_the_prompt_or_in_the_schema() -> N
 
 def test_metadata_and_instructions_are_varied() -> None:
     encoded = texts(*[request("encode", instruction=f"Seed {n}") for n in range(400)])
-    decoded = texts(*[request("decode", number=10, draw=str(n), **ITEM) for n in range(500)])
+    decoded = texts(*[request("decode", number=10, sample=str(n), **ITEM) for n in range(500)])
     instructions = [text for reply in decoded for text in read_instructions(reply, number=10)]
 
     assert len({read_metadata(text) for text in encoded}) > 350
@@ -172,7 +172,7 @@ def test_metadata_and_instructions_are_varied() -> None:
 def test_contrastive_filtering_finds_the_papers_picture() -> None:
     """Of basic instructions more than half are selected at a threshold of 3; the target rarely
     wins."""
-    replies = texts(*[request("decode", number=10, draw=str(n), **ITEM) for n in range(60)])
+    replies = texts(*[request("decode", number=10, sample=str(n), **ITEM) for n in range(60)])
     instructions = [text for reply in replies for text in read_instructions(reply, number=10)]
     strong = texts(*[request("respond", instruction=text) for text in instructions])
     target = texts(
@@ -276,7 +276,7 @@ def test_latency_is_waited_for_and_jitter_spreads_it() -> None:
 
 
 def test_strange_texts_and_purposes_are_answered() -> None:
-    strange = Request(model="", messages=(Message("user", "\ud83d\0"),), draw="\ud83d")
+    strange = Request(model="", messages=(Message("user", "\ud83d\0"),), sample="\ud83d")
     empty = Request(model="m", messages=(), purpose="score")
 
     assert all(texts(strange, empty))

@@ -119,7 +119,7 @@ async def refining(
     actor = Actor(**{"respond": respond, "improve": improve, "score": score, **lines})
     async with playing(actor, folder) as troupe:
         refiner = Refiner(
-            troupe["strong"], troupe["target"], troupe["judge"], rules or Rules(), troupe.stats
+            troupe["strong"], troupe["target"], troupe["judge"], rules or Rules(), troupe.counters
         )
         yield actor, refiner, troupe
 
@@ -336,7 +336,7 @@ async def test_a_score_that_is_read_at_the_third_try_counts(tmp_path: Path) -> N
     def score(request: Request) -> str:
         text = request.messages[-1].content
         strong_first = text.index("STRONG") < text.index("TARGET")
-        seen.append(request.draw)
+        seen.append(request.sample)
         if strong_first:
             return "9 2"
         return next(said) if len(seen) < 3 else "2 9"
@@ -441,7 +441,7 @@ async def test_rounds_scored_and_selected_are_counted(tmp_path: Path) -> None:
     async with refining(tmp_path, judge(9, 2, beginning=3)) as (_, refiner, troupe):
         await refiner(draft())
 
-    assert (troupe.stats.scored, troupe.stats.selected) == ({1: 1, 2: 1, 3: 1}, {3: 1})
+    assert (troupe.counters.scored, troupe.counters.selected) == ({1: 1, 2: 1, 3: 1}, {3: 1})
 
 
 # -- decode and rubrics -----------------------------------------------------------------------
@@ -544,7 +544,7 @@ async def test_a_topup_leaves_out_what_the_item_has_made_before(tmp_path: Path) 
 
 
 async def test_a_topup_is_another_sample_of_the_same_question(tmp_path: Path) -> None:
-    """The same prompt, another draw: else the cache would give the first answer again."""
+    """The same prompt, another sample: else the cache would give the first answer again."""
     actor = Actor(decode=fresh(), rubrics=RUBRICS)
     async with playing(actor, tmp_path) as troupe:
         decoder = Decoder(troupe["strong"])

@@ -161,7 +161,7 @@ async def session(files: Files, *, cut: Cut | None = None, wide: int = 16) -> Se
     async def watch(running: Session) -> None:
         if cut is None:
             return
-        while running.stats.total().paid < cut.after:  # noqa: ASYNC110  (every turn counts)
+        while running.counters.total().paid < cut.after:  # noqa: ASYNC110  (every turn counts)
             await asyncio.sleep(0)
         os.kill(os.getpid(), signal.SIGINT)
         if cut.hard:

@@ -14,8 +14,8 @@ def load() -> Call:
     import anyio
 
     from codeclm.engine import config
-    from codeclm.engine.calls import clients as parts
-    from codeclm.engine.calls.counters import Stats
+    from codeclm.engine.calls.clients import CallSettings, cache_folder, load_prompts, open_clients
+    from codeclm.engine.calls.counters import Counters
     from codeclm.engine.pipeline import stream as flow
 
     async def ask(base: str, prompts: Sequence[str], concurrency: int, folder: Path) -> int:
@@ -42,9 +42,9 @@ def load() -> Call:
         def lost(*_: object) -> None:
             return
 
-        loaded = {role: parts.load_prompts(made, made.strong, "benchmark")}
-        means = parts.CallSettings(parts.cache_folder(made), made.retry, made.parse_attempts)
-        async with parts.opened({role: made.strong}, loaded, means, stats=Stats()) as opened:
+        loaded = {role: load_prompts(made, made.strong, "benchmark")}
+        means = CallSettings(cache_folder(made), made.retry, made.parse_attempts)
+        async with open_clients({role: made.strong}, loaded, means, counters=Counters()) as opened:
 
             async def respond(row: tuple[int, str]) -> list[str]:
                 number, prompt = row

@@ -28,8 +28,8 @@ from ...providers.base import (
     RateLimited,
     Request,
 )
-from ..calls import clients as parts
-from ..calls.counters import Stats
+from ..calls.clients import CallSettings, open_clients
+from ..calls.counters import Counters
 from ..calls.model import Model
 from ..config import RetryPolicy, RoleConfig
 from ..data.errors import RunStopped
@@ -87,10 +87,10 @@ async def _machine(url: str, in_flight: int, calls: int, folder: Path) -> Machin
 @asynccontextmanager
 async def _opened(role: RoleConfig, folder: Path) -> AsyncGenerator[tuple[Model, Provider]]:
     """Open *role* with an empty cache in *folder*."""
-    means = parts.CallSettings(folder, RetryPolicy(), parse_attempts=1)
+    means = CallSettings(folder, RetryPolicy(), parse_attempts=1)
     prompts = {"strong": Prompts.load("default")}
     async with (
-        parts.opened({"strong": role}, prompts, means, stats=Stats()) as opened,
+        open_clients({"strong": role}, prompts, means, counters=Counters()) as opened,
         anyio.create_task_group() as group,
     ):
         opened.start(group)
@@ -250,7 +250,7 @@ async def _one(provider: Provider, model: Model, role: RoleConfig, n: int, tally
         temperature=role.temperature,
         max_tokens=role.max_tokens,
         extra=role.extra,
-        draw=f"bench {n}",
+        sample=f"bench {n}",
         purpose="respond",
     )
     began = time.perf_counter()

@@ -21,7 +21,7 @@ import diskcache
 import msgspec
 from msgspec import Raw, Struct
 
-from ...providers import json_codec as wire
+from ...providers import json_codec
 from ...providers.base import Message, Reply, Request
 from ..disk.exclusive import ExclusiveUse
 from ..disk.sqlite import GroupWriter, StorageError, complaint, connect, transact
@@ -57,7 +57,7 @@ class StoredReply(Struct, frozen=True, omit_defaults=True):
     model: str = ""
     time: float = 0.0
     """Seconds since 1970, when the answer came."""
-    draw: str = ""
+    sample: str = ""
     about: Raw = Raw(b"null")
 
 
@@ -73,7 +73,7 @@ _sorted = msgspec.json.Encoder(order="sorted")
 
 
 class KeyBuilder:
-    """Makes the keys of calls that differ in nothing but messages, seed and draw.
+    """Makes the keys of calls that differ in nothing but messages, seed and sample.
 
     The constant part is hashed once, which leaves one pass over the messages per call.
     """
@@ -94,20 +94,20 @@ class KeyBuilder:
         try:
             self.about = Raw(_sorted.encode(about))
         except UnicodeEncodeError:
-            self.about = Raw(wire.dumps(msgspec.to_builtins(about, order="sorted")))
+            self.about = Raw(json_codec.dumps(msgspec.to_builtins(about, order="sorted")))
         self._base = blake2b(bytes(self.about), digest_size=16)
 
-    def of(self, messages: Sequence[Message], draw: str) -> bytes:
+    def of(self, messages: Sequence[Message], sample: str) -> bytes:
         """Return the key: 16 bytes, the same in every run and on every machine."""
-        said = wire.dumps(messages)
+        said = json_codec.dumps(messages)
         digest = self._base.copy()
-        # The length keeps messages and draw apart; Raw JSON before it ends with a bracket.
+        # The length keeps messages and sample apart; Raw JSON before it ends with a bracket.
         digest.update(b"%d:%b" % (len(said), said))
-        digest.update(draw.encode("utf-8", "surrogatepass"))
+        digest.update(sample.encode("utf-8", "surrogatepass"))
         return digest.digest()
 
 
-def store(reply: Reply, *, about: Raw, draw: str) -> StoredReply:
+def store(reply: Reply, *, about: Raw, sample: str) -> StoredReply:
     """Make of *reply* what is kept of it."""
     return StoredReply(
         text=reply.text,
@@ -117,12 +117,12 @@ def store(reply: Reply, *, about: Raw, draw: str) -> StoredReply:
         cached_tokens=reply.cached_tokens,
         model=reply.model,
         time=round(time.time(), 3),
-        draw=draw,
+        sample=sample,
         about=about,
     )
 
 
-dump = wire.dumps
+dump = json_codec.dumps
 """Encode a `StoredReply` for the disk."""
 
 
@@ -137,9 +137,9 @@ def load(value: bytes) -> StoredReply:
     except msgspec.ValidationError:
         raise
     except (msgspec.DecodeError, UnicodeDecodeError):
-        read = wire.loads(value, _escaped)
+        read = json_codec.loads(value, _escaped)
     fields: dict[str, Any] = msgspec.structs.asdict(read)
-    fields["about"] = Raw(wire.dumps(read.about))
+    fields["about"] = Raw(json_codec.dumps(read.about))
     return StoredReply(**fields)
 
 

@@ -24,7 +24,7 @@ from ..config import Config, ConfigError, RetryPolicy, RoleConfig
 from ..data.errors import Stopping
 from .budget import Budget
 from .cache import Cache
-from .counters import Stats
+from .counters import Counters
 from .dispatcher import Dispatcher
 from .limits import Limits
 from .model import InFlightCalls, Model, Sampling
@@ -64,12 +64,12 @@ class Clients(Struct, frozen=True):
 
 
 @asynccontextmanager
-async def opened(
+async def open_clients(
     roles: Roles,
     prompts: Mapping[str, Prompts],
     means: CallSettings,
     *,
-    stats: Stats,
+    counters: Counters,
     budget: Budget | None = None,
 ) -> AsyncGenerator[Clients]:
     """Open everything that *roles* need and close it again.
@@ -96,7 +96,7 @@ async def opened(
                 cache=cache,
                 flights=flights,
                 prompts=prompts[name],
-                stats=stats,
+                counters=counters,
                 budget=budget,
             )
         yield Clients(models, dispatchers)

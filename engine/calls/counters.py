@@ -42,7 +42,7 @@ class StageCounts(Struct):
     """Of those that left: items put aside for the next time by a gentle stop."""
 
 
-class Stats(Struct):
+class Counters(Struct):
     """All counters of one session."""
 
     calls: dict[str, CallCounts] = field(default_factory=dict[str, CallCounts])

@@ -21,7 +21,7 @@ from ..data.records import Call
 from ..disk.sqlite import StorageError
 from .budget import Budget
 from .cache import Cache, KeyBuilder, StoredReply, Write, dump, load, store
-from .counters import Stats
+from .counters import Counters
 from .dispatcher import Dispatcher, Job
 from .limits import OutputLengths
 
@@ -90,7 +90,7 @@ class Pending(Struct):
 
     stage: Stage
     messages: tuple[Message, ...]
-    draw: str
+    sample: str
     number: int
     key: bytes
     answer: StoredReply | asyncio.Future[StoredReply | Exception]
@@ -116,7 +116,7 @@ class Model:
         cache: Cache,
         flights: InFlightCalls,
         prompts: Prompts,
-        stats: Stats,
+        counters: Counters,
         budget: Budget | None = None,
     ) -> None:
         self.role = role
@@ -125,7 +125,7 @@ class Model:
         self._dispatcher = dispatcher
         self._cache = cache
         self._flights = flights.waiters
-        self._stats = stats
+        self._counters = counters
         self._budget = budget
         self._lengths = OutputLengths()
         self._forms: dict[tuple[Stage, int], _Form] = {}
@@ -172,22 +172,22 @@ class Model:
         rendered = self.prompts.render(stage, **values)
         rendered = self._form(stage, number).ask_for_json(rendered)
         messages = tuple([Message(role, content) for role, content in rendered])
-        draw = f"{self._run}{item}{sample}" if self._sampled else sample
-        return self._look_up(stage, messages, draw, number=number, attempt=0)
+        sample = f"{self._run}{item}{sample}" if self._sampled else sample
+        return self._look_up(stage, messages, sample, number=number, attempt=0)
 
     async def finish(
         self, pending: Pending, read: Callable[[StoredReply], T], *, attempts: int | None = None
     ) -> ParsedReply[T]:
-        """Wait for *pending* and read it, asking again with a new draw where it can't be read."""
+        """Wait for *pending* and read it, asking again with a new sample where it can't be read."""
         attempts = attempts or self.sampling.parse_attempts
         for asked in range(1, attempts + 1):
             reply = await self._answer(pending)
             if not pending.paid:
-                self._stats.reused(pending.stage)
+                self._counters.reused(pending.stage)
             try:
                 value = read(reply)
             except ParseError as error:
-                self._stats.unreadable(pending.stage)
+                self._counters.unreadable(pending.stage)
                 if asked == attempts:
                     raise ItemError(
                         "unreadable",
@@ -197,7 +197,7 @@ class Model:
                 pending = self._look_up(
                     pending.stage,
                     pending.messages,
-                    pending.draw,
+                    pending.sample,
                     number=pending.number,
                     attempt=asked,
                 )
@@ -227,17 +227,17 @@ class Model:
         return outcome
 
     def _look_up(
-        self, stage: Stage, messages: tuple[Message, ...], draw: str, *, number: int, attempt: int
+        self, stage: Stage, messages: tuple[Message, ...], sample: str, *, number: int, attempt: int
     ) -> Pending:
         """Find the answer on disk or in flight, else send for it."""
         form = self._form(stage, number)
-        full_draw = f"{draw}#{attempt}" if attempt else draw
-        key = form.keys.of(messages, full_draw)
+        full_sample = f"{sample}#{attempt}" if attempt else sample
+        key = form.keys.of(messages, full_sample)
         damaged = False
         value = self._cache.get(key)
         if value is not None:
             try:
-                return Pending(stage, messages, draw, number, key, load(value), paid=False)
+                return Pending(stage, messages, sample, number, key, load(value), paid=False)
             except msgspec.MsgspecError:
                 damaged = True  # not ours, or hurt: ask again and replace it
 
@@ -245,17 +245,17 @@ class Model:
         waiters = self._flights.get(key)
         if waiters is not None:
             waiters.append(future)
-            return Pending(stage, messages, draw, number, key, future, paid=False)
+            return Pending(stage, messages, sample, number, key, future, paid=False)
         self._flights[key] = [future]
-        self._send(form, key, messages, full_draw, attempt=attempt, replace=damaged)
-        return Pending(stage, messages, draw, number, key, future, paid=True)
+        self._send(form, key, messages, full_sample, attempt=attempt, replace=damaged)
+        return Pending(stage, messages, sample, number, key, future, paid=True)
 
     def _send(
         self,
         form: _Form,
         key: bytes,
         messages: tuple[Message, ...],
-        draw: str,
+        sample: str,
         *,
         attempt: int,
         replace: bool,
@@ -273,7 +273,7 @@ class Model:
             response_format=request.response_format,
             schema=request.schema,
             extra=request.extra,
-            draw=draw,
+            sample=sample,
             purpose=request.purpose,
         )
         self._dispatcher.submit(
@@ -281,7 +281,7 @@ class Model:
                 sent,
                 priority=PRIORITY[request.purpose],
                 tokens=self._tokens(sent),
-                answered=partial(self._answered, form, key, messages, draw, replace),
+                answered=partial(self._answered, form, key, messages, sample, replace),
             )
         )
 
@@ -297,7 +297,7 @@ class Model:
         form: _Form,
         key: bytes,
         messages: tuple[Message, ...],
-        draw: str,
+        sample: str,
         replace: bool,  # noqa: FBT001  (bound by partial)
         result: Reply | Exception,
     ) -> None:
@@ -307,10 +307,10 @@ class Model:
         if self._dispatcher.reserves:
             self._lengths.learn(form.request.purpose, result.completion_tokens)
             self._dispatcher.prompt_lengths.learn(_characters(messages), result.prompt_tokens)
-        self._stats.paid(self.role, form.request.purpose, result)
+        self._counters.paid(self.role, form.request.purpose, result)
         if self._budget is not None:
             self._budget.spend(self.role, result)
-        stored = store(result, about=form.keys.about, draw=draw)
+        stored = store(result, about=form.keys.about, sample=sample)
         value = dump(stored)
         kept = partial(self._kept, key, stored, value)
         self._cache.put(Write(key, value, kept, replace=replace))

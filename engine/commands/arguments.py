@@ -211,10 +211,10 @@ def open_run(path: Path) -> "tuple[Config, Ledger]":
 
 def show(summary: "Summary", *, as_json: bool) -> None:
     """Print a summary on stdout."""
-    from ...providers import json_codec as wire
+    from ...providers import json_codec
     from ..reporting import summary as report
 
     if as_json:
-        print(wire.dumps(summary).decode())
+        print(json_codec.dumps(summary).decode())
     else:
         print(report.text(summary), end="")

@@ -52,14 +52,14 @@ def _bench(args: argparse.Namespace) -> int:
 
 
 def _machine(args: argparse.Namespace, folder: Path) -> None:
-    from ...providers import json_codec as wire
+    from ...providers import json_codec
     from .. import bench
     from ..reporting import log
 
     log.to_nowhere()
     trials = bench.machine(AT_ONCE, args.calls or 5000, folder)
     if args.json:
-        print(wire.dumps(trials).decode())
+        print(json_codec.dumps(trials).decode())
         return
     print("this machine, against a server that answers at once; every answer is on disk")
     print(f"{'in flight':>10} {'calls/s':>10} {'CPU-µs/call':>12} {'from cache/s':>13}")
@@ -75,7 +75,7 @@ def _machine_line(one: "MachineTrial") -> str:
 
 
 def _endpoint(args: argparse.Namespace, folder: Path) -> None:
-    from ...providers import json_codec as wire
+    from ...providers import json_codec
     from .. import bench
     from ..reporting import log
 
@@ -86,7 +86,7 @@ def _endpoint(args: argparse.Namespace, folder: Path) -> None:
     print(f"codeclm: up to {calls} calls to {role.model}", file=sys.stderr)
     trial = bench.endpoint(role, calls, args.max_concurrent, folder)
     if args.json:
-        print(wire.dumps(trial).decode())
+        print(json_codec.dumps(trial).decode())
         return
     print(
         f"{'in flight':>10} {'calls/s':>9} {'tokens/s':>9} {'p50 s':>8} {'p90 s':>8} {'p99 s':>8}"

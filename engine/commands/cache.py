@@ -142,7 +142,7 @@ def _asked(answer: "StoredReply") -> dict[str, Any]:
 
     values = msgspec.json.decode(answer.about)
     names = About.__struct_fields__
-    return {**dict(zip(names, values or (), strict=False)), "draw": answer.draw}
+    return {**dict(zip(names, values or (), strict=False)), "sample": answer.sample}
 
 
 def _day(seconds: float) -> str:

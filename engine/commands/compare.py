@@ -143,12 +143,12 @@ def _judge(plan: "Plan") -> bool:
 
 
 def _show(result: "Comparison", *, as_json: bool) -> None:
-    from ...providers import json_codec as wire
+    from ...providers import json_codec
     from ..compare import plots, report
     from ..reporting import tables as layout
 
     if as_json:
-        print(wire.dumps(result).decode())
+        print(json_codec.dumps(result).decode())
     else:
         print(report.headline(result) + "\n")
         layout.show(report.tables(result), sys.stdout)

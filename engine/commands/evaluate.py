@@ -180,9 +180,9 @@ def _say_what_it_takes(plan: "Plan") -> None:
 def _sum_up(plan: "Plan", session: "Session", other: "Other | None") -> "Outcome":
     import msgspec
 
-    from ...providers import json_codec as wire
+    from ...providers import json_codec
+    from ..disk.atomic import replace_file
     from ..evaluate import evaluation, outcome
-    from ..store import folder
 
     config, made = plan.config, session.ordered
     evaluation.write_comparisons(plan, session)
@@ -197,7 +197,7 @@ def _sum_up(plan: "Plan", session: "Session", other: "Other | None") -> "Outcome
         prompts=len(plan.questions),
         seed=config.seed,
         resamples=config.resamples,
-        stats=session.stats,
+        counters=session.counters,
         reason=session.stopped_by,
         unanswered=session.unanswered,
         shortened=len(plan.shortened),
@@ -205,7 +205,7 @@ def _sum_up(plan: "Plan", session: "Session", other: "Other | None") -> "Outcome
         no_difference=why_none,
         files={"comparisons": str(plan.comparisons), "summary": str(plan.folder.summary)},
     )
-    folder.replace(plan.folder.summary, msgspec.json.format(wire.dumps(result), indent=2))
+    replace_file(plan.folder.summary, msgspec.json.format(json_codec.dumps(result), indent=2))
     return result
 
 
@@ -235,10 +235,13 @@ def _difference(
 
 
 def _show(outcome: "Outcome", *, as_json: bool) -> None:
-    from ...providers import json_codec as wire
+    from ...providers import json_codec
     from ..evaluate.outcome import text
 
-    print(wire.dumps(outcome).decode() if as_json else text(outcome), end="\n" if as_json else "")
+    print(
+        json_codec.dumps(outcome).decode() if as_json else text(outcome),
+        end="\n" if as_json else "",
+    )
 
 
 def _status_of(outcome: "Outcome", plan: "Plan") -> int:
@@ -263,12 +266,12 @@ def _status_of(outcome: "Outcome", plan: "Plan") -> int:
 
 
 def _calibrate(args: argparse.Namespace) -> int:
-    from ...providers import json_codec as wire
+    from ...providers import json_codec
     from ..evaluate import calibration
 
     found = [calibration.read(folder, wanted=args.wanted) for folder in args.folders]
     if args.json:
-        print(wire.dumps(found).decode())
+        print(json_codec.dumps(found).decode())
     else:
         print("\n".join(map(calibration.text, found)), end="")
     return DONE

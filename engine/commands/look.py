@@ -79,13 +79,13 @@ def _add_inspect(verbs: Verbs) -> None:
 
 
 def _status(args: argparse.Namespace) -> int:
-    from ..calls.counters import Stats
+    from ..calls.counters import Counters
     from ..reporting import summary as report
 
     config, ledger = open_run(args.folder)
     ending, reason = _ending(args.folder)
     try:
-        summary = report.summarise(config, ledger, Stats(), ending=ending, reason=reason)
+        summary = report.summarise(config, ledger, Counters(), ending=ending, reason=reason)
     finally:
         ledger.close()
     show(summary, as_json=args.json)
@@ -96,7 +96,7 @@ def _ending(path: Path) -> tuple[str, str]:
     """Say how the run in *path* stands: at work, or how its last session ended."""
     import msgspec
 
-    from ...providers import json_codec as wire
+    from ...providers import json_codec
     from ..reporting.summary import Summary
     from ..store.folder import Folder
 
@@ -104,30 +104,31 @@ def _ending(path: Path) -> tuple[str, str]:
     if folder.is_held:
         return "working", ""
     try:
-        last = wire.loads(folder.summary.read_bytes(), msgspec.json.Decoder(Summary))
+        last = json_codec.loads(folder.summary.read_bytes(), msgspec.json.Decoder(Summary))
     except (OSError, msgspec.MsgspecError):
         return "interrupted", f"go on with: codeclm resume {shlex.quote(str(path))}"
     return last.ending, last.reason
 
 
 def _report(args: argparse.Namespace) -> int:
-    from ..calls.counters import Stats
+    from ..calls.counters import Counters
+    from ..disk.atomic import replace_file
     from ..reporting import page
     from ..reporting import summary as report
-    from ..store import folder
+    from ..store.folder import Folder
 
     config, ledger = open_run(args.folder)
     ending, reason = _ending(args.folder)
     try:
-        summary = report.summarise(config, ledger, Stats(), ending=ending, reason=reason)
+        summary = report.summarise(config, ledger, Counters(), ending=ending, reason=reason)
         examples = list(islice(ledger.kept(config.target_rows), args.stories))
         seeds = _seed_texts(config, ledger, examples)
     finally:
         ledger.close()
-    manifest = folder.Folder(args.folder).read_manifest()
+    manifest = Folder(args.folder).read_manifest()
     made = page.html(args.folder.resolve().name, config, summary, examples, seeds, manifest)
     path = args.to or args.folder / "report.html"
-    folder.replace(path, made.encode("utf-8"))
+    replace_file(path, made.encode("utf-8"))
     print(f"wrote {path}", file=sys.stderr)
     return DONE
 
@@ -180,7 +181,7 @@ def _export_for_trainer(args: argparse.Namespace) -> int:
 
 
 def _inspect(args: argparse.Namespace) -> int:
-    from ...providers import json_codec as wire
+    from ...providers import json_codec
     from ..reporting import transcript as story
     from ..store.folder import FolderError
 
@@ -195,7 +196,9 @@ def _inspect(args: argparse.Namespace) -> int:
     if len(found) > 1:
         ids = ", ".join(example.id for example in found[:5])
         raise FolderError(f"{args.folder}: {len(found)} ids begin with {args.id!r}: {ids}")
-    print(wire.dumps(found[0]).decode() if args.json else story.text(found[0], seeds), end="\n")
+    print(
+        json_codec.dumps(found[0]).decode() if args.json else story.text(found[0], seeds), end="\n"
+    )
     return DONE
 
 

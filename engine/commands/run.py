@@ -176,7 +176,7 @@ def _taste(config: "Config", seeds: int, folder: str) -> "Config":
 
 def _show_stories(plan: "Plan", ledger: "Ledger", *, as_json: bool) -> None:
     """Print what became of each instruction, and of the seeds that came to none."""
-    from ...providers import json_codec as wire
+    from ...providers import json_codec
     from ..data import seeds
     from ..data.records import Seed
     from ..reporting import transcript as story
@@ -186,7 +186,10 @@ def _show_stories(plan: "Plan", ledger: "Ledger", *, as_json: bool) -> None:
         first = islice(seeds.read(plan.source), plan.config.limit)
         texts = {record.id: record.instruction for record in first if isinstance(record, Seed)}
     for example in ledger.stories():
-        print(wire.dumps(example).decode() if as_json else story.text(example, texts), end="\n\n")
+        print(
+            json_codec.dumps(example).decode() if as_json else story.text(example, texts),
+            end="\n\n",
+        )
     for what, reason, detail in ledger.failed():
         print(f"codeclm: {what}: {reason}: {story.printable(detail)}", file=sys.stderr)
 
@@ -204,13 +207,13 @@ def _unchanged(plan: "Plan", session: "Session") -> "Summary | None":
     """
     import msgspec
 
-    from ...providers import json_codec as wire
+    from ...providers import json_codec
     from ..reporting.summary import Summary
 
-    if session.ending != "finished" or not session.stats.idle:
+    if session.ending != "finished" or not session.counters.idle:
         return None
     try:
-        found = wire.loads(plan.folder.summary.read_bytes(), msgspec.json.Decoder(Summary))
+        found = json_codec.loads(plan.folder.summary.read_bytes(), msgspec.json.Decoder(Summary))
     except (OSError, msgspec.MsgspecError):
         return None
     exports = [plan.folder.path / f"{layout}.jsonl" for layout in plan.config.export]
@@ -222,9 +225,9 @@ def _unchanged(plan: "Plan", session: "Session") -> "Summary | None":
 def _sum_up(plan: "Plan", session: "Session") -> "Summary":
     import msgspec
 
-    from ...providers import json_codec as wire
+    from ...providers import json_codec
+    from ..disk.atomic import replace_file
     from ..reporting import summary as report
-    from ..store import folder
     from ..store.ledger import Ledger
 
     ledger = Ledger(plan.folder.ledger).open(for_writing=False)
@@ -232,7 +235,7 @@ def _sum_up(plan: "Plan", session: "Session") -> "Summary":
         summary = report.summarise(
             plan.config,
             ledger,
-            session.stats,
+            session.counters,
             ending=session.ending,
             reason=session.reason,
         )
@@ -241,7 +244,7 @@ def _sum_up(plan: "Plan", session: "Session") -> "Summary":
         ledger.close()
     files |= {"ledger": str(plan.folder.ledger), "summary": str(plan.folder.summary)}
     summary = msgspec.structs.replace(summary, files=files)
-    folder.replace(plan.folder.summary, msgspec.json.format(wire.dumps(summary), indent=2))
+    replace_file(plan.folder.summary, msgspec.json.format(json_codec.dumps(summary), indent=2))
     return summary
 
 

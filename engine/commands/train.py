@@ -86,7 +86,7 @@ def _add_answer(verbs: Verbs) -> None:
 
 
 def _tune(args: argparse.Namespace) -> int:
-    from ...providers import json_codec as wire
+    from ...providers import json_codec
     from ..store.folder import Folder
     from ..training import pairs, tuning
 
@@ -103,7 +103,7 @@ def _tune(args: argparse.Namespace) -> int:
     folder.make()
     with folder.locked():
         done = tuning.tune(job, args.out, _say)
-    print(wire.dumps(done).decode() if args.json else "\n".join(_told(done, args.out)))
+    print(json_codec.dumps(done).decode() if args.json else "\n".join(_told(done, args.out)))
     return DONE
 
 

@@ -12,11 +12,11 @@ from random import Random
 import msgspec
 from msgspec import Struct
 
-from ...providers import json_codec as wire
+from ...providers import json_codec
 from ..data import seeds
 from ..data.records import Seed
 from ..data.seeds import SeedError, SeedSource
-from ..store import folder as folders
+from ..disk.atomic import replace_file
 from ..store.folder import FolderError
 
 SEEDS = "validation.jsonl"
@@ -82,14 +82,14 @@ def keep(folder: Path, fresh: Split, chosen: Iterable[Seed], *, allow_change: bo
             f"{path}: this comparison's seeds were another choice: name another folder (--out), or"
             " --allow-change to begin anew (answers already paid for are reused)"
         )
-    lines = b"".join(wire.dumps({"instruction": seed.instruction}) + b"\n" for seed in chosen)
-    folders.replace(path, msgspec.json.format(wire.dumps(fresh), indent=1) + b"\n")
-    folders.replace(texts, lines)
+    lines = b"".join(json_codec.dumps({"instruction": seed.instruction}) + b"\n" for seed in chosen)
+    replace_file(path, msgspec.json.format(json_codec.dumps(fresh), indent=1) + b"\n")
+    replace_file(texts, lines)
     return texts
 
 
 def _read(path: Path) -> Split | None:
     try:
-        return wire.loads(path.read_bytes(), _split)
+        return json_codec.loads(path.read_bytes(), _split)
     except (OSError, msgspec.MsgspecError):
         return None

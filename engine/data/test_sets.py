@@ -13,7 +13,7 @@ from typing import Any, cast
 import msgspec
 from msgspec import Struct
 
-from ...providers import json_codec as wire
+from ...providers import json_codec
 from . import seeds
 from .records import Answer, Unreadable
 from .seeds import SeedError, SeedSource
@@ -246,7 +246,7 @@ def _chosen(models: list[str], model: str, path: Path) -> str:
 
 def _decoded(line: bytes, where: str) -> _Record:
     try:
-        return wire.loads(line, _record)
+        return json_codec.loads(line, _record)
     except msgspec.MsgspecError as error:
         raise SeedError(f"{where}: {error}") from error
 

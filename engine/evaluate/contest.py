@@ -12,7 +12,7 @@ from msgspec import Struct
 from ... import prompts
 from ..calls.cache import StoredReply
 from ..calls.clients import Clients
-from ..calls.counters import Stats
+from ..calls.counters import Counters
 from ..calls.model import Model, Pending
 from ..data.errors import ItemError, RunStopped
 from ..data.records import Answer, identity
@@ -150,7 +150,7 @@ class Session(Struct):
     """What one session of an evaluation came to, in the order of the test set."""
 
     questions: Sequence[Question]
-    stats: Stats
+    counters: Counters
     comparisons: dict[str, Comparison] = {}
     unanswered: dict[str, str] = {}
     """Prompts that failed for a passing reason, by id."""
@@ -179,7 +179,7 @@ async def hold(session: Session, contest: Contest, opened: Clients, *, workers: 
         opened.stop()
 
     line = begin(Stage("contest", contest, workers=workers))
-    await run(_each(session.questions), line, keep, Callbacks(lost, halt, session.stats.stages))
+    await run(_each(session.questions), line, keep, Callbacks(lost, halt, session.counters.stages))
     await opened.drained()
 
 

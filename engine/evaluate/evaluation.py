@@ -19,16 +19,25 @@ import structlog
 from msgspec import Struct
 
 from ...prompts import Prompts
-from ...providers import json_codec as wire
+from ...providers import json_codec
 from .. import config as configuration
-from ..calls import clients as parts
-from ..calls.counters import Stats
+from ..calls.clients import (
+    CallSettings,
+    Clients,
+    cache_folder,
+    check_endpoint,
+    endpoint_name,
+    load_prompts,
+    open_clients,
+)
+from ..calls.counters import Counters
 from ..calls.model import Model
 from ..config import Config, ConfigError
 from ..data import test_sets as testsets
 from ..data.records import identity
 from ..data.seeds import SeedError
 from ..data.test_sets import Question
+from ..disk.atomic import replace_file
 from ..store import folder as folders
 from ..store.folder import Folder, FolderError, Manifest
 from . import settings
@@ -73,9 +82,9 @@ def prepare(config: EvaluationConfig, *, where: str) -> Plan:
     """
     settings.check(config, where)
     for name, role in config.roles.items():
-        parts.check_endpoint(role, f"{where}: {name}")
+        check_endpoint(role, f"{where}: {name}")
     as_run = Config(prompts=config.prompts)
-    prompts = {name: parts.load_prompts(as_run, role, where) for name, role in config.roles.items()}
+    prompts = {name: load_prompts(as_run, role, where) for name, role in config.roles.items()}
     whole = testsets.read(config.source)[: config.limit]
     questions = tuple(_shortened(question, config.max_prompt_tokens) for question in whole)
     cut = tuple(
@@ -173,8 +182,10 @@ def settle(plan: Plan) -> None:
             + "choose another folder (--out); answers already paid for are reused"
         )
     toml = configuration.dump(plan.config)
-    folders.replace(plan.folder.config, f"# codeclm evaluate\n{toml}".encode())
-    folders.replace(plan.folder.manifest, msgspec.json.format(wire.dumps(plan.manifest), indent=2))
+    replace_file(plan.folder.config, f"# codeclm evaluate\n{toml}".encode())
+    replace_file(
+        plan.folder.manifest, msgspec.json.format(json_codec.dumps(plan.manifest), indent=2)
+    )
 
 
 async def execute(plan: Plan) -> Session:
@@ -183,13 +194,13 @@ async def execute(plan: Plan) -> Session:
     Raises:
         StorageError: the cache can't be used.
     """
-    config, session = plan.config, Session(plan.questions, Stats())
-    means = parts.CallSettings(
-        parts.cache_folder(Config(cache=config.cache)), config.retry, config.parse_attempts
+    config, session = plan.config, Session(plan.questions, Counters())
+    means = CallSettings(
+        cache_folder(Config(cache=config.cache)), config.retry, config.parse_attempts
     )
     for cut in plan.shortened:
         events.warning("prompt.shortened", question=cut.id, was=cut.was, now=cut.now)
-    async with parts.opened(config.roles, plan.prompts, means, stats=session.stats) as opened:
+    async with open_clients(config.roles, plan.prompts, means, counters=session.counters) as opened:
         contestants: dict[Side, Model | Answers] = {
             side: plan.answers.get(side) or opened.models[side] for side in config.contestants
         }
@@ -204,11 +215,11 @@ async def execute(plan: Plan) -> Session:
 
 
 def _workers(plan: Plan) -> int:
-    shared = {parts.endpoint_name(r): r.max_concurrent for r in plan.config.roles.values()}
+    shared = {endpoint_name(r): r.max_concurrent for r in plan.config.roles.values()}
     return max(1, min(len(plan.questions), sum(shared.values())))
 
 
-async def _heed_signals(session: Session, opened: parts.Clients, scope: anyio.CancelScope) -> None:
+async def _heed_signals(session: Session, opened: Clients, scope: anyio.CancelScope) -> None:
     """First SIGINT or SIGTERM: finish what is in flight. Second: stop now."""
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as received:
         async for number in received:
@@ -225,7 +236,7 @@ async def _tell(session: Session) -> None:
     """Say now and then how far it is."""
     while True:
         await asyncio.sleep(10)
-        total = session.stats.total()
+        total = session.counters.total()
         _say(
             f"{len(session.comparisons):,} of {len(session.questions):,} compared;"
             f" {total.paid:,} paid, {total.reused:,} reused"
@@ -242,8 +253,8 @@ _comparison = msgspec.json.Decoder(Comparison)
 
 
 def write_comparisons(plan: Plan, session: Session) -> None:
-    lines = b"".join(wire.dumps(comparison) + b"\n" for comparison in session.ordered)
-    folders.replace(plan.comparisons, lines)
+    lines = b"".join(json_codec.dumps(comparison) + b"\n" for comparison in session.ordered)
+    replace_file(plan.comparisons, lines)
 
 
 def read_comparisons(folder: Path) -> Iterator[Comparison]:
@@ -259,6 +270,6 @@ def read_comparisons(folder: Path) -> Iterator[Comparison]:
         raise ConfigError(f"{path}: {error.strerror}: is this an evaluation's folder?") from error
     for number, line in enumerate(lines, 1):
         try:
-            yield wire.loads(line, _comparison)
+            yield json_codec.loads(line, _comparison)
         except msgspec.MsgspecError as error:
             raise ConfigError(f"{path}:{number}: {error}") from error

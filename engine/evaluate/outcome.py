@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from msgspec import Struct
 
-from ..calls.counters import Stats
+from ..calls.counters import Counters
 from ..config import ConfigError
 from ..data.records import Answer
 from ..data.test_sets import Question
@@ -76,7 +76,7 @@ def summarise(
     prompts: int,
     seed: int = 0,
     resamples: int = 10_000,
-    stats: Stats | None = None,
+    counters: Counters | None = None,
     reason: str = "",
     unanswered: Mapping[str, str] | None = None,
     shortened: int = 0,
@@ -86,7 +86,7 @@ def summarise(
 ) -> Outcome:
     counts = _counts(comparisons, rule)
     values = [100 * _recovered(each, rule) for each in comparisons]
-    total = (stats or Stats()).total()
+    total = (counters or Counters()).total()
     return Outcome(
         ending="finished" if counts.total == prompts else "stopped" if reason else "unfinished",
         reason=reason,

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 from msgspec import Struct
 
-from ..calls.counters import Stats
+from ..calls.counters import Counters
 from ..calls.model import Model
 from ..config import Config
 from ..data.records import Example, InstructionRequest
@@ -40,7 +40,7 @@ class Stages(Struct, frozen=True):
     widths: Widths
 
 
-def crew(config: Config, models: dict[str, Model], stats: Stats, widths: Widths) -> Stages:
+def crew(config: Config, models: dict[str, Model], counters: Counters, widths: Widths) -> Stages:
     """Make the stages of *config*'s recipe out of *models*."""
     strong = models["strong"]
     pool = Pool(config.baseline.pool, config.seed)
@@ -48,7 +48,7 @@ def crew(config: Config, models: dict[str, Model], stats: Stats, widths: Widths)
         Encoder(strong, config.metadata.use_cases, config.metadata.skills),
         pool,
         _writer(config, strong, pool),
-        _finisher(config, models, stats),
+        _finisher(config, models, counters),
         widths,
     )
 
@@ -70,11 +70,11 @@ def _writer(config: Config, strong: Model, pool: Pool) -> Write:
     return decoder
 
 
-def _finisher(config: Config, models: dict[str, Model], stats: Stats) -> Finish:
+def _finisher(config: Config, models: dict[str, Model], counters: Counters) -> Finish:
     strong, rules = models["strong"], _rules(config)
     match RECIPES[config.recipe].end:
         case "refine" | "filter":
-            return Refiner(strong, models["target"], models["judge"], rules, stats)
+            return Refiner(strong, models["target"], models["judge"], rules, counters)
         case "answer":
             return Answerer(strong, rules)
         case "harden":

@@ -21,10 +21,19 @@ import structlog
 from msgspec import Struct
 
 from ...prompts import Prompts
-from ...providers import json_codec as wire
-from ..calls import clients as parts
+from ...providers import json_codec
 from ..calls.budget import Budget, Spending
-from ..calls.counters import Stats
+from ..calls.clients import (
+    CallSettings,
+    Clients,
+    cache_folder,
+    check_endpoint,
+    endpoint_name,
+    in_thread,
+    load_prompts,
+    open_clients,
+)
+from ..calls.counters import Counters
 from ..calls.dispatcher import Dispatcher
 from ..config import Config, ConfigError, QualityConfig
 from ..data import seeds
@@ -72,7 +81,7 @@ class Session(Struct):
     """What a session came to, and what `progress` watches while it runs."""
 
     plan: Plan
-    stats: Stats
+    counters: Counters
     ending: Ending = "failed"
     reason: str = ""
     left_for_later: int = 0
@@ -90,11 +99,11 @@ def prepare(config: Config, *, where: str) -> Plan:
     Raises:
         ConfigError, SeedError, FolderError: naming the file, the key and the remedy.
     """
-    prompts = {name: parts.load_prompts(config, role, where) for name, role in config.roles.items()}
+    prompts = {name: load_prompts(config, role, where) for name, role in config.roles.items()}
     source = _source(config)
     metadata = _read_metadata(Path(config.metadata.file)) if config.metadata.file else ()
     for role in config.roles.values():
-        parts.check_endpoint(role, where)
+        check_endpoint(role, where)
     folder = Folder(_folder(config))
     digest = seeds.digest(source) if source is not None else ""
     if config.metadata.file:
@@ -190,7 +199,7 @@ def _read_metadata(path: Path) -> tuple[Metadata, ...]:
         if not line.strip():
             continue
         try:
-            read = wire.loads(line, _metadata_line)
+            read = json_codec.loads(line, _metadata_line)
         except msgspec.MsgspecError as error:
             raise ConfigError(f"{path}:{number}: {error}") from error
         if not read.use_case.strip():
@@ -248,20 +257,22 @@ async def execute(plan: Plan, *, watch: Watcher, allow_change: bool = False) -> 
         FolderError, StorageError: a folder or file of ours can't be used.
     """
     name = f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}-{os.getpid()}"
-    session = Session(plan, Stats(), dispatchers={}, name=name)
+    session = Session(plan, Counters(), dispatchers={}, name=name)
     async with AsyncExitStack() as stack:
         ledger = await anyio.to_thread.run_sync(_open_ledger, plan, allow_change)
-        stack.push_async_callback(parts.in_thread, ledger.close)
+        stack.push_async_callback(in_thread, ledger.close)
         before = await anyio.to_thread.run_sync(ledger.spending)
         budget = Budget(plan.config.budget, plan.config.roles, before)
-        means = parts.CallSettings(
-            parts.cache_folder(plan.config),
+        means = CallSettings(
+            cache_folder(plan.config),
             plan.config.retry,
             plan.config.parse_attempts,
             plan.config.seed,
         )
         opened = await stack.enter_async_context(
-            parts.opened(plan.config.roles, plan.prompts, means, stats=session.stats, budget=budget)
+            open_clients(
+                plan.config.roles, plan.prompts, means, counters=session.counters, budget=budget
+            )
         )
         session.dispatchers = opened.dispatchers
         gc.collect()
@@ -291,20 +302,20 @@ REFINE_SPARE = 64
 
 def widths(config: Config) -> Widths:
     """Enough workers that one slow role does not leave another without work."""
-    shared = {parts.endpoint_name(role): role.max_concurrent for role in config.roles.values()}
+    shared = {endpoint_name(role): role.max_concurrent for role in config.roles.values()}
     strong = config.strong.max_concurrent
     refine = sum(shared.values()) + REFINE_SPARE
     return Widths(encode=strong, decode=max(1, strong // 2), refine=refine)
 
 
 async def _work(
-    session: Session, opened: parts.Clients, ledger: Ledger, budget: Budget, watch: Watcher
+    session: Session, opened: Clients, ledger: Ledger, budget: Budget, watch: Watcher
 ) -> None:
     config = session.plan.config
 
-    stages = crew(config, opened.models, session.stats, widths(config))
+    stages = crew(config, opened.models, session.counters, widths(config))
     quality = await anyio.to_thread.run_sync(_quality, session.plan, ledger)
-    work = Work(config, stages, ledger, session.stats, stop_calls=opened.stop, quality=quality)
+    work = Work(config, stages, ledger, session.counters, stop_calls=opened.stop, quality=quality)
     ledger.use(asyncio.get_running_loop(), lambda error: work.halt(RunStopped(str(error))))
     async with anyio.create_task_group() as group:
         opened.start(group)
@@ -417,10 +428,10 @@ async def _keep_account(session: Session, ledger: Ledger) -> None:
 
 
 def _note_spending(session: Session, ledger: Ledger) -> None:
-    stats = session.stats
-    total = stats.total()
+    counters = session.counters
+    total = counters.total()
     if total.paid or total.reused:
-        ledger.spent(session.name, Spending(total.paid, stats.roles, total.reused))
+        ledger.spent(session.name, Spending(total.paid, counters.roles, total.reused))
 
 
 async def _heed_signals(work: Work, scope: anyio.CancelScope, session: Session) -> None:

@@ -16,7 +16,7 @@ import anyio.to_thread
 import structlog
 from msgspec import Struct, structs
 
-from ..calls.counters import Stats
+from ..calls.counters import Counters
 from ..config import Config
 from ..data.errors import ItemError, RunStopped
 from ..data.records import (
@@ -86,7 +86,7 @@ class Work:
         config: Config,
         crew: Stages,
         ledger: Ledger,
-        stats: Stats,
+        counters: Counters,
         *,
         stop_calls: Callable[[], None],
         quality: Quality = Quality(),  # noqa: B008  (it is frozen)
@@ -95,12 +95,12 @@ class Work:
         self._recipe = RECIPES[config.recipe]
         self._crew = crew
         self._ledger = ledger
-        self._stats = stats
+        self._counters = counters
         self._stop_calls = stop_calls
         self._quality = quality
         self._barred = set[str]()
         """Ids of metadata that a reviewer dropped."""
-        self._watch = flow.Callbacks(self._lost, self.halt, stats.stages)
+        self._watch = flow.Callbacks(self._lost, self.halt, counters.stages)
         self._open: dict[int, _Open] = {}
         self._plan: Quotas | None = None
         self._prefix = Prefix(None, None)
@@ -519,7 +519,7 @@ class Work:
             self._ledger.example(example)
             self._note_overlap(example)
             if example.fate == "kept":
-                self._stats.kept += 1
+                self._counters.kept += 1
                 opened.kept.append((example.number, fingerprint(example.instruction)))
                 self._offer(example)
         self._one_less(opened)
@@ -548,7 +548,7 @@ class Work:
         self._close(order)
 
     def _close(self, order: InstructionRequest) -> None:
-        self._stats.orders += 1
+        self._counters.orders += 1
         del self._open[_place(order)]
         self._left()
 

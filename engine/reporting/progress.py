@@ -11,7 +11,7 @@ from typing import Literal, TextIO
 
 import anyio
 
-from ...providers import json_codec as wire
+from ...providers import json_codec
 from ..calls.budget import money
 from ..calls.counters import StageCounts
 from ..pipeline.session import Session, Watcher
@@ -55,7 +55,7 @@ class _View:
         if self._display == "full":
             self._redraw(self._lines())
         elif self._display == "json":
-            self._stream.write(wire.dumps(self._snapshot()).decode() + "\n")
+            self._stream.write(json_codec.dumps(self._snapshot()).decode() + "\n")
         else:
             self._stream.write(self._line() + "\n")
         self._stream.flush()
@@ -75,7 +75,7 @@ class _View:
     def _measure(self) -> None:
         """Rates over the last interval, smoothed."""
         now = time.monotonic()
-        total = self._session.stats.total()
+        total = self._session.counters.total()
         then, calls, tokens = self._last
         paid, made = total.paid, total.prompt_tokens + total.completion_tokens
         span = max(now - then, 1e-6)
@@ -91,7 +91,7 @@ class _View:
 
     def _lines(self) -> list[str]:
         lines = ["stage            in       out   working    failed"]
-        for name, counts in self._session.stats.stages.items():
+        for name, counts in self._session.counters.stages.items():
             lines.append(self._stage_line(name, counts))
         lines.append(f"calls    {self._calls()}")
         for name, dispatcher in self._session.dispatchers.items():
@@ -111,27 +111,27 @@ class _View:
     def _line(self) -> str:
         stages = ", ".join(
             f"{name} {counts.left}/{counts.entered}"
-            for name, counts in self._session.stats.stages.items()
+            for name, counts in self._session.counters.stages.items()
         )
         return (
             f"{_clock(self._elapsed)} {stages}; {self._calls()}; {self._kept()}{self._remaining()}"
         )
 
     def _snapshot(self) -> dict[str, object]:
-        stats = self._session.stats
-        total = stats.total()
+        counters = self._session.counters
+        total = counters.total()
         return {
             "elapsed": round(self._elapsed, 3),
-            "stages": stats.stages,
+            "stages": counters.stages,
             "calls_paid": total.paid,
             "calls_reused": total.reused,
             "calls_per_second": round(self._rates[0], 1),
             "tokens_per_second": round(self._rates[1], 1),
-            "kept": stats.kept,
+            "kept": counters.kept,
             "target_rows": self._session.plan.config.target_rows,
-            "scored": stats.scored,
-            "selected": stats.selected,
-            "money": money(self._session.plan.config.roles, stats.roles),
+            "scored": counters.scored,
+            "selected": counters.selected,
+            "money": money(self._session.plan.config.roles, counters.roles),
             "endpoints": {
                 name: dispatcher.statistics()._asdict()
                 for name, dispatcher in self._session.dispatchers.items()
@@ -147,8 +147,8 @@ class _View:
         return f"{name:<8} {counts.entered:>10,}{counts.left:>10,}{inside:>10,}{counts.lost:>10,}"
 
     def _calls(self) -> str:
-        total = self._session.stats.total()
-        spent = money(self._session.plan.config.roles, self._session.stats.roles)
+        total = self._session.counters.total()
+        spent = money(self._session.plan.config.roles, self._session.counters.roles)
         price = "" if spent is None else f", {spent:.2f} spent"
         return (
             f"{total.paid:,} paid, {total.reused:,} reused,"
@@ -156,14 +156,14 @@ class _View:
         )
 
     def _kept(self) -> str:
-        stats = self._session.stats
+        counters = self._session.counters
         wanted = self._session.plan.config.target_rows
         of = f" of {wanted:,}" if wanted else ""
         rounds = ", ".join(
-            f"round {number} {stats.selected.get(number, 0) / scored:.0%}"
-            for number, scored in sorted(stats.scored.items())
+            f"round {number} {counters.selected.get(number, 0) / scored:.0%}"
+            for number, scored in sorted(counters.scored.items())
         )
-        return f"{stats.kept:,}{of} rows{f' (selected: {rounds})' if rounds else ''}"
+        return f"{counters.kept:,}{of} rows{f' (selected: {rounds})' if rounds else ''}"
 
     def _remaining(self) -> str:
         share = self._share()
@@ -173,11 +173,11 @@ class _View:
 
     def _share(self) -> float:
         """How much of the work of this session is done, 0 to 1; 0 where it can't be known."""
-        config, stats = self._session.plan.config, self._session.stats
+        config, counters = self._session.plan.config, self._session.counters
         if config.target_rows:
-            return min(1.0, stats.kept / config.target_rows)
+            return min(1.0, counters.kept / config.target_rows)
         if self._session.total_seeds and not config.metadata.augment_to:
-            return min(1.0, stats.orders / self._session.total_seeds)
+            return min(1.0, counters.orders / self._session.total_seeds)
         return 0.0
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from msgspec import Struct
 
 from ..calls.budget import Spending, money
-from ..calls.counters import CallCounts, RoleTokens, Stats
+from ..calls.counters import CallCounts, Counters, RoleTokens
 from ..config import Config
 from ..store.ledger import Ledger, Sums
 from .transcript import printable
@@ -79,14 +79,16 @@ class Summary(Struct, frozen=True):
     """By test set, where any were given."""
 
 
-def summarise(config: Config, ledger: Ledger, stats: Stats, *, ending: str, reason: str) -> Summary:
+def summarise(
+    config: Config, ledger: Ledger, counters: Counters, *, ending: str, reason: str
+) -> Summary:
     """Read the whole ledger. Blocks: a second or so for a million seeds."""
     with ledger.snapshot():
-        return _summarise(config, ledger, stats, ending=ending, reason=reason)
+        return _summarise(config, ledger, counters, ending=ending, reason=reason)
 
 
 def _summarise(
-    config: Config, ledger: Ledger, stats: Stats, *, ending: str, reason: str
+    config: Config, ledger: Ledger, counters: Counters, *, ending: str, reason: str
 ) -> Summary:
     most = config.target_rows
     spent = ledger.spending()
@@ -101,9 +103,9 @@ def _summarise(
         {winner: count for winner, count in ledger.kept_by("winner", most).items() if winner},
         ledger.kept_by("iteration", most),
         _gaps(ledger.gaps(), config.filter.threshold),
-        {stage: _calls(counts) for stage, counts in stats.calls.items()},
+        {stage: _calls(counts) for stage, counts in counters.calls.items()},
         ledger.predicted_calls(config.decode.chunk) if config.recipe == "codeclm" else None,
-        money(config.roles, stats.roles),
+        money(config.roles, counters.roles),
         money(config.roles, _joined(spent)),
         sum(session.calls for session in spent),
         tuple(Failure(*row) for row in ledger.failed(10)),

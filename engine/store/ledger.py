@@ -14,7 +14,7 @@ from pathlib import Path
 
 import anyio
 
-from ...providers import json_codec as wire
+from ...providers import json_codec
 from ..calls.budget import Spending
 from ..data.errors import ItemError
 from ..data.records import Example, InstructionRequest, Metadata, Seed, Unreadable
@@ -113,7 +113,7 @@ class Ledger(Counter):
     def seed_encoded(self, seed: Seed, metadata: Metadata, *, item: int | None) -> None:
         """Note *seed*'s metadata; *item* is the position of the metadata item it went into."""
         row = (seed.position, seed.id, "encoded", "", "", 0, fingerprint(seed.instruction))
-        self.put(Row("seeds", (*row, item, wire.dumps(metadata))))
+        self.put(Row("seeds", (*row, item, json_codec.dumps(metadata))))
 
     def seed_pooled(self, seed: Seed) -> None:
         """Note a seed that requests may show; `link` notes the first one that does."""
@@ -136,7 +136,7 @@ class Ledger(Counter):
 
     def items(self, items: Sequence[Metadata]) -> None:
         for item in items:
-            self.put(Row("items", (item.position, wire.dumps(item))))
+            self.put(Row("items", (item.position, json_codec.dumps(item))))
 
     def example(self, example: Example, *, transient: bool = False) -> None:
         place = example.position * SPAN + example.number
@@ -156,7 +156,7 @@ class Ledger(Counter):
         )
         # Kept apart, so that counting need not read them; and first, because a group may end
         # between the two: whoever reads meanwhile finds no example without its story.
-        self.put(Row("stories", (place, wire.dumps(example))))
+        self.put(Row("stories", (place, json_codec.dumps(example))))
         self.put(Row("examples", row))
 
     def order_done(self, order: InstructionRequest, made: int) -> None:
@@ -254,7 +254,7 @@ class Ledger(Counter):
 
     def spent(self, session: str, spending: Spending) -> None:
         """Note what *session* has paid for so far."""
-        self.fact(f"spent/{session}", wire.dumps(spending).decode())
+        self.fact(f"spent/{session}", json_codec.dumps(spending).decode())
 
 
 def _is_dropped(review: Review | None) -> bool:

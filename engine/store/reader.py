@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Struct
 
-from ...providers import json_codec as wire
+from ...providers import json_codec
 from ..calls.budget import Spending
 from ..data.records import Example, Metadata, RequestOutcome
 from ..disk.sqlite import StorageError, complaint
@@ -61,7 +61,7 @@ class Reader:
 
     def _decode(self, data: bytes, decoder: msgspec.json.Decoder[T]) -> T:
         try:
-            return wire.loads(data, decoder)
+            return json_codec.loads(data, decoder)
         except msgspec.MsgspecError as error:
             raise StorageError(
                 f"{self.path}: a row in it is damaged ({error}): move the run's folder away and run"
@@ -71,7 +71,7 @@ class Reader:
     def spending(self) -> list[Spending]:
         """Return what each session has paid for."""
         rows = self._rows("SELECT value FROM facts WHERE key LIKE 'spent/%' ORDER BY key")
-        return [wire.loads(value.encode(), _spending) for (value,) in rows]
+        return [json_codec.loads(value.encode(), _spending) for (value,) in rows]
 
     def finished_seeds(self) -> bytearray:
         """One byte per seed position, up to the last: 1 where nothing is left to do (streaming)."""

@@ -11,10 +11,10 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from ...providers import json_codec as wire
+from ...providers import json_codec
 from ..data.records import identity
 from ..data.test_sets import Question, shorten
-from ..store.folder import replace
+from ..disk.atomic import replace_file
 from . import models
 from .models import TrainingError
 
@@ -52,17 +52,16 @@ def answer(
     Raises:
         TrainingError: the model can't be loaded, or *path* holds something else.
     """
-    made = identity("answers", wire.dumps(wanted).decode(), *(q.prompt for q in questions))
+    made = identity("answers", json_codec.dumps(wanted).decode(), *(q.prompt for q in questions))
     done = _whole_batches(path, questions, wanted.batch, made)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    replace(path, b"".join(wire.dumps(line) + b"\n" for line in done))
+    replace_file(path, b"".join(json_codec.dumps(line) + b"\n" for line in done))
     if len(done) < len(questions):
         local = models.load(wanted.model)
         with path.open("ab") as file:
             for start in range(len(done), len(questions), wanted.batch):
                 group = questions[start : start + wanted.batch]
                 lines = _ask(local, group, wanted, made)
-                file.write(b"".join(wire.dumps(line) + b"\n" for line in lines))
+                file.write(b"".join(json_codec.dumps(line) + b"\n" for line in lines))
                 file.flush()
                 done += lines
                 told(len(done), len(questions))
@@ -89,7 +88,7 @@ def _whole_batches(
     found = list[Answered]()
     for line in path.read_bytes().splitlines():
         try:
-            found.append(wire.loads(line, _answered))
+            found.append(json_codec.loads(line, _answered))
         except msgspec.MsgspecError:
             if not found:
                 raise TrainingError(f"{path}: it holds no answers: name another file") from None

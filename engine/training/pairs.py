@@ -7,7 +7,7 @@ from typing import NamedTuple
 import msgspec
 from msgspec import Struct
 
-from ...providers import json_codec as wire
+from ...providers import json_codec
 from ..data.records import Example
 from ..data.seeds import SeedError
 from ..store.export import Alpaca, ExportError, rows
@@ -78,7 +78,7 @@ def read(path: Path, limit: int | None = None) -> list[Pair]:
 
 def _read(line: bytes, where: str) -> Pair:
     try:
-        pair = wire.loads(line, _record).pair
+        pair = json_codec.loads(line, _record).pair
     except msgspec.MsgspecError as error:
         raise SeedError(f"{where}: {error}") from error
     if pair is None:

@@ -15,9 +15,9 @@ from typing import Any
 import msgspec
 from msgspec import Struct, structs
 
-from ...providers import json_codec as wire
+from ...providers import json_codec
 from ..data.records import identity
-from ..store.folder import replace
+from ..disk.atomic import replace_file
 from . import models
 from .models import Encoded, Likelihood, Local, Precision, Template, TrainingError
 from .pairs import Pair
@@ -92,7 +92,9 @@ class Job(Struct, frozen=True, kw_only=True):
 
     @property
     def settings(self) -> Settings:
-        digest = identity(wire.dumps(list(self.pairs)).decode(), wire.dumps(self.held_out).decode())
+        digest = identity(
+            json_codec.dumps(list(self.pairs)).decode(), json_codec.dumps(self.held_out).decode()
+        )
         return Settings(
             model=self.model,
             recipe=self.recipe,
@@ -126,13 +128,13 @@ def tune(job: Job, out: Path, told: Callable[[str], object] = lambda _: None) ->
     if not found:
         before = models.likelihood(local, held) if held else None
         found = _begun(job, examples, usable, before)
-        replace(record, _written(found))
+        replace_file(record, _written(found))
     told(_start(found))
     done = _train(job, local, usable, out, found, told)
     done = _measured(done, local, held)
     local.model.save_pretrained(out)
     local.tokenizer.save_pretrained(out)
-    replace(record, _written(done))
+    replace_file(record, _written(done))
     shutil.rmtree(out / "checkpoints", ignore_errors=True)
     return done
 
@@ -169,7 +171,7 @@ def _measured(tuning: Tuning, local: Local, held: Sequence[Encoded]) -> Tuning:
 
 def _read(path: Path) -> Tuning | None:
     try:
-        return wire.loads(path.read_bytes(), _record)
+        return json_codec.loads(path.read_bytes(), _record)
     except FileNotFoundError:
         return None
     except (OSError, msgspec.MsgspecError) as error:
@@ -183,7 +185,7 @@ def _difference(found: Tuning, job: Job) -> str:
 
 
 def _written(tuning: Tuning) -> bytes:
-    return msgspec.json.format(wire.dumps(tuning), indent=2)
+    return msgspec.json.format(json_codec.dumps(tuning), indent=2)
 
 
 # -- TRL --------------------------------------------------------------------------------------

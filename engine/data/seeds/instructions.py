@@ -8,7 +8,7 @@ from typing import Any, cast
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from ....providers import json_codec as wire
+from ....providers import json_codec
 from .source import SeedError, SeedSource, Unfit
 
 FIELDS = (
@@ -61,7 +61,7 @@ def _usual_json(line: bytes) -> str:
 def parse(line: bytes) -> Any:
     try:
         line.decode()
-        return wire.loads(line, _anything)
+        return json_codec.loads(line, _anything)
     except UnicodeDecodeError as error:
         raise Unfit(bad_byte(error)) from error
     except RecursionError as error:

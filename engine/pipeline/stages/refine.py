@@ -15,7 +15,7 @@ from msgspec import Struct
 from .... import prompts
 from ....prompts import ParseError
 from ...calls.cache import StoredReply
-from ...calls.counters import Stats
+from ...calls.counters import Counters
 from ...calls.model import Model, Pending
 from ...data.errors import ItemError
 from ...data.records import Answer, Call, Example, Fate, Iteration, Judgement, Winner
@@ -83,7 +83,7 @@ class Refiner(Struct, frozen=True):
     target: Model
     judge: Model
     rules: Rules
-    stats: Stats
+    counters: Counters
 
     async def __call__(self, draft: Draft) -> list[Example]:
         """Give *draft* its fate. A question nobody could answer makes it ``failed``, not an error.
@@ -109,7 +109,7 @@ class Refiner(Struct, frozen=True):
             if number > 1 or rules.filter_basic:
                 await self._contrast(story, number)
                 if story.selected(rules):
-                    self.stats.selected[number] = self.stats.selected.get(number, 0) + 1
+                    self.counters.selected[number] = self.counters.selected.get(number, 0) + 1
                     return
             else:
                 story.rounds.append(Iteration(number=1, instruction=story.instruction))
@@ -127,7 +127,7 @@ class Refiner(Struct, frozen=True):
             Judgement(one.value[0], one.value[1], one.reply.text),
             Judgement(two.value[1], two.value[0], two.reply.text),
         )
-        self.stats.scored[number] = self.stats.scored.get(number, 0) + 1
+        self.counters.scored[number] = self.counters.scored.get(number, 0) + 1
         story.rounds.append(
             Iteration(
                 number=number,
