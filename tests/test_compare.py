@@ -30,7 +30,7 @@ from codeclm.engine.compare.metrics import (
 from codeclm.engine.compare.settings import CompareConfig
 from codeclm.engine.compare.split import draw, keep
 from codeclm.engine.data.seeds import SeedSource
-from codeclm.engine.data.text.rouge import words
+from codeclm.engine.data.text.words import words
 from codeclm.engine.pipeline.recipes import RECIPES
 from codeclm.engine.reporting.tables import Table as Laid
 from codeclm.engine.reporting.tables import markdown, plain, show

@@ -112,9 +112,10 @@ def _ending(path: Path) -> tuple[str, str]:
 
 def _report(args: argparse.Namespace) -> int:
     from ..calls.counters import Counters
+    from ..disk.atomic import replace_file
     from ..reporting import page
     from ..reporting import summary as report
-    from ..store import folder
+    from ..store.folder import Folder
 
     config, ledger = open_run(args.folder)
     ending, reason = _ending(args.folder)
@@ -124,10 +125,10 @@ def _report(args: argparse.Namespace) -> int:
         seeds = _seed_texts(config, ledger, examples)
     finally:
         ledger.close()
-    manifest = folder.Folder(args.folder).read_manifest()
+    manifest = Folder(args.folder).read_manifest()
     made = page.html(args.folder.resolve().name, config, summary, examples, seeds, manifest)
     path = args.to or args.folder / "report.html"
-    folder.replace(path, made.encode("utf-8"))
+    replace_file(path, made.encode("utf-8"))
     print(f"wrote {path}", file=sys.stderr)
     return DONE
 

@@ -143,6 +143,7 @@ def _rules(config: "Config") -> str:
 
 def _init(args: argparse.Namespace) -> int:
     from ..config import ConfigError
+    from ..disk.atomic import replace_file
 
     if args.config.exists() and not args.force:
         raise ConfigError(f"{args.config}: it is there already (--force overwrites it)")
@@ -150,10 +151,6 @@ def _init(args: argparse.Namespace) -> int:
         raise ConfigError(
             f"{args.config}: what init writes is TOML: name it {args.config.stem}.toml"
         )
-    try:
-        args.config.parent.mkdir(parents=True, exist_ok=True)
-        args.config.write_bytes((Path(__file__).parents[1] / "template.toml").read_bytes())
-    except OSError as error:
-        raise ConfigError(f"{args.config}: {error.strerror}") from error
+    replace_file(args.config, (Path(__file__).parents[1] / "template.toml").read_bytes())
     print(f"wrote {args.config}; next: codeclm check {shlex.quote(str(args.config))}")
     return DONE

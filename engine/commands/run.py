@@ -226,8 +226,8 @@ def _sum_up(plan: "Plan", session: "Session") -> "Summary":
     import msgspec
 
     from ...providers import json_codec
+    from ..disk.atomic import replace_file
     from ..reporting import summary as report
-    from ..store import folder
     from ..store.ledger import Ledger
 
     ledger = Ledger(plan.folder.ledger).open(for_writing=False)
@@ -244,7 +244,7 @@ def _sum_up(plan: "Plan", session: "Session") -> "Summary":
         ledger.close()
     files |= {"ledger": str(plan.folder.ledger), "summary": str(plan.folder.summary)}
     summary = msgspec.structs.replace(summary, files=files)
-    folder.replace(plan.folder.summary, msgspec.json.format(json_codec.dumps(summary), indent=2))
+    replace_file(plan.folder.summary, msgspec.json.format(json_codec.dumps(summary), indent=2))
     return summary
 
 
