@@ -8,11 +8,11 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from math import isfinite
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, cast
+from typing import Annotated, Any, Literal, TypeVar, assert_never, cast
 
 import msgspec
 from msgspec import Meta, Struct, field, inspect
@@ -20,7 +20,6 @@ from msgspec import Meta, Struct, field, inspect
 from ...providers import hosts
 from ...providers.base import ResponseFormat, Transport
 from ..data.errors import UserError
-from ..pipeline.recipes import ALIASES, RECIPES
 
 T = TypeVar("T", bound=Struct)
 
@@ -28,6 +27,7 @@ Count = Annotated[int, Meta(ge=1)]
 Points = Annotated[float, Meta(ge=0, le=10)]
 Positive = Annotated[float, Meta(gt=0)]
 Money = Annotated[float, Meta(ge=0)]
+RoleName = Literal["strong", "target", "judge"]
 
 
 class ConfigError(UserError):
@@ -290,21 +290,17 @@ class Config(_Table, frozen=True):
         own, asked = msgspec.to_builtins(self.strong), msgspec.to_builtins(self.judge)
         return msgspec.convert({**own, "temperature": 0.0, **asked}, JudgeConfig)
 
-    @property
-    def structure(self) -> dict[str, ResponseFormat]:
-        """What each role is asked for, in the order strong, target, judge."""
-        return {name: structured(role) for name, role in self.roles.items()}
-
-    @property
-    def rows_per_draft(self) -> int:
-        """Most rows that come of one basic instruction: where it is evolved, every round is one."""
-        return self.baseline.rounds if RECIPES[self.recipe].end == "evolve" else 1
-
-    @property
-    def roles(self) -> dict[str, RoleConfig]:
-        """Those that the recipe asks."""
-        every = {"strong": self.strong, "target": self.target, "judge": self.scorer}
-        return {name: every[name] for name in RECIPES[self.recipe].roles}
+    def role(self, name: RoleName) -> RoleConfig:
+        """Return the settings of the role *name*."""
+        match name:
+            case "strong":
+                return self.strong
+            case "target":
+                return self.target
+            case "judge":
+                return self.scorer
+            case _:
+                assert_never(name)
 
 
 def structured(role: RoleConfig) -> ResponseFormat:
@@ -360,24 +356,10 @@ def table(
         text = ascii(error.object[error.start : error.end])
         raise ConfigError(f"{where}: {text} is no UTF-8 text: rename what holds it") from error
     _check_keys(whole, kind, where)
-    if kind is Config:
-        _name_recipe(whole, where)
     try:
         return msgspec.convert(whole, kind)
     except msgspec.ValidationError as error:
         raise ConfigError(f"{where}: {_point(str(error), kind, whole)}") from error
-
-
-def _name_recipe(tree: dict[str, Any], where: str) -> None:
-    """Give the recipe its one name, or refuse it: what else is right depends on it."""
-    given = str(tree.get("recipe", "codeclm"))
-    name = ALIASES.get(given, given)
-    if name not in RECIPES:
-        near = get_close_matches(name, RECIPES, n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(RECIPES)}"
-        raise ConfigError(f"{where}: recipe: no recipe {given!r}; {hint}")
-    if "recipe" in tree:
-        tree["recipe"] = name
 
 
 def read_tree(path: Path) -> dict[str, Any]:
@@ -554,14 +536,11 @@ def _alternatives(kind: inspect.Type) -> tuple[inspect.Type, ...]:
 
 
 def _check(config: Config, where: str) -> None:
-    """What types can't say."""
+    """What types can't say, and no recipe has to be known for."""
     if config.input.field and config.input.template:
         raise ConfigError(f"{where}: input.field and input.template: give one of them")
     if not config.seeds and not config.metadata.file:
         raise ConfigError(f"{where}: seeds: there are none: name a file (or metadata.file)")
-    _check_recipe(config, where)
-    for name, role in config.roles.items():
-        check_role(role, f"{where}: {name}")
     unknown = set(config.export) - set(EXPORTS)
     if unknown:
         raise ConfigError(f"{where}: export: no format {min(unknown)!r}; {', '.join(EXPORTS)}")
@@ -569,40 +548,9 @@ def _check(config: Config, where: str) -> None:
         raise ConfigError(
             f"{where}: metadata.share: it is a part of a fixed set: give metadata.augment_to"
         )
-    priced = [name for name, role in config.roles.items() if role.price_input is not None]
-    if config.budget.money is not None and not priced:
-        raise ConfigError(f"{where}: budget.money: it needs prices: strong.price_input and so on")
     _check_bounds(config.quality, f"{where}: quality")
     if config.target_rows and config.max_candidates and config.max_candidates < config.target_rows:
         raise ConfigError(f"{where}: max_candidates: it is less than target_rows")
-
-
-def _check_recipe(config: Config, where: str) -> None:
-    """See that there is what the recipe needs."""
-    recipe = RECIPES[config.recipe]
-    for name in ("strong", "target"):
-        if name in recipe.roles and not getattr(config, name).model:
-            raise ConfigError(f"{where}: {name}.model: it is missing: write provider/model")
-    if config.metadata.file and recipe.start != "metadata":
-        raise ConfigError(f"{where}: metadata.file: recipe {config.recipe} sets out from seeds")
-    if recipe.start == "pool" and not (config.target_rows or config.max_candidates):
-        raise ConfigError(
-            f"{where}: target_rows: recipe {config.recipe} invents without end: say how many rows"
-        )
-    check_exports(config.recipe, config.export, where)
-
-
-def check_exports(recipe: str, formats: Iterable[str], where: str) -> None:
-    """See that the rows of *recipe* hold what *formats* need.
-
-    Raises:
-        ConfigError: they don't; *where* begins the message.
-    """
-    if "preference" in formats and "target" not in RECIPES[recipe].roles:
-        raise ConfigError(
-            f"{where}: export: preference needs two answers, and recipe {recipe} asks only"
-            " the strong model"
-        )
 
 
 def _check_bounds(quality: QualityConfig, where: str) -> None:
