@@ -20,6 +20,8 @@ from msgspec import Meta, Struct, field, inspect
 from ...providers import hosts
 from ...providers.base import ResponseFormat, Transport
 from ..data.errors import UserError
+from ..data.formats import EXPORTS
+from ..data.registry import UnknownNameError
 from ..pipeline.recipes import ALIASES, RECIPES
 
 T = TypeVar("T", bound=Struct)
@@ -559,12 +561,10 @@ def _check(config: Config, where: str) -> None:
         raise ConfigError(f"{where}: input.field and input.template: give one of them")
     if not config.seeds and not config.metadata.file:
         raise ConfigError(f"{where}: seeds: there are none: name a file (or metadata.file)")
+    _check_export_names(config.export, where)
     _check_recipe(config, where)
     for name, role in config.roles.items():
         check_role(role, f"{where}: {name}")
-    unknown = set(config.export) - set(EXPORTS)
-    if unknown:
-        raise ConfigError(f"{where}: export: no format {min(unknown)!r}; {', '.join(EXPORTS)}")
     if config.metadata.share and not (config.metadata.augment_to or config.metadata.file):
         raise ConfigError(
             f"{where}: metadata.share: it is a part of a fixed set: give metadata.augment_to"
@@ -598,11 +598,14 @@ def check_exports(recipe: str, formats: Iterable[str], where: str) -> None:
     Raises:
         ConfigError: they don't; *where* begins the message.
     """
-    if "preference" in formats and "target" not in RECIPES[recipe].roles:
-        raise ConfigError(
-            f"{where}: export: preference needs two answers, and recipe {recipe} asks only"
-            " the strong model"
-        )
+    if "target" in RECIPES[recipe].roles:
+        return
+    for name in formats:
+        if EXPORTS[name].needs_both:
+            raise ConfigError(
+                f"{where}: export: {name} needs two answers, and recipe {recipe} asks only"
+                " the strong model"
+            )
 
 
 def _check_bounds(quality: QualityConfig, where: str) -> None:
@@ -614,7 +617,12 @@ def _check_bounds(quality: QualityConfig, where: str) -> None:
         raise ConfigError(f"{where}: on_overlap: drop needs test sets: name them in decontaminate")
 
 
-EXPORTS = ("alpaca", "sharegpt", "messages", "preference")
+def _check_export_names(names: Iterable[str], where: str) -> None:
+    for name in names:
+        try:
+            EXPORTS[name]
+        except UnknownNameError as error:
+            raise ConfigError(f"{where}: export: {error}") from error
 
 
 def check_role(role: RoleConfig, where: str) -> None:
