@@ -335,7 +335,7 @@ def test_a_format_that_cannot_be_written_is_refused_where_it_is_made() -> None:
 
 def test_wrong_requests_are_answered_with_a_remedy(tmp_path: Path) -> None:
     requests = {
-        ("x.jsonl", "alpacca"): "'alpacca' .did you mean 'alpaca'.*available: alpaca, sharegpt",
+        ("x.jsonl", "alpacca"): "'alpacca': did you mean 'alpaca'.*available: alpaca, sharegpt",
         ("x.txt", "alpaca"): r"x\.txt: unknown file type; use one of \.jsonl",
         ("a file/x.jsonl", "alpaca"): "a file.*",
         ("folder.json", "alpaca"): "is a folder",

@@ -131,8 +131,8 @@ class Registry(Generic[Row]):
     def _unknown(self, name: str) -> str:
         names = self.names()
         near = get_close_matches(name, [*names, *self._aliases], n=1, cutoff=0.5)
-        hint = f" (did you mean {near[0]!r}?)" if near else ""
-        return f"unknown {self._noun} {name!r}{hint}; available: {', '.join(names)}"
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        return f"unknown {self._noun} {name!r}: {hint}available: {', '.join(names)}"
 
 
 def _distribution(point: EntryPoint) -> str:
