@@ -80,6 +80,6 @@ class Acceptance(Struct, frozen=True):
 def _parts(example: Example) -> Iterator[tuple[str, Part]]:
     """Yield the texts of *example* that a model would be trained on."""
     yield example.instruction, "instruction"
-    answer = example.answer(example.winner or "strong")
+    answer = example.response
     if answer is not None:
         yield answer.text, "response"

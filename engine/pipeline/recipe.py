@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from msgspec import Struct, structs
 
 from ..config import Config, ConfigError, RoleConfig, RoleName, check_role
+from ..data.formats import EXPORTS
 from ..store.ledger import Ledger
 from .modes import Input, Mode
 from .steps import Bounds, Calls, Finishing, Prompts, Volume, Writing
@@ -149,8 +150,11 @@ class Recipe(Struct, frozen=True, kw_only=True):
         Raises:
             ConfigError: they do not; the message starts with *where*.
         """
-        if "preference" in formats and "target" not in self.roles:
-            raise ConfigError(
-                f"{where}: export: preference needs two answers per row, and recipe {self.name}"
-                " asks only the strong model"
-            )
+        if "target" in self.roles:
+            return
+        for name in formats:
+            if EXPORTS[name].needs_both:
+                raise ConfigError(
+                    f"{where}: export: {name} needs two answers per row, and recipe {self.name}"
+                    " does not ask the target model"
+                )
