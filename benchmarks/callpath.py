@@ -39,8 +39,9 @@ from codeclm.engine.calls.clients import CallSettings, cache_folder, load_prompt
 from codeclm.engine.calls.counters import Counters
 from codeclm.engine.calls.limits import Limits, Pacer
 from codeclm.engine.calls.model import Model
+from codeclm.engine.pipeline import line as flow
 from codeclm.engine.pipeline import session as run
-from codeclm.engine.pipeline import stream as flow
+from codeclm.engine.pipeline.prepare import prepare
 from codeclm.engine.reporting import log
 from codeclm.prompts import Prompts, Stage
 from codeclm.providers import openai
@@ -218,7 +219,7 @@ async def engine(server: LoadServer, in_flight: int, calls: int, folder: Path, *
     count = max(1, calls // PER_SEED)
     write_seeds(folder / "seeds.jsonl", count)
     seeds = f"seeds='{folder / 'seeds.jsonl'}'"
-    plan = run.prepare(settings(server, in_flight, folder, seeds, *more), where="benchmark")
+    plan = prepare(settings(server, in_flight, folder, seeds, *more), where="benchmark")
     plan.folder.make()
     with plan.folder.locked(), log.to_file(plan.folder.events), costing(count * PER_SEED) as cost:
         session = await run.execute(plan, watch=_nothing)
@@ -347,7 +348,7 @@ SAMPLED = {
     "of that: lookup": ("cache.py", "get"),
     "answer to disk form": ("model.py", "_answered"),
     "finish a question": ("model.py", "finish"),
-    "stages, questions included": ("flow.py", "_step"),
+    "stages, questions included": ("line.py", "_step"),
     "fingerprints": ("duplicates.py", "fingerprint"),
     "reading scores": ("scores.py", "read_scores"),
     "ledger": ("work.py", "_keep"),
@@ -443,9 +444,9 @@ async def _hops(items: int) -> list[dict[str, Any]]:
     def lost(*_: object) -> None:
         return
 
-    line = flow.begin(flow.Stage("a", step, 64, 64)).then(flow.Stage("b", step, 64, 64))
+    line = flow.begin(flow.Stage("a", step, lost, 64, 64)).then(flow.Stage("b", step, lost, 64, 64))
     with costing(items) as cost:
-        await flow.run(source(), line, sink, flow.Callbacks(lost, lost, {}))
+        await flow.run(source(), line, sink, halt=lost, counts={})
     return [{"part": "hop between stages (per item)", "µs": round(cost[0].cpu_us / 2, 2)}]
 
 
@@ -463,7 +464,7 @@ async def _whole(server: LoadServer, calls: int) -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory() as folder:
         write_seeds(Path(folder, "seeds.jsonl"), calls // PER_SEED)
         seeds = f"seeds='{Path(folder, 'seeds.jsonl')}'"
-        plan = run.prepare(settings(server, 128, Path(folder), seeds), where="benchmark")
+        plan = prepare(settings(server, 128, Path(folder), seeds), where="benchmark")
         plan.folder.make()
         lag = _Lag()
         with costing(calls) as cost:

@@ -15,10 +15,14 @@ from msgspec import structs
 
 from codeclm.engine.config import Config, build
 from codeclm.engine.data.records import Example, Metadata, Seed, Unreadable
-from codeclm.engine.pipeline.build import Widths, crew
-from codeclm.engine.pipeline.session import Session, execute, prepare
+from codeclm.engine.pipeline.acceptance import Acceptance
+from codeclm.engine.pipeline.execution import Execution, Widths
+from codeclm.engine.pipeline.prepare import prepare
+from codeclm.engine.pipeline.recipes import RECIPES
+from codeclm.engine.pipeline.session import Session, execute
 from codeclm.engine.pipeline.stages.augment import Mixer, Mixing, merge
-from codeclm.engine.pipeline.work import Work
+from codeclm.engine.pipeline.state import SessionState
+from codeclm.engine.pipeline.steps import Tools
 from codeclm.engine.store.ledger import Ledger
 from codeclm.providers.base import Request
 
@@ -220,13 +224,12 @@ def rows(path: Path, query: str) -> list[tuple[Any, ...]]:
 class Outcome:
     """What a run came to: its examples, its metadata, its calls."""
 
-    def __init__(self, ledger: Ledger, actor: Actor, work: Work) -> None:
+    def __init__(self, ledger: Ledger, actor: Actor) -> None:
         self.kept = list(ledger.kept())
         self.items = [row[0] for row in rows(ledger.path, "SELECT position FROM items")]
-        self.orders = rows(ledger.path, "SELECT item, count, made FROM orders ORDER BY place")
+        self.requests = rows(ledger.path, "SELECT item, count, made FROM orders ORDER BY place")
         self.seed_sums = ledger.seed_sums()
         self.actor = actor
-        self.work = work
 
 
 async def play(
@@ -244,18 +247,26 @@ async def play(
 
     await anyio.to_thread.run_sync(open_ledger)
     async with playing(actor, folder) as troupe:
-        stages = crew(settings, dict(troupe), troupe.counters, Widths(4, 4, 8))
-        work = Work(settings, stages, ledger, troupe.counters, stop_calls=lambda: None)
-        if metadata is not None:
-            await work.ordered(list(metadata), set())
-        else:
-            await work.augmented(iter(seeds(count)))
+        recipe = RECIPES[settings.recipe]
+        execution = Execution(
+            config=settings,
+            writing=recipe.writing,
+            finishing=recipe.finishing,
+            tools=Tools(settings, troupe, troupe.counters),
+            ledger=ledger,
+            state=SessionState(lambda: None),
+            acceptance=Acceptance(ledger),
+            widths=Widths(4, 4, 8),
+            read_seeds=lambda _done: iter(seeds(count)),
+            metadata=tuple(metadata or ()),
+        )
+        await recipe.mode.run(execution)
 
     def close_ledger() -> Outcome:
         ledger.close()
         reader = Ledger(folder / "ledger.sqlite").open(for_writing=False)
         try:
-            return Outcome(reader, actor, work)
+            return Outcome(reader, actor)
         finally:
             reader.close()
 
@@ -269,7 +280,7 @@ async def test_the_wanted_rows_are_shared_equally_by_all_items(tmp_path: Path) -
 
     assert len(outcome.kept) == 30
     assert outcome.items == list(range(12))
-    assert sorted(count for _, count, _ in outcome.orders) == [2] * 6 + [3] * 6
+    assert sorted(count for _, count, _ in outcome.requests) == [2] * 6 + [3] * 6
     assert outcome.actor.counts() == {
         "decode": 12,
         "encode": 6,
@@ -295,7 +306,7 @@ async def test_what_the_filter_drops_is_asked_for_again(tmp_path: Path) -> None:
 
     kept = Counter(example.position for example in outcome.kept)
     assert sorted(kept.values()) == [2] * 4 + [3] * 4
-    assert sum(count for _, count, _ in outcome.orders) > 20
+    assert sum(count for _, count, _ in outcome.requests) > 20
 
 
 async def test_fewer_combinations_than_wanted_still_give_the_wanted_rows(tmp_path: Path) -> None:

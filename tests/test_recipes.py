@@ -11,8 +11,8 @@ from blockbuster import BlockBuster
 
 from codeclm.engine.config import ConfigError, build
 from codeclm.engine.data.records import InstructionRequest, Metadata, Seed
+from codeclm.engine.pipeline.prepare import prepare
 from codeclm.engine.pipeline.recipes import RECIPES
-from codeclm.engine.pipeline.session import prepare
 from codeclm.engine.pipeline.stages.answer import Answerer, Rater
 from codeclm.engine.pipeline.stages.decode import Draft, Rubrics
 from codeclm.engine.pipeline.stages.evolve import Evolver, SampledDecoder

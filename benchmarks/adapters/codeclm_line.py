@@ -16,7 +16,7 @@ def load() -> Call:
     from codeclm.engine import config
     from codeclm.engine.calls.clients import CallSettings, cache_folder, load_prompts, open_clients
     from codeclm.engine.calls.counters import Counters
-    from codeclm.engine.pipeline import stream as flow
+    from codeclm.engine.pipeline import line as flow
 
     async def ask(base: str, prompts: Sequence[str], concurrency: int, folder: Path) -> int:
         role = "strong"
@@ -58,8 +58,8 @@ def load() -> Call:
             gc.set_threshold(20_000, 50, 1000)
             async with anyio.create_task_group() as group:
                 opened.start(group)
-                line = flow.begin(flow.Stage("respond", respond, concurrency, concurrency))
-                await flow.run(rows(), line, keep, flow.Callbacks(lost, lost, {}))
+                line = flow.begin(flow.Stage("respond", respond, lost, concurrency, concurrency))
+                await flow.run(rows(), line, keep, halt=lost, counts={})
                 await opened.drained()
                 group.cancel_scope.cancel()
         return len(answers)

@@ -216,7 +216,7 @@ def _seed_texts(config: "Config", ledger: "Ledger", found: "list[Example]") -> d
     """Look the seeds of *found* up in the seed files, as far as these are still there."""
     from ..data import seeds
     from ..data.records import Seed
-    from ..pipeline.session import seed_source
+    from ..pipeline.prepare import seed_source
 
     wanted = {ledger.seed_position(seed_id) for e in found for seed_id in e.metadata.seed_ids}
     texts: dict[str, str] = {}

@@ -12,7 +12,7 @@ from .status import DONE
 if TYPE_CHECKING:
     from ..config import Config
     from ..data.seeds import SeedSource
-    from ..pipeline.session import Plan
+    from ..pipeline.prepare import Plan
     from ..reporting.forecast import Forecast
 
 
@@ -46,7 +46,7 @@ def _add_plan(verbs: Verbs) -> None:
 
 
 def _plan(args: argparse.Namespace) -> int:
-    from ..pipeline.session import prepare
+    from ..pipeline.prepare import prepare
     from ..reporting import forecast
 
     config, where = read_settings(args)
@@ -88,7 +88,7 @@ def _taken(count: int, limit: int | None) -> str:
 def _check(args: argparse.Namespace) -> int:
     from ..calls.clients import cache_folder
     from ..data import seeds
-    from ..pipeline.session import prepare
+    from ..pipeline.prepare import prepare
 
     config, where = read_settings(args)
     plan = prepare(config, where=where)
@@ -98,7 +98,7 @@ def _check(args: argparse.Namespace) -> int:
         print(_unreadable(plan.source, config.limit), end="")
     else:
         print(f"metadata {len(plan.metadata):,}")
-    print(f"recipe   {plan.recipe.name}: {plan.recipe.line}")
+    print(f"recipe   {plan.recipe.name}: {plan.recipe.summary}")
     print(f"rows     {_rows_wanted(config)}")
     print(f"quality  {_rules(config)}")
     for name, role in plan.roles.items():

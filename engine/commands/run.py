@@ -26,7 +26,8 @@ from .status import DONE, FAILED, SHORT
 
 if TYPE_CHECKING:
     from ..config import Config
-    from ..pipeline.session import Plan, Session
+    from ..pipeline.prepare import Plan
+    from ..pipeline.session import Session
     from ..reporting.progress import Display
     from ..reporting.summary import Summary
     from ..store.ledger import Ledger
@@ -73,7 +74,7 @@ def _add_preview(verbs: Verbs) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from ..pipeline.session import prepare
+    from ..pipeline.prepare import prepare
 
     config, where = read_settings(args)
     return _execute(prepare(config, where=where), args, allow_change=args.allow_change)
@@ -81,7 +82,7 @@ def _run(args: argparse.Namespace) -> int:
 
 def _resume(args: argparse.Namespace) -> int:
     from .. import config
-    from ..pipeline.session import prepare
+    from ..pipeline.prepare import prepare
     from ..store.folder import Folder, FolderError
 
     folder = Folder(args.folder)
@@ -135,7 +136,7 @@ def _session(plan: "Plan", display: "Display", *, allow_change: bool) -> "Sessio
 
 def _preview(args: argparse.Namespace) -> int:
     """Run a few seeds in a folder that is thrown away; what was paid for stays in the cache."""
-    from ..pipeline.session import prepare
+    from ..pipeline.prepare import prepare
     from ..reporting import log
     from ..store.ledger import Ledger
 
@@ -162,16 +163,7 @@ def _taste(config: "Config", seeds: int, folder: str, where: str) -> "Config":
 
     from ..pipeline.recipes import recipe_of
 
-    return structs.replace(
-        config,
-        out=folder,
-        limit=seeds,
-        target_rows=None,
-        # A pool's requests have no end of their own: one of them.
-        max_candidates=1 if recipe_of(config, where).start == "pool" else None,
-        metadata=structs.replace(config.metadata, augment_to=None),
-        decode=structs.replace(config.decode, per_metadata=1),
-    )
+    return structs.replace(recipe_of(config, where).preview(config, seeds), out=folder)
 
 
 def _show_stories(plan: "Plan", ledger: "Ledger", *, as_json: bool) -> None:

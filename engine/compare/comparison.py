@@ -17,7 +17,7 @@ from ..data import seeds
 from ..data import test_sets as testsets
 from ..data.test_sets import TestSource
 from ..disk.atomic import replace_file
-from ..pipeline import session as run
+from ..pipeline import prepare as run
 from ..reporting.summary import Summary
 from ..store.folder import Folder, FolderError
 from ..store.ledger import Ledger

@@ -130,14 +130,15 @@ def read(path: Path, *, wanted: float) -> Calibration:
     if not folder.config.exists():
         raise FolderError(f"{path}: there is no run in this folder")
     config = configuration.load(folder.config, keys=False)
-    if RECIPES[config.recipe].end not in {"refine", "filter"}:
+    recipe = RECIPES[config.recipe]
+    if not recipe.scores_gaps(config):
         raise FolderError(
             f"{path}: recipe {config.recipe} scores no answers against each other, so there is no"
             " gap to go by: give a run of codeclm or codeclm-filter"
         )
     ledger = Ledger(folder.ledger).open(for_writing=False)
     try:
-        pilot = _Pilot(RECIPES[config.recipe].role_configs(config))
+        pilot = _Pilot(recipe.role_configs(config))
         for example in ledger.stories():
             pilot.add(example)
         sums = ledger.example_sums()
@@ -189,9 +190,7 @@ def calibrate(
 
 def _rounds(config: Config) -> int:
     """Most rounds that are scored. After the only one nothing goes on: every θ is counted."""
-    if RECIPES[config.recipe].end == "filter":
-        return 1
-    return config.filter.max_iterations - (not config.filter.filter_basic)
+    return RECIPES[config.recipe].finishing.scored_rounds(config)
 
 
 # -- one threshold ----------------------------------------------------------------------------

@@ -5,15 +5,14 @@ prompt with its answers and rulings, in the order of the test set) and ``summary
 """
 
 import asyncio
-import signal
 import sys
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import anyio
 import msgspec
 import structlog
 from msgspec import Struct
@@ -23,7 +22,6 @@ from ...providers import json_codec
 from .. import config as configuration
 from ..calls.clients import (
     CallSettings,
-    Clients,
     cache_folder,
     check_endpoint,
     endpoint_name,
@@ -38,6 +36,7 @@ from ..data.records import identity
 from ..data.seeds import SeedError
 from ..data.test_sets import Question
 from ..disk.atomic import replace_file
+from ..pipeline.background import background_tasks
 from ..store import folder as folders
 from ..store.folder import Folder, FolderError, Manifest
 from . import settings
@@ -206,31 +205,26 @@ async def execute(plan: Plan) -> Session:
             side: plan.answers.get(side) or opened.models[side] for side in config.contestants
         }
         contest = Contest(contestants, opened.models["judge"])
-        async with anyio.create_task_group() as group:
-            opened.start(group)
-            group.start_soon(_heed_signals, session, opened, group.cancel_scope)
-            group.start_soon(_tell, session)
+
+        def stop() -> None:
+            session.stopped_by = "stopped on request"
+            opened.stop()
+            _say("stopping: calls in flight will finish; press Ctrl-C again to stop at once")
+
+        async with background_tasks(
+            opened,
+            event="evaluation.signalled",
+            is_stopping=lambda: bool(session.stopped_by),
+            stop=stop,
+            tasks=(partial(_tell, session),),
+        ):
             await hold(session, contest, opened, workers=_workers(plan))
-            group.cancel_scope.cancel()
     return session
 
 
 def _workers(plan: Plan) -> int:
     shared = {endpoint_name(r): r.max_concurrent for r in plan.config.roles.values()}
     return max(1, min(len(plan.questions), sum(shared.values())))
-
-
-async def _heed_signals(session: Session, opened: Clients, scope: anyio.CancelScope) -> None:
-    """First SIGINT or SIGTERM: finish what is in flight. Second: stop now."""
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as received:
-        async for number in received:
-            events.warning("evaluation.signalled", signal=number.name)
-            if session.stopped_by:
-                scope.cancel()
-                return
-            session.stopped_by = "stopped on request"
-            opened.stop()
-            _say("stopping: what is in flight comes in and is kept; once more stops at once")
 
 
 async def _tell(session: Session) -> None:

@@ -43,9 +43,7 @@ class Acceptance(Struct, frozen=True):
 
     def record_overlap(self, example: Example) -> None:
         """Record with which test sets *example* shares words."""
-        if self.overlap is None or not (
-            example.fate == "kept" or example.reason == "contaminated"
-        ):
+        if self.overlap is None or not (example.fate == "kept" or example.reason == "contaminated"):
             return
         hits = self.overlap.hits(*(text for text, _ in _parts(example)))
         for test in {hit.test for hit in hits}:

@@ -10,7 +10,7 @@ from ..data.records import Example, Fate, InstructionRequest, RequestOutcome
 from ..data.text.fingerprint import fingerprint
 from ..store.ledger import SPAN
 from .execution import Execution
-from .line import Line, Stage, begin, run
+from .line import Line, Stage, begin
 from .stages.decode import Draft
 from .steps import Tools
 

@@ -1,6 +1,7 @@
-"""Pooled: seeds are shown as demonstrations in requests for new instructions (docs/algorithm.md §8.1).
+"""Pooled: requests for new instructions show seeds as demonstrations.
 
-The requests' positions follow the seeds', so that copies of any seed are recognised.
+Self-Instruct's way (docs/algorithm.md §8.1). The requests' positions follow the seeds', so that
+copies of any seed are recognised.
 """
 
 from collections.abc import AsyncIterator

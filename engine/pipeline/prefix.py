@@ -65,9 +65,7 @@ class Prefix:
     @property
     def counts(self) -> bool:
         """Whether there is anything to count: a target, a limit, or rows to compare."""
-        return (
-            self._target is not None or self._most is not None or self._admits is not admit_all
-        )
+        return self._target is not None or self._most is not None or self._admits is not admit_all
 
     @property
     def enough(self) -> bool:

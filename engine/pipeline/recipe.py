@@ -8,7 +8,7 @@ from ..config import Config, ConfigError, RoleConfig, RoleName, check_role
 from ..data.formats import EXPORTS
 from ..store.ledger import Ledger
 from .modes import Input, Mode
-from .steps import Bounds, Calls, Finishing, Prompts, Volume, Writing
+from .steps import Bounds, Calls, Finishing, Prompts, Writing
 
 ROLES: tuple[RoleName, ...] = ("strong", "target", "judge")
 
@@ -108,7 +108,7 @@ class Recipe(Struct, frozen=True, kw_only=True):
         return CallForecast(calls, volume.per_call, self.forecast_note)
 
     def preview(self, config: Config, seeds: int) -> Config:
-        """Return *config* for a taste of this recipe: one instruction from each of *seeds* seeds."""
+        """Return *config* for a preview: one instruction from each of the first *seeds* seeds."""
         return structs.replace(
             config,
             limit=seeds,

@@ -10,7 +10,7 @@ import anyio.to_thread
 from msgspec import structs
 
 from ..data.errors import ItemError
-from ..data.records import InstructionRequest, Metadata, RequestOutcome, Seed, Unreadable
+from ..data.records import InstructionRequest, RequestOutcome, Seed, Unreadable
 from ..data.text.fingerprint import fingerprint
 from . import sizes
 from .admission import Admission, Exclusions, read_exclusions, read_in_batches

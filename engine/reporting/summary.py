@@ -93,7 +93,8 @@ def _summarise(
 ) -> Summary:
     most = config.target_rows
     spent = ledger.spending()
-    roles = RECIPES[config.recipe].role_configs(config)
+    recipe = RECIPES[config.recipe]
+    roles, count_calls = recipe.role_configs(config), recipe.calls_without_retries
     instructions = ledger.example_sums(most)
     return Summary(
         ending,
@@ -106,7 +107,7 @@ def _summarise(
         ledger.kept_by("iteration", most),
         _gaps(ledger.gaps(), config.filter.threshold),
         {stage: _calls(counts) for stage, counts in counters.calls.items()},
-        ledger.predicted_calls(config.decode.chunk) if config.recipe == "codeclm" else None,
+        None if count_calls is None else count_calls(ledger, config),
         money(roles, counters.roles),
         money(roles, _joined(spent)),
         sum(session.calls for session in spent),

@@ -21,8 +21,9 @@ from structlog.testing import capture_logs
 from codeclm.engine import config as configuration
 from codeclm.engine.config import Config
 from codeclm.engine.data.formats import EXPORTS, selections
+from codeclm.engine.pipeline.prepare import Plan, prepare
 from codeclm.engine.pipeline.recipes import RECIPES
-from codeclm.engine.pipeline.session import Plan, Session, execute, prepare
+from codeclm.engine.pipeline.session import Session, execute
 from codeclm.engine.store.export import export
 from codeclm.engine.store.ledger import Ledger, Sums
 
