@@ -275,6 +275,17 @@ def test_latency_is_waited_for_and_jitter_spreads_it() -> None:
     assert 0.04 < time.perf_counter() - started < 1
 
 
+def test_a_prompt_without_a_script_gets_prose_or_the_reply_of_the_options() -> None:
+    shorten = Request(model="m", messages=(Message("user", "Shorten this."),), purpose="shorten")
+    fixed = Scripted(replies={"shorten": "This."})
+
+    [prose], [reply] = ask(Scripted(), shorten), ask(fixed, shorten)
+
+    assert "\n- " in prose.text
+    assert reply.text == "This."
+    assert fixed.identity.startswith("scripted?replies=")
+
+
 def test_strange_texts_and_purposes_are_answered() -> None:
     strange = Request(model="", messages=(Message("user", "\ud83d\0"),), sample="\ud83d")
     empty = Request(model="m", messages=(), purpose="score")
