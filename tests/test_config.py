@@ -215,7 +215,7 @@ def test_settings_that_do_not_go_together_are_refused(tree: dict[str, Any], said
 def test_a_base_url_that_is_no_http_address_is_refused(base_url: str) -> None:
     said = complaint({"strong": {"model": "some-model", "base_url": base_url}})
 
-    assert said == f"run.toml: strong.base_url: {base_url!r} is no http(s) address"
+    assert said == f"run.toml: strong.base_url: must be an http(s) address, got {base_url!r}"
 
 
 # -- keys -------------------------------------------------------------------------------------

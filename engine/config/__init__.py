@@ -17,9 +17,9 @@ from typing import Annotated, Any, Literal, TypeVar, assert_never, cast
 import msgspec
 from msgspec import Meta, Struct, field, inspect
 
-from ...providers import hosts
 from ...providers.base import ResponseFormat, Transport
 from ..data.errors import UserError
+from ..data.providers import HostedModel, resolve_model
 
 T = TypeVar("T", bound=Struct)
 
@@ -307,7 +307,7 @@ def structured(role: RoleConfig) -> ResponseFormat:
     """The response format that *role* is to be asked for."""
     if role.structured_output != "auto":
         return role.structured_output
-    return "json_schema" if role.model.startswith(("local/", "local:")) else "text"
+    return hosted_model(role).host.kind.default_format
 
 
 # -- reading ----------------------------------------------------------------------------------
@@ -572,9 +572,8 @@ def check_role(role: RoleConfig, where: str) -> None:
         ConfigError: naming *where* and the key at fault.
     """
     try:
-        name, _ = split(role)
-        address(role)
-    except ValueError as error:
+        host, _ = hosted_model(role)
+    except UserError as error:
         raise ConfigError(f"{where}.model: {error}") from error
     try:
         key(role)
@@ -584,9 +583,8 @@ def check_role(role: RoleConfig, where: str) -> None:
         raise ConfigError(f"{where}.extra: null, inf and nan can't be kept in a run's config.toml")
     if (role.price_input is None) != (role.price_output is None):
         raise ConfigError(f"{where}: price_input and price_output: give both or none")
-    host = hosts.find(name)
-    if host.kind in {"openai", "anthropic", "gemini"} and not address(role).startswith("http"):
-        raise ConfigError(f"{where}.base_url: {address(role)!r} is no http(s) address")
+    if host.kind.over_http and not address(role).startswith("http"):
+        raise ConfigError(f"{where}.base_url: must be an http(s) address, got {address(role)!r}")
 
 
 def _is_written(value: Any) -> bool:
@@ -601,18 +599,18 @@ def _is_written(value: Any) -> bool:
 # -- what a role means ------------------------------------------------------------------------
 
 
-def split(role: RoleConfig) -> tuple[str, str]:
-    """Return the host's name and the model.
+def hosted_model(role: RoleConfig) -> HostedModel:
+    """Return the host and the model that *role* names.
 
     Raises:
-        ValueError: no such provider, or no model.
+        UserError: the provider or the model is missing or unknown.
     """
-    return hosts.split_model(role.model, default="openai" if role.base_url else None)
+    return resolve_model(role.model, has_base_url=bool(role.base_url))
 
 
 def address(role: RoleConfig) -> str:
-    """Where the role's endpoint is; empty for models in this process."""
-    return (role.base_url or hosts.base_url(hosts.find(split(role)[0]))).rstrip("/")
+    """Return where the role's endpoint is; empty for models that run in this process."""
+    return (role.base_url or hosted_model(role).host.address()).rstrip("/")
 
 
 def key(role: RoleConfig) -> str | None:
@@ -621,15 +619,13 @@ def key(role: RoleConfig) -> str | None:
     Raises:
         ValueError: the variable that should hold it is not set.
     """
-    host = hosts.find(split(role)[0])
+    host = hosted_model(role).host
     if role.api_key:
         value = os.environ.get(role.api_key, "").strip()
         if not value:
             raise ValueError(f"the environment variable {_shown(role.api_key)} is not set")
         return value
-    if role.base_url:
-        return next((os.environ[name] for name in host.keys if os.environ.get(name)), None)
-    return hosts.api_key(host)
+    return host.key() if role.base_url else host.required_key()
 
 
 _NAME = re.compile(r"[A-Z][A-Z0-9_]{2,63}")
