@@ -104,11 +104,7 @@ class LedgerWriter:
             await anyio.sleep(0.005)
 
     def seed_encoded(self, seed: Seed, metadata: Metadata, *, item: int | None) -> None:
-        """Record *seed*'s metadata.
-
-        Args:
-            item: Position of the metadata item it went into; None if `seed_linked` will tell.
-        """
+        """Record *seed*'s metadata and the *item* it went into: None if `seed_linked` will tell."""
         row = (seed.position, seed.id, "encoded", "", "", 0, fingerprint(seed.instruction))
         self._put("seeds", *row, item, json_codec.dumps(metadata))
 
@@ -165,11 +161,7 @@ class LedgerWriter:
         self._put("requests", *row, reason, detail)
 
     def example_finished(self, example: Example, *, transient: bool = False) -> None:
-        """Record *example* and its fate.
-
-        Args:
-            transient: The next session tries it again.
-        """
+        """Record *example* and its fate; if it is *transient*, the next session tries again."""
         index = row_index(example.position, example.number)
         # In a table of its own, so that counting need not read it; and first, since a group may
         # end between the two: no reader ever finds an example without its transcript.
