@@ -437,7 +437,7 @@ def filled(path: Path, rows: int = 400) -> None:
 
 
 def test_a_missing_ledger_is_no_run(tmp_path: Path) -> None:
-    with pytest.raises(StorageError, match="not found; is .* a run's folder"):
+    with pytest.raises(StorageError, match=r"not found; is .* a run's folder"):
         LedgerReader(tmp_path / "l.sqlite")
 
 

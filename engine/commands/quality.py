@@ -150,7 +150,7 @@ def _texts(path: Path) -> "Iterator[tuple[str, list[str]]]":
     config, ledger = open_run(path)
     try:
         for example in ledger.kept(config.target_rows):
-            answer = example.answer(example.winner or "strong")
+            answer = example.response
             yield example.id, [example.instruction, "" if answer is None else answer.text]
     finally:
         ledger.close()

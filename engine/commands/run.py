@@ -250,18 +250,18 @@ def _sum_up(plan: "Plan", session: "Session") -> "Summary":
 
 
 def _write_exports(plan: "Plan", ledger: "LedgerReader") -> dict[str, str]:
-    from ..store import export
+    from ..data.formats import EXPORTS, selections
+    from ..store.export import export
 
     files: dict[str, str] = {}
     for layout in plan.config.export:
         path = plan.folder.path / f"{layout}.jsonl"
-        export.write(
+        kept = selections(
             ledger.kept(plan.config.target_rows),
-            path,
-            format=layout,
             strong_model=plan.config.strong.model,
             target_model=plan.config.target.model,
         )
+        export(kept, path, EXPORTS[layout])
         files[layout] = str(path)
     return files
 
