@@ -8,8 +8,6 @@ import asyncio
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -32,14 +30,14 @@ from ..calls.clients import (
 )
 from ..calls.counters import Counters
 from ..calls.model import Model
-from ..config import Config, ConfigError
+from ..config import Config, ConfigError, RoleConfig
 from ..data import test_sets as testsets
 from ..data.records import identity
 from ..data.seeds import SeedError
 from ..data.test_sets import Question
 from ..disk.atomic import replace_file
-from ..store import folder as folders
-from ..store.folder import Folder, FolderError, Manifest
+from ..store.folder import Folder, FolderError
+from ..store.manifest import Manifest, differences, new_manifest, role_settings
 from . import settings
 from .contest import Answers, Comparison, Contest, Session, hold
 from .settings import EvaluationConfig, Side
@@ -133,31 +131,27 @@ def _manifest(
     prompts: dict[str, Prompts],
 ) -> Manifest:
     """Everything that can change a comparison; how verdicts are summed up may change freely."""
-    described = folders.manifest(
-        Config(strong=config.reference, target=config.candidate, judge=config.judge),
-        {"strong": config.reference, "target": config.candidate, "judge": config.judge},
-        seeds="",
-        prompts={},
-    ).settings
-    whole: dict[str, Any] = {
+    sides: tuple[tuple[Side, RoleConfig], ...] = (
+        ("candidate", config.candidate),
+        ("reference", config.reference),
+    )
+    settings: dict[str, Any] = {
         "test": identity(*(text for q in questions for text in (q.id, q.prompt))),
-        "judge": described["judge"],
+        "judge": role_settings(config.judge),
         "parse_attempts": config.parse_attempts,
     }
-    for side, role in (("candidate", "target"), ("reference", "strong")):
-        whole[side] = described[role] if side not in answers else _digest(answers[side], questions)
-    return Manifest(
-        folders.FORMAT,
-        version("codeclm"),
-        sys.version.split()[0],
-        datetime.now(UTC).isoformat(timespec="seconds"),
-        "",
-        whole,
-        {
+    for side, role in sides:
+        settings[side] = (
+            _digest(answers[side], questions) if side in answers else role_settings(role)
+        )
+    return new_manifest(
+        settings,
+        seeds="",
+        prompts={
             name: {stage: p.digests[stage] for stage in ("respond", "judge")}
             for name, p in prompts.items()
         },
-        {"test": str(config.source.path)},
+        files={"test": str(config.source.path)},
     )
 
 
@@ -175,18 +169,14 @@ def settle(plan: Plan) -> None:
         FolderError: it is another one; the message shows the differences.
     """
     old = plan.folder.read_manifest()
-    changed = folders.differences(old, plan.manifest) if old is not None else []
+    changed = differences(old, plan.manifest) if old is not None else []
     if changed:
         raise FolderError(
             f"{plan.folder.path}: this folder holds something else:\n"
             + "".join(f"    {line}\n" for line in changed)
             + "choose another folder (--out); answers already paid for are reused"
         )
-    toml = configuration.dump(plan.config)
-    replace_file(plan.folder.config, f"# codeclm evaluate\n{toml}".encode())
-    replace_file(
-        plan.folder.manifest, msgspec.json.format(json_codec.dumps(plan.manifest), indent=2)
-    )
+    plan.folder.write_manifest(configuration.dump(plan.config), plan.manifest)
 
 
 async def execute(plan: Plan) -> Session:

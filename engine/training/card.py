@@ -15,7 +15,7 @@ from ..data.records import Example
 from ..pipeline.recipes import RECIPES, Recipe
 from ..reporting.summary import Summary
 from ..reporting.transcript import printable
-from ..store.folder import Manifest
+from ..store.manifest import Manifest
 from ..store.totals import Totals
 
 _SIZES = (
