@@ -181,8 +181,8 @@ def _sum_up(plan: "Plan", session: "Session", other: "Other | None") -> "Outcome
     import msgspec
 
     from ...providers import json_codec
+    from ..disk.atomic import replace_file
     from ..evaluate import evaluation, outcome
-    from ..store import folder
 
     config, made = plan.config, session.ordered
     evaluation.write_comparisons(plan, session)
@@ -205,7 +205,7 @@ def _sum_up(plan: "Plan", session: "Session", other: "Other | None") -> "Outcome
         no_difference=why_none,
         files={"comparisons": str(plan.comparisons), "summary": str(plan.folder.summary)},
     )
-    folder.replace(plan.folder.summary, msgspec.json.format(json_codec.dumps(result), indent=2))
+    replace_file(plan.folder.summary, msgspec.json.format(json_codec.dumps(result), indent=2))
     return result
 
 

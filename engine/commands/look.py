@@ -112,9 +112,10 @@ def _ending(path: Path) -> tuple[str, str]:
 
 def _report(args: argparse.Namespace) -> int:
     from ..calls.counters import Counters
+    from ..disk.atomic import replace_file
     from ..reporting import page
     from ..reporting import summary as report
-    from ..store import folder
+    from ..store.folder import Folder
 
     config, ledger = open_run(args.folder)
     ending, reason = _ending(args.folder)
@@ -124,10 +125,10 @@ def _report(args: argparse.Namespace) -> int:
         seeds = _seed_texts(config, ledger, examples)
     finally:
         ledger.close()
-    manifest = folder.Folder(args.folder).read_manifest()
+    manifest = Folder(args.folder).read_manifest()
     made = page.html(args.folder.resolve().name, config, summary, examples, seeds, manifest)
     path = args.to or args.folder / "report.html"
-    folder.replace(path, made.encode("utf-8"))
+    replace_file(path, made.encode("utf-8"))
     print(f"wrote {path}", file=sys.stderr)
     return DONE
 
@@ -135,12 +136,12 @@ def _report(args: argparse.Namespace) -> int:
 def _export(args: argparse.Namespace) -> int:
     if args.trainer:
         return _export_for_trainer(args)
-    from ..config import check_exports
+    from ..pipeline.recipes import RECIPES
     from ..store import export
 
     config, ledger = open_run(args.folder)
     try:
-        check_exports(config.recipe, (args.format,), str(args.folder))
+        RECIPES[config.recipe].check_exports((args.format,), str(args.folder))
         with closing(ledger.kept(config.target_rows)) as kept:
             count = export.write(
                 kept,

@@ -88,7 +88,6 @@ def _taken(count: int, limit: int | None) -> str:
 def _check(args: argparse.Namespace) -> int:
     from ..calls.clients import cache_folder
     from ..data import seeds
-    from ..pipeline.recipes import RECIPES
     from ..pipeline.session import prepare
 
     config, where = read_settings(args)
@@ -99,10 +98,10 @@ def _check(args: argparse.Namespace) -> int:
         print(_unreadable(plan.source, config.limit), end="")
     else:
         print(f"metadata {len(plan.metadata):,}")
-    print(f"recipe   {config.recipe}: {RECIPES[config.recipe].line}")
+    print(f"recipe   {plan.recipe.name}: {plan.recipe.line}")
     print(f"rows     {_rows_wanted(config)}")
     print(f"quality  {_rules(config)}")
-    for name, role in config.roles.items():
+    for name, role in plan.roles.items():
         print(f"{name:<8} {role.model} at temperature {role.temperature}")
     print(f"folder   {plan.folder.path}")
     print(f"cache    {cache_folder(config)}")
@@ -144,6 +143,7 @@ def _rules(config: "Config") -> str:
 
 def _init(args: argparse.Namespace) -> int:
     from ..config import ConfigError
+    from ..disk.atomic import replace_file
 
     if args.config.exists() and not args.force:
         raise ConfigError(f"{args.config}: it is there already (--force overwrites it)")
@@ -151,10 +151,6 @@ def _init(args: argparse.Namespace) -> int:
         raise ConfigError(
             f"{args.config}: what init writes is TOML: name it {args.config.stem}.toml"
         )
-    try:
-        args.config.parent.mkdir(parents=True, exist_ok=True)
-        args.config.write_bytes((Path(__file__).parents[1] / "template.toml").read_bytes())
-    except OSError as error:
-        raise ConfigError(f"{args.config}: {error.strerror}") from error
+    replace_file(args.config, (Path(__file__).parents[1] / "template.toml").read_bytes())
     print(f"wrote {args.config}; next: codeclm check {shlex.quote(str(args.config))}")
     return DONE
