@@ -16,7 +16,7 @@ from .prompt import AnyPrompt, JsonSchema, Priority, Prompt, RawReply, Sizes, Ty
 from .rate import Rate
 from .reading import ParseError, WithheldError
 from .respond import Respond, read_answer
-from .rubrics import Rubrics, RubricsAndActions
+from .rubrics import RubricsAndActions, WriteRubrics
 from .score import Score
 from .templates import SETS, Messages, PromptError, PromptSet
 
@@ -24,7 +24,7 @@ BUILT_IN: tuple[AnyPrompt, ...] = (
     Encode,
     Plausible,
     Decode,
-    Rubrics,
+    WriteRubrics,
     Improve,
     Respond,
     Score,
@@ -64,7 +64,6 @@ __all__ = [
     "Rate",
     "RawReply",
     "Respond",
-    "Rubrics",
     "RubricsAndActions",
     "Score",
     "Sizes",
@@ -72,6 +71,7 @@ __all__ = [
     "Typical",
     "Vocabulary",
     "WithheldError",
+    "WriteRubrics",
     "apologises",
     "copies_frame",
     "demonstrations",

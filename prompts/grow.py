@@ -1,4 +1,4 @@
-"""Grow: ask for a larger semantic tree of an instruction (Tree-Instruct, docs/algorithm.md §8.3)."""
+"""Grow: ask for a larger semantic tree (Tree-Instruct, docs/algorithm.md §8.3)."""
 
 from .evolved import strip_label
 from .prompt import JsonSchema, Priority, Prompt, RawReply, Sizes, Typical, filler

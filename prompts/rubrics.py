@@ -53,7 +53,7 @@ class RubricsAndActions(NamedTuple):
     actions: tuple[str, ...]
 
 
-class Rubrics(Prompt[RubricsAndActions], frozen=True, kw_only=True):
+class WriteRubrics(Prompt[RubricsAndActions], frozen=True, kw_only=True):
     """Ask for *number* rubrics, and an action for each, of instructions of one kind."""
 
     name = "rubrics"

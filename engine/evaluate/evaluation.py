@@ -18,7 +18,7 @@ import msgspec
 import structlog
 from msgspec import Struct
 
-from ...prompts import Prompts
+from ...prompts import Judge, PromptSet, Respond
 from ...providers import json_codec
 from .. import config as configuration
 from ..calls.clients import (
@@ -27,11 +27,11 @@ from ..calls.clients import (
     cache_folder,
     check_endpoint,
     endpoint_name,
-    load_prompts,
     open_clients,
 )
 from ..calls.counters import Counters
 from ..calls.model import Model
+from ..calls.prompts import load_prompts
 from ..config import Config, ConfigError
 from ..data import test_sets as testsets
 from ..data.records import identity
@@ -63,7 +63,7 @@ class Plan(Struct, frozen=True):
     questions: tuple[Question, ...]
     shortened: tuple[Shortened, ...]
     answers: dict[Side, Answers]
-    prompts: dict[str, Prompts]
+    prompts: dict[str, PromptSet]
     manifest: Manifest
 
     @property
@@ -84,7 +84,10 @@ def prepare(config: EvaluationConfig, *, where: str) -> Plan:
     for name, role in config.roles.items():
         check_endpoint(role, f"{where}: {name}")
     as_run = Config(prompts=config.prompts)
-    prompts = {name: load_prompts(as_run, role, where) for name, role in config.roles.items()}
+    prompts = {
+        name: load_prompts(as_run, role, (Judge,) if name == "judge" else (Respond,), where)
+        for name, role in config.roles.items()
+    }
     whole = testsets.read(config.source)[: config.limit]
     questions = tuple(_shortened(question, config.max_prompt_tokens) for question in whole)
     cut = tuple(
@@ -130,7 +133,7 @@ def _manifest(
     config: EvaluationConfig,
     questions: Sequence[Question],
     answers: dict[Side, Answers],
-    prompts: dict[str, Prompts],
+    prompts: dict[str, PromptSet],
 ) -> Manifest:
     """Everything that can change a comparison; how verdicts are summed up may change freely."""
     described = folders.manifest(
@@ -153,10 +156,7 @@ def _manifest(
         datetime.now(UTC).isoformat(timespec="seconds"),
         "",
         whole,
-        {
-            name: {stage: p.digests[stage] for stage in ("respond", "judge")}
-            for name, p in prompts.items()
-        },
+        {name: templates.digests for name, templates in prompts.items()},
         {"test": str(config.source.path)},
     )
 
