@@ -136,9 +136,11 @@ def _manifest(
     prompts: dict[str, PromptSet],
 ) -> Manifest:
     """Everything that can change a comparison; how verdicts are summed up may change freely."""
+    sides: dict[str, Side] = {"strong": "reference", "target": "candidate"}
+    roles = {role: config.contestants[side] for role, side in sides.items() if side not in answers}
     described = folders.manifest(
         Config(strong=config.reference, target=config.candidate, judge=config.judge),
-        {"strong": config.reference, "target": config.candidate, "judge": config.judge},
+        {**roles, "judge": config.judge},
         seeds="",
         prompts={},
     ).settings
@@ -147,8 +149,8 @@ def _manifest(
         "judge": described["judge"],
         "parse_attempts": config.parse_attempts,
     }
-    for side, role in (("candidate", "target"), ("reference", "strong")):
-        whole[side] = described[role] if side not in answers else _digest(answers[side], questions)
+    for role, side in sides.items():
+        whole[side] = described[role] if role in roles else _digest(answers[side], questions)
     return Manifest(
         folders.FORMAT,
         version("codeclm"),
