@@ -14,9 +14,9 @@ import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
 from hypothesis import HealthCheck, settings
 
-from codeclm.providers.exchange import Session
-from codeclm.providers.hosts import HOSTS, variables
-from codeclm.providers.http import open_session
+from codeclm.providers.hosts import HOSTS
+from codeclm.providers.http.exchange import HttpSession
+from codeclm.providers.http.session import open_session
 
 from .servers import Server, serving
 
@@ -68,7 +68,7 @@ def unblocked(request: pytest.FixtureRequest) -> Iterator[BlockBuster | None]:
 @pytest.fixture(autouse=True)
 def clean_environ(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take the user's keys, proxies and folders out of the tests' sight."""
-    ours = {name for host in HOSTS.values() for name in variables(host)}
+    ours = {name for host in HOSTS for name in (*host.key_variables, host.base_url_variable)}
     for name in os.environ:
         if (
             name in ours
@@ -86,6 +86,6 @@ async def server() -> AsyncIterator[Server]:
 
 
 @pytest.fixture
-async def session() -> AsyncIterator[Session]:
+async def session() -> AsyncIterator[HttpSession]:
     async with aclosing(open_session(timeout=5, connect_timeout=5)) as opened:
         yield opened

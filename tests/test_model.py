@@ -22,7 +22,7 @@ from codeclm.engine.config import RetryPolicy
 from codeclm.engine.data.errors import ItemError, RunStopped, Stopping
 from codeclm.engine.disk.sqlite import StorageError
 from codeclm.prompts import ParseError, Prompts
-from codeclm.providers.exchange import Session
+from codeclm.providers.http.exchange import HttpSession
 from codeclm.providers.openai import OpenAI
 
 from .acting import may_read_the_cache
@@ -70,7 +70,7 @@ Open = Callable[..., Any]
 
 
 @pytest.fixture
-def at_desk(server: Server, session: Session, tmp_path: Path) -> Open:
+def at_desk(server: Server, session: HttpSession, tmp_path: Path) -> Open:
     """Open the cache, work at the desk, finish what is in flight, close: a session of a run."""
 
     @asynccontextmanager
@@ -382,7 +382,7 @@ async def test_an_answer_that_cannot_be_kept_stops_the_run_with_the_files_name(
         errors = await asyncio.gather(*asking, return_exceptions=True)
 
     path = tmp_path / "cache" / "cache.db"
-    full = f"{path}: database or disk is full: the disk is full: free some space, then resume"
+    full = f"{path}: database or disk is full; free some space, then run `codeclm resume RUN`"
     assert [(type(error), str(error)) for error in errors] == [(StorageError, full)] * 2
     assert len(server.asked) == 1
 

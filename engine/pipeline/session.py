@@ -3,11 +3,10 @@
 Knows every part of the engine and no argument of the command line.
 """
 
-import asyncio
 import gc
 import os
 import signal
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from math import ceil
@@ -35,7 +34,7 @@ from ..calls.clients import (
 )
 from ..calls.counters import Counters
 from ..calls.dispatcher import Dispatcher
-from ..config import Config, ConfigError, QualityConfig
+from ..config import Config, ConfigError, QualityConfig, RoleConfig
 from ..data import seeds
 from ..data import test_sets as testsets
 from ..data.errors import RunStopped
@@ -46,10 +45,10 @@ from ..quality.near_duplicates import NearDuplicateFilter
 from ..quality.similarity import Measure, measure
 from ..store import folder as folders
 from ..store.folder import Folder, FolderError, Manifest
-from ..store.ledger import Ledger
+from ..store.writer import LedgerWriter
 from .build import Widths, crew
 from .orders import DEFAULT_PER_METADATA, per_seed
-from .recipes import RECIPES
+from .recipes import RECIPES, Recipe, recipe_of
 from .work import Quality, Work
 
 events = structlog.get_logger()
@@ -61,6 +60,8 @@ class Plan(Struct, frozen=True):
     """A checked configuration, with everything that is read before the first call."""
 
     config: Config
+    recipe: Recipe
+    roles: dict[str, RoleConfig]
     folder: Folder
     source: seeds.SeedSource | None
     metadata: tuple[Metadata, ...]
@@ -99,10 +100,14 @@ def prepare(config: Config, *, where: str) -> Plan:
     Raises:
         ConfigError, SeedError, FolderError: naming the file, the key and the remedy.
     """
-    prompts = {name: load_prompts(config, role, where) for name, role in config.roles.items()}
+    recipe = recipe_of(config, where)
+    config = msgspec.structs.replace(config, recipe=recipe.name)  # it may have been an alias
+    recipe.check(config, where)
+    roles = recipe.role_configs(config)
+    prompts = {name: load_prompts(config, role, where) for name, role in roles.items()}
     source = _source(config)
     metadata = _read_metadata(Path(config.metadata.file)) if config.metadata.file else ()
-    for role in config.roles.values():
+    for role in roles.values():
         check_endpoint(role, where)
     folder = Folder(_folder(config))
     digest = seeds.digest(source) if source is not None else ""
@@ -111,12 +116,13 @@ def prepare(config: Config, *, where: str) -> Plan:
     tests = _read_tests(config.quality, where)
     fresh = folders.manifest(
         config,
+        roles,
         seeds=digest,
         prompts={name: p.digests for name, p in prompts.items()},
         tests={name: identity(*(q.prompt for q in asked)) for name, asked in tests.items()},
     )
     rules = _rules(config.quality, tests, where)
-    return Plan(config, folder, source, metadata, prompts, fresh, rules)
+    return Plan(config, recipe, roles, folder, source, metadata, prompts, fresh, rules)
 
 
 def _read_tests(quality: QualityConfig, where: str) -> dict[str, list[testsets.Question]]:
@@ -218,7 +224,7 @@ def _read_metadata(path: Path) -> tuple[Metadata, ...]:
     return tuple(items)
 
 
-def settle_manifest(plan: Plan, ledger: Ledger, *, allow_change: bool) -> None:
+def settle_manifest(plan: Plan, ledger: LedgerWriter, *, allow_change: bool) -> None:
     """See that the folder's run is this run, or begin one.
 
     Raises:
@@ -235,7 +241,7 @@ def settle_manifest(plan: Plan, ledger: Ledger, *, allow_change: bool) -> None:
                 " changed (answers already paid for are reused)"
             )
         if changed:
-            ledger.forget()
+            ledger.clear()
             events.warning("run.changed", differences=changed)
         else:
             plan.folder.begin(
@@ -261,8 +267,8 @@ async def execute(plan: Plan, *, watch: Watcher, allow_change: bool = False) -> 
     async with AsyncExitStack() as stack:
         ledger = await anyio.to_thread.run_sync(_open_ledger, plan, allow_change)
         stack.push_async_callback(in_thread, ledger.close)
-        before = await anyio.to_thread.run_sync(ledger.spending)
-        budget = Budget(plan.config.budget, plan.config.roles, before)
+        before = await anyio.to_thread.run_sync(ledger.reader.spending)
+        budget = Budget(plan.config.budget, plan.roles, before)
         means = CallSettings(
             cache_folder(plan.config),
             plan.config.retry,
@@ -270,9 +276,7 @@ async def execute(plan: Plan, *, watch: Watcher, allow_change: bool = False) -> 
             plan.config.seed,
         )
         opened = await stack.enter_async_context(
-            open_clients(
-                plan.config.roles, plan.prompts, means, counters=session.counters, budget=budget
-            )
+            open_clients(plan.roles, plan.prompts, means, counters=session.counters, budget=budget)
         )
         session.dispatchers = opened.dispatchers
         gc.collect()
@@ -284,11 +288,11 @@ async def execute(plan: Plan, *, watch: Watcher, allow_change: bool = False) -> 
     return session
 
 
-def _open_ledger(plan: Plan, allow_change: bool) -> Ledger:  # noqa: FBT001  (run in a thread)
-    ledger = Ledger(plan.folder.ledger).open(for_writing=True)
+def _open_ledger(plan: Plan, allow_change: bool) -> LedgerWriter:  # noqa: FBT001  (run in a thread)
+    ledger = LedgerWriter(plan.folder.ledger)
     try:
         settle_manifest(plan, ledger, allow_change=allow_change)
-        ledger.forget_provisional()
+        ledger.clear_provisional_decisions()
     except FolderError:
         ledger.close()
         raise
@@ -300,28 +304,28 @@ REFINE_SPARE = 64
 15 % of calls refused for a second, 8 in flight and none to spare, a run took 1.34 times as long."""
 
 
-def widths(config: Config) -> Widths:
+def widths(config: Config, roles: Mapping[str, RoleConfig]) -> Widths:
     """Enough workers that one slow role does not leave another without work."""
-    shared = {endpoint_name(role): role.max_concurrent for role in config.roles.values()}
+    shared = {endpoint_name(role): role.max_concurrent for role in roles.values()}
     strong = config.strong.max_concurrent
     refine = sum(shared.values()) + REFINE_SPARE
     return Widths(encode=strong, decode=max(1, strong // 2), refine=refine)
 
 
 async def _work(
-    session: Session, opened: Clients, ledger: Ledger, budget: Budget, watch: Watcher
+    session: Session, opened: Clients, ledger: LedgerWriter, budget: Budget, watch: Watcher
 ) -> None:
     config = session.plan.config
 
-    stages = crew(config, opened.models, session.counters, widths(config))
+    stages = crew(config, opened.models, session.counters, widths(config, session.plan.roles))
     quality = await anyio.to_thread.run_sync(_quality, session.plan, ledger)
     work = Work(config, stages, ledger, session.counters, stop_calls=opened.stop, quality=quality)
-    ledger.use(asyncio.get_running_loop(), lambda error: work.halt(RunStopped(str(error))))
     async with anyio.create_task_group() as group:
         opened.start(group)
         group.start_soon(_heed_signals, work, group.cancel_scope, session)
         group.start_soon(watch, session)
         group.start_soon(_keep_account, session, ledger)
+        group.start_soon(_halt_on_ledger_failure, work, ledger)
         budget.use(work.halt)
         events.info("run.began", folder=str(session.plan.folder.path))
         await _go(session, work, ledger)
@@ -331,18 +335,18 @@ async def _work(
         group.cancel_scope.cancel()
 
 
-def _quality(plan: Plan, ledger: Ledger) -> Quality:
+def _quality(plan: Plan, ledger: LedgerWriter) -> Quality:
     rules = plan.rules
     sieve = None
     if rules.measure is not None:
         given = plan.source is not None
         sieve = NearDuplicateFilter(
-            rules.measure, ledger, lambda: _read(plan, bytearray()) if given else ()
+            rules.measure, ledger.reader, lambda: _read(plan, bytearray()) if given else ()
         )
     return Quality(rules.checks, rules.overlap, sieve)
 
 
-async def _go(session: Session, work: Work, ledger: Ledger) -> None:
+async def _go(session: Session, work: Work, ledger: LedgerWriter) -> None:
     plan = session.plan
     try:
         if plan.source is None:
@@ -354,15 +358,15 @@ async def _go(session: Session, work: Work, ledger: Ledger) -> None:
         work.halt(_first(group))
 
 
-async def _start(plan: Plan, work: Work, ledger: Ledger, total: int) -> None:
+async def _start(plan: Plan, work: Work, ledger: LedgerWriter, total: int) -> None:
     """Let *work* set out as the recipe does."""
-    config, start = plan.config, RECIPES[plan.config.recipe].start
+    config, start = plan.config, plan.recipe.start
     if start == "pool":
         await work.pooled(_read(plan, bytearray()))
     elif start == "metadata" and config.metadata.augment_to:
         await work.augmented(_read(plan, bytearray()))
     else:
-        done = await anyio.to_thread.run_sync(ledger.finished_seeds)
+        done = await anyio.to_thread.run_sync(ledger.reader.finished_seeds)
         work.seeds_a_pass = min(total, config.limit or total)
         await work.stream(_passes(plan, done, work.seeds_a_pass))
 
@@ -403,7 +407,7 @@ def passes(config: Config, seeds: int) -> int:
         later = min(first, seeds * DEFAULT_PER_METADATA)
         candidates = ceil(max(wanted, first) * topup) if wanted else first
         return 1 + ceil((candidates - first) / max(later, 1))
-    rows = max(seeds * config.rows_per_draft, 1)
+    rows = max(seeds * recipe.rows_per_draft(config), 1)
     if not wanted:
         return ceil((config.max_candidates or 1) / rows)
     return ceil(ceil(wanted / rows) * topup)
@@ -420,14 +424,18 @@ def _conclude(session: Session, work: Work) -> None:
     events.info("run.ended", ending=session.ending, reason=session.reason)
 
 
-async def _keep_account(session: Session, ledger: Ledger) -> None:
+async def _halt_on_ledger_failure(work: Work, ledger: LedgerWriter) -> None:
+    work.halt(await ledger.failure())
+
+
+async def _keep_account(session: Session, ledger: LedgerWriter) -> None:
     """Write down every second what has been paid for, so that a kill hides no cost."""
     while True:
         await anyio.sleep(1)
         _note_spending(session, ledger)
 
 
-def _note_spending(session: Session, ledger: Ledger) -> None:
+def _note_spending(session: Session, ledger: LedgerWriter) -> None:
     counters = session.counters
     total = counters.total()
     if total.paid or total.reused:

@@ -102,16 +102,17 @@ def _overlaps(summary: Summary) -> Iterator[tuple[Cell, ...]]:
 
 
 def _models(config: Config) -> Iterator[tuple[Cell, ...]]:
-    for name, role in config.roles.items():
+    roles = RECIPES[config.recipe].role_configs(config)
+    for name, role in roles.items():
         yield name, role.model, f"temperature {role.temperature}"
-    if "target" in config.roles:
+    if "target" in roles:
         yield "threshold", f"θ = {config.filter.threshold:g}", ""
     yield "seed", str(config.seed), ""
 
 
 def _sums(summary: Summary) -> Iterator[tuple[Cell, ...]]:
     seeds, instructions = summary.seeds, summary.instructions
-    yield "came in", seeds.came_in, instructions.came_in
+    yield "came in", seeds.input, instructions.input
     yield "kept", seeds.kept, instructions.kept
     for kind in ("filtered", "failed"):
         one, other = getattr(seeds, kind), getattr(instructions, kind)

@@ -16,7 +16,7 @@ from ..pipeline.recipes import RECIPES, Recipe
 from ..reporting.summary import Summary
 from ..reporting.transcript import printable
 from ..store.folder import Manifest
-from ..store.ledger import Sums
+from ..store.totals import Totals
 
 _SIZES = (
     (1_000, "n<1K"),
@@ -56,7 +56,7 @@ def contents(examples: Iterable[Example]) -> Contents:
         first = first or example
         rows += 1
         cases[example.metadata.use_case] += 1
-        answer = example.answer(example.winner or "strong")
+        answer = example.response
         asked += len(example.instruction)
         answered += len(answer.text) if answer else 0
     means = (asked / rows, answered / rows) if rows else (0.0, 0.0)
@@ -131,19 +131,19 @@ def _recipe(facts: Facts) -> Recipe:
 
 
 def _has(facts: Facts, role: str) -> bool:
-    return role in facts.config.roles
+    return role in _recipe(facts).roles
 
 
 def _made(facts: Facts) -> Iterator[str]:
     config, manifest, recipe = facts.config, facts.manifest, _recipe(facts)
     yield "\n## How it was made\n"
-    yield f"By the recipe `{config.recipe}` ({recipe.source}): {recipe.line}.\n"
+    yield f"By the recipe `{recipe.name}` ({recipe.source}): {recipe.line}.\n"
     if recipe.end in {"refine", "filter"}:
         yield (
             "Kept are instructions where the judge sees the strong and the target model's answers"
             " further apart than θ (Contrastive Filtering), with the better answer.\n"
         )
-    for name, role in config.roles.items():
+    for name, role in recipe.role_configs(config).items():
         said = "judge" if name == "judge" else f"{name} model"
         yield f"* {said}: {escaped(role.model)}, temperature {role.temperature}"
     if manifest:
@@ -209,9 +209,9 @@ def _overlaps(summary: Summary) -> Iterator[str]:
         yield f"| {escaped(test)} | {len(found.rows):,} | {len(found.dropped):,} |"
 
 
-def _sums(name: str, sums: Sums) -> str:
+def _sums(name: str, sums: Totals) -> str:
     lost = f"{sum(sums.filtered.values()):,} | {sum(sums.failed.values()):,}"
-    return f"| {name} | {sums.came_in:,} | {sums.kept:,} | {lost} | {sums.unfinished:,} |"
+    return f"| {name} | {sums.input:,} | {sums.kept:,} | {lost} | {sums.unfinished:,} |"
 
 
 def _rounds(facts: Facts) -> Iterator[str]:
@@ -247,7 +247,7 @@ def _inside(facts: Facts) -> Iterator[str]:
         told = ", ".join(f"{escaped(case)} ({count:,})" for case, count in inside.use_cases)
         yield f"The most frequent use cases: {told}."
     if inside.first:
-        answer = inside.first.answer(inside.first.winner or "strong")
+        answer = inside.first.response
         yield "\nThe first row:\n"
         yield fenced(inside.first.instruction)
         yield ""
