@@ -16,7 +16,7 @@ import msgspec
 import structlog
 from msgspec import Struct
 
-from ...prompts import Prompts
+from ...prompts import Judge, PromptSet, Respond
 from ...providers import json_codec
 from .. import config as configuration
 from ..calls.clients import (
@@ -25,12 +25,12 @@ from ..calls.clients import (
     cache_folder,
     check_endpoint,
     endpoint_name,
-    load_prompts,
     open_clients,
 )
 from ..calls.counters import Counters
 from ..calls.model import Model
-from ..config import Config, ConfigError, RoleConfig
+from ..calls.prompts import load_prompts
+from ..config import Config, ConfigError
 from ..data import test_sets as testsets
 from ..data.records import identity
 from ..data.seeds import SeedError
@@ -61,7 +61,7 @@ class Plan(Struct, frozen=True):
     questions: tuple[Question, ...]
     shortened: tuple[Shortened, ...]
     answers: dict[Side, Answers]
-    prompts: dict[str, Prompts]
+    prompts: dict[str, PromptSet]
     manifest: Manifest
 
     @property
@@ -82,7 +82,10 @@ def prepare(config: EvaluationConfig, *, where: str) -> Plan:
     for name, role in config.roles.items():
         check_endpoint(role, f"{where}: {name}")
     as_run = Config(prompts=config.prompts)
-    prompts = {name: load_prompts(as_run, role, where) for name, role in config.roles.items()}
+    prompts = {
+        name: load_prompts(as_run, role, (Judge,) if name == "judge" else (Respond,), where)
+        for name, role in config.roles.items()
+    }
     whole = testsets.read(config.source)[: config.limit]
     questions = tuple(_shortened(question, config.max_prompt_tokens) for question in whole)
     cut = tuple(
@@ -128,29 +131,22 @@ def _manifest(
     config: EvaluationConfig,
     questions: Sequence[Question],
     answers: dict[Side, Answers],
-    prompts: dict[str, Prompts],
+    prompts: dict[str, PromptSet],
 ) -> Manifest:
     """Everything that can change a comparison; how verdicts are summed up may change freely."""
-    sides: tuple[tuple[Side, RoleConfig], ...] = (
-        ("candidate", config.candidate),
-        ("reference", config.reference),
-    )
     settings: dict[str, Any] = {
         "test": identity(*(text for q in questions for text in (q.id, q.prompt))),
         "judge": role_settings(config.judge),
         "parse_attempts": config.parse_attempts,
     }
-    for side, role in sides:
+    for side, role in config.contestants.items():
         settings[side] = (
             _digest(answers[side], questions) if side in answers else role_settings(role)
         )
     return new_manifest(
         settings,
         seeds="",
-        prompts={
-            name: {stage: p.digests[stage] for stage in ("respond", "judge")}
-            for name, p in prompts.items()
-        },
+        prompts={name: templates.digests for name, templates in prompts.items()},
         files={"test": str(config.source.path)},
     )
 

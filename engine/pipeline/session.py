@@ -19,7 +19,7 @@ import msgspec
 import structlog
 from msgspec import Struct
 
-from ...prompts import Prompts
+from ...prompts import PromptSet
 from ...providers import json_codec
 from ..calls.budget import Budget, Spending
 from ..calls.clients import (
@@ -29,11 +29,11 @@ from ..calls.clients import (
     check_endpoint,
     endpoint_name,
     in_thread,
-    load_prompts,
     open_clients,
 )
 from ..calls.counters import Counters
 from ..calls.dispatcher import Dispatcher
+from ..calls.prompts import load_prompts
 from ..config import Config, ConfigError, QualityConfig, RoleConfig, dump
 from ..data import seeds
 from ..data import test_sets as testsets
@@ -65,7 +65,7 @@ class Plan(Struct, frozen=True):
     folder: Folder
     source: seeds.SeedSource | None
     metadata: tuple[Metadata, ...]
-    prompts: dict[str, Prompts]
+    prompts: dict[str, PromptSet]
     manifest: Manifest
     rules: "Rules"
 
@@ -104,7 +104,10 @@ def prepare(config: Config, *, where: str) -> Plan:
     config = msgspec.structs.replace(config, recipe=recipe.name)  # it may have been an alias
     recipe.check(config, where)
     roles = recipe.role_configs(config)
-    prompts = {name: load_prompts(config, role, where) for name, role in roles.items()}
+    prompts = {
+        name: load_prompts(config, role, recipe.prompts(name), where)
+        for name, role in roles.items()
+    }
     source = _source(config)
     metadata = _read_metadata(Path(config.metadata.file)) if config.metadata.file else ()
     for role in roles.values():
