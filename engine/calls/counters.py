@@ -55,8 +55,8 @@ class Counters(Struct):
 
     kept: int = 0
     """Instructions kept in this session, before duplicates are taken out."""
-    orders: int = 0
-    """Orders finished; in streaming mode, seeds."""
+    requests: int = 0
+    """Requests for instructions that are no longer in progress; one per seed in streaming mode."""
 
     @property
     def idle(self) -> bool:

@@ -8,7 +8,8 @@ from ..data.records import Example
 from ..quality.checks import Check, Part, refusal
 from ..quality.contamination import Overlap
 from ..quality.near_duplicates import NearDuplicateFilter
-from ..store.ledger import SPAN, Ledger
+from ..store.schema import row_index
+from ..store.writer import LedgerWriter
 
 
 class Acceptance(Struct, frozen=True):
@@ -21,7 +22,7 @@ class Acceptance(Struct, frozen=True):
         near_duplicates: compares rows with the seeds and with each other.
     """
 
-    ledger: Ledger
+    ledger: LedgerWriter
     checks: tuple[Check, ...] = ()
     overlap: Overlap | None = None
     near_duplicates: NearDuplicateFilter | None = None
@@ -47,17 +48,19 @@ class Acceptance(Struct, frozen=True):
             return
         hits = self.overlap.hits(*(text for text, _ in _parts(example)))
         for test in {hit.test for hit in hits}:
-            self.ledger.overlap(example, test, (h.question for h in hits if h.test == test))
+            self.ledger.overlap_found(example, test, (h.question for h in hits if h.test == test))
 
     def offer(self, example: Example) -> None:
         """Hand a row to the near-duplicate filter, which decides once all before it are known."""
         if self.near_duplicates is not None:
-            row_index = example.position * SPAN + example.number
-            self.near_duplicates.offer(row_index, example.id, example.instruction)
+            index = row_index(example.position, example.number)
+            self.near_duplicates.offer(index, example.id, example.instruction)
 
     def admits(self, position: int, number: int) -> bool:
         """Whether this row is no near-duplicate of those before it; every one of them is known."""
-        return self.near_duplicates is None or self.near_duplicates.admits(position * SPAN + number)
+        return self.near_duplicates is None or self.near_duplicates.admits(
+            row_index(position, number)
+        )
 
     def build(self) -> None:
         """Read in the seeds and the rows of earlier sessions. Blocks: 50 µs a text."""
@@ -67,12 +70,12 @@ class Acceptance(Struct, frozen=True):
     def record_decisions(self) -> None:
         """Record what the near-duplicate filter has decided since the last time."""
         if self.near_duplicates is not None:
-            self.ledger.sift(self.near_duplicates.decisions())
+            self.ledger.near_duplicates_decided(self.near_duplicates.decisions())
 
     def decide_rest(self, last_position: int) -> None:
         """Decide provisionally on rows whose turn has not come when the session ends. Blocks."""
         if self.near_duplicates is not None:
-            self.near_duplicates.decide_rest(last_position * SPAN + SPAN - 1)
+            self.near_duplicates.decide_rest(row_index(last_position + 1, 0) - 1)
 
 
 def _parts(example: Example) -> Iterator[tuple[str, Part]]:

@@ -8,7 +8,9 @@ import anyio.to_thread
 import structlog
 
 from ..data.records import RequestOutcome, Unreadable
-from ..store.ledger import NO_END, Ledger
+from ..store.reader import LedgerReader
+from ..store.schema import NO_LAST_ITEM
+from ..store.writer import LedgerWriter
 from .execution import Execution
 from .prefix import Prefix
 
@@ -36,11 +38,11 @@ class Exclusions(NamedTuple):
     fingerprints: frozenset[int]
 
 
-def read_exclusions(ledger: Ledger) -> Exclusions:
+def read_exclusions(ledger: LedgerReader) -> Exclusions:
     """Read what a reviewer dropped. Blocks."""
     reviews = ledger.reviews("metadata").values()
     metadata = frozenset(review.id for review in reviews if review.decision == "drop")
-    return Exclusions(metadata, frozenset(ledger.unwanted()))
+    return Exclusions(metadata, frozenset(ledger.excluded_fingerprints()))
 
 
 class Admission:
@@ -62,13 +64,13 @@ class Admission:
         """
         if not self._prefix.counts:
             return
-        for position, made, kept, seed_fingerprint in self._ledger.prefix():
+        for position, made, kept, seed_fingerprint in self._ledger.reader.finished_items():
             if position >= first:
                 self._prefix.finished(position, made, kept, seed_fingerprint)
         if self._prefix.enough:
-            self._ledger.ends_at(self._prefix.last)
+            self._ledger.dataset_ends(self._prefix.last)
             return
-        self._ledger.ends_at()  # an earlier end no longer holds: a reviewer has dropped rows
+        self._ledger.dataset_ends()  # an earlier end no longer holds: a reviewer has dropped rows
         self._acceptance.build()
 
     async def wait_for_need(self) -> None:
@@ -111,17 +113,17 @@ class Admission:
         self._prefix.finished(position, outcome.made, kept, seed_fingerprint)
         self._acceptance.record_decisions()
         if self._prefix.enough and not self._state.stopping:
-            self._ledger.ends_at(self._prefix.last)
+            self._ledger.dataset_ends(self._prefix.last)
             self._state.finish()
 
     async def conclude(self) -> None:
         """Decide provisionally on rows behind a gap, as far as the dataset reaches."""
-        last = self._prefix.last if self._prefix.enough else NO_END
+        last = self._prefix.last if self._prefix.enough else NO_LAST_ITEM
         await anyio.to_thread.run_sync(self._acceptance.decide_rest, last)
         self._acceptance.record_decisions()
 
 
-def record_unreadable(ledger: Ledger, record: Unreadable) -> None:
+def record_unreadable(ledger: LedgerWriter, record: Unreadable) -> None:
     """Log and record a line of a seed file that is no seed."""
     log.warning("seed.unreadable", where=record.where, reason=record.reason)
     ledger.seed_unreadable(record)

@@ -51,8 +51,8 @@ class _Encoding:
     async def run(self) -> list[Metadata]:
         """Return the metadata of all seeds that could be encoded, in seed order."""
         ledger, width = self._execution.ledger, self._execution.widths.encode
-        self._encoded |= await anyio.to_thread.run_sync(ledger.encoded)
-        failed = await anyio.to_thread.run_sync(ledger.failed_seeds)
+        self._encoded |= await anyio.to_thread.run_sync(ledger.reader.encoded_metadata)
+        failed = await anyio.to_thread.run_sync(ledger.reader.failed_seeds)
         await run(
             self._seeds({*self._encoded, *failed}),
             begin(Stage("encode", self._encode, self._lost, width, buffer=width)),
@@ -92,7 +92,7 @@ async def _augment(execution: Execution, encoded: list[Metadata]) -> list[Metada
     items = merge(encoded)
     item_of = {seed_id: item.position for item in items for seed_id in item.seed_ids}
     for metadata in encoded:
-        execution.ledger.link(metadata.position, item_of[metadata.seed_ids[0]])
+        execution.ledger.seed_linked(metadata.position, item_of[metadata.seed_ids[0]])
     mixing = Mixing(
         draw_use_case=settings.draw_use_case,
         skill_count=settings.skill_count,
@@ -122,7 +122,7 @@ async def _mix(execution: Execution, mixer: Mixer, positions: range) -> list[Met
         if not batch:
             break
         if execution.config.metadata.plausibility_check:
-            batch = await plausibility.sift(batch)
+            batch = await plausibility.select(batch)
         mixed += [
             structs.replace(item, position=position)
             for item, position in zip(batch, upcoming, strict=False)

@@ -8,7 +8,7 @@ from msgspec import Struct, structs
 from ..data.errors import ItemError
 from ..data.records import Example, Fate, InstructionRequest, RequestOutcome
 from ..data.text.fingerprint import fingerprint
-from ..store.ledger import SPAN
+from ..store.schema import row_index
 from .execution import Execution
 from .line import Line, Stage, begin
 from .stages.decode import Draft
@@ -82,9 +82,9 @@ class Book:
 
     async def keep(self, finished: Finished) -> None:
         """Record a draft's examples; the last one of a request closes it."""
-        open_request = self._open[row_index(finished.request)]
+        open_request = self._open[first_row(finished.request)]
         for example in finished.examples:
-            self._ledger.example(example)
+            self._ledger.example_finished(example)
             self._acceptance.record_overlap(example)
             if example.fate == "kept":
                 self._counters.kept += 1
@@ -97,7 +97,7 @@ class Book:
 
     async def _written(self, request: InstructionRequest) -> list[Draft]:
         drafts = await self._write(request)
-        self._open[row_index(request)] = _OpenRequest(
+        self._open[first_row(request)] = _OpenRequest(
             request,
             made=sum(draft.rows for draft in drafts),
             remaining=len(drafts),
@@ -133,7 +133,7 @@ class Book:
 
     def _request_lost(self, request: InstructionRequest, error: ItemError) -> None:
         self._state.item_lost(self._writing.stage, error)
-        self._ledger.order_failed(request, error)
+        self._ledger.request_failed(request, error)
         if error.transient:
             self._closed(request, None)
         else:
@@ -142,8 +142,8 @@ class Book:
     def _draft_lost(self, draft: Draft, error: ItemError) -> None:
         self._state.item_lost(self._finishing.stage, error)
         example = self._ended(draft, "failed", error.reason, error.detail)
-        self._ledger.example(example, transient=error.transient)
-        open_request = self._open[row_index(draft.request)]
+        self._ledger.example_finished(example, transient=error.transient)
+        open_request = self._open[first_row(draft.request)]
         open_request.incomplete |= error.transient
         self._draft_done(open_request)
 
@@ -154,19 +154,19 @@ class Book:
         if open_request.remaining:
             return
         request, made = open_request.request, open_request.made
-        del self._open[row_index(request)]
+        del self._open[first_row(request)]
         if open_request.incomplete:
             self._close(request, None)
             return
-        self._ledger.order_done(request, made)
+        self._ledger.request_done(request, made)
         kept, fingerprints = tuple(open_request.kept), open_request.fingerprints
         self._close(request, RequestOutcome(made, kept, fingerprints))
 
     def _close(self, request: InstructionRequest, outcome: RequestOutcome | None) -> None:
-        self._counters.orders += 1
+        self._counters.requests += 1
         self._closed(request, outcome)
 
 
-def row_index(request: InstructionRequest) -> int:
+def first_row(request: InstructionRequest) -> int:
     """Return where the first instruction of *request* stands among all of the run's."""
-    return request.metadata.position * SPAN + request.start
+    return row_index(request.metadata.position, request.start)

@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from ..config import Config
 from ..data.records import Metadata, Seed, Unreadable
-from ..store.ledger import Ledger
+from ..store.writer import LedgerWriter
 from .acceptance import Acceptance
 from .state import SessionState
 from .steps import Finishing, Tools, Writing
@@ -44,7 +44,7 @@ class Execution(Struct, frozen=True):
     writing: Writing
     finishing: Finishing
     tools: Tools
-    ledger: Ledger
+    ledger: LedgerWriter
     state: SessionState
     acceptance: Acceptance
     widths: Widths

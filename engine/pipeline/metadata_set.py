@@ -8,10 +8,10 @@ import anyio.to_thread
 
 from ..config import Config
 from ..data.records import InstructionRequest, Metadata, RequestOutcome
-from ..store.ledger import NO_END, SPAN
+from ..store.schema import NO_LAST_ITEM, row_index
 from . import sizes
 from .admission import Exclusions, read_exclusions
-from .bookkeeping import Book, row_index
+from .bookkeeping import Book, first_row
 from .execution import Execution
 from .line import run
 from .quotas import Quotas
@@ -28,9 +28,11 @@ async def run_metadata_set(
         seed_fingerprints: of the seeds, which are no rows.
     """
     config, ledger = execution.config, execution.ledger
-    ledger.items(items)
-    exclusions = await anyio.to_thread.run_sync(read_exclusions, ledger)
-    recorded = await anyio.to_thread.run_sync(ledger.outcomes, execution.tools.rows_per_draft)
+    ledger.metadata_fixed(items)
+    exclusions = await anyio.to_thread.run_sync(read_exclusions, ledger.reader)
+    recorded = await anyio.to_thread.run_sync(
+        ledger.reader.request_outcomes, execution.tools.rows_per_draft
+    )
     wanted = wanted_by_position(config, items, exclusions.metadata)
     _record_unneeded(execution, items, wanted, recorded, exclusions)
     used = [item for item in items if item.position in wanted]
@@ -78,13 +80,13 @@ def _record_unneeded(
 ) -> None:
     """Record the items of which nothing is wanted: dropped by a reviewer, or without a quota."""
     for item in items:
-        is_new = item.position * SPAN not in recorded
+        is_new = row_index(item.position, 0) not in recorded
         if item.id in exclusions.metadata:
-            execution.ledger.bar(item.position)
+            execution.ledger.item_excluded(item.position)
             if is_new:
-                execution.ledger.order_unneeded(item, "reviewed")
+                execution.ledger.request_unneeded(item, "reviewed")
         elif is_new and not wanted[item.position]:
-            execution.ledger.order_unneeded(item)
+            execution.ledger.request_unneeded(item)
 
 
 class _MetadataSet:
@@ -117,7 +119,7 @@ class _MetadataSet:
             counts=self._execution.tools.counters.stages,
         )
         acceptance = self._execution.acceptance
-        await anyio.to_thread.run_sync(acceptance.decide_rest, NO_END)
+        await anyio.to_thread.run_sync(acceptance.decide_rest, NO_LAST_ITEM)
         acceptance.record_decisions()
 
     async def _requests(self) -> AsyncIterator[InstructionRequest]:
@@ -157,7 +159,7 @@ class _MetadataSet:
         waiting = deque(requests)
         while waiting:
             request = waiting.popleft()
-            outcome = self._recorded.pop(row_index(request), None)
+            outcome = self._recorded.pop(first_row(request), None)
             if outcome is None:
                 self._in_progress += 1
                 self._queue.append(request)

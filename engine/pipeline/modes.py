@@ -10,6 +10,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from ...prompts import AnyPrompt, Encode, Plausible
 from ..config import Config
 from . import sizes
 from .augmented import run_augmented
@@ -49,8 +50,8 @@ class Mode(Protocol):
         """Whether it makes requests until told how many rows or instructions are wanted."""
         ...
 
-    def prompts(self, config: Config) -> frozenset[str]:
-        """Return the names of the prompts that it asks the strong model."""
+    def prompts(self, config: Config) -> tuple[AnyPrompt, ...]:
+        """Return the prompts that it asks the strong model."""
         ...
 
     def settings(self, config: Config) -> Iterator[tuple[str, str]]:
@@ -83,9 +84,8 @@ class FromMetadata(Struct, frozen=True):
     takes_metadata: bool = True
     endless: bool = False
 
-    def prompts(self, config: Config) -> frozenset[str]:
-        check = {"plausible"} if config.metadata.plausibility_check else set[str]()
-        return frozenset({"encode", *check})
+    def prompts(self, config: Config) -> tuple[AnyPrompt, ...]:
+        return (Encode, Plausible) if config.metadata.plausibility_check else (Encode,)
 
     def settings(self, config: Config) -> Iterator[tuple[str, str]]:
         yield "metadata mixed up to", str(config.metadata.augment_to or "not mixed")
@@ -96,7 +96,7 @@ class FromMetadata(Struct, frozen=True):
         return _streamed_volume(config, start.seeds)
 
     def calls(self, volume: Volume) -> Calls:
-        return {"encode": volume.encoded}
+        return {Encode: volume.encoded}
 
     async def run(self, execution: Execution) -> None:
         if execution.metadata:
@@ -113,9 +113,9 @@ class FromSeeds(Struct, frozen=True):
     takes_metadata: bool = False
     endless: bool = False
 
-    def prompts(self, config: Config) -> frozenset[str]:
+    def prompts(self, config: Config) -> tuple[AnyPrompt, ...]:
         del config
-        return frozenset()
+        return ()
 
     def settings(self, config: Config) -> Iterator[tuple[str, str]]:
         del config
@@ -140,9 +140,9 @@ class FromPool(Struct, frozen=True):
     takes_metadata: bool = False
     endless: bool = True
 
-    def prompts(self, config: Config) -> frozenset[str]:
+    def prompts(self, config: Config) -> tuple[AnyPrompt, ...]:
         del config
-        return frozenset()
+        return ()
 
     def settings(self, config: Config) -> Iterator[tuple[str, str]]:
         del config

@@ -66,7 +66,7 @@ async def _read(execution: Execution) -> _PooledSeeds:
 
 async def _open(execution: Execution, seeds: _PooledSeeds) -> Admission:
     config, acceptance = execution.config, execution.acceptance
-    exclusions = await anyio.to_thread.run_sync(read_exclusions, execution.ledger)
+    exclusions = await anyio.to_thread.run_sync(read_exclusions, execution.ledger.reader)
     prefix = Prefix(
         config.target_rows,
         config.max_candidates,
@@ -92,7 +92,7 @@ class _Pooled:
         self._book = Book(execution, self._closed, tools)
 
     async def run(self) -> None:
-        done = await anyio.to_thread.run_sync(self._execution.ledger.finished_seeds)
+        done = await anyio.to_thread.run_sync(self._execution.ledger.reader.finished_seeds)
         await run(
             self._requests(done),
             self._book.line(),
@@ -117,7 +117,7 @@ class _Pooled:
                     return
             for seed_id in request.metadata.seed_ids:
                 if seed_id in positions:
-                    self._execution.ledger.link(positions.pop(seed_id), position)
+                    self._execution.ledger.seed_linked(positions.pop(seed_id), position)
             if not finished:
                 self._admission.begin(position)
                 yield request

@@ -5,14 +5,15 @@ from pathlib import Path
 
 from msgspec import Struct, structs
 
-from ...prompts import Prompts
-from ..calls.clients import check_endpoint, load_prompts
+from ...prompts import PromptSet
+from ..calls.clients import check_endpoint
+from ..calls.prompts import load_prompts
 from ..config import Config, RoleConfig
 from ..data import seeds
 from ..data.records import Metadata, Seed, Unreadable, identity
 from ..data.seeds import SeedError, SeedSource
-from ..store import folder as folders
-from ..store.folder import Folder, Manifest
+from ..store.folder import Folder
+from ..store.manifest import Manifest, run_manifest
 from .metadata_file import read_metadata
 from .quality_rules import QualityRules, quality_rules, read_test_sets
 from .recipe import Recipe
@@ -40,7 +41,7 @@ class Plan(Struct, frozen=True):
     folder: Folder
     source: SeedSource | None
     metadata: tuple[Metadata, ...]
-    prompts: dict[str, Prompts]
+    prompts: dict[str, PromptSet]
     manifest: Manifest
     rules: QualityRules
 
@@ -71,17 +72,20 @@ def prepare(config: Config, *, where: str) -> Plan:
     config = structs.replace(config, recipe=recipe.name)  # it may have been an alias
     recipe.check(config, where)
     roles = recipe.role_configs(config)
-    prompts = {name: load_prompts(config, role, where) for name, role in roles.items()}
+    prompts: dict[str, PromptSet] = {
+        role: load_prompts(config, roles[role], used, where)
+        for role, used in recipe.prompts(config).items()
+    }
     source = _source(config)
     metadata = read_metadata(Path(config.metadata.file)) if config.metadata.file else ()
     for role in roles.values():
         check_endpoint(role, where)
     tests = read_test_sets(config.quality, where)
-    manifest = folders.manifest(
+    manifest = run_manifest(
         config,
         roles,
         seeds=_digest(config, source),
-        prompts=_digests(recipe, config, prompts),
+        prompts={role: templates.digests for role, templates in prompts.items()},
         tests={
             name: identity(*(question.prompt for question in questions))
             for name, questions in tests.items()
@@ -120,16 +124,6 @@ def _digest(config: Config, source: SeedSource | None) -> str:
     if config.metadata.file:
         digest += identity(Path(config.metadata.file).read_text("utf-8", "replace"))
     return digest
-
-
-def _digests(
-    recipe: Recipe, config: Config, prompts: dict[str, Prompts]
-) -> dict[str, dict[str, str]]:
-    """Return the digests of the templates that *recipe* uses, by role."""
-    return {
-        role: {name: prompts[role].digests[name] for name in sorted(names)}
-        for role, names in recipe.prompts(config).items()
-    }
 
 
 def _folder(config: Config) -> Path:

@@ -6,7 +6,7 @@ from msgspec import Struct, structs
 
 from ..config import Config, ConfigError, RoleConfig, RoleName, check_role
 from ..data.formats import EXPORTS
-from ..store.ledger import Ledger
+from ..store.totals import DatasetCounts
 from .modes import Input, Mode
 from .steps import Bounds, Calls, Finishing, Prompts, Writing
 
@@ -39,8 +39,8 @@ class Recipe(Struct, frozen=True, kw_only=True):
         finishing: what makes rows of them.
         assumed_yield: the share of instructions assumed to be kept where nothing bounds the calls.
         forecast_note: what a forecast says about that.
-        calls_without_retries: counts the calls that a run without retries takes from what its
-            ledger holds; None where no formula is known.
+        calls_without_retries: counts the calls of a run without retries from what its ledger holds;
+            None where no formula is known.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Recipe(Struct, frozen=True, kw_only=True):
     finishing: Finishing
     assumed_yield: float = 1.0
     forecast_note: str = ""
-    calls_without_retries: Callable[[Ledger, Config], int] | None = None
+    calls_without_retries: Callable[[DatasetCounts, Config], int] | None = None
 
     # -- what it asks -------------------------------------------------------------------------
 
@@ -65,12 +65,10 @@ class Recipe(Struct, frozen=True, kw_only=True):
         return {name: config.role(name) for name in self.roles}
 
     def prompts(self, config: Config) -> Prompts:
-        """Return the names of the prompts that each role is asked."""
-        before = self.mode.prompts(config) | self.writing.prompts
-        nothing = frozenset[str]()
+        """Return the prompts that each role is asked."""
+        before = (*self.mode.prompts(config), *self.writing.prompts)
         return {
-            role: self.finishing.prompts.get(role, nothing)
-            | (before if role == "strong" else nothing)
+            role: (*(before if role == "strong" else ()), *self.finishing.prompts.get(role, ()))
             for role in self.roles
         }
 

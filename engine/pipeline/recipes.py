@@ -12,8 +12,8 @@ in the group ``codeclm.recipes`` that points to a `Recipe`, made of the steps be
         finishing=Finishing(
             stage="shorten",
             build=lambda tools: Shortener(tools.strong),
-            prompts={"strong": frozenset({"shorten", "respond"})},
-            calls=lambda config, drafts: {"shorten": drafts, "respond": drafts},
+            prompts={"strong": (Shorten, Respond)},
+            calls=lambda config, drafts: {Shorten: drafts, Respond: drafts},
         ),
     )
 """
@@ -24,9 +24,23 @@ from typing import Final
 
 from msgspec import structs
 
+from ...prompts import (
+    Broaden,
+    Complicate,
+    Decode,
+    Deepen,
+    Equal,
+    Grow,
+    Improve,
+    Invent,
+    Rate,
+    Respond,
+    Score,
+    WriteRubrics,
+)
 from ..config import Config, ConfigError
 from ..data.registry import PluginError, Registry, UnknownNameError
-from ..store.ledger import Ledger
+from ..store.totals import DatasetCounts
 from .modes import FROM_METADATA, FROM_POOL, FROM_SEEDS
 from .recipe import Recipe
 from .stages.answer import Answerer, Rater
@@ -64,22 +78,20 @@ def _inventor(tools: Tools) -> Write:
 
 
 def _decode_calls(_config: Config, volume: Volume) -> Calls:
-    return {"decode": volume.requests}
+    return {Decode: volume.requests}
 
 
 def _decode_and_rubrics_calls(_config: Config, volume: Volume) -> Calls:
-    return {"decode": volume.requests, "rubrics": volume.items}
+    return {Decode: volume.requests, WriteRubrics: volume.items}
 
 
-DECODE: Final = Writing(
-    stage="decode", build=_decoder, prompts=frozenset({"decode"}), calls=_decode_calls
-)
+DECODE: Final = Writing(stage="decode", build=_decoder, prompts=(Decode,), calls=_decode_calls)
 """Basic instructions from metadata (paper §4.1)."""
 
 DECODE_WITH_RUBRICS: Final = Writing(
     stage="decode",
     build=_decoder_with_rubrics,
-    prompts=frozenset({"decode", "rubrics"}),
+    prompts=(Decode, WriteRubrics),
     calls=_decode_and_rubrics_calls,
 )
 """Basic instructions, and the rubrics and actions that rewrite them (paper §4.1 and §4.2)."""
@@ -87,7 +99,7 @@ DECODE_WITH_RUBRICS: Final = Writing(
 DECODE_SAMPLED: Final = Writing(
     stage="decode",
     build=_sampled_decoder,
-    prompts=frozenset({"decode"}),
+    prompts=(Decode,),
     calls=_decode_calls,
     drafts=lambda config, instructions: ceil(instructions / config.baseline.rounds),
 )
@@ -96,8 +108,8 @@ DECODE_SAMPLED: Final = Writing(
 INVENT: Final = Writing(
     stage="invent",
     build=_inventor,
-    prompts=frozenset({"invent"}),
-    calls=lambda _config, volume: {"invent": volume.requests},
+    prompts=(Invent,),
+    calls=lambda _config, volume: {Invent: volume.requests},
 )
 """New instructions in the manner of a few seeds (docs/algorithm.md §8.1)."""
 
@@ -193,23 +205,23 @@ def _refine_calls(config: Config, drafts: Bounds) -> Calls:
     scored = Bounds(2 * drafts.low, 2 * drafts.high * rounds)
     most = drafts.high * (config.filter.max_iterations - 1)
     return {
-        "respond": scored,
-        "score": scored,
-        "improve": Bounds(drafts.low * rewrites_first, most),
+        Respond: scored,
+        Score: scored,
+        Improve: Bounds(drafts.low * rewrites_first, most),
     }
 
 
 def _harden_calls(config: Config, drafts: Bounds) -> Calls:
-    return {"improve": drafts.times(config.filter.max_iterations - 1), "respond": drafts}
+    return {Improve: drafts.times(config.filter.max_iterations - 1), Respond: drafts}
 
 
 def _grow_calls(config: Config, drafts: Bounds) -> Calls:
-    return {"grow": drafts.times(len(_nodes(config))), "respond": drafts}
+    return {Grow: drafts.times(len(_nodes(config))), Respond: drafts}
 
 
 def _evolve_calls(config: Config, drafts: Bounds) -> Calls:
     rounds = drafts.times(config.baseline.rounds)
-    return {"deepen": rounds, "equal": rounds, "respond": rounds}
+    return {Deepen: rounds, Equal: rounds, Respond: rounds}
 
 
 def _filter_settings(config: Config) -> Iterator[tuple[str, str]]:
@@ -227,13 +239,12 @@ def _refine_settings(config: Config) -> Iterator[tuple[str, str]]:
     yield "basic instruction scored first", "yes" if config.filter.filter_basic else "no"
 
 
-RESPOND: Final = frozenset({"respond"})
-CONTRAST: Final[Prompts] = {"strong": RESPOND, "target": RESPOND, "judge": frozenset({"score"})}
+CONTRAST: Final[Prompts] = {"strong": (Respond,), "target": (Respond,), "judge": (Score,)}
 
 REFINE: Final = Finishing(
     stage="refine",
     build=_refiner,
-    prompts={**CONTRAST, "strong": RESPOND | {"improve"}},
+    prompts={**CONTRAST, "strong": (Improve, Respond)},
     calls=_refine_calls,
     rewrites=True,
     scored_rounds=_scored_rounds,
@@ -245,7 +256,7 @@ FILTER_ONCE: Final = Finishing(
     stage="filter",
     build=_filter,
     prompts=CONTRAST,
-    calls=lambda _config, drafts: {"respond": drafts.times(2), "score": drafts.times(2)},
+    calls=lambda _config, drafts: {Respond: drafts.times(2), Score: drafts.times(2)},
     scored_rounds=lambda _config: 1,
     settings=_filter_settings,
 )
@@ -254,15 +265,15 @@ FILTER_ONCE: Final = Finishing(
 ANSWER: Final = Finishing(
     stage="answer",
     build=_answerer,
-    prompts={"strong": RESPOND},
-    calls=lambda _config, drafts: {"respond": drafts},
+    prompts={"strong": (Respond,)},
+    calls=lambda _config, drafts: {Respond: drafts},
 )
 """The strong model's answer, and nothing else."""
 
 HARDEN: Final = Finishing(
     stage="harden",
     build=_hardener,
-    prompts={"strong": RESPOND | {"improve"}},
+    prompts={"strong": (Improve, Respond)},
     calls=_harden_calls,
     rewrites=True,
     settings=_round_settings,
@@ -272,15 +283,15 @@ HARDEN: Final = Finishing(
 RATE: Final = Finishing(
     stage="answer",
     build=_rater,
-    prompts={"strong": RESPOND, "judge": frozenset({"rate"})},
-    calls=lambda _config, drafts: {"respond": drafts, "rate": drafts},
+    prompts={"strong": (Respond,), "judge": (Rate,)},
+    calls=lambda _config, drafts: {Respond: drafts, Rate: drafts},
 )
 """The strong model's answer, kept if it is rated accurate (docs/algorithm.md §8.2)."""
 
 GROW: Final = Finishing(
     stage="grow",
     build=_grower,
-    prompts={"strong": RESPOND | {"grow"}},
+    prompts={"strong": (Grow, Respond)},
     calls=_grow_calls,
     rewrites=True,
 )
@@ -289,7 +300,7 @@ GROW: Final = Finishing(
 EVOLVE: Final = Finishing(
     stage="evolve",
     build=_evolver,
-    prompts={"strong": RESPOND | {"deepen", "broaden", "complicate", "equal"}},
+    prompts={"strong": (Deepen, Broaden, Complicate, Equal, Respond)},
     calls=_evolve_calls,
     rows_per_draft=_rounds,
     rewrites=True,
@@ -299,8 +310,8 @@ EVOLVE: Final = Finishing(
 # -- the rows ---------------------------------------------------------------------------------
 
 
-def _codeclm_calls(ledger: Ledger, config: Config) -> int:
-    return ledger.predicted_calls(config.decode.chunk)
+def _codeclm_calls(counts: DatasetCounts, config: Config) -> int:
+    return counts.predicted_calls(config.decode.chunk)
 
 
 _BUILT_IN: Final = (

@@ -1,6 +1,5 @@
 """One session of a run: open everything, run the recipe, close everything."""
 
-import asyncio
 import gc
 import os
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
@@ -25,12 +24,12 @@ from ..calls.clients import (
 )
 from ..calls.counters import Counters
 from ..calls.dispatcher import Dispatcher
-from ..config import Config, RoleConfig
+from ..config import Config, RoleConfig, dump
 from ..data.errors import RunStopped
 from ..quality.near_duplicates import NearDuplicateFilter
-from ..store import folder as folders
 from ..store.folder import FolderError
-from ..store.ledger import Ledger
+from ..store.manifest import differences
+from ..store.writer import LedgerWriter
 from .acceptance import Acceptance
 from .background import background_tasks
 from .execution import Execution, Widths
@@ -86,7 +85,7 @@ async def execute(plan: Plan, *, watch: Watcher, allow_change: bool = False) -> 
     session = Session(plan, Counters(), dispatchers={}, name=name)
     async with _open_ledger(plan, allow_change=allow_change) as ledger:
         budget = Budget(
-            plan.config.budget, plan.roles, await anyio.to_thread.run_sync(ledger.spending)
+            plan.config.budget, plan.roles, await anyio.to_thread.run_sync(ledger.reader.spending)
         )
         settings = CallSettings(
             cache_folder(plan.config),
@@ -115,7 +114,7 @@ def _tune_collector() -> None:
 
 
 async def _work(
-    session: Session, clients: Clients, ledger: Ledger, budget: Budget, watch: Watcher
+    session: Session, clients: Clients, ledger: LedgerWriter, budget: Budget, watch: Watcher
 ) -> None:
     plan, state = session.plan, SessionState(clients.stop)
 
@@ -123,14 +122,17 @@ async def _work(
         session.ending, session.reason = "stopped", "stopped at once on request"
 
     execution = await _execution(session, clients, ledger, state)
-    ledger.use(asyncio.get_running_loop(), lambda error: state.halt(RunStopped(str(error))))
     async with background_tasks(
         clients,
         event="run.signalled",
         is_stopping=lambda: state.stopping and not state.enough,
         stop=state.stop,
         stop_at_once=stopped_at_once,
-        tasks=(partial(watch, session), partial(_keep_account, session, ledger)),
+        tasks=(
+            partial(watch, session),
+            partial(_keep_account, session, ledger),
+            partial(_halt_on_failure, state, ledger),
+        ),
     ):
         budget.use(state.halt)
         log.info("run.began", folder=str(plan.folder.path))
@@ -163,7 +165,7 @@ def _first(group: BaseExceptionGroup[RunStopped]) -> RunStopped:
 
 
 async def _execution(
-    session: Session, clients: Clients, ledger: Ledger, state: SessionState
+    session: Session, clients: Clients, ledger: LedgerWriter, state: SessionState
 ) -> Execution:
     plan = session.plan
     rows_per_draft = plan.recipe.rows_per_draft(plan.config)
@@ -182,11 +184,11 @@ async def _execution(
     )
 
 
-def _acceptance(plan: Plan, ledger: Ledger) -> Acceptance:
+def _acceptance(plan: Plan, ledger: LedgerWriter) -> Acceptance:
     rules, near_duplicates = plan.rules, None
     if rules.measure is not None:
         near_duplicates = NearDuplicateFilter(
-            rules.measure, ledger, lambda: plan.read_seeds(bytearray())
+            rules.measure, ledger.reader, lambda: plan.read_seeds(bytearray())
         )
     return Acceptance(ledger, rules.checks, rules.overlap, near_duplicates)
 
@@ -211,12 +213,12 @@ def widths(config: Config, roles: Mapping[str, RoleConfig]) -> Widths:
 
 
 @asynccontextmanager
-async def _open_ledger(plan: Plan, *, allow_change: bool) -> AsyncGenerator[Ledger]:
-    def open_ledger() -> Ledger:
-        ledger = Ledger(plan.folder.ledger).open(for_writing=True)
+async def _open_ledger(plan: Plan, *, allow_change: bool) -> AsyncGenerator[LedgerWriter]:
+    def open_ledger() -> LedgerWriter:
+        ledger = LedgerWriter(plan.folder.ledger)
         try:
             settle_manifest(plan, ledger, allow_change=allow_change)
-            ledger.forget_provisional()
+            ledger.clear_provisional_decisions()
         except FolderError:
             ledger.close()
             raise
@@ -229,7 +231,7 @@ async def _open_ledger(plan: Plan, *, allow_change: bool) -> AsyncGenerator[Ledg
         await in_thread(ledger.close)
 
 
-def settle_manifest(plan: Plan, ledger: Ledger, *, allow_change: bool) -> None:
+def settle_manifest(plan: Plan, ledger: LedgerWriter, *, allow_change: bool) -> None:
     """Check that the folder's run is this one, or begin one. Blocks.
 
     Raises:
@@ -237,7 +239,7 @@ def settle_manifest(plan: Plan, ledger: Ledger, *, allow_change: bool) -> None:
     """
     old = plan.folder.read_manifest()
     if old is not None:
-        changed = folders.differences(old, plan.manifest)
+        changed = differences(old, plan.manifest)
         if changed and not allow_change:
             raise FolderError(
                 f"{plan.folder.path}: this folder holds another run:\n"
@@ -246,23 +248,28 @@ def settle_manifest(plan: Plan, ledger: Ledger, *, allow_change: bool) -> None:
                 " the changes (replies already paid for are reused)"
             )
         if changed:
-            ledger.forget()
+            ledger.clear()
             log.warning("run.changed", differences=changed)
         else:
             manifest = structs.replace(plan.manifest, started=old.started)
-            plan.folder.begin(plan.config, manifest)
+            plan.folder.write_manifest(dump(plan.config), manifest)
             return
-    plan.folder.begin(plan.config, plan.manifest)
+    plan.folder.write_manifest(dump(plan.config), plan.manifest)
 
 
-async def _keep_account(session: Session, ledger: Ledger) -> None:
+async def _halt_on_failure(state: SessionState, ledger: LedgerWriter) -> None:
+    """Stop the session when the ledger can no longer be written."""
+    state.halt(await ledger.failure())
+
+
+async def _keep_account(session: Session, ledger: LedgerWriter) -> None:
     """Record every second what has been paid for, so that a kill hides no cost."""
     while True:
         await anyio.sleep(1)
         _record_spending(session, ledger)
 
 
-def _record_spending(session: Session, ledger: Ledger) -> None:
+def _record_spending(session: Session, ledger: LedgerWriter) -> None:
     counters = session.counters
     total = counters.total()
     if total.paid or total.reused:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
+from ...prompts import AnyPrompt, Vocabulary
 from ..calls.counters import Counters
 from ..calls.model import Model
 from ..config import Config, RoleName
@@ -15,8 +16,8 @@ from .stages.invent import Pool
 
 Write = Callable[[InstructionRequest], Awaitable[list[Draft]]]
 Finish = Callable[[Draft], Awaitable[list[Example]]]
-Prompts = Mapping[RoleName, frozenset[str]]
-"""The names of the prompts that each role is asked."""
+Prompts = Mapping[RoleName, tuple[AnyPrompt, ...]]
+"""The prompts that each role is asked."""
 
 
 class Bounds(NamedTuple):
@@ -30,7 +31,7 @@ class Bounds(NamedTuple):
         return Bounds(self.low * factor, self.high * factor)
 
 
-Calls = Mapping[str, Bounds]
+Calls = Mapping[AnyPrompt, Bounds]
 """Calls by prompt."""
 
 NONE = Bounds(0, 0)
@@ -79,7 +80,7 @@ class Tools(Struct, frozen=True):
     def encoder(self) -> Encoder:
         """Build what encodes seeds."""
         metadata = self.config.metadata
-        return Encoder(self.strong, metadata.use_cases, metadata.skills)
+        return Encoder(self.strong, Vocabulary(metadata.use_cases, metadata.skills))
 
 
 def _no_calls(_config: Config, _volume: Volume) -> Calls:
@@ -96,7 +97,7 @@ class Writing(Struct, frozen=True, kw_only=True):
     Attributes:
         stage: what progress calls it.
         build: builds the step: a request in, drafts out.
-        prompts: the names of the prompts it asks the strong model.
+        prompts: those it asks the strong model.
         calls: forecasts its calls by prompt.
         drafts: how many drafts it makes of so many instructions.
         generated: whether models write the instructions. Where they are the user's own, they are
@@ -105,7 +106,7 @@ class Writing(Struct, frozen=True, kw_only=True):
 
     stage: str
     build: Callable[[Tools], Write]
-    prompts: frozenset[str] = frozenset()
+    prompts: tuple[AnyPrompt, ...] = ()
     calls: Callable[[Config, Volume], Calls] = _no_calls
     drafts: Callable[[Config, int], int] = _every_instruction
     generated: bool = True
@@ -129,7 +130,7 @@ class Finishing(Struct, frozen=True, kw_only=True):
     Attributes:
         stage: what progress calls it.
         build: builds the step: a draft in, its examples out.
-        prompts: the names of the prompts it asks each role; a role that is not here is not asked.
+        prompts: those it asks each role; a role that is not here is not asked.
         calls: forecasts its calls by prompt for so many drafts.
         rows_per_draft: the most rows that one basic instruction becomes.
         rewrites: whether it rewrites the instruction, so that one that is too short may grow.

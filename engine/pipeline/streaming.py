@@ -41,7 +41,7 @@ def _seeds_per_pass(execution: Execution) -> int:
 
 
 async def _open(execution: Execution, per_position: int) -> "_Stream":
-    exclusions = await anyio.to_thread.run_sync(read_exclusions, execution.ledger)
+    exclusions = await anyio.to_thread.run_sync(read_exclusions, execution.ledger.reader)
     acceptance = execution.acceptance
     prefix = Prefix(
         execution.config.target_rows,
@@ -95,7 +95,7 @@ class _Stream:
 
     async def _seeds(self, passes: int) -> AsyncIterator[Seed]:
         """Yield seeds, pass after pass, until there are enough rows."""
-        done = await anyio.to_thread.run_sync(self._ledger.finished_seeds)
+        done = await anyio.to_thread.run_sync(self._ledger.reader.finished_seeds)
         async for record in read_in_batches(self._passes(passes, done)):
             await self._admission.wait_for_need()
             if self._admission.should_stop:
@@ -152,8 +152,8 @@ class _Stream:
         metadata = request.metadata
         if metadata.id not in self._exclusions.metadata:
             return [request]
-        self._ledger.bar(metadata.position)
-        self._ledger.order_unneeded(metadata, "reviewed")
+        self._ledger.item_excluded(metadata.position)
+        self._ledger.request_unneeded(metadata, "reviewed")
         self._admission.close(metadata.position, RequestOutcome(0))
         return []
 

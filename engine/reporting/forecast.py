@@ -5,38 +5,14 @@ made harder and how long answers are, is given as bounds or as an assumption tha
 """
 
 from collections.abc import Iterable, Mapping
-from typing import cast
 
 from msgspec import Struct
 
-from ...prompts import Prompts, Stage, Value
+from ...prompts import PromptSet, Sizes
 from ..calls.budget import price
 from ..calls.counters import RoleTokens
 from ..config import Config, RoleConfig
 from ..pipeline.recipes import RECIPES
-
-# Tokens of an answer, where the stage decides it; respond is the user's assumption.
-_ANSWERS: Mapping[str, int] = {
-    "encode": 20,
-    "rubrics": 200,
-    "improve": 120,
-    "score": 4,
-    "rate": 60,
-    "grow": 150,
-    "deepen": 100,
-    "equal": 3,
-}
-_INSTRUCTION = 60
-_ROLES: Mapping[str, tuple[str, ...]] = {
-    "respond": ("strong", "target"),
-    "score": ("judge",),
-    "rate": ("judge",),
-}
-
-
-def _roles(stage: str, asked: Mapping[str, object]) -> tuple[str, ...]:
-    """Who is asked in *stage*, of those that the recipe asks at all."""
-    return tuple(name for name in _ROLES.get(stage, ("strong",)) if name in asked)
 
 
 class Row(Struct, frozen=True):
@@ -46,6 +22,8 @@ class Row(Struct, frozen=True):
     """
 
     stage: str
+    roles: tuple[str, ...]
+    """Those that are asked, each as often as the others."""
     low: int
     high: int
     prompt_tokens: int
@@ -72,7 +50,7 @@ class Forecast(Struct, frozen=True):
 
 def forecast(
     config: Config,
-    prompts: Mapping[str, Prompts],
+    prompts: Mapping[str, PromptSet],
     *,
     seeds: int,
     metadata: int,
@@ -92,60 +70,28 @@ def forecast(
     recipe = RECIPES[config.recipe]
     used = 0 if metadata else min(seeds, config.limit or seeds)
     predicted = recipe.forecast(config, seeds=used, metadata=metadata)
-    lengths = _lengths(
-        prompts, predicted.calls, seed_tokens, answer_tokens, per_call=predicted.per_call
-    )
-    rows = tuple(Row(stage, *bounds, *lengths[stage]) for stage, bounds in predicted.calls.items())
-    return Forecast(rows, *_money(recipe.role_configs(config), rows), predicted.note)
-
-
-def _lengths(
-    prompts: Mapping[str, Prompts],
-    stages: Iterable[str],
-    seed: int,
-    answer: int,
-    *,
-    per_call: int,
-) -> dict[str, tuple[int, int]]:
-    """Tokens of one prompt and one answer by stage: a fourth of the characters."""
-    instruction, said = "x" * 4 * _INSTRUCTION, "x" * 4 * answer
-    pair: dict[str, Value] = {"use_case": "x" * 24, "skills": ("x" * 16, "x" * 16)}
-    values: dict[str, dict[str, Value]] = {
-        "encode": {"instruction": "x" * 4 * seed, "vocabulary": ""},
-        "decode": {**pair, "number": per_call},
-        "rubrics": {**pair, "number": 4},
-        "respond": {"instruction": instruction},
-        "score": {"instruction": instruction, "first": said, "second": said},
-        "improve": {"instruction": instruction, "action": "x" * 60, **pair},
-        "invent": {"number": per_call, "demonstrations": "x" * 4 * seed * 3},
-        "rate": {"instruction": instruction, "answer": said},
-        "grow": {"instruction": instruction, "nodes": 10, "fewest": 40, "most": 200},
-        "deepen": {"instruction": instruction, "method": "x" * 80},
-        "equal": {"first": instruction, "second": instruction},
-    }
-    listed = _INSTRUCTION * per_call
-    answers = {**_ANSWERS, "decode": listed, "invent": listed, "respond": answer}
-    found: dict[str, tuple[int, int]] = {}
-    for stage in stages:
-        rendered = prompts[_roles(stage, prompts)[0]].render(cast("Stage", stage), **values[stage])
-        found[stage] = sum(len(text) for _, text in rendered) // 4, answers[stage]
-    return found
+    sizes = Sizes(seed=seed_tokens, answer=answer_tokens, number=predicted.per_call)
+    rows = list[Row]()
+    for prompt, bounds in predicted.calls.items():
+        roles = tuple(role for role, asked in recipe.prompts(config).items() if prompt in asked)
+        typical, answer = prompt.typical(sizes)
+        # A token is a fourth of the characters.
+        tokens = sum(len(text) for _, text in prompts[roles[0]].render(typical)) // 4
+        rows.append(Row(prompt.name, roles, bounds.low, bounds.high, tokens, answer))
+    return Forecast(tuple(rows), *_money(recipe.role_configs(config), rows), predicted.note)
 
 
 def _money(
-    configs: Mapping[str, RoleConfig], rows: tuple[Row, ...]
+    configs: Mapping[str, RoleConfig], rows: Iterable[Row]
 ) -> tuple[float | None, float | None]:
     if all(role.price_input is None for role in configs.values()):
         return None, None
     low = high = 0.0
     for row in rows:
-        roles = _roles(row.stage, configs)
-        one = sum(
-            price(configs[name], RoleTokens(row.prompt_tokens, 0, row.answer_tokens))
-            for name in roles
-        )
-        low += one * row.low / len(roles)
-        high += one * row.high / len(roles)
+        tokens = RoleTokens(row.prompt_tokens, 0, row.answer_tokens)
+        mean = sum(price(configs[role], tokens) for role in row.roles) / len(row.roles)
+        low += mean * row.low
+        high += mean * row.high
     return low, high
 
 

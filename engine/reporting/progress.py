@@ -177,7 +177,7 @@ class _View:
         if config.target_rows:
             return min(1.0, counters.kept / config.target_rows)
         if self._session.total_seeds and not config.metadata.augment_to:
-            return min(1.0, counters.orders / self._session.total_seeds)
+            return min(1.0, counters.requests / self._session.total_seeds)
         return 0.0
 
 

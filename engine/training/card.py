@@ -16,8 +16,8 @@ from ..pipeline.recipe import Recipe
 from ..pipeline.recipes import RECIPES
 from ..reporting.summary import Summary
 from ..reporting.transcript import printable
-from ..store.folder import Manifest
-from ..store.ledger import Sums
+from ..store.manifest import Manifest
+from ..store.totals import Totals
 
 _SIZES = (
     (1_000, "n<1K"),
@@ -169,10 +169,9 @@ def _prompts(facts: Facts) -> Iterator[str]:
     if facts.manifest is None:
         return
     yield "\nPrompts, by digest:\n"
-    for role, stages in _recipe(facts).prompts(facts.config).items():
-        digests = facts.manifest.prompts.get(role, {})
-        used = [(stage, digests[stage]) for stage in sorted(stages) if stage in digests]
-        yield f"* {role}: {', '.join(f'{stage} `{digest[:12]}`' for stage, digest in used)}"
+    for role, digests in facts.manifest.prompts.items():
+        names = (f"{name} `{digest[:12]}`" for name, digest in sorted(digests.items()))
+        yield f"* {role}: {', '.join(names)}"
 
 
 def _counts(facts: Facts) -> Iterator[str]:
@@ -197,9 +196,9 @@ def _overlaps(summary: Summary) -> Iterator[str]:
         yield f"| {escaped(test)} | {len(found.rows):,} | {len(found.dropped):,} |"
 
 
-def _sums(name: str, sums: Sums) -> str:
+def _sums(name: str, sums: Totals) -> str:
     lost = f"{sum(sums.filtered.values()):,} | {sum(sums.failed.values()):,}"
-    return f"| {name} | {sums.came_in:,} | {sums.kept:,} | {lost} | {sums.unfinished:,} |"
+    return f"| {name} | {sums.input:,} | {sums.kept:,} | {lost} | {sums.unfinished:,} |"
 
 
 def _rounds(facts: Facts) -> Iterator[str]:
