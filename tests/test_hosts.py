@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codeclm.engine import config as configuration
 from codeclm.engine.calls.clients import check_endpoint
-from codeclm.engine.config import ConfigError, RoleConfig
+from codeclm.engine.config import ConfigError, RoleConfig, check_role, hosted_model
 from codeclm.engine.data import providers
 from codeclm.engine.data.errors import UserError
 from codeclm.engine.data.providers import PROVIDERS, resolve_model
@@ -255,9 +254,9 @@ async def test_a_plugin_adds_a_provider(site: Path) -> None:
     (site / "echo_provider.py").write_text(ECHO)
     role = RoleConfig(model="echo/any/thing", options={"prefix": "> ", "slots": 2})
 
-    configuration.check_role(role, "strong")
+    check_role(role, "strong")
     check_endpoint(role, "strong")
-    host, model = configuration.hosted_model(role)
+    host, model = hosted_model(role)
     provider = await open_provider(host, ProviderSettings(model=model, options=role.options))
     reply = await provider.complete(Request(model=model, messages=(Message("user", "hello"),)))
 
@@ -286,7 +285,7 @@ def test_a_plugin_with_a_step_forgotten_is_an_error_that_names_it(
     (site / "echo_provider.py").write_text(source)
 
     with pytest.raises(ConfigError) as caught:
-        configuration.check_role(RoleConfig(model="echo/x"), "strong")
+        check_role(RoleConfig(model="echo/x"), "strong")
 
     assert str(caught.value).startswith("strong.model: codeclm-echo 1.0: ")
     assert message in str(caught.value)

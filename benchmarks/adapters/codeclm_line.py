@@ -13,14 +13,14 @@ def load() -> Call:
 
     import anyio
 
-    from codeclm.engine import config
     from codeclm.engine.calls.clients import CallSettings, cache_folder, load_prompts, open_clients
     from codeclm.engine.calls.counters import Counters
+    from codeclm.engine.config import build_config
     from codeclm.engine.pipeline import stream as flow
 
     async def ask(base: str, prompts: Sequence[str], concurrency: int, folder: Path) -> int:
         role = "strong"
-        made = config.build(
+        made = build_config(
             {"seeds": "none", "target": {"model": "vllm/m"}},
             [
                 f"{role}.model='vllm/m'",

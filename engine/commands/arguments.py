@@ -146,17 +146,17 @@ def add_folder(parser: argparse.ArgumentParser) -> None:
 
 def read_settings(args: argparse.Namespace) -> "tuple[Config, str]":
     """Return the configuration that *args* ask for, and what to call it in complaints."""
-    from .. import config
+    from ..config import build_config, load_config
 
     read_dotenv()
     overrides = [*_flag_overrides(args), *args.overrides]
     if args.config is not None:
-        settings = config.load(args.config, overrides)
+        settings = load_config(args.config, overrides)
         if settings.out is None and args.config.stem not in {"codeclm", "config"}:
             named = f"out={quoted(str(Path('runs') / args.config.stem))}"
-            settings = config.load(args.config, [*overrides, named])
+            settings = load_config(args.config, [*overrides, named])
         return settings, str(args.config)
-    return config.build({}, overrides, where="command line"), "command line"
+    return build_config({}, overrides, where="command line"), "command line"
 
 
 def _flag_overrides(args: argparse.Namespace) -> list[str]:
@@ -199,14 +199,14 @@ def read_dotenv() -> None:
 
 def open_run(path: Path) -> "tuple[Config, Ledger]":
     """Open the run in *path* for reading."""
-    from .. import config
+    from ..config import load_config
     from ..store.folder import Folder, FolderError
     from ..store.ledger import Ledger
 
     folder = Folder(path)
     if not folder.config.exists():
         raise FolderError(f"{path}: there is no run in this folder")
-    return config.load(folder.config, keys=False), Ledger(folder.ledger).open(for_writing=False)
+    return load_config(folder.config, check=False), Ledger(folder.ledger).open(for_writing=False)
 
 
 def show(summary: "Summary", *, as_json: bool) -> None:

@@ -114,11 +114,11 @@ def _suggest(role: "RoleConfig", trial: "EndpointTrial") -> None:
 
 
 def _role(args: argparse.Namespace) -> "RoleConfig":
-    from .. import config
+    from ..config import ConfigError, RoleConfig, api_key, hosted_model
 
     if not args.model:
-        raise config.ConfigError("--model: it is missing: write provider/model")
-    role = config.RoleConfig(
+        raise ConfigError("--model: missing: write provider/model")
+    role = RoleConfig(
         model=args.model,
         base_url=args.base_url,
         api_key=args.api_key,
@@ -126,8 +126,8 @@ def _role(args: argparse.Namespace) -> "RoleConfig":
         max_concurrent=args.max_concurrent,
     )
     try:
-        config.hosted_model(role)
-        config.key(role)
-    except (UserError, ValueError) as error:
-        raise config.ConfigError(f"--model: {error}") from error
+        hosted_model(role)
+        api_key(role)
+    except UserError as error:
+        raise ConfigError(f"--model: {error}") from error
     return role

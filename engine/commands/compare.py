@@ -47,13 +47,13 @@ def add(verbs: Verbs) -> None:
 
 
 def _compare(args: argparse.Namespace) -> int:
-    from .. import config
     from ..compare import comparison, settings
+    from ..config import read_settings
     from ..store.folder import Folder
 
     read_dotenv()
     where = str(args.config)
-    asked = settings.read(config.read_tree(args.config), args.overrides, where=where)
+    asked = settings.read(read_settings(args.config), args.overrides, where=where)
     sweeps = [settings.sweep(text) for text in args.sweep]
     out = _folder(args, asked.base)
     Folder(out).make()

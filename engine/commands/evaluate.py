@@ -126,14 +126,14 @@ def carry_out(plan: "Plan", other: "Other | None" = None) -> "Outcome":
 
 
 def _settings(args: argparse.Namespace) -> "tuple[EvaluationConfig, str]":
-    from .. import config
+    from ..config import build_table, read_settings
     from ..evaluate.settings import EvaluationConfig
 
     read_dotenv()
     overrides = [*_flag_overrides(args), *args.overrides]
     where = str(args.config) if args.config is not None else "command line"
-    tree = config.read_tree(args.config) if args.config is not None else {}
-    return config.table(EvaluationConfig, tree, overrides, where=where), where
+    tree = read_settings(args.config) if args.config is not None else {}
+    return build_table(EvaluationConfig, tree, overrides, where=where), where
 
 
 def _flag_overrides(args: argparse.Namespace) -> list[str]:

@@ -136,13 +136,13 @@ def _rows_wanted(config: "Config") -> str:
 
 
 def _rules(config: "Config") -> str:
-    from ..config import dump
+    from ..config import to_toml
 
-    return "; ".join(dump(config.quality).splitlines()) or "no rule is in force"
+    return "; ".join(to_toml(config.quality).splitlines()) or "no rule is in force"
 
 
 def _init(args: argparse.Namespace) -> int:
-    from ..config import ConfigError
+    from ..config import TEMPLATE, ConfigError
     from ..disk.atomic import replace_file
 
     if args.config.exists() and not args.force:
@@ -151,6 +151,6 @@ def _init(args: argparse.Namespace) -> int:
         raise ConfigError(
             f"{args.config}: what init writes is TOML: name it {args.config.stem}.toml"
         )
-    replace_file(args.config, (Path(__file__).parents[1] / "template.toml").read_bytes())
+    replace_file(args.config, TEMPLATE.read_bytes())
     print(f"wrote {args.config}; next: codeclm check {shlex.quote(str(args.config))}")
     return DONE

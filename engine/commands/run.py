@@ -80,7 +80,7 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _resume(args: argparse.Namespace) -> int:
-    from .. import config
+    from ..config import load_config
     from ..pipeline.session import prepare
     from ..store.folder import Folder, FolderError
 
@@ -88,7 +88,7 @@ def _resume(args: argparse.Namespace) -> int:
     if not folder.config.exists():
         raise FolderError(f"{args.folder}: there is no run in this folder")
     read_dotenv()
-    settings = config.load(folder.config, [f"out={quoted(str(args.folder))}", *args.overrides])
+    settings = load_config(folder.config, [f"out={quoted(str(args.folder))}", *args.overrides])
     return _execute(prepare(settings, where=str(folder.config)), args, allow_change=False)
 
 

@@ -11,10 +11,9 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from .. import config as configuration
 from ..calls.budget import price
 from ..calls.counters import RoleTokens
-from ..config import Config, RoleConfig
+from ..config import Config, RoleConfig, load_config
 from ..data.records import Call, Example, Iteration
 from ..pipeline.recipes import RECIPES
 from ..store.folder import Folder, FolderError
@@ -129,7 +128,7 @@ def read(path: Path, *, wanted: float) -> Calibration:
     folder = Folder(path)
     if not folder.config.exists():
         raise FolderError(f"{path}: there is no run in this folder")
-    config = configuration.load(folder.config, keys=False)
+    config = load_config(folder.config, check=False)
     if RECIPES[config.recipe].end not in {"refine", "filter"}:
         raise FolderError(
             f"{path}: recipe {config.recipe} scores no answers against each other, so there is no"

@@ -20,7 +20,6 @@ from msgspec import Struct
 
 from ...prompts import Prompts
 from ...providers import json_codec
-from .. import config as configuration
 from ..calls.clients import (
     CallSettings,
     Clients,
@@ -32,7 +31,7 @@ from ..calls.clients import (
 )
 from ..calls.counters import Counters
 from ..calls.model import Model
-from ..config import Config, ConfigError
+from ..config import Config, ConfigError, to_toml
 from ..data import test_sets as testsets
 from ..data.records import identity
 from ..data.seeds import SeedError
@@ -182,7 +181,7 @@ def settle(plan: Plan) -> None:
             + "".join(f"    {line}\n" for line in changed)
             + "choose another folder (--out); answers already paid for are reused"
         )
-    toml = configuration.dump(plan.config)
+    toml = to_toml(plan.config)
     replace_file(plan.folder.config, f"# codeclm evaluate\n{toml}".encode())
     replace_file(
         plan.folder.manifest, msgspec.json.format(json_codec.dumps(plan.manifest), indent=2)

@@ -20,8 +20,7 @@ import msgspec
 from msgspec import Struct
 
 from ...providers import json_codec
-from .. import config as configuration
-from ..config import Config, RoleConfig, structured
+from ..config import Config, RoleConfig, response_format, to_toml
 from ..data.errors import UserError
 from ..data.formats import EXPORTS
 from ..disk.atomic import remove_leftovers, replace_file
@@ -97,7 +96,7 @@ def manifest(
     whole["quality"]["test_sets"] = dict(tests or {})
     for name, role in roles.items():
         table = _values(role)
-        table["structured_output"] = structured(role)
+        table["structured_output"] = response_format(role)
         whole[name] = {k: v for k, v in table.items() if k not in _ROLE_OPERATIONAL}
     return Manifest(
         FORMAT,
@@ -244,7 +243,7 @@ class Folder:
 
     def begin(self, config: Config, fresh: Manifest) -> None:
         """Write down what the run is."""
-        text = f"# {fresh.started}: as run by codeclm {fresh.codeclm}\n{configuration.dump(config)}"
+        text = f"# {fresh.started}: as run by codeclm {fresh.codeclm}\n{to_toml(config)}"
         replace_file(self.config, text.encode())
         replace_file(self.manifest, msgspec.json.format(json_codec.dumps(fresh), indent=2))
 
