@@ -14,7 +14,7 @@ from .status import DONE
 if TYPE_CHECKING:
     from ..config import Config
     from ..data.records import Example
-    from ..store.ledger import Ledger
+    from ..store.reader import LedgerReader
 
 
 def add(verbs: Verbs) -> None:
@@ -212,7 +212,7 @@ def _inspect(args: argparse.Namespace) -> int:
     return DONE
 
 
-def _seed_texts(config: "Config", ledger: "Ledger", found: "list[Example]") -> dict[str, str]:
+def _seed_texts(config: "Config", ledger: "LedgerReader", found: "list[Example]") -> dict[str, str]:
     """Look the seeds of *found* up in the seed files, as far as these are still there."""
     from ..data import seeds
     from ..data.records import Seed

@@ -112,7 +112,7 @@ def _models(config: Config) -> Iterator[tuple[Cell, ...]]:
 
 def _sums(summary: Summary) -> Iterator[tuple[Cell, ...]]:
     seeds, instructions = summary.seeds, summary.instructions
-    yield "came in", seeds.came_in, instructions.came_in
+    yield "came in", seeds.input, instructions.input
     yield "kept", seeds.kept, instructions.kept
     for kind in ("filtered", "failed"):
         one, other = getattr(seeds, kind), getattr(instructions, kind)
