@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from ..reporting.progress import Display
     from ..reporting.summary import Summary
     from ..store.reader import LedgerReader
-    from ..store.totals import failed_items
 
 
 def add(verbs: Verbs) -> None:
@@ -181,6 +180,7 @@ def _show_stories(plan: "Plan", ledger: "LedgerReader", *, as_json: bool) -> Non
     from ..data import seeds
     from ..data.records import Seed
     from ..reporting import transcript as story
+    from ..store.totals import failed_items
 
     texts = dict[str, str]()
     if plan.source is not None:
