@@ -101,7 +101,7 @@ def _ending(path: Path) -> tuple[str, str]:
     from ..store.folder import Folder
 
     folder = Folder(path)
-    if folder.is_held:
+    if folder.is_locked:
         return "working", ""
     try:
         last = json_codec.loads(folder.summary.read_bytes(), msgspec.json.Decoder(Summary))

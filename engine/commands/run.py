@@ -217,7 +217,7 @@ def _unchanged(plan: "Plan", session: "Session") -> "Summary | None":
         found = json_codec.loads(plan.folder.summary.read_bytes(), msgspec.json.Decoder(Summary))
     except (OSError, msgspec.MsgspecError):
         return None
-    exports = [plan.folder.path / f"{layout}.jsonl" for layout in plan.config.export]
+    exports = [plan.folder.export(layout) for layout in plan.config.export]
     if found.ending != "finished" or not all(path.exists() for path in exports):
         return None
     return msgspec.structs.replace(found, calls={}, money=None)
@@ -255,7 +255,7 @@ def _write_exports(plan: "Plan", ledger: "LedgerReader") -> dict[str, str]:
 
     files: dict[str, str] = {}
     for layout in plan.config.export:
-        path = plan.folder.path / f"{layout}.jsonl"
+        path = plan.folder.export(layout)
         kept = selections(
             ledger.kept(plan.config.target_rows),
             strong_model=plan.config.strong.model,
