@@ -272,7 +272,7 @@ def test_what_is_not_there_to_look_at_is_wrong_input(tmp_path: Path) -> None:
 
     assert (key.returncode, folder.returncode) == (2, 2)
     assert "no key begins with abcdef" in key.stderr
-    assert "nope: there is no cache yet" in folder.stderr
+    assert "nope: there is no cache in this folder" in folder.stderr
 
 
 def test_a_cache_in_use_is_not_pruned(tmp_path: Path) -> None:

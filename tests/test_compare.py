@@ -521,7 +521,7 @@ def test_killed_anywhere_it_goes_on_and_ends_the_same(home: Path, tmp_path: Path
             process.send_signal(number)
             said = process.stderr.read()
             assert process.wait() != 0
-    assert "go on with: codeclm compare two.toml" in said
+    assert "to continue: codeclm compare two.toml" in said
     found = compared(codeclm("compare", "two.toml", "--json", cwd=tmp_path))
     whole = result(home)
 

@@ -1,0 +1,68 @@
+"""Write down what a session came to: the exports of a finished run, and ``summary.json``."""
+
+from contextlib import closing
+
+import msgspec
+
+from ...providers import json_codec
+from ..pipeline.session import Plan, Session
+from ..store import export
+from ..store import folder as folders
+from ..store.ledger import Ledger
+from .summary import Summary, summarise
+
+_summary = msgspec.json.Decoder(Summary)
+
+
+def write_results(plan: Plan, session: Session) -> Summary:
+    """Summarise *session*; if the run is finished, write its exports, too. Blocks."""
+    return _unchanged_summary(plan, session) or _write(plan, session)
+
+
+def _unchanged_summary(plan: Plan, session: Session) -> Summary | None:
+    """Return the summary of a finished run that had nothing left to do, if its files are there.
+
+    Counting a million rows again would take seconds.
+    """
+    if session.ending != "finished" or not session.counters.idle:
+        return None
+    try:
+        summary = json_codec.loads(plan.folder.summary.read_bytes(), _summary)
+    except (OSError, msgspec.MsgspecError):
+        return None
+    exports = [plan.folder.path / f"{layout}.jsonl" for layout in plan.config.export]
+    if summary.ending != "finished" or not all(path.exists() for path in exports):
+        return None
+    return msgspec.structs.replace(summary, calls={}, money=None)
+
+
+def _write(plan: Plan, session: Session) -> Summary:
+    with closing(Ledger(plan.folder.ledger).open(for_writing=False)) as ledger:
+        summary = summarise(
+            plan.config,
+            ledger,
+            session.counters,
+            ending=session.ending,
+            reason=session.reason,
+        )
+        files = _write_exports(plan, ledger) if session.ending == "finished" else {}
+    files |= {"ledger": str(plan.folder.ledger), "summary": str(plan.folder.summary)}
+    summary = msgspec.structs.replace(summary, files=files)
+    pretty = msgspec.json.format(json_codec.dumps(summary), indent=2)
+    folders.replace(plan.folder.summary, pretty)
+    return summary
+
+
+def _write_exports(plan: Plan, ledger: Ledger) -> dict[str, str]:
+    files: dict[str, str] = {}
+    for layout in plan.config.export:
+        path = plan.folder.path / f"{layout}.jsonl"
+        export.write(
+            ledger.kept(plan.config.target_rows),
+            path,
+            format=layout,
+            strong_model=plan.config.strong.model,
+            target_model=plan.config.target.model,
+        )
+        files[layout] = str(path)
+    return files
