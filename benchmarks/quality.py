@@ -15,9 +15,10 @@ from random import Random
 
 from codeclm.engine.data.records import Seed
 from codeclm.engine.data.seeds import SeedSource, read
+from codeclm.engine.data.text.rouge import RougeIndex
 from codeclm.engine.quality.checks import Check, Language, Length
 from codeclm.engine.quality.contamination import Contamination, Overlap
-from codeclm.engine.quality.similarity import Measure, MinHash, Rouge
+from codeclm.engine.quality.similarity import Measure, MinHash
 
 PAGE = 4096
 
@@ -45,7 +46,7 @@ def sifting(measure: Measure, rows: list[str]) -> tuple[float, float]:
     before = resident()
 
     def step(row: str) -> None:
-        if not measure.like(row):
+        if not measure.similar(row):
             measure.add(row)
 
     return per_row(step, rows), (resident() - before) / len(rows)
@@ -76,7 +77,7 @@ def main() -> None:
         both = [per_row(partial(reading, check), each) for each in (few, answers)]
         print(f"{name:<10} {both[0]:8.1f} µs an instruction {both[1]:8.1f} µs a response")
     for name, measure, count in (
-        ("rouge", Rouge(0.7), min(args.rows, 20_000)),
+        ("rouge", RougeIndex(0.7), min(args.rows, 20_000)),
         ("minhash", MinHash(0.7), args.rows),
     ):
         took, held = sifting(measure, rows[:count])

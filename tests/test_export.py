@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from codeclm.engine.data.errors import UserError
 from codeclm.engine.data.records import (
     Answer,
     Example,
@@ -276,7 +277,7 @@ def test_wrong_requests_are_answered_with_a_remedy(tmp_path: Path) -> None:
     (tmp_path / "folder.json").mkdir()
     (tmp_path / "a file").touch()
     for (name, form), complaint in requests.items():
-        with pytest.raises(ExportError, match=complaint):
+        with pytest.raises(UserError, match=complaint):
             write([example()], tmp_path / name, form)
 
     assert {path.name for path in tmp_path.iterdir()} == {"folder.json", "a file"}
@@ -308,13 +309,13 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path) -> None:
     path.write_text("old")
     program = (
         "import resource, signal, sys; sys.path.insert(0, sys.argv[2])\n"
-        "from pathlib import Path; from test_export import example, export\n"
+        "from pathlib import Path; from test_export import UserError, example, export\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536))\n"
         "many = (example(number) for number in range(10_000))\n"
         "path = Path(sys.argv[1])\n"
         "try: export.write(many, path, format='alpaca', strong_model='', target_model='')\n"
-        "except export.ExportError as error: print(error)"
+        "except UserError as error: print(error)"
     )
     run = [sys.executable, "-c", program, str(path), str(Path(__file__).parent)]
     said = subprocess.run(run, capture_output=True, text=True, check=True).stdout

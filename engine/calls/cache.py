@@ -13,6 +13,7 @@ import sqlite3
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,8 @@ from msgspec import Raw, Struct
 
 from ...providers import json_codec
 from ...providers.base import Message, Reply, Request
-from ..disk.exclusive import ExclusiveUse
-from ..disk.sqlite import GroupWriter, StorageError, complaint, connect, transact
+from ..disk.exclusive import ExclusiveUse, entry_lock
+from ..disk.sqlite import GroupWriter, StorageError, connect, storage_error, transaction
 
 KEY_VERSION = 1
 """Raised when the meaning of a key changes; older answers then lie idle, they do no harm."""
@@ -258,9 +259,7 @@ class Cache:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.path = folder / "cache.db"
-        self._company = ExclusiveUse(folder)
         self._seen: _Seen | None = None
-        self._writer = GroupWriter[Write]("codeclm-cache", self._write, self._written)
 
     def open(self) -> "Cache":
         """Open or make the folder. Blocks: call it in a thread.
@@ -271,26 +270,31 @@ class Cache:
         self._loop: asyncio.AbstractEventLoop | None = None
         try:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with self._company.entering():
-                self._connect()
+            with ExitStack() as stack, entry_lock(self.folder):
+                self._use = stack.enter_context(ExclusiveUse(self.folder))
+                self._connect(stack)
+                self._writer = stack.enter_context(
+                    GroupWriter[Write]("codeclm-cache", self._write, self._written)
+                )
+                self._resources = stack.pop_all()
         except sqlite3.Error as error:
-            raise complaint(self.path, error) from error
+            raise storage_error(self.path, error) from error
         except OSError as error:
             raise StorageError(f"{self.folder}: {error.strerror}: choose another folder") from error
-        self._writer.start()
         return self
 
-    def _connect(self) -> None:
+    def _connect(self, stack: ExitStack) -> None:
         connect(self.path).close()  # sets the page size, which only a new file takes
         # It makes the tables, so that its tools can read them; reads and writes are our own.
         made: Any = diskcache.Cache(str(self.folder), disk=BytesDisk, **_SETTINGS)
         made.close()
-        self._out = connect(self.path)
-        self._in = connect(self.path)
+        self._out = stack.enter_context(closing(connect(self.path)))
+        self._in = stack.enter_context(closing(connect(self.path)))
         self._in.execute("PRAGMA query_only=1")
         self._in.execute(_FIND, (b"",)).fetchone()
-        transact(self._out, self.path, lambda: None)
-        if self._company.alone:
+        with transaction(self._out, self.path):
+            pass  # fails here if the file cannot be written
+        if self._use.alone:
             self._note_keys()
 
     def _note_keys(self) -> None:
@@ -314,13 +318,13 @@ class Cache:
             StorageError: the file can't be read.
         """
         if self._seen is not None and key not in self._seen:
-            if self._company.alone:
+            if self._use.alone:
                 return None
             self._seen = None  # others have come: what they store is not noted
         try:
             row: tuple[bytes] | None = self._in.execute(_FIND, (key,)).fetchone()
         except sqlite3.Error as error:
-            raise complaint(self.path, error) from error
+            raise storage_error(self.path, error) from error
         return None if row is None else row[0]
 
     def entries(self) -> Iterator[tuple[bytes, StoredReply | None]]:
@@ -329,7 +333,7 @@ class Cache:
             for key, value in self._in.execute("SELECT key, value FROM Cache"):
                 yield key, _readable(value)
         except sqlite3.Error as error:
-            raise complaint(self.path, error) from error
+            raise storage_error(self.path, error) from error
 
     def damage(self) -> list[str]:
         """Return what SQLite finds wrong with the file; nothing if it is sound. Blocks."""
@@ -364,14 +368,14 @@ class Cache:
         self._administer("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def _check_alone(self) -> None:
-        if not self._company.alone:
+        if not self._use.alone:
             raise StorageError(f"{self.folder}: another process uses it: wait for it, or stop it")
 
     def _administer(self, statement: str, *values: float) -> int:
         try:
             return self._out.execute(statement, values).rowcount
         except sqlite3.Error as error:
-            raise complaint(self.path, error) from error
+            raise storage_error(self.path, error) from error
 
     def put(self, write: Write) -> None:
         """Hand in a value; it is kept even if nobody waits for it any more."""
@@ -381,24 +385,18 @@ class Cache:
 
     def close(self) -> None:
         """Write what is left. Blocks: call it in a thread."""
-        self._writer.close()
-        self._in.close()
-        self._out.close()
-        self._company.leave()
+        self._resources.close()
 
     def _write(self, group: Sequence[Write]) -> None:
         now = time.time()
         fresh = [(w.key, now, now, w.value) for w in group if not w.replace]
         mended = [(w.key, now, now, w.value) for w in group if w.replace]
-
-        def work() -> None:
+        with transaction(self._out, self.path):
             kept = self._keep(fresh)
             if mended:
                 self._out.executemany(_REPLACE, mended)
             if kept < len(fresh):
                 self._adopt(group, now)
-
-        transact(self._out, self.path, work)
 
     def _keep(self, rows: Sequence[tuple[Any, ...]]) -> int:
         """Insert what is not there yet; return how many rows that were."""

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from ..bench.endpoint import EndpointTrial, measure_endpoint
 from ..bench.machine import MachineTrial, measure_machine
-from ..config import ConfigError, RoleConfig, key, split
+from ..config import ConfigError, RoleConfig, hosted_model, key
+from ..data.errors import UserError
 from ..reporting import log
 from .arguments import add_json, positive_integer
 from .exit_status import ExitStatus
@@ -120,8 +121,8 @@ def _role(args: argparse.Namespace) -> RoleConfig:
         max_concurrent=args.max_concurrent,
     )
     try:
-        split(role)
+        hosted_model(role)
         key(role)
-    except ValueError as error:
+    except (UserError, ValueError) as error:
         raise ConfigError(f"--model: {error}") from error
     return role

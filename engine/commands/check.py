@@ -9,7 +9,6 @@ from ..config import Config, dump
 from ..data import seeds
 from ..data.records import Unreadable
 from ..data.seeds import SeedSource
-from ..pipeline.recipes import RECIPES
 from ..pipeline.session import Plan, prepare
 from .exit_status import ExitStatus
 from .output import print_text
@@ -38,10 +37,10 @@ def _lines(plan: Plan) -> Iterator[str]:
         yield from _unreadable(plan.source, config.limit)
     else:
         yield f"metadata {len(plan.metadata):,}"
-    yield f"recipe   {config.recipe}: {RECIPES[config.recipe].line}"
+    yield f"recipe   {plan.recipe.name}: {plan.recipe.line}"
     yield f"rows     {_target(config)}"
     yield f"quality  {'; '.join(dump(config.quality).splitlines()) or 'no rules'}"
-    for name, role in config.roles.items():
+    for name, role in plan.roles.items():
         yield f"{name:<8} {role.model} at temperature {role.temperature}"
     yield f"folder   {plan.folder.path}"
     yield f"cache    {cache_folder(config)}"

@@ -12,6 +12,7 @@ import msgspec
 from ...providers import json_codec
 from .. import config as configuration
 from ..config import ConfigError
+from ..disk.atomic import replace_file
 from ..evaluate import evaluation, outcome
 from ..evaluate.contest import Comparison, Session
 from ..evaluate.evaluation import Plan
@@ -19,7 +20,6 @@ from ..evaluate.outcome import Difference, Outcome
 from ..evaluate.settings import EvaluationConfig
 from ..pipeline.event_loop import run_async
 from ..reporting import log
-from ..store import folder as folders
 from .arguments import add_json
 from .exit_status import ExitStatus
 from .output import print_json, print_message, print_text
@@ -181,7 +181,7 @@ def _write_results(plan: Plan, session: Session, rival: Rival | None) -> Outcome
         files={"comparisons": str(plan.comparisons), "summary": str(plan.folder.summary)},
     )
     pretty = msgspec.json.format(json_codec.dumps(result), indent=2)
-    folders.replace(plan.folder.summary, pretty)
+    replace_file(plan.folder.summary, pretty)
     return result
 
 

@@ -5,7 +5,7 @@ import shlex
 from contextlib import closing
 from pathlib import Path
 
-from ..config import check_exports
+from ..pipeline.recipes import RECIPES
 from ..store import export
 from ..store.folder import Folder
 from ..training import handover
@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _export(args: argparse.Namespace) -> int:
     with open_run(args.folder) as (config, ledger):
-        check_exports(config.recipe, (args.format,), str(args.folder))
+        RECIPES[config.recipe].check_exports((args.format,), str(args.folder))
         with closing(ledger.kept(config.target_rows)) as examples:
             count = export.write(
                 examples,

@@ -6,6 +6,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from ..config import ConfigError
+from ..disk.atomic import replace_file
 from .exit_status import ExitStatus
 from .output import print_text
 
@@ -27,10 +28,6 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError(f"{path}: init writes TOML: name the file {path.stem}.toml")
     if path.exists() and not args.force:
         raise ConfigError(f"{path}: already exists (overwrite it with --force)")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes((files(__package__) / "template.toml").read_bytes())
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from error
+    replace_file(path, (files(__package__) / "template.toml").read_bytes())
     print_text(f"wrote {path}; next: codeclm check {shlex.quote(str(path))}")
     return ExitStatus.DONE

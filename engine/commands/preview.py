@@ -10,7 +10,7 @@ from msgspec import structs
 from ..config import Config
 from ..data import seeds
 from ..data.records import Seed
-from ..pipeline.recipes import RECIPES
+from ..pipeline.recipes import recipe_of
 from ..pipeline.session import Plan, prepare
 from ..reporting import log
 from ..reporting.transcript import transcript
@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
     config, where = read_run_settings(args)
     interrupt_on_sigterm()
     with tempfile.TemporaryDirectory(prefix="codeclm-preview-") as folder:
-        plan = prepare(_reduced(config, args.count, folder), where=where)
+        plan = prepare(_reduced(config, args.count, folder, where), where=where)
         plan.folder.make()
         log.to_nowhere()
         session = execute_plan(plan, progress_display(args), allow_change=False)
@@ -50,14 +50,14 @@ def run(args: argparse.Namespace) -> int:
     return ExitStatus.DONE
 
 
-def _reduced(config: Config, seed_count: int, folder: str) -> Config:
+def _reduced(config: Config, seed_count: int, folder: str, where: str) -> Config:
     return structs.replace(
         config,
         out=folder,
         limit=seed_count,
         target_rows=None,
         # Without a target, a pool would go on sending requests.
-        max_candidates=1 if RECIPES[config.recipe].start == "pool" else None,
+        max_candidates=1 if recipe_of(config, where).start == "pool" else None,
         metadata=structs.replace(config.metadata, augment_to=None),
         decode=structs.replace(config.decode, per_metadata=1),
     )

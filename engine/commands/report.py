@@ -4,8 +4,9 @@ import argparse
 from itertools import islice
 from pathlib import Path
 
+from ..disk.atomic import replace_file
 from ..reporting.page import html
-from ..store.folder import Folder, replace
+from ..store.folder import Folder
 from .arguments import add_run_folder, natural_number
 from .exit_status import ExitStatus
 from .folders import current_summary, open_run, seed_texts
@@ -38,6 +39,6 @@ def run(args: argparse.Namespace) -> int:
     manifest = Folder(args.folder).read_manifest()
     page = html(args.folder.resolve().name, config, summary, examples, texts, manifest)
     path = args.to or args.folder / "report.html"
-    replace(path, page.encode("utf-8"))
+    replace_file(path, page.encode("utf-8"))
     print_message(f"wrote {path}")
     return ExitStatus.DONE

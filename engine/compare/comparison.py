@@ -16,9 +16,9 @@ from ..config import Config, ConfigError
 from ..data import seeds
 from ..data import test_sets as testsets
 from ..data.test_sets import TestSource
+from ..disk.atomic import replace_file
 from ..pipeline import session as run
 from ..reporting.summary import Summary
-from ..store import folder as folders
 from ..store.folder import Folder, FolderError
 from ..store.ledger import Ledger
 from . import dataset, judging, plots, report
@@ -157,10 +157,8 @@ def conclude(plan: Plan, datasets: Sequence[Dataset]) -> Comparison:
     )
     drawn = plots.draw(result, path)
     result = msgspec.structs.replace(result, files=result.files | _files(path, drawn))
-    folders.replace(
-        path / "comparison.json", msgspec.json.format(json_codec.dumps(result), indent=1)
-    )
-    folders.replace(path / "report.md", report.document(result, drawn).encode())
+    replace_file(path / "comparison.json", msgspec.json.format(json_codec.dumps(result), indent=1))
+    replace_file(path / "report.md", report.document(result, drawn).encode())
     return result
 
 

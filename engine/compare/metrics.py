@@ -5,7 +5,7 @@ not say, is in docs/evaluation.md. Knows no run and no file.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import combinations
 from math import log2
 from random import Random
@@ -13,16 +13,15 @@ from statistics import quantiles
 
 from msgspec import Struct
 
-from ..data.text.rouge import rouge_l, words
+from ..data.text.fingerprint import normalised
+from ..data.text.ngrams import NgramIndex, ngrams
+from ..data.text.rouge import rouge_l
+from ..data.text.words import words
 
 SAMPLE = 200
 """Texts that are compared with each other: every pair of them, so that 2,000 would take minutes."""
 NGRAM = 13
 """Words in a row that are no chance, as GPT-3's authors took them for their overlap with tests."""
-
-
-def ngrams(tokens: Sequence[str], size: int) -> Iterator[tuple[str, ...]]:
-    return (tuple(tokens[at : at + size]) for at in range(len(tokens) - size + 1))
 
 
 def distinct(texts: Iterable[str], size: int) -> float | None:
@@ -56,7 +55,7 @@ def entropy(names: Iterable[str]) -> float | None:
 
     2 to its power is the number of equally frequent names that would be as varied.
     """
-    counts = Counter(" ".join(name.casefold().split()) for name in names)
+    counts = Counter(map(normalised, names))
     total = counts.total()
     if not total:
         return None
@@ -98,24 +97,10 @@ def overlap(texts: Iterable[str], prompts: Iterable[str], *, size: int = NGRAM) 
 
     A shorter text is compared as a whole: it overlaps with what holds the same words and no others.
     """
-    holders: dict[tuple[str, ...], set[int]] = {}
-    for number, prompt in enumerate(prompts):
-        for gram in _marks(prompt, size):
-            holders.setdefault(gram, set()).add(number)
-    rows, found = 0, set[int]()
+    index = NgramIndex(enumerate(prompts), size)
+    rows, matched = 0, set[int]()
     for text in texts:
-        shared = _shared(text, holders, size)
-        rows += bool(shared)
-        found |= shared
-    return Overlap(rows, len(found))
-
-
-def _marks(text: str, size: int) -> set[tuple[str, ...]]:
-    tokens = words(text)
-    if len(tokens) < size:
-        return {tuple(tokens)} if tokens else set()
-    return set(ngrams(tokens, size))
-
-
-def _shared(text: str, holders: Mapping[tuple[str, ...], set[int]], size: int) -> set[int]:
-    return {number for gram in _marks(text, size) for number in holders.get(gram, ())}
+        matches = index.matches(text)
+        rows += bool(matches)
+        matched |= matches
+    return Overlap(rows, len(matched))

@@ -16,7 +16,7 @@ from ...providers import json_codec
 from ..data import seeds
 from ..data.records import Seed
 from ..data.seeds import SeedError, SeedSource
-from ..store import folder as folders
+from ..disk.atomic import replace_file
 from ..store.folder import FolderError
 
 SEEDS = "validation.jsonl"
@@ -83,8 +83,8 @@ def keep(folder: Path, fresh: Split, chosen: Iterable[Seed], *, allow_change: bo
             " --allow-change to begin anew (answers already paid for are reused)"
         )
     lines = b"".join(json_codec.dumps({"instruction": seed.instruction}) + b"\n" for seed in chosen)
-    folders.replace(path, msgspec.json.format(json_codec.dumps(fresh), indent=1) + b"\n")
-    folders.replace(texts, lines)
+    replace_file(path, msgspec.json.format(json_codec.dumps(fresh), indent=1) + b"\n")
+    replace_file(texts, lines)
     return texts
 
 

@@ -37,6 +37,7 @@ from ..data import test_sets as testsets
 from ..data.records import identity
 from ..data.seeds import SeedError
 from ..data.test_sets import Question
+from ..disk.atomic import replace_file
 from ..store import folder as folders
 from ..store.folder import Folder, FolderError, Manifest
 from . import settings
@@ -134,6 +135,7 @@ def _manifest(
     """Everything that can change a comparison; how verdicts are summed up may change freely."""
     described = folders.manifest(
         Config(strong=config.reference, target=config.candidate, judge=config.judge),
+        {"strong": config.reference, "target": config.candidate, "judge": config.judge},
         seeds="",
         prompts={},
     ).settings
@@ -181,8 +183,8 @@ def settle(plan: Plan) -> None:
             + "choose another folder (--out); answers already paid for are reused"
         )
     toml = configuration.dump(plan.config)
-    folders.replace(plan.folder.config, f"# codeclm evaluate\n{toml}".encode())
-    folders.replace(
+    replace_file(plan.folder.config, f"# codeclm evaluate\n{toml}".encode())
+    replace_file(
         plan.folder.manifest, msgspec.json.format(json_codec.dumps(plan.manifest), indent=2)
     )
 
@@ -253,7 +255,7 @@ _comparison = msgspec.json.Decoder(Comparison)
 
 def write_comparisons(plan: Plan, session: Session) -> None:
     lines = b"".join(json_codec.dumps(comparison) + b"\n" for comparison in session.ordered)
-    folders.replace(plan.comparisons, lines)
+    replace_file(plan.comparisons, lines)
 
 
 def read_comparisons(folder: Path) -> Iterator[Comparison]:

@@ -4,11 +4,11 @@ Two texts overlap when they share a run of n words (GPT-3's rule, with its 13). 
 words counts only as a whole: "Write a poem." is in no other text because that begins so.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from msgspec import Struct
 
-from ..data.text.words import runs, words
+from ..data.text.ngrams import NgramIndex
 from .checks import Part, Refusal
 
 
@@ -24,22 +24,13 @@ class Overlap:
 
     def __init__(self, prompts: Iterable[tuple[str, str, str]], ngram: int) -> None:
         """Take *prompts*: test set, id of the question, and its text."""
-        self._ngram = ngram
-        self._known: dict[str, list[Hit]] = {}
-        for test, question, prompt in prompts:
-            for run in set(self._runs(prompt)):
-                self._known.setdefault(run, []).append(Hit(test, question))
+        self._index = NgramIndex(
+            ((Hit(test, question), prompt) for test, question, prompt in prompts), ngram
+        )
 
     def hits(self, *texts: str) -> list[Hit]:
         """Return the prompts that any of *texts* overlaps with, in order."""
-        return sorted({hit for text in texts for hit in self._hits(text)})
-
-    def _hits(self, text: str) -> Iterator[Hit]:
-        for run in self._runs(text):
-            yield from self._known.get(run, ())
-
-    def _runs(self, text: str) -> list[str]:
-        return runs(words(text), self._ngram)
+        return sorted({hit for text in texts for hit in self._index.matches(text)})
 
 
 class Contamination:

@@ -89,12 +89,12 @@ class NearDuplicateFilter:
 
     def _decide(self, place: int, row: _Row, *, final: bool) -> bool:
         self.build()
-        likes = self._measure.like(row.text)
-        if not likes:
+        matches = self._measure.similar(row.text)
+        if not matches:
             self._add(row.id, row.text)
             self._made.append(Sifted(place, "", "", final))
             return True
-        how, which = max(likes, key=lambda like: (like[0], self._ids[like[1]]))
+        how, which = max(matches, key=lambda match: (match.similarity, self._ids[match.number]))
         self._dropped.add(place)
         detail = f"{self._ids[which]:016x} ({how:.2f})"
         self._made.append(Sifted(place, "near_duplicate", detail, final))

@@ -18,6 +18,7 @@ from ...providers import json_codec
 from ..data.errors import UserError
 from ..data.records import Example, Metadata
 from ..data.seeds.formats import delimiter_of
+from ..disk.atomic import replacing
 from ..store.ledger import Review
 
 
@@ -85,18 +86,15 @@ def write(rows: Iterable[Columns], path: Path) -> int:
     """Write *rows* to *path*, as its suffix says, and count them.
 
     Raises:
-        ReviewError: it can't be written.
+        ReviewError: *path* is neither JSON lines nor CSV.
+        WriteError: it cannot be written.
     """
     count = 0
-    try:
-        with path.open("wb") as file:
-            for line in (
-                _csv(rows) if _is_csv(path) else (json_codec.dumps(row) + b"\n" for row in rows)
-            ):
-                file.write(line)
-                count += 1
-    except OSError as error:
-        raise ReviewError(f"{path}: {error.strerror}") from error
+    lines = _csv(rows) if _is_csv(path) else (json_codec.dumps(row) + b"\n" for row in rows)
+    with replacing(path) as file:
+        for line in lines:
+            file.write(line)
+            count += 1
     return count - _is_csv(path)
 
 

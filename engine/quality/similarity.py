@@ -7,10 +7,9 @@ what the texts are.
 from importlib import import_module
 from typing import Any, Literal, Protocol
 
-from ..data.text.words import runs, words
-
-Like = tuple[float, int]
-"""Likeness, from 0 to 1, and the number of the text that is so alike, from 0."""
+from ..data.text.ngrams import shingles
+from ..data.text.rouge import Match, RougeIndex
+from ..data.text.words import words
 
 
 class Measure(Protocol):
@@ -18,8 +17,8 @@ class Measure(Protocol):
 
     def add(self, text: str, /) -> None: ...
 
-    def like(self, text: str, /) -> list[Like]:
-        """Return the texts so far whose likeness to *text* is above the threshold."""
+    def similar(self, text: str, /) -> list[Match]:
+        """Return the texts so far whose similarity to *text* is above the threshold."""
         ...
 
 
@@ -29,7 +28,7 @@ def measure(kind: Literal["minhash", "rouge"], threshold: float) -> Measure:
     Raises:
         ImportError: its library is not installed.
     """
-    return MinHash(threshold) if kind == "minhash" else Rouge(threshold)
+    return MinHash(threshold) if kind == "minhash" else RougeIndex(threshold)
 
 
 class MinHash:
@@ -57,17 +56,18 @@ class MinHash:
             self._table.insert(len(self._sketches), sketch)
         self._sketches.append(sketch)
 
-    def like(self, text: str, /) -> list[Like]:
+    def similar(self, text: str, /) -> list[Match]:
         sketch = self._sketch(text)
         if sketch is None:
             return []
-        found = ((sketch.jaccard(self._sketches[n]), n) for n in self._table.query(sketch))
-        return [pair for pair in found if pair[0] > self._threshold]
+        candidates = self._table.query(sketch)
+        matches = (Match(sketch.jaccard(self._sketches[n]), n) for n in candidates)
+        return [match for match in matches if match.similarity > self._threshold]
 
     def _sketch(self, text: str) -> Any:
         """Return the sketch, None where there is no word. What is asked for is often added next."""
         if self._last[0] != text:
-            said = runs(words(text), self.RUN)
+            said = shingles(words(text), self.RUN)
             sketch: Any = None
             if said:
                 sketch = self._rensa.RMinHash(self.HASHES, 0)
@@ -81,49 +81,3 @@ def _band(threshold: float, hashes: int) -> int:
     sizes = [size for size in range(1, 13) if hashes % size == 0]
     found = [s for s in sizes if (1 - threshold**s) ** (hashes // s) <= 0.05]
     return max(found, default=1)
-
-
-class Rouge:
-    """ROUGE-L: F1 of the longest common subsequence of words.
-
-    A text is compared with all before it, at 0.3 µs each: for some ten thousand rows.
-    """
-
-    def __init__(self, threshold: float) -> None:
-        process: Any = import_module("rapidfuzz.process")
-        distance: Any = import_module("rapidfuzz.distance")
-        self._extract: Any = process.extract
-        # 2 LCS / (m + n): what Indel calls its normalised similarity is ROUGE-L's F1.
-        self._f1: Any = distance.Indel.normalized_similarity
-        self._threshold = threshold
-        self._letters: dict[str, str] = {}
-        self._texts: list[str] = []
-
-    def add(self, text: str, /) -> None:
-        self._texts.append(self._spelt(text))
-
-    def like(self, text: str, /) -> list[Like]:
-        spelt = self._spelt(text)
-        if not spelt:
-            return []
-        found = self._extract(
-            spelt,
-            self._texts,
-            scorer=self._f1,
-            processor=None,
-            score_cutoff=self._threshold,
-            limit=None,
-        )
-        return [(score, n) for _, score, n in found if score > self._threshold]
-
-    def _spelt(self, text: str) -> str:
-        """Write each word as one character, so that a text's words are a string's characters."""
-        return "".join(
-            self._letters.setdefault(w, _letter(len(self._letters))) for w in words(text)
-        )
-
-
-def _letter(number: int) -> str:
-    """Return the character of a word; beyond a million different words they are used again."""
-    number %= 0x110000 - 0x800
-    return chr(number if number < 0xD800 else number + 0x800)

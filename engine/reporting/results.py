@@ -5,9 +5,9 @@ from contextlib import closing
 import msgspec
 
 from ...providers import json_codec
+from ..disk.atomic import replace_file
 from ..pipeline.session import Plan, Session
 from ..store import export
-from ..store import folder as folders
 from ..store.ledger import Ledger
 from .summary import Summary, summarise
 
@@ -49,7 +49,7 @@ def _write(plan: Plan, session: Session) -> Summary:
     files |= {"ledger": str(plan.folder.ledger), "summary": str(plan.folder.summary)}
     summary = msgspec.structs.replace(summary, files=files)
     pretty = msgspec.json.format(json_codec.dumps(summary), indent=2)
-    folders.replace(plan.folder.summary, pretty)
+    replace_file(plan.folder.summary, pretty)
     return summary
 
 

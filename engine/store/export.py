@@ -1,7 +1,6 @@
 """Kept examples become training files: alpaca, sharegpt, messages, preference.
 
-A file is written beside its place, made durable and moved there in one step: whoever reads it finds
-the old one or the new one, whole. The same examples give the same bytes. Rows are written as they
+A file is replaced atomically. The same examples give the same bytes. Rows are written as they
 come, so that memory does not grow. Knows no ledger.
 
 Rows hold an id and what trainers read, all with the same columns of the same types. Further text
@@ -10,10 +9,7 @@ guess types from JSON stumble: metadata is therefore written only where asked fo
 """
 
 import gzip
-import os
-import secrets
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from importlib import import_module
 from itertools import islice
@@ -26,6 +22,7 @@ from msgspec import UNSET, Struct, UnsetType
 from ...providers import json_codec
 from ..data.errors import UserError
 from ..data.records import Answer, Example, Origin, Winner, identity
+from ..disk.atomic import replacing
 
 FORMATS = ("alpaca", "sharegpt", "messages", "preference")
 SUFFIXES = (".jsonl", ".jsonl.gz", ".json", ".parquet")
@@ -134,7 +131,7 @@ def write(
     U+FFFD, and *on_replaced* is called with the id of the row.
 
     Raises:
-        ExportError: with *path* as it was before.
+        ExportError, WriteError: *path* is left as it was before.
     """
     given = rows(
         examples,
@@ -143,7 +140,6 @@ def write(
         target_model=target_model,
         with_metadata=with_metadata,
     )
-    path = path.resolve()
     writer = _writer(path, format, with_metadata=with_metadata, on_replaced=on_replaced)
     with replacing(path) as file:
         return writer(given, file)
@@ -224,41 +220,6 @@ def _lineage(example: Example) -> Lineage:
 
 
 # How a file is written
-
-
-@contextmanager
-def replacing(path: Path) -> Generator[IO[bytes]]:
-    """Give a file that takes the place of *path* once it is whole and on the disk.
-
-    Its folder is made where it is missing.
-    """
-    if path.is_dir():
-        raise ExportError(f"{path}: is a folder; name a file in it")
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ExportError(f"{path}: cannot be written ({error.strerror or error})") from error
-    try:
-        with beside.open("xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-        _settle(path.parent)
-    except OSError as error:
-        raise ExportError(f"{path}: cannot be written ({error.strerror or error})") from error
-    finally:
-        beside.unlink(missing_ok=True)
-
-
-def _settle(folder: Path) -> None:
-    """Make a rename in *folder* last through a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _writer(

@@ -21,8 +21,10 @@ from msgspec import Struct
 
 from ...providers import json_codec
 from .. import config as configuration
-from ..config import Config
+from ..config import Config, RoleConfig, structured
 from ..data.errors import UserError
+from ..disk.atomic import remove_leftovers, replace_file
+from .export import FORMATS
 
 FORMAT = 1
 """Of the folder; raised when an older one can't be read any more."""
@@ -71,22 +73,31 @@ _ROLE_OPERATIONAL = frozenset(
 
 def manifest(
     config: Config,
+    roles: Mapping[str, RoleConfig],
     *,
     seeds: str,
     prompts: Mapping[str, dict[str, str]],
     tests: Mapping[str, str] | None = None,
 ) -> Manifest:
-    """Say what makes a run of *config*; *seeds* and *tests* are digests of what was read."""
+    """Say what makes a run of *config*.
+
+    Args:
+        config: the run's settings.
+        roles: those of the models it asks.
+        seeds: digest of the seed files.
+        prompts: digests of the templates by role.
+        tests: digests of the test sets by name.
+    """
     whole = {k: v for k, v in _values(config).items() if k not in _OPERATIONAL}
     if config.limit is not None:
         whole["limit"] = config.limit
-    for unasked in {"strong", "target", "judge"} - config.roles.keys():
+    for unasked in {"strong", "target", "judge"} - roles.keys():
         del whole[unasked]
     del whole["quality"]["tests"]  # where they are; what they say counts
     whole["quality"]["test_sets"] = dict(tests or {})
-    for name, role in config.roles.items():
+    for name, role in roles.items():
         table = _values(role)
-        table["structured_output"] = config.structure[name]
+        table["structured_output"] = structured(role)
         whole[name] = {k: v for k, v in table.items() if k not in _ROLE_OPERATIONAL}
     return Manifest(
         FORMAT,
@@ -188,7 +199,7 @@ class Folder:
             file.truncate(0)
             file.write(f"process {os.getpid()} on {socket.gethostname()}")
             file.flush()
-            self._sweep()
+            self._remove_leftovers()
             yield
 
     @property
@@ -203,11 +214,13 @@ class Folder:
             return False
         return False
 
-    def _sweep(self) -> None:
-        """Remove the unfinished files of a process that was killed; the lock is held."""
-        for pattern in _UNFINISHED:
-            for path in self.path.glob(pattern):
-                path.unlink(missing_ok=True)
+    def _remove_leftovers(self) -> None:
+        """Delete what a killed process left half-written; the lock is held.
+
+        Files that the user names (`codeclm export --to`) may be in progress and are left alone.
+        """
+        exports = [self.path / f"{name}.jsonl" for name in FORMATS]
+        remove_leftovers([self.config, self.manifest, self.summary, *exports])
 
     def read_manifest(self) -> Manifest | None:
         """Return what the run was started with; None where there is no run yet.
@@ -232,28 +245,8 @@ class Folder:
     def begin(self, config: Config, fresh: Manifest) -> None:
         """Write down what the run is."""
         text = f"# {fresh.started}: as run by codeclm {fresh.codeclm}\n{configuration.dump(config)}"
-        replace(self.config, text.encode())
-        replace(self.manifest, msgspec.json.format(json_codec.dumps(fresh), indent=2))
+        replace_file(self.config, text.encode())
+        replace_file(self.manifest, msgspec.json.format(json_codec.dumps(fresh), indent=2))
 
-
-# As `replace` and `export` name them. A file of the user's own choice may be under way.
-_UNFINISHED = (
-    *(f".{name}.[0-9]*" for name in ("config.toml", "manifest.json", "summary.json")),
-    *(f".{name}.jsonl.*.tmp" for name in ("alpaca", "sharegpt", "messages", "preference")),
-)
 
 _manifest = msgspec.json.Decoder(Manifest)
-
-
-def replace(path: Path, data: bytes) -> None:
-    """Write *path* whole or not at all; its folder is made where it is missing."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except OSError as error:
-        raise FolderError(f"{path}: {error.strerror}") from error

@@ -14,7 +14,7 @@ from msgspec import Struct
 from ...providers import json_codec
 from ..data.records import identity
 from ..data.test_sets import Question, shorten
-from ..store.folder import replace
+from ..disk.atomic import replace_file
 from . import models
 from .models import TrainingError
 
@@ -54,8 +54,7 @@ def answer(
     """
     made = identity("answers", json_codec.dumps(wanted).decode(), *(q.prompt for q in questions))
     done = _whole_batches(path, questions, wanted.batch, made)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    replace(path, b"".join(json_codec.dumps(line) + b"\n" for line in done))
+    replace_file(path, b"".join(json_codec.dumps(line) + b"\n" for line in done))
     if len(done) < len(questions):
         local = models.load(wanted.model)
         with path.open("ab") as file:

@@ -6,9 +6,10 @@ from typing import NamedTuple
 
 from ..calls.counters import Counters
 from ..config import Config
+from ..disk.atomic import replace_file
 from ..reporting.summary import summarise
 from ..store.export import ExportError
-from ..store.folder import Folder, replace
+from ..store.folder import Folder
 from ..store.ledger import Ledger
 from . import card, pairs, trainers
 from .recipe import Recipe
@@ -51,7 +52,8 @@ def write(run: Folder, config: Config, ledger: Ledger, wanted: Wanted, to: Path)
     """Write the folder *to*, and count its rows.
 
     Raises:
-        ExportError, FolderError: it can't be written, or there is no model to train.
+        WriteError: *to* cannot be written.
+        ExportError: there is no model to train.
     """
     model = model_of(config, wanted)
     job = trainers.Job(model, wanted.devices, Recipe().shared_by(wanted.devices))
@@ -68,5 +70,5 @@ def write(run: Folder, config: Config, ledger: Ledger, wanted: Wanted, to: Path)
             ("config.yaml", f"the paper's training: `{command(wanted.trainer)}`"),
         ),
     )
-    replace(to / "README.md", card.card(facts).encode("utf-8", "backslashreplace"))
+    replace_file(to / "README.md", card.card(facts).encode("utf-8", "backslashreplace"))
     return count

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ...providers import json_codec
-from ..store.export import ExportError, replacing
-from ..store.folder import replace
+from ..disk.atomic import replace_file, replacing
+from ..store.export import ExportError
 from .pairs import Pair
 from .recipe import ALPACA, Recipe, alpaca
 
@@ -40,20 +40,16 @@ def write(folder: Path, trainer: str, job: Job, pairs: Iterable[Pair]) -> int:
     """Write the data and the config of *trainer* into *folder*, and count the rows.
 
     Raises:
-        ExportError: *folder* can't be written.
+        WriteError: *folder* cannot be written.
     """
     chosen = TRAINERS[trainer]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ExportError(f"{folder}: cannot be made ({error.strerror})") from error
     count = 0
     with replacing(folder / DATA) as file:
         for pair in pairs:
             file.write(json_codec.dumps(chosen.row(pair)) + b"\n")
             count += 1
     for name, text in chosen.files(job).items():
-        replace(folder / name, text.encode())
+        replace_file(folder / name, text.encode())
     return count
 
 

@@ -17,7 +17,7 @@ from msgspec import Struct, structs
 
 from ...providers import json_codec
 from ..data.records import identity
-from ..store.folder import replace
+from ..disk.atomic import replace_file
 from . import models
 from .models import Encoded, Likelihood, Local, Precision, Template, TrainingError
 from .pairs import Pair
@@ -128,13 +128,13 @@ def tune(job: Job, out: Path, told: Callable[[str], object] = lambda _: None) ->
     if not found:
         before = models.likelihood(local, held) if held else None
         found = _begun(job, examples, usable, before)
-        replace(record, _written(found))
+        replace_file(record, _written(found))
     told(_start(found))
     done = _train(job, local, usable, out, found, told)
     done = _measured(done, local, held)
     local.model.save_pretrained(out)
     local.tokenizer.save_pretrained(out)
-    replace(record, _written(done))
+    replace_file(record, _written(done))
     shutil.rmtree(out / "checkpoints", ignore_errors=True)
     return done
 

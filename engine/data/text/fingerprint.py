@@ -1,4 +1,4 @@
-"""When two instructions are the same: exact after normalisation (spec §3.5)."""
+"""When two texts count as the same: by their normal form, or a fingerprint of it."""
 
 from hashlib import blake2b
 
@@ -6,14 +6,15 @@ _EDGES = " \t\r\n\"'`.,;:!?*_-"
 
 
 def normalised(text: str) -> str:
-    """Case, white space, and the punctuation around it make no difference."""
-    return " ".join(text.casefold().split()).strip(_EDGES)
+    """Return *text* with case folded and white space reduced to single spaces."""
+    return " ".join(text.casefold().split())
 
 
 def fingerprint(text: str) -> int:
-    """Return 64 bits of the normalised text as a signed integer, as SQLite keeps them.
+    """Return 64 bits of the normalised *text*, as the signed integer that SQLite stores.
 
-    Two different texts among ten million share one with a chance of 1 in 370,000.
+    Punctuation around the text does not count either (docs/algorithm.md §3.5). Two different texts
+    among ten million share a fingerprint with a probability of 1 in 370,000.
     """
-    data = normalised(text).encode("utf-8", "surrogatepass")
+    data = normalised(text).strip(_EDGES).encode("utf-8", "surrogatepass")
     return int.from_bytes(blake2b(data, digest_size=8).digest(), "little", signed=True)

@@ -1,4 +1,4 @@
-"""Words of a text, as every rule of quality counts and compares them."""
+"""The one tokeniser: what a word is wherever texts are counted or compared."""
 
 import re
 
@@ -7,12 +7,8 @@ _WORD = re.compile(rf"[{_IDEOGRAPH}]|[^\W{_IDEOGRAPH}]+")
 
 
 def words(text: str) -> list[str]:
-    """Letters and digits without case; where a script has no spaces, each character is a word."""
+    """Return the words of *text*: runs of letters, digits and ``_``, with case folded.
+
+    Chinese characters and Japanese kana are written without spaces: each is a word.
+    """
     return _WORD.findall(text.casefold())
-
-
-def runs(said: list[str], length: int) -> list[str]:
-    """Every *length* words in a row; what is shorter is one run, what is empty none."""
-    if len(said) <= length:
-        return [" ".join(said)] if said else []
-    return [" ".join(said[n : n + length]) for n in range(len(said) - length + 1)]

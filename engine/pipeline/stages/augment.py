@@ -10,6 +10,7 @@ from typing import Literal
 from msgspec import Struct, structs
 
 from ...data.records import Metadata, identity
+from ...data.text.fingerprint import normalised
 
 TRIES = 1000
 """Draws in a row that bring nothing new before the set counts as exhausted."""
@@ -97,13 +98,9 @@ def _distinct(texts: Sequence[str]) -> list[str]:
     """Drop repetitions, whatever their case; the first spelling stays."""
     seen: dict[str, str] = {}
     for text in texts:
-        seen.setdefault(_fold(text), text)
+        seen.setdefault(normalised(text), text)
     return list(seen.values())
 
 
-def _fold(text: str) -> str:
-    return " ".join(text.casefold().split())
-
-
 def _combination(use_case: str, skills: Sequence[str]) -> Combination:
-    return _fold(use_case), frozenset(_fold(skill) for skill in skills)
+    return normalised(use_case), frozenset(normalised(skill) for skill in skills)

@@ -15,7 +15,7 @@ from ....prompts import Task
 from ...calls.cache import StoredReply
 from ...calls.model import Model
 from ...data.records import InstructionRequest, Metadata, Seed, identity
-from ...data.text.rouge import resembles, words
+from ...data.text.rouge import RougeIndex
 from .decode import Draft, Rubrics
 
 ALIKE = 0.7
@@ -30,7 +30,7 @@ class Pool:
 
     def __init__(self, most: int, run_seed: int) -> None:
         self.seeds: list[Seed] = []
-        self.words: list[list[str]] = []
+        self.index = RougeIndex(ALIKE)
         self._most = most
         self._run_seed = run_seed
         self._seen = 0
@@ -48,7 +48,8 @@ class Pool:
 
     def close(self) -> None:
         """Make it ready for comparing: no seed comes in any more."""
-        self.words = [words(seed.instruction) for seed in self.seeds]
+        for seed in self.seeds:
+            self.index.add(seed.instruction)
 
     def requests(
         self, first: int, *, demonstrations: int, tasks: int
@@ -102,17 +103,16 @@ class Inventor(Struct, frozen=True):
 
     def _sift(self, tasks: list[Task]) -> list[str]:
         """Say for each task why it won't do, or nothing."""
-        taken = list[list[str]]()
+        accepted = RougeIndex(ALIKE)
         reasons = list[str]()
         for task in tasks:
-            said = words(task.instruction)
             reason = prompts.unsuitable(task)
             if not reason and (
-                resembles(said, self.pool.words, above=ALIKE) or resembles(said, taken, above=ALIKE)
+                self.pool.index.similar(task.instruction) or accepted.similar(task.instruction)
             ):
                 reason = "too_much_alike"
             if not reason:
-                taken.append(said)
+                accepted.add(task.instruction)
             reasons.append(reason)
         return reasons
 
