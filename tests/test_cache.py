@@ -259,7 +259,7 @@ def test_pruning_deletes_the_old_and_gives_their_space_back(tmp_path: Path) -> N
     asked = codeclm(*line, "--dry-run", cwd=tmp_path)
     done = codeclm(*line, cwd=tmp_path)
 
-    assert asked.stdout.startswith("30 answers are from before")
+    assert asked.stdout.startswith("30 answers are older than")
     assert done.stdout.startswith("30 answers from before")
     assert list(rows(tmp_path)) == [bytes([n]) * 16 for n in range(30, 40)]
     assert (tmp_path / "cache.db").stat().st_size < size / 2
