@@ -131,7 +131,7 @@ async def bare(server: LoadServer, in_flight: int, calls: int, sent: list[bytes]
 
 
 async def tuned(server: LoadServer, in_flight: int, calls: int, sent: list[bytes]) -> Cost:
-    """Measure aiohttp as `providers/over_aiohttp.py` uses it: no retry, no limit, nothing kept."""
+    """Measure aiohttp as our transport uses it: no retry, no limit, nothing kept."""
     headers = {"Authorization": "Bearer sk-none", "Content-Type": "application/json"}
     url = URL(f"{server.url}/v1/chat/completions", encoded=True)
     decoded = [orjson.loads(body) for body in sent]
@@ -338,7 +338,7 @@ def shares(server: LoadServer, calls: int) -> list[dict[str, Any]]:
 
 
 SAMPLED = {
-    "the wire": ("over_aiohttp.py", "post"),
+    "the wire": ("http/aiohttp_transport.py", "post"),
     "provider, the wire included": ("openai.py", "complete"),
     "dispatcher, the provider included": ("dispatch.py", "_send"),
     "begin a question": ("model.py", "begin"),

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
 
-from codeclm.providers.exchange import Session
 from codeclm.providers.hosts import HOSTS
-from codeclm.providers.http import open_session
+from codeclm.providers.http.exchange import HttpSession
+from codeclm.providers.http.session import open_session
 
 from .servers import Server, serving
 
@@ -70,6 +70,6 @@ async def server() -> AsyncIterator[Server]:
 
 
 @pytest.fixture
-async def session() -> AsyncIterator[Session]:
+async def session() -> AsyncIterator[HttpSession]:
     async with aclosing(open_session(timeout=5, connect_timeout=5)) as opened:
         yield opened

@@ -29,7 +29,7 @@ from codeclm.providers.base import (
     Stale,
     Unavailable,
 )
-from codeclm.providers.exchange import Session
+from codeclm.providers.http.exchange import HttpSession
 from codeclm.providers.openai import OpenAI
 
 from .servers import Server, chat, say
@@ -219,7 +219,7 @@ async def test_a_call_that_fails_during_a_stop_is_not_tried_again() -> None:
 
 
 async def test_a_wrong_key_stops_all_and_only_what_was_in_flight_reached_the_server(
-    server: Server, session: Session
+    server: Server, session: HttpSession
 ) -> None:
     server.always = say({"error": {"message": "no such key"}}, status=401)
     provider = OpenAI(session, base_url=server.url, api_key="wrong")
@@ -236,7 +236,7 @@ async def test_a_wrong_key_stops_all_and_only_what_was_in_flight_reached_the_ser
 
 
 async def test_an_endpoint_that_answers_nobody_ends_the_run(
-    server: Server, session: Session
+    server: Server, session: HttpSession
 ) -> None:
     server.always = say({"error": "broken"}, status=500)
     provider = OpenAI(session, base_url=server.url)
@@ -250,7 +250,7 @@ async def test_an_endpoint_that_answers_nobody_ends_the_run(
 
 
 async def test_a_call_that_fails_while_others_are_answered_loses_its_item_for_now(
-    server: Server, session: Session
+    server: Server, session: HttpSession
 ) -> None:
     broken = say({"error": "broken"}, status=500)
     server.always = lambda asked: broken if b"bad" in asked.body else say(chat())
@@ -268,7 +268,7 @@ async def test_a_call_that_fails_while_others_are_answered_loses_its_item_for_no
 
 
 async def test_a_request_the_server_rejects_loses_its_item_alone_and_is_not_repeated(
-    server: Server, session: Session
+    server: Server, session: HttpSession
 ) -> None:
     rejected = say({"error": {"message": "too long"}}, status=400)
     server.always = lambda asked: rejected if b"bad" in asked.body else say(chat())

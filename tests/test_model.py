@@ -22,7 +22,7 @@ from codeclm.engine.config import RetryPolicy
 from codeclm.engine.data.errors import ItemError, RunStopped, Stopping
 from codeclm.engine.disk.sqlite import StorageError
 from codeclm.prompts import ParseError, Prompts
-from codeclm.providers.exchange import Session
+from codeclm.providers.http.exchange import HttpSession
 from codeclm.providers.openai import OpenAI
 
 from .acting import may_read_the_cache
@@ -70,7 +70,7 @@ Open = Callable[..., Any]
 
 
 @pytest.fixture
-def at_desk(server: Server, session: Session, tmp_path: Path) -> Open:
+def at_desk(server: Server, session: HttpSession, tmp_path: Path) -> Open:
     """Open the cache, work at the desk, finish what is in flight, close: a session of a run."""
 
     @asynccontextmanager

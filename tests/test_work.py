@@ -20,9 +20,10 @@ from structlog.testing import capture_logs
 
 from codeclm.engine import config as configuration
 from codeclm.engine.config import Config
+from codeclm.engine.data.formats import EXPORTS, selections
 from codeclm.engine.pipeline.recipes import RECIPES
 from codeclm.engine.pipeline.session import Plan, Session, execute, prepare
-from codeclm.engine.store import export
+from codeclm.engine.store.export import export
 from codeclm.engine.store.ledger import Ledger, Sums
 
 from .acting import may_read_the_cache
@@ -189,14 +190,8 @@ def result(files: Files) -> Result:
         ("alpaca", "preference") if "target" in RECIPES[config.recipe].roles else ("alpaca",)
     ):
         path = files.folder / f"{form}.jsonl"
-        export.write(
-            ledger.kept(most),
-            path,
-            format=form,
-            strong_model="strong",
-            target_model="target",
-            with_metadata=True,
-        )
+        kept = selections(ledger.kept(most), strong_model="strong", target_model="target")
+        export(kept, path, EXPORTS[form], with_metadata=True)
         exports[form] = path.read_bytes()
     found = Result(exports, ledger.seed_sums(most), ledger.example_sums(most))
     ledger.close()

@@ -16,9 +16,9 @@ from anyio.abc import TaskGroup
 from msgspec import Struct
 
 from ...prompts import PromptError, Prompts
-from ...providers import http
 from ...providers.base import Provider, ResponseFormat
 from ...providers.hosts import open_provider
+from ...providers.http.session import check_transport, open_session
 from ...providers.kinds import ProviderSettings
 from .. import config as configuration
 from ..config import Config, ConfigError, RetryPolicy, RoleConfig
@@ -142,7 +142,7 @@ async def _provider(role: RoleConfig, stack: AsyncExitStack) -> Provider:
     host, model = configuration.hosted_model(role)
     session = None
     if host.kind.over_http:
-        session = http.open_session(timeout=role.timeout, transport=role.transport)
+        session = open_session(timeout=role.timeout, transport=role.transport)
         stack.push_async_callback(session.aclose)
     settings = ProviderSettings(
         model=model,
@@ -206,7 +206,7 @@ def check_endpoint(role: RoleConfig, where: str) -> None:
     host, model = configuration.hosted_model(role)
     try:
         host.kind.check(model, role.options)
-        http.check_transport(role.transport)
+        check_transport(role.transport)
     except ValueError as error:
         raise ConfigError(f"{where}: {role.model}: {error}") from error
 

@@ -86,5 +86,5 @@ def _rows(path: Path) -> Iterator[tuple[str, list[str]]]:
         return
     with open_run(path) as (config, ledger):
         for example in ledger.kept(config.target_rows):
-            answer = example.answer(example.winner or "strong")
+            answer = example.response
             yield example.id, [example.instruction, "" if answer is None else answer.text]

@@ -5,8 +5,9 @@ import shlex
 from contextlib import closing
 from pathlib import Path
 
+from ..data.formats import EXPORTS, selections
 from ..pipeline.recipes import RECIPES
-from ..store import export
+from ..store.export import export
 from ..store.folder import Folder
 from ..training import handover
 from ..training.recipe import Recipe
@@ -64,18 +65,27 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _export(args: argparse.Namespace) -> int:
+    export_format = EXPORTS[args.format]
+    repaired = list[str]()
     with open_run(args.folder) as (config, ledger):
         RECIPES[config.recipe].check_exports((args.format,), str(args.folder))
         with closing(ledger.kept(config.target_rows)) as examples:
-            count = export.write(
-                examples,
+            rows = selections(
+                examples, strong_model=config.strong.model, target_model=config.target.model
+            )
+            count = export(
+                rows,
                 args.to,
-                format=args.format,
-                strong_model=config.strong.model,
-                target_model=config.target.model,
+                export_format,
                 with_metadata=args.with_metadata,
+                on_replacement=repaired.append,
             )
     print_message(f"wrote {count:,} rows to {args.to}")
+    if repaired:
+        print_message(
+            f"in {len(repaired):,} rows U+FFFD replaces half a surrogate pair, which Parquet cannot"
+            f" store (the first: {repaired[0]})"
+        )
     return ExitStatus.DONE
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from ..config import ConfigError
-from ..store.export import ExportError
+from ..data.formats import ExportError
 from ..store.folder import Folder
 from ..training import pairs, tuning
 from ..training.pairs import Pair

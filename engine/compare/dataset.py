@@ -144,7 +144,7 @@ def diversity(rows: Sequence[Example], random: Random) -> Diversity:
 
 
 def _response(row: Example) -> str:
-    answer = row.answer(row.winner or "strong")
+    answer = row.response
     return answer.text if answer else ""
 
 

@@ -10,6 +10,7 @@ from typing import Final, Literal
 from msgspec import Struct
 
 from ..config import Config, ConfigError, RoleConfig, RoleName, check_role
+from ..data.formats import EXPORTS
 from ..data.registry import PluginError, Registry, UnknownNameError
 
 Start = Literal["metadata", "seeds", "pool"]
@@ -81,11 +82,14 @@ class Recipe(Struct, frozen=True):
         Raises:
             ConfigError: they do not; the message starts with *where*.
         """
-        if "preference" in formats and "target" not in self.roles:
-            raise ConfigError(
-                f"{where}: export: preference needs two answers per row, and recipe {self.name}"
-                " asks only the strong model"
-            )
+        if "target" in self.roles:
+            return
+        for name in formats:
+            if EXPORTS[name].needs_both:
+                raise ConfigError(
+                    f"{where}: export: {name} needs two answers per row, and recipe {self.name}"
+                    " asks only the strong model"
+                )
 
 
 _STARTING: Final[Mapping[Start, frozenset[str]]] = {

@@ -680,7 +680,7 @@ class Work:
 
 def _parts(example: Example) -> list[tuple[str, Part]]:
     """Return what of *example* would be trained on."""
-    answer = example.answer(example.winner or "strong")
+    answer = example.response
     parts: list[tuple[str, Part]] = [(example.instruction, "instruction")]
     return parts if answer is None else [*parts, (answer.text, "response")]
 

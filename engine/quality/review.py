@@ -51,7 +51,7 @@ _decided = msgspec.json.Decoder(_Decided)
 
 def of_examples(examples: Iterable[Example], said: Mapping[str, Review]) -> Iterator[Columns]:
     for example in examples:
-        answer = example.answer(example.winner or "strong")
+        answer = example.response
         yield _columns(
             example.id,
             example.metadata,

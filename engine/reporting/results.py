@@ -5,9 +5,10 @@ from contextlib import closing
 import msgspec
 
 from ...providers import json_codec
+from ..data.formats import EXPORTS, selections
 from ..disk.atomic import replace_file
 from ..pipeline.session import Plan, Session
-from ..store import export
+from ..store.export import export
 from ..store.ledger import Ledger
 from .summary import Summary, summarise
 
@@ -57,12 +58,11 @@ def _write_exports(plan: Plan, ledger: Ledger) -> dict[str, str]:
     files: dict[str, str] = {}
     for layout in plan.config.export:
         path = plan.folder.path / f"{layout}.jsonl"
-        export.write(
+        rows = selections(
             ledger.kept(plan.config.target_rows),
-            path,
-            format=layout,
             strong_model=plan.config.strong.model,
             target_model=plan.config.target.model,
         )
+        export(rows, path, EXPORTS[layout])
         files[layout] = str(path)
     return files

@@ -23,8 +23,8 @@ from ...providers import json_codec
 from .. import config as configuration
 from ..config import Config, RoleConfig, structured
 from ..data.errors import UserError
+from ..data.formats import EXPORTS
 from ..disk.atomic import remove_leftovers, replace_file
-from .export import FORMATS
 
 FORMAT = 1
 """Of the folder; raised when an older one can't be read any more."""
@@ -219,7 +219,7 @@ class Folder:
 
         Files that the user names (`codeclm export --to`) may be in progress and are left alone.
         """
-        exports = [self.path / f"{name}.jsonl" for name in FORMATS]
+        exports = [self.path / f"{name}.jsonl" for name in EXPORTS.names()]
         remove_leftovers([self.config, self.manifest, self.summary, *exports])
 
     def read_manifest(self) -> Manifest | None:

@@ -56,7 +56,7 @@ def contents(examples: Iterable[Example]) -> Contents:
         first = first or example
         rows += 1
         cases[example.metadata.use_case] += 1
-        answer = example.answer(example.winner or "strong")
+        answer = example.response
         asked += len(example.instruction)
         answered += len(answer.text) if answer else 0
     means = (asked / rows, answered / rows) if rows else (0.0, 0.0)
@@ -247,7 +247,7 @@ def _inside(facts: Facts) -> Iterator[str]:
         told = ", ".join(f"{escaped(case)} ({count:,})" for case, count in inside.use_cases)
         yield f"The most frequent use cases: {told}."
     if inside.first:
-        answer = inside.first.answer(inside.first.winner or "strong")
+        answer = inside.first.response
         yield "\nThe first row:\n"
         yield fenced(inside.first.instruction)
         yield ""

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 from ..calls.counters import Counters
 from ..config import Config
+from ..data.formats import ExportError
 from ..disk.atomic import replace_file
 from ..reporting.summary import summarise
-from ..store.export import ExportError
 from ..store.folder import Folder
 from ..store.ledger import Ledger
 from . import card, pairs, trainers

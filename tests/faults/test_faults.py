@@ -172,8 +172,8 @@ LASTING = {
     "429": ("3000", "the server asks to come back in 3000 s"),
     "500": ("", "failed 8 times, at last"),
     "html": ("200", "a web page instead of JSON; is the base URL right?"),
-    "closed": ("", "the server closed the connection without an answer"),
-    "empty_choices": ("", "an answer without choices"),
+    "closed": ("", "the server closed the connection without a response"),
+    "empty_choices": ("", "the response has no choices"),
 }
 
 
