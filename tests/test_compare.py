@@ -628,7 +628,7 @@ def test_a_plan_makes_no_call(tmp_path: Path) -> None:
 
     assert done.returncode == 0, done.stderr
     assert [line.split()[0] for line in done.stdout.splitlines()[2:4]] == ["codeclm", "lower"]
-    assert "judging takes up to 240 calls more" in done.stdout
+    assert "judging takes up to 240 more calls" in done.stdout
     assert not (tmp_path / "cache").exists()
 
 

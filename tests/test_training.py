@@ -204,7 +204,7 @@ def test_preferences_are_refused_where_one_model_answered(untargeted: Path) -> N
     done = codeclm("export", "r", "--format", "preference", "--to", "x.jsonl", cwd=untargeted)
 
     assert done.returncode == 2
-    assert "preference needs two answers, and recipe codeclm-metadata" in done.stderr
+    assert "preference needs two answers per row, and recipe codeclm-metadata" in done.stderr
     assert "Traceback" not in done.stderr
 
 

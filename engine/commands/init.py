@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     path: Path = args.config
     if path.suffix != ".toml":
-        raise ConfigError(f"{path}: init writes TOML: name the file {path.stem}.toml")
+        raise ConfigError(f"{path}: init writes TOML: name it {path.stem}.toml")
     if path.exists() and not args.force:
         raise ConfigError(f"{path}: already exists (overwrite it with --force)")
     replace_file(path, (files(__package__) / "template.toml").read_bytes())

@@ -133,19 +133,14 @@ def _manifest(
     prompts: dict[str, Prompts],
 ) -> Manifest:
     """Everything that can change a comparison; how verdicts are summed up may change freely."""
-    described = folders.manifest(
-        Config(strong=config.reference, target=config.candidate, judge=config.judge),
-        {"strong": config.reference, "target": config.candidate, "judge": config.judge},
-        seeds="",
-        prompts={},
-    ).settings
+    models = folders.manifest(Config(), config.roles, seeds="", prompts={}).settings
     whole: dict[str, Any] = {
         "test": identity(*(text for q in questions for text in (q.id, q.prompt))),
-        "judge": described["judge"],
+        "judge": models["judge"],
         "parse_attempts": config.parse_attempts,
     }
-    for side, role in (("candidate", "target"), ("reference", "strong")):
-        whole[side] = described[role] if side not in answers else _digest(answers[side], questions)
+    for side in config.contestants:
+        whole[side] = models[side] if side not in answers else _digest(answers[side], questions)
     return Manifest(
         folders.FORMAT,
         version("codeclm"),
