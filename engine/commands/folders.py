@@ -17,7 +17,7 @@ from ..data.records import Example, Seed
 from ..pipeline.session import seed_source
 from ..reporting.summary import Summary, summarise
 from ..store.folder import Folder, FolderError
-from ..store.ledger import Ledger
+from ..store.reader import LedgerReader
 from .output import print_message
 
 
@@ -25,7 +25,7 @@ class OpenRun(NamedTuple):
     """A run that is open for reading."""
 
     config: Config
-    ledger: Ledger
+    ledger: LedgerReader
 
 
 @contextmanager
@@ -36,11 +36,8 @@ def open_run(path: Path) -> Generator[OpenRun]:
         FolderError: there is no run in *path*.
     """
     config = configuration.load(existing_run(path).config, keys=False)
-    ledger = Ledger(Folder(path).ledger).open(for_writing=False)
-    try:
+    with LedgerReader(Folder(path).ledger) as ledger:
         yield OpenRun(config, ledger)
-    finally:
-        ledger.close()
 
 
 def existing_run(path: Path) -> Folder:

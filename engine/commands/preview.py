@@ -2,7 +2,6 @@
 
 import argparse
 import tempfile
-from contextlib import closing
 from itertools import islice
 
 from msgspec import structs
@@ -14,7 +13,8 @@ from ..pipeline.recipes import recipe_of
 from ..pipeline.session import Plan, prepare
 from ..reporting import log
 from ..reporting.transcript import transcript
-from ..store.ledger import Ledger
+from ..store.reader import LedgerReader
+from ..store.totals import failed_items
 from .arguments import add_progress, positive_integer
 from .exit_status import ExitStatus
 from .output import print_json, print_message, print_text
@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
         plan.folder.make()
         log.to_nowhere()
         session = execute_plan(plan, progress_display(args), allow_change=False)
-        with closing(Ledger(plan.folder.ledger).open(for_writing=False)) as ledger:
+        with LedgerReader(plan.folder.ledger) as ledger:
             _print_examples(plan, ledger, as_json=args.json)
     if session.ending != "finished":
         print_message(session.reason)
@@ -63,16 +63,16 @@ def _reduced(config: Config, seed_count: int, folder: str, where: str) -> Config
     )
 
 
-def _print_examples(plan: Plan, ledger: Ledger, *, as_json: bool) -> None:
+def _print_examples(plan: Plan, ledger: LedgerReader, *, as_json: bool) -> None:
     """Print what became of each instruction, and of the seeds that gave none."""
     texts = dict[str, str]()
     if plan.source is not None:
         first = islice(seeds.read(plan.source), plan.config.limit)
         texts = {record.id: record.instruction for record in first if isinstance(record, Seed)}
-    for example in ledger.stories():
+    for example in ledger.examples():
         if as_json:
             print_json(example)
         else:
             print_text(transcript(example, texts) + "\n\n")
-    for item, reason, detail in ledger.failed():
+    for item, reason, detail in failed_items(ledger):
         print_message(f"{item}: {reason}: {detail}")

@@ -2,11 +2,12 @@
 
 import argparse
 import shlex
-from contextlib import closing
 from pathlib import Path
 
 from ..quality import review
-from ..store.ledger import Ledger, Subject
+from ..store.reader import LedgerReader
+from ..store.schema import Subject
+from ..store.writer import LedgerWriter
 from .arguments import add_action, add_run_folder
 from .exit_status import ExitStatus
 from .folders import existing_run, open_run, resume_command
@@ -54,9 +55,9 @@ def _export(args: argparse.Namespace) -> int:
 def _import(args: argparse.Namespace) -> int:
     folder = existing_run(args.folder)
     with folder.locked():
-        with closing(Ledger(folder.ledger).open(for_writing=True)) as ledger:
-            reviews = review.read(args.file, _ids(ledger, args.what))
-            ledger.review(args.what, reviews)
+        with LedgerWriter(folder.ledger) as writer:
+            reviews = review.read(args.file, _ids(writer.reader, args.what))
+            writer.record_reviews(args.what, reviews)
         folder.summary.unlink(missing_ok=True)  # it counts what may be dropped now
     dropped = sum(review.decision == "drop" for review in reviews)
     print_message(
@@ -68,7 +69,7 @@ def _import(args: argparse.Namespace) -> int:
     return ExitStatus.DONE
 
 
-def _ids(ledger: Ledger, subject: Subject) -> set[str]:
+def _ids(ledger: LedgerReader, subject: Subject) -> set[str]:
     if subject == "examples":
-        return set(ledger.ids())
+        return set(ledger.example_ids())
     return {item.id for _, item in ledger.metadata()}

@@ -3,7 +3,6 @@
 Knows every part of the engine and no argument of the command line.
 """
 
-import asyncio
 import gc
 import os
 import signal
@@ -46,7 +45,7 @@ from ..quality.near_duplicates import NearDuplicateFilter
 from ..quality.similarity import Measure, measure
 from ..store import folder as folders
 from ..store.folder import Folder, FolderError, Manifest
-from ..store.ledger import Ledger
+from ..store.writer import LedgerWriter
 from .build import Widths, crew
 from .orders import DEFAULT_PER_METADATA, per_seed
 from .recipes import RECIPES, Recipe, recipe_of
@@ -225,7 +224,7 @@ def _read_metadata(path: Path) -> tuple[Metadata, ...]:
     return tuple(items)
 
 
-def settle_manifest(plan: Plan, ledger: Ledger, *, allow_change: bool) -> None:
+def settle_manifest(plan: Plan, ledger: LedgerWriter, *, allow_change: bool) -> None:
     """See that the folder's run is this run, or begin one.
 
     Raises:
@@ -242,7 +241,7 @@ def settle_manifest(plan: Plan, ledger: Ledger, *, allow_change: bool) -> None:
                 " changed (answers already paid for are reused)"
             )
         if changed:
-            ledger.forget()
+            ledger.clear()
             events.warning("run.changed", differences=changed)
         else:
             plan.folder.begin(
@@ -268,7 +267,7 @@ async def execute(plan: Plan, *, watch: Watcher, allow_change: bool = False) -> 
     async with AsyncExitStack() as stack:
         ledger = await anyio.to_thread.run_sync(_open_ledger, plan, allow_change)
         stack.push_async_callback(in_thread, ledger.close)
-        before = await anyio.to_thread.run_sync(ledger.spending)
+        before = await anyio.to_thread.run_sync(ledger.reader.spending)
         budget = Budget(plan.config.budget, plan.roles, before)
         means = CallSettings(
             cache_folder(plan.config),
@@ -289,11 +288,11 @@ async def execute(plan: Plan, *, watch: Watcher, allow_change: bool = False) -> 
     return session
 
 
-def _open_ledger(plan: Plan, allow_change: bool) -> Ledger:  # noqa: FBT001  (run in a thread)
-    ledger = Ledger(plan.folder.ledger).open(for_writing=True)
+def _open_ledger(plan: Plan, allow_change: bool) -> LedgerWriter:  # noqa: FBT001  (run in a thread)
+    ledger = LedgerWriter(plan.folder.ledger)
     try:
         settle_manifest(plan, ledger, allow_change=allow_change)
-        ledger.forget_provisional()
+        ledger.clear_provisional_decisions()
     except FolderError:
         ledger.close()
         raise
@@ -314,19 +313,19 @@ def widths(config: Config, roles: Mapping[str, RoleConfig]) -> Widths:
 
 
 async def _work(
-    session: Session, opened: Clients, ledger: Ledger, budget: Budget, watch: Watcher
+    session: Session, opened: Clients, ledger: LedgerWriter, budget: Budget, watch: Watcher
 ) -> None:
     config = session.plan.config
 
     stages = crew(config, opened.models, session.counters, widths(config, session.plan.roles))
     quality = await anyio.to_thread.run_sync(_quality, session.plan, ledger)
     work = Work(config, stages, ledger, session.counters, stop_calls=opened.stop, quality=quality)
-    ledger.use(asyncio.get_running_loop(), lambda error: work.halt(RunStopped(str(error))))
     async with anyio.create_task_group() as group:
         opened.start(group)
         group.start_soon(_heed_signals, work, group.cancel_scope, session)
         group.start_soon(watch, session)
         group.start_soon(_keep_account, session, ledger)
+        group.start_soon(_halt_on_ledger_failure, work, ledger)
         budget.use(work.halt)
         events.info("run.began", folder=str(session.plan.folder.path))
         await _go(session, work, ledger)
@@ -336,18 +335,18 @@ async def _work(
         group.cancel_scope.cancel()
 
 
-def _quality(plan: Plan, ledger: Ledger) -> Quality:
+def _quality(plan: Plan, ledger: LedgerWriter) -> Quality:
     rules = plan.rules
     sieve = None
     if rules.measure is not None:
         given = plan.source is not None
         sieve = NearDuplicateFilter(
-            rules.measure, ledger, lambda: _read(plan, bytearray()) if given else ()
+            rules.measure, ledger.reader, lambda: _read(plan, bytearray()) if given else ()
         )
     return Quality(rules.checks, rules.overlap, sieve)
 
 
-async def _go(session: Session, work: Work, ledger: Ledger) -> None:
+async def _go(session: Session, work: Work, ledger: LedgerWriter) -> None:
     plan = session.plan
     try:
         if plan.source is None:
@@ -359,7 +358,7 @@ async def _go(session: Session, work: Work, ledger: Ledger) -> None:
         work.halt(_first(group))
 
 
-async def _start(plan: Plan, work: Work, ledger: Ledger, total: int) -> None:
+async def _start(plan: Plan, work: Work, ledger: LedgerWriter, total: int) -> None:
     """Let *work* set out as the recipe does."""
     config, start = plan.config, plan.recipe.start
     if start == "pool":
@@ -367,7 +366,7 @@ async def _start(plan: Plan, work: Work, ledger: Ledger, total: int) -> None:
     elif start == "metadata" and config.metadata.augment_to:
         await work.augmented(_read(plan, bytearray()))
     else:
-        done = await anyio.to_thread.run_sync(ledger.finished_seeds)
+        done = await anyio.to_thread.run_sync(ledger.reader.finished_seeds)
         work.seeds_a_pass = min(total, config.limit or total)
         await work.stream(_passes(plan, done, work.seeds_a_pass))
 
@@ -425,14 +424,18 @@ def _conclude(session: Session, work: Work) -> None:
     events.info("run.ended", ending=session.ending, reason=session.reason)
 
 
-async def _keep_account(session: Session, ledger: Ledger) -> None:
+async def _halt_on_ledger_failure(work: Work, ledger: LedgerWriter) -> None:
+    work.halt(await ledger.failure())
+
+
+async def _keep_account(session: Session, ledger: LedgerWriter) -> None:
     """Write down every second what has been paid for, so that a kill hides no cost."""
     while True:
         await anyio.sleep(1)
         _note_spending(session, ledger)
 
 
-def _note_spending(session: Session, ledger: Ledger) -> None:
+def _note_spending(session: Session, ledger: LedgerWriter) -> None:
     counters = session.counters
     total = counters.total()
     if total.paid or total.reused:

@@ -19,7 +19,7 @@ from ..data.errors import UserError
 from ..data.records import Example, Metadata
 from ..data.seeds.formats import delimiter_of
 from ..disk.atomic import replacing
-from ..store.ledger import Review
+from ..store.schema import Review
 
 
 class ReviewError(UserError):

@@ -113,7 +113,7 @@ def _models(config: Config) -> Iterator[tuple[Cell, ...]]:
 
 def _totals(summary: Summary) -> Iterator[tuple[Cell, ...]]:
     seeds, instructions = summary.seeds, summary.instructions
-    yield "input", seeds.came_in, instructions.came_in
+    yield "input", seeds.input, instructions.input
     yield "kept", seeds.kept, instructions.kept
     for kind in ("filtered", "failed"):
         of_seeds, of_instructions = getattr(seeds, kind), getattr(instructions, kind)

@@ -1,7 +1,5 @@
 """Write down what a session came to: the exports of a finished run, and ``summary.json``."""
 
-from contextlib import closing
-
 import msgspec
 
 from ...providers import json_codec
@@ -9,7 +7,7 @@ from ..data.formats import EXPORTS, selections
 from ..disk.atomic import replace_file
 from ..pipeline.session import Plan, Session
 from ..store.export import export
-from ..store.ledger import Ledger
+from ..store.reader import LedgerReader
 from .summary import Summary, summarise
 
 _summary = msgspec.json.Decoder(Summary)
@@ -38,7 +36,7 @@ def _unchanged_summary(plan: Plan, session: Session) -> Summary | None:
 
 
 def _write(plan: Plan, session: Session) -> Summary:
-    with closing(Ledger(plan.folder.ledger).open(for_writing=False)) as ledger:
+    with LedgerReader(plan.folder.ledger) as ledger:
         summary = summarise(
             plan.config,
             ledger,
@@ -54,7 +52,7 @@ def _write(plan: Plan, session: Session) -> Summary:
     return summary
 
 
-def _write_exports(plan: Plan, ledger: Ledger) -> dict[str, str]:
+def _write_exports(plan: Plan, ledger: LedgerReader) -> dict[str, str]:
     files: dict[str, str] = {}
     for layout in plan.config.export:
         path = plan.folder.path / f"{layout}.jsonl"

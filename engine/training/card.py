@@ -16,7 +16,7 @@ from ..pipeline.recipes import RECIPES, Recipe
 from ..reporting.summary import Summary
 from ..reporting.terminal import printable
 from ..store.folder import Manifest
-from ..store.ledger import Sums
+from ..store.totals import Totals
 
 _SIZES = (
     (1_000, "n<1K"),
@@ -209,9 +209,9 @@ def _overlaps(summary: Summary) -> Iterator[str]:
         yield f"| {escaped(test)} | {len(found.rows):,} | {len(found.dropped):,} |"
 
 
-def _sums(name: str, sums: Sums) -> str:
+def _sums(name: str, sums: Totals) -> str:
     lost = f"{sum(sums.filtered.values()):,} | {sum(sums.failed.values()):,}"
-    return f"| {name} | {sums.came_in:,} | {sums.kept:,} | {lost} | {sums.unfinished:,} |"
+    return f"| {name} | {sums.input:,} | {sums.kept:,} | {lost} | {sums.unfinished:,} |"
 
 
 def _rounds(facts: Facts) -> Iterator[str]:
