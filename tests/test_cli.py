@@ -256,7 +256,7 @@ def test_a_seed_file_that_changed_is_refused(tmp_path: Path) -> None:
     second = codeclm(*line, cwd=tmp_path)
 
     assert (first.returncode, second.returncode) == (0, 2)
-    assert "the seed files have other contents" in second.stderr
+    assert "the seed files have changed" in second.stderr
 
 
 def test_bad_seed_lines_are_named_and_counted(tmp_path: Path) -> None:

@@ -47,7 +47,8 @@ from codeclm.engine.evaluate.verdicts import (
     verdict,
 )
 from codeclm.engine.store.writer import LedgerWriter
-from codeclm.prompts import ParseError, read_verdict
+from codeclm.prompts import ParseError
+from codeclm.prompts.judge import read_verdict
 from codeclm.providers.base import Rejected, Reply, Request
 
 from .acting import Actor, may_read_the_cache, playing

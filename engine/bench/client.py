@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import anyio
 
-from ...prompts import Prompts
+from ...prompts import PromptSet, Respond
 from ...providers.base import Provider
 from ..calls.clients import CallSettings, open_clients
 from ..calls.counters import Counters
@@ -33,7 +33,7 @@ class Client(NamedTuple):
 async def open_client(role: RoleConfig, cache: Path) -> AsyncGenerator[Client]:
     """Open *role* with a new cache in the folder *cache*."""
     settings = CallSettings(cache, RetryPolicy(), parse_attempts=1)
-    prompts = {"strong": Prompts.load("default")}
+    prompts = {"strong": PromptSet.load("default", (Respond,))}
     async with (
         open_clients({"strong": role}, prompts, settings, counters=Counters()) as clients,
         anyio.create_task_group() as group,

@@ -11,6 +11,7 @@ from pathlib import Path
 import anyio
 from msgspec import Struct
 
+from ...prompts import Respond
 from ..calls.model import Model
 from ..config import RoleConfig
 from ..pipeline.event_loop import run_async
@@ -81,10 +82,8 @@ async def _ask_all(model: Model, calls: int, *, workers: int) -> tuple[float, fl
 
     async def work() -> None:
         for number in numbers:
-            instruction = numbered_instruction(number)
-            await model.ask(
-                "respond", lambda reply: reply.text, item=str(number), instruction=instruction
-            )
+            prompt = Respond(instruction=numbered_instruction(number))
+            await model.ask(prompt, item=str(number))
 
     start, cpu_start = time.perf_counter(), time.process_time()
     async with anyio.create_task_group() as group:

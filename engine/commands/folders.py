@@ -61,7 +61,7 @@ def current_summary(path: Path, run: OpenRun) -> Summary:
 def _state(path: Path) -> tuple[str, str]:
     """Return whether the run in *path* is working, or else how its last session ended, and why."""
     folder = Folder(path)
-    if folder.is_held:
+    if folder.is_locked:
         return "working", ""
     try:
         last = json_codec.loads(folder.summary.read_bytes(), msgspec.json.Decoder(Summary))

@@ -10,7 +10,7 @@ from html import escape
 from ..config import Config
 from ..data.records import Example
 from ..pipeline.recipes import RECIPES
-from ..store.folder import Manifest
+from ..store.manifest import Manifest
 from .summary import Gaps, Summary
 from .terminal import printable
 from .transcript import transcript

@@ -29,7 +29,7 @@ def _unchanged_summary(plan: Plan, session: Session) -> Summary | None:
         summary = json_codec.loads(plan.folder.summary.read_bytes(), _summary)
     except (OSError, msgspec.MsgspecError):
         return None
-    exports = [plan.folder.path / f"{layout}.jsonl" for layout in plan.config.export]
+    exports = [plan.folder.export(layout) for layout in plan.config.export]
     if summary.ending != "finished" or not all(path.exists() for path in exports):
         return None
     return msgspec.structs.replace(summary, calls={}, money=None)
@@ -55,7 +55,7 @@ def _write(plan: Plan, session: Session) -> Summary:
 def _write_exports(plan: Plan, ledger: LedgerReader) -> dict[str, str]:
     files: dict[str, str] = {}
     for layout in plan.config.export:
-        path = plan.folder.path / f"{layout}.jsonl"
+        path = plan.folder.export(layout)
         rows = selections(
             ledger.kept(plan.config.target_rows),
             strong_model=plan.config.strong.model,
