@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from .base import FinishReason, RateLimited, Reply, Request, ResponseFormat, Unavailable
+from .base import Denied, FinishReason, RateLimited, Reply, Request, ResponseFormat, Unavailable
 from .json_codec import dumps
 
 
@@ -35,6 +35,8 @@ class ScriptedOptions(Struct, frozen=True, kw_only=True):
     retry_after: float | None = None
     unreadable_rate: float = 0.0
     """Share of requests that get an answer no parser can read."""
+    replies: dict[str, str] = {}
+    """One reply each for prompts that this module has no script for, by their names."""
 
 
 class Scripted:
@@ -50,6 +52,8 @@ class Scripted:
         self.identity = "scripted"
         if seed or unreadable:
             self.identity += f"?model_seed={seed}&unreadable_rate={unreadable:g}"
+        for name, reply in sorted(self.options.replies.items()):
+            self.identity += f"&{name}={blake2b(reply.encode(), digest_size=8).hexdigest()}"
         self._start = blake2b(seed.encode("utf-8", "surrogatepass"), digest_size=32)
         self._failed: set[bytes] = set()
 
@@ -141,8 +145,24 @@ class Scripted:
             case "plausible":
                 likely = dice.roll(100) < 85
                 return _json(plausible=likely) if structured else "yes" if likely else "no"
-            case _:
+            case "respond" | "":
                 return _respond(dice, request.model)
+            case other:
+                return self._option_reply(other)
+
+    def _option_reply(self, name: str) -> str:
+        """Return the reply of the options to a prompt that this module does not know.
+
+        Raises:
+            Denied: they hold none.
+        """
+        reply = self.options.replies.get(name)
+        if reply is None:
+            raise Denied(
+                f"scripted: no reply to the prompt {name!r}: give one, such as"
+                f' options.replies.{name} = "…", or write one in providers/scripted.py'
+            )
+        return reply
 
 
 _MOST_FAILED: Final = 100_000

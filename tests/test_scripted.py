@@ -32,6 +32,7 @@ from codeclm.prompts import (
 )
 from codeclm.prompts import ParseError as Unread
 from codeclm.providers.base import (
+    Denied,
     Message,
     Provider,
     RateLimited,
@@ -266,7 +267,16 @@ def test_latency_is_waited_for_and_jitter_spreads_it() -> None:
     assert 0.04 < time.perf_counter() - started < 1
 
 
-def test_strange_texts_and_purposes_are_answered() -> None:
+def test_an_unknown_prompt_is_denied_unless_the_options_hold_a_reply() -> None:
+    one = Request(model="m", messages=(Message("user", "Hi."),), purpose="shorten")
+
+    assert texts(one, replies={"shorten": "H."}) == ["H."]
+    assert Scripted(replies={"shorten": "H."}).identity != Scripted().identity
+    with pytest.raises(Denied, match=r"no reply to the prompt 'shorten': .*options\.replies"):
+        texts(one)
+
+
+def test_strange_texts_are_answered() -> None:
     strange = Request(model="", messages=(Message("user", "\ud83d\0"),), sample="\ud83d")
     empty = Request(model="m", messages=(), purpose="score")
 
