@@ -14,7 +14,7 @@ from codeclm.engine.data.records import InstructionRequest, Metadata, Seed
 from codeclm.engine.pipeline.recipes import RECIPES
 from codeclm.engine.pipeline.session import prepare
 from codeclm.engine.pipeline.stages.answer import Answerer, Rater
-from codeclm.engine.pipeline.stages.decode import Draft, Rubrics
+from codeclm.engine.pipeline.stages.draft import Draft, Rubrics
 from codeclm.engine.pipeline.stages.evolve import Evolver, SampledDecoder
 from codeclm.engine.pipeline.stages.given import SeedAsInstruction, placeholder_metadata
 from codeclm.engine.pipeline.stages.grow import Grower

@@ -11,7 +11,8 @@ from ..config import Config
 from ..data.records import Example, InstructionRequest
 from .recipes import RECIPES
 from .stages.answer import Answerer, Rater
-from .stages.decode import Decoder, Draft
+from .stages.decode import Decoder
+from .stages.draft import Draft
 from .stages.encode import Encoder
 from .stages.evolve import Evolver, SampledDecoder
 from .stages.given import SeedAsInstruction

@@ -12,7 +12,7 @@ from ....prompts import Rate
 from ...calls.model import Model
 from ...data.errors import ItemError
 from ...data.records import Answer, Call, Example, Iteration
-from .decode import Draft
+from .draft import Draft
 from .refine import Rules, Story, as_answer, respond_to
 
 Rewrite = Callable[[Story], Awaitable[bool]]

@@ -25,7 +25,7 @@ from ...calls.model import Model
 from ...data.errors import ItemError
 from ...data.records import Answer, Call, Example, Fate, InstructionRequest, Iteration, identity
 from .answer import respond
-from .decode import Draft
+from .draft import Draft
 
 Ending = tuple[Fate, str, str]
 """A round's fate, its reason in a word, and a sentence."""

@@ -3,7 +3,7 @@
 from msgspec import Struct
 
 from ...data.records import InstructionRequest, Metadata, Seed, identity
-from .decode import Draft, Rubrics
+from .draft import Draft, Rubrics
 
 
 def placeholder_metadata(seed: Seed, *, again: int = 0) -> Metadata:

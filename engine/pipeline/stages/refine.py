@@ -16,7 +16,7 @@ from ...calls.counters import Counters
 from ...calls.model import Model, ParsedReply, Pending
 from ...data.errors import ItemError
 from ...data.records import Answer, Call, Example, Fate, Iteration, Judgement, Winner
-from .decode import Draft
+from .draft import Draft
 from .filter import quality_gap, verdict
 
 
