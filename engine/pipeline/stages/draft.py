@@ -1,4 +1,4 @@
-"""A draft: the item that travels from the stage that writes instructions to the one that ends them."""
+"""Drafts: what travels from the stage that writes instructions to the stage that ends them."""
 
 from collections.abc import Sequence
 

@@ -102,7 +102,7 @@ class Inventor(Struct, frozen=True):
             if not reason and (
                 self.pool.index.similar(task.instruction) or accepted.similar(task.instruction)
             ):
-                reason = "too_much_alike"
+                reason = "too_similar"
             if not reason:
                 accepted.add(task.instruction)
             reasons.append(reason)
