@@ -267,13 +267,16 @@ def test_latency_is_waited_for_and_jitter_spreads_it() -> None:
     assert 0.04 < time.perf_counter() - started < 1
 
 
-def test_an_unknown_prompt_is_denied_unless_the_options_hold_a_reply() -> None:
-    one = Request(model="m", messages=(Message("user", "Hi."),), purpose="shorten")
+def test_a_prompt_without_a_script_is_denied_unless_the_options_hold_a_reply() -> None:
+    shorten = Request(model="m", messages=(Message("user", "Shorten this."),), purpose="shorten")
+    fixed = Scripted(replies={"shorten": "This."})
 
-    assert texts(one, replies={"shorten": "H."}) == ["H."]
-    assert Scripted(replies={"shorten": "H."}).identity != Scripted().identity
-    with pytest.raises(Denied, match=r"no reply to the prompt 'shorten': .*options\.replies"):
-        texts(one)
+    [reply] = ask(fixed, shorten)
+
+    assert reply.text == "This."
+    assert fixed.identity.startswith("scripted?replies=")
+    with pytest.raises(Denied, match=r"no reply to the prompt 'shorten': set options\.replies"):
+        ask(Scripted(), shorten)
 
 
 def test_strange_texts_are_answered() -> None:

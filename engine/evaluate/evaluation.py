@@ -8,8 +8,6 @@ import asyncio
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +36,8 @@ from ..data.records import identity
 from ..data.seeds import SeedError
 from ..data.test_sets import Question
 from ..disk.atomic import replace_file
-from ..store import folder as folders
-from ..store.folder import Folder, FolderError, Manifest
+from ..store.folder import Folder, FolderError
+from ..store.manifest import Manifest, differences, new_manifest, role_settings
 from . import settings
 from .contest import Answers, Comparison, Contest, Session, hold
 from .settings import EvaluationConfig, Side
@@ -136,30 +134,20 @@ def _manifest(
     prompts: dict[str, PromptSet],
 ) -> Manifest:
     """Everything that can change a comparison; how verdicts are summed up may change freely."""
-    sides: dict[str, Side] = {"strong": "reference", "target": "candidate"}
-    roles = {role: config.contestants[side] for role, side in sides.items() if side not in answers}
-    described = folders.manifest(
-        Config(strong=config.reference, target=config.candidate, judge=config.judge),
-        {**roles, "judge": config.judge},
-        seeds="",
-        prompts={},
-    ).settings
-    whole: dict[str, Any] = {
+    settings: dict[str, Any] = {
         "test": identity(*(text for q in questions for text in (q.id, q.prompt))),
-        "judge": described["judge"],
+        "judge": role_settings(config.judge),
         "parse_attempts": config.parse_attempts,
     }
-    for role, side in sides.items():
-        whole[side] = described[role] if role in roles else _digest(answers[side], questions)
-    return Manifest(
-        folders.FORMAT,
-        version("codeclm"),
-        sys.version.split()[0],
-        datetime.now(UTC).isoformat(timespec="seconds"),
-        "",
-        whole,
-        {name: templates.digests for name, templates in prompts.items()},
-        {"test": str(config.source.path)},
+    for side, role in config.contestants.items():
+        settings[side] = (
+            _digest(answers[side], questions) if side in answers else role_settings(role)
+        )
+    return new_manifest(
+        settings,
+        seeds="",
+        prompts={name: templates.digests for name, templates in prompts.items()},
+        files={"test": str(config.source.path)},
     )
 
 
@@ -177,18 +165,14 @@ def settle(plan: Plan) -> None:
         FolderError: it is another one; the message shows the differences.
     """
     old = plan.folder.read_manifest()
-    changed = folders.differences(old, plan.manifest) if old is not None else []
+    changed = differences(old, plan.manifest) if old is not None else []
     if changed:
         raise FolderError(
             f"{plan.folder.path}: this folder holds something else:\n"
             + "".join(f"    {line}\n" for line in changed)
             + "choose another folder (--out); answers already paid for are reused"
         )
-    toml = configuration.dump(plan.config)
-    replace_file(plan.folder.config, f"# codeclm evaluate\n{toml}".encode())
-    replace_file(
-        plan.folder.manifest, msgspec.json.format(json_codec.dumps(plan.manifest), indent=2)
-    )
+    plan.folder.write_manifest(configuration.dump(plan.config), plan.manifest)
 
 
 async def execute(plan: Plan) -> Session:

@@ -34,7 +34,7 @@ from ..calls.clients import (
 from ..calls.counters import Counters
 from ..calls.dispatcher import Dispatcher
 from ..calls.prompts import load_prompts
-from ..config import Config, ConfigError, QualityConfig, RoleConfig
+from ..config import Config, ConfigError, QualityConfig, RoleConfig, dump
 from ..data import seeds
 from ..data import test_sets as testsets
 from ..data.errors import RunStopped
@@ -43,8 +43,8 @@ from ..quality.checks import Check, Language, Length
 from ..quality.contamination import Contamination, Overlap
 from ..quality.near_duplicates import NearDuplicateFilter
 from ..quality.similarity import Measure, measure
-from ..store import folder as folders
-from ..store.folder import Folder, FolderError, Manifest
+from ..store.folder import Folder, FolderError
+from ..store.manifest import Manifest, differences, run_manifest
 from ..store.writer import LedgerWriter
 from .build import Widths, crew
 from .orders import DEFAULT_PER_METADATA, per_seed
@@ -117,7 +117,7 @@ def prepare(config: Config, *, where: str) -> Plan:
     if config.metadata.file:
         digest += identity(Path(config.metadata.file).read_text("utf-8", "replace"))
     tests = _read_tests(config.quality, where)
-    fresh = folders.manifest(
+    fresh = run_manifest(
         config,
         roles,
         seeds=digest,
@@ -235,7 +235,7 @@ def settle_manifest(plan: Plan, ledger: LedgerWriter, *, allow_change: bool) -> 
     """
     old = plan.folder.read_manifest()
     if old is not None:
-        changed = folders.differences(old, plan.manifest)
+        changed = differences(old, plan.manifest)
         if changed and not allow_change:
             raise FolderError(
                 f"{plan.folder.path}: this folder holds another run:\n"
@@ -247,11 +247,12 @@ def settle_manifest(plan: Plan, ledger: LedgerWriter, *, allow_change: bool) -> 
             ledger.clear()
             events.warning("run.changed", differences=changed)
         else:
-            plan.folder.begin(
-                plan.config, msgspec.structs.replace(plan.manifest, started=old.started)
+            plan.folder.write_manifest(
+                dump(plan.config),
+                msgspec.structs.replace(plan.manifest, started=old.started),
             )
             return
-    plan.folder.begin(plan.config, plan.manifest)
+    plan.folder.write_manifest(dump(plan.config), plan.manifest)
 
 
 # -- the session ------------------------------------------------------------------------------

@@ -14,8 +14,8 @@ from ..config import Config
 from ..data.records import Example
 from ..pipeline.recipes import RECIPES, Recipe
 from ..reporting.summary import Summary
-from ..reporting.transcript import printable
-from ..store.folder import Manifest
+from ..reporting.terminal import printable
+from ..store.manifest import Manifest
 from ..store.totals import Totals
 
 _SIZES = (
