@@ -8,7 +8,7 @@ from itertools import accumulate
 from typing import Any, Final, NamedTuple
 
 from .. import json_codec
-from ..base import Request
+from ..base import Denied, Request
 from . import words
 from .dice import Dice
 from .reading import allowed_names, requested_number, requested_tasks, text_after, text_between
@@ -31,12 +31,20 @@ class Question(NamedTuple):
 def write(request: Request, entropy: bytes) -> str:
     """Write the reply to *request*; the same *entropy* gives the same reply.
 
-    A prompt without a writer of its own, such as another distribution's, gets prose.
+    Raises:
+        Denied: there is no writer for its prompt, such as another distribution's.
     """
+    writer = _WRITERS.get(request.purpose)
+    if writer is None:
+        raise Denied(
+            f"scripted: no reply to the prompt {request.purpose!r}: set"
+            f' options.replies.{request.purpose} = "…", or add a writer to'
+            " providers/scripted/writers.py"
+        )
     prompt = request.messages[-1].content if request.messages else ""
     dice = Dice(int.from_bytes(entropy, "little"))
     question = Question(request, prompt, dice, request.response_format != "text")
-    return _WRITERS.get(request.purpose, _write_prose)(question)
+    return writer(question)
 
 
 # Understanding the seeds and writing instructions.
@@ -264,6 +272,8 @@ _WRITERS: Final[dict[str, Callable[[Question], str]]] = {
     **{name: partial(_evolve, name) for name in ("grow", "deepen", "complicate", "broaden")},
     "equal": _equal,
     "plausible": _plausible,
+    "respond": _write_prose,
+    "": _write_prose,
 }
 
 
