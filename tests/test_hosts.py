@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from importlib import invalidate_caches
 from pathlib import Path
 
 import pytest
@@ -223,7 +224,8 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (metadata / "entry_points.txt").write_text(
         "[codeclm.providers]\nshout = shout_provider:SHOUT\n"
     )
-    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    invalidate_caches()
     monkeypatch.delitem(sys.modules, "shout_provider", raising=False)
     fresh = Registry(PROVIDERS.group, "provider", Host, HOSTS)
     monkeypatch.setattr(providers, "PROVIDERS", fresh)
