@@ -125,9 +125,7 @@ def run_evaluation(plan: Plan, rival: Rival | None = None) -> Outcome:
         evaluation.settle(plan)
         _print_plan(plan)
         session = run_async(partial(evaluation.execute, plan))
-        result = _write_results(plan, session, rival)
-        log.to_nowhere()
-    return result
+        return _write_results(plan, session, rival)
 
 
 def _read_settings(args: argparse.Namespace) -> tuple[EvaluationConfig, str]:
