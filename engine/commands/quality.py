@@ -72,10 +72,10 @@ def _export(args: argparse.Namespace) -> int:
     try:
         said = ledger.reviews(args.what)
         if args.what == "examples":
-            rows = review.of_examples(ledger.kept(config.target_rows), said)
+            rows = review.example_rows(ledger.kept(config.target_rows), said)
         else:
-            rows = review.of_metadata((item for _, item in ledger.metadata()), said)
-        count = review.write(rows, args.to)
+            rows = review.metadata_rows((item for _, item in ledger.metadata()), said)
+        count = review.write_reviews(rows, args.to)
     finally:
         ledger.close()
     print(f"wrote {count:,} {args.what} to {args.to}", file=sys.stderr)
@@ -92,7 +92,7 @@ def _import(args: argparse.Namespace) -> int:
     folder = Folder(args.folder)
     with folder.locked():
         with LedgerWriter(folder.ledger) as writer:
-            said = review.read(args.file, _ids(writer.reader, args.what))
+            said = review.read_reviews(args.file, _ids(writer.reader, args.what))
             writer.record_reviews(args.what, said)
         folder.summary.unlink(missing_ok=True)  # it counts what may be dropped now
     dropped = sum(each.decision == "drop" for each in said)
@@ -114,7 +114,7 @@ def _ids(ledger: "LedgerReader", what: "Subject") -> set[str]:
 def _contamination(args: argparse.Namespace) -> int:
     from ..config import ConfigError
     from ..data import test_sets as testsets
-    from ..quality.contamination import Overlap
+    from ..quality.contamination import PromptIndex
 
     if args.data is None:
         raise ConfigError(
@@ -122,14 +122,14 @@ def _contamination(args: argparse.Namespace) -> int:
             " first, as in: codeclm contamination FILE --against vicuna koala"
         )
     tests = {n: testsets.read(testsets.TestSource(n, args.tests)) for n in args.against}
-    overlap = Overlap(testsets.prompts(tests), args.ngram)
+    overlap = PromptIndex(testsets.prompts(tests), args.ngram)
     found: dict[str, list[str]] = {test: [] for test in tests}
     count = 0
     for where, texts in _texts(args.data):
         count += 1
-        hits = overlap.hits(*texts)
-        for test in dict.fromkeys(hit.test for hit in hits):
-            questions = " ".join(hit.question for hit in hits if hit.test == test)
+        hits = overlap.overlaps(*texts)
+        for test in dict.fromkeys(hit.test_set for hit in hits):
+            questions = " ".join(hit.question for hit in hits if hit.test_set == test)
             found[test].append(f"{where}: {test} {questions}")
     print(f"{count:,} records; overlap: {args.ngram} words in a row")
     for test, lines in found.items():
