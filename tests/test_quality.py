@@ -178,7 +178,7 @@ def test_any_dataset_can_be_looked_into(to: str, tmp_path: Path) -> None:
 
     assert found.returncode == 0, found.stderr
     rows = 1 if to == "x.csv" else 1 + len(others)
-    assert f"{rows:,} records" in found.stdout
+    assert f"{rows:,} rows" in found.stdout
     counted = {line.split()[0]: line.split()[1] for line in found.stdout.splitlines()[1:3]}
     assert counted["none.jsonl"] == "0"
     assert int(counted["one.jsonl"]) >= 1
@@ -189,7 +189,7 @@ def test_a_dataset_that_the_test_sets_swallowed_is_asked_for(tmp_path: Path) -> 
     done = codeclm("contamination", "--against", "vicuna", "x.jsonl", cwd=tmp_path)
 
     assert (done.returncode, done.stdout) == (2, "")
-    assert "--against took vicuna x.jsonl: write the dataset first" in done.stderr
+    assert "(--against took vicuna x.jsonl): put it first" in done.stderr
 
 
 # -- in a run ---------------------------------------------------------------------------------
@@ -238,7 +238,7 @@ def test_near_duplicates_say_what_they_repeat_and_are_made_up_for(tmp_path: Path
     done = run(tmp_path, "-n", "20", *(w for s in sifted for w in ("--set", s)))
 
     assert done.returncode == 0, done.stderr
-    assert "finished: 20 rows of 20 wanted" in done.stdout
+    assert "finished: 20 rows of 20" in done.stdout
     rows = (tmp_path / "run" / "alpaca.jsonl").read_text("utf-8").splitlines()
     measure = RougeIndex(0.4)
     for row in map(json.loads, rows):
