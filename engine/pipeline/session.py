@@ -34,7 +34,7 @@ from ..calls.clients import (
 from ..calls.counters import Counters
 from ..calls.dispatcher import Dispatcher
 from ..calls.prompts import load_prompts
-from ..config import Config, ConfigError, QualityConfig, RoleConfig, dump
+from ..config import Config, ConfigError, QualityConfig, RoleConfig, to_toml
 from ..data import seeds
 from ..data import test_sets as testsets
 from ..data.errors import RunStopped
@@ -248,11 +248,11 @@ def settle_manifest(plan: Plan, ledger: LedgerWriter, *, allow_change: bool) -> 
             events.warning("run.changed", differences=changed)
         else:
             plan.folder.write_manifest(
-                dump(plan.config),
+                to_toml(plan.config),
                 msgspec.structs.replace(plan.manifest, started=old.started),
             )
             return
-    plan.folder.write_manifest(dump(plan.config), plan.manifest)
+    plan.folder.write_manifest(to_toml(plan.config), plan.manifest)
 
 
 # -- the session ------------------------------------------------------------------------------

@@ -39,7 +39,7 @@ from .build import Stages
 from .orders import DEFAULT_PER_METADATA, Prefix, Quotas, every, per_seed, share
 from .recipes import RECIPES
 from .stages.augment import Mixer, Mixing, merge
-from .stages.decode import Draft
+from .stages.draft import Draft
 from .stages.given import placeholder_metadata
 from .stages.plausible import Plausibility
 
