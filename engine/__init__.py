@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from ..prompts import Prompt
     from ..providers.hosts import Host
     from ..providers.kinds import ProviderKind
-    from .api import build_config, load_config, make_dataset, prepare
+    from .api import make_dataset, prepare
     from .calls.prompts import PROMPTS
-    from .config import Config, ConfigError
+    from .config import Config, ConfigError, build_config, load_config
     from .data.errors import CodeclmError, RunStopped, UserError
     from .data.formats import EXPORTS, ExportFormat, ExportRow, Selection
     from .data.providers import PROVIDERS
@@ -73,9 +73,9 @@ _MODULES = {
     "..prompts": ("Prompt",),
     "..providers.hosts": ("Host",),
     "..providers.kinds": ("ProviderKind",),
-    ".api": ("build_config", "load_config", "make_dataset", "prepare"),
+    ".api": ("make_dataset", "prepare"),
     ".calls.prompts": ("PROMPTS",),
-    ".config": ("Config", "ConfigError"),
+    ".config": ("Config", "ConfigError", "build_config", "load_config"),
     ".data.errors": ("CodeclmError", "RunStopped", "UserError"),
     ".data.formats": ("EXPORTS", "ExportFormat", "ExportRow", "Selection"),
     ".data.providers": ("PROVIDERS",),

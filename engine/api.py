@@ -1,42 +1,16 @@
 """The functions of the public API; `codeclm.engine` documents and exports them."""
 
-from collections.abc import Iterable, Mapping
 from functools import partial
-from pathlib import Path
-from typing import Any
 
 import anyio
 import anyio.to_thread
 
-from . import config as configuration
 from .config import Config
 from .pipeline import session as sessions
 from .pipeline.session import Plan, Session, Watcher, execute
 from .reporting import log
 from .reporting.results import write_results
 from .reporting.summary import Summary
-
-
-def build_config(settings: Mapping[str, Any]) -> Config:
-    """Check *settings*, nested as in a configuration file.
-
-    Raises:
-        ConfigError: naming the key at fault.
-    """
-    return configuration.build(dict(settings), where="settings")
-
-
-def load_config(path: str | Path, overrides: Iterable[str] = ()) -> Config:
-    """Read a configuration file: TOML, YAML or JSON.
-
-    Args:
-        path: the file.
-        overrides: settings that win over it, as ``KEY=VALUE`` with a TOML value.
-
-    Raises:
-        ConfigError: naming the file and the key at fault.
-    """
-    return configuration.load(Path(path), list(overrides))
 
 
 def prepare(config: Config) -> Plan:
