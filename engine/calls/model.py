@@ -1,29 +1,24 @@
-"""A role (strong, target, judge): a question becomes a cached, parsed answer.
+"""A role (strong, target, judge): fills a prompt, asks for it, and returns the parsed answer.
 
-The path of one call: key → cache → single flight → dispatcher → disk → whoever asked. It knows
-neither stages nor vendors; a stage brings its messages and the function that reads the reply.
+A call goes from here to the cache, to the same call in flight, or to the dispatcher's queue; see
+`OutgoingCall.carry_out` for what happens there.
 """
 
 import asyncio
 import json
 from collections.abc import Callable
-from contextlib import suppress
-from functools import partial
 from typing import Any, Generic, TypeVar
 
 import msgspec
 from msgspec import Struct
 
 from ...prompts import Messages, ParseError, Prompts, Stage, Value, schema_for
-from ...providers.base import Message, Reply, Request, ResponseFormat
+from ...providers.base import Message, Request, ResponseFormat
 from ..data.errors import ItemError
 from ..data.records import Call
-from ..disk.sqlite import StorageError
-from .budget import Budget
-from .cache import Cache, KeyBuilder, StoredReply, Write, dump, load, store
-from .counters import Counters
-from .dispatcher import Dispatcher, Job
-from .limits import OutputLengths
+from .keys import KeyBuilder
+from .outgoing import Outcome, OutgoingCall, RoleCalls
+from .replies import StoredReply, decode_reply
 
 T = TypeVar("T")
 
@@ -59,76 +54,73 @@ class Sampling(Struct, frozen=True):
     extra: dict[str, Any] = {}
     parse_attempts: int = 3
     run_seed: int = 0
-    """Of the run: another one draws other samples where there is a temperature."""
+    """The run's: above temperature 0, another seed takes other samples."""
 
 
 class ParsedReply(Struct, Generic[T], frozen=True):
-    """A read reply: what it says, the reply itself, and the call for the record."""
+    """What a reply says, the reply itself, and the call for the record."""
 
     value: T
     reply: StoredReply
     call: Call
 
 
-class _Form(Struct):
-    """What calls of one stage have in common."""
+class CallTemplate(Struct, frozen=True):
+    """What all calls of one prompt have in common."""
 
     request: Request
     keys: KeyBuilder
-    demand: str = ""
-    """What the last message ends with where the server knows JSON but no schemas."""
+    json_demand: str = ""
+    """Appended to the last message where the server knows JSON but no schemas."""
 
-    def ask_for_json(self, rendered: Messages) -> Messages:
-        if not self.demand:
-            return rendered
-        *before, (role, content) = rendered
-        return (*before, (role, f"{content}\n\n{self.demand}"))
+    def messages(self, rendered: Messages) -> tuple[Message, ...]:
+        if self.json_demand:
+            *before, (role, content) = rendered
+            rendered = (*before, (role, f"{content}\n\n{self.json_demand}"))
+        return tuple([Message(role, content) for role, content in rendered])
+
+    def fill(self, messages: tuple[Message, ...], sample: str, attempt: int) -> Request:
+        """Return the request for *messages*; *attempt* counts from 0."""
+        request = self.request
+        seed = request.seed
+        return Request(
+            model=request.model,
+            messages=messages,
+            temperature=request.temperature,
+            top_p=request.top_p,
+            max_tokens=request.max_tokens,
+            # The same seed would give the same unreadable reply again.
+            seed=None if seed is None else seed + attempt,
+            response_format=request.response_format,
+            schema=request.schema,
+            extra=request.extra,
+            sample=sample,
+            purpose=request.purpose,
+        )
 
 
-class Pending(Struct):
-    """A question under way; `Model.finish` waits for it."""
+class PendingCall(Struct, frozen=True):
+    """A call under way; `Model.finish` waits for it."""
 
     stage: Stage
+    template: CallTemplate
     messages: tuple[Message, ...]
     sample: str
-    number: int
+    """Without the number of the attempt."""
     key: bytes
-    answer: StoredReply | asyncio.Future[StoredReply | Exception]
+    answer: StoredReply | asyncio.Future[Outcome]
     paid: bool
-
-
-class InFlightCalls:
-    """Calls in flight by key, so that the same question is asked once; shared by all roles."""
-
-    def __init__(self) -> None:
-        self.waiters: dict[bytes, list[asyncio.Future[StoredReply | Exception]]] = {}
 
 
 class Model:
     """One role's way to its endpoint."""
 
-    def __init__(
-        self,
-        role: str,
-        sampling: Sampling,
-        *,
-        dispatcher: Dispatcher,
-        cache: Cache,
-        flights: InFlightCalls,
-        prompts: Prompts,
-        counters: Counters,
-        budget: Budget | None = None,
-    ) -> None:
-        self.role = role
+    def __init__(self, sampling: Sampling, prompts: Prompts, calls: RoleCalls) -> None:
+        self.role = calls.role
         self.sampling = sampling
         self.prompts = prompts
-        self._dispatcher = dispatcher
-        self._cache = cache
-        self._flights = flights.waiters
-        self._counters = counters
-        self._budget = budget
-        self._lengths = OutputLengths()
-        self._forms: dict[tuple[Stage, int], _Form] = {}
+        self._calls = calls
+        self._templates: dict[tuple[Stage, int], CallTemplate] = {}
         self._sampled = sampling.temperature != 0
         """At temperature 0 a question has one answer, which all items share."""
         self._run = f"{sampling.run_seed}~" if sampling.run_seed else ""
@@ -144,19 +136,19 @@ class Model:
         attempts: int | None = None,
         **values: Value,
     ) -> ParsedReply[T]:
-        """Ask the prompt of *stage*, filled with *values*, and read the answer.
+        """Ask the prompt of *stage*, filled with *values*, and parse the reply.
 
         Args:
             stage: names the prompt, the schema and the priority.
             read: turns a reply into a value or raises `ParseError`.
-            item: id of what this is asked for: with a temperature, its own sample.
+            item: id of what this is asked for: above temperature 0 each item has its own sample.
             sample: tells several samples of one item apart.
             number: how many things are asked for, where the schema depends on it.
-            attempts: how often to ask until the reply can be read; None: as the role is set.
-            values: for the template.
+            attempts: how often to ask until a reply can be parsed; None: as the role is set.
+            values: fill the template.
 
         Raises:
-            ItemError: no readable answer could be had; the reason says why.
+            ItemError: there is no readable reply; the reason says why.
             Stopping: the run is being stopped.
             RunStopped: no call to this endpoint can succeed.
         """
@@ -165,49 +157,46 @@ class Model:
 
     def begin(
         self, stage: Stage, *, item: str, sample: str = "", number: int = 0, **values: Value
-    ) -> Pending:
-        """Start asking, without waiting. Every pending question may be left unfinished."""
+    ) -> PendingCall:
+        """Start a call without waiting. It may be left unfinished."""
         if number:
             values["number"] = number
-        rendered = self.prompts.render(stage, **values)
-        rendered = self._form(stage, number).ask_for_json(rendered)
-        messages = tuple([Message(role, content) for role, content in rendered])
-        sample = f"{self._run}{item}{sample}" if self._sampled else sample
-        return self._look_up(stage, messages, sample, number=number, attempt=0)
+        template = self._template(stage, number)
+        messages = template.messages(self.prompts.render(stage, **values))
+        item_sample = f"{self._run}{item}{sample}" if self._sampled else sample
+        return self._look_up(stage, template, messages, item_sample, attempt=0)
 
     async def finish(
-        self, pending: Pending, read: Callable[[StoredReply], T], *, attempts: int | None = None
+        self, pending: PendingCall, read: Callable[[StoredReply], T], *, attempts: int | None = None
     ) -> ParsedReply[T]:
-        """Wait for *pending* and read it, asking again with a new sample where it can't be read."""
+        """Wait for *pending* and parse its reply; take another sample while that fails."""
         attempts = attempts or self.sampling.parse_attempts
-        for asked in range(1, attempts + 1):
-            reply = await self._answer(pending)
+        for attempt in range(1, attempts + 1):
+            reply = await _answer(pending)
             if not pending.paid:
-                self._counters.reused(pending.stage)
+                self._calls.counters.reused(pending.stage)
             try:
                 value = read(reply)
             except ParseError as error:
-                self._counters.unreadable(pending.stage)
-                if asked == attempts:
+                self._calls.counters.unreadable(pending.stage)
+                if attempt == attempts:
                     raise ItemError(
                         "unreadable",
-                        f"{pending.stage}: {error} (asked {asked} times; the last reply began"
+                        f"{pending.stage}: {error} (asked {attempt} times; the last reply began"
                         f" {reply.text[:200]!r})",
                     ) from error
                 pending = self._look_up(
                     pending.stage,
+                    pending.template,
                     pending.messages,
                     pending.sample,
-                    number=pending.number,
-                    attempt=asked,
+                    attempt=attempt,
                 )
             else:
-                return ParsedReply(value, reply, self._call(pending, reply, asked))
+                return ParsedReply(value, reply, self._record(pending, reply, attempt))
         raise AssertionError("parse_attempts is at least 1")
 
-    # -- one call -----------------------------------------------------------------------------
-
-    def _call(self, pending: Pending, reply: StoredReply, asked: int) -> Call:
+    def _record(self, pending: PendingCall, reply: StoredReply, attempts: int) -> Call:
         return Call(
             pending.stage,
             self.role,
@@ -215,126 +204,55 @@ class Model:
             reply.prompt_tokens,
             reply.completion_tokens,
             not pending.paid,
-            asked,
+            attempts,
         )
 
-    async def _answer(self, pending: Pending) -> StoredReply:
-        if isinstance(pending.answer, StoredReply):
-            return pending.answer
-        outcome = await pending.answer
-        if isinstance(outcome, Exception):
-            raise outcome
-        return outcome
-
     def _look_up(
-        self, stage: Stage, messages: tuple[Message, ...], sample: str, *, number: int, attempt: int
-    ) -> Pending:
-        """Find the answer on disk or in flight, else send for it."""
-        form = self._form(stage, number)
-        full_sample = f"{sample}#{attempt}" if attempt else sample
-        key = form.keys.of(messages, full_sample)
-        damaged = False
-        value = self._cache.get(key)
-        if value is not None:
-            try:
-                return Pending(stage, messages, sample, number, key, load(value), paid=False)
-            except msgspec.MsgspecError:
-                damaged = True  # not ours, or hurt: ask again and replace it
-
-        future: asyncio.Future[StoredReply | Exception] = asyncio.get_running_loop().create_future()
-        waiters = self._flights.get(key)
-        if waiters is not None:
-            waiters.append(future)
-            return Pending(stage, messages, sample, number, key, future, paid=False)
-        self._flights[key] = [future]
-        self._send(form, key, messages, full_sample, attempt=attempt, replace=damaged)
-        return Pending(stage, messages, sample, number, key, future, paid=True)
-
-    def _send(
         self,
-        form: _Form,
-        key: bytes,
+        stage: Stage,
+        template: CallTemplate,
         messages: tuple[Message, ...],
         sample: str,
         *,
         attempt: int,
-        replace: bool,
-    ) -> None:
-        request = form.request
-        seed = request.seed
-        sent = Request(
-            model=request.model,
-            messages=messages,
-            temperature=request.temperature,
-            top_p=request.top_p,
-            max_tokens=request.max_tokens,
-            # A fixed seed would give the unreadable reply again.
-            seed=None if seed is None else seed + attempt,
-            response_format=request.response_format,
-            schema=request.schema,
-            extra=request.extra,
-            sample=sample,
-            purpose=request.purpose,
+    ) -> PendingCall:
+        """Find the reply in the cache, or the same call in flight, or queue the call."""
+        calls = self._calls
+        full_sample = f"{sample}#{attempt}" if attempt else sample
+        key = template.keys.key(messages, full_sample)
+        damaged = False
+        value = calls.cache.get(key)
+        if value is not None:
+            try:
+                reply = decode_reply(value)
+                return PendingCall(stage, template, messages, sample, key, reply, paid=False)
+            except msgspec.MsgspecError:
+                damaged = True  # or not ours: ask again and replace it
+
+        outgoing = calls.in_flight.get(key)
+        if outgoing is not None:
+            answer = outgoing.outcome()
+            return PendingCall(stage, template, messages, sample, key, answer, paid=False)
+
+        outgoing = calls.in_flight[key] = OutgoingCall(
+            template.fill(messages, full_sample, attempt),
+            priority=PRIORITY[stage],
+            role=calls,
+            key=key,
+            about=template.keys.fields,
+            replace=damaged,
         )
-        self._dispatcher.submit(
-            Job(
-                sent,
-                priority=PRIORITY[request.purpose],
-                tokens=self._tokens(sent),
-                answered=partial(self._answered, form, key, messages, sample, replace),
-            )
-        )
+        answer = outgoing.outcome()
+        calls.dispatcher.submit(outgoing)
+        return PendingCall(stage, template, messages, sample, key, answer, paid=True)
 
-    def _tokens(self, request: Request) -> float:
-        """What to reserve of the tokens per minute; 0 where they are not limited."""
-        if not self._dispatcher.reserves:
-            return 0.0
-        prompt = self._dispatcher.prompt_lengths.estimate(_characters(request.messages))
-        return prompt + self._lengths.reserve(request.purpose, request.max_tokens)
+    def _template(self, stage: Stage, number: int) -> CallTemplate:
+        template = self._templates.get((stage, number))
+        if template is None:
+            template = self._templates[stage, number] = self._make_template(stage, number)
+        return template
 
-    def _answered(
-        self,
-        form: _Form,
-        key: bytes,
-        messages: tuple[Message, ...],
-        sample: str,
-        replace: bool,  # noqa: FBT001  (bound by partial)
-        result: Reply | Exception,
-    ) -> None:
-        if isinstance(result, Exception):
-            self._resolve(key, result)
-            return
-        if self._dispatcher.reserves:
-            self._lengths.learn(form.request.purpose, result.completion_tokens)
-            self._dispatcher.prompt_lengths.learn(_characters(messages), result.prompt_tokens)
-        self._counters.paid(self.role, form.request.purpose, result)
-        if self._budget is not None:
-            self._budget.spend(self.role, result)
-        stored = store(result, about=form.keys.about, sample=sample)
-        value = dump(stored)
-        kept = partial(self._kept, key, stored, value)
-        self._cache.put(Write(key, value, kept, replace=replace))
-
-    def _kept(
-        self, key: bytes, stored: StoredReply, ours: bytes, value: bytes, error: StorageError | None
-    ) -> None:
-        if error is None and value is not ours:
-            with suppress(msgspec.MsgspecError):  # noise: whoever looks it up next replaces it
-                stored = load(value)  # another process had stored an answer before us
-        self._resolve(key, stored if error is None else error)
-
-    def _resolve(self, key: bytes, outcome: StoredReply | Exception) -> None:
-        for future in self._flights.pop(key):
-            if not future.done():
-                future.set_result(outcome)
-
-    def _form(self, stage: Stage, number: int) -> _Form:
-        form = self._forms.get((stage, number))
-        if form is None:
-            form = self._forms[stage, number] = self._make_form(stage, number)
-        return form
-
-    def _make_form(self, stage: Stage, number: int) -> _Form:
+    def _make_template(self, stage: Stage, number: int) -> CallTemplate:
         sampling = self.sampling
         response_format = sampling.response_format
         schema = None
@@ -354,12 +272,17 @@ class Model:
             extra=sampling.extra,
             purpose=stage,
         )
-        provider = self._dispatcher.provider
+        provider = self._calls.dispatcher.provider
         demand = ""
         if schema is not None and response_format == "json_object":
             demand = f"Answer with one JSON object of this schema: {json.dumps(schema)}"
-        return _Form(request, KeyBuilder(provider.kind, provider.identity, request), demand)
+        return CallTemplate(request, KeyBuilder(provider.kind, provider.identity, request), demand)
 
 
-def _characters(messages: tuple[Message, ...]) -> int:
-    return sum([len(message.content) for message in messages])
+async def _answer(pending: PendingCall) -> StoredReply:
+    outcome = pending.answer
+    if not isinstance(outcome, StoredReply):
+        outcome = await outcome
+    if isinstance(outcome, StoredReply):
+        return outcome
+    raise outcome
