@@ -1,132 +1,143 @@
-"""Hosts known by name: where they are, how they speak, which variables hold their keys.
+"""Hosts known by name: where they are, what they speak, which variables hold their keys.
 
-As of November 2026. Any other server that speaks chat completions is reached with a base URL.
+As of November 2026. A server that is not listed but speaks chat completions is reached as
+``openai/NAME`` with a base URL. Another distribution adds a host by an entry point: see `Host`.
 """
 
 import os
 from collections.abc import Mapping
-from difflib import get_close_matches
-from typing import Literal
+from typing import Any, Final
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
-from .base import ResponseFormat
-
-Kind = Literal["openai", "anthropic", "gemini", "local", "scripted"]
+from .base import Provider, ResponseFormat
+from .kinds import ANTHROPIC, GEMINI, LOCAL, OPENAI, SCRIPTED, ProviderKind, ProviderSettings
 
 
 class Host(Struct, frozen=True):
-    """``keys`` are the variables that may hold the key, the first one that is set counts.
+    """A provider by the name that ``model = "NAME/MODEL"`` begins with.
 
-    ``structured`` is the strictest response format that all its models honour, as far as is known.
+    Another distribution adds one by an entry point in the group ``codeclm.providers`` that has the
+    same name and points to a `Host`. Its kind may be one of `kinds`, or a row of its own::
+
+        ECHO = Host("echo", ProviderKind("echo", open_echo, EchoOptions))
+
+    Attributes:
+        name: In lower case.
+        kind: What the host speaks.
+        base_url: Where it is; empty for models that run in this process.
+        key_variables: The environment variables that may hold its key; the first one set counts.
+        needs_key: Whether it refuses calls without a key.
+        structured: The strictest response format that all of its models honour, as far as known.
     """
 
     name: str
-    kind: Kind
+    kind: ProviderKind[Any]
     base_url: str = ""
-    keys: tuple[str, ...] = ()
+    key_variables: tuple[str, ...] = ()
     needs_key: bool = False
     structured: ResponseFormat = "text"
 
+    def __post_init__(self) -> None:
+        if self.name != self.name.lower():
+            raise ValueError(f"host {self.name}: the name must be in lower case")
+        if self.kind.over_http != bool(self.base_url):
+            rule = "needs a base URL" if self.kind.over_http else "takes no base URL"
+            raise ValueError(f"host {self.name}: kind {self.kind.name} {rule}")
+
+    @property
+    def base_url_variable(self) -> str:
+        """The environment variable that moves the host."""
+        return f"{self.name.upper().replace('-', '_')}_BASE_URL"
+
+    def address(self, environ: Mapping[str, str] = os.environ) -> str:
+        """Return where the host is: ``<NAME>_BASE_URL`` if set, else its own base URL."""
+        return environ.get(self.base_url_variable, "").strip() or self.base_url
+
+    def key(self, environ: Mapping[str, str] = os.environ) -> str | None:
+        """Return the first key that *environ* holds for this host, None if there is none."""
+        keys = (environ.get(name, "").strip() for name in self.key_variables)
+        return next(filter(None, keys), None)
+
+    def required_key(self, environ: Mapping[str, str] = os.environ) -> str | None:
+        """Return the key, or None where the host does without one.
+
+        Raises:
+            ValueError: the host needs a key; the message names the variables that may hold it.
+        """
+        key = self.key(environ)
+        is_moved = self.address(environ) != self.base_url
+        if key is None and self.needs_key and not is_moved:
+            raise ValueError(f"{self.name} needs a key: set {' or '.join(self.key_variables)}")
+        return key
+
+    def structured_at(self, base_url: str) -> ResponseFormat:
+        """Return the strictest response format honoured at *base_url*.
+
+        A server in a vendor's place promises nothing of what the vendor does.
+        """
+        is_moved = base_url.rstrip("/") != self.base_url
+        return "text" if self.needs_key and is_moved else self.structured
+
+
+async def open_provider(host: Host, settings: ProviderSettings) -> Provider:
+    """Open a provider of *host*. A local model is loaded by the first call.
+
+    Raises:
+        ValueError: an address, a header, an option or a local model's file cannot be used.
+        FileNotFoundError: a local model, or what runs it, is missing.
+    """
+    base_url = settings.base_url or host.base_url
+    settings = structs.replace(settings, base_url=base_url, structured=host.structured_at(base_url))
+    provider = await host.kind.open(settings, host.kind.read_options(settings.options))
+    if provider.kind != host.kind.name:  # cache keys of two kinds must never meet
+        raise ValueError(
+            f"{host.name}: its provider has kind {provider.kind!r}, its row {host.kind.name!r}"
+        )
+    return provider
+
 
 def _hosted(
-    name: str, base_url: str, *, kind: Kind = "openai", structured: ResponseFormat = "text"
+    name: str,
+    base_url: str,
+    *,
+    kind: ProviderKind[Any] = OPENAI,
+    other_keys: tuple[str, ...] = (),
+    structured: ResponseFormat = "text",
 ) -> Host:
-    return Host(name, kind, base_url, (f"{name.upper()}_API_KEY",), True, structured)
+    """Return the row of a vendor, which needs a key."""
+    keys = (f"{name.upper()}_API_KEY", *other_keys)
+    return Host(name, kind, base_url, keys, needs_key=True, structured=structured)
 
 
-def _served(name: str, port: int) -> Host:
-    """A server on this machine; it takes a key if it was started with one."""
+def _self_hosted(name: str, port: int) -> Host:
+    """Return the row of a server on this machine; it takes a key if it was started with one."""
     url = f"http://localhost:{port}/v1"
-    return Host(name, "openai", url, (f"{name.upper()}_API_KEY",), False, "json_schema")
+    return Host(name, OPENAI, url, (f"{name.upper()}_API_KEY",), structured="json_schema")
 
 
-HOSTS: Mapping[str, Host] = {
-    host.name: host
-    for host in (
-        _hosted("openai", "https://api.openai.com/v1", structured="json_schema"),
-        _hosted("anthropic", "https://api.anthropic.com", kind="anthropic"),
-        Host(
-            "gemini",
-            "gemini",
-            "https://generativelanguage.googleapis.com",
-            ("GEMINI_API_KEY", "GOOGLE_API_KEY"),
-            True,
-            "json_schema",
-        ),
-        _hosted("openrouter", "https://openrouter.ai/api/v1"),
-        _hosted("together", "https://api.together.xyz/v1"),
-        _hosted("groq", "https://api.groq.com/openai/v1", structured="json_object"),
-        _hosted("deepseek", "https://api.deepseek.com/v1", structured="json_object"),
-        _hosted("mistral", "https://api.mistral.ai/v1", structured="json_schema"),
-        _hosted("fireworks", "https://api.fireworks.ai/inference/v1", structured="json_schema"),
-        _hosted("xai", "https://api.x.ai/v1", structured="json_schema"),
-        _served("vllm", 8000),
-        _served("sglang", 30000),
-        _served("ollama", 11434),
-        _served("llamacpp", 8080),
-        _served("lmstudio", 1234),
-        Host("local", "local", structured="json_schema"),
-        Host("scripted", "scripted", structured="json_schema"),
-    )
-}
-
-
-def find(name: str) -> Host:
-    """The host called *name*.
-
-    Raises:
-        ValueError: there is none; the message names the nearest ones.
-    """
-    host = HOSTS.get(name.strip().lower())
-    if host is not None:
-        return host
-    near = get_close_matches(name.lower(), HOSTS, n=2)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"known are {', '.join(HOSTS)}"
-    raise ValueError(f"no provider is called {name!r}; {hint}")
-
-
-def split_model(text: str, *, default: str | None = None) -> tuple[str, str]:
-    """Split ``provider/model`` or ``provider:model`` into a host's name and the model's.
-
-    Only the first separator counts: model ids hold both. With *default* (a base URL was given, say)
-    a text that does not begin with a known provider is a model of *default*'s, whole.
-
-    Raises:
-        ValueError: there is no provider, no such provider, or no model.
-    """
-    text = text.strip()
-    end = next((at for at, char in enumerate(text) if char in "/:"), -1)
-    name, model = (text[:end], text[end + 1 :]) if end >= 0 else ("", text)
-    if default is not None and name.lower() not in HOSTS:
-        name, model = default, text
-    if end < 0 and default is None:
-        raise ValueError(f"{text!r} names no provider: write provider/model")
-    host = find(name)
-    if not model:
-        raise ValueError(f"{text!r} names no model: write {host.name}/model")
-    return host.name, model
-
-
-def variables(host: Host) -> tuple[str, ...]:
-    """The environment variables that speak about *host*."""
-    return (*host.keys, f"{host.name.upper()}_BASE_URL")
-
-
-def base_url(host: Host, environ: Mapping[str, str] = os.environ) -> str:
-    """Where *host* is, unless ``<NAME>_BASE_URL`` says otherwise."""
-    return environ.get(f"{host.name.upper()}_BASE_URL", "").strip() or host.base_url
-
-
-def api_key(host: Host, environ: Mapping[str, str] = os.environ) -> str | None:
-    """The key for *host*, None where it has none and needs none.
-
-    Raises:
-        ValueError: it needs one; the message names the variable to set.
-    """
-    for name in host.keys:
-        if key := environ.get(name, "").strip():
-            return key
-    if not host.needs_key or base_url(host, environ) != host.base_url:
-        return None
-    raise ValueError(f"{host.name} needs a key: set {' or '.join(host.keys)}")
+HOSTS: Final = (
+    _hosted("openai", "https://api.openai.com/v1", structured="json_schema"),
+    _hosted("anthropic", "https://api.anthropic.com", kind=ANTHROPIC),
+    _hosted(
+        "gemini",
+        "https://generativelanguage.googleapis.com",
+        kind=GEMINI,
+        other_keys=("GOOGLE_API_KEY",),
+        structured="json_schema",
+    ),
+    _hosted("openrouter", "https://openrouter.ai/api/v1"),
+    _hosted("together", "https://api.together.xyz/v1"),
+    _hosted("groq", "https://api.groq.com/openai/v1", structured="json_object"),
+    _hosted("deepseek", "https://api.deepseek.com/v1", structured="json_object"),
+    _hosted("mistral", "https://api.mistral.ai/v1", structured="json_schema"),
+    _hosted("fireworks", "https://api.fireworks.ai/inference/v1", structured="json_schema"),
+    _hosted("xai", "https://api.x.ai/v1", structured="json_schema"),
+    _self_hosted("vllm", 8000),
+    _self_hosted("sglang", 30000),
+    _self_hosted("ollama", 11434),
+    _self_hosted("llamacpp", 8080),
+    _self_hosted("lmstudio", 1234),
+    Host("local", LOCAL, structured="json_schema"),
+    Host("scripted", SCRIPTED, structured="json_schema"),
+)

@@ -50,7 +50,7 @@ class LocalOptions(Struct, frozen=True, kw_only=True):
     text may then depend on what was asked before."""
 
 
-def find_model(name: str) -> Path:
+def find_weights(name: str) -> Path:
     """Find the weights of ``smollm2``, or the GGUF file at the path *name*.
 
     Raises:
@@ -82,7 +82,7 @@ async def open_local(model: str, options: LocalOptions | None = None) -> "Local"
     """Make a `Local` without blocking the loop while its file is read.
 
     Raises:
-        FileNotFoundError: see `find_model`.
+        FileNotFoundError: see `find_weights`.
         ValueError: the weights of ``smollm2`` are not those that were released.
     """
     return await asyncio.to_thread(Local, model, options or LocalOptions())
@@ -106,10 +106,10 @@ class Local:
         """Take a share in *model*; *settings* are the fields of `LocalOptions`.
 
         Raises:
-            FileNotFoundError: see `find_model`.
+            FileNotFoundError: see `find_weights`.
             ValueError: the weights of ``smollm2`` are not those that were released.
         """
-        path = find_model(model)
+        path = find_weights(model)
         digest = _digest(path)
         if model == "smollm2" and digest != SMOLLM2_SHA256:
             raise ValueError(

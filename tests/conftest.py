@@ -10,7 +10,7 @@ import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
 
 from codeclm.providers.exchange import Session
-from codeclm.providers.hosts import HOSTS, variables
+from codeclm.providers.hosts import HOSTS
 from codeclm.providers.http import open_session
 
 from .servers import Server, serving
@@ -52,7 +52,7 @@ def unblocked(request: pytest.FixtureRequest) -> Iterator[BlockBuster | None]:
 @pytest.fixture(autouse=True)
 def clean_environ(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take the user's keys, proxies and folders out of the tests' sight."""
-    ours = {name for host in HOSTS.values() for name in variables(host)}
+    ours = {name for host in HOSTS for name in (*host.key_variables, host.base_url_variable)}
     for name in os.environ:
         if (
             name in ours

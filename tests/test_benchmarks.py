@@ -199,7 +199,7 @@ async def test_bench_with_a_wrong_key_is_one_line(server: Server, tmp_path: Path
     ("arguments", "says"),
     [
         (("--base-url", "http://127.0.0.1:1/v1"), "codeclm: --model: it is missing"),
-        (("--model", "nowhere/m"), "codeclm: --model: no provider is called 'nowhere'"),
+        (("--model", "nowhere/m"), "codeclm: --model: unknown provider 'nowhere'"),
         (("--model", "openai/m"), "codeclm: --model: openai needs a key: set OPENAI_API_KEY"),
     ],
 )

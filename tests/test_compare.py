@@ -536,7 +536,7 @@ def test_all_recipes_make_as_many_rows_and_cost_nothing_again(tmp_path: Path) ->
     begin(tmp_path)
     every = (
         "--set",
-        f"compare.recipes={json.dumps(list(RECIPES))}",
+        f"compare.recipes={json.dumps(RECIPES.names())}",
         "--set",
         "compare.overrides={}",
     )
@@ -544,7 +544,9 @@ def test_all_recipes_make_as_many_rows_and_cost_nothing_again(tmp_path: Path) ->
     paid = answers_paid(tmp_path)
     whole = {each["name"]: each for each in found["datasets"]}
 
-    assert {name: each["rows"] for name, each in whole.items()} == dict.fromkeys(RECIPES, 12)
+    assert {name: each["rows"] for name, each in whole.items()} == dict.fromkeys(
+        RECIPES.names(), 12
+    )
     assert whole["codeclm-metadata"]["paid"]["calls"] == 0  # codeclm had asked all of it
     assert sum(each["paid"]["calls"] for each in whole.values()) == paid
     assert compared(codeclm("compare", "two.toml", *every, "--json", cwd=tmp_path)) == found

@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from codeclm.engine import config as configuration
 from codeclm.engine.config import Config, ConfigError, build, dump, load
+from codeclm.engine.pipeline.recipes import recipe_of
 
 from .commands import codeclm
 
@@ -33,9 +34,15 @@ def made(tree: dict[str, Any] | None = None, *overrides: str) -> Config:
 
 
 def complaint(tree: dict[str, Any] | None = None, *overrides: str) -> str:
+    """Return what is said of settings that are refused, by themselves or by their recipe."""
     with pytest.raises(ConfigError) as caught:
-        made(tree, *overrides)
+        checked(made(tree, *overrides))
     return str(caught.value)
+
+
+def checked(config: Config) -> Config:
+    recipe_of(config, "run.toml").check(config, "run.toml")
+    return config
 
 
 # -- the template -----------------------------------------------------------------------------
@@ -105,7 +112,7 @@ def test_the_template_loads_with_everything_in_force(monkeypatch: pytest.MonkeyP
     del tree["strong"]["options"]  # they are for models in this process
     tree["target_rows"] = tree["decode"]["per_metadata"]
 
-    assert isinstance(build(tree, where="template.toml"), Config)
+    assert isinstance(checked(build(tree, where="template.toml")), Config)
 
 
 def test_the_template_as_it_is_written_loads(
@@ -114,7 +121,7 @@ def test_the_template_as_it_is_written_loads(
     monkeypatch.setenv("OPENAI_API_KEY", "x")
     path = tmp_path / "run.toml"
     path.write_bytes((files("codeclm.engine") / "template.toml").read_bytes())
-    settings = load(path)
+    settings = checked(load(path))
 
     assert settings == Config(
         seeds="seeds.jsonl",
@@ -193,7 +200,7 @@ def test_a_wrong_type_or_range_names_the_key(override: str, said: str) -> None:
     ("tree", "said"),
     [
         ({"seeds": []}, "seeds: there are none: name a file (or metadata.file)"),
-        ({"target": {}}, "target.model: it is missing: write provider/model"),
+        ({"target": {}}, "target.model: missing: write provider/model"),
         ({"input": {"field": "a", "template": "{a}"}}, "input.field and input.template: give one"),
         ({"target_rows": 9, "max_candidates": 8}, "max_candidates: it is less than target_rows"),
     ],
@@ -208,7 +215,7 @@ def test_settings_that_do_not_go_together_are_refused(tree: dict[str, Any], said
 def test_a_base_url_that_is_no_http_address_is_refused(base_url: str) -> None:
     said = complaint({"strong": {"model": "some-model", "base_url": base_url}})
 
-    assert said == f"run.toml: strong.base_url: {base_url!r} is no http(s) address"
+    assert said == f"run.toml: strong.base_url: must be an http(s) address, got {base_url!r}"
 
 
 # -- keys -------------------------------------------------------------------------------------

@@ -71,11 +71,11 @@ def test_a_stream_of_seeds_ends_where_there_are_rows_enough() -> None:
     assert calls["respond"] == (400, 2 * 5 * 44 * 5 * 4)
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("recipe", RECIPES.names())
 def test_every_recipe_is_foretold_and_needs_no_role_that_it_does_not_ask(recipe: str) -> None:
     roles: dict[str, object] = {n: MODELS[n] for n in RECIPES[recipe].roles if n in MODELS}
     settings = build({"seeds": "x", "recipe": recipe, "target_rows": 200, **roles}, where="test")
-    prompts = {name: Prompts.load() for name in settings.roles}
+    prompts = {str(name): Prompts.load() for name in RECIPES[recipe].roles}
 
     found = forecast(settings, prompts, seeds=44, metadata=0, seed_tokens=30, answer_tokens=400)
 

@@ -1,15 +1,32 @@
-"""Which hosts are known, and how a model string finds one."""
+"""Which providers exist, how a model name finds one, and what happens when a row is incomplete."""
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codeclm.providers import check, hosts, open_provider
+from codeclm.engine import config as configuration
+from codeclm.engine.calls.clients import check_endpoint
+from codeclm.engine.config import ConfigError, RoleConfig
+from codeclm.engine.data import providers
+from codeclm.engine.data.errors import UserError
+from codeclm.engine.data.providers import PROVIDERS, resolve_model
+from codeclm.engine.data.registry import Registry
+from codeclm.providers.base import Message, Provider, Request
 from codeclm.providers.exchange import Session, endpoint
-from codeclm.providers.hosts import HOSTS, find, split_model
+from codeclm.providers.hosts import HOSTS, Host, open_provider
+from codeclm.providers.kinds import (
+    OPENAI,
+    SCRIPTED,
+    ProviderKind,
+    ProviderSettings,
+)
+from codeclm.providers.scripted import Scripted, ScriptedOptions
+
+NAMES = sorted(host.name for host in HOSTS)
 
 
 @pytest.mark.parametrize(
@@ -27,25 +44,27 @@ from codeclm.providers.hosts import HOSTS, find, split_model
     ],
 )
 def test_a_model_is_split_at_the_first_separator_only(text: str, expected: tuple[str, str]) -> None:
-    assert split_model(text) == expected
+    host, model = resolve_model(text)
+
+    assert (host.name, model) == expected
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
-        ("opnai/gpt-4o", "no provider is called 'opnai'; did you mean openai"),
-        ("meta-llama/Llama-3", "no provider is called 'meta-llama'; "),
+        ("opnai/gpt-4o", "unknown provider 'opnai': did you mean 'openai'? available: openai, "),
+        ("meta-llama/Llama-3", "unknown provider 'meta-llama': "),
         ("gpt-4o", "'gpt-4o' names no provider: write provider/model"),
         ("", "'' names no provider"),
-        ("openai/", "'openai/' names no model: write openai/model"),
-        ("/x", "no provider is called ''; known are openai, anthropic"),
+        ("openai/", "'openai/' names no model: write openai/MODEL"),
+        ("/x", "unknown provider '': available: openai, anthropic"),
     ],
 )
-def test_a_model_string_that_cannot_work_says_what_to_write(text: str, said: str) -> None:
-    with pytest.raises(ValueError, match=r"provider|model") as caught:
-        split_model(text)
+def test_a_model_string_that_cannot_work_says_what_to_write(text: str, message: str) -> None:
+    with pytest.raises(UserError) as caught:
+        resolve_model(text)
 
-    assert str(caught.value).startswith(said)
+    assert str(caught.value).startswith(message)
 
 
 @pytest.mark.parametrize(
@@ -58,41 +77,47 @@ def test_a_model_string_that_cannot_work_says_what_to_write(text: str, said: str
     ],
 )
 def test_with_a_base_url_a_model_needs_no_provider(text: str, expected: tuple[str, str]) -> None:
-    assert split_model(text, default="openai") == expected
+    host, model = resolve_model(text, has_base_url=True)
+
+    assert (host.name, model) == expected
 
 
-@given(st.sampled_from(sorted(HOSTS)), st.sampled_from("/:"), st.text(min_size=1))
-def test_whatever_a_model_is_called_it_keeps_its_name(host: str, mark: str, model: str) -> None:
-    text = f"{host}{mark}{model}".rstrip()
+@given(st.sampled_from(NAMES), st.sampled_from("/:"), st.text(min_size=1))
+def test_whatever_a_model_is_called_it_keeps_its_name(
+    name: str, separator: str, model: str
+) -> None:
+    text = f"{name}{separator}{model}".rstrip()
 
-    if text != f"{host}{mark}":
-        assert split_model(text) == (host, model.rstrip())
+    if text != f"{name}{separator}":
+        assert resolve_model(text) == (PROVIDERS[name], model.rstrip())
 
 
-@pytest.mark.parametrize("host", HOSTS.values(), ids=lambda host: host.name)
-def test_every_known_base_url_can_be_called(host: hosts.Host) -> None:
+@pytest.mark.parametrize("host", HOSTS, ids=lambda host: host.name)
+def test_every_known_base_url_can_be_called(host: Host) -> None:
     if host.base_url:
         assert endpoint(host.base_url, headers={}).where == f"POST {host.base_url}"
-    assert bool(host.base_url) == (host.kind not in {"local", "scripted"})
+    assert bool(host.base_url) == host.kind.over_http
 
 
 def test_the_environment_moves_a_host_and_holds_its_key() -> None:
     environ = {"GOOGLE_API_KEY": " g ", "VLLM_BASE_URL": "http://gpu:8000/v1"}
 
-    assert hosts.api_key(find("gemini"), environ) == "g"
-    assert hosts.base_url(find("vllm"), environ) == "http://gpu:8000/v1"
-    assert hosts.base_url(find("ollama"), environ) == "http://localhost:11434/v1"
+    assert PROVIDERS["gemini"].required_key(environ) == "g"
+    assert PROVIDERS["vllm"].address(environ) == "http://gpu:8000/v1"
+    assert PROVIDERS["ollama"].address(environ) == "http://localhost:11434/v1"
 
 
 def test_a_key_that_is_missing_is_named() -> None:
     with pytest.raises(ValueError, match=r"^gemini needs a key: set GEMINI_API_KEY or GOOGLE_API"):
-        hosts.api_key(find("gemini"), {})
+        PROVIDERS["gemini"].required_key({})
 
 
 def test_a_server_of_ones_own_needs_no_key() -> None:
     """Also where it stands in for a vendor's, under the vendor's variable."""
-    assert hosts.api_key(find("vllm"), {}) is None
-    assert hosts.api_key(find("openai"), {"OPENAI_BASE_URL": "http://localhost:9/v1"}) is None
+    moved = {"OPENAI_BASE_URL": "http://localhost:9/v1"}
+
+    assert PROVIDERS["vllm"].required_key({}) is None
+    assert PROVIDERS["openai"].required_key(moved) is None
 
 
 # Opening.
@@ -114,47 +139,198 @@ async def test_a_host_is_opened_with_what_is_known_of_it(
     session: Session, name: str, base_url: str, structured: str
 ) -> None:
     """A server in a vendor's place promises nothing of what the vendor does."""
-    host = find(name)
+    host = PROVIDERS[name]
 
-    provider = await open_provider(host, session, base_url=base_url, api_key="k")
+    provider = await open_provider(
+        host, ProviderSettings(base_url=base_url, api_key="k", session=session)
+    )
 
-    assert (provider.kind, provider.structured) == (host.kind, structured)
+    assert (provider.kind, provider.structured) == (host.kind.name, structured)
     assert provider.identity == (base_url or host.base_url).rstrip("/")
 
 
 async def test_the_scripted_model_needs_no_session() -> None:
-    provider = await open_provider(find("scripted"), options={"model_seed": "7"})
+    settings = ProviderSettings(options={"model_seed": "7"})
+
+    provider = await open_provider(PROVIDERS["scripted"], settings)
 
     assert provider.identity == "scripted?model_seed=7&unreadable_rate=0"
 
 
 async def test_a_host_on_the_network_needs_a_session() -> None:
     with pytest.raises(ValueError, match="openai is reached over HTTP: it needs a session"):
-        await open_provider(find("openai"))
+        await open_provider(PROVIDERS["openai"], ProviderSettings())
 
 
 @pytest.mark.parametrize(
-    ("kind", "options", "said"),
+    ("name", "options", "message"),
     [
-        ("scripted", {"latncy": 1}, "unknown option 'latncy'; did you mean latency?"),
-        ("scripted", {"zzz": 1}, "unknown option 'zzz'; known are model_seed, latency"),
+        ("scripted", {"latncy": 1}, "unknown option 'latncy': did you mean 'latency'? available: "),
+        ("scripted", {"zzz": 1}, "unknown option 'zzz': available: model_seed, latency"),
         ("scripted", {"latency": "x"}, "Expected `float`, got `str` - at `$.latency`"),
         ("openai", {"top_k": 1}, "openai takes no options"),
-        ("local", {"slts": 1}, "unknown option 'slts'; did you mean slots?"),
+        ("local", {"slts": 1}, "unknown option 'slts': did you mean 'slots'?"),
     ],
 )
 def test_an_option_that_cannot_be_used_is_named(
-    kind: hosts.Kind, options: dict[str, object], said: str
+    name: str, options: dict[str, object], message: str
 ) -> None:
     with pytest.raises(ValueError, match=r".") as caught:
-        check(kind, "any", options)
+        PROVIDERS[name].kind.check("any", options)
 
-    assert str(caught.value).startswith(said)
+    assert str(caught.value).startswith(message)
+
+
+def test_a_key_is_not_in_the_repr_of_the_settings() -> None:
+    settings = ProviderSettings(api_key="sk-secret", headers={"X-Key": "sk-other"})
+
+    assert "sk-" not in repr(settings)
 
 
 @pytest.mark.parametrize("module", ["codeclm.providers", "codeclm.providers.hosts"])
 def test_naming_a_host_imports_nothing_heavy(module: str) -> None:
-    command = f"import sys, {module}; print(sorted({{'aiohttp', 'xllamacpp'}} & set(sys.modules)))"
-    ran = subprocess.run([sys.executable, "-c", command], check=True, capture_output=True)
+    heavy = {"aiohttp", "httptools", "xllamacpp"}
+    command = f"import sys, {module}; print(sorted({heavy} & set(sys.modules)))"
 
-    assert ran.stdout == b"[]\n"
+    done = subprocess.run([sys.executable, "-c", command], check=True, capture_output=True)
+
+    assert done.stdout == b"[]\n"
+
+
+# A provider from another distribution.
+
+ECHO = """
+from msgspec import Struct
+
+from codeclm.providers.base import Reply
+from codeclm.providers.hosts import Host
+from codeclm.providers.kinds import ProviderKind
+
+
+class Options(Struct, frozen=True):
+    prefix: str = ""
+    slots: int = 3
+
+
+class Echo:
+    kind = identity = "echo"
+    structured = "text"
+
+    def __init__(self, options):
+        self._prefix = options.prefix
+
+    async def complete(self, request):
+        return Reply(text=self._prefix + request.messages[-1].content)
+
+    async def aclose(self):
+        pass
+
+
+async def open_echo(settings, options):
+    return Echo(options)
+
+
+ECHO_KIND = ProviderKind("echo", open_echo, Options, max_in_flight=lambda options: options.slots)
+ECHO = Host("echo", ECHO_KIND)
+"""
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder on the path in which a distribution offers a provider called ``echo``."""
+    metadata = tmp_path / "codeclm_echo-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: codeclm-echo\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[codeclm.providers]\necho = echo_provider:ECHO\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "echo_provider", raising=False)
+    fresh = Registry(PROVIDERS.group, "provider", Host, HOSTS)
+    monkeypatch.setattr(providers, "PROVIDERS", fresh)
+    return tmp_path
+
+
+@pytest.mark.blocking
+async def test_a_plugin_adds_a_provider(site: Path) -> None:
+    """One row: a role can name it, and its options and limits are checked like any other's."""
+    (site / "echo_provider.py").write_text(ECHO)
+    role = RoleConfig(model="echo/any/thing", options={"prefix": "> ", "slots": 2})
+
+    configuration.check_role(role, "strong")
+    check_endpoint(role, "strong")
+    host, model = configuration.hosted_model(role)
+    provider = await open_provider(host, ProviderSettings(model=model, options=role.options))
+    reply = await provider.complete(Request(model=model, messages=(Message("user", "hello"),)))
+
+    assert (host.name, model, reply.text) == ("echo", "any/thing", "> hello")
+    assert host.kind.capacity(role.options) == 2
+    assert ("echo", "codeclm-echo 1.0") in providers.PROVIDERS.origins()
+    with pytest.raises(ConfigError, match="unknown option 'prefx': did you mean 'prefix'"):
+        check_endpoint(RoleConfig(model="echo/x", options={"prefx": ""}), "strong")
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("", "cannot be imported: AttributeError"),
+        (ECHO.replace("ECHO = Host", "OTHER = Host"), "cannot be imported: AttributeError"),
+        (ECHO.replace('Host("echo"', 'Host("ekko"'), "must be a Host with the name 'echo'"),
+        (f"{ECHO}\nECHO = ECHO_KIND", "must be a Host with the name 'echo'"),
+        (ECHO.replace(", ECHO_KIND)", ', "openai")'), "cannot be imported: AttributeError"),
+        (ECHO.replace(", ECHO_KIND)", ")"), "cannot be imported: TypeError"),
+        (ECHO.replace(", open_echo", ""), "cannot be imported: TypeError"),
+    ],
+)
+def test_a_plugin_with_a_step_forgotten_is_an_error_that_names_it(
+    site: Path, source: str, message: str
+) -> None:
+    (site / "echo_provider.py").write_text(source)
+
+    with pytest.raises(ConfigError) as caught:
+        configuration.check_role(RoleConfig(model="echo/x"), "strong")
+
+    assert str(caught.value).startswith("strong.model: codeclm-echo 1.0: ")
+    assert message in str(caught.value)
+
+
+# A step of README's "A provider" forgotten: an error at once, never another kind's dialect.
+
+
+def test_a_provider_without_a_host_row_is_unknown() -> None:
+    with pytest.raises(UserError, match="unknown provider 'echo'"):
+        resolve_model("echo/x")
+
+
+def test_a_host_without_a_kind_cannot_be_made() -> None:
+    with pytest.raises(TypeError, match="kind"):
+        Host("echo")  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
+    with pytest.raises(AttributeError, match="'str' object"):
+        Host("echo", "openai")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+
+
+def test_a_kind_without_a_way_to_open_it_cannot_be_made() -> None:
+    with pytest.raises(TypeError, match="open"):
+        ProviderKind("echo")  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
+
+
+def test_a_host_has_a_base_url_if_and_only_if_its_kind_is_over_http() -> None:
+    with pytest.raises(ValueError, match="host acme: kind openai needs a base URL"):
+        Host("acme", OPENAI)
+    with pytest.raises(ValueError, match="host acme: kind scripted takes no base URL"):
+        Host("acme", SCRIPTED, "https://acme.example/v1")
+
+
+def test_a_host_is_named_as_it_is_looked_up() -> None:
+    with pytest.raises(ValueError, match="must be in lower case"):
+        Host("Acme", OPENAI, "https://acme.example/v1")
+
+
+async def test_a_provider_that_names_another_kind_is_refused() -> None:
+    """Its answers would be filed in the cache under that kind."""
+
+    async def open_mislabelled(_: ProviderSettings, options: ScriptedOptions) -> Provider:
+        return Scripted(options)
+
+    host = Host("acme", ProviderKind("acme", open_mislabelled, ScriptedOptions))
+
+    with pytest.raises(ValueError, match="acme: its provider has kind 'scripted', its row 'acme'"):
+        await open_provider(host, ProviderSettings())

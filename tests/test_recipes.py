@@ -12,6 +12,7 @@ from blockbuster import BlockBuster
 from codeclm.engine.config import ConfigError, build
 from codeclm.engine.data.records import InstructionRequest, Metadata, Seed
 from codeclm.engine.pipeline.recipes import RECIPES
+from codeclm.engine.pipeline.session import prepare
 from codeclm.engine.pipeline.stages.answer import Answerer, Rater
 from codeclm.engine.pipeline.stages.decode import Draft, Rubrics
 from codeclm.engine.pipeline.stages.evolve import Evolver, SampledDecoder
@@ -259,7 +260,7 @@ def ran(folder: Path, recipe: str, *more: str) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("recipe", RECIPES.names())
 def test_every_recipe_reaches_the_same_number_of_rows(tmp_path: Path, recipe: str) -> None:
     write_seeds(tmp_path, 12)
 
@@ -295,23 +296,24 @@ def test_wizardlm_plus_decodes_by_the_very_calls_that_codeclm_made(tmp_path: Pat
 @pytest.mark.parametrize(
     ("settings", "complaint"),
     [
-        ({"recipe": "wizard"}, "recipe: no recipe 'wizard'; did you mean wizardlm"),
-        ({"recipe": "codeclm"}, "target.model: it is missing"),
-        ({"recipe": "self-instruct"}, "target_rows: .* invents without end"),
-        ({"recipe": "wizardlm", "metadata": {"file": "m.jsonl"}}, "wizardlm sets out from seeds"),
+        ({"recipe": "wizard"}, "recipe: unknown recipe 'wizard': did you mean 'wizardlm'"),
+        ({"recipe": "codeclm"}, "target.model: missing"),
+        ({"recipe": "self-instruct"}, "target_rows: .* never runs out"),
+        ({"recipe": "wizardlm", "metadata": {"file": "m.jsonl"}}, "wizardlm starts from seeds"),
         ({"recipe": "wizardlm", "export": ["preference"]}, "preference needs two answers"),
     ],
 )
 def test_a_recipe_that_cannot_work_is_refused_before_any_call(
     settings: dict[str, Any], complaint: str
 ) -> None:
+    config = build({"seeds": "x", "strong": {"model": "scripted/strong"}, **settings}, where="test")
     with pytest.raises(ConfigError, match=complaint):
-        build({"seeds": "x", "strong": {"model": "scripted/strong"}, **settings}, where="test")
+        prepare(config, where="test")
 
 
 def test_a_recipe_has_one_name_and_asks_no_role_it_does_not_need() -> None:
     strong = {"model": "scripted/strong"}
     plus = build({"seeds": "x", "strong": strong, "recipe": "wizardlm+"}, where="test")
 
-    assert plus.recipe == "wizardlm-plus"
-    assert list(plus.roles) == ["strong"]
+    assert RECIPES[plus.recipe].name == "wizardlm-plus"
+    assert list(RECIPES[plus.recipe].role_configs(plus)) == ["strong"]

@@ -15,7 +15,7 @@ from random import Random
 import pytest
 
 from codeclm.engine.calls.cache import Cache, Write
-from codeclm.engine.disk.sqlite import GroupWriter, StorageError, connect, transact
+from codeclm.engine.disk.sqlite import GroupWriter, StorageError, connect, transaction
 from codeclm.engine.store.ledger import Ledger, Row
 
 # -- told after COMMIT --------------------------------------------------------------------------
@@ -89,8 +89,8 @@ def test_a_full_disk_is_said_and_loses_nothing_that_was_kept(tmp_path: Path) -> 
     failures = {line for line in lines if line.startswith("failed")}
     assert (process.returncode, lines[-1]) == (0, "closed")
     assert len(acknowledged) > 100
-    remedy = "the disk fails or is full: check it, then resume"
-    assert failures == {f"failed StorageError {tmp_path}/cache.db: disk I/O error: {remedy}"}
+    remedy = "the disk is full or faulty: fix that, then run `codeclm resume RUN`"
+    assert failures == {f"failed StorageError {tmp_path}/cache.db: disk I/O error; {remedy}"}
     assert on_disk(tmp_path, acknowledged) == acknowledged
 
 
@@ -99,13 +99,14 @@ def test_a_database_that_may_not_grow_says_that_the_disk_is_full(tmp_path: Path)
     with closing(connect(path)) as connection:
         connection.execute("CREATE TABLE t (x)")
         connection.execute("PRAGMA max_page_count = 4")
-        with pytest.raises(StorageError) as caught:
-            transact(connection, path, lambda: _fill(connection, 200_000))
-        transact(connection, path, lambda: _fill(connection, 1))
+        with pytest.raises(StorageError) as caught, transaction(connection, path):
+            _fill(connection, 200_000)
+        with transaction(connection, path):
+            _fill(connection, 1)
         rows = connection.execute("SELECT length(x) FROM t").fetchall()
 
     assert str(caught.value) == (
-        f"{path}: database or disk is full: the disk is full: free some space, then resume"
+        f"{path}: database or disk is full; free some space, then run `codeclm resume RUN`"
     )
     assert rows == [(1,)]
 
@@ -143,9 +144,9 @@ def _folder(folder: Path) -> None:
     (folder / "cache.db").mkdir()
 
 
-FOREIGN = "file is not a database: it is not one of ours, or it is damaged: move it away"
-DAMAGED = "database disk image is malformed: it is damaged: move it away"
-CLOSED = "unable to open database file: it can't be opened: check that the folder exists"
+FOREIGN = "file is not a database; the file is damaged, or not made by codeclm: move it away"
+DAMAGED = "database disk image is malformed; the file is damaged: move it away"
+CLOSED = "unable to open database file; check that the folder exists and can be written"
 
 
 @pytest.fixture
@@ -293,7 +294,7 @@ def test_a_folder_that_cannot_be_written_is_named_with_a_remedy(shared: Path) ->
     cache, new, ledger = said.stdout.splitlines()
     assert cache == f"{shared}: Permission denied: choose another folder"
     assert ledger.startswith(f"{shared}/cache.db: ")
-    assert ": check " in ledger
+    assert "; check " in ledger
     assert new == f"{shared}/new: Permission denied: choose another folder"
     assert (shared / "cache.db").read_bytes() == before
 
@@ -307,18 +308,21 @@ def test_a_transaction_that_fails_leaves_nothing_and_the_next_one_works(tmp_path
         connection.execute("CREATE TABLE t (x UNIQUE)")
 
         def twice() -> None:
-            connection.execute("INSERT INTO t VALUES (1)")
-            connection.execute("INSERT INTO t VALUES (1)")
+            with transaction(connection, path):
+                connection.execute("INSERT INTO t VALUES (1)")
+                connection.execute("INSERT INTO t VALUES (1)")
 
         def bug() -> None:
-            connection.execute("INSERT INTO t VALUES (2)")
-            raise ZeroDivisionError
+            with transaction(connection, path):
+                connection.execute("INSERT INTO t VALUES (2)")
+                raise ZeroDivisionError
 
         with pytest.raises(StorageError, match="UNIQUE constraint failed"):
-            transact(connection, path, twice)
+            twice()
         with pytest.raises(ZeroDivisionError):
-            transact(connection, path, bug)
-        transact(connection, path, lambda: connection.execute("INSERT INTO t VALUES (3)"))
+            bug()
+        with transaction(connection, path):
+            connection.execute("INSERT INTO t VALUES (3)")
         rows = connection.execute("SELECT x FROM t").fetchall()
 
     assert rows == [(3,)]
@@ -347,7 +351,7 @@ class Groups:
 
 def test_items_are_written_in_order_in_groups_by_one_thread_and_told_of_once() -> None:
     groups = Groups()
-    with GroupWriter[int]("scribe", groups.write, groups.done, most=8) as writer:
+    with GroupWriter[int]("scribe", groups.write, groups.done, max_group=8) as writer:
         for n in range(100):
             writer.put(n)
         groups.gate.set()
@@ -362,7 +366,7 @@ def test_items_are_written_in_order_in_groups_by_one_thread_and_told_of_once() -
 def test_a_group_that_cannot_be_written_is_told_so_and_the_next_ones_are_tried() -> None:
     groups = Groups(fails=5)
     groups.gate.set()
-    writer = GroupWriter[int]("scribe", groups.write, groups.done, most=4)
+    writer = GroupWriter[int]("scribe", groups.write, groups.done, max_group=4)
     for n in range(12):
         writer.put(n)
     with writer:

@@ -20,6 +20,7 @@ from structlog.testing import capture_logs
 
 from codeclm.engine import config as configuration
 from codeclm.engine.config import Config
+from codeclm.engine.pipeline.recipes import RECIPES
 from codeclm.engine.pipeline.session import Plan, Session, execute, prepare
 from codeclm.engine.store import export
 from codeclm.engine.store.ledger import Ledger, Sums
@@ -184,7 +185,9 @@ def result(files: Files) -> Result:
     most = config.target_rows
     ledger = Ledger(files.out / "ledger.sqlite").open(for_writing=False)
     exports: dict[str, bytes] = {}
-    for form in ("alpaca", "preference") if "target" in config.roles else ("alpaca",):
+    for form in (
+        ("alpaca", "preference") if "target" in RECIPES[config.recipe].roles else ("alpaca",)
+    ):
         path = files.folder / f"{form}.jsonl"
         export.write(
             ledger.kept(most),

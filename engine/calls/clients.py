@@ -15,10 +15,11 @@ import msgspec
 from anyio.abc import TaskGroup
 from msgspec import Struct
 
-from ... import providers
 from ...prompts import PromptError, Prompts
-from ...providers import hosts, http
+from ...providers import http
 from ...providers.base import Provider, ResponseFormat
+from ...providers.hosts import open_provider
+from ...providers.kinds import ProviderSettings
 from .. import config as configuration
 from ..config import Config, ConfigError, RetryPolicy, RoleConfig
 from ..data.errors import Stopping
@@ -110,10 +111,10 @@ async def in_thread(close: Callable[[], None]) -> None:
 
 def endpoint_name(role: RoleConfig) -> str:
     """What shares a quota: vendors count per model and key."""
-    host, model = configuration.split(role)
+    host, model = configuration.hosted_model(role)
     at = configuration.address(role)
     options = msgspec.json.encode(role.options, order="sorted").decode() if role.options else ""
-    return " ".join(filter(None, (f"{host}/{model}", at, role.api_key or "", options)))
+    return " ".join(filter(None, (f"{host.name}/{model}", at, role.api_key or "", options)))
 
 
 def _limits(roles: Roles, shared: str) -> Limits:
@@ -129,31 +130,29 @@ def _limits(roles: Roles, shared: str) -> Limits:
 
 
 def _width(role: RoleConfig) -> int:
-    """Most calls in flight; a model in this process answers as many at once as it has slots.
+    """Return the most calls in flight: no more than the provider answers at once.
 
     More would wait in its own queue, first come first served, out of reach of priorities and stops.
     """
-    if configuration.split(role)[0] != "local":
-        return role.max_concurrent
-    return min(role.max_concurrent, int(role.options.get("slots", 1)))
+    capacity = configuration.hosted_model(role).host.kind.capacity(role.options)
+    return role.max_concurrent if capacity is None else min(role.max_concurrent, capacity)
 
 
 async def _provider(role: RoleConfig, stack: AsyncExitStack) -> Provider:
-    name, model = configuration.split(role)
-    host = hosts.find(name)
+    host, model = configuration.hosted_model(role)
     session = None
-    if host.kind in {"openai", "anthropic", "gemini"}:
+    if host.kind.over_http:
         session = http.open_session(timeout=role.timeout, transport=role.transport)
         stack.push_async_callback(session.aclose)
-    provider = await providers.open_provider(
-        host,
-        session,
+    settings = ProviderSettings(
         model=model,
         base_url=configuration.address(role),
         api_key=configuration.key(role),
-        headers={k: os.path.expandvars(v) for k, v in role.headers.items()},
+        headers={name: os.path.expandvars(value) for name, value in role.headers.items()},
         options=role.options,
+        session=session,
     )
+    provider = await open_provider(host, settings)
     stack.push_async_callback(provider.aclose)
     return provider
 
@@ -167,7 +166,7 @@ def _sampling(role: RoleConfig, structured: ResponseFormat, means: CallSettings)
     if role.structured_output == "auto":
         wanted = _STRICTNESS[min(_STRICTNESS.index(wanted), _STRICTNESS.index(structured))]
     return Sampling(
-        model=configuration.split(role)[1],
+        model=configuration.hosted_model(role).model,
         temperature=role.temperature,
         top_p=role.top_p,
         max_tokens=role.max_tokens,
@@ -190,15 +189,12 @@ def load_prompts(config: Config, role: RoleConfig, where: str) -> Prompts:
     """
     name = role.prompts or config.prompts
     if name == "auto":
-        name = "small" if role is not config.target and _is_local(role) else "default"
+        is_small = configuration.hosted_model(role).host.kind.small_models
+        name = "small" if is_small and role is not config.target else "default"
     try:
         return Prompts.load(name)
     except PromptError as error:
         raise ConfigError(f"{where}: prompts: {error}") from error
-
-
-def _is_local(role: RoleConfig) -> bool:
-    return configuration.split(role)[0] == "local"
 
 
 def check_endpoint(role: RoleConfig, where: str) -> None:
@@ -207,9 +203,9 @@ def check_endpoint(role: RoleConfig, where: str) -> None:
     Raises:
         ConfigError: it could not.
     """
-    host = hosts.find(configuration.split(role)[0])
+    host, model = configuration.hosted_model(role)
     try:
-        providers.check(host.kind, configuration.split(role)[1], role.options)
+        host.kind.check(model, role.options)
         http.check_transport(role.transport)
     except ValueError as error:
         raise ConfigError(f"{where}: {role.model}: {error}") from error

@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..data.errors import UserError
 from .arguments import Verbs, add_verb, quoted, read_dotenv
 from .status import DONE
 
@@ -125,8 +126,8 @@ def _role(args: argparse.Namespace) -> "RoleConfig":
         max_concurrent=args.max_concurrent,
     )
     try:
-        config.split(role)
+        config.hosted_model(role)
         config.key(role)
-    except ValueError as error:
+    except (UserError, ValueError) as error:
         raise config.ConfigError(f"--model: {error}") from error
     return role

@@ -136,12 +136,12 @@ def _report(args: argparse.Namespace) -> int:
 def _export(args: argparse.Namespace) -> int:
     if args.trainer:
         return _export_for_trainer(args)
-    from ..config import check_exports
+    from ..pipeline.recipes import RECIPES
     from ..store import export
 
     config, ledger = open_run(args.folder)
     try:
-        check_exports(config.recipe, (args.format,), str(args.folder))
+        RECIPES[config.recipe].check_exports((args.format,), str(args.folder))
         with closing(ledger.kept(config.target_rows)) as kept:
             count = export.write(
                 kept,

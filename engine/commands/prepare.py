@@ -88,7 +88,6 @@ def _taken(count: int, limit: int | None) -> str:
 def _check(args: argparse.Namespace) -> int:
     from ..calls.clients import cache_folder
     from ..data import seeds
-    from ..pipeline.recipes import RECIPES
     from ..pipeline.session import prepare
 
     config, where = read_settings(args)
@@ -99,10 +98,10 @@ def _check(args: argparse.Namespace) -> int:
         print(_unreadable(plan.source, config.limit), end="")
     else:
         print(f"metadata {len(plan.metadata):,}")
-    print(f"recipe   {config.recipe}: {RECIPES[config.recipe].line}")
+    print(f"recipe   {plan.recipe.name}: {plan.recipe.line}")
     print(f"rows     {_rows_wanted(config)}")
     print(f"quality  {_rules(config)}")
-    for name, role in config.roles.items():
+    for name, role in plan.roles.items():
         print(f"{name:<8} {role.model} at temperature {role.temperature}")
     print(f"folder   {plan.folder.path}")
     print(f"cache    {cache_folder(config)}")

@@ -142,7 +142,7 @@ def _preview(args: argparse.Namespace) -> int:
     config, where = read_settings(args)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="codeclm-preview-") as folder:
-        plan = prepare(_taste(config, args.count, folder), where=where)
+        plan = prepare(_taste(config, args.count, folder, where), where=where)
         plan.folder.make()
         log.to_nowhere()
         session = _session(plan, display_of(args), allow_change=False)
@@ -157,10 +157,10 @@ def _preview(args: argparse.Namespace) -> int:
     return DONE
 
 
-def _taste(config: "Config", seeds: int, folder: str) -> "Config":
+def _taste(config: "Config", seeds: int, folder: str, where: str) -> "Config":
     from msgspec import structs
 
-    from ..pipeline.recipes import RECIPES
+    from ..pipeline.recipes import recipe_of
 
     return structs.replace(
         config,
@@ -168,7 +168,7 @@ def _taste(config: "Config", seeds: int, folder: str) -> "Config":
         limit=seeds,
         target_rows=None,
         # A pool's requests have no end of their own: one of them.
-        max_candidates=1 if RECIPES[config.recipe].start == "pool" else None,
+        max_candidates=1 if recipe_of(config, where).start == "pool" else None,
         metadata=structs.replace(config.metadata, augment_to=None),
         decode=structs.replace(config.decode, per_metadata=1),
     )

@@ -13,6 +13,7 @@ from ..calls.budget import money
 from ..calls.counters import RoleTokens
 from ..config import Config
 from ..data.records import Call, Example
+from ..pipeline.recipes import RECIPES
 from ..reporting.summary import Summary
 from ..store.ledger import Ledger
 from . import metrics
@@ -182,7 +183,7 @@ def _cost(config: Config, calls: int, tokens: Mapping[str, RoleTokens]) -> Cost:
         calls,
         sum(used.prompt_tokens for used in tokens.values()),
         sum(used.completion_tokens for used in tokens.values()),
-        money(config.roles, tokens),
+        money(RECIPES[config.recipe].role_configs(config), tokens),
     )
 
 

@@ -18,7 +18,7 @@ from ..evaluate.contest import Comparison
 from ..evaluate.outcome import Difference
 from ..evaluate.settings import ContestantConfig, EvaluationConfig
 from ..evaluate.verdicts import Counts, Rule, count, verdict
-from ..pipeline.recipes import ALIASES
+from ..pipeline.recipes import RECIPES
 from .settings import UNTUNED, Asked
 
 RUNS_OWN = "judge"
@@ -208,5 +208,10 @@ def tables(whole: Iterable[Cell], recipes: Iterable[str]) -> dict[str, dict[str,
     for cell in whole:
         if cell.crr is not None and cell.recipe in wanted:
             column = found.setdefault(cell.judge, {}).setdefault(cell.test, {})
-            column[ALIASES.get(cell.recipe, cell.recipe)] = cell.crr
+            column[_recipe_name(cell.recipe)] = cell.crr
     return found
+
+
+def _recipe_name(name: str) -> str:
+    """Return the recipe's own name where *name* is an alias; a variant keeps the user's name."""
+    return RECIPES[name].name if name in RECIPES else name

@@ -8,19 +8,18 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from math import isfinite
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, cast
+from typing import Annotated, Any, Literal, TypeVar, assert_never, cast
 
 import msgspec
 from msgspec import Meta, Struct, field, inspect
 
-from ...providers import hosts
 from ...providers.base import ResponseFormat, Transport
 from ..data.errors import UserError
-from ..pipeline.recipes import ALIASES, RECIPES
+from ..data.providers import HostedModel, resolve_model
 
 T = TypeVar("T", bound=Struct)
 
@@ -28,6 +27,7 @@ Count = Annotated[int, Meta(ge=1)]
 Points = Annotated[float, Meta(ge=0, le=10)]
 Positive = Annotated[float, Meta(gt=0)]
 Money = Annotated[float, Meta(ge=0)]
+RoleName = Literal["strong", "target", "judge"]
 
 
 class ConfigError(UserError):
@@ -290,28 +290,24 @@ class Config(_Table, frozen=True):
         own, asked = msgspec.to_builtins(self.strong), msgspec.to_builtins(self.judge)
         return msgspec.convert({**own, "temperature": 0.0, **asked}, JudgeConfig)
 
-    @property
-    def structure(self) -> dict[str, ResponseFormat]:
-        """What each role is asked for, in the order strong, target, judge."""
-        return {name: structured(role) for name, role in self.roles.items()}
-
-    @property
-    def rows_per_draft(self) -> int:
-        """Most rows that come of one basic instruction: where it is evolved, every round is one."""
-        return self.baseline.rounds if RECIPES[self.recipe].end == "evolve" else 1
-
-    @property
-    def roles(self) -> dict[str, RoleConfig]:
-        """Those that the recipe asks."""
-        every = {"strong": self.strong, "target": self.target, "judge": self.scorer}
-        return {name: every[name] for name in RECIPES[self.recipe].roles}
+    def role(self, name: RoleName) -> RoleConfig:
+        """Return the settings of the role *name*."""
+        match name:
+            case "strong":
+                return self.strong
+            case "target":
+                return self.target
+            case "judge":
+                return self.scorer
+            case _:
+                assert_never(name)
 
 
 def structured(role: RoleConfig) -> ResponseFormat:
     """The response format that *role* is to be asked for."""
     if role.structured_output != "auto":
         return role.structured_output
-    return "json_schema" if role.model.startswith(("local/", "local:")) else "text"
+    return hosted_model(role).host.kind.default_format
 
 
 # -- reading ----------------------------------------------------------------------------------
@@ -360,24 +356,10 @@ def table(
         text = ascii(error.object[error.start : error.end])
         raise ConfigError(f"{where}: {text} is no UTF-8 text: rename what holds it") from error
     _check_keys(whole, kind, where)
-    if kind is Config:
-        _name_recipe(whole, where)
     try:
         return msgspec.convert(whole, kind)
     except msgspec.ValidationError as error:
         raise ConfigError(f"{where}: {_point(str(error), kind, whole)}") from error
-
-
-def _name_recipe(tree: dict[str, Any], where: str) -> None:
-    """Give the recipe its one name, or refuse it: what else is right depends on it."""
-    given = str(tree.get("recipe", "codeclm"))
-    name = ALIASES.get(given, given)
-    if name not in RECIPES:
-        near = get_close_matches(name, RECIPES, n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(RECIPES)}"
-        raise ConfigError(f"{where}: recipe: no recipe {given!r}; {hint}")
-    if "recipe" in tree:
-        tree["recipe"] = name
 
 
 def read_tree(path: Path) -> dict[str, Any]:
@@ -554,14 +536,11 @@ def _alternatives(kind: inspect.Type) -> tuple[inspect.Type, ...]:
 
 
 def _check(config: Config, where: str) -> None:
-    """What types can't say."""
+    """What types can't say, and no recipe has to be known for."""
     if config.input.field and config.input.template:
         raise ConfigError(f"{where}: input.field and input.template: give one of them")
     if not config.seeds and not config.metadata.file:
         raise ConfigError(f"{where}: seeds: there are none: name a file (or metadata.file)")
-    _check_recipe(config, where)
-    for name, role in config.roles.items():
-        check_role(role, f"{where}: {name}")
     unknown = set(config.export) - set(EXPORTS)
     if unknown:
         raise ConfigError(f"{where}: export: no format {min(unknown)!r}; {', '.join(EXPORTS)}")
@@ -569,40 +548,9 @@ def _check(config: Config, where: str) -> None:
         raise ConfigError(
             f"{where}: metadata.share: it is a part of a fixed set: give metadata.augment_to"
         )
-    priced = [name for name, role in config.roles.items() if role.price_input is not None]
-    if config.budget.money is not None and not priced:
-        raise ConfigError(f"{where}: budget.money: it needs prices: strong.price_input and so on")
     _check_bounds(config.quality, f"{where}: quality")
     if config.target_rows and config.max_candidates and config.max_candidates < config.target_rows:
         raise ConfigError(f"{where}: max_candidates: it is less than target_rows")
-
-
-def _check_recipe(config: Config, where: str) -> None:
-    """See that there is what the recipe needs."""
-    recipe = RECIPES[config.recipe]
-    for name in ("strong", "target"):
-        if name in recipe.roles and not getattr(config, name).model:
-            raise ConfigError(f"{where}: {name}.model: it is missing: write provider/model")
-    if config.metadata.file and recipe.start != "metadata":
-        raise ConfigError(f"{where}: metadata.file: recipe {config.recipe} sets out from seeds")
-    if recipe.start == "pool" and not (config.target_rows or config.max_candidates):
-        raise ConfigError(
-            f"{where}: target_rows: recipe {config.recipe} invents without end: say how many rows"
-        )
-    check_exports(config.recipe, config.export, where)
-
-
-def check_exports(recipe: str, formats: Iterable[str], where: str) -> None:
-    """See that the rows of *recipe* hold what *formats* need.
-
-    Raises:
-        ConfigError: they don't; *where* begins the message.
-    """
-    if "preference" in formats and "target" not in RECIPES[recipe].roles:
-        raise ConfigError(
-            f"{where}: export: preference needs two answers, and recipe {recipe} asks only"
-            " the strong model"
-        )
 
 
 def _check_bounds(quality: QualityConfig, where: str) -> None:
@@ -624,9 +572,8 @@ def check_role(role: RoleConfig, where: str) -> None:
         ConfigError: naming *where* and the key at fault.
     """
     try:
-        name, _ = split(role)
-        address(role)
-    except ValueError as error:
+        host, _ = hosted_model(role)
+    except UserError as error:
         raise ConfigError(f"{where}.model: {error}") from error
     try:
         key(role)
@@ -636,9 +583,8 @@ def check_role(role: RoleConfig, where: str) -> None:
         raise ConfigError(f"{where}.extra: null, inf and nan can't be kept in a run's config.toml")
     if (role.price_input is None) != (role.price_output is None):
         raise ConfigError(f"{where}: price_input and price_output: give both or none")
-    host = hosts.find(name)
-    if host.kind in {"openai", "anthropic", "gemini"} and not address(role).startswith("http"):
-        raise ConfigError(f"{where}.base_url: {address(role)!r} is no http(s) address")
+    if host.kind.over_http and not address(role).startswith("http"):
+        raise ConfigError(f"{where}.base_url: must be an http(s) address, got {address(role)!r}")
 
 
 def _is_written(value: Any) -> bool:
@@ -653,18 +599,18 @@ def _is_written(value: Any) -> bool:
 # -- what a role means ------------------------------------------------------------------------
 
 
-def split(role: RoleConfig) -> tuple[str, str]:
-    """Return the host's name and the model.
+def hosted_model(role: RoleConfig) -> HostedModel:
+    """Return the host and the model that *role* names.
 
     Raises:
-        ValueError: no such provider, or no model.
+        UserError: the provider or the model is missing or unknown.
     """
-    return hosts.split_model(role.model, default="openai" if role.base_url else None)
+    return resolve_model(role.model, has_base_url=bool(role.base_url))
 
 
 def address(role: RoleConfig) -> str:
-    """Where the role's endpoint is; empty for models in this process."""
-    return (role.base_url or hosts.base_url(hosts.find(split(role)[0]))).rstrip("/")
+    """Return where the role's endpoint is; empty for models that run in this process."""
+    return (role.base_url or hosted_model(role).host.address()).rstrip("/")
 
 
 def key(role: RoleConfig) -> str | None:
@@ -673,15 +619,13 @@ def key(role: RoleConfig) -> str | None:
     Raises:
         ValueError: the variable that should hold it is not set.
     """
-    host = hosts.find(split(role)[0])
+    host = hosted_model(role).host
     if role.api_key:
         value = os.environ.get(role.api_key, "").strip()
         if not value:
             raise ValueError(f"the environment variable {_shown(role.api_key)} is not set")
         return value
-    if role.base_url:
-        return next((os.environ[name] for name in host.keys if os.environ.get(name)), None)
-    return hosts.api_key(host)
+    return host.key() if role.base_url else host.required_key()
 
 
 _NAME = re.compile(r"[A-Z][A-Z0-9_]{2,63}")

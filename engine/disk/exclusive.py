@@ -1,67 +1,83 @@
-"""Whether other processes have a folder open. Knows nothing of what is in it."""
+"""Detect whether another process has the same folder open."""
 
 import fcntl
 import os
 from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+_COUNTER = "openers"
+_MODULUS = 2**64
+
+
+@contextmanager
+def entry_lock(folder: Path) -> Generator[None]:
+    """Keep other processes from opening *folder* while this one sets itself up.
+
+    Where the file system does not lock, nobody waits; `ExclusiveUse.alone` is then false.
+
+    Raises:
+        OSError: the folder cannot be read.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 class ExclusiveUse:
-    """Says, in a tenth of a microsecond, whether this process has *folder* to itself.
+    """This process's use of a folder, from construction until `close`.
 
-    Whoever opens it counts itself first, in eight bytes that all who have it open share: their
-    value tells whether anybody came after us. Whether anybody was there before, the lock tells that
-    everyone holds while inside. Where files can't be locked nobody is ever taken to be alone.
+    Open it within an `entry_lock`. Asking whether the process is `alone` takes 0.1 µs: every
+    process that opens the folder first increments an eight-byte counter that all of them have
+    mapped, so a changed value means that somebody came later. Whether somebody was there before is
+    told by a lock that everyone holds while the folder is open.
     """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._file = -1
-        self._count = b""
-        self._shared: mmap | None = None
-
-    @contextmanager
-    def entering(self) -> Generator[None]:
-        """Enter; those who come at the same moment wait until the block is left.
+        """Count this process as a user of *folder*.
 
         Raises:
-            OSError: the folder can't be written.
+            OSError: the folder cannot be written.
         """
-        folder = os.open(self._folder, os.O_RDONLY)
-        try:
+        self._count = b""
+        with ExitStack() as stack:
+            file = os.open(folder / _COUNTER, os.O_RDWR | os.O_CREAT, mode=0o600)
+            stack.callback(os.close, file)
+            before = int.from_bytes(os.pread(file, 8, 0), "little")
+            count = ((before + 1) % _MODULUS).to_bytes(8, "little")
+            # Not through the map: on a full disk that kills the process with SIGBUS.
+            os.pwrite(file, count, 0)
+            self._counter = stack.enter_context(mmap(file, 8, access=ACCESS_READ))
             with suppress(OSError):
-                fcntl.flock(folder, fcntl.LOCK_EX)
-            self._enter()
-            yield
-        except BaseException:
-            self.leave()
-            raise
-        finally:
-            os.close(folder)
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                self._count = count
+            with suppress(OSError):
+                fcntl.flock(file, fcntl.LOCK_SH)
+            self._resources = stack.pop_all()
 
     @property
     def alone(self) -> bool:
-        """Whether nobody else is inside, and nobody has been since we entered."""
-        return self._shared is not None and self._shared[:8] == self._count
+        """Whether no other process has opened the folder before or since."""
+        return self._counter[:8] == self._count
 
-    def leave(self) -> None:
-        if self._shared is not None:
-            self._shared.close()  # it holds the file, and with it the lock, by a number of its own
-            self._shared = None
-        if self._file >= 0:
-            os.close(self._file)
-            self._file = -1
+    def close(self) -> None:
+        """Release the lock. `alone` must not be asked any more."""
+        self._resources.close()
 
-    def _enter(self) -> None:
-        self._file = os.open(self._folder / "openers", os.O_RDWR | os.O_CREAT, mode=0o600)
-        before = int.from_bytes(os.pread(self._file, 8, 0), "little")
-        count = ((before + 1) % 2**64).to_bytes(8, "little")
-        os.pwrite(self._file, count, 0)  # through the map a full disk kills
-        self._shared = mmap(self._file, 8, access=ACCESS_READ)
-        with suppress(OSError):
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self._count = count
-        with suppress(OSError):
-            fcntl.flock(self._file, fcntl.LOCK_SH)
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

@@ -1,68 +1,69 @@
-"""SQLite files: written in groups by one thread, complaints in plain words.
-
-Knows neither replies nor examples: `cache` and `ledger` do.
-"""
+"""SQLite files: connections, transactions, a thread that commits in groups, readable errors."""
 
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Generic, TypeVar
+from typing import Generic, Self, TypeVar
 
 from ..data.errors import RunStopped
 
 T = TypeVar("T")
 
 QUIET, BUSY = 0.001, 0.005
-"""Seconds the writer waits for company before it commits: the price of a group, in latency.
+"""Seconds to wait for more rows before a commit: the latency that a group costs.
 
-A row costs 12 µs of CPU in a group of 200 and 20 µs in one of 20, so the wait is longer while
-there is company to be had.
+A row costs 12 µs of CPU in a group of 200 and 20 µs in one of 20, so the writer waits longer
+while rows keep coming.
 """
+
+_BUSY_FROM = 16
+"""Rows in the last group from which on more are expected."""
 
 PAGE_SIZE = 16384
 """Bytes. A 2 KB value costs 2.4 KB on pages of 16 KB and 4.2 KB on pages of 4 KB (measured)."""
 
 
 class StorageError(RunStopped):
-    """A file of ours can't be read or written. The message names the file and the remedy."""
+    """One of the engine's files cannot be read or written. The message names it and the remedy."""
 
 
 _REMEDIES = (
-    ("disk is full", "the disk is full: free some space, then resume"),
-    ("readonly", "it can't be written: check the permissions of the file and of its folder"),
-    ("malformed", "it is damaged: move it away (for the cache: `codeclm cache verify` says more)"),
-    ("not a database", "it is not one of ours, or it is damaged: move it away"),
-    ("unable to open", "it can't be opened: check that the folder exists and can be written"),
-    ("locked", "another process holds it: wait for that process, or stop it"),
-    ("disk i/o", "the disk fails or is full: check it, then resume"),
+    ("disk is full", "free some space, then run `codeclm resume RUN`"),
+    ("readonly", "check the permissions of the file and of its folder"),
+    ("malformed", "the file is damaged: move it away (`codeclm cache verify` checks a cache)"),
+    ("not a database", "the file is damaged, or not made by codeclm: move it away"),
+    ("unable to open", "check that the folder exists and can be written"),
+    ("locked", "another process uses it: wait for that process, or stop it"),
+    ("disk i/o", "the disk is full or faulty: fix that, then run `codeclm resume RUN`"),
 )
 
 
-def complaint(path: Path, error: sqlite3.Error) -> StorageError:
-    """Put SQLite's error into words that name the file and what to do."""
+def storage_error(path: Path, error: sqlite3.Error) -> StorageError:
+    """Build the error that names the file, SQLite's own words and the remedy."""
     text = str(error).lower()
-    remedy = next((remedy for mark, remedy in _REMEDIES if mark in text), "")
-    return StorageError(f"{path}: {error}{': ' if remedy else ''}{remedy}")
+    remedy = next((remedy for symptom, remedy in _REMEDIES if symptom in text), "")
+    return StorageError(f"{path}: {error}{'; ' if remedy else ''}{remedy}")
 
 
 def connect(path: Path, *, cache_kib: int = 8192) -> sqlite3.Connection:
-    """Open *path* for one thread at a time, in WAL mode, made with our page size.
+    """Open or create *path* in WAL mode, for one thread at a time.
 
-    ``synchronous=NORMAL`` in WAL mode: a killed process loses nothing that was committed; a power
-    cut may lose the last commits but never damages the file.
+    With ``synchronous=NORMAL`` in WAL mode a killed process loses nothing that was committed; a
+    power cut may lose the last commits but never damages the file (https://sqlite.org/wal.html).
 
     Raises:
-        StorageError: the file can't be opened, or is not a database.
+        StorageError: the file cannot be opened, or is not a database.
     """
     try:
         connection = sqlite3.connect(
             path, timeout=60, isolation_level=None, check_same_thread=False
         )
     except sqlite3.Error as error:
-        raise complaint(path, error) from error
+        raise storage_error(path, error) from error
     try:
         for pragma in (
             f"page_size={PAGE_SIZE}",
@@ -74,54 +75,55 @@ def connect(path: Path, *, cache_kib: int = 8192) -> sqlite3.Connection:
             connection.execute(f"PRAGMA {pragma}")
     except sqlite3.Error as error:
         connection.close()
-        raise complaint(path, error) from error
+        raise storage_error(path, error) from error
     return connection
 
 
-Done = Callable[[Sequence[T], StorageError | None], None]
+OnCommit = Callable[[Sequence[T], StorageError | None], None]
 
 
 class GroupWriter(Generic[T]):
-    """One thread that writes what many hand in, a group at a time.
+    """A thread that writes items in groups, in the order in which they were put.
 
-    ``write(group)`` runs in the thread and must return after its COMMIT; ``done(group, error)`` is
-    called in the same thread straight after it. `close` writes what is left.
+    Use it as a context manager: the thread starts on entry; leaving the block writes what is still
+    waiting, then ends the thread.
+
+    Args:
+        name: The thread's.
+        write: Writes a group; runs in the thread and returns after its COMMIT.
+        on_commit: Called in the thread right after *write*, with its error if it failed.
+        max_group: Most items written at once.
     """
 
     def __init__(
-        self, name: str, write: Callable[[Sequence[T]], None], done: Done[T], *, most: int = 512
+        self,
+        name: str,
+        write: Callable[[Sequence[T]], None],
+        on_commit: OnCommit[T],
+        *,
+        max_group: int = 512,
     ) -> None:
         self._write = write
-        self._done = done
-        self._most = most
+        self._on_commit = on_commit
+        self._max_group = max_group
         self._waiting: list[T] = []
         self._wake = threading.Event()
         self._closing = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
-    def start(self) -> None:
-        self._thread.start()
-
     def put(self, item: T) -> None:
-        """Hand in *item*; from one thread only."""
+        """Queue *item*; from one thread only."""
         self._waiting.append(item)
         if not self._wake.is_set():
             self._wake.set()
 
     @property
     def waiting(self) -> int:
-        """How many items have been handed in and not yet been taken up."""
+        """Number of items put and not yet picked up by the thread."""
         return len(self._waiting)
 
-    def close(self) -> None:
-        """Write what is left and end the thread. Blocks until it is on disk."""
-        self._closing = True
-        self._wake.set()
-        if self._thread.is_alive():
-            self._thread.join()
-
-    def __enter__(self) -> "GroupWriter[T]":
-        self.start()
+    def __enter__(self) -> Self:
+        self._thread.start()
         return self
 
     def __exit__(
@@ -130,21 +132,24 @@ class GroupWriter(Generic[T]):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.close()
+        """Write what is waiting and end the thread. Blocks."""
+        self._closing = True
+        self._wake.set()
+        self._thread.join()
 
     def _run(self) -> None:
-        taken = 0
+        count = 0
         while True:
             self._wake.wait()
             if not self._closing:
-                time.sleep(BUSY if taken >= 16 else QUIET)
+                time.sleep(BUSY if count >= _BUSY_FROM else QUIET)
             self._wake.clear()
-            # One slice assignment each: the putting thread appends behind `taken`, never before.
-            taken = len(self._waiting)
-            items = self._waiting[:taken]
-            del self._waiting[:taken]
-            for start in range(0, taken, self._most):
-                self._commit(items[start : start + self._most])
+            # Safe without a lock: the other thread only appends, so the first items stay put.
+            count = len(self._waiting)
+            items = self._waiting[:count]
+            del self._waiting[:count]
+            for start in range(0, count, self._max_group):
+                self._commit(items[start : start + self._max_group])
             if self._closing and not self._waiting:
                 return
 
@@ -152,29 +157,27 @@ class GroupWriter(Generic[T]):
         try:
             self._write(group)
         except StorageError as error:
-            self._done(group, error)
-        except Exception as error:  # noqa: BLE001  (raised in here, it would leave them waiting)
-            self._done(group, StorageError(f"{self._thread.name}: {error!r}: this is a bug"))
+            self._on_commit(group, error)
+        except Exception as error:  # noqa: BLE001  (would end the thread and leave callers waiting)
+            self._on_commit(group, StorageError(f"{self._thread.name}: {error!r}: this is a bug"))
         else:
-            self._done(group, None)
+            self._on_commit(group, None)
 
 
-def transact(connection: sqlite3.Connection, path: Path, work: Callable[[], Any]) -> None:
-    """Run *work* in one transaction: all of it or nothing.
+@contextmanager
+def transaction(connection: sqlite3.Connection, path: Path) -> Generator[None]:
+    """Commit what the block writes, all of it or nothing.
 
     Raises:
         StorageError: it could not be written; nothing of it was.
     """
     try:
         connection.execute("BEGIN IMMEDIATE")
-        try:
-            work()
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
+        yield
         connection.execute("COMMIT")
     except sqlite3.Error as error:
+        raise storage_error(path, error) from error
+    finally:
         if connection.in_transaction:
-            connection.rollback()
-        raise complaint(path, error) from error
+            with suppress(sqlite3.Error):  # the first error tells more
+                connection.rollback()

@@ -137,7 +137,7 @@ def read(path: Path, *, wanted: float) -> Calibration:
         )
     ledger = Ledger(folder.ledger).open(for_writing=False)
     try:
-        pilot = _Pilot(config.roles)
+        pilot = _Pilot(RECIPES[config.recipe].role_configs(config))
         for example in ledger.stories():
             pilot.add(example)
         sums = ledger.example_sums()

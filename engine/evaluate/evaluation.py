@@ -135,6 +135,7 @@ def _manifest(
     """Everything that can change a comparison; how verdicts are summed up may change freely."""
     described = folders.manifest(
         Config(strong=config.reference, target=config.candidate, judge=config.judge),
+        {"strong": config.reference, "target": config.candidate, "judge": config.judge},
         seeds="",
         prompts={},
     ).settings

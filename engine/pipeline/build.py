@@ -58,7 +58,7 @@ def _writer(config: Config, strong: Model, pool: Pool) -> Write:
     if recipe.start == "pool":
         return Inventor(strong, pool)
     if recipe.start == "seeds":
-        return SeedAsInstruction(rows=config.rows_per_draft)
+        return SeedAsInstruction(rows=recipe.rows_per_draft(config))
     decoder = Decoder(
         strong,
         chunk=config.decode.chunk,

@@ -4,12 +4,14 @@ What a recipe is made of: where its orders come from, what writes basic instruct
 them. `crew` makes the stages; specification §8 and the paper's §5.2 and A.2 say what each must do.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final, Literal
 
 from msgspec import Struct
 
-RoleName = Literal["strong", "target", "judge"]
+from ..config import Config, ConfigError, RoleConfig, RoleName, check_role
+from ..data.registry import PluginError, Registry, UnknownNameError
+
 Start = Literal["metadata", "seeds", "pool"]
 End = Literal["refine", "filter", "harden", "answer", "grow", "evolve", "rate"]
 
@@ -22,6 +24,7 @@ class Recipe(Struct, frozen=True):
     follows the basic instruction. ``line`` says it all in words.
     """
 
+    name: str
     start: Start
     end: End
     line: str
@@ -36,6 +39,53 @@ class Recipe(Struct, frozen=True):
         asked = _STARTING[self.start] | _ENDING[self.end] | {"respond"}
         each = {"strong": asked - judged, "target": {"respond"}, "judge": asked & judged}
         return {role: frozenset(each[role]) for role in self.roles}
+
+    def role_configs(self, config: Config) -> dict[str, RoleConfig]:
+        """Return the settings of each role this recipe asks, in the order strong, target, judge."""
+        return {name: config.role(name) for name in self.roles}
+
+    def rows_per_draft(self, config: Config) -> int:
+        """Return the most rows that one basic instruction can become.
+
+        Where it is evolved, every round is a row.
+        """
+        return config.baseline.rounds if self.end == "evolve" else 1
+
+    def check(self, config: Config, where: str) -> None:
+        """Check that *config* has what this recipe needs.
+
+        Raises:
+            ConfigError: it does not; the message starts with *where* and names the key.
+        """
+        for name in self.roles:
+            if name != "judge" and not config.role(name).model:
+                raise ConfigError(f"{where}: {name}.model: missing: write provider/model")
+        if config.metadata.file and self.start != "metadata":
+            raise ConfigError(f"{where}: metadata.file: recipe {self.name} starts from seeds")
+        if self.start == "pool" and not (config.target_rows or config.max_candidates):
+            raise ConfigError(
+                f"{where}: target_rows: recipe {self.name} never runs out of instructions: say how"
+                " many rows"
+            )
+        self.check_exports(config.export, where)
+        roles = self.role_configs(config)
+        for role_name, role in roles.items():
+            check_role(role, f"{where}: {role_name}")
+        priced = any(role.price_input is not None for role in roles.values())
+        if config.budget.money is not None and not priced:
+            raise ConfigError(f"{where}: budget.money: needs prices: set strong.price_input, …")
+
+    def check_exports(self, formats: Iterable[str], where: str) -> None:
+        """Check that this recipe's rows hold what *formats* need.
+
+        Raises:
+            ConfigError: they do not; the message starts with *where*.
+        """
+        if "preference" in formats and "target" not in self.roles:
+            raise ConfigError(
+                f"{where}: export: preference needs two answers per row, and recipe {self.name}"
+                " asks only the strong model"
+            )
 
 
 _STARTING: Final[Mapping[Start, frozenset[str]]] = {
@@ -53,41 +103,73 @@ _ENDING: Final[Mapping[End, frozenset[str]]] = {
     "rate": frozenset({"rate"}),
 }
 
-RECIPES: Final[Mapping[str, Recipe]] = {
-    "codeclm": Recipe(
+_BUILT_IN: Final = (
+    Recipe(
+        "codeclm",
         "metadata",
         "refine",
         "encode, decode + rubrics, refine",
         "paper §4",
         ("strong", "target", "judge"),
     ),
-    "codeclm-metadata": Recipe(
-        "metadata", "answer", "encode, decode, answer", "paper Table 3, row 2"
+    Recipe(
+        "codeclm-metadata", "metadata", "answer", "encode, decode, answer", "paper Table 3, row 2"
     ),
-    "codeclm-rubrics": Recipe(
+    Recipe(
+        "codeclm-rubrics",
         "metadata",
         "harden",
         "encode, decode + rubrics, 3 rewrites, answer",
         "paper Table 3, row 3",
     ),
-    "codeclm-filter": Recipe(
+    Recipe(
+        "codeclm-filter",
         "metadata",
         "filter",
         "encode, decode, filter once",
         "ours, not in the paper",
         ("strong", "target", "judge"),
     ),
-    "self-instruct": Recipe(
-        "pool", "answer", "invent from 3 seeds, answer", "paper A.2; Table 3, row 1"
+    Recipe(
+        "self-instruct",
+        "pool",
+        "answer",
+        "invent from 3 seeds, answer",
+        "paper A.2; Table 3, row 1",
     ),
-    "alpagasus": Recipe(
-        "pool", "rate", "invent from 3 seeds, answer, rate", "paper A.2", ("strong", "judge")
+    Recipe(
+        "alpagasus",
+        "pool",
+        "rate",
+        "invent from 3 seeds, answer, rate",
+        "paper A.2",
+        ("strong", "judge"),
     ),
-    "tree-instruct": Recipe("seeds", "grow", "grow by 10 nodes, answer", "paper A.2"),
-    "wizardlm": Recipe("seeds", "evolve", "4 rounds of evolve, compare, answer", "paper A.2"),
-    "wizardlm-plus": Recipe(
-        "metadata", "evolve", "encode, decode, 4 rounds of evolve, compare, answer", "paper §5.2"
+    Recipe("tree-instruct", "seeds", "grow", "grow by 10 nodes, answer", "paper A.2"),
+    Recipe("wizardlm", "seeds", "evolve", "4 rounds of evolve, compare, answer", "paper A.2"),
+    Recipe(
+        "wizardlm-plus",
+        "metadata",
+        "evolve",
+        "encode, decode, 4 rounds of evolve, compare, answer",
+        "paper §5.2",
     ),
-}
+)
 
-ALIASES: Final[Mapping[str, str]] = {"wizardlm+": "wizardlm-plus"}
+RECIPES: Final = Registry(
+    "codeclm.recipes", "recipe", Recipe, _BUILT_IN, aliases={"wizardlm+": "wizardlm-plus"}
+)
+"""Every recipe by name; installed packages may add more."""
+
+
+def recipe_of(config: Config, where: str) -> Recipe:
+    """Return the recipe that *config* names.
+
+    Raises:
+        ConfigError: no recipe has this name; the message starts with *where* and lists those that
+            exist.
+    """
+    try:
+        return RECIPES[config.recipe]
+    except (UnknownNameError, PluginError) as error:
+        raise ConfigError(f"{where}: recipe: {error}") from error

@@ -7,7 +7,7 @@ import asyncio
 import gc
 import os
 import signal
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from math import ceil
@@ -35,7 +35,7 @@ from ..calls.clients import (
 )
 from ..calls.counters import Counters
 from ..calls.dispatcher import Dispatcher
-from ..config import Config, ConfigError, QualityConfig
+from ..config import Config, ConfigError, QualityConfig, RoleConfig
 from ..data import seeds
 from ..data import test_sets as testsets
 from ..data.errors import RunStopped
@@ -49,7 +49,7 @@ from ..store.folder import Folder, FolderError, Manifest
 from ..store.ledger import Ledger
 from .build import Widths, crew
 from .orders import DEFAULT_PER_METADATA, per_seed
-from .recipes import RECIPES
+from .recipes import RECIPES, Recipe, recipe_of
 from .work import Quality, Work
 
 events = structlog.get_logger()
@@ -61,6 +61,8 @@ class Plan(Struct, frozen=True):
     """A checked configuration, with everything that is read before the first call."""
 
     config: Config
+    recipe: Recipe
+    roles: dict[str, RoleConfig]
     folder: Folder
     source: seeds.SeedSource | None
     metadata: tuple[Metadata, ...]
@@ -99,10 +101,14 @@ def prepare(config: Config, *, where: str) -> Plan:
     Raises:
         ConfigError, SeedError, FolderError: naming the file, the key and the remedy.
     """
-    prompts = {name: load_prompts(config, role, where) for name, role in config.roles.items()}
+    recipe = recipe_of(config, where)
+    config = msgspec.structs.replace(config, recipe=recipe.name)  # it may have been an alias
+    recipe.check(config, where)
+    roles = recipe.role_configs(config)
+    prompts = {name: load_prompts(config, role, where) for name, role in roles.items()}
     source = _source(config)
     metadata = _read_metadata(Path(config.metadata.file)) if config.metadata.file else ()
-    for role in config.roles.values():
+    for role in roles.values():
         check_endpoint(role, where)
     folder = Folder(_folder(config))
     digest = seeds.digest(source) if source is not None else ""
@@ -111,12 +117,13 @@ def prepare(config: Config, *, where: str) -> Plan:
     tests = _read_tests(config.quality, where)
     fresh = folders.manifest(
         config,
+        roles,
         seeds=digest,
         prompts={name: p.digests for name, p in prompts.items()},
         tests={name: identity(*(q.prompt for q in asked)) for name, asked in tests.items()},
     )
     rules = _rules(config.quality, tests, where)
-    return Plan(config, folder, source, metadata, prompts, fresh, rules)
+    return Plan(config, recipe, roles, folder, source, metadata, prompts, fresh, rules)
 
 
 def _read_tests(quality: QualityConfig, where: str) -> dict[str, list[testsets.Question]]:
@@ -262,7 +269,7 @@ async def execute(plan: Plan, *, watch: Watcher, allow_change: bool = False) -> 
         ledger = await anyio.to_thread.run_sync(_open_ledger, plan, allow_change)
         stack.push_async_callback(in_thread, ledger.close)
         before = await anyio.to_thread.run_sync(ledger.spending)
-        budget = Budget(plan.config.budget, plan.config.roles, before)
+        budget = Budget(plan.config.budget, plan.roles, before)
         means = CallSettings(
             cache_folder(plan.config),
             plan.config.retry,
@@ -270,9 +277,7 @@ async def execute(plan: Plan, *, watch: Watcher, allow_change: bool = False) -> 
             plan.config.seed,
         )
         opened = await stack.enter_async_context(
-            open_clients(
-                plan.config.roles, plan.prompts, means, counters=session.counters, budget=budget
-            )
+            open_clients(plan.roles, plan.prompts, means, counters=session.counters, budget=budget)
         )
         session.dispatchers = opened.dispatchers
         gc.collect()
@@ -300,9 +305,9 @@ REFINE_SPARE = 64
 15 % of calls refused for a second, 8 in flight and none to spare, a run took 1.34 times as long."""
 
 
-def widths(config: Config) -> Widths:
+def widths(config: Config, roles: Mapping[str, RoleConfig]) -> Widths:
     """Enough workers that one slow role does not leave another without work."""
-    shared = {endpoint_name(role): role.max_concurrent for role in config.roles.values()}
+    shared = {endpoint_name(role): role.max_concurrent for role in roles.values()}
     strong = config.strong.max_concurrent
     refine = sum(shared.values()) + REFINE_SPARE
     return Widths(encode=strong, decode=max(1, strong // 2), refine=refine)
@@ -313,7 +318,7 @@ async def _work(
 ) -> None:
     config = session.plan.config
 
-    stages = crew(config, opened.models, session.counters, widths(config))
+    stages = crew(config, opened.models, session.counters, widths(config, session.plan.roles))
     quality = await anyio.to_thread.run_sync(_quality, session.plan, ledger)
     work = Work(config, stages, ledger, session.counters, stop_calls=opened.stop, quality=quality)
     ledger.use(asyncio.get_running_loop(), lambda error: work.halt(RunStopped(str(error))))
@@ -356,7 +361,7 @@ async def _go(session: Session, work: Work, ledger: Ledger) -> None:
 
 async def _start(plan: Plan, work: Work, ledger: Ledger, total: int) -> None:
     """Let *work* set out as the recipe does."""
-    config, start = plan.config, RECIPES[plan.config.recipe].start
+    config, start = plan.config, plan.recipe.start
     if start == "pool":
         await work.pooled(_read(plan, bytearray()))
     elif start == "metadata" and config.metadata.augment_to:
@@ -403,7 +408,7 @@ def passes(config: Config, seeds: int) -> int:
         later = min(first, seeds * DEFAULT_PER_METADATA)
         candidates = ceil(max(wanted, first) * topup) if wanted else first
         return 1 + ceil((candidates - first) / max(later, 1))
-    rows = max(seeds * config.rows_per_draft, 1)
+    rows = max(seeds * recipe.rows_per_draft(config), 1)
     if not wanted:
         return ceil((config.max_candidates or 1) / rows)
     return ceil(ceil(wanted / rows) * topup)

@@ -158,7 +158,7 @@ class Work:
         config = self._config
         if self._recipe.start == "metadata":
             return per_seed(self.seeds_a_pass or 0, config.target_rows, config.decode.per_metadata)
-        return self._config.rows_per_draft
+        return self._recipe.rows_per_draft(self._config)
 
     async def _begin_prefix(self, *, each: int) -> None:
         never = await anyio.to_thread.run_sync(self._read_reviews)
@@ -391,7 +391,7 @@ class Work:
         self._ledger.items(items)
         seed_prints |= await anyio.to_thread.run_sync(self._read_reviews)
         self._recorded = await anyio.to_thread.run_sync(
-            self._ledger.outcomes, self._config.rows_per_draft
+            self._ledger.outcomes, self._recipe.rows_per_draft(self._config)
         )
         wanted = self._wanted(items)
         for item in items:
@@ -624,7 +624,9 @@ class Work:
     def _ended(self, draft: Draft, fate: Fate, reason: str, detail: str = "") -> Example:
         """End *draft* without a round, in the place of its first one."""
         ended = draft.ended(fate, reason, detail)
-        return structs.replace(ended, number=draft.number * self._config.rows_per_draft)
+        return structs.replace(
+            ended, number=draft.number * self._recipe.rows_per_draft(self._config)
+        )
 
     def _offer(self, example: Example) -> None:
         """Let the sieve see a row; its turn comes when all before it are known."""

@@ -116,7 +116,7 @@ def _scale(config: Config, seeds: int, metadata: int) -> _Scale:
     if recipe.start == "pool":
         return _pooled(config)
     if recipe.start == "seeds":
-        rows = config.rows_per_draft
+        rows = recipe.rows_per_draft(config)
         wanted = ceil((config.target_rows or seeds * rows) / rows)
         most = ceil(wanted * config.size.max_expansion) if config.target_rows else wanted
         return _Scale(wanted, most)
@@ -252,13 +252,14 @@ def _lengths(
 
 
 def _money(config: Config, rows: tuple[Row, ...]) -> tuple[float | None, float | None]:
-    if all(role.price_input is None for role in config.roles.values()):
+    configs = RECIPES[config.recipe].role_configs(config)
+    if all(role.price_input is None for role in configs.values()):
         return None, None
     low = high = 0.0
     for row in rows:
-        roles = _roles(row.stage, config.roles)
+        roles = _roles(row.stage, configs)
         one = sum(
-            price(config.roles[name], RoleTokens(row.prompt_tokens, 0, row.answer_tokens))
+            price(configs[name], RoleTokens(row.prompt_tokens, 0, row.answer_tokens))
             for name in roles
         )
         low += one * row.low / len(roles)

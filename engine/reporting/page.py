@@ -102,9 +102,10 @@ def _overlaps(summary: Summary) -> Iterator[tuple[Cell, ...]]:
 
 
 def _models(config: Config) -> Iterator[tuple[Cell, ...]]:
-    for name, role in config.roles.items():
+    roles = RECIPES[config.recipe].role_configs(config)
+    for name, role in roles.items():
         yield name, role.model, f"temperature {role.temperature}"
-    if "target" in config.roles:
+    if "target" in roles:
         yield "threshold", f"θ = {config.filter.threshold:g}", ""
     yield "seed", str(config.seed), ""
 

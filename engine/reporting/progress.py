@@ -131,7 +131,7 @@ class _View:
             "target_rows": self._session.plan.config.target_rows,
             "scored": counters.scored,
             "selected": counters.selected,
-            "money": money(self._session.plan.config.roles, counters.roles),
+            "money": money(self._session.plan.roles, counters.roles),
             "endpoints": {
                 name: dispatcher.statistics()._asdict()
                 for name, dispatcher in self._session.dispatchers.items()
@@ -148,7 +148,7 @@ class _View:
 
     def _calls(self) -> str:
         total = self._session.counters.total()
-        spent = money(self._session.plan.config.roles, self._session.counters.roles)
+        spent = money(self._session.plan.roles, self._session.counters.roles)
         price = "" if spent is None else f", {spent:.2f} spent"
         return (
             f"{total.paid:,} paid, {total.reused:,} reused,"

@@ -10,6 +10,7 @@ from msgspec import Struct
 from ..calls.budget import Spending, money
 from ..calls.counters import CallCounts, Counters, RoleTokens
 from ..config import Config
+from ..pipeline.recipes import RECIPES
 from ..store.ledger import Ledger, Sums
 from .transcript import printable
 
@@ -92,6 +93,7 @@ def _summarise(
 ) -> Summary:
     most = config.target_rows
     spent = ledger.spending()
+    roles = RECIPES[config.recipe].role_configs(config)
     instructions = ledger.example_sums(most)
     return Summary(
         ending,
@@ -105,8 +107,8 @@ def _summarise(
         _gaps(ledger.gaps(), config.filter.threshold),
         {stage: _calls(counts) for stage, counts in counters.calls.items()},
         ledger.predicted_calls(config.decode.chunk) if config.recipe == "codeclm" else None,
-        money(config.roles, counters.roles),
-        money(config.roles, _joined(spent)),
+        money(roles, counters.roles),
+        money(roles, _joined(spent)),
         sum(session.calls for session in spent),
         tuple(Failure(*row) for row in ledger.failed(10)),
         {},

@@ -21,7 +21,7 @@ from msgspec import Struct
 
 from ...providers import json_codec
 from .. import config as configuration
-from ..config import Config
+from ..config import Config, RoleConfig, structured
 from ..data.errors import UserError
 from ..disk.atomic import remove_leftovers, replace_file
 from .export import FORMATS
@@ -73,22 +73,31 @@ _ROLE_OPERATIONAL = frozenset(
 
 def manifest(
     config: Config,
+    roles: Mapping[str, RoleConfig],
     *,
     seeds: str,
     prompts: Mapping[str, dict[str, str]],
     tests: Mapping[str, str] | None = None,
 ) -> Manifest:
-    """Say what makes a run of *config*; *seeds* and *tests* are digests of what was read."""
+    """Say what makes a run of *config*.
+
+    Args:
+        config: the run's settings.
+        roles: those of the models it asks.
+        seeds: digest of the seed files.
+        prompts: digests of the templates by role.
+        tests: digests of the test sets by name.
+    """
     whole = {k: v for k, v in _values(config).items() if k not in _OPERATIONAL}
     if config.limit is not None:
         whole["limit"] = config.limit
-    for unasked in {"strong", "target", "judge"} - config.roles.keys():
+    for unasked in {"strong", "target", "judge"} - roles.keys():
         del whole[unasked]
     del whole["quality"]["tests"]  # where they are; what they say counts
     whole["quality"]["test_sets"] = dict(tests or {})
-    for name, role in config.roles.items():
+    for name, role in roles.items():
         table = _values(role)
-        table["structured_output"] = config.structure[name]
+        table["structured_output"] = structured(role)
         whole[name] = {k: v for k, v in table.items() if k not in _ROLE_OPERATIONAL}
     return Manifest(
         FORMAT,

@@ -10,6 +10,7 @@ Knows records; neither stages nor models.
 import asyncio
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import anyio
@@ -19,7 +20,7 @@ from ..calls.budget import Spending
 from ..data.errors import ItemError
 from ..data.records import Example, InstructionRequest, Metadata, Seed, Unreadable
 from ..data.text.fingerprint import fingerprint
-from ..disk.sqlite import GroupWriter, StorageError, complaint, connect, transact
+from ..disk.sqlite import GroupWriter, StorageError, connect, storage_error, transaction
 from .schema import (
     INSERT,
     NEVER_ASKED,
@@ -44,6 +45,7 @@ class Ledger(Counter):
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         self._writer = GroupWriter[Row]("codeclm-ledger", self._write, self._written)
+        self._resources = ExitStack()
         self._failed: Callable[[StorageError], None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -66,9 +68,9 @@ class Ledger(Counter):
             self._read_from.execute("PRAGMA query_only=1")
             self._read_from.execute("SELECT count(*) FROM facts").fetchone()
         except sqlite3.Error as error:
-            raise complaint(self.path, error) from error
+            raise storage_error(self.path, error) from error
         if for_writing:
-            self._writer.start()
+            self._resources.enter_context(self._writer)
         self._for_writing = for_writing
         return self
 
@@ -95,7 +97,7 @@ class Ledger(Counter):
     def close(self) -> None:
         """Write what is left. Blocks."""
         if self._for_writing:
-            self._writer.close()
+            self._resources.close()
             self._out.close()
         self._read_from.close()
 
@@ -211,7 +213,7 @@ class Ledger(Counter):
         """
         rows = [(what, said.id, said.decision, storable(said.comment)) for said in reviews]
 
-        def work() -> None:
+        with transaction(self._out, self.path):
             self._out.executemany(INSERT["reviews"], rows)
             if what == "metadata":
                 said = self.reviews("metadata") | {review.id: review for review in reviews}
@@ -219,8 +221,6 @@ class Ledger(Counter):
                 self._out.execute("DELETE FROM barred")
                 self._out.execute(f"DELETE FROM orders WHERE reason IN {NEVER_ASKED}")
                 self._out.executemany(INSERT["barred"], found)
-
-        transact(self._out, self.path, work)
 
     def fact(self, key: str, value: str) -> None:
         self.put(Row("facts", (key, value)))
@@ -236,16 +236,16 @@ class Ledger(Counter):
         self._do("DELETE FROM sifted WHERE NOT final")
 
     def _do(self, *statements: str) -> None:
-        transact(self._out, self.path, lambda: list(map(self._out.execute, statements)))
+        with transaction(self._out, self.path):
+            for statement in statements:
+                self._out.execute(statement)
 
     def _write(self, group: Sequence[Row]) -> None:
-        def work() -> None:
+        with transaction(self._out, self.path):
             for table, insert in INSERT.items():
                 rows = [row.values for row in group if row.table == table]
                 if rows:
                     self._out.executemany(insert, rows)
-
-        transact(self._out, self.path, work)
 
     def _written(self, group: Sequence[Row], error: StorageError | None) -> None:
         del group

@@ -12,7 +12,7 @@ from msgspec import Struct
 from ...providers import json_codec
 from ..calls.budget import Spending
 from ..data.records import Example, Metadata, RequestOutcome
-from ..disk.sqlite import StorageError, complaint
+from ..disk.sqlite import StorageError, storage_error
 from .schema import SPAN, Review, Subject
 
 T = TypeVar("T")
@@ -52,7 +52,7 @@ class Reader:
         try:
             yield from self._read_from.execute(query, values)
         except sqlite3.Error as error:
-            raise complaint(self.path, error) from error
+            raise storage_error(self.path, error) from error
 
     def _one(self, query: str, *values: object) -> Any:
         for row in self._rows(query, *values):

@@ -8,7 +8,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from ..disk.sqlite import complaint
+from ..disk.sqlite import storage_error
 from .reader import DROPPED, Reader, bound
 from .schema import NEVER_ASKED, SPAN
 
@@ -42,7 +42,7 @@ class Counter(Reader):
         try:
             self._read_from.execute("BEGIN")
         except sqlite3.Error as error:
-            raise complaint(self.path, error) from error
+            raise storage_error(self.path, error) from error
         try:
             yield
         finally:
@@ -177,7 +177,7 @@ class Counter(Reader):
             )
             connection.execute("PRAGMA query_only=1")
         except sqlite3.Error as error:
-            raise complaint(self.path, error) from error
+            raise storage_error(self.path, error) from error
         self._chosen = state
 
 

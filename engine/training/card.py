@@ -131,19 +131,19 @@ def _recipe(facts: Facts) -> Recipe:
 
 
 def _has(facts: Facts, role: str) -> bool:
-    return role in facts.config.roles
+    return role in _recipe(facts).roles
 
 
 def _made(facts: Facts) -> Iterator[str]:
     config, manifest, recipe = facts.config, facts.manifest, _recipe(facts)
     yield "\n## How it was made\n"
-    yield f"By the recipe `{config.recipe}` ({recipe.source}): {recipe.line}.\n"
+    yield f"By the recipe `{recipe.name}` ({recipe.source}): {recipe.line}.\n"
     if recipe.end in {"refine", "filter"}:
         yield (
             "Kept are instructions where the judge sees the strong and the target model's answers"
             " further apart than θ (Contrastive Filtering), with the better answer.\n"
         )
-    for name, role in config.roles.items():
+    for name, role in recipe.role_configs(config).items():
         said = "judge" if name == "judge" else f"{name} model"
         yield f"* {said}: {escaped(role.model)}, temperature {role.temperature}"
     if manifest:

@@ -11,7 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from ...providers.local import find_model
+from ...providers.local import find_weights
 from ..data.errors import UserError
 from .pairs import Pair
 from .recipe import ALPACA_CHAT
@@ -122,7 +122,7 @@ def _place(name: str) -> tuple[str, dict[str, Any]]:
     if path.suffix == ".gguf" or name in {"smollm2", "local/smollm2"}:
         library("gguf")
         try:
-            file = find_model(name.removeprefix("local/"))
+            file = find_weights(name.removeprefix("local/"))
         except FileNotFoundError as error:
             raise TrainingError(str(error)) from error
         return str(file.parent), {**options, "gguf_file": file.name}

@@ -1,0 +1,179 @@
+"""Provider kinds: one row for each way of talking to a model.
+
+A row holds everything that must be known about a kind before a provider of it is opened. No other
+module names a kind: what differs between kinds is a field here.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from difflib import get_close_matches
+from typing import Any, Generic, Protocol, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from .anthropic import Anthropic
+from .base import Provider, ResponseFormat
+from .exchange import Session
+from .gemini import Gemini
+from .local import LocalOptions, find_weights, open_local
+from .openai import OpenAI
+from .scripted import Scripted, ScriptedOptions
+
+Options = TypeVar("Options", bound=Struct)
+
+
+class NoOptions(Struct, frozen=True):
+    """The options of a kind that takes none."""
+
+
+class ProviderSettings(Struct, frozen=True, kw_only=True):
+    """What one provider is opened with.
+
+    Attributes:
+        model: The model's name, for kinds that load it themselves.
+        base_url: Where the endpoint is; empty means the host's own address.
+        api_key: The key, if there is one. It never appears in the repr or in a message.
+        headers: HTTP headers to send with every call. They may hold secrets, too.
+        options: The kind's own options, as the configuration has them.
+        session: What carries the calls. The caller opens and closes it; required over HTTP.
+        structured: The strictest response format that the endpoint honours. `open_provider` fills
+            it in from the host.
+    """
+
+    model: str = ""
+    base_url: str = ""
+    api_key: str | None = None
+    headers: Mapping[str, str] = {}
+    options: Mapping[str, Any] = {}
+    session: Session | None = None
+    structured: ResponseFormat = "text"
+
+    def __repr__(self) -> str:
+        return f"ProviderSettings(model={self.model!r}, base_url={self.base_url!r})"
+
+
+class ProviderKind(Struct, Generic[Options], frozen=True):
+    """One way of talking to a model.
+
+    Attributes:
+        name: Part of every cache key; equal to the ``kind`` of the providers that `open` returns.
+        open: Opens a provider. The second argument is the checked options.
+        options: The struct that a role's ``options`` must fit.
+        over_http: Whether the kind needs an http(s) base URL and a session.
+        check_model: Raises FileNotFoundError when a model or what runs it is missing. It must not
+            load or call anything.
+        max_in_flight: The most calls that one provider answers at once, given its options; None
+            means that it sets no limit.
+        default_format: The response format that ``structured_output = "auto"`` stands for.
+        small_models: Whether its models are small, so that ``prompts = "auto"`` stands for the
+            short prompts.
+    """
+
+    name: str
+    open: Callable[[ProviderSettings, Options], Awaitable[Provider]]
+    options: type[Options]
+    over_http: bool = False
+    check_model: Callable[[str], object] | None = None
+    max_in_flight: Callable[[Options], int] | None = None
+    default_format: ResponseFormat = "text"
+    small_models: bool = False
+
+    def check(self, model: str, options: Mapping[str, Any]) -> None:
+        """Check that a provider can be opened, without loading or calling anything.
+
+        Raises:
+            ValueError: an option is unknown or has the wrong type, or the model is missing.
+        """
+        self.read_options(options)
+        if self.check_model is not None:
+            try:
+                self.check_model(model)
+            except FileNotFoundError as error:
+                raise ValueError(str(error)) from error
+
+    def capacity(self, options: Mapping[str, Any]) -> int | None:
+        """Return the most calls that a provider with *options* answers at once; None: no limit.
+
+        Raises:
+            ValueError: an option is unknown or has the wrong type.
+        """
+        return (
+            None if self.max_in_flight is None else self.max_in_flight(self.read_options(options))
+        )
+
+    def read_options(self, options: Mapping[str, Any]) -> Options:
+        """Convert *options* to this kind's struct.
+
+        Raises:
+            ValueError: an option is unknown or has the wrong type.
+        """
+        fields = self.options.__struct_fields__
+        for name in options:
+            if name not in fields:
+                raise ValueError(self._unknown_option(name, fields))
+        try:
+            return msgspec.convert(options, self.options)
+        except msgspec.ValidationError as error:
+            raise ValueError(str(error)) from error
+
+    def _unknown_option(self, name: str, fields: tuple[str, ...]) -> str:
+        if not fields:
+            return f"{self.name} takes no options (fields of the request's body go into `extra`)"
+        near = get_close_matches(name, fields, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        return f"unknown option {name!r}: {hint}available: {', '.join(fields)}"
+
+
+class HttpProvider(Protocol):
+    """The constructor that providers over HTTP share."""
+
+    def __call__(
+        self,
+        session: Session,
+        /,
+        *,
+        base_url: str,
+        api_key: str | None,
+        headers: Mapping[str, str],
+        structured: ResponseFormat,
+    ) -> Provider: ...
+
+
+def http_kind(name: str, provider: HttpProvider) -> ProviderKind[NoOptions]:
+    """Return the row of a kind over HTTP, which takes no options."""
+
+    async def open_over_http(settings: ProviderSettings, _: NoOptions) -> Provider:
+        if settings.session is None:
+            raise ValueError(f"{name} is reached over HTTP: it needs a session")
+        return provider(
+            settings.session,
+            base_url=settings.base_url,
+            api_key=settings.api_key,
+            headers=settings.headers,
+            structured=settings.structured,
+        )
+
+    return ProviderKind(name, open_over_http, NoOptions, over_http=True)
+
+
+async def _open_local(settings: ProviderSettings, options: LocalOptions) -> Provider:
+    return await open_local(settings.model, options)
+
+
+async def _open_scripted(_: ProviderSettings, options: ScriptedOptions) -> Provider:
+    return Scripted(options)
+
+
+OPENAI = http_kind("openai", OpenAI)
+ANTHROPIC = http_kind("anthropic", Anthropic)
+GEMINI = http_kind("gemini", Gemini)
+LOCAL = ProviderKind(
+    "local",
+    _open_local,
+    LocalOptions,
+    check_model=find_weights,
+    max_in_flight=lambda options: options.slots,
+    default_format="json_schema",
+    small_models=True,
+)
+SCRIPTED = ProviderKind("scripted", _open_scripted, ScriptedOptions)
