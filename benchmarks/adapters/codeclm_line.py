@@ -43,8 +43,10 @@ def load() -> Call:
             return
 
         loaded = {role: load_prompts(made, made.strong, "benchmark")}
-        means = CallSettings(cache_folder(made), made.retry, made.parse_attempts)
-        async with open_clients({role: made.strong}, loaded, means, counters=Counters()) as opened:
+        settings = CallSettings(cache_folder(made), made.retry, made.parse_attempts)
+        async with open_clients(
+            {role: made.strong}, loaded, settings, counters=Counters()
+        ) as opened:
 
             async def respond(row: tuple[int, str]) -> list[str]:
                 number, prompt = row

@@ -87,17 +87,14 @@ async def _machine(url: str, in_flight: int, calls: int, folder: Path) -> Machin
 @asynccontextmanager
 async def _opened(role: RoleConfig, folder: Path) -> AsyncGenerator[tuple[Model, Provider]]:
     """Open *role* with an empty cache in *folder*."""
-    means = CallSettings(folder, RetryPolicy(), parse_attempts=1)
+    settings = CallSettings(folder, RetryPolicy(), parse_attempts=1)
     prompts = {"strong": Prompts.load("default")}
     async with (
-        open_clients({"strong": role}, prompts, means, counters=Counters()) as opened,
-        anyio.create_task_group() as group,
+        open_clients({"strong": role}, prompts, settings, counters=Counters()) as clients,
     ):
-        opened.start(group)
-        (dispatcher,) = opened.dispatchers.values()
-        yield opened.models["strong"], dispatcher.provider
-        await opened.drained()
-        group.cancel_scope.cancel()
+        (dispatcher,) = clients.dispatchers.values()
+        yield clients.models["strong"], dispatcher.provider
+        await clients.drained()
 
 
 async def _ask_all(model: Model, calls: int, at_once: int) -> tuple[float, float]:

@@ -50,7 +50,7 @@ class Concurrency:
         """Calls that may be in flight now."""
         return int(self._limit)
 
-    def succeeded(self, in_flight: int, sent_at: float) -> None:
+    def note_success(self, in_flight: int, sent_at: float) -> None:
         """Count an answer. *in_flight* includes it; *sent_at* is when it was sent."""
         self._latency += (self._clock() - sent_at - self._latency) * 0.1
         if sent_at > self._shrunk_before:
@@ -62,8 +62,10 @@ class Concurrency:
         if in_flight >= USED * self.limit:
             self._grow()
 
-    def refused(self, in_flight: int, sent_at: float, *, retry_after: float | None = None) -> float:
-        """Count a 429, as `succeeded`. *retry_after* are seconds, if the server named any.
+    def note_refusal(
+        self, in_flight: int, sent_at: float, *, retry_after: float | None = None
+    ) -> float:
+        """Count a 429, as `note_success`. *retry_after* are seconds, if the server named any.
 
         Returns seconds for which nothing at all should be sent. Mostly 0.0 where the server named
         a time for this call: then only it waits, and the others run on.

@@ -8,7 +8,6 @@ Knows neither what is asked nor where answers are kept.
 """
 
 import asyncio
-from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -18,6 +17,7 @@ from typing import NamedTuple
 
 import anyio
 from anyio.abc import TaskGroup
+from msgspec import Struct
 
 from ...providers.base import Provider, ProviderError, RateLimited, Rejected, Reply, Request
 from ..config import RetryPolicy
@@ -27,47 +27,41 @@ from .pacing import Limits, Pacer
 from .retry import Attempts, GiveUp, Retry, Stop, decide
 from .tokens import PromptLengths
 
+StopReason = RunStopped | Stopping
+"""Why nothing more is sent: no call can succeed, or the run is being stopped."""
+
 HOPELESS = 16
 """After so many rejected calls and no answer, the settings are at fault and not the items."""
 
 _NEVER = float("-inf")
-_NO_ATTEMPTS = Attempts()
 
 
-class QueuedCall(ABC):
-    """A call to one endpoint, from `Dispatcher.submit` until it is answered or given up.
+class QueuedCall(Struct, eq=False, kw_only=True):
+    """A call to one endpoint, from `Dispatcher.submit` until it is answered or given up."""
 
-    Attributes:
-        request: What to send.
-        priority: Lower goes first; among equals the oldest.
-        tokens: How many to reserve of the tokens per minute.
-        attempts: What has happened to it so far.
-        queued_at: When it was submitted, on the loop's clock.
-        sent_at: When its latest attempt was sent, on the loop's clock.
-        elapsed: Seconds spent in attempts and in waits between them.
-    """
+    request: Request
+    priority: int
+    """Lower goes first; among equals the oldest."""
+    tokens: float
+    """To reserve of the tokens per minute."""
+    attempts: Attempts = Attempts()
+    queued_at: float = 0.0
+    """When it was submitted, on the loop's clock."""
+    sent_at: float = 0.0
+    """When its latest attempt was sent, on the loop's clock."""
+    elapsed: float = 0.0
+    """Seconds spent in attempts and in waits between them."""
 
-    __slots__ = ("attempts", "elapsed", "priority", "queued_at", "request", "sent_at", "tokens")
-
-    def __init__(self, request: Request, *, priority: int, tokens: float) -> None:
-        self.request = request
-        self.priority = priority
-        self.tokens = tokens
-        self.attempts = _NO_ATTEMPTS
-        self.queued_at = 0.0
-        self.sent_at = 0.0
-        self.elapsed = 0.0
-
-    @abstractmethod
     async def carry_out(self) -> None:
         """Make one attempt with `Dispatcher.send` and deal with what comes of it.
 
         Runs in a sender, when it is this call's turn. An exception from here ends the run.
         """
+        raise NotImplementedError
 
-    @abstractmethod
-    def abandon(self, reason: Exception) -> None:
+    def abandon(self, reason: StopReason) -> None:
         """Note that the call will not be sent (again)."""
+        raise NotImplementedError
 
 
 class DispatchStatistics(NamedTuple):
@@ -92,11 +86,16 @@ async def open_dispatcher(
 
     Await `Dispatcher.drained` before leaving the block to keep what was paid for.
     """
+    failure = None
     async with anyio.create_task_group() as group:
         try:
             yield Dispatcher(provider, limits, policy, group)
+        except Exception as error:  # noqa: BLE001  (the block's own: the group would wrap it)
+            failure = error
         finally:
             group.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
 
 
 class Dispatcher:
@@ -127,7 +126,7 @@ class Dispatcher:
         self._rate_limited = 0
         self._rejected = 0
         self._last_success = _NEVER
-        self._stopped_by: Exception | None = None
+        self._stopped_by: StopReason | None = None
         self._all_idle = asyncio.Event()
 
     def submit(self, call: QueuedCall) -> None:
@@ -139,7 +138,7 @@ class Dispatcher:
         self._push(call)
         self._pump()
 
-    def stop(self, reason: Exception) -> None:
+    def stop(self, reason: StopReason) -> None:
         """Send nothing more: abandon what waits; what is in flight is still carried out."""
         self._stopped_by = reason
         for timer in self._retry_timers.values():
@@ -234,12 +233,12 @@ class Dispatcher:
         finally:  # the dispatcher closes: no timer may hand out calls any more
             self.stop(self._stopped_by or Stopping())
 
-    async def _next_call(self) -> QueuedCall:
+    def _next_call(self) -> asyncio.Future[QueuedCall]:
         waiter: asyncio.Future[QueuedCall] = self._loop.create_future()
         self._idle.append(waiter)
         if len(self._idle) == self._senders:
             self._all_idle.set()
-        return await waiter
+        return waiter
 
     async def send(self, call: QueuedCall) -> Reply | None:
         """Send *call* once. None: the attempt failed, and the call is queued for another.
@@ -254,7 +253,8 @@ class Dispatcher:
         except ProviderError as error:
             self._in_flight -= 1
             self._note_failure(call, error)
-            return self._retry_or_raise(call, error)
+            self._retry_or_raise(call, error)
+            return None
         except BaseException:
             self._in_flight -= 1
             raise

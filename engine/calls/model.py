@@ -234,9 +234,11 @@ class Model:
             answer = outgoing.outcome()
             return PendingCall(stage, template, messages, sample, key, answer, paid=False)
 
+        request = template.fill(messages, full_sample, attempt)
         outgoing = calls.in_flight[key] = OutgoingCall(
-            template.fill(messages, full_sample, attempt),
+            request=request,
             priority=PRIORITY[stage],
+            tokens=calls.reserve(request),
             role=calls,
             key=key,
             about=template.keys.fields,
@@ -280,9 +282,9 @@ class Model:
 
 
 async def _answer(pending: PendingCall) -> StoredReply:
-    outcome = pending.answer
-    if not isinstance(outcome, StoredReply):
-        outcome = await outcome
+    if isinstance(pending.answer, StoredReply):
+        return pending.answer
+    outcome = await pending.answer
     if isinstance(outcome, StoredReply):
         return outcome
     raise outcome

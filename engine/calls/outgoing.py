@@ -1,21 +1,20 @@
 """One call that has to be paid for: sent, counted, paid, stored, and given to everyone who asked."""
 
 import asyncio
-from contextlib import suppress
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw, Struct, field
 
 from ...providers.base import Message, Reply, Request
 from ..data.errors import ItemError, RunStopped, Stopping
 from .budget import Budget
 from .cache import Cache
 from .counters import Counters
-from .dispatcher import Dispatcher, QueuedCall
+from .dispatcher import Dispatcher, QueuedCall, StopReason
 from .replies import StoredReply, decode_reply, encode_reply, to_stored
 from .tokens import OutputLengths
 
-Outcome = StoredReply | ItemError | RunStopped | Stopping
+Outcome = StoredReply | ItemError | StopReason
 
 
 class RoleCalls(Struct, frozen=True):
@@ -27,7 +26,7 @@ class RoleCalls(Struct, frozen=True):
     in_flight: "InFlightCalls"
     counters: Counters
     budget: Budget
-    output_lengths: OutputLengths
+    output_lengths: OutputLengths = field(default_factory=OutputLengths)
 
     def reserve(self, request: Request) -> float:
         """Return how many of the tokens per minute to reserve; 0 where they are not limited."""
@@ -46,39 +45,22 @@ class RoleCalls(Struct, frozen=True):
         self.budget.spend(self.role, reply)
 
 
-class OutgoingCall(QueuedCall):
-    """A call on its way, in `InFlightCalls` until all who asked have its outcome.
+class OutgoingCall(QueuedCall, eq=False, kw_only=True):
+    """A call on its way, in `InFlightCalls` until all who asked have its outcome."""
 
-    Args:
-        role: what it shares with the role's other calls.
-        key: the cache key under which its reply is stored.
-        about: the fields of that key, stored with the reply.
-        replace: whether a damaged value stands under that key.
-    """
-
-    __slots__ = ("_about", "_key", "_replace", "_role", "_waiters")
-
-    def __init__(
-        self,
-        request: Request,
-        *,
-        priority: int,
-        role: RoleCalls,
-        key: bytes,
-        about: Raw,
-        replace: bool,
-    ) -> None:
-        super().__init__(request, priority=priority, tokens=role.reserve(request))
-        self._role = role
-        self._key = key
-        self._about = about
-        self._replace = replace
-        self._waiters = list[asyncio.Future[Outcome]]()
+    role: RoleCalls
+    key: bytes
+    """The cache key under which its reply is stored."""
+    about: Raw
+    """The fields of the key, stored with the reply."""
+    replace: bool
+    """Whether a damaged value stands under the key."""
+    waiters: list[asyncio.Future[Outcome]] = []
 
     def outcome(self) -> asyncio.Future[Outcome]:
         """Return a future of the outcome, which may be abandoned without harm."""
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self._waiters.append(future)
+        self.waiters.append(future)
         return future
 
     async def carry_out(self) -> None:
@@ -87,40 +69,44 @@ class OutgoingCall(QueuedCall):
         Runs in one of the dispatcher's senders: those who asked may be gone by then, but what was
         sent is paid for. Nobody is given a reply before it is on disk.
         """
-        role = self._role
+        role = self.role
         outcome: Outcome
         try:
             reply = await role.dispatcher.send(self)
             if reply is None:
                 return  # queued again: this attempt failed, another follows
             role.account_for(self.request, reply)
-            outcome = await self._store(reply)
+            stored = to_stored(reply, about=self.about, sample=self.request.sample)
+            value = encode_reply(stored)
+            on_disk = await role.cache.put(self.key, value, replace=self.replace)
+            outcome = stored if on_disk is value else _adopted(on_disk, stored)
         except (ItemError, RunStopped, Stopping) as error:
             outcome = error
         self._resolve(outcome)
 
-    def abandon(self, reason: RunStopped | Stopping) -> None:
+    def abandon(self, reason: StopReason) -> None:
         self._resolve(reason)
 
-    async def _store(self, reply: Reply) -> StoredReply:
-        """Store *reply*; return what is stored, since another process may have been first."""
-        ours = to_stored(reply, about=self._about, sample=self.request.sample)
-        value = encode_reply(ours)
-        stored = await self._role.cache.put(self._key, value, replace=self._replace)
-        if stored is not value:
-            with suppress(msgspec.MsgspecError):  # damaged: the next to look it up replaces it
-                return decode_reply(stored)
-        return ours
-
     def _resolve(self, outcome: Outcome) -> None:
-        del self._role.in_flight[self._key]
-        for waiter in self._waiters:
+        del self.role.in_flight[self.key]
+        for waiter in self.waiters:
             if not waiter.done():
                 waiter.set_result(outcome)
 
 
 class InFlightCalls(dict[bytes, OutgoingCall]):
     """Calls queued or in flight, by key: the same question is asked once, whichever role asks."""
+
+
+def _adopted(on_disk: bytes, stored: StoredReply) -> StoredReply:
+    """Return the reply that another process stored before ours, unless it is damaged.
+
+    In that case whoever looks it up next replaces it.
+    """
+    try:
+        return decode_reply(on_disk)
+    except msgspec.MsgspecError:
+        return stored
 
 
 def _characters(messages: tuple[Message, ...]) -> int:

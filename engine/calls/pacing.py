@@ -143,12 +143,12 @@ class Pacer:
         else:
             self._tokens.give_back(reserved - used)
 
-    def refused(self) -> None:
+    def note_refusal(self) -> None:
         """Note that a request was too many, though the limit was kept."""
         if self._requests is not None:
             self._requests.tighten()
 
-    def heard(self, allowance: Allowance) -> None:
+    def note_allowance(self, allowance: Allowance) -> None:
         """Heed what the server said on an answer; it can slow the pace, never raise it.
 
         Limits it names are not used: they come without the span they are for.

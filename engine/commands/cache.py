@@ -3,7 +3,7 @@
 import argparse
 import sys
 import time
-from contextlib import closing
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,8 @@ from .arguments import Verbs, add_verb, duration
 from .status import DONE, FAILED, WRONG
 
 if TYPE_CHECKING:
-    from ..calls.cache import Cache, StoredReply
+    from ..calls.cache_file import CacheFile
+    from ..calls.replies import StoredReply
 
 
 def add(verbs: Verbs) -> None:
@@ -40,30 +41,29 @@ def _help(args: argparse.Namespace) -> int:
     return WRONG
 
 
-def _open(args: argparse.Namespace) -> "Cache":
-    from ..calls.cache import Cache
+def _open(args: argparse.Namespace) -> "AbstractContextManager[CacheFile]":
+    from ..calls.cache_file import open_cache_file
     from ..calls.clients import cache_folder
     from ..config import Config, ConfigError
 
     folder = args.cache or cache_folder(Config())
     if not (folder / "cache.db").exists():
         raise ConfigError(f"{folder}: there is no cache yet")
-    return Cache(folder).open()
+    return open_cache_file(folder)
 
 
 def _stats(args: argparse.Namespace) -> int:
-    cache = _open(args)
     models: dict[str, int] = {}
     oldest, newest, damaged, count = float("inf"), 0.0, 0, 0
-    for _, answer in cache.entries():
-        count += 1
-        if answer is None:
-            damaged += 1
-            continue
-        name = _asked(answer).get("model", "?")
-        models[name] = models.get(name, 0) + 1
-        oldest, newest = min(oldest, answer.time), max(newest, answer.time)
-    cache.close()
+    with _open(args) as cache:
+        for _, answer in cache.replies():
+            count += 1
+            if answer is None:
+                damaged += 1
+                continue
+            name = _asked(answer).get("model", "?")
+            models[name] = models.get(name, 0) + 1
+            oldest, newest = min(oldest, answer.time), max(newest, answer.time)
     print(f"folder   {cache.folder}")
     print(f"answers  {count:,} in {cache.path.stat().st_size / 1e6:,.1f} MB")
     if models:
@@ -76,10 +76,9 @@ def _stats(args: argparse.Namespace) -> int:
 
 
 def _verify(args: argparse.Namespace) -> int:
-    cache = _open(args)
-    problems = cache.damage()
-    damaged = 0 if problems else sum(answer is None for _, answer in cache.entries())
-    cache.close()
+    with _open(args) as cache:
+        problems = cache.integrity_errors()
+        damaged = 0 if problems else sum(answer is None for _, answer in cache.replies())
     for problem in problems:
         print(f"codeclm: {cache.path}: {problem}", file=sys.stderr)
     if damaged:
@@ -91,13 +90,12 @@ def _verify(args: argparse.Namespace) -> int:
 
 
 def _explain(args: argparse.Namespace) -> int:
-    cache = _open(args)
-    found = [
-        (key.hex(), answer)
-        for key, answer in cache.entries()
-        if answer is not None and key.hex().startswith(tuple(args.key))
-    ]
-    cache.close()
+    with _open(args) as cache:
+        found = [
+            (key.hex(), answer)
+            for key, answer in cache.replies()
+            if answer is not None and key.hex().startswith(tuple(args.key))
+        ]
     if not found:
         print(f"codeclm: no key begins with {' or '.join(args.key)}", file=sys.stderr)
         return WRONG
@@ -113,22 +111,22 @@ def _explain(args: argparse.Namespace) -> int:
 
 def _prune(args: argparse.Namespace) -> int:
     than = time.time() - args.older_than * 86400
-    with closing(_open(args)) as cache:
+    with _open(args) as cache:
         if args.dry_run:
-            print(f"{cache.older(than):,} answers are from before {_day(than)}")
+            print(f"{cache.count_older(than):,} answers are from before {_day(than)}")
             return DONE
-        print(f"{cache.prune(than):,} answers from before {_day(than)} were deleted")
+        print(f"{cache.delete_older(than):,} answers from before {_day(than)} were deleted")
         return _packed(cache)
 
 
 def _pack(args: argparse.Namespace) -> int:
-    with closing(_open(args)) as cache:
+    with _open(args) as cache:
         return _packed(cache)
 
 
-def _packed(cache: "Cache") -> int:
+def _packed(cache: "CacheFile") -> int:
     before = cache.path.stat().st_size
-    cache.pack()
+    cache.vacuum()
     after = cache.path.stat().st_size
     print(f"{cache.path}: {before / 1e6:,.1f} MB, now {after / 1e6:,.1f} MB")
     return DONE
@@ -138,10 +136,10 @@ def _asked(answer: "StoredReply") -> dict[str, Any]:
     """What the key was made of, by name, short of the messages."""
     import msgspec
 
-    from ..calls.cache import About
+    from ..calls.keys import KeyFields
 
     values = msgspec.json.decode(answer.about)
-    names = About.__struct_fields__
+    names = KeyFields.__struct_fields__
     return {**dict(zip(names, values or (), strict=False)), "sample": answer.sample}
 
 

@@ -1,7 +1,8 @@
-"""Use a blocking context manager from the event loop."""
+"""Use what blocks from the event loop."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractContextManager, asynccontextmanager
+from functools import partial
 from typing import TypeVar
 
 import anyio
@@ -20,5 +21,10 @@ async def entered_in_thread(blocking: AbstractContextManager[T]) -> AsyncGenerat
     try:
         yield value
     finally:
-        with anyio.CancelScope(shield=True):
-            await anyio.to_thread.run_sync(blocking.__exit__, None, None, None)
+        await close_in_thread(partial(blocking.__exit__, None, None, None))
+
+
+async def close_in_thread(close: Callable[[], object]) -> None:
+    """Call *close* in a thread, even while the task is being cancelled."""
+    with anyio.CancelScope(shield=True):
+        await anyio.to_thread.run_sync(close)

@@ -10,10 +10,10 @@ import structlog
 from msgspec import Struct
 
 from ... import prompts
-from ..calls.cache import StoredReply
 from ..calls.clients import Clients
 from ..calls.counters import Counters
-from ..calls.model import Model, Pending
+from ..calls.model import Model, PendingCall
+from ..calls.replies import StoredReply
 from ..data.errors import ItemError, RunStopped
 from ..data.records import Answer, identity
 from ..data.test_sets import Question
@@ -72,7 +72,7 @@ class Contest(Struct, frozen=True):
         return [_comparison(question, candidate, reference, rulings=rulings, error=fault)]
 
     async def _ruling(
-        self, pending: Pending, *, swapped: bool
+        self, pending: PendingCall, *, swapped: bool
     ) -> tuple[Ruling | None, ItemError | None]:
         """Read one order's scores; where they can't be read, say why."""
         try:
@@ -85,7 +85,7 @@ class Contest(Struct, frozen=True):
         scores = (second, first) if swapped else (first, second)
         return Ruling(*scores, asked.reply.text), None
 
-    def _begin(self, side: Side, question: Question) -> Pending | Answer:
+    def _begin(self, side: Side, question: Question) -> PendingCall | Answer:
         contestant = self.contestants[side]
         if not isinstance(contestant, Model):
             return contestant[question.id]
@@ -97,7 +97,7 @@ class Contest(Struct, frozen=True):
             instruction=question.prompt,
         )
 
-    async def _finish(self, side: Side, pending: Pending | Answer) -> Answer:
+    async def _finish(self, side: Side, pending: PendingCall | Answer) -> Answer:
         contestant = self.contestants[side]
         if isinstance(pending, Answer):
             return pending
@@ -105,7 +105,7 @@ class Contest(Struct, frozen=True):
         asked = await contestant.finish(pending, _read_answer)
         return asked.value
 
-    def _ask(self, question: Question, first: str, second: str) -> Pending:
+    def _ask(self, question: Question, first: str, second: str) -> PendingCall:
         return self.judge.begin(
             "judge",
             item=identity("question", question.id, question.prompt),
@@ -161,7 +161,7 @@ class Session(Struct):
         return [self.comparisons[q.id] for q in self.questions if q.id in self.comparisons]
 
 
-async def hold(session: Session, contest: Contest, opened: Clients, *, workers: int) -> None:
+async def hold(session: Session, contest: Contest, clients: Clients, *, workers: int) -> None:
     """Compare all of *session*'s questions, or as many as there are until it is stopped."""
 
     async def keep(comparison: Comparison) -> None:
@@ -176,11 +176,11 @@ async def hold(session: Session, contest: Contest, opened: Clients, *, workers: 
 
     def halt(error: RunStopped) -> None:
         session.stopped_by = session.stopped_by or str(error)
-        opened.stop()
+        clients.stop()
 
     line = begin(Stage("contest", contest, workers=workers))
     await run(_each(session.questions), line, keep, Callbacks(lost, halt, session.counters.stages))
-    await opened.drained()
+    await clients.drained()
 
 
 async def _each(questions: Iterable[Question]) -> AsyncIterator[Question]:

@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable
 from msgspec import Struct, structs
 
 from .... import prompts
-from ...calls.cache import StoredReply
 from ...calls.model import Model, ParsedReply
+from ...calls.replies import StoredReply
 from ...data.errors import ItemError
 from ...data.records import Answer, Example, Iteration
 from .decode import Draft

@@ -9,8 +9,8 @@ from functools import partial
 from msgspec import Struct
 
 from .... import prompts
-from ...calls.cache import StoredReply
-from ...calls.model import Model, Pending
+from ...calls.model import Model, PendingCall
+from ...calls.replies import StoredReply
 from ...data.errors import ItemError
 from ...data.records import (
     Call,
@@ -119,7 +119,7 @@ class Decoder(Struct, frozen=True):
             raise ItemError("no_instructions", asked.detail)
         return asked.drafts(found)
 
-    def _begin(self, request: InstructionRequest, n: int, size: int) -> Pending:
+    def _begin(self, request: InstructionRequest, n: int, size: int) -> PendingCall:
         return self.strong.begin(
             "decode",
             item=request.metadata.id,
@@ -129,7 +129,7 @@ class Decoder(Struct, frozen=True):
             skills=request.metadata.skills,
         )
 
-    async def _collect(self, asked: "_Collected", question: Pending, size: int) -> None:
+    async def _collect(self, asked: "_Collected", question: PendingCall, size: int) -> None:
         try:
             answer = await self.strong.finish(question, partial(_read_instructions, size))
         except ItemError as error:
@@ -139,7 +139,7 @@ class Decoder(Struct, frozen=True):
         else:
             asked.add(answer.value, answer.call)
 
-    def _begin_rubrics(self, metadata: Metadata) -> Pending:
+    def _begin_rubrics(self, metadata: Metadata) -> PendingCall:
         return self.strong.begin(
             "rubrics",
             item=metadata.id,
@@ -148,7 +148,7 @@ class Decoder(Struct, frozen=True):
             skills=metadata.skills,
         )
 
-    async def _finish_rubrics(self, asked: "_Collected", question: Pending) -> Rubrics:
+    async def _finish_rubrics(self, asked: "_Collected", question: PendingCall) -> Rubrics:
         try:
             answer = await self.strong.finish(question, _read_rubrics)
         except ItemError as error:

@@ -3,8 +3,8 @@
 from msgspec import Struct
 
 from .... import prompts
-from ...calls.cache import StoredReply
 from ...calls.model import Model
+from ...calls.replies import StoredReply
 from ...data.records import Call, Metadata, Seed, identity
 
 

@@ -13,8 +13,8 @@ from msgspec import Struct, structs
 
 from .... import prompts
 from ....prompts import METHODS, ParseError, Stage
-from ...calls.cache import StoredReply
 from ...calls.model import Model
+from ...calls.replies import StoredReply
 from ...data.errors import ItemError
 from ...data.records import Answer, Call, Example, Fate, InstructionRequest, Iteration, identity
 from .answer import respond

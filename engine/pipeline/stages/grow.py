@@ -6,8 +6,8 @@ from msgspec import Struct
 
 from .... import prompts
 from ....prompts import ParseError
-from ...calls.cache import StoredReply
 from ...calls.model import Model
+from ...calls.replies import StoredReply
 from ...data.errors import ItemError
 from .refine import Story
 

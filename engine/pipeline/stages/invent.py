@@ -12,8 +12,8 @@ from msgspec import Struct
 
 from .... import prompts
 from ....prompts import Task
-from ...calls.cache import StoredReply
 from ...calls.model import Model
+from ...calls.replies import StoredReply
 from ...data.records import InstructionRequest, Metadata, Seed, identity
 from ...data.text.rouge import RougeIndex
 from .decode import Draft, Rubrics

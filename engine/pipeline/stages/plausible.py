@@ -6,8 +6,8 @@ The authors removed unreasonable pairs by hand (paper A.3); this asks the strong
 from msgspec import Struct
 
 from .... import prompts
-from ...calls.cache import StoredReply
 from ...calls.model import Model
+from ...calls.replies import StoredReply
 from ...data.errors import ItemError
 from ...data.records import Metadata
 

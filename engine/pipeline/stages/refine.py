@@ -14,9 +14,9 @@ from msgspec import Struct
 
 from .... import prompts
 from ....prompts import ParseError
-from ...calls.cache import StoredReply
 from ...calls.counters import Counters
-from ...calls.model import Model, Pending
+from ...calls.model import Model, PendingCall
+from ...calls.replies import StoredReply
 from ...data.errors import ItemError
 from ...data.records import Answer, Call, Example, Fate, Iteration, Judgement, Winner
 from .decode import Draft
@@ -155,7 +155,7 @@ class Refiner(Struct, frozen=True):
         story.calls += [strong.call, target.call]
         return strong.value, target.value
 
-    def _ask_score(self, story: "Story", first: str, second: str) -> Pending:
+    def _ask_score(self, story: "Story", first: str, second: str) -> PendingCall:
         return self.judge.begin(
             "score",
             item=story.draft.id,
