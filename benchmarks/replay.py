@@ -29,10 +29,10 @@ from codeclm.engine.calls.outgoing import InFlightCalls, RoleCalls
 from codeclm.engine.calls.pacing import Limits
 from codeclm.engine.config import BudgetConfig, RetryPolicy, RoleConfig
 from codeclm.engine.data import seeds
-from codeclm.engine.data.records import Metadata, Seed, identity
+from codeclm.engine.data.records import Example, InstructionRequest, Metadata, Seed, identity
 from codeclm.engine.pipeline import session as run
-from codeclm.engine.store.ledger import SPAN, Ledger, Row
-from codeclm.prompts import Prompts
+from codeclm.engine.store.writer import LedgerWriter
+from codeclm.prompts import PromptSet, Respond
 from codeclm.providers.base import Reply, Request, ResponseFormat
 
 from .measuring import (
@@ -76,7 +76,7 @@ async def ask_all(folder: Path, order: Sequence[int], workers: int) -> tuple[Cos
     async def work(model: Model) -> None:
         for n in numbers:
             text = f"{INSTRUCTION}{n}"
-            await model.ask("respond", lambda reply: reply.text, item=str(n), instruction=text)
+            await model.ask(Respond(instruction=text), item=str(n))
 
     async with (
         open_cache(folder) as cache,
@@ -84,7 +84,7 @@ async def ask_all(folder: Path, order: Sequence[int], workers: int) -> tuple[Cos
     ):
         budget = Budget(BudgetConfig(), {"strong": RoleConfig()}, (), stop=dispatcher.stop)
         calls = RoleCalls("strong", dispatcher, cache, InFlightCalls(), counters, budget)
-        model = Model(Sampling("m", temperature=0.7), Prompts.load("default"), calls)
+        model = Model(Sampling("m", temperature=0.7), PromptSet.load("default", (Respond,)), calls)
         with costing(len(order)) as cost:
             await asyncio.gather(*(work(model) for _ in range(workers)))
         await dispatcher.drained()
@@ -127,8 +127,8 @@ def resumed(finished: int, folder: Path) -> dict[str, Any]:
     _fill(run.prepare(made, where="benchmark"), finished)
     row: dict[str, Any] = {"finished seeds": finished}
     plan = _timed(row, "check", partial(run.prepare, made, where="benchmark"))
-    ledger = _timed(row, "open", partial(Ledger(plan.folder.ledger).open, for_writing=True))
-    done = _timed(row, "skip list", ledger.finished_seeds)
+    ledger = _timed(row, "open", partial(LedgerWriter, plan.folder.ledger))
+    done = _timed(row, "skip list", ledger.reader.finished_seeds)
     ledger.close()
     _timed(row, "find the next seed", lambda: next(seeds.read(run.seed_source(made), skip=done)))
     row["until its first call"] = round(sum(row[name] for name in list(row)[1:]), 2)
@@ -155,15 +155,23 @@ def _timed(row: dict[str, Any], name: str, work: Any) -> Any:
 def _fill(plan: run.Plan, finished: int) -> None:
     """Write what a run leaves of so many seeds, one instruction each, filtered."""
     plan.folder.make()
-    ledger = Ledger(plan.folder.ledger).open(for_writing=True)
+    ledger = LedgerWriter(plan.folder.ledger)
     run.settle_manifest(plan, ledger, allow_change=False)
     for n in range(finished):
         name = identity("seed", str(n))
         metadata = Metadata(n, name, f"letters {n}", ("tact", "style"), "seed", (name,))
         ledger.seed_encoded(Seed(n, name, f"Tell me of number {n}."), metadata, item=n)
-        example = (n * SPAN, n, name, "filtered", "gap", 0, n, -n, None, 4, 0.5, "0.5", 0, 0.0)
-        ledger.put(Row("examples", example))
-        ledger.put(Row("orders", (n * SPAN, n, 10, 1, 1, "", "")))
+        example = Example(
+            id=name,
+            position=n,
+            number=0,
+            metadata=metadata,
+            basic_instruction=f"Write letter {n}.",
+            fate="filtered",
+            reason="gap",
+        )
+        ledger.example_finished(example)
+        ledger.request_done(InstructionRequest(metadata, 10), 1)
     ledger.close()
 
 

@@ -1,4 +1,4 @@
-"""The Messages API, as Anthropic speaks it."""
+"""Anthropic's Messages API."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,11 +8,13 @@ from msgspec import Struct
 
 from . import json_codec
 from .base import FinishReason, Message, Rejected, Reply, Request, ResponseFormat
-from .exchange import Session, endpoint
-from .faults import allowance, decode, embedded
+from .http.endpoint import make_endpoint
+from .http.exchange import HttpSession
+from .http.failures import decode_response, embedded_error
+from .http.rate_limits import read_allowance
 
 MAX_TOKENS = 4096
-"""What is asked for where the request leaves it open: this API has no default of its own."""
+"""Sent where the request sets no limit: this API requires one."""
 
 _VERSION = "2023-06-01"
 
@@ -27,11 +29,11 @@ _FINISH: dict[str | None, FinishReason] = {
 
 
 class Anthropic:
-    """Speak to the Messages API at one base URL.
+    """A provider that speaks the Messages API to one base URL.
 
-    The session is the caller's and outlives the provider. There is no ``seed`` here, and no
-    ``json_object``: both are left out. ``json_schema`` goes as ``output_config``, which models
-    before Claude 4.5 refuse; so ``structured`` promises nothing unless told to.
+    The caller owns the session. The API has no ``seed`` and no ``json_object``: both are left out.
+    ``json_schema`` is sent as ``output_config``, which models before Claude 4.5 refuse, so
+    ``structured`` is "text" by default.
 
     Raises:
         ValueError: the base URL or a header cannot be used.
@@ -41,44 +43,45 @@ class Anthropic:
 
     def __init__(
         self,
-        session: Session,
+        session: HttpSession,
         *,
-        base_url: str = "https://api.anthropic.com",
+        base_url: str,
         api_key: str | None = None,
         headers: Mapping[str, str] | None = None,
-        identity: str | None = None,
         structured: ResponseFormat = "text",
     ) -> None:
         base_url = base_url.rstrip("/").removesuffix("/v1")
-        sent = {**({"X-Api-Key": api_key} if api_key else {}), **(headers or {})}
-        sent.setdefault("Anthropic-Version", _VERSION)
+        key_header = {"X-Api-Key": api_key} if api_key else {}
+        all_headers = {"Anthropic-Version": _VERSION, **key_header, **(headers or {})}
         self._session = session
-        self._endpoint = endpoint(f"{base_url}/v1/messages", headers=sent)
-        self.identity = identity or base_url
+        self._endpoint = make_endpoint(f"{base_url}/v1/messages", headers=all_headers)
+        self.identity = base_url
         self.structured: ResponseFormat = structured
 
     async def complete(self, request: Request, /) -> Reply:
         body, headers = await self._session.post(self._endpoint, _encode(request))
         where = self._endpoint.where
-        answer = decode(where, body, _DECODER)
-        if answer.error:
-            raise embedded(where, answer.error, headers=headers, secrets=self._endpoint.secrets)
-        if answer.content is None:
-            raise Rejected(f"{where}: an answer of another shape: it has no `content`")
-        usage = answer.usage
+        reply = decode_response(where, body, _DECODER)
+        if reply.error:
+            raise embedded_error(
+                where, reply.error, headers=headers, secrets=self._endpoint.secrets
+            )
+        if reply.content is None:
+            raise Rejected(f"{where}: unexpected response: `content` is missing")
+        usage = reply.usage
         cached = usage.cache_read_input_tokens or 0
         return Reply(
-            text="".join(block.text for block in answer.content if block.type == "text"),
-            finish_reason=_FINISH.get(answer.stop_reason, "other"),
+            text="".join(block.text for block in reply.content if block.type == "text"),
+            finish_reason=_FINISH.get(reply.stop_reason, "other"),
             prompt_tokens=usage.input_tokens + cached + (usage.cache_creation_input_tokens or 0),
             completion_tokens=usage.output_tokens,
             cached_tokens=cached,
-            model=answer.model,
-            allowance=allowance(headers),
+            model=reply.model,
+            allowance=read_allowance(headers),
         )
 
     async def aclose(self) -> None:
-        """Nothing is owned here."""
+        """Do nothing: the session is the caller's."""
 
 
 class _Body(Struct, omit_defaults=True):
@@ -103,7 +106,7 @@ class _Usage(Struct):
     cache_creation_input_tokens: int | None = None
 
 
-class _Answer(Struct):
+class _Message(Struct):
     content: list[_Block] | None = None
     stop_reason: str | None = None
     usage: _Usage = msgspec.field(default_factory=_Usage)
@@ -111,14 +114,16 @@ class _Answer(Struct):
     error: Any = None
 
 
-_DECODER = msgspec.json.Decoder(_Answer)
+_DECODER = msgspec.json.Decoder(_Message)
 
 
 def _encode(request: Request) -> bytes:
-    system = "\n\n".join(each.content for each in request.messages if each.role == "system")
+    system = "\n\n".join(
+        message.content for message in request.messages if message.role == "system"
+    )
     body = _Body(
         model=request.model,
-        messages=tuple(each for each in request.messages if each.role != "system"),
+        messages=tuple(message for message in request.messages if message.role != "system"),
         max_tokens=MAX_TOKENS if request.max_tokens is None else request.max_tokens,
         system=system,
         temperature=request.temperature,

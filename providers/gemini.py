@@ -1,4 +1,4 @@
-"""``generateContent``, as Google's Gemini API speaks it."""
+"""``generateContent`` of Google's Gemini API."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,8 +10,10 @@ from yarl import URL
 
 from . import json_codec
 from .base import FinishReason, Message, Rejected, Reply, Request, ResponseFormat, Unavailable
-from .exchange import Endpoint, Session, endpoint
-from .faults import allowance, decode, embedded
+from .http.endpoint import Endpoint, make_endpoint
+from .http.exchange import HttpSession
+from .http.failures import decode_response, embedded_error
+from .http.rate_limits import read_allowance
 
 _FINISH: dict[str | None, FinishReason] = {
     None: "stop",
@@ -27,10 +29,10 @@ _FINISH: dict[str | None, FinishReason] = {
 
 
 class Gemini:
-    """Speak to the Gemini API at one base URL.
+    """A provider that speaks the Gemini API to one base URL.
 
-    The session is the caller's and outlives the provider. The key travels in a header, never in
-    the URL. Thoughts count as completion tokens, as they are billed; their text is left out.
+    The caller owns the session. The key is sent in a header, never in the URL. Thoughts count as
+    completion tokens, as they are billed; their text is left out.
 
     Raises:
         ValueError: the base URL or a header cannot be used.
@@ -40,45 +42,48 @@ class Gemini:
 
     def __init__(
         self,
-        session: Session,
+        session: HttpSession,
         *,
-        base_url: str = "https://generativelanguage.googleapis.com",
+        base_url: str,
         api_key: str | None = None,
         headers: Mapping[str, str] | None = None,
-        identity: str | None = None,
         structured: ResponseFormat = "json_schema",
     ) -> None:
         base_url = base_url.rstrip("/").removesuffix("/v1beta")
-        sent = {**({"X-Goog-Api-Key": api_key} if api_key else {}), **(headers or {})}
+        key_header = {"X-Goog-Api-Key": api_key} if api_key else {}
         self._session = session
-        self._models = endpoint(f"{base_url}/v1beta/models", headers=sent)
+        self._models = make_endpoint(
+            f"{base_url}/v1beta/models", headers={**key_header, **(headers or {})}
+        )
         self._endpoints: dict[str, Endpoint] = {}
-        self.identity = identity or base_url
+        self.identity = base_url
         self.structured: ResponseFormat = structured
 
     async def complete(self, request: Request, /) -> Reply:
         target = self._endpoints.get(request.model) or self._endpoint_of(request.model)
         body, headers = await self._session.post(target, _encode(request))
-        answer = decode(target.where, body, _DECODER)
-        if answer.error:
-            raise embedded(target.where, answer.error, headers=headers, secrets=target.secrets)
-        return _reply(target.where, answer, headers)
+        generation = decode_response(target.where, body, _DECODER)
+        if generation.error:
+            raise embedded_error(
+                target.where, generation.error, headers=headers, secrets=target.secrets
+            )
+        return _reply(target.where, generation, headers)
 
     async def aclose(self) -> None:
-        """Nothing is owned here."""
+        """Do nothing: the session is the caller's."""
 
     def _endpoint_of(self, model: str) -> Endpoint:
         name = quote(model.removeprefix("models/"), safe="")  # a name, never a path of its own
         url = URL(f"{self._models.url}/{name}:generateContent", encoded=True)
-        made = self._endpoints[model] = self._models.at(url)
-        return made
+        endpoint = self._endpoints[model] = self._models.at(url)
+        return endpoint
 
 
 class _Text(Struct):
     text: str
 
 
-class _Said(Struct, omit_defaults=True):
+class _Turn(Struct, omit_defaults=True):
     parts: tuple[_Text, ...]
     role: str | None = None
 
@@ -93,8 +98,8 @@ class _Config(Struct, omit_defaults=True, rename="camel"):
 
 
 class _Body(Struct, omit_defaults=True, rename="camel"):
-    contents: tuple[_Said, ...]
-    system_instruction: _Said | None = None
+    contents: tuple[_Turn, ...]
+    system_instruction: _Turn | None = None
     generation_config: _Config | None = None
 
 
@@ -123,7 +128,7 @@ class _Feedback(Struct, rename="camel"):
     block_reason: str | None = None
 
 
-class _Answer(Struct, rename="camel"):
+class _Generation(Struct, rename="camel"):
     candidates: list[_Candidate] | None = None
     prompt_feedback: _Feedback | None = None
     usage_metadata: _Usage | None = None
@@ -131,20 +136,20 @@ class _Answer(Struct, rename="camel"):
     error: Any = None
 
 
-_DECODER = msgspec.json.Decoder(_Answer)
+_DECODER = msgspec.json.Decoder(_Generation)
 _NO_USAGE = _Usage()
 _NO_CONFIG = _Config()
 _CONFIG = "generationConfig"
 
 
-def _reply(where: str, answer: _Answer, headers: Mapping[str, str]) -> Reply:
-    blocked = answer.prompt_feedback is not None and answer.prompt_feedback.block_reason
-    candidate = answer.candidates[0] if answer.candidates else None
+def _reply(where: str, generation: _Generation, headers: Mapping[str, str]) -> Reply:
+    blocked = generation.prompt_feedback is not None and generation.prompt_feedback.block_reason
+    candidate = generation.candidates[0] if generation.candidates else None
     if candidate is None and not blocked:
-        if answer.candidates is None and answer.usage_metadata is None:
-            raise Rejected(f"{where}: an answer of another shape: it has no `candidates`")
-        raise Unavailable(f"{where}: an answer without candidates")
-    usage = answer.usage_metadata or _NO_USAGE
+        if generation.candidates is None and generation.usage_metadata is None:
+            raise Rejected(f"{where}: unexpected response: `candidates` is missing")
+        raise Unavailable(f"{where}: the response has no candidates")
+    usage = generation.usage_metadata or _NO_USAGE
     text = ""
     reason: FinishReason = "content_filter"
     if candidate is not None:
@@ -156,32 +161,34 @@ def _reply(where: str, answer: _Answer, headers: Mapping[str, str]) -> Reply:
         prompt_tokens=usage.prompt_token_count,
         completion_tokens=usage.candidates_token_count + usage.thoughts_token_count,
         cached_tokens=usage.cached_content_token_count,
-        model=answer.model_version,
-        allowance=allowance(headers),
+        model=generation.model_version,
+        allowance=read_allowance(headers),
     )
 
 
 def _encode(request: Request) -> bytes:
-    system = tuple(_Text(each.content) for each in request.messages if each.role == "system")
+    system = tuple(
+        _Text(message.content) for message in request.messages if message.role == "system"
+    )
     config = _config(request)
     body = _Body(
-        contents=tuple(_said(each) for each in request.messages if each.role != "system"),
-        system_instruction=_Said(system) if system else None,
+        contents=tuple(_turn(message) for message in request.messages if message.role != "system"),
+        system_instruction=_Turn(system) if system else None,
         generation_config=None if config == _NO_CONFIG else config,
     )
     if not request.extra:
         return json_codec.dumps(body)
-    whole: dict[str, Any] = msgspec.to_builtins(body)
-    merged = {**whole, **request.extra}
-    ours, theirs = whole.get(_CONFIG), merged.get(_CONFIG)
+    fields: dict[str, Any] = msgspec.to_builtins(body)
+    merged = {**fields, **request.extra}
+    ours, theirs = fields.get(_CONFIG), merged.get(_CONFIG)
     if isinstance(ours, dict) and isinstance(theirs, dict):  # a thinkingConfig keeps our settings
         merged[_CONFIG] = {**ours, **theirs}
     return json_codec.dumps(merged)
 
 
-def _said(message: Message) -> _Said:
+def _turn(message: Message) -> _Turn:
     role = "model" if message.role == "assistant" else "user"
-    return _Said((_Text(message.content),), role)
+    return _Turn((_Text(message.content),), role)
 
 
 def _config(request: Request) -> _Config:

@@ -13,8 +13,8 @@ from msgspec import Struct
 
 from .anthropic import Anthropic
 from .base import Provider, ResponseFormat
-from .exchange import Session
 from .gemini import Gemini
+from .http.exchange import HttpSession
 from .local import LocalOptions, find_weights, open_local
 from .openai import OpenAI
 from .scripted import Scripted, ScriptedOptions
@@ -45,7 +45,7 @@ class ProviderSettings(Struct, frozen=True, kw_only=True):
     api_key: str | None = None
     headers: Mapping[str, str] = {}
     options: Mapping[str, Any] = {}
-    session: Session | None = None
+    session: HttpSession | None = None
     structured: ResponseFormat = "text"
 
     def __repr__(self) -> str:
@@ -129,7 +129,7 @@ class HttpProvider(Protocol):
 
     def __call__(
         self,
-        session: Session,
+        session: HttpSession,
         /,
         *,
         base_url: str,

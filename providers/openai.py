@@ -1,4 +1,4 @@
-"""Chat completions, as OpenAI speaks them and most servers do after it."""
+"""Chat completions: OpenAI's protocol, which most servers speak."""
 
 from collections.abc import Mapping
 from typing import Any, cast
@@ -8,11 +8,13 @@ from msgspec import Struct
 
 from . import json_codec
 from .base import FinishReason, Message, Rejected, Reply, Request, ResponseFormat, Unavailable
-from .exchange import Session, endpoint
-from .faults import allowance, decode, embedded
+from .http.endpoint import make_endpoint
+from .http.exchange import HttpSession
+from .http.failures import decode_response, embedded_error
+from .http.rate_limits import read_allowance
 
 _FINISH: dict[str | None, FinishReason] = {
-    None: "stop",  # some servers leave it out
+    None: "stop",  # omitted by some servers
     "stop": "stop",
     "eos": "stop",
     "end_turn": "stop",
@@ -25,14 +27,14 @@ _FINISH: dict[str | None, FinishReason] = {
 }
 
 _INTERRUPTED = frozenset({"error", "insufficient_system_resource"})
-"""Finish reasons of an answer that the server gave up (OpenRouter, DeepSeek)."""
+"""Finish reasons of replies that the server gave up (OpenRouter, DeepSeek)."""
 
 
 class OpenAI:
-    """Speak chat completions to one base URL.
+    """A provider that speaks chat completions to one base URL.
 
-    The session is the caller's and outlives the provider. ``structured`` says what the server
-    honours; "text" asks for nothing and is refused by none.
+    The caller owns the session. ``structured`` is the strictest response format that the server
+    honours; every server honours "text".
 
     Raises:
         ValueError: the base URL or a header cannot be used.
@@ -42,55 +44,56 @@ class OpenAI:
 
     def __init__(
         self,
-        session: Session,
+        session: HttpSession,
         *,
         base_url: str,
         api_key: str | None = None,
         headers: Mapping[str, str] | None = None,
-        identity: str | None = None,
         structured: ResponseFormat = "text",
     ) -> None:
         base_url = base_url.rstrip("/")
-        sent = {**({"Authorization": f"Bearer {api_key}"} if api_key else {}), **(headers or {})}
+        key_header = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         self._session = session
-        self._endpoint = endpoint(
-            f"{base_url}/chat/completions", headers=sent, secrets=(api_key,) if api_key else ()
+        self._endpoint = make_endpoint(
+            f"{base_url}/chat/completions",
+            headers={**key_header, **(headers or {})},
+            secrets=(api_key,) if api_key else (),
         )
         self._host = self._endpoint.url.host or ""
-        self.identity = identity or base_url
+        self.identity = base_url
         self.structured: ResponseFormat = structured
 
     async def complete(self, request: Request, /) -> Reply:
-        sent = encode(request, host=self._host)
-        body, headers = await self._session.post(self._endpoint, sent)
+        content = encode(request, host=self._host)
+        body, headers = await self._session.post(self._endpoint, content)
         where = self._endpoint.where
-        answer = decode(where, body, _DECODER)
-        choice = answer.choices[0] if answer.choices else None
-        error = answer.error or (choice and choice.error)
+        completion = decode_response(where, body, _DECODER)
+        choice = completion.choices[0] if completion.choices else None
+        error = completion.error or (choice and choice.error)
         if error:
-            raise embedded(where, error, headers=headers, secrets=self._endpoint.secrets)
-        if answer.choices is None:
-            raise Rejected(f"{where}: an answer of another shape: it has no `choices`")
-        if choice is None:  # seen where a back end starts or fails: the next call may fare better
-            raise Unavailable(f"{where}: an answer without choices")
+            raise embedded_error(where, error, headers=headers, secrets=self._endpoint.secrets)
+        if completion.choices is None:
+            raise Rejected(f"{where}: unexpected response: `choices` is missing")
+        if choice is None:  # seen while a back end starts or fails: the next call may succeed
+            raise Unavailable(f"{where}: the response has no choices")
         if choice.finish_reason in _INTERRUPTED:
-            raise Unavailable(f"{where}: the server gave the answer up ({choice.finish_reason})")
-        return _reply(answer, choice, headers)
+            raise Unavailable(f"{where}: the server gave up the reply ({choice.finish_reason})")
+        return _reply(completion, choice, headers)
 
     async def aclose(self) -> None:
-        """Nothing is owned here."""
+        """Do nothing: the session is the caller's."""
 
 
 def encode(request: Request, *, host: str = "") -> bytes:
-    """The body of the POST to *host*; only the name of the token limit depends on it."""
-    new_name = _wants_completion_tokens(host, request.model)
+    """Return the body of the POST to *host*, which decides the name of the token limit."""
+    is_renamed = _wants_completion_tokens(host, request.model)
     body = _Body(
         model=request.model,
         messages=request.messages,
         temperature=request.temperature,
         top_p=request.top_p,
-        max_tokens=None if new_name else request.max_tokens,
-        max_completion_tokens=request.max_tokens if new_name else None,
+        max_tokens=None if is_renamed else request.max_tokens,
+        max_completion_tokens=request.max_tokens if is_renamed else None,
         seed=request.seed,
         response_format=_response_format(request),
     )
@@ -148,14 +151,14 @@ _DECODER = msgspec.json.Decoder(_Completion)
 _NO_USAGE = _Usage()
 
 
-def _reply(answer: _Completion, choice: _Choice, headers: Mapping[str, str]) -> Reply:
+def _reply(completion: _Completion, choice: _Choice, headers: Mapping[str, str]) -> Reply:
     message = choice.message
     content, finish_reason = message.content, _FINISH.get(choice.finish_reason, "other")
     if content is None and message.refusal:
         content, finish_reason = message.refusal, "refusal"
     elif not isinstance(content, str):
         content = "".join(part.text or "" for part in content or () if part.type in _TEXT)
-    usage = answer.usage or _NO_USAGE
+    usage = completion.usage or _NO_USAGE
     details = usage.prompt_tokens_details
     return Reply(
         text=content,
@@ -163,8 +166,8 @@ def _reply(answer: _Completion, choice: _Choice, headers: Mapping[str, str]) -> 
         prompt_tokens=usage.prompt_tokens or 0,
         completion_tokens=usage.completion_tokens or 0,
         cached_tokens=(details and details.cached_tokens) or usage.prompt_cache_hit_tokens or 0,
-        model=answer.model or "",
-        allowance=allowance(headers),
+        model=completion.model or "",
+        allowance=read_allowance(headers),
     )
 
 

@@ -14,10 +14,10 @@ from codeclm.engine.calls.model import Model, Sampling
 from codeclm.engine.calls.outgoing import InFlightCalls, RoleCalls
 from codeclm.engine.calls.pacing import Limits
 from codeclm.engine.config import BudgetConfig, RetryPolicy, RoleConfig
-from codeclm.prompts import Prompts
+from codeclm.prompts import BUILT_IN, PromptSet
 from codeclm.providers.base import Reply, Request, ResponseFormat
 
-PROMPTS = Prompts.load("default")
+PROMPTS = PromptSet.load("default", BUILT_IN)
 
 Said = str | Reply | Exception
 Line = Said | Callable[[Request], Said]

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from . import preloaded
+
 COMMAND = (sys.executable, "-m", "codeclm.engine")
 
 
@@ -19,15 +21,7 @@ def environment(folder: Path, **more: str) -> dict[str, str]:
 
 def codeclm(*argv: str, cwd: Path, **environ: str) -> subprocess.CompletedProcess[str]:
     """Run the command to its end."""
-    return subprocess.run(
-        [*COMMAND, *argv],
-        cwd=cwd,
-        env=environment(cwd, **environ),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    return preloaded.run(argv, cwd=cwd, env=environment(cwd, **environ))
 
 
 def started(*argv: str, cwd: Path, **environ: str) -> subprocess.Popen[str]:

@@ -1,17 +1,22 @@
-"""What every test gets: both event loops, a clean environment, and an alarm for blocking calls."""
+"""What every test gets: both event loops, a clean environment, and an alarm for blocking calls.
+
+Nothing here or in a test measures time: a busy machine changes no result.
+"""
 
 import inspect
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
+from pathlib import Path
 from typing import Any
 
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
+from hypothesis import HealthCheck, settings
 
-from codeclm.providers.exchange import Session
 from codeclm.providers.hosts import HOSTS
-from codeclm.providers.http import open_session
+from codeclm.providers.http.exchange import HttpSession
+from codeclm.providers.http.session import open_session
 
 from .servers import Server, serving
 
@@ -19,6 +24,17 @@ _LOOPS = [
     pytest.param(("asyncio", {"use_uvloop": False}), id="asyncio"),
     pytest.param(("asyncio", {"use_uvloop": True}), id="uvloop"),
 ]
+
+# Hypothesis' own limits are of wall-clock time. HYPOTHESIS_PROFILE=thorough is for a night.
+settings.register_profile("quick", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("thorough", settings.get_profile("quick"), max_examples=2000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """Use all cores for the suite, and this process alone for files that are named."""
+    named = config.args_source is pytest.Config.ArgsSource.ARGS
+    return 0 if named and not any(Path(name).is_dir() for name in config.args) else None
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -70,6 +86,6 @@ async def server() -> AsyncIterator[Server]:
 
 
 @pytest.fixture
-async def session() -> AsyncIterator[Session]:
+async def session() -> AsyncIterator[HttpSession]:
     async with aclosing(open_session(timeout=5, connect_timeout=5)) as opened:
         yield opened

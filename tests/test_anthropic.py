@@ -15,14 +15,14 @@ from codeclm.providers.base import (
     Request,
     Unavailable,
 )
-from codeclm.providers.exchange import Session
+from codeclm.providers.http.exchange import HttpSession
 
 from .servers import Say, Server, answer, request, say
 
 TEXT = {"type": "text", "text": "Hello."}
 
 
-def to(server: Server, session: Session, **settings: Any) -> Anthropic:
+def to(server: Server, session: HttpSession, **settings: Any) -> Anthropic:
     return Anthropic(session, base_url=server.url, **settings)
 
 
@@ -30,18 +30,18 @@ def message(*content: dict[str, Any], **more: Any) -> Say:
     return say({"type": "message", "role": "assistant", "content": list(content), **more})
 
 
-async def ask(server: Server, session: Session, said: Say) -> Reply:
+async def ask(server: Server, session: HttpSession, said: Say) -> Reply:
     server.will(said)
     return await to(server, session).complete(request())
 
 
-async def sent(server: Server, session: Session, **settings: Any) -> Any:
+async def sent(server: Server, session: HttpSession, **settings: Any) -> Any:
     server.will(message(TEXT))
     await to(server, session).complete(request(**settings))
     return server.asked[-1].json
 
 
-async def test_a_call_becomes_a_reply(server: Server, session: Session) -> None:
+async def test_a_call_becomes_a_reply(server: Server, session: HttpSession) -> None:
     """Tokens read from, or written to, the vendor's cache are part of the prompt."""
     usage = {
         "input_tokens": 5,
@@ -60,7 +60,7 @@ async def test_a_call_becomes_a_reply(server: Server, session: Session) -> None:
 
 
 async def test_the_system_prompt_and_the_key_go_where_anthropic_wants_them(
-    server: Server, session: Session
+    server: Server, session: HttpSession
 ) -> None:
     server.will(message(TEXT))
     await to(server, session, api_key="sk-ant-key").complete(request(seed=4))
@@ -79,7 +79,7 @@ async def test_the_system_prompt_and_the_key_go_where_anthropic_wants_them(
     }
 
 
-async def test_several_system_messages_become_one(server: Server, session: Session) -> None:
+async def test_several_system_messages_become_one(server: Server, session: HttpSession) -> None:
     server.will(message(TEXT))
     messages = (Message("system", "a"), Message("user", "x"), Message("system", "b"))
 
@@ -88,7 +88,7 @@ async def test_several_system_messages_become_one(server: Server, session: Sessi
     assert server.asked[0].json["system"] == "a\n\nb"
 
 
-async def test_what_is_set_is_sent_and_extra_wins(server: Server, session: Session) -> None:
+async def test_what_is_set_is_sent_and_extra_wins(server: Server, session: HttpSession) -> None:
     extra = {"top_k": 4, "max_tokens": 8}
 
     body = await sent(server, session, temperature=0.0, top_p=0.5, max_tokens=7, extra=extra)
@@ -97,7 +97,7 @@ async def test_what_is_set_is_sent_and_extra_wins(server: Server, session: Sessi
     assert body["max_tokens"] == 8
 
 
-async def test_a_schema_goes_as_output_config(server: Server, session: Session) -> None:
+async def test_a_schema_goes_as_output_config(server: Server, session: HttpSession) -> None:
     body = await sent(server, session, response_format="json_schema", schema={"type": "object"})
 
     assert body["output_config"] == {
@@ -107,7 +107,7 @@ async def test_a_schema_goes_as_output_config(server: Server, session: Session) 
 
 @pytest.mark.parametrize("suffix", ["", "/", "/v1", "/v1/"])
 async def test_a_base_url_with_or_without_its_version_is_the_same(
-    server: Server, session: Session, suffix: str
+    server: Server, session: HttpSession, suffix: str
 ) -> None:
     server.will(message(TEXT))
     provider = Anthropic(session, base_url=server.url + suffix)
@@ -130,14 +130,14 @@ async def test_a_base_url_with_or_without_its_version_is_the_same(
     ],
 )
 async def test_why_the_model_stopped_is_said_in_one_vocabulary(
-    server: Server, session: Session, reason: str | None, expected: str
+    server: Server, session: HttpSession, reason: str | None, expected: str
 ) -> None:
     reply = await ask(server, session, message(TEXT, stop_reason=reason))
 
     assert reply.finish_reason == expected
 
 
-async def test_only_blocks_of_text_are_text(server: Server, session: Session) -> None:
+async def test_only_blocks_of_text_are_text(server: Server, session: HttpSession) -> None:
     thinking = {"type": "thinking", "thinking": "hm", "signature": "x"}
 
     assert (await ask(server, session, message(thinking, TEXT, TEXT))).text == "Hello.Hello."
@@ -165,7 +165,7 @@ async def test_only_blocks_of_text_are_text(server: Server, session: Session) ->
 )
 async def test_a_failure_is_named_as_everywhere(
     server: Server,
-    session: Session,
+    session: HttpSession,
     said: Say,
     expected: type[ProviderError],
 ) -> None:
@@ -175,14 +175,14 @@ async def test_a_failure_is_named_as_everywhere(
     assert type(caught.value) is expected
 
 
-async def test_a_key_sent_back_is_masked(server: Server, session: Session) -> None:
+async def test_a_key_sent_back_is_masked(server: Server, session: HttpSession) -> None:
     server.will(say({"error": {"message": "bad key sk-ant-key-1"}}, status=401))
 
     with pytest.raises(Denied, match=r"401 bad key \*\*\*$"):
         await to(server, session, api_key="sk-ant-key-1").complete(request())
 
 
-async def test_limits_ride_on_every_reply(server: Server, session: Session) -> None:
+async def test_limits_ride_on_every_reply(server: Server, session: HttpSession) -> None:
     headers = {"anthropic-ratelimit-requests-remaining": "7"}
     server.will(answer(b'{"content": []}', headers=headers))
 

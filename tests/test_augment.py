@@ -19,7 +19,9 @@ from codeclm.engine.pipeline.build import Widths, crew
 from codeclm.engine.pipeline.session import Session, execute, prepare
 from codeclm.engine.pipeline.stages.augment import Mixer, Mixing, merge
 from codeclm.engine.pipeline.work import Work
-from codeclm.engine.store.ledger import Ledger
+from codeclm.engine.store.reader import LedgerReader
+from codeclm.engine.store.totals import count_dataset
+from codeclm.engine.store.writer import LedgerWriter
 from codeclm.providers.base import Request
 
 from .acting import Actor, may_read_the_cache, playing
@@ -220,11 +222,14 @@ def rows(path: Path, query: str) -> list[tuple[Any, ...]]:
 class Outcome:
     """What a run came to: its examples, its metadata, its calls."""
 
-    def __init__(self, ledger: Ledger, actor: Actor, work: Work) -> None:
+    def __init__(self, ledger: LedgerReader, actor: Actor, work: Work) -> None:
         self.kept = list(ledger.kept())
         self.items = [row[0] for row in rows(ledger.path, "SELECT position FROM items")]
-        self.orders = rows(ledger.path, "SELECT item, count, made FROM orders ORDER BY place")
-        self.seed_sums = ledger.seed_sums()
+        self.requests = rows(
+            ledger.path, "SELECT item, count, made FROM requests ORDER BY first_row"
+        )
+        with count_dataset(ledger) as counts:
+            self.seed_totals = counts.seeds()
         self.actor = actor
         self.work = work
 
@@ -237,12 +242,7 @@ async def play(
     metadata: Iterable[Metadata] | None = None,
     count: int = 6,
 ) -> Outcome:
-    ledger = Ledger(folder / "ledger.sqlite")
-
-    def open_ledger() -> None:
-        ledger.open(for_writing=True)
-
-    await anyio.to_thread.run_sync(open_ledger)
+    ledger = await anyio.to_thread.run_sync(LedgerWriter, folder / "ledger.sqlite")
     async with playing(actor, folder) as troupe:
         stages = crew(settings, dict(troupe), troupe.counters, Widths(4, 4, 8))
         work = Work(settings, stages, ledger, troupe.counters, stop_calls=lambda: None)
@@ -253,11 +253,8 @@ async def play(
 
     def close_ledger() -> Outcome:
         ledger.close()
-        reader = Ledger(folder / "ledger.sqlite").open(for_writing=False)
-        try:
+        with LedgerReader(folder / "ledger.sqlite") as reader:
             return Outcome(reader, actor, work)
-        finally:
-            reader.close()
 
     return await anyio.to_thread.run_sync(close_ledger)
 
@@ -269,7 +266,7 @@ async def test_the_wanted_rows_are_shared_equally_by_all_items(tmp_path: Path) -
 
     assert len(outcome.kept) == 30
     assert outcome.items == list(range(12))
-    assert sorted(count for _, count, _ in outcome.orders) == [2] * 6 + [3] * 6
+    assert sorted(count for _, count, _ in outcome.requests) == [2] * 6 + [3] * 6
     assert outcome.actor.counts() == {
         "decode": 12,
         "encode": 6,
@@ -295,7 +292,7 @@ async def test_what_the_filter_drops_is_asked_for_again(tmp_path: Path) -> None:
 
     kept = Counter(example.position for example in outcome.kept)
     assert sorted(kept.values()) == [2] * 4 + [3] * 4
-    assert sum(count for _, count, _ in outcome.orders) > 20
+    assert sum(count for _, count, _ in outcome.requests) > 20
 
 
 async def test_fewer_combinations_than_wanted_still_give_the_wanted_rows(tmp_path: Path) -> None:
@@ -305,7 +302,7 @@ async def test_fewer_combinations_than_wanted_still_give_the_wanted_rows(tmp_pat
 
     assert (outcome.items, len(outcome.kept)) == ([0], 20)
     assert outcome.kept[0].metadata.seed_ids == ("s0", "s1", "s2", "s3")
-    assert outcome.seed_sums.kept == 4
+    assert outcome.seed_totals.kept == 4
 
 
 async def test_pairs_found_implausible_are_replaced_by_others(tmp_path: Path) -> None:
@@ -355,7 +352,7 @@ async def test_seeds_that_cannot_be_encoded_are_counted_and_the_others_go_on(
     settings = config({"target_rows": 4, "metadata": {"augment_to": 1}})
     outcome = await play(tmp_path, said(encode=half), settings, count=4)
 
-    assert (outcome.seed_sums.came_in, outcome.seed_sums.failed) == (4, {"unreadable": 2})
+    assert (outcome.seed_totals.input, outcome.seed_totals.failed) == (4, {"unreadable": 2})
     assert len(outcome.kept) == 4
 
 
@@ -386,12 +383,9 @@ async def session_of(folder: Path, tree: dict[str, Any]) -> Session:
 
 
 def calls_and_prediction(folder: Path, session: Session) -> tuple[int, int]:
-    ledger = Ledger(folder / "run" / "ledger.sqlite").open(for_writing=False)
     total, rubrics = session.counters.total(), session.counters.calls["rubrics"]
-    try:
-        return total.paid + total.reused - rubrics.reused, ledger.predicted_calls(10)
-    finally:
-        ledger.close()
+    with LedgerReader(folder / "run" / "ledger.sqlite") as ledger, count_dataset(ledger) as counts:
+        return total.paid + total.reused - rubrics.reused, counts.predicted_calls(10)
 
 
 @pytest.mark.parametrize(
@@ -438,7 +432,7 @@ async def test_nothing_selected_costs_the_spec_s_figure(tmp_path: Path) -> None:
 
 
 def kept(folder: Path) -> list[Example]:
-    ledger = Ledger(folder / "run" / "ledger.sqlite").open(for_writing=False)
+    ledger = LedgerReader(folder / "run" / "ledger.sqlite")
     try:
         return list(ledger.kept())
     finally:

@@ -15,6 +15,7 @@ from typing import Any, cast
 import diskcache
 import msgspec
 import pytest
+from blockbuster import BlockBuster
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -26,9 +27,15 @@ from codeclm.engine.disk.sqlite import StorageError
 from codeclm.providers import json_codec
 from codeclm.providers.base import Message, Request
 
+from .acting import may_read_the_cache
 from .commands import codeclm
 
 KEY = b"0123456789abcdef"
+
+
+@pytest.fixture(autouse=True)
+def reading(unblocked: BlockBuster | None) -> None:
+    may_read_the_cache(unblocked)
 
 
 def keep(folder: Path, values: dict[bytes, bytes], *, replace: bool = False) -> dict[bytes, bytes]:

@@ -48,7 +48,7 @@ def reused(done: dict[str, Any]) -> int:
 
 def add_up(sums: dict[str, Any]) -> bool:
     ended = sums["kept"] + sum(sums["filtered"].values()) + sum(sums["failed"].values())
-    return bool(sums["came_in"] == ended + sums.get("unfinished", 0))
+    return bool(sums["input"] == ended + sums.get("unfinished", 0))
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def test_a_run_says_what_became_of_every_seed_and_instruction(home: Path) -> Non
     told = said(home)
 
     assert (told["ending"], told["rows"] > 0) == ("finished", True)
-    assert told["seeds"]["came_in"] == 12
+    assert told["seeds"]["input"] == 12
     assert (add_up(told["seeds"]), add_up(told["instructions"])) == (True, True)
     assert (
         told["rows"] == told["instructions"]["kept"] == len(exports(home / "run")[0].splitlines())
@@ -159,7 +159,7 @@ def test_few_seeds_are_gone_through_again_until_there_are_rows_enough(tmp_path: 
     done = summary(codeclm(*line, cwd=tmp_path))
 
     assert (done["rows"], done["seeds"]["kept"]) == (60, 2)
-    assert 60 < done["instructions"]["came_in"] < 80
+    assert 60 < done["instructions"]["input"] < 80
     assert done["calls"]["encode"]["paid"] == 2
 
 
@@ -197,7 +197,7 @@ def test_no_draft_takes_the_place_of_another(tmp_path: Path) -> None:
     stories = done["instructions"]
 
     assert stories["filtered"]["too_long"] > 0
-    assert stories["came_in"] == 20 * 40 - 3 * _refused_before(tmp_path / "run")
+    assert stories["input"] == 20 * 40 - 3 * _refused_before(tmp_path / "run")
 
 
 def _refused_before(run: Path) -> int:
@@ -256,7 +256,7 @@ def test_a_seed_file_that_changed_is_refused(tmp_path: Path) -> None:
     second = codeclm(*line, cwd=tmp_path)
 
     assert (first.returncode, second.returncode) == (0, 2)
-    assert "the seed files have other contents" in second.stderr
+    assert "the seed files have changed" in second.stderr
 
 
 def test_bad_seed_lines_are_named_and_counted(tmp_path: Path) -> None:
@@ -267,7 +267,7 @@ def test_bad_seed_lines_are_named_and_counted(tmp_path: Path) -> None:
     status = codeclm("status", "run", cwd=tmp_path)
 
     assert done.returncode == 0
-    assert summary(done)["seeds"]["came_in"] == 4
+    assert summary(done)["seeds"]["input"] == 4
     assert summary(done)["seeds"]["failed"] == {"unreadable_record": 2}
     assert "seeds.jsonl:2" in status.stdout
     assert "seeds.jsonl:3" in status.stdout

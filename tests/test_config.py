@@ -183,7 +183,10 @@ def test_an_unknown_key_is_refused_with_the_nearest_right_one(
         ("retry.attempts=0", "retry.attempts: expected `int` >= 1"),
         ("size.max_expansion=0.5", "size.max_expansion: expected `float` >= 1.0"),
         ("decode.chunk=51", "decode.chunk: expected `int` <= 50"),
-        ("export=['csv']", "export: no format 'csv'; alpaca, sharegpt, messages, preference"),
+        (
+            "export=['csv']",
+            "export: unknown export format 'csv': available: alpaca, sharegpt, messages, p",
+        ),
         ("strong.model=''", "strong.model: "),
         ("strong.model='gpt'", "strong.model: "),
         ("strong.model='nobody/gpt'", "strong.model: "),

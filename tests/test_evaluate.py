@@ -46,8 +46,9 @@ from codeclm.engine.evaluate.verdicts import (
     position_bias,
     verdict,
 )
-from codeclm.engine.store.ledger import Ledger
-from codeclm.prompts import ParseError, read_verdict
+from codeclm.engine.store.writer import LedgerWriter
+from codeclm.prompts import ParseError
+from codeclm.prompts.judge import read_verdict
 from codeclm.providers.base import Rejected, Reply, Request
 
 from .acting import Actor, may_read_the_cache, playing
@@ -913,7 +914,7 @@ def judged(folder: Path, *whole: Scores) -> list[str]:
         'seeds = "s"\nfilter.threshold = 10.0\n'
         '[strong]\nmodel = "scripted/a"\n[target]\nmodel = "scripted/b"\n'
     )
-    ledger = Ledger(path / "ledger.sqlite").open(for_writing=True)
+    ledger = LedgerWriter(path / "ledger.sqlite")
     for at, (one, two) in enumerate(whole):
         metadata = Metadata(position=at, id=f"m{at}", use_case="u", skills=(), origin="user")
         gap = (one[0] + two[0]) / 2 - (one[1] + two[1]) / 2
@@ -926,12 +927,12 @@ def judged(folder: Path, *whole: Scores) -> list[str]:
             gap=gap,
         )
         ledger.seed_encoded(Seed(at, f"s{at}", f"?{at}"), metadata, item=at)
-        ledger.example(
+        ledger.example_finished(
             Example(id=f"{at:016x}", position=at, number=0, metadata=metadata,
                     basic_instruction=f"I {at}.", iterations=(last,),
                     fate="kept" if abs(gap) > 3 else "filtered", reason="gap")
         )  # fmt: skip
-        ledger.order_done(InstructionRequest(metadata, 1), 1)
+        ledger.request_done(InstructionRequest(metadata, 1), 1)
     ledger.close()
     return list(calibrated(path, wanted=0.001).warnings)
 
@@ -979,7 +980,7 @@ def test_a_folder_without_gaps_is_refused(
 ) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "config.toml").write_text('seeds = "s"\n')
-    Ledger(tmp_path / "empty" / "ledger.sqlite").open(for_writing=True).close()
+    LedgerWriter(tmp_path / "empty" / "ledger.sqlite").close()
     done = codeclm(*line, cwd=tmp_path)
 
     assert (done.returncode, done.stdout) == (2, "")

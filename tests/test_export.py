@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codeclm.engine.data.errors import UserError
+from codeclm.engine.data.formats import (
+    EXPORTS,
+    ExportError,
+    ExportFormat,
+    ExportRow,
+    Selection,
+    selections,
+)
 from codeclm.engine.data.records import (
     Answer,
     Example,
@@ -23,10 +31,10 @@ from codeclm.engine.data.records import (
     Winner,
     identity,
 )
-from codeclm.engine.store import export
-from codeclm.engine.store.export import FORMATS, ExportError
+from codeclm.engine.data.registry import Registry
+from codeclm.engine.store.export import SUFFIXES, export
 
-SUFFIXES = (".jsonl", ".jsonl.gz", ".json", ".parquet")
+FORMATS = EXPORTS.names()
 texts = st.text(st.characters(codec="utf-8"))
 
 
@@ -63,10 +71,9 @@ def example(
     return Example(**{**fields, **changes})
 
 
-def write(examples: list[Example], path: Path, form: str, **settings: Any) -> int:
-    return export.write(
-        examples, path, format=form, strong_model="p/strong", target_model="p/target", **settings
-    )
+def write(examples: Iterable[Example], path: Path, form: str = "alpaca", **settings: Any) -> int:
+    kept = selections(examples, strong_model="p/strong", target_model="p/target")
+    return export(kept, path, EXPORTS[form], **settings)
 
 
 def load(path: Path) -> list[dict[str, Any]]:
@@ -142,10 +149,8 @@ def test_metadata_is_written_where_asked_for(tmp_path: Path, form: str, suffix: 
 
 def test_the_target_can_win() -> None:
     """Its answer is the one to learn, and its scores are the ratings of what is chosen."""
-    found = export.rows(
-        [example(winner="target")], format="preference", strong_model="S", target_model="T"
-    )
-    row = msgspec.to_builtins(next(found))
+    (selection,) = selections([example(winner="target")], strong_model="S", target_model="T")
+    row = msgspec.to_builtins(EXPORTS["preference"].make_row(selection))
 
     assert row["chosen"][0]["content"] == "By foot."
     assert row["rejected"][0]["content"] == "By train."
@@ -175,7 +180,7 @@ def test_unscored_examples_have_no_ratings(tmp_path: Path, suffix: str) -> None:
 def test_a_missing_answer_is_an_error_that_names_the_example(tmp_path: Path) -> None:
     """A preference needs both answers; the other formats need the winner's."""
     path = tmp_path / "x.jsonl"
-    with pytest.raises(ExportError, match=r"example 0+1: no answer of the target model; alpaca"):
+    with pytest.raises(ExportError, match=r"example 0+1: no answer of the target model; .* alpaca"):
         write([example(target=None)], path, "preference")
     with pytest.raises(ExportError, match=r"example 0+1: no answer of the strong model$"):
         write([example(strong=None, target=None)], path, "alpaca")
@@ -224,7 +229,7 @@ def test_half_an_emoji_survives_in_json_and_is_counted_in_parquet(
     path = tmp_path / f"x{suffix}"
     many = [example(1), example(2, strong="cut \ud83d"), example(3, "\ud83d\ude00 😀")]
     replaced: list[str] = []
-    write(many, path, "preference", on_replaced=replaced.append, with_metadata=True)
+    write(many, path, "preference", on_replacement=replaced.append, with_metadata=True)
     found = load(path)
     answers = [row["chosen"][0]["content"] for row in found]
 
@@ -264,13 +269,74 @@ def test_a_line_is_a_row_whatever_the_text_holds(tmp_path: Path) -> None:
     assert json.loads(lines[0])["instruction"] == "a\u2028b\nc\r\x85"
 
 
+# Formats
+
+
+class NestedRow(ExportRow, frozen=True):
+    """One field of every type that a column may have."""
+
+    rating: float | None
+    rounds: int
+    cut_off: bool
+    skills: list[str]
+
+
+NESTED = ExportFormat(
+    name="nested",
+    row_type=NestedRow,
+    make_row=lambda selection: NestedRow(
+        selection.id,
+        selection.chosen.rating,
+        len(selection.example.iterations),
+        cut_off=False,
+        skills=list(selection.example.metadata.skills),
+    ),
+)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_format_added_to_the_registry_is_written_to_each_kind_of_file(
+    tmp_path: Path, suffix: str
+) -> None:
+    """Its struct and its function are all that is needed."""
+    formats = Registry("codeclm.exports", "export format", ExportFormat, [*EXPORTS, NESTED])
+    kept = selections([example(), example(2, scored=False)], strong_model="S", target_model="T")
+    path = tmp_path / f"x{suffix}"
+    rest = {"rounds": 2, "cut_off": False, "skills": ["maps", "budgets"]}
+    lineages = [{"metadata": LINEAGE}, {"metadata": {**LINEAGE, "gap": None}}]
+
+    assert export(kept, path, formats["nested"], with_metadata=True) == 2
+    assert load(path) == [
+        {"id": f"{1:016x}", "rating": 8.5, **rest, **lineages[0]},
+        {"id": f"{2:016x}", "rating": None, **rest, **lineages[1]},
+    ]
+
+
+def test_a_format_that_cannot_be_written_is_refused_where_it_is_made() -> None:
+    class Opaque(ExportRow, frozen=True):
+        fields: dict[str, str]
+
+    class Mixed(ExportRow, frozen=True):
+        value: int | str
+
+    def never(selection: Selection) -> Any:
+        raise AssertionError(selection)
+
+    with pytest.raises(TypeError, match=r"Opaque\.fields: a column cannot hold Dict"):
+        ExportFormat(name="opaque", row_type=Opaque, make_row=never)
+    with pytest.raises(TypeError, match=r"Mixed\.value: all values .* the same type"):
+        ExportFormat(name="mixed", row_type=Mixed, make_row=never)
+    with pytest.raises(TypeError, match=r"'\.\./x': write a lower-case word"):
+        ExportFormat(name="../x", row_type=NestedRow, make_row=never)
+
+
 # What goes wrong
 
 
 def test_wrong_requests_are_answered_with_a_remedy(tmp_path: Path) -> None:
     requests = {
-        ("x.jsonl", "alpacca"): "not one of alpaca, sharegpt.*did you mean 'alpaca'",
-        ("x.txt", "alpaca"): r"x\.txt: unknown kind of file; name it \.jsonl",
+        ("x.jsonl", "alpacca"): "'alpacca': did you mean 'alpaca'.*available: alpaca, sharegpt",
+        ("x.txt", "alpaca"): r"x\.txt: unknown file type; use one of \.jsonl",
         ("a file/x.jsonl", "alpaca"): "a file.*",
         ("folder.json", "alpaca"): "is a folder",
     }
@@ -296,7 +362,7 @@ def test_a_failure_leaves_the_old_file_and_nothing_beside_it(tmp_path: Path) -> 
         path = tmp_path / f"x{suffix}"
         path.write_text("old")
         with pytest.raises(KeyError):
-            export.write(broken(), path, format="alpaca", strong_model="", target_model="")
+            write(broken(), path)
 
     assert {file.name: file.read_text() for file in tmp_path.iterdir()} == {
         f"x{suffix}": "old" for suffix in SUFFIXES
@@ -309,12 +375,12 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path) -> None:
     path.write_text("old")
     program = (
         "import resource, signal, sys; sys.path.insert(0, sys.argv[2])\n"
-        "from pathlib import Path; from test_export import UserError, example, export\n"
+        "from pathlib import Path; from test_export import UserError, example, write\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536))\n"
         "many = (example(number) for number in range(10_000))\n"
         "path = Path(sys.argv[1])\n"
-        "try: export.write(many, path, format='alpaca', strong_model='', target_model='')\n"
+        "try: write(many, path)\n"
         "except UserError as error: print(error)"
     )
     run = [sys.executable, "-c", program, str(path), str(Path(__file__).parent)]
@@ -332,12 +398,12 @@ def test_a_kill_while_exporting_leaves_the_old_file(tmp_path: Path) -> None:
     program = (
         "import sys; sys.path.insert(0, sys.argv[2])\n"
         "from itertools import count; from pathlib import Path\n"
-        "from test_export import example, export\n"
+        "from test_export import example, write\n"
         "def many():\n"
         "    for number in count():\n"
         "        if number == 5000: print('half-way', flush=True)\n"
         "        yield example(number)\n"
-        "export.write(many(), Path(sys.argv[1]), format='alpaca', strong_model='', target_model='')"
+        "write(many(), Path(sys.argv[1]))"
     )
     run = [sys.executable, "-c", program, str(path), str(Path(__file__).parent)]
     with subprocess.Popen(run, stdout=subprocess.PIPE, text=True) as process:
@@ -364,16 +430,16 @@ def test_without_pyarrow_the_remedy_is_named(tmp_path: Path) -> None:
     """In a process that cannot import it; JSON still works."""
     program = (
         "import sys; sys.modules['pyarrow'] = None; sys.path.insert(0, sys.argv[2])\n"
-        "from pathlib import Path; from test_export import export, example\n"
+        "from pathlib import Path; from test_export import ExportError, write\n"
         "for name in ('x.jsonl', 'x.parquet'):\n"
         "    path = Path(sys.argv[1]) / name\n"
-        "    try: export.write([], path, format='alpaca', strong_model='', target_model='')\n"
-        "    except export.ExportError as error: print(error)"
+        "    try: write([], path)\n"
+        "    except ExportError as error: print(error)"
     )
     run = [sys.executable, "-c", program, str(tmp_path), str(Path(__file__).parent)]
     said = subprocess.run(run, capture_output=True, text=True, check=True).stdout
 
-    assert 'x.parquet: writing it needs pyarrow: pip install "codeclm[parquet]"' in said
+    assert said == 'Parquet needs pyarrow: pip install "codeclm[parquet]", or write .jsonl\n'
     assert [path.name for path in tmp_path.iterdir()] == ["x.jsonl"]
 
 
@@ -381,11 +447,11 @@ def test_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:
     """25,000 rows of 8 KB, 200 MB in all, add far less to the process."""
     program = (
         "import resource, sys; sys.path.insert(0, sys.argv[2])\n"
-        "from pathlib import Path; from test_export import example, export\n"
+        "from pathlib import Path; from test_export import example, write\n"
         "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "before = peak()\n"
         "many = (example(n, strong=f'{n}' * 1600) for n in range(25_000))\n"
-        "export.write(many, Path(sys.argv[1]), format='alpaca', strong_model='', target_model='')\n"
+        "write(many, Path(sys.argv[1]))\n"
         "print(peak() - before)"
     )
     run = [sys.executable, "-c", program, str(tmp_path / "x.json"), str(Path(__file__).parent)]

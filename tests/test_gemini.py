@@ -14,15 +14,15 @@ from codeclm.providers.base import (
     Request,
     Unavailable,
 )
-from codeclm.providers.exchange import Session
 from codeclm.providers.gemini import Gemini
+from codeclm.providers.http.exchange import HttpSession
 
 from .servers import Say, Server, answer, request, say
 
 CONTENT = {"role": "model", "parts": [{"text": "Hello."}]}
 
 
-def to(server: Server, session: Session, **settings: Any) -> Gemini:
+def to(server: Server, session: HttpSession, **settings: Any) -> Gemini:
     return Gemini(session, base_url=server.url, **settings)
 
 
@@ -30,24 +30,24 @@ def generated(**candidate: Any) -> Say:
     return say({"candidates": [{"content": CONTENT, "finishReason": "STOP", **candidate}]})
 
 
-async def ask(server: Server, session: Session, said: Say) -> Reply:
+async def ask(server: Server, session: HttpSession, said: Say) -> Reply:
     server.will(said)
     return await to(server, session).complete(request())
 
 
-async def fail(server: Server, session: Session, said: Say) -> ProviderError:
+async def fail(server: Server, session: HttpSession, said: Say) -> ProviderError:
     with pytest.raises(ProviderError) as caught:
         await ask(server, session, said)
     return caught.value
 
 
-async def sent(server: Server, session: Session, **settings: Any) -> Any:
+async def sent(server: Server, session: HttpSession, **settings: Any) -> Any:
     server.will(generated())
     await to(server, session).complete(request(**settings))
     return server.asked[-1].json
 
 
-async def test_a_call_becomes_a_reply(server: Server, session: Session) -> None:
+async def test_a_call_becomes_a_reply(server: Server, session: HttpSession) -> None:
     """Thoughts are billed as output, so they count; their text is not the answer's."""
     parts = [{"text": "hm", "thought": True}, {"text": "Hel"}, {"text": "lo."}]
     usage = {
@@ -73,7 +73,9 @@ async def test_a_call_becomes_a_reply(server: Server, session: Session) -> None:
     )
 
 
-async def test_a_conversation_is_sent_in_googles_roles(server: Server, session: Session) -> None:
+async def test_a_conversation_is_sent_in_googles_roles(
+    server: Server, session: HttpSession
+) -> None:
     server.will(generated())
     messages = (
         Message("system", "Be kind."),
@@ -94,7 +96,7 @@ async def test_a_conversation_is_sent_in_googles_roles(server: Server, session: 
     }
 
 
-async def test_what_is_set_is_sent_zero_included(server: Server, session: Session) -> None:
+async def test_what_is_set_is_sent_zero_included(server: Server, session: HttpSession) -> None:
     body = await sent(server, session, temperature=0.0, top_p=0.5, max_tokens=9, seed=0)
 
     assert body["generationConfig"] == {
@@ -105,7 +107,7 @@ async def test_what_is_set_is_sent_zero_included(server: Server, session: Sessio
     }
 
 
-async def test_a_schema_goes_with_the_json_type(server: Server, session: Session) -> None:
+async def test_a_schema_goes_with_the_json_type(server: Server, session: HttpSession) -> None:
     one = await sent(server, session, response_format="json_schema", schema={"type": "object"})
     other = await sent(server, session, response_format="json_object")
 
@@ -116,7 +118,9 @@ async def test_a_schema_goes_with_the_json_type(server: Server, session: Session
     assert other["generationConfig"] == {"responseMimeType": "application/json"}
 
 
-async def test_extra_wins_and_leaves_the_other_settings(server: Server, session: Session) -> None:
+async def test_extra_wins_and_leaves_the_other_settings(
+    server: Server, session: HttpSession
+) -> None:
     extra: dict[str, Any] = {"generationConfig": {"topK": 4, "seed": 2}, "safetySettings": []}
 
     body = await sent(server, session, temperature=0.5, seed=1, extra=extra)
@@ -136,7 +140,7 @@ async def test_extra_wins_and_leaves_the_other_settings(server: Server, session:
     ],
 )
 async def test_a_models_name_is_a_name_and_never_a_path(
-    server: Server, session: Session, model: str, path: str
+    server: Server, session: HttpSession, model: str, path: str
 ) -> None:
     server.always = generated()
     provider = to(server, session)
@@ -146,7 +150,7 @@ async def test_a_models_name_is_a_name_and_never_a_path(
     assert [asked.path for asked in server.asked] == [f"/v1beta/models/{path}:generateContent"] * 2
 
 
-async def test_the_key_travels_in_a_header_only(server: Server, session: Session) -> None:
+async def test_the_key_travels_in_a_header_only(server: Server, session: HttpSession) -> None:
     server.will(generated())
     await to(server, session, api_key="AIza-key").complete(request())
 
@@ -168,7 +172,7 @@ async def test_the_key_travels_in_a_header_only(server: Server, session: Session
     ],
 )
 async def test_why_the_model_stopped_is_said_in_one_vocabulary(
-    server: Server, session: Session, reason: str | None, expected: str
+    server: Server, session: HttpSession, reason: str | None, expected: str
 ) -> None:
     reply = await ask(server, session, generated(finishReason=reason))
 
@@ -191,7 +195,7 @@ async def test_why_the_model_stopped_is_said_in_one_vocabulary(
     ids=["the prompt", "the answer"],
 )
 async def test_a_blocked_call_is_an_empty_filtered_reply(
-    server: Server, session: Session, said: Say
+    server: Server, session: HttpSession, said: Say
 ) -> None:
     """It is an answer, paid for, and asking again would bring the same."""
     expected = Reply(text="", finish_reason="content_filter", prompt_tokens=5)
@@ -199,14 +203,14 @@ async def test_a_blocked_call_is_an_empty_filtered_reply(
     assert await ask(server, session, said) == expected
 
 
-async def test_a_cut_off_answer_may_have_no_text(server: Server, session: Session) -> None:
+async def test_a_cut_off_answer_may_have_no_text(server: Server, session: HttpSession) -> None:
     said = say({"candidates": [{"content": {"role": "model"}, "finishReason": "MAX_TOKENS"}]})
 
     assert await ask(server, session, said) == Reply(text="", finish_reason="length")
 
 
 async def test_a_retry_delay_among_the_details_is_how_long_to_wait(
-    server: Server, session: Session
+    server: Server, session: HttpSession
 ) -> None:
     details: list[dict[str, Any]] = [
         {"@type": "type.googleapis.com/google.rpc.QuotaFailure", "violations": []},
@@ -245,7 +249,7 @@ async def test_a_retry_delay_among_the_details_is_how_long_to_wait(
 )
 async def test_a_failure_is_named_as_everywhere(
     server: Server,
-    session: Session,
+    session: HttpSession,
     said: Say,
     expected: type[ProviderError],
 ) -> None:

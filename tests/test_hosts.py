@@ -16,8 +16,9 @@ from codeclm.engine.data.errors import UserError
 from codeclm.engine.data.providers import PROVIDERS, resolve_model
 from codeclm.engine.data.registry import Registry
 from codeclm.providers.base import Message, Provider, Request
-from codeclm.providers.exchange import Session, endpoint
 from codeclm.providers.hosts import HOSTS, Host, open_provider
+from codeclm.providers.http.endpoint import make_endpoint
+from codeclm.providers.http.exchange import HttpSession
 from codeclm.providers.kinds import (
     OPENAI,
     SCRIPTED,
@@ -95,7 +96,7 @@ def test_whatever_a_model_is_called_it_keeps_its_name(
 @pytest.mark.parametrize("host", HOSTS, ids=lambda host: host.name)
 def test_every_known_base_url_can_be_called(host: Host) -> None:
     if host.base_url:
-        assert endpoint(host.base_url, headers={}).where == f"POST {host.base_url}"
+        assert make_endpoint(host.base_url, headers={}).where == f"POST {host.base_url}"
     assert bool(host.base_url) == host.kind.over_http
 
 
@@ -136,7 +137,7 @@ def test_a_server_of_ones_own_needs_no_key() -> None:
     ],
 )
 async def test_a_host_is_opened_with_what_is_known_of_it(
-    session: Session, name: str, base_url: str, structured: str
+    session: HttpSession, name: str, base_url: str, structured: str
 ) -> None:
     """A server in a vendor's place promises nothing of what the vendor does."""
     host = PROVIDERS[name]

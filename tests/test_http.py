@@ -20,7 +20,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codeclm.providers import exchange, faults
 from codeclm.providers.base import (
     Allowance,
     Denied,
@@ -31,8 +30,10 @@ from codeclm.providers.base import (
     Transport,
     Unavailable,
 )
-from codeclm.providers.exchange import Endpoint, Session, endpoint
-from codeclm.providers.http import open_session
+from codeclm.providers.http import exchange, failures, rate_limits
+from codeclm.providers.http.endpoint import Endpoint, make_endpoint
+from codeclm.providers.http.exchange import HttpSession
+from codeclm.providers.http.session import open_session
 
 from .servers import ReceivedRequest, Say, Server, answer, say, serving
 
@@ -47,16 +48,18 @@ def transport(request: pytest.FixtureRequest) -> Transport:
 
 
 @pytest.fixture
-async def session(transport: Transport) -> AsyncIterator[Session]:
+async def session(transport: Transport) -> AsyncIterator[HttpSession]:
     async with aclosing(open_session(timeout=5, connect_timeout=5, transport=transport)) as opened:
         yield opened
 
 
 def to(server: Server, path: str = "/v1/chat/completions") -> Endpoint:
-    return endpoint(server.url + path, headers={"Authorization": f"Bearer {KEY}"}, secrets=(KEY,))
+    return make_endpoint(
+        server.url + path, headers={"Authorization": f"Bearer {KEY}"}, secrets=(KEY,)
+    )
 
 
-async def fail(server: Server, session: Session, *says: Say) -> ProviderError:
+async def fail(server: Server, session: HttpSession, *says: Say) -> ProviderError:
     """The error of a call that meets *says*."""
     server.will(*says)
     with pytest.raises(ProviderError) as caught:
@@ -73,7 +76,7 @@ def reason(error: Exception) -> str:
 
 
 async def test_the_body_goes_out_and_the_answer_comes_back_as_bytes(
-    server: Server, session: Session
+    server: Server, session: HttpSession
 ) -> None:
     server.will(answer(b'{"fine": true}', headers={"X-Mark": "1"}))
 
@@ -118,7 +121,7 @@ async def test_the_body_goes_out_and_the_answer_comes_back_as_bytes(
     ],
 )
 async def test_an_answer_is_read_whole_however_it_is_framed(
-    server: Server, session: Session, said: Say
+    server: Server, session: HttpSession, said: Say
 ) -> None:
     server.will(said)
 
@@ -128,7 +131,7 @@ async def test_an_answer_is_read_whole_however_it_is_framed(
 
 
 async def test_a_connection_that_turns_into_another_protocol_is_given_up(
-    server: Server, session: Session
+    server: Server, session: HttpSession
 ) -> None:
     upgrade = Say(b"HTTP/1.1 101 Yes\r\nUpgrade: h2c\r\nConnection: upgrade\r\n\r\n", "close")
 
@@ -137,7 +140,7 @@ async def test_a_connection_that_turns_into_another_protocol_is_given_up(
     assert server.connections == 2
 
 
-async def test_a_connection_is_used_again(server: Server, session: Session) -> None:
+async def test_a_connection_is_used_again(server: Server, session: HttpSession) -> None:
     for said in (OK, answer(status=500), OK, answer(b"x" * 100, status=429), OK):
         server.will(said)
         with contextlib.suppress(ProviderError):
@@ -156,7 +159,7 @@ async def test_a_connection_is_used_again(server: Server, session: Session) -> N
     ids=["another answer", "asked to close", "http/1.0"],
 )
 async def test_after_anything_odd_a_connection_serves_no_other_call(
-    server: Server, session: Session, said: Say
+    server: Server, session: HttpSession, said: Say
 ) -> None:
     server.will(said, answer(b"mine"))
 
@@ -167,7 +170,7 @@ async def test_after_anything_odd_a_connection_serves_no_other_call(
 
 
 async def test_what_nobody_asked_for_ends_an_idle_connection(
-    server: Server, session: Session
+    server: Server, session: HttpSession
 ) -> None:
     server.will(OK, answer(b"mine"))
     await session.post(to(server), b"{}")
@@ -201,7 +204,7 @@ async def test_no_call_gets_what_another_left_behind(server: Server, rest: bytes
 
 @pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")
 async def test_an_answer_may_come_before_its_question_was_sent(
-    server: Server, session: Session
+    server: Server, session: HttpSession
 ) -> None:
     """A server that refuses a body for its length does not read it first."""
     server.early = True
@@ -214,16 +217,18 @@ async def test_an_answer_may_come_before_its_question_was_sent(
     assert server.connections == 2
 
 
-async def test_all_addresses_of_a_host_are_tried(server: Server, session: Session) -> None:
+async def test_all_addresses_of_a_host_are_tried(server: Server, session: HttpSession) -> None:
     """Where localhost is ::1 too, nobody listens there."""
-    there = endpoint(server.url.replace("127.0.0.1", "localhost"), headers={})
+    there = make_endpoint(server.url.replace("127.0.0.1", "localhost"), headers={})
 
     await asyncio.gather(*(session.post(there, b"{}") for _ in range(3)))
 
     assert server.asked[0].headers["host"] == there.url.authority
 
 
-async def test_hundreds_of_calls_are_in_flight_at_once(server: Server, session: Session) -> None:
+async def test_hundreds_of_calls_are_in_flight_at_once(
+    server: Server, session: HttpSession
+) -> None:
     """The session sets no limit of its own: the engine bounds concurrency."""
     everyone = asyncio.Event()
     server.always = OK
@@ -242,7 +247,9 @@ async def test_hundreds_of_calls_are_in_flight_at_once(server: Server, session: 
 # The connection fails.
 
 
-async def test_a_connection_closed_while_idle_is_stale(server: Server, session: Session) -> None:
+async def test_a_connection_closed_while_idle_is_stale(
+    server: Server, session: HttpSession
+) -> None:
     """Such a loss says nothing about the request: it is tried again for free."""
     server.will(OK)
     await session.post(to(server), b"{}")
@@ -253,7 +260,9 @@ async def test_a_connection_closed_while_idle_is_stale(server: Server, session: 
     assert reason(error) == "the server had closed this connection"
 
 
-async def test_a_reset_of_a_reused_connection_is_stale(server: Server, session: Session) -> None:
+async def test_a_reset_of_a_reused_connection_is_stale(
+    server: Server, session: HttpSession
+) -> None:
     server.will(OK)
     await session.post(to(server), b"{}")
 
@@ -261,7 +270,7 @@ async def test_a_reset_of_a_reused_connection_is_stale(server: Server, session: 
 
 
 async def test_after_a_stale_connection_the_next_call_opens_one(
-    server: Server, session: Session
+    server: Server, session: HttpSession
 ) -> None:
     server.will(OK)
     await session.post(to(server), b"{}")
@@ -275,16 +284,16 @@ async def test_after_a_stale_connection_the_next_call_opens_one(
 @pytest.mark.parametrize(
     ("said", "expected"),
     [
-        (Say(b"", "close"), "the server closed the connection without an answer"),
-        (Say(b"", "reset"), "the server closed the connection without an answer"),
-        (Say(b"HTTP/1.1 200", "close"), "the server closed the connection without an answer"),
+        (Say(b"", "close"), "the server closed the connection without a response"),
+        (Say(b"", "reset"), "the server closed the connection without a response"),
+        (Say(b"HTTP/1.1 200", "close"), "the server closed the connection without a response"),
         (Say(b"HTTP/1.1 200 OK\r\nContent-", "close"), None),
         (Say(b"HTTP/1.1 200 OK\r\nContent-", "reset"), None),
-        (Say(answer(b"x" * 50).data[:-9], "close"), "the answer was cut off or garbled"),
+        (Say(answer(b"x" * 50).data[:-9], "close"), "the response was cut off or garbled"),
         (Say(answer(b"x" * 50).data[:-9], "reset"), None),
         (
             Say(answer(b"x" * 50, chunked=True).data[:-9], "close"),
-            "the answer was cut off or garbled",
+            "the response was cut off or garbled",
         ),
         (Say(b"HTTP/1.1 200 OK\r\nContent-Length: nine\r\n\r\n{}", "close"), None),
         (Say(b"HTTP/1.1 200 OK\r\nContent-Length: -9\r\n\r\n{}", "close"), None),
@@ -313,7 +322,7 @@ async def test_a_lost_or_garbled_answer_may_succeed_later(
 
 
 async def test_an_answer_that_began_on_a_reused_connection_is_not_stale(
-    server: Server, session: Session
+    server: Server, session: HttpSession
 ) -> None:
     server.will(OK)
     await session.post(to(server), b"{}")
@@ -339,25 +348,25 @@ async def test_a_server_that_never_says_hello_is_unavailable(transport: Transpor
     listening = socket.socket()
     listening.bind(("127.0.0.1", 0))
     listening.listen()
-    there = endpoint(f"https://127.0.0.1:{listening.getsockname()[1]}", headers={})
+    there = make_endpoint(f"https://127.0.0.1:{listening.getsockname()[1]}", headers={})
     async with aclosing(open_session(connect_timeout=0.2, transport=transport)) as session:
         with pytest.raises(Unavailable, match=r"no connection within 0\.2 s$"):
             await session.post(there, b"{}")
     listening.close()
 
 
-async def test_no_server_is_unavailable(session: Session, server: Server) -> None:
+async def test_no_server_is_unavailable(session: HttpSession, server: Server) -> None:
     with pytest.raises(Unavailable, match=r"cannot connect to 127\.0\.0\.1: Connection refused"):
-        await session.post(endpoint("http://127.0.0.1:1/v1", headers={}), b"{}")
+        await session.post(make_endpoint("http://127.0.0.1:1/v1", headers={}), b"{}")
 
 
 @pytest.mark.blocking
-async def test_no_such_host_is_unavailable(session: Session) -> None:
+async def test_no_such_host_is_unavailable(session: HttpSession) -> None:
     with pytest.raises(Unavailable, match=r"no address for nowhere\.invalid"):
-        await session.post(endpoint("https://nowhere.invalid/v1", headers={}), b"{}")
+        await session.post(make_endpoint("https://nowhere.invalid/v1", headers={}), b"{}")
 
 
-async def test_a_server_without_tls_is_unavailable(session: Session) -> None:
+async def test_a_server_without_tls_is_unavailable(session: HttpSession) -> None:
     async def answer_in_plain(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
         writer.close()
@@ -365,10 +374,12 @@ async def test_a_server_without_tls_is_unavailable(session: Session) -> None:
     async with await asyncio.start_server(answer_in_plain, "127.0.0.1", 0) as listening:
         port = listening.sockets[0].getsockname()[1]
         with pytest.raises(Unavailable, match=r"cannot connect to 127\.0\.0\.1: .*SSL"):
-            await session.post(endpoint(f"https://127.0.0.1:{port}", headers={}), b"{}")
+            await session.post(make_endpoint(f"https://127.0.0.1:{port}", headers={}), b"{}")
 
 
-async def test_a_cancelled_call_gives_its_connection_up(server: Server, session: Session) -> None:
+async def test_a_cancelled_call_gives_its_connection_up(
+    server: Server, session: HttpSession
+) -> None:
     """Half an answer is still to come on it: it must not serve another call."""
     server.will(Say(answer(b"x" * 50).data[:-9], "stall"))
     asked = asyncio.Event()
@@ -415,7 +426,7 @@ async def test_a_cancelled_call_gives_its_connection_up(server: Server, session:
     ],
 )
 async def test_a_status_has_one_meaning(
-    server: Server, session: Session, status: int, expected: type[ProviderError]
+    server: Server, session: HttpSession, status: int, expected: type[ProviderError]
 ) -> None:
     said = say({"error": {"message": "no", "type": "some_error"}}, status=status)
 
@@ -436,14 +447,14 @@ async def test_a_status_has_one_meaning(
     ],
 )
 async def test_what_no_later_call_will_mend_is_denied(
-    server: Server, session: Session, status: int, body: object
+    server: Server, session: HttpSession, status: int, body: object
 ) -> None:
     """An empty account comes as a 429, or a 400: waiting, or going on, would burn the seeds."""
     assert type(await fail(server, session, say(body, status=status))) is Denied
 
 
 async def test_a_403_for_one_flagged_input_does_not_stop_the_run(
-    server: Server, session: Session
+    server: Server, session: HttpSession
 ) -> None:
     body = {"error": {"code": 403, "message": "m", "metadata": {"flagged_input": "…"}}}
 
@@ -451,7 +462,9 @@ async def test_a_403_for_one_flagged_input_does_not_stop_the_run(
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 304, 307, 308])
-async def test_a_redirect_is_not_followed(server: Server, session: Session, status: int) -> None:
+async def test_a_redirect_is_not_followed(
+    server: Server, session: HttpSession, status: int
+) -> None:
     """The key goes nowhere that the user has not named."""
     place = {"Location": f"{server.url}/elsewhere?token=secret"}
 
@@ -484,7 +497,7 @@ async def test_a_redirect_is_not_followed(server: Server, session: Session, stat
     ],
 )
 async def test_the_servers_own_words_are_kept_in_one_clean_line(
-    server: Server, session: Session, body: bytes, expected: str | None
+    server: Server, session: HttpSession, body: bytes, expected: str | None
 ) -> None:
     error = await fail(server, session, answer(body, status=400))
     said = reason(error).removeprefix("400 ")
@@ -495,7 +508,7 @@ async def test_the_servers_own_words_are_kept_in_one_clean_line(
     assert expected is None or said == expected
 
 
-async def test_a_long_message_is_cut(server: Server, session: Session) -> None:
+async def test_a_long_message_is_cut(server: Server, session: HttpSession) -> None:
     error = await fail(server, session, say({"error": {"message": "long " * 999}}, status=400))
 
     assert reason(error) == "400 " + ("long " * 60) + "…"
@@ -516,7 +529,7 @@ async def test_a_long_message_is_cut(server: Server, session: Session) -> None:
     ],
 )
 async def test_a_key_never_appears_in_a_message(
-    server: Server, session: Session, said: Say
+    server: Server, session: HttpSession, said: Say
 ) -> None:
     """Also where the server sends it back; nor in the cause that a traceback would show."""
     error = await fail(server, session, said)
@@ -525,7 +538,7 @@ async def test_a_key_never_appears_in_a_message(
 
 
 async def test_an_error_answer_without_end_is_not_read_to_it(
-    server: Server, session: Session
+    server: Server, session: HttpSession
 ) -> None:
     error = await fail(server, session, answer(b"x" * 1_000_000, status=500))
 
@@ -543,16 +556,16 @@ async def test_an_error_answer_without_end_is_not_read_to_it(
 )
 async def test_an_answer_beyond_all_measure_is_rejected(
     server: Server,
-    session: Session,
+    session: HttpSession,
     said: Say,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A small bound stands in for the real one; compressed bytes count as what they become."""
-    monkeypatch.setattr(exchange, "LARGEST_ANSWER", 4096)
+    monkeypatch.setattr(exchange, "MAX_RESPONSE_BYTES", 4096)
 
     error = await fail(server, session, said)
 
-    assert (type(error), reason(error)) == (Rejected, "an answer of more than 4096 bytes")
+    assert (type(error), reason(error)) == (Rejected, "the response is larger than 4096 bytes")
 
 
 # What a refusal says about waiting.
@@ -580,7 +593,7 @@ async def test_an_answer_beyond_all_measure_is_rejected(
 @pytest.mark.parametrize("status", [429, 503])
 async def test_how_long_to_wait_is_what_the_server_says(
     server: Server,
-    session: Session,
+    session: HttpSession,
     headers: dict[str, str],
     expected: float | None,
     status: int,
@@ -592,7 +605,9 @@ async def test_how_long_to_wait_is_what_the_server_says(
     assert error.retry_after == expected
 
 
-async def test_a_date_to_come_back_is_counted_from_now(server: Server, session: Session) -> None:
+async def test_a_date_to_come_back_is_counted_from_now(
+    server: Server, session: HttpSession
+) -> None:
     then = format_datetime(datetime.now(UTC) + timedelta(seconds=60), usegmt=True)
 
     error = await fail(server, session, answer(status=429, headers={"Retry-After": then}))
@@ -602,7 +617,7 @@ async def test_a_date_to_come_back_is_counted_from_now(server: Server, session: 
     assert 55 < error.retry_after <= 60
 
 
-async def test_a_429_tells_the_limits(server: Server, session: Session) -> None:
+async def test_a_429_tells_the_limits(server: Server, session: HttpSession) -> None:
     headers = {
         "x-ratelimit-limit-requests": "500",
         "x-ratelimit-remaining-requests": "0",
@@ -629,7 +644,7 @@ def test_anthropics_limits_are_read() -> None:
         "Anthropic-RateLimit-Tokens-Reset": "2015-10-21T07:28:00Z",
     }
 
-    told = faults.allowance(headers)
+    told = rate_limits.read_allowance(headers)
 
     assert told is not None
     assert told.requests_reset is not None
@@ -656,18 +671,23 @@ def test_anthropics_limits_are_read() -> None:
     ],
 )
 def test_durations_are_read_as_vendors_write_them(text: str, expected: float | None) -> None:
-    assert faults.seconds(text) == expected
+    assert rate_limits.parse_duration(text) == expected
 
 
 @given(st.text(max_size=80))
 def test_no_header_breaks_the_reader(text: str) -> None:
     """What is read is a number that can be waited for, or nothing."""
-    names = ("Retry-After", "Retry-After-Ms", *faults.OPENAI_HEADERS, *faults.ANTHROPIC_HEADERS)
+    names = (
+        "Retry-After",
+        "Retry-After-Ms",
+        *rate_limits.OPENAI_HEADERS,
+        *rate_limits.ANTHROPIC_HEADERS,
+    )
     for name in names:
-        wait = faults.retry_after({name: text})
-        told = faults.allowance({"X-RateLimit-Limit-Requests": "1", name: text})
+        wait = rate_limits.read_retry_after({name: text})
+        told = rate_limits.read_allowance({"X-RateLimit-Limit-Requests": "1", name: text})
 
-        assert wait is None or 0 <= wait <= faults.LONGEST_WAIT
+        assert wait is None or 0 <= wait <= rate_limits.LONGEST_WAIT
         assert told is not None
 
 
@@ -676,7 +696,7 @@ def test_no_cut_of_an_answer_passes_for_one(cut: int) -> None:
     whole = b'{"choices": [{"message": {"content": "x"}, "finish_reason": "stop"}], "model": "m"}'
 
     try:
-        read = faults.decode("POST x", whole[:cut], msgspec.json.Decoder())
+        read = failures.decode_response("POST x", whole[:cut], msgspec.json.Decoder())
     except Unavailable:
         read = None
 
@@ -685,7 +705,7 @@ def test_no_cut_of_an_answer_passes_for_one(cut: int) -> None:
 
 @given(st.binary(max_size=200))
 def test_no_error_body_breaks_the_reader(body: bytes) -> None:
-    said = faults.clean(faults.read_fault(body).message)
+    said = failures.sanitize(failures.parse_error_body(body).message)
 
     assert said.isprintable()
 
@@ -702,7 +722,7 @@ _json = st.recursive(
 
 @given(_json)
 def test_no_shape_of_error_breaks_the_reader(tree: object) -> None:
-    error = faults.embedded("POST x", tree, headers={})
+    error = failures.embedded_error("POST x", tree, headers={})
 
     assert str(error).startswith("POST x: ")
 
@@ -728,7 +748,7 @@ def test_no_shape_of_error_breaks_the_reader(tree: object) -> None:
 )
 def test_a_base_url_that_cannot_work_is_refused_at_once(url: str) -> None:
     with pytest.raises(ValueError, match="base URL") as caught:
-        endpoint(url, headers={})
+        make_endpoint(url, headers={})
 
     assert "hunter22" not in str(caught.value)
 
@@ -736,7 +756,7 @@ def test_a_base_url_that_cannot_work_is_refused_at_once(url: str) -> None:
 @pytest.mark.parametrize("key", ["sk-abc\nX-Evil: 1", "sk-abc\r", "sk\x00abc"])
 def test_a_key_with_a_line_break_is_refused_without_showing_it(key: str) -> None:
     with pytest.raises(ValueError, match="the header Authorization holds") as caught:
-        endpoint("http://host/v1", headers={"Authorization": key})
+        make_endpoint("http://host/v1", headers={"Authorization": key})
 
     assert "abc" not in str(caught.value)
 
@@ -744,7 +764,7 @@ def test_a_key_with_a_line_break_is_refused_without_showing_it(key: str) -> None
 @pytest.mark.parametrize("name", ["X: 1", "X Y", "", "Content-Length", "transfer-encoding"])
 def test_a_header_that_would_change_the_request_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="the header"):
-        endpoint("http://host/v1", headers={name: "1"})
+        make_endpoint("http://host/v1", headers={name: "1"})
 
 
 @pytest.mark.parametrize(
@@ -773,18 +793,18 @@ def test_the_environment_names_the_proxy(
     monkeypatch.setenv("REQUEST_METHOD", "")
     monkeypatch.delenv("REQUEST_METHOD")
 
-    proxy = endpoint(url, headers={}).proxy
+    proxy = make_endpoint(url, headers={}).proxy
 
     assert (None if proxy is None else str(proxy)) == expected
 
 
 async def test_a_call_goes_through_the_proxy(
-    server: Server, session: Session, monkeypatch: pytest.MonkeyPatch
+    server: Server, session: HttpSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("http_proxy", server.url.replace("//", "//me:hunter22@"))
     server.will(OK)
 
-    body, _ = await session.post(endpoint("http://api.example/v1", headers={}), b"{}")
+    body, _ = await session.post(make_endpoint("http://api.example/v1", headers={}), b"{}")
 
     assert body == b'{"fine": true}'
     assert server.asked[0].path == "http://api.example/v1"
@@ -794,7 +814,7 @@ async def test_a_call_goes_through_the_proxy(
 @pytest.mark.parametrize(("said", "expected"), [(407, Denied), (403, Denied), (502, Unavailable)])
 async def test_a_proxy_that_refuses_is_named_without_its_password(
     server: Server,
-    session: Session,
+    session: HttpSession,
     monkeypatch: pytest.MonkeyPatch,
     said: int,
     expected: type[ProviderError],
@@ -803,26 +823,26 @@ async def test_a_proxy_that_refuses_is_named_without_its_password(
     server.will(answer(status=said))
 
     with pytest.raises(expected) as caught:
-        await session.post(endpoint("https://api.example/v1", headers={}), b"{}")
+        await session.post(make_endpoint("https://api.example/v1", headers={}), b"{}")
 
-    assert str(caught.value).endswith(f"the proxy {server.url} answered {said}")
+    assert str(caught.value).endswith(f"the proxy {server.url} responded with {said}")
     assert "hunter22" not in f"{caught.value.__cause__!r}"
 
 
 async def test_a_proxy_out_of_reach_is_unavailable(
-    session: Session, monkeypatch: pytest.MonkeyPatch
+    session: HttpSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:1")
 
     with pytest.raises(Unavailable, match=r"cannot reach the proxy http://127\.0\.0\.1:1: Conn"):
-        await session.post(endpoint("https://api.example/v1", headers={}), b"{}")
+        await session.post(make_endpoint("https://api.example/v1", headers={}), b"{}")
 
 
 def test_a_socks_proxy_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("all_proxy", "socks5://me:hunter22@proxy:1080")
 
     with pytest.raises(ValueError, match=r"^the proxy socks5://proxy:1080 is not an HTTP proxy$"):
-        endpoint("https://api.example/v1", headers={})
+        make_endpoint("https://api.example/v1", headers={})
 
 
 def test_a_transport_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -877,4 +897,4 @@ async def test_ssl_cert_file_that_holds_no_certificate_is_named(
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / name))
 
         with pytest.raises(ValueError, match=rf"SSL_CERT_FILE=.*{name}: .*{said}"):
-            endpoint("https://host/v1", headers={})
+            make_endpoint("https://host/v1", headers={})

@@ -1,9 +1,8 @@
-import asyncio
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
@@ -30,7 +29,10 @@ from codeclm.engine.data.records import (
 )
 from codeclm.engine.data.text.fingerprint import fingerprint
 from codeclm.engine.disk.sqlite import StorageError
-from codeclm.engine.store.ledger import SPAN, Ledger, Sums
+from codeclm.engine.store.reader import LedgerReader
+from codeclm.engine.store.schema import VERSION, row_index
+from codeclm.engine.store.totals import Totals, count_dataset, failed_items
+from codeclm.engine.store.writer import LedgerWriter
 
 TEXTS = ("Name a river.", "name a RIVER", "Name a lake.", "Sing.", "Dance.", "Walk on.", "Rest.")
 
@@ -66,31 +68,18 @@ def example(
 
 
 @contextmanager
-def writing(path: Path) -> Generator[Ledger]:
-    ledger = Ledger(path).open(for_writing=True)
-    try:
-        yield ledger
-    finally:
-        ledger.close()
-
-
-@contextmanager
-def reading(path: Path) -> Generator[Ledger]:
-    ledger = Ledger(path).open(for_writing=False)
-    try:
-        yield ledger
-    finally:
-        ledger.close()
-
-
-@contextmanager
-def written(history: "list[Story]") -> Generator[Ledger]:
+def written(history: "list[Story]") -> Generator[LedgerReader]:
     with TemporaryDirectory() as name:
-        at = Path(name)
-        with writing(at / "l.sqlite") as ledger:
-            write(ledger, history)
-        with reading(at / "l.sqlite") as ledger:
-            yield ledger
+        path = Path(name) / "l.sqlite"
+        with LedgerWriter(path) as writer:
+            write(writer, history)
+        with LedgerReader(path) as reader:
+            yield reader
+
+
+def seed_totals(reader: LedgerReader, target_rows: int | None = None) -> Totals:
+    with count_dataset(reader, target_rows) as counts:
+        return counts.seeds()
 
 
 # -- laws -------------------------------------------------------------------------------------
@@ -145,7 +134,7 @@ def seed(position: int, story: Story) -> Seed:
     return Seed(position, f"s{position}", story.text)
 
 
-def write(ledger: Ledger, history: list[Story]) -> None:
+def write(ledger: LedgerWriter, history: list[Story]) -> None:
     for position, story in enumerate(history):
         if story.kind == "unreadable":
             ledger.seed_unreadable(Unreadable(position, f"f:{position}", "no JSON"))
@@ -157,17 +146,17 @@ def write(ledger: Ledger, history: list[Story]) -> None:
             ledger.seed_failed(seed(position, story), error)
 
 
-def _write_order(ledger: Ledger, position: int, story: Story) -> None:
+def _write_order(ledger: LedgerWriter, position: int, story: Story) -> None:
     order = InstructionRequest(metadata(position), max(1, len(story.made)))
     for number, made in enumerate(story.made):
         reason = {"kept": "selected", "filtered": "gap", "failed": "rejected"}[made.fate]
-        ledger.example(
+        ledger.example_finished(
             example(position, number, made.text, made.fate, reason), transient=made.transient
         )
     if story.order == "done":
-        ledger.order_done(order, len(story.made))
+        ledger.request_done(order, len(story.made))
     elif story.order != "open":
-        ledger.order_failed(order, PASSING if story.order == "passing" else FINAL)
+        ledger.request_failed(order, PASSING if story.order == "passing" else FINAL)
 
 
 def dataset(history: list[Story]) -> list[tuple[int, int]]:
@@ -191,8 +180,8 @@ limits = st.none() | st.integers(1, 6)
 def test_the_dataset_is_in_seed_order_without_duplicates_or_copies_of_seeds(
     history: list[Story], most: int | None
 ) -> None:
-    with written(history) as ledger:
-        kept = [(e.position, e.number) for e in ledger.kept(most)]
+    with written(history) as reader:
+        kept = [(e.position, e.number) for e in reader.kept(most)]
 
     assert kept == dataset(history)[:most]
 
@@ -200,18 +189,16 @@ def test_the_dataset_is_in_seed_order_without_duplicates_or_copies_of_seeds(
 @given(history=stories, most=limits)
 @settings(max_examples=40, deadline=None)
 def test_fates_add_up_to_what_came_in(history: list[Story], most: int | None) -> None:
-    with written(history) as ledger:
-        seeds, examples = ledger.seed_sums(most), ledger.example_sums(most)
-        rows = len(list(ledger.kept(most)))
-        by = [
-            sum(ledger.kept_by(column, most).values())
-            for column in ("winner", "iteration", "reason")
-        ]
+    with written(history) as reader:
+        rows = len(list(reader.kept(most)))
+        with count_dataset(reader, most) as counts:
+            seeds, examples = counts.seeds(), counts.instructions()
+            by_column = [counts.rows_by(column) for column in ("winner", "iteration", "reason")]
 
-    assert (seeds.came_in, seeds.add_up) == (len(history), True)
-    assert (examples.came_in, examples.add_up) == (sum(len(s.made) for s in history), True)
+    assert seeds.input == len(history)
+    assert examples.input == sum(len(s.made) for s in history)
     assert examples.kept == rows
-    assert by == [rows] * 3
+    assert [sum(by.values()) for by in by_column] == [rows] * 3
 
 
 @given(history=stories, most=limits)
@@ -235,8 +222,8 @@ def test_a_seed_is_kept_where_the_dataset_holds_an_instruction_from_it(
             unfinished += 1
         else:
             filtered += 1
-    with written(history) as ledger:
-        sums = ledger.seed_sums(most)
+    with written(history) as reader:
+        sums = seed_totals(reader, most)
 
     assert (sums.kept, sum(sums.filtered.values()), sum(sums.failed.values()), sums.unfinished) == (
         len(rich),
@@ -256,8 +243,8 @@ def finished(story: Story) -> bool:
 def test_a_resumed_run_skips_the_seeds_that_are_finished_and_no_others(
     history: list[Story],
 ) -> None:
-    with written(history) as ledger:
-        marks = ledger.finished_seeds()
+    with written(history) as reader:
+        marks = reader.finished_seeds()
 
     wanted = bytes(finished(story) for story in history)
     assert marks == wanted.rstrip(b"\0")
@@ -266,8 +253,8 @@ def test_a_resumed_run_skips_the_seeds_that_are_finished_and_no_others(
 @given(history=stories)
 @settings(max_examples=40, deadline=None)
 def test_finished_seeds_come_back_with_what_they_made_and_kept(history: list[Story]) -> None:
-    with written(history) as ledger:
-        prefix = list(ledger.prefix())
+    with written(history) as reader:
+        prefix = list(reader.finished_items())
 
     assert prefix == [
         (
@@ -284,11 +271,11 @@ def test_finished_seeds_come_back_with_what_they_made_and_kept(history: list[Sto
 @given(history=stories)
 @settings(max_examples=40, deadline=None)
 def test_finished_orders_come_back_as_they_ended(history: list[Story]) -> None:
-    with written(history) as ledger:
-        outcomes = ledger.outcomes()
+    with written(history) as reader:
+        outcomes = reader.request_outcomes()
 
     assert outcomes == {
-        position * SPAN: RequestOutcome(
+        row_index(position, 0): RequestOutcome(
             len(story.made),
             tuple((n, fingerprint(m.text)) for n, m in enumerate(story.made) if m.fate == "kept"),
             tuple(fingerprint(f"Basic {position} {n}.") for n in range(len(story.made))),
@@ -305,58 +292,69 @@ def test_reasons_tell_duplicates_copies_and_what_is_beyond_the_target(tmp_path: 
         Story("encoded", "Hum.", "done", (Made("Fly.", "filtered"), Made("Go.", "failed", True))),
         Story("unreadable", ""),
     ]
-    with written(history) as ledger:
-        examples, seeds = ledger.example_sums(2), ledger.seed_sums(2)
+    with written(history) as reader, count_dataset(reader, 2) as counts:
+        examples, seeds = counts.instructions(), counts.seeds()
 
-    assert examples == Sums(
-        came_in=9,
+    assert examples == Totals(
+        input=9,
         kept=2,
         filtered={"gap": 1, "copy_of_a_seed": 1, "duplicate": 1, "beyond_target": 4},
         failed={},
     )
-    assert seeds == Sums(3, 1, {"beyond_target": 1}, {"unreadable_record": 1})
+    assert seeds == Totals(3, 1, {"beyond_target": 1}, {"unreadable_record": 1})
 
 
 def test_a_failed_seed_that_succeeds_later_is_counted_once(tmp_path: Path) -> None:
     path = tmp_path / "l.sqlite"
     one = Seed(0, "s0", "Hum.")
-    with writing(path) as ledger:
+    with LedgerWriter(path) as ledger:
         ledger.seed_failed(one, PASSING)
-    with writing(path) as ledger:
+    with LedgerWriter(path) as ledger:
         ledger.seed_encoded(one, metadata(0), item=0)
-        ledger.example(example(0, 0, "Sing."))
-        ledger.order_done(InstructionRequest(metadata(0), 1), 1)
-    with reading(path) as ledger:
-        assert ledger.seed_sums() == Sums(1, 1, {}, {})
+        ledger.example_finished(example(0, 0, "Sing."))
+        ledger.request_done(InstructionRequest(metadata(0), 1), 1)
+    with LedgerReader(path) as reader:
+        assert seed_totals(reader) == Totals(1, 1, {}, {})
 
 
 def test_seeds_that_share_a_metadata_item_share_its_fate(tmp_path: Path) -> None:
     """Augmented mode: the links come after the seeds, once it is known where each went."""
     path = tmp_path / "l.sqlite"
-    with writing(path) as ledger:
+    with LedgerWriter(path) as ledger:
         for n in range(3):
             ledger.seed_encoded(Seed(n, f"s{n}", f"Hum {n}."), metadata(n), item=None)
-            ledger.link(n, 0 if n < 2 else 1)
-        ledger.items([metadata(0), metadata(1)])
-        ledger.example(example(0, 0, "Sing."))
-        ledger.example(example(1, 0, "Dance.", "filtered", "gap"))
+            ledger.seed_linked(n, 0 if n < 2 else 1)
+        ledger.metadata_fixed([metadata(0), metadata(1)])
+        ledger.example_finished(example(0, 0, "Sing."))
+        ledger.example_finished(example(1, 0, "Dance.", "filtered", "gap"))
         for n in (0, 1):
-            ledger.order_done(InstructionRequest(metadata(n), 1), 1)
-    with reading(path) as ledger:
-        assert ledger.seed_sums() == Sums(3, 2, {"no_instruction_kept": 1}, {})
-        assert ledger.encoded() == {n: metadata(n) for n in range(3)}
+            ledger.request_done(InstructionRequest(metadata(n), 1), 1)
+    with LedgerReader(path) as reader:
+        assert seed_totals(reader) == Totals(3, 2, {"no_instruction_kept": 1}, {})
+        assert reader.encoded_metadata() == {n: metadata(n) for n in range(3)}
 
 
 def test_forgetting_drops_every_item_and_keeps_the_file_usable(tmp_path: Path) -> None:
     path = tmp_path / "l.sqlite"
-    with writing(path) as ledger:
+    with LedgerWriter(path) as ledger:
         write(ledger, [Story("encoded", "Hum.", "done", (Made("Sing.", "kept"),))])
-    with writing(path) as ledger:
-        ledger.forget()
-        ledger.example(example(0, 0, "Dance."))
-    with reading(path) as ledger:
-        assert [e.instruction for e in ledger.kept()] == ["Dance."]
-        assert ledger.seed_sums() == Sums(0, 0, {}, {})
+    with LedgerWriter(path) as ledger:
+        ledger.clear()
+        ledger.example_finished(example(0, 0, "Dance."))
+    with LedgerReader(path) as reader:
+        assert [e.instruction for e in reader.kept()] == ["Dance."]
+        assert seed_totals(reader) == Totals(0, 0, {}, {})
+
+
+@pytest.mark.parametrize(
+    ("kept", "filtered", "failed"), [(3, {"gap": 1}, {}), (0, {}, {"rejected": 2})]
+)
+def test_totals_that_do_not_add_up_are_an_error(
+    kept: int, filtered: dict[str, int], failed: dict[str, int]
+) -> None:
+    assert Totals(4, kept, filtered, failed, 4 - kept - len(filtered) - 2 * len(failed))
+    with pytest.raises(ValueError, match="do not add up: 5 items in, 4 counted"):
+        Totals(5, kept, filtered, failed, 4 - kept - len(filtered) - 2 * len(failed))
 
 
 # -- looking up -------------------------------------------------------------------------------
@@ -364,24 +362,24 @@ def test_forgetting_drops_every_item_and_keeps_the_file_usable(tmp_path: Path) -
 
 def test_examples_are_found_by_the_beginning_of_their_id(tmp_path: Path) -> None:
     path = tmp_path / "l.sqlite"
-    with writing(path) as ledger:
+    with LedgerWriter(path) as ledger:
         for n in range(3):
-            ledger.example(example(1, n, TEXTS[n]))
-        ledger.example(structs.replace(example(2, 0, "Sing."), id="%_ab"))
-    with reading(path) as ledger:
-        found = {name: len(ledger.find(name)) for name in ("00000001", "0000000100000002", "%", "")}
+            ledger.example_finished(example(1, n, TEXTS[n]))
+        ledger.example_finished(structs.replace(example(2, 0, "Sing."), id="%_ab"))
+    with LedgerReader(path) as reader:
+        found = {name: len(reader.find(name)) for name in ("00000001", "0000000100000002", "%", "")}
 
     assert found == {"00000001": 3, "0000000100000002": 1, "%": 1, "": 4}
 
 
 def test_failures_are_told_with_their_reason_seeds_first(tmp_path: Path) -> None:
     path = tmp_path / "l.sqlite"
-    with writing(path) as ledger:
+    with LedgerWriter(path) as ledger:
         ledger.seed_unreadable(Unreadable(0, "s.jsonl:1", "no JSON"))
-        ledger.order_failed(InstructionRequest(metadata(1), 1), FINAL)
-        ledger.example(example(2, 0, "Sing.", "failed", "unreadable"))
-    with reading(path) as ledger:
-        assert ledger.failed() == [
+        ledger.request_failed(InstructionRequest(metadata(1), 1), FINAL)
+        ledger.example_finished(example(2, 0, "Sing.", "failed", "unreadable"))
+    with LedgerReader(path) as reader:
+        assert failed_items(reader) == [
             ("seed 0", "unreadable_record", "s.jsonl:1: no JSON"),
             ("metadata 1", "rejected", "400"),
             ("instruction 0000000200000000", "unreadable", ""),
@@ -416,65 +414,80 @@ def test_lone_surrogates_and_zero_bytes_travel_through_every_text(tmp_path: Path
             ),
         ),
     )
-    with writing(path) as ledger:
+    with LedgerWriter(path) as ledger:
         ledger.seed_encoded(Seed(0, "s0", f"Say {LONE}"), odd, item=0)
         ledger.seed_failed(Seed(1, "s1", LONE + "!?x"), ItemError("unreadable", LONE))
         ledger.seed_unreadable(Unreadable(2, LONE, LONE))
-        ledger.order_failed(InstructionRequest(odd, 1), ItemError("rejected", LONE))
-        ledger.items([odd])
-        ledger.example(story)
-    with reading(path) as ledger:
-        assert list(ledger.kept()) == [story]
-        assert ledger.encoded() == {0: odd}
-        assert len(ledger.failed()) == 3
+        ledger.request_failed(InstructionRequest(odd, 1), ItemError("rejected", LONE))
+        ledger.metadata_fixed([odd])
+        ledger.example_finished(story)
+    with LedgerReader(path) as reader:
+        assert list(reader.kept()) == [story]
+        assert reader.encoded_metadata() == {0: odd}
+        assert len(failed_items(reader)) == 3
 
 
 # -- what befalls files -----------------------------------------------------------------------
 
 
 def filled(path: Path, rows: int = 400) -> None:
-    with writing(path) as ledger:
+    with LedgerWriter(path) as ledger:
         for n in range(rows):
-            ledger.example(example(n, 0, f"Name river number {n}."))
+            ledger.example_finished(example(n, 0, f"Name river number {n}."))
 
 
 def test_a_missing_ledger_is_no_run(tmp_path: Path) -> None:
-    with pytest.raises(StorageError, match="there is no such ledger: is this a run's folder"):
-        Ledger(tmp_path / "l.sqlite").open(for_writing=False)
+    with pytest.raises(StorageError, match=r"not found; is .* a run's folder"):
+        LedgerReader(tmp_path / "l.sqlite")
 
 
-@pytest.mark.parametrize("for_writing", [True, False])
+@pytest.mark.parametrize("ledger", [LedgerReader, LedgerWriter])
 def test_a_file_that_is_no_ledger_is_named_with_the_remedy(
-    for_writing: bool, tmp_path: Path
+    ledger: type[LedgerReader | LedgerWriter], tmp_path: Path
 ) -> None:
     path = tmp_path / "l.sqlite"
     path.write_bytes(b"noise, and no database at all" * 100)
     with pytest.raises(StorageError) as caught:
-        Ledger(path).open(for_writing=for_writing)
+        ledger(path)
 
     assert str(caught.value).startswith(f"{path}: ")
     assert "not made by codeclm: move it away" in str(caught.value)
 
 
-@pytest.mark.parametrize("for_writing", [True, False])
-def test_a_database_of_somebody_else_is_told_apart(for_writing: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize("ledger", [LedgerReader, LedgerWriter])
+def test_a_database_of_somebody_else_is_told_apart_and_left_as_it_is(
+    ledger: type[LedgerReader | LedgerWriter], tmp_path: Path
+) -> None:
     path = tmp_path / "l.sqlite"
-    connection = sqlite3.connect(path)
-    connection.execute("CREATE TABLE seeds (name TEXT)")
-    connection.commit()
-    connection.close()
-
-    def look() -> None:
-        ledger = Ledger(path).open(for_writing=for_writing)
-        try:
-            ledger.seed_sums()
-        finally:
-            ledger.close()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE seeds (name TEXT)")
+        connection.commit()
 
     with pytest.raises(StorageError) as caught:
-        look()
+        ledger(path)
 
-    assert str(caught.value).startswith(f"{path}: ")
+    assert str(caught.value) == f"{path}: not a ledger of codeclm's: move it away"
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT name FROM sqlite_master").fetchall() == [("seeds",)]
+
+
+@pytest.mark.parametrize("ledger", [LedgerReader, LedgerWriter])
+def test_a_ledger_of_another_version_is_refused_in_one_line_that_says_what_to_do(
+    ledger: type[LedgerReader | LedgerWriter], tmp_path: Path
+) -> None:
+    path = tmp_path / "l.sqlite"
+    filled(path, 1)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA user_version = 2")
+
+    with pytest.raises(StorageError) as caught:
+        ledger(path)
+
+    assert str(caught.value) == (
+        f"{path}: written by another version of codeclm (ledger format 2, this one reads"
+        f" {VERSION}): move the run's folder away and run again; answers already paid for come"
+        " from the cache"
+    )
 
 
 def test_a_truncated_ledger_is_named_with_the_remedy(tmp_path: Path) -> None:
@@ -482,8 +495,8 @@ def test_a_truncated_ledger_is_named_with_the_remedy(tmp_path: Path) -> None:
     filled(path)
     data = path.read_bytes()
     path.write_bytes(data[: len(data) // 3])
-    with pytest.raises(StorageError) as caught, reading(path) as ledger:
-        list(ledger.kept())
+    with pytest.raises(StorageError) as caught, LedgerReader(path) as reader:
+        list(reader.kept())
 
     assert str(caught.value).startswith(f"{path}: ")
     assert "damaged: move it away" in str(caught.value)
@@ -496,34 +509,47 @@ def test_noise_within_a_ledger_is_a_complaint_and_no_traceback(tmp_path: Path) -
     for at in range(16384, len(data), 16384):
         data[at : at + 200] = b"\xa5" * 200
     path.write_bytes(data)
-    with pytest.raises(StorageError, match="damaged"), reading(path) as ledger:
-        list(ledger.kept())
+    with pytest.raises(StorageError, match="damaged"), LedgerReader(path) as reader:
+        list(reader.kept())
 
 
 def test_a_row_that_is_no_example_is_a_complaint_and_no_traceback(tmp_path: Path) -> None:
     path = tmp_path / "l.sqlite"
     filled(path, 1)
     connection = sqlite3.connect(path)
-    connection.execute("UPDATE stories SET story = x'7b7d'")
+    connection.execute("UPDATE transcripts SET example = x'7b7d'")
     connection.commit()
     connection.close()
-    with pytest.raises(StorageError, match="damaged"), reading(path) as ledger:
-        list(ledger.kept())
+    with pytest.raises(StorageError, match="damaged"), LedgerReader(path) as reader:
+        list(reader.kept())
 
 
-async def test_a_row_that_cannot_be_written_is_told_to_the_loop(tmp_path: Path) -> None:
-    """The file was taken away under a running ledger: the run hears of it, and stops."""
+async def test_whoever_waits_for_a_failure_is_told_when_rows_cannot_be_written(
+    tmp_path: Path,
+) -> None:
+    """A table is taken away under the writer: the run is told, and stops."""
     path = tmp_path / "l.sqlite"
-    ledger = await anyio.to_thread.run_sync(lambda: Ledger(path).open(for_writing=True))
-    told: asyncio.Future[StorageError] = asyncio.get_running_loop().create_future()
-    ledger.use(asyncio.get_running_loop(), told.set_result)
+    ledger = await anyio.to_thread.run_sync(LedgerWriter, path)
     await anyio.to_thread.run_sync(_lock_up, path)
-    ledger.example(example(0, 0, "Sing."))
+    ledger.example_finished(example(0, 0, "Sing."))
     with anyio.fail_after(10):
-        error = await told
+        error = await ledger.failure()
     await anyio.to_thread.run_sync(ledger.close)
 
     assert str(path) in str(error)
+
+
+async def test_a_failure_that_nobody_was_told_is_raised_on_closing(tmp_path: Path) -> None:
+    """Also where somebody has waited for one, and has gone."""
+    path = tmp_path / "l.sqlite"
+    ledger = await anyio.to_thread.run_sync(LedgerWriter, path)
+    with anyio.move_on_after(0):
+        await ledger.failure()
+    await anyio.to_thread.run_sync(_lock_up, path)
+    ledger.example_finished(example(0, 0, "Sing."))
+
+    with pytest.raises(StorageError, match="no such table"):
+        await anyio.to_thread.run_sync(ledger.close)
 
 
 def _lock_up(path: Path) -> None:
@@ -538,11 +564,11 @@ _WRITER = """
 import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
-from tests.test_ledger import example, writing
-with writing(Path(sys.argv[1])) as ledger:
+from tests.test_ledger import LedgerWriter, example
+with LedgerWriter(Path(sys.argv[1])) as ledger:
     print("open", flush=True)
     for n in range(3000):
-        ledger.example(example(n, 0, f"Name river number {n}."))
+        ledger.example_finished(example(n, 0, f"Name river number {n}."))
     sys.stdin.readline()
 """
 
@@ -562,13 +588,13 @@ def test_readers_read_while_another_process_writes(tmp_path: Path) -> None:
         assert writer.stdout.readline() == "open\n"
         seen = list[int]()
         for _ in range(20):
-            with reading(path) as ledger:
-                seen.append(len(list(ledger.kept())))
+            with LedgerReader(path) as reader:
+                seen.append(len(list(reader.kept())))
         writer.stdin.write("\n")
         writer.stdin.close()
         status = writer.wait(30)
-    with reading(path) as ledger:
-        last = len(list(ledger.kept()))
+    with LedgerReader(path) as reader:
+        last = len(list(reader.kept()))
 
     assert seen == sorted(seen)
     assert (status, last) == (0, 3000)

@@ -20,7 +20,7 @@ from codeclm.providers.base import (
     Request,
     Unavailable,
 )
-from codeclm.providers.exchange import Session
+from codeclm.providers.http.exchange import HttpSession
 from codeclm.providers.openai import OpenAI
 
 from .servers import Say, Server, answer, chat, request, say
@@ -34,33 +34,33 @@ SCHEMA = {
 ASSISTANT = {"role": "assistant", "content": "x"}
 
 
-def to(server: Server, session: Session, **settings: Any) -> OpenAI:
+def to(server: Server, session: HttpSession, **settings: Any) -> OpenAI:
     return OpenAI(session, base_url=f"{server.url}/v1", **settings)
 
 
-async def ask(server: Server, session: Session, said: Say) -> Reply:
+async def ask(server: Server, session: HttpSession, said: Say) -> Reply:
     server.will(said)
     return await to(server, session).complete(request())
 
 
-async def fail(server: Server, session: Session, said: Say) -> ProviderError:
+async def fail(server: Server, session: HttpSession, said: Say) -> ProviderError:
     with pytest.raises(ProviderError) as caught:
         await ask(server, session, said)
     return caught.value
 
 
-async def sent(server: Server, session: Session, **settings: Any) -> Any:
+async def sent(server: Server, session: HttpSession, **settings: Any) -> Any:
     await to(server, session).complete(request(**settings))
     return server.asked[-1].json
 
 
-async def test_a_call_becomes_a_reply(server: Server, session: Session) -> None:
+async def test_a_call_becomes_a_reply(server: Server, session: HttpSession) -> None:
     reply = await ask(server, session, say(chat("Hello.")))
 
     assert reply == Reply(text="Hello.", prompt_tokens=5, completion_tokens=3, model="small-2026")
 
 
-async def test_what_is_not_set_is_not_sent(server: Server, session: Session) -> None:
+async def test_what_is_not_set_is_not_sent(server: Server, session: HttpSession) -> None:
     """Also `sample` and `purpose`, which are the engine's own affair."""
     assert await sent(server, session, sample="7", purpose="judge") == {
         "model": "small",
@@ -71,13 +71,13 @@ async def test_what_is_not_set_is_not_sent(server: Server, session: Session) -> 
     }
 
 
-async def test_what_is_set_is_sent_zero_included(server: Server, session: Session) -> None:
+async def test_what_is_set_is_sent_zero_included(server: Server, session: HttpSession) -> None:
     body = await sent(server, session, temperature=0.0, top_p=0.5, max_tokens=9, seed=0)
 
     assert (body["temperature"], body["top_p"], body["max_tokens"], body["seed"]) == (0, 0.5, 9, 0)
 
 
-async def test_extra_goes_last_and_wins(server: Server, session: Session) -> None:
+async def test_extra_goes_last_and_wins(server: Server, session: HttpSession) -> None:
     extra = {"temperature": 1, "top_k": 40, "model": "other"}
 
     body = await sent(server, session, temperature=0.2, extra=extra)
@@ -96,7 +96,7 @@ async def test_extra_goes_last_and_wins(server: Server, session: Session) -> Non
     ],
 )
 async def test_a_schema_is_strict_where_it_can_be(
-    server: Server, session: Session, schema: dict[str, Any], strict: bool
+    server: Server, session: HttpSession, schema: dict[str, Any], strict: bool
 ) -> None:
     """OpenAI refuses a strict schema with an open object or a property that may be missing."""
     body = await sent(server, session, response_format="json_schema", schema=schema)
@@ -106,7 +106,7 @@ async def test_a_schema_is_strict_where_it_can_be(
 
 
 async def test_json_without_a_schema_is_asked_for_as_an_object(
-    server: Server, session: Session
+    server: Server, session: HttpSession
 ) -> None:
     body = await sent(server, session, response_format="json_object")
 
@@ -136,7 +136,7 @@ def test_only_openais_newer_models_get_the_newer_name_for_max_tokens(
     assert body == f'{{"model":"{model}","messages":[],"{name}":7}}'.encode()
 
 
-async def test_half_an_emoji_travels_both_ways(server: Server, session: Session) -> None:
+async def test_half_an_emoji_travels_both_ways(server: Server, session: HttpSession) -> None:
     server.will(answer(b'{"choices": [{"message": {"content": "a\\ud83d"}}]}'))
 
     reply = await to(server, session).complete(request("b\ud83d"))
@@ -144,7 +144,7 @@ async def test_half_an_emoji_travels_both_ways(server: Server, session: Session)
     assert (reply.text, server.asked[0].json["messages"][1]["content"]) == ("a\ud83d", "b\ud83d")
 
 
-async def test_the_key_and_the_users_headers_are_sent(server: Server, session: Session) -> None:
+async def test_the_key_and_the_users_headers_are_sent(server: Server, session: HttpSession) -> None:
     provider = to(server, session, api_key="sk-key", headers={"X-Title": "t", "user-agent": "me"})
     await provider.complete(request())
 
@@ -153,20 +153,17 @@ async def test_the_key_and_the_users_headers_are_sent(server: Server, session: S
     assert headers["user-agent"] == "me"
 
 
-async def test_without_a_key_none_is_sent(server: Server, session: Session) -> None:
+async def test_without_a_key_none_is_sent(server: Server, session: HttpSession) -> None:
     await to(server, session).complete(request())
 
     assert "authorization" not in server.asked[0].headers
 
 
-async def test_answers_are_filed_under_the_base_url_or_the_given_name(
-    session: Session,
-) -> None:
+async def test_replies_are_filed_under_the_base_url(session: HttpSession) -> None:
     """Never under anything that holds the key."""
-    one = OpenAI(session, base_url="http://host/v1/", api_key="sk-key")
-    other = OpenAI(session, base_url="http://host/v1", identity="pool")
+    provider = OpenAI(session, base_url="http://host/v1/", api_key="sk-key")
 
-    assert (one.kind, one.identity, other.identity) == ("openai", "http://host/v1", "pool")
+    assert (provider.kind, provider.identity) == ("openai", "http://host/v1")
 
 
 @pytest.mark.parametrize(
@@ -183,7 +180,7 @@ async def test_answers_are_filed_under_the_base_url_or_the_given_name(
     ],
 )
 async def test_why_the_model_stopped_is_said_in_one_vocabulary(
-    server: Server, session: Session, reason: str | None, expected: str
+    server: Server, session: HttpSession, reason: str | None, expected: str
 ) -> None:
     said = say({"choices": [{"message": ASSISTANT, "finish_reason": reason}]})
 
@@ -214,7 +211,7 @@ async def test_why_the_model_stopped_is_said_in_one_vocabulary(
 )
 async def test_a_message_in_any_form_gives_its_text(
     server: Server,
-    session: Session,
+    session: HttpSession,
     message: dict[str, Any],
     expected: tuple[str, str],
 ) -> None:
@@ -238,7 +235,7 @@ async def test_a_message_in_any_form_gives_its_text(
 )
 async def test_tokens_are_the_servers_own_count(
     server: Server,
-    session: Session,
+    session: HttpSession,
     usage: dict[str, Any] | None,
     expected: tuple[int, int, int],
 ) -> None:
@@ -247,7 +244,7 @@ async def test_tokens_are_the_servers_own_count(
     assert (reply.prompt_tokens, reply.completion_tokens, reply.cached_tokens) == expected
 
 
-async def test_limits_ride_on_every_reply(server: Server, session: Session) -> None:
+async def test_limits_ride_on_every_reply(server: Server, session: HttpSession) -> None:
     headers = {"x-ratelimit-limit-requests": "500", "x-ratelimit-reset-requests": "1s"}
 
     reply = await ask(server, session, say(chat(), headers=headers))
@@ -267,7 +264,7 @@ async def test_limits_ride_on_every_reply(server: Server, session: Session) -> N
     ids=["blank lines sent to keep the line open", "a key twice", "called text"],
 )
 async def test_an_unusual_answer_is_still_an_answer(
-    server: Server, session: Session, said: Say
+    server: Server, session: HttpSession, said: Say
 ) -> None:
     assert await ask(server, session, said) == Reply(text="x")
 
@@ -293,7 +290,7 @@ async def test_an_unusual_answer_is_still_an_answer(
 @pytest.mark.parametrize("place", ["body", "choice"])
 async def test_an_error_inside_a_200_is_an_error(
     server: Server,
-    session: Session,
+    session: HttpSession,
     error: object,
     expected: type[ProviderError],
     place: str,
@@ -340,7 +337,7 @@ async def test_an_error_inside_a_200_is_an_error(
 )
 async def test_a_cut_answer_may_come_whole_but_another_shape_stays(
     server: Server,
-    session: Session,
+    session: HttpSession,
     said: Say,
     expected: type[ProviderError],
 ) -> None:

@@ -237,8 +237,8 @@ def test_near_duplicates_say_what_they_repeat_and_are_made_up_for(tmp_path: Path
     with sqlite3.connect(tmp_path / "run" / "ledger.sqlite") as ledger:
         dropped = list(
             ledger.execute(
-                "SELECT e.id, s.detail FROM sifted s JOIN examples e USING (place)"
-                " WHERE s.reason = 'near_duplicate'"
+                "SELECT id, n.detail FROM near_duplicates n JOIN examples USING (row_index)"
+                " WHERE n.reason = 'near_duplicate'"
             )
         )
         known = {name for (name,) in ledger.execute("SELECT id FROM examples")}

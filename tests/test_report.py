@@ -18,7 +18,8 @@ from codeclm.engine.data.records import (
     Seed,
 )
 from codeclm.engine.reporting.summary import Summary, summarise, text
-from codeclm.engine.store.ledger import Ledger
+from codeclm.engine.store.reader import LedgerReader
+from codeclm.engine.store.writer import LedgerWriter
 from codeclm.providers.base import Reply
 
 Scores = tuple[tuple[float, float], tuple[float, float]]
@@ -84,22 +85,18 @@ def _named(last: Iteration, position: int) -> Iteration:
 def summed(
     folder: Path, examples: list[Example], *, config: Config | None = None, counters: Any = None
 ) -> Summary:
-    ledger = Ledger(folder / "ledger.sqlite").open(for_writing=True)
-    for made in examples:
-        position = made.position
-        ledger.seed_encoded(
-            Seed(position, f"s{position}", f"?{position}"), made.metadata, item=position
-        )
-        ledger.example(made)
-        ledger.order_done(InstructionRequest(made.metadata, 1), 1)
-    ledger.close()
-    ledger = Ledger(folder / "ledger.sqlite").open(for_writing=False)
-    try:
+    with LedgerWriter(folder / "ledger.sqlite") as writer:
+        for made in examples:
+            position = made.position
+            writer.seed_encoded(
+                Seed(position, f"s{position}", f"?{position}"), made.metadata, item=position
+            )
+            writer.example_finished(made)
+            writer.request_done(InstructionRequest(made.metadata, 1), 1)
+    with LedgerReader(folder / "ledger.sqlite") as ledger:
         return summarise(
             config or settings(), ledger, counters or Counters(), ending="finished", reason=""
         )
-    finally:
-        ledger.close()
 
 
 def test_gaps_are_counted_by_round_and_by_threshold(tmp_path: Path) -> None:

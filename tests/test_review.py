@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codeclm.engine.quality.review import Columns, ReviewError, read, write
-from codeclm.engine.store.ledger import Review
+from codeclm.engine.store.schema import Review
 
 from .commands import codeclm, write_seeds
 
@@ -173,7 +173,7 @@ def test_nothing_is_made_of_metadata_that_a_person_drops(
     seeds, made = summary["seeds"], summary["instructions"]
     for sums in (seeds, made):
         ended = sums["kept"] + sum(sums["filtered"].values()) + sum(sums["failed"].values())
-        assert sums["came_in"] == ended
+        assert sums["input"] == ended
     dropped = {item["use_case"] + item["skills"] for item in items if item["decision"] == "drop"}
     rows = [json.loads(x) for x in (tmp_path / "x.jsonl").read_text("utf-8").splitlines()]
     assert dropped

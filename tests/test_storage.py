@@ -16,8 +16,9 @@ import pytest
 
 from codeclm.engine.calls.cache import open_cache
 from codeclm.engine.calls.cache_file import Entry, open_cache_file
+from codeclm.engine.data.records import Unreadable
 from codeclm.engine.disk.sqlite import GroupWriter, StorageError, connect, transaction
-from codeclm.engine.store.ledger import Ledger, Row
+from codeclm.engine.store.writer import LedgerWriter
 
 # -- told after COMMIT --------------------------------------------------------------------------
 
@@ -125,7 +126,7 @@ def use_cache(folder: Path) -> None:
 
 
 def use_ledger(folder: Path) -> None:
-    Ledger(folder / "cache.db").open(for_writing=True).close()
+    LedgerWriter(folder / "cache.db").close()
 
 
 def _noise(folder: Path) -> None:
@@ -154,9 +155,9 @@ CLOSED = "unable to open database file; check that the folder exists and can be 
 @pytest.fixture
 def filled(tmp_path: Path) -> Path:
     """A folder whose ``cache.db`` is both, a cache and a ledger, and has 2 MB of either."""
-    with closing(Ledger(tmp_path / "cache.db").open(for_writing=True)) as ledger:
+    with closing(LedgerWriter(tmp_path / "cache.db")) as ledger:
         for n in range(500):
-            ledger.put(Row("facts", (str(n), "x" * 4000)))
+            ledger.seed_unreadable(Unreadable(n, "seeds.jsonl", "x" * 4000))
     _fill_cache(tmp_path)
     return tmp_path
 
@@ -239,7 +240,7 @@ UNPRIVILEGED = """
 import os, sys
 from pathlib import Path
 from codeclm.engine.calls.cache_file import open_cache_file
-from codeclm.engine.store.ledger import Ledger
+from codeclm.engine.store.writer import LedgerWriter
 from codeclm.engine.disk.sqlite import StorageError
 
 if os.geteuid() == 0:  # root may write everywhere
@@ -249,7 +250,7 @@ folder = Path(sys.argv[1])
 for use in (
     lambda: open_cache_file(folder).__enter__(),
     lambda: open_cache_file(folder / "new").__enter__(),
-    lambda: Ledger(folder / "cache.db").open(for_writing=True),
+    lambda: LedgerWriter(folder / "cache.db"),
 ):
     try:
         use()

@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codeclm.engine.data import test_sets as testsets
+from codeclm.engine.data.formats import ExportError
 from codeclm.engine.data.seeds import SeedError
-from codeclm.engine.store.export import ExportError
 from codeclm.engine.training import card, pairs, trainers
 from codeclm.engine.training.pairs import Pair
 from codeclm.engine.training.recipe import ALPACA, Recipe, alpaca

@@ -20,10 +20,12 @@ from structlog.testing import capture_logs
 
 from codeclm.engine import config as configuration
 from codeclm.engine.config import Config
+from codeclm.engine.data.formats import EXPORTS, selections
 from codeclm.engine.pipeline.recipes import RECIPES
 from codeclm.engine.pipeline.session import Plan, Session, execute, prepare
-from codeclm.engine.store import export
-from codeclm.engine.store.ledger import Ledger, Sums
+from codeclm.engine.store.export import export
+from codeclm.engine.store.reader import LedgerReader
+from codeclm.engine.store.totals import Totals, count_dataset
 
 from .acting import may_read_the_cache
 
@@ -175,30 +177,25 @@ class Result(NamedTuple):
     """What a run came to, without what it took."""
 
     exports: dict[str, bytes]
-    seeds: Sums
-    instructions: Sums
+    seeds: Totals
+    instructions: Totals
 
 
 def result(files: Files) -> Result:
     """Read the ledger as another process would. Blocks."""
     config = files.config(wide=1)
     most = config.target_rows
-    ledger = Ledger(files.out / "ledger.sqlite").open(for_writing=False)
+    ledger = LedgerReader(files.out / "ledger.sqlite")
     exports: dict[str, bytes] = {}
     for form in (
         ("alpaca", "preference") if "target" in RECIPES[config.recipe].roles else ("alpaca",)
     ):
         path = files.folder / f"{form}.jsonl"
-        export.write(
-            ledger.kept(most),
-            path,
-            format=form,
-            strong_model="strong",
-            target_model="target",
-            with_metadata=True,
-        )
+        kept = selections(ledger.kept(most), strong_model="strong", target_model="target")
+        export(kept, path, EXPORTS[form], with_metadata=True)
         exports[form] = path.read_bytes()
-    found = Result(exports, ledger.seed_sums(most), ledger.example_sums(most))
+    with count_dataset(ledger, most) as counts:
+        found = Result(exports, counts.seeds(), counts.instructions())
     ledger.close()
     return found
 
@@ -213,8 +210,6 @@ def undisturbed(mode: str) -> Result:
         found = result(files)
 
     assert (ended.ending, ended.left_for_later) == ("finished", 0)
-    assert found.seeds.add_up
-    assert found.instructions.add_up
     assert (found.seeds.unfinished, found.instructions.unfinished) == (0, 0) or "candidates" in mode
     return found
 
@@ -246,7 +241,7 @@ async def test_the_width_of_a_run_does_not_change_its_dataset(tmp_path: Path, mo
 async def test_a_run_stopped_at_any_moments_and_resumed_ends_as_if_it_had_not_been(
     tmp_path: Path, mode: str, series: int
 ) -> None:
-    """And at every stop the ledger's sums add up."""
+    """And at every stop the ledger's totals add up: if not, `result` raises."""
     expected = await anyio.to_thread.run_sync(undisturbed, mode)
     files = Files(tmp_path, mode)
     await anyio.to_thread.run_sync(files.prepare)
@@ -259,9 +254,6 @@ async def test_a_run_stopped_at_any_moments_and_resumed_ends_as_if_it_had_not_be
         found = await anyio.to_thread.run_sync(result, files)
         endings.append(ended.ending)
         exports = found.exports
-
-        assert found.seeds.add_up
-        assert found.instructions.add_up
 
     assert endings[-1] == "finished"
     assert set(endings[:-1]) <= {"stopped"}

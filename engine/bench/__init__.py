@@ -18,7 +18,7 @@ from typing import Any
 import anyio
 from msgspec import Struct, field
 
-from ...prompts import Prompts
+from ...prompts import PromptSet, Respond
 from ...providers.base import (
     Allowance,
     Denied,
@@ -88,7 +88,7 @@ async def _machine(url: str, in_flight: int, calls: int, folder: Path) -> Machin
 async def _opened(role: RoleConfig, folder: Path) -> AsyncGenerator[tuple[Model, Provider]]:
     """Open *role* with an empty cache in *folder*."""
     settings = CallSettings(folder, RetryPolicy(), parse_attempts=1)
-    prompts = {"strong": Prompts.load("default")}
+    prompts = {"strong": PromptSet.load("default", (Respond,))}
     async with (
         open_clients({"strong": role}, prompts, settings, counters=Counters()) as clients,
     ):
@@ -104,7 +104,7 @@ async def _ask_all(model: Model, calls: int, at_once: int) -> tuple[float, float
     async def work() -> None:
         for n in numbers:
             text = f"{_TASK} (number {n})"
-            await model.ask("respond", lambda reply: reply.text, item=str(n), instruction=text)
+            await model.ask(Respond(instruction=text), item=str(n))
 
     began, cpu = time.perf_counter(), time.process_time()
     async with anyio.create_task_group() as group:

@@ -109,9 +109,9 @@ def _open(folder: Path, stack: ExitStack) -> "CacheFile":
         with entry_lock(folder):
             exclusive = stack.enter_context(ExclusiveUse(folder))
             connect(path).close()  # sets the page size, which only a new file takes
-            # diskcache makes the tables, so that its tools can read them; reads and writes are ours.
-            made: Any = diskcache.Cache(str(folder), disk=BytesDisk, **_SETTINGS)
-            made.close()
+            # diskcache makes the tables, so that its tools work; reads and writes are our own.
+            tables: Any = diskcache.Cache(str(folder), disk=BytesDisk, **_SETTINGS)
+            tables.close()
             reader = stack.enter_context(closing(connect(path)))
             reader.execute("PRAGMA query_only=1")
             reader.execute(_SELECT, (b"",)).fetchone()

@@ -8,10 +8,10 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from ...prompts import PromptError, Prompts
-from ...providers import http
+from ...prompts import PromptSet
 from ...providers.base import Provider, ResponseFormat
 from ...providers.hosts import open_provider
+from ...providers.http.session import check_transport, open_session
 from ...providers.kinds import ProviderSettings
 from .. import config as configuration
 from ..config import BudgetConfig, Config, ConfigError, RetryPolicy, RoleConfig
@@ -62,7 +62,7 @@ class Clients(Struct, frozen=True):
 @asynccontextmanager
 async def open_clients(
     roles: Roles,
-    prompts: Mapping[str, Prompts],
+    prompts: Mapping[str, PromptSet],
     settings: CallSettings,
     *,
     counters: Counters,
@@ -138,7 +138,7 @@ async def _open_provider(role: RoleConfig, stack: AsyncExitStack) -> Provider:
     host, model = configuration.hosted_model(role)
     session = None
     if host.kind.over_http:
-        session = http.open_session(timeout=role.timeout, transport=role.transport)
+        session = open_session(timeout=role.timeout, transport=role.transport)
         stack.push_async_callback(session.aclose)
     settings = ProviderSettings(
         model=model,
@@ -177,22 +177,6 @@ def _sampling(role: RoleConfig, structured: ResponseFormat, settings: CallSettin
 # -- before the first call --------------------------------------------------------------------
 
 
-def load_prompts(config: Config, role: RoleConfig, where: str) -> Prompts:
-    """Load the templates of *role*.
-
-    Raises:
-        ConfigError: they can't be used.
-    """
-    name = role.prompts or config.prompts
-    if name == "auto":
-        is_small = configuration.hosted_model(role).host.kind.small_models
-        name = "small" if is_small and role is not config.target else "default"
-    try:
-        return Prompts.load(name)
-    except PromptError as error:
-        raise ConfigError(f"{where}: prompts: {error}") from error
-
-
 def check_endpoint(role: RoleConfig, where: str) -> None:
     """See, without a call, that *role*'s provider could be opened.
 
@@ -202,7 +186,7 @@ def check_endpoint(role: RoleConfig, where: str) -> None:
     host, model = configuration.hosted_model(role)
     try:
         host.kind.check(model, role.options)
-        http.check_transport(role.transport)
+        check_transport(role.transport)
     except ValueError as error:
         raise ConfigError(f"{where}: {role.model}: {error}") from error
 

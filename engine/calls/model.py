@@ -1,45 +1,25 @@
-"""A role (strong, target, judge): fills a prompt, asks for it, and returns the parsed answer.
+"""A role (strong, target, judge): a prompt becomes a stored, parsed reply.
 
-A call goes from here to the cache, to the same call in flight, or to the dispatcher's queue; see
-`OutgoingCall.carry_out` for what happens there.
+A call goes from here to the cache, to the same call in flight, or to the dispatcher's queue; what
+happens there is `OutgoingCall.carry_out`. A prompt brings its messages, schema, priority, parser.
 """
 
 import asyncio
 import json
-from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 import msgspec
 from msgspec import Struct
 
-from ...prompts import Messages, ParseError, Prompts, Stage, Value, schema_for
+from ...prompts import JsonSchema, Messages, ParseError, Prompt, PromptSet, WithheldError
 from ...providers.base import Message, Request, ResponseFormat
 from ..data.errors import ItemError
 from ..data.records import Call
 from .keys import KeyBuilder
-from .outgoing import Outcome, OutgoingCall, RoleCalls
+from .outgoing import Outcome, RoleCalls
 from .replies import StoredReply, decode_reply
 
 T = TypeVar("T")
-
-#: Lower goes first: those closest to finishing an example (least memory, most rows per dollar).
-PRIORITY = {
-    "score": 0,
-    "judge": 0,
-    "rate": 0,
-    "respond": 1,
-    "equal": 1,
-    "improve": 2,
-    "grow": 2,
-    "deepen": 2,
-    "complicate": 2,
-    "broaden": 2,
-    "decode": 3,
-    "invent": 3,
-    "rubrics": 3,
-    "plausible": 4,
-    "encode": 4,
-}
 
 
 class Sampling(Struct, frozen=True):
@@ -54,7 +34,7 @@ class Sampling(Struct, frozen=True):
     extra: dict[str, Any] = {}
     parse_attempts: int = 3
     run_seed: int = 0
-    """The run's: above temperature 0, another seed takes other samples."""
+    """The run's seed: above temperature 0, another seed gives other samples."""
 
 
 class ParsedReply(Struct, Generic[T], frozen=True):
@@ -66,12 +46,13 @@ class ParsedReply(Struct, Generic[T], frozen=True):
 
 
 class CallTemplate(Struct, frozen=True):
-    """What all calls of one prompt have in common."""
+    """What all calls of one prompt with one schema have in common."""
 
     request: Request
+    """Without messages and sample."""
     keys: KeyBuilder
     json_demand: str = ""
-    """Appended to the last message where the server knows JSON but no schemas."""
+    """Ends the last message where the server knows JSON but no schemas."""
 
     def messages(self, rendered: Messages) -> tuple[Message, ...]:
         if self.json_demand:
@@ -99,10 +80,10 @@ class CallTemplate(Struct, frozen=True):
         )
 
 
-class PendingCall(Struct, frozen=True):
-    """A call under way; `Model.finish` waits for it."""
+class PendingCall(Struct, Generic[T]):
+    """A prompt that was asked; `Model.finish` waits for the reply."""
 
-    stage: Stage
+    prompt: Prompt[T]
     template: CallTemplate
     messages: tuple[Message, ...]
     sample: str
@@ -111,112 +92,115 @@ class PendingCall(Struct, frozen=True):
     answer: StoredReply | asyncio.Future[Outcome]
     paid: bool
 
+    async def reply(self) -> StoredReply:
+        """Wait for the reply.
+
+        Raises:
+            ItemError, Stopping, RunStopped: there is none.
+        """
+        if isinstance(self.answer, StoredReply):
+            return self.answer
+        outcome = await self.answer
+        if isinstance(outcome, StoredReply):
+            return outcome
+        raise outcome
+
+    def record(self, role: str, reply: StoredReply, attempts: int) -> Call:
+        """Return the call as it is kept with what it led to."""
+        return Call(
+            self.prompt.name,
+            role,
+            self.key.hex(),
+            reply.prompt_tokens,
+            reply.completion_tokens,
+            not self.paid,
+            attempts,
+        )
+
 
 class Model:
     """One role's way to its endpoint."""
 
-    def __init__(self, sampling: Sampling, prompts: Prompts, calls: RoleCalls) -> None:
+    def __init__(self, sampling: Sampling, prompts: PromptSet, calls: RoleCalls) -> None:
         self.role = calls.role
         self.sampling = sampling
         self.prompts = prompts
         self._calls = calls
-        self._templates: dict[tuple[Stage, int], CallTemplate] = {}
+        self._templates: dict[tuple[str, bytes], CallTemplate] = {}
         self._sampled = sampling.temperature != 0
-        """At temperature 0 a question has one answer, which all items share."""
+        """At temperature 0 a prompt has one answer, which all items share."""
         self._run = f"{sampling.run_seed}~" if sampling.run_seed else ""
 
     async def ask(
-        self,
-        stage: Stage,
-        read: Callable[[StoredReply], T],
-        *,
-        item: str,
-        sample: str = "",
-        number: int = 0,
-        attempts: int | None = None,
-        **values: Value,
+        self, prompt: Prompt[T], *, item: str, sample: str = "", attempts: int | None = None
     ) -> ParsedReply[T]:
-        """Ask the prompt of *stage*, filled with *values*, and parse the reply.
+        """Ask *prompt* and parse the reply.
 
         Args:
-            stage: names the prompt, the schema and the priority.
-            read: turns a reply into a value or raises `ParseError`.
+            prompt: brings the messages, the schema, the priority and the parser.
             item: id of what this is asked for: above temperature 0 each item has its own sample.
             sample: tells several samples of one item apart.
-            number: how many things are asked for, where the schema depends on it.
             attempts: how often to ask until a reply can be parsed; None: as the role is set.
-            values: fill the template.
 
         Raises:
             ItemError: there is no readable reply; the reason says why.
             Stopping: the run is being stopped.
             RunStopped: no call to this endpoint can succeed.
         """
-        pending = self.begin(stage, item=item, sample=sample, number=number, **values)
-        return await self.finish(pending, read, attempts=attempts)
+        return await self.finish(self.begin(prompt, item=item, sample=sample), attempts=attempts)
 
-    def begin(
-        self, stage: Stage, *, item: str, sample: str = "", number: int = 0, **values: Value
-    ) -> PendingCall:
-        """Start a call without waiting. It may be left unfinished."""
-        if number:
-            values["number"] = number
-        template = self._template(stage, number)
-        messages = template.messages(self.prompts.render(stage, **values))
-        item_sample = f"{self._run}{item}{sample}" if self._sampled else sample
-        return self._look_up(stage, template, messages, item_sample, attempt=0)
+    def begin(self, prompt: Prompt[T], *, item: str, sample: str = "") -> PendingCall[T]:
+        """Ask *prompt* without waiting. The call may be left unfinished."""
+        template = self._template(prompt)
+        messages = template.messages(self.prompts.render(prompt))
+        sample = f"{self._run}{item}{sample}" if self._sampled else sample
+        return self._look_up(prompt, template, messages, sample, attempt=0)
 
     async def finish(
-        self, pending: PendingCall, read: Callable[[StoredReply], T], *, attempts: int | None = None
+        self, pending: PendingCall[T], *, attempts: int | None = None
     ) -> ParsedReply[T]:
-        """Wait for *pending* and parse its reply; take another sample while that fails."""
+        """Wait for *pending* and parse its reply; take another sample if that fails.
+
+        Raises:
+            ItemError, Stopping, RunStopped: as `ask`.
+        """
+        prompt, stage = pending.prompt, pending.prompt.name
         attempts = attempts or self.sampling.parse_attempts
         for attempt in range(1, attempts + 1):
-            reply = await _answer(pending)
+            reply = await pending.reply()
             if not pending.paid:
-                self._calls.counters.reused(pending.stage)
+                self._calls.counters.reused(stage)
             try:
-                value = read(reply)
+                value = prompt.read(reply)
+            except WithheldError as error:
+                raise ItemError(error.reason, str(error)) from error
             except ParseError as error:
-                self._calls.counters.unreadable(pending.stage)
+                self._calls.counters.unreadable(stage)
                 if attempt == attempts:
                     raise ItemError(
                         "unreadable",
-                        f"{pending.stage}: {error} (asked {attempt} times; the last reply began"
+                        f"{stage}: {error} (asked {attempt} times; the last reply began"
                         f" {reply.text[:200]!r})",
                     ) from error
                 pending = self._look_up(
-                    pending.stage,
-                    pending.template,
-                    pending.messages,
-                    pending.sample,
-                    attempt=attempt,
+                    prompt, pending.template, pending.messages, pending.sample, attempt=attempt
                 )
             else:
-                return ParsedReply(value, reply, self._record(pending, reply, attempt))
+                return ParsedReply(value, reply, pending.record(self.role, reply, attempt))
         raise AssertionError("parse_attempts is at least 1")
 
-    def _record(self, pending: PendingCall, reply: StoredReply, attempts: int) -> Call:
-        return Call(
-            pending.stage,
-            self.role,
-            pending.key.hex(),
-            reply.prompt_tokens,
-            reply.completion_tokens,
-            not pending.paid,
-            attempts,
-        )
+    # -- where the reply comes from -----------------------------------------------------------
 
     def _look_up(
         self,
-        stage: Stage,
+        prompt: Prompt[T],
         template: CallTemplate,
         messages: tuple[Message, ...],
         sample: str,
         *,
         attempt: int,
-    ) -> PendingCall:
-        """Find the reply in the cache, or the same call in flight, or queue the call."""
+    ) -> PendingCall[T]:
+        """Find the reply in the cache, or the same call in flight, or send for it."""
         calls = self._calls
         full_sample = f"{sample}#{attempt}" if attempt else sample
         key = template.keys.key(messages, full_sample)
@@ -225,43 +209,32 @@ class Model:
         if value is not None:
             try:
                 reply = decode_reply(value)
-                return PendingCall(stage, template, messages, sample, key, reply, paid=False)
+                return PendingCall(prompt, template, messages, sample, key, reply, paid=False)
             except msgspec.MsgspecError:
                 damaged = True  # or not ours: ask again and replace it
 
         outgoing = calls.in_flight.get(key)
         if outgoing is not None:
             answer = outgoing.outcome()
-            return PendingCall(stage, template, messages, sample, key, answer, paid=False)
+            return PendingCall(prompt, template, messages, sample, key, answer, paid=False)
 
         request = template.fill(messages, full_sample, attempt)
-        outgoing = calls.in_flight[key] = OutgoingCall(
-            request=request,
-            priority=PRIORITY[stage],
-            tokens=calls.reserve(request),
-            role=calls,
-            key=key,
-            about=template.keys.fields,
-            replace=damaged,
+        answer = calls.send_for(
+            request, prompt.priority, key=key, about=template.keys.fields, replace=damaged
         )
-        answer = outgoing.outcome()
-        calls.dispatcher.submit(outgoing)
-        return PendingCall(stage, template, messages, sample, key, answer, paid=True)
+        return PendingCall(prompt, template, messages, sample, key, answer, paid=True)
 
-    def _template(self, stage: Stage, number: int) -> CallTemplate:
-        template = self._templates.get((stage, number))
+    def _template(self, prompt: Prompt[Any]) -> CallTemplate:
+        schema = prompt.schema() if self.sampling.response_format != "text" else None
+        key = prompt.name, b"" if schema is None else msgspec.json.encode(schema)
+        template = self._templates.get(key)
         if template is None:
-            template = self._templates[stage, number] = self._make_template(stage, number)
+            template = self._templates[key] = self._make_template(prompt.name, schema)
         return template
 
-    def _make_template(self, stage: Stage, number: int) -> CallTemplate:
+    def _make_template(self, stage: str, schema: JsonSchema | None) -> CallTemplate:
         sampling = self.sampling
-        response_format = sampling.response_format
-        schema = None
-        if response_format != "text":
-            schema = schema_for(stage, number=number or 1)
-        if schema is None:
-            response_format = "text"
+        response_format = sampling.response_format if schema is not None else "text"
         request = Request(
             model=sampling.model,
             messages=(),
@@ -279,12 +252,3 @@ class Model:
         if schema is not None and response_format == "json_object":
             demand = f"Answer with one JSON object of this schema: {json.dumps(schema)}"
         return CallTemplate(request, KeyBuilder(provider.kind, provider.identity, request), demand)
-
-
-async def _answer(pending: PendingCall) -> StoredReply:
-    if isinstance(pending.answer, StoredReply):
-        return pending.answer
-    outcome = await pending.answer
-    if isinstance(outcome, StoredReply):
-        return outcome
-    raise outcome

@@ -1,4 +1,4 @@
-"""One call that has to be paid for: sent, counted, paid, stored, and given to everyone who asked."""
+"""A call that has to be paid for: sent, counted, paid, stored, given to everyone who asked."""
 
 import asyncio
 
@@ -28,12 +28,37 @@ class RoleCalls(Struct, frozen=True):
     budget: Budget
     output_lengths: OutputLengths = field(default_factory=OutputLengths)
 
-    def reserve(self, request: Request) -> float:
+    def _reserve(self, request: Request) -> float:
         """Return how many of the tokens per minute to reserve; 0 where they are not limited."""
         if not self.dispatcher.reserves:
             return 0.0
         prompt = self.dispatcher.prompt_lengths.estimate(_characters(request.messages))
         return prompt + self.output_lengths.reserve(request.purpose, request.max_tokens)
+
+    def send_for(
+        self, request: Request, priority: int, *, key: bytes, about: Raw, replace: bool
+    ) -> "asyncio.Future[Outcome]":
+        """Queue *request*; the future of its outcome may be abandoned without harm.
+
+        Args:
+            request: what to send.
+            priority: lower goes first.
+            key: the cache key under which the reply is stored.
+            about: the fields of the key, stored with the reply.
+            replace: whether a damaged value stands under the key.
+        """
+        call = self.in_flight[key] = OutgoingCall(
+            request=request,
+            priority=priority,
+            tokens=self._reserve(request),
+            role=self,
+            key=key,
+            about=about,
+            replace=replace,
+        )
+        outcome = call.outcome()
+        self.dispatcher.submit(call)
+        return outcome
 
     def account_for(self, request: Request, reply: Reply) -> None:
         """Count and pay for *reply*, and learn from it what to reserve next time."""
@@ -50,12 +75,9 @@ class OutgoingCall(QueuedCall, eq=False, kw_only=True):
 
     role: RoleCalls
     key: bytes
-    """The cache key under which its reply is stored."""
     about: Raw
-    """The fields of the key, stored with the reply."""
     replace: bool
-    """Whether a damaged value stands under the key."""
-    waiters: list[asyncio.Future[Outcome]] = []
+    waiters: list[asyncio.Future[Outcome]] = field(default_factory=list)
 
     def outcome(self) -> asyncio.Future[Outcome]:
         """Return a future of the outcome, which may be abandoned without harm."""

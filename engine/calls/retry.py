@@ -1,4 +1,4 @@
-"""Which failures are worth another attempt, and when. Pure: counts and seconds in, a decision out."""
+"""Which failures are worth another attempt, and when: counts and seconds in, a decision out."""
 
 from collections.abc import Callable
 from typing import NamedTuple

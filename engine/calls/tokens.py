@@ -1,4 +1,4 @@
-"""How many tokens a call will use, estimated before it is made: what to reserve of a token limit."""
+"""How many tokens a call will use, estimated beforehand: what to reserve of a token limit."""
 
 from bisect import bisect_left, insort
 from collections import deque

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from ..config import Config
     from ..reporting.progress import Display
     from ..reporting.summary import Summary
-    from ..store.ledger import Ledger
+    from ..store.reader import LedgerReader
 
 Verbs = Any  # argparse's own type is private
 
@@ -197,16 +197,16 @@ def read_dotenv() -> None:
     load_dotenv(Path(".env"))
 
 
-def open_run(path: Path) -> "tuple[Config, Ledger]":
+def open_run(path: Path) -> "tuple[Config, LedgerReader]":
     """Open the run in *path* for reading."""
     from .. import config
     from ..store.folder import Folder, FolderError
-    from ..store.ledger import Ledger
+    from ..store.reader import LedgerReader
 
     folder = Folder(path)
     if not folder.config.exists():
         raise FolderError(f"{path}: there is no run in this folder")
-    return config.load(folder.config, keys=False), Ledger(folder.ledger).open(for_writing=False)
+    return config.load(folder.config, keys=False), LedgerReader(folder.ledger)
 
 
 def show(summary: "Summary", *, as_json: bool) -> None:

@@ -14,7 +14,7 @@ from .status import DONE
 if TYPE_CHECKING:
     from ..config import Config
     from ..data.records import Example
-    from ..store.ledger import Ledger
+    from ..store.reader import LedgerReader
 
 
 def add(verbs: Verbs) -> None:
@@ -101,7 +101,7 @@ def _ending(path: Path) -> tuple[str, str]:
     from ..store.folder import Folder
 
     folder = Folder(path)
-    if folder.is_held:
+    if folder.is_locked:
         return "working", ""
     try:
         last = json_codec.loads(folder.summary.read_bytes(), msgspec.json.Decoder(Summary))
@@ -136,24 +136,34 @@ def _report(args: argparse.Namespace) -> int:
 def _export(args: argparse.Namespace) -> int:
     if args.trainer:
         return _export_for_trainer(args)
+    from ..data.formats import EXPORTS, selections
     from ..pipeline.recipes import RECIPES
-    from ..store import export
+    from ..store.export import export
 
+    export_format = EXPORTS[args.format]
+    replaced = list[str]()
     config, ledger = open_run(args.folder)
     try:
         RECIPES[config.recipe].check_exports((args.format,), str(args.folder))
         with closing(ledger.kept(config.target_rows)) as kept:
-            count = export.write(
-                kept,
+            count = export(
+                selections(
+                    kept, strong_model=config.strong.model, target_model=config.target.model
+                ),
                 args.to,
-                format=args.format,
-                strong_model=config.strong.model,
-                target_model=config.target.model,
+                export_format,
                 with_metadata=args.with_metadata,
+                on_replacement=replaced.append,
             )
     finally:
         ledger.close()
     print(f"wrote {count:,} rows to {args.to}", file=sys.stderr)
+    if replaced:
+        print(
+            f"{len(replaced):,} rows held half a surrogate pair, which Parquet cannot store; it is"
+            f" U+FFFD there (first row: {replaced[0]})",
+            file=sys.stderr,
+        )
     return DONE
 
 
@@ -202,7 +212,7 @@ def _inspect(args: argparse.Namespace) -> int:
     return DONE
 
 
-def _seed_texts(config: "Config", ledger: "Ledger", found: "list[Example]") -> dict[str, str]:
+def _seed_texts(config: "Config", ledger: "LedgerReader", found: "list[Example]") -> dict[str, str]:
     """Look the seeds of *found* up in the seed files, as far as these are still there."""
     from ..data import seeds
     from ..data.records import Seed

@@ -11,7 +11,8 @@ from .status import DONE
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ..store.ledger import Ledger, Subject
+    from ..store.reader import LedgerReader
+    from ..store.schema import Subject
 
 WHAT = ("examples", "metadata")
 
@@ -84,18 +85,15 @@ def _export(args: argparse.Namespace) -> int:
 def _import(args: argparse.Namespace) -> int:
     from ..quality import review
     from ..store.folder import Folder
-    from ..store.ledger import Ledger
+    from ..store.writer import LedgerWriter
 
     _, ledger = open_run(args.folder)
     ledger.close()
     folder = Folder(args.folder)
     with folder.locked():
-        ledger = Ledger(folder.ledger).open(for_writing=True)
-        try:
-            said = review.read(args.file, _ids(ledger, args.what))
-            ledger.review(args.what, said)
-        finally:
-            ledger.close()
+        with LedgerWriter(folder.ledger) as writer:
+            said = review.read(args.file, _ids(writer.reader, args.what))
+            writer.record_reviews(args.what, said)
         folder.summary.unlink(missing_ok=True)  # it counts what may be dropped now
     dropped = sum(each.decision == "drop" for each in said)
     print(f"{len(said) - dropped:,} kept, {dropped:,} dropped by {args.file}", file=sys.stderr)
@@ -107,9 +105,9 @@ def _import(args: argparse.Namespace) -> int:
     return DONE
 
 
-def _ids(ledger: "Ledger", what: "Subject") -> set[str]:
+def _ids(ledger: "LedgerReader", what: "Subject") -> set[str]:
     if what == "examples":
-        return set(ledger.ids())
+        return set(ledger.example_ids())
     return {item.id for _, item in ledger.metadata()}
 
 
@@ -152,7 +150,7 @@ def _texts(path: Path) -> "Iterator[tuple[str, list[str]]]":
     config, ledger = open_run(path)
     try:
         for example in ledger.kept(config.target_rows):
-            answer = example.answer(example.winner or "strong")
+            answer = example.response
             yield example.id, [example.instruction, "" if answer is None else answer.text]
     finally:
         ledger.close()

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from ..pipeline.session import Plan, Session
     from ..reporting.progress import Display
     from ..reporting.summary import Summary
-    from ..store.ledger import Ledger
+    from ..store.reader import LedgerReader
+    from ..store.totals import failed_items
 
 
 def add(verbs: Verbs) -> None:
@@ -137,7 +138,7 @@ def _preview(args: argparse.Namespace) -> int:
     """Run a few seeds in a folder that is thrown away; what was paid for stays in the cache."""
     from ..pipeline.session import prepare
     from ..reporting import log
-    from ..store.ledger import Ledger
+    from ..store.reader import LedgerReader
 
     config, where = read_settings(args)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -146,7 +147,7 @@ def _preview(args: argparse.Namespace) -> int:
         plan.folder.make()
         log.to_nowhere()
         session = _session(plan, display_of(args), allow_change=False)
-        ledger = Ledger(plan.folder.ledger).open(for_writing=False)
+        ledger = LedgerReader(plan.folder.ledger)
         try:
             _show_stories(plan, ledger, as_json=args.json)
         finally:
@@ -174,7 +175,7 @@ def _taste(config: "Config", seeds: int, folder: str, where: str) -> "Config":
     )
 
 
-def _show_stories(plan: "Plan", ledger: "Ledger", *, as_json: bool) -> None:
+def _show_stories(plan: "Plan", ledger: "LedgerReader", *, as_json: bool) -> None:
     """Print what became of each instruction, and of the seeds that came to none."""
     from ...providers import json_codec
     from ..data import seeds
@@ -185,12 +186,12 @@ def _show_stories(plan: "Plan", ledger: "Ledger", *, as_json: bool) -> None:
     if plan.source is not None:
         first = islice(seeds.read(plan.source), plan.config.limit)
         texts = {record.id: record.instruction for record in first if isinstance(record, Seed)}
-    for example in ledger.stories():
+    for example in ledger.examples():
         print(
             json_codec.dumps(example).decode() if as_json else story.text(example, texts),
             end="\n\n",
         )
-    for what, reason, detail in ledger.failed():
+    for what, reason, detail in failed_items(ledger):
         print(f"codeclm: {what}: {reason}: {story.printable(detail)}", file=sys.stderr)
 
 
@@ -216,7 +217,7 @@ def _unchanged(plan: "Plan", session: "Session") -> "Summary | None":
         found = json_codec.loads(plan.folder.summary.read_bytes(), msgspec.json.Decoder(Summary))
     except (OSError, msgspec.MsgspecError):
         return None
-    exports = [plan.folder.path / f"{layout}.jsonl" for layout in plan.config.export]
+    exports = [plan.folder.export(layout) for layout in plan.config.export]
     if found.ending != "finished" or not all(path.exists() for path in exports):
         return None
     return msgspec.structs.replace(found, calls={}, money=None)
@@ -228,9 +229,9 @@ def _sum_up(plan: "Plan", session: "Session") -> "Summary":
     from ...providers import json_codec
     from ..disk.atomic import replace_file
     from ..reporting import summary as report
-    from ..store.ledger import Ledger
+    from ..store.reader import LedgerReader
 
-    ledger = Ledger(plan.folder.ledger).open(for_writing=False)
+    ledger = LedgerReader(plan.folder.ledger)
     try:
         summary = report.summarise(
             plan.config,
@@ -248,19 +249,19 @@ def _sum_up(plan: "Plan", session: "Session") -> "Summary":
     return summary
 
 
-def _write_exports(plan: "Plan", ledger: "Ledger") -> dict[str, str]:
-    from ..store import export
+def _write_exports(plan: "Plan", ledger: "LedgerReader") -> dict[str, str]:
+    from ..data.formats import EXPORTS, selections
+    from ..store.export import export
 
     files: dict[str, str] = {}
     for layout in plan.config.export:
-        path = plan.folder.path / f"{layout}.jsonl"
-        export.write(
+        path = plan.folder.export(layout)
+        kept = selections(
             ledger.kept(plan.config.target_rows),
-            path,
-            format=layout,
             strong_model=plan.config.strong.model,
             target_model=plan.config.target.model,
         )
+        export(kept, path, EXPORTS[layout])
         files[layout] = str(path)
     return files
 

@@ -133,7 +133,7 @@ def _recipe(args: argparse.Namespace) -> "Recipe":
 def _pairs(data: Path, limit: int | None) -> "list[Pair]":
     from itertools import islice
 
-    from ..store.export import ExportError
+    from ..data.formats import ExportError
     from ..training import pairs
 
     if not data.is_dir():

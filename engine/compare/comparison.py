@@ -20,7 +20,7 @@ from ..disk.atomic import replace_file
 from ..pipeline import session as run
 from ..reporting.summary import Summary
 from ..store.folder import Folder, FolderError
-from ..store.ledger import Ledger
+from ..store.reader import LedgerReader
 from . import dataset, judging, plots, report
 from . import split as splits
 from .claims import claims
@@ -105,7 +105,7 @@ def _read_tests(compare: CompareConfig, where: str) -> dict[str, list[str]]:
 
 def measure(plan: Plan, job: Job, summary: Summary) -> Dataset:
     """Measure a run that has ended. Blocks."""
-    ledger = Ledger(job.plan.folder.ledger).open(for_writing=False)
+    ledger = LedgerReader(job.plan.folder.ledger)
     try:
         return dataset.measure(
             job.variant,

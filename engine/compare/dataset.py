@@ -15,7 +15,7 @@ from ..config import Config
 from ..data.records import Call, Example
 from ..pipeline.recipes import RECIPES
 from ..reporting.summary import Summary
-from ..store.ledger import Ledger
+from ..store.reader import LedgerReader
 from . import metrics
 from .metrics import Overlap, Spread
 from .settings import Variant
@@ -88,7 +88,7 @@ class Dataset(Struct, frozen=True, kw_only=True):
 
 def measure(
     variant: Variant,
-    ledger: Ledger,
+    ledger: LedgerReader,
     summary: Summary,
     tests: Mapping[str, Sequence[str]],
     *,
@@ -144,11 +144,11 @@ def diversity(rows: Sequence[Example], random: Random) -> Diversity:
 
 
 def _response(row: Example) -> str:
-    answer = row.answer(row.winner or "strong")
+    answer = row.response
     return answer.text if answer else ""
 
 
-def _paid(config: Config, ledger: Ledger) -> Cost:
+def _paid(config: Config, ledger: LedgerReader) -> Cost:
     sessions = ledger.spending()
     tokens: dict[str, RoleTokens] = {}
     for session in sessions:
@@ -157,8 +157,8 @@ def _paid(config: Config, ledger: Ledger) -> Cost:
     return _cost(config, sum(session.calls for session in sessions), tokens)
 
 
-def _alone(config: Config, ledger: Ledger) -> Cost:
-    distinct = {call.key: call for call in _calls(ledger.stories())}
+def _alone(config: Config, ledger: LedgerReader) -> Cost:
+    distinct = {call.key: call for call in _calls(ledger.examples())}
     tokens: dict[str, RoleTokens] = {}
     for call in distinct.values():
         _add(tokens, call.role, call.prompt_tokens, call.completion_tokens)

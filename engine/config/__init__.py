@@ -8,7 +8,7 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from math import isfinite
 from pathlib import Path
@@ -19,7 +19,9 @@ from msgspec import Meta, Struct, field, inspect
 
 from ...providers.base import ResponseFormat, Transport
 from ..data.errors import UserError
+from ..data.formats import EXPORTS
 from ..data.providers import HostedModel, resolve_model
+from ..data.registry import UnknownNameError
 
 T = TypeVar("T", bound=Struct)
 
@@ -541,9 +543,7 @@ def _check(config: Config, where: str) -> None:
         raise ConfigError(f"{where}: input.field and input.template: give one of them")
     if not config.seeds and not config.metadata.file:
         raise ConfigError(f"{where}: seeds: there are none: name a file (or metadata.file)")
-    unknown = set(config.export) - set(EXPORTS)
-    if unknown:
-        raise ConfigError(f"{where}: export: no format {min(unknown)!r}; {', '.join(EXPORTS)}")
+    _check_export_names(config.export, where)
     if config.metadata.share and not (config.metadata.augment_to or config.metadata.file):
         raise ConfigError(
             f"{where}: metadata.share: it is a part of a fixed set: give metadata.augment_to"
@@ -562,7 +562,12 @@ def _check_bounds(quality: QualityConfig, where: str) -> None:
         raise ConfigError(f"{where}: on_overlap: drop needs test sets: name them in decontaminate")
 
 
-EXPORTS = ("alpaca", "sharegpt", "messages", "preference")
+def _check_export_names(names: Iterable[str], where: str) -> None:
+    for name in names:
+        try:
+            EXPORTS[name]
+        except UnknownNameError as error:
+            raise ConfigError(f"{where}: export: {error}") from error
 
 
 def check_role(role: RoleConfig, where: str) -> None:

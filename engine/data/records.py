@@ -159,7 +159,17 @@ class Example(Struct, frozen=True, kw_only=True):
     def gap(self) -> float | None:
         return self.iterations[-1].gap if self.iterations else None
 
-    def answer(self, winner: Winner) -> Answer | None:
-        """What *winner* said to the last iterate."""
+    @property
+    def author(self) -> Winner:
+        """Whose answer is exported: the winner's, or the strong model's if nothing was scored."""
+        return self.winner or "strong"
+
+    @property
+    def response(self) -> Answer | None:
+        """The answer as it is exported."""
+        return self.answer(self.author)
+
+    def answer(self, author: Winner) -> Answer | None:
+        """Return *author*'s answer to the last iterate."""
         last = self.iterations[-1] if self.iterations else None
-        return None if last is None else last.strong if winner == "strong" else last.target
+        return None if last is None else last.strong if author == "strong" else last.target

@@ -18,7 +18,8 @@ from ..config import Config, RoleConfig
 from ..data.records import Call, Example, Iteration
 from ..pipeline.recipes import RECIPES
 from ..store.folder import Folder, FolderError
-from ..store.ledger import Ledger
+from ..store.reader import LedgerReader
+from ..store.totals import count_dataset
 
 THRESHOLDS = tuple(step / 2 for step in range(13))
 """θ = 0, 0.5, …, 6: integer scores averaged over two orders give gaps in steps of 0.5."""
@@ -135,13 +136,14 @@ def read(path: Path, *, wanted: float) -> Calibration:
             f"{path}: recipe {config.recipe} scores no answers against each other, so there is no"
             " gap to go by: give a run of codeclm or codeclm-filter"
         )
-    ledger = Ledger(folder.ledger).open(for_writing=False)
+    ledger = LedgerReader(folder.ledger)
     try:
         pilot = _Pilot(RECIPES[config.recipe].role_configs(config))
-        for example in ledger.stories():
+        for example in ledger.examples():
             pilot.add(example)
-        sums = ledger.example_sums()
-        predicted = ledger.predicted_calls(config.decode.chunk)
+        with count_dataset(ledger) as counts:
+            sums = counts.instructions()
+            predicted = counts.predicted_calls(config.decode.chunk)
     finally:
         ledger.close()
     if not pilot.stories:

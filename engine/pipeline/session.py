@@ -3,7 +3,6 @@
 Knows every part of the engine and no argument of the command line.
 """
 
-import asyncio
 import gc
 import os
 import signal
@@ -20,7 +19,7 @@ import msgspec
 import structlog
 from msgspec import Struct
 
-from ...prompts import Prompts
+from ...prompts import PromptSet
 from ...providers import json_codec
 from ..calls.budget import Spending
 from ..calls.clients import (
@@ -29,12 +28,12 @@ from ..calls.clients import (
     cache_folder,
     check_endpoint,
     endpoint_name,
-    load_prompts,
     open_clients,
 )
 from ..calls.counters import Counters
 from ..calls.dispatcher import Dispatcher
-from ..config import Config, ConfigError, QualityConfig, RoleConfig
+from ..calls.prompts import load_prompts
+from ..config import Config, ConfigError, QualityConfig, RoleConfig, dump
 from ..data import seeds
 from ..data import test_sets as testsets
 from ..data.errors import RunStopped
@@ -44,9 +43,9 @@ from ..quality.checks import Check, Language, Length
 from ..quality.contamination import Contamination, Overlap
 from ..quality.near_duplicates import NearDuplicateFilter
 from ..quality.similarity import Measure, measure
-from ..store import folder as folders
-from ..store.folder import Folder, FolderError, Manifest
-from ..store.ledger import Ledger
+from ..store.folder import Folder, FolderError
+from ..store.manifest import Manifest, differences, run_manifest
+from ..store.writer import LedgerWriter
 from .build import Widths, crew
 from .orders import DEFAULT_PER_METADATA, per_seed
 from .recipes import RECIPES, Recipe, recipe_of
@@ -66,7 +65,7 @@ class Plan(Struct, frozen=True):
     folder: Folder
     source: seeds.SeedSource | None
     metadata: tuple[Metadata, ...]
-    prompts: dict[str, Prompts]
+    prompts: dict[str, PromptSet]
     manifest: Manifest
     rules: "Rules"
 
@@ -105,7 +104,10 @@ def prepare(config: Config, *, where: str) -> Plan:
     config = msgspec.structs.replace(config, recipe=recipe.name)  # it may have been an alias
     recipe.check(config, where)
     roles = recipe.role_configs(config)
-    prompts = {name: load_prompts(config, role, where) for name, role in roles.items()}
+    prompts = {
+        name: load_prompts(config, role, recipe.prompts(name), where)
+        for name, role in roles.items()
+    }
     source = _source(config)
     metadata = _read_metadata(Path(config.metadata.file)) if config.metadata.file else ()
     for role in roles.values():
@@ -115,7 +117,7 @@ def prepare(config: Config, *, where: str) -> Plan:
     if config.metadata.file:
         digest += identity(Path(config.metadata.file).read_text("utf-8", "replace"))
     tests = _read_tests(config.quality, where)
-    fresh = folders.manifest(
+    fresh = run_manifest(
         config,
         roles,
         seeds=digest,
@@ -225,7 +227,7 @@ def _read_metadata(path: Path) -> tuple[Metadata, ...]:
     return tuple(items)
 
 
-def settle_manifest(plan: Plan, ledger: Ledger, *, allow_change: bool) -> None:
+def settle_manifest(plan: Plan, ledger: LedgerWriter, *, allow_change: bool) -> None:
     """See that the folder's run is this run, or begin one.
 
     Raises:
@@ -233,7 +235,7 @@ def settle_manifest(plan: Plan, ledger: Ledger, *, allow_change: bool) -> None:
     """
     old = plan.folder.read_manifest()
     if old is not None:
-        changed = folders.differences(old, plan.manifest)
+        changed = differences(old, plan.manifest)
         if changed and not allow_change:
             raise FolderError(
                 f"{plan.folder.path}: this folder holds another run:\n"
@@ -242,14 +244,15 @@ def settle_manifest(plan: Plan, ledger: Ledger, *, allow_change: bool) -> None:
                 " changed (answers already paid for are reused)"
             )
         if changed:
-            ledger.forget()
+            ledger.clear()
             events.warning("run.changed", differences=changed)
         else:
-            plan.folder.begin(
-                plan.config, msgspec.structs.replace(plan.manifest, started=old.started)
+            plan.folder.write_manifest(
+                dump(plan.config),
+                msgspec.structs.replace(plan.manifest, started=old.started),
             )
             return
-    plan.folder.begin(plan.config, plan.manifest)
+    plan.folder.write_manifest(dump(plan.config), plan.manifest)
 
 
 # -- the session ------------------------------------------------------------------------------
@@ -268,7 +271,7 @@ async def execute(plan: Plan, *, watch: Watcher, allow_change: bool = False) -> 
     async with AsyncExitStack() as stack:
         ledger = await anyio.to_thread.run_sync(_open_ledger, plan, allow_change)
         stack.push_async_callback(close_in_thread, ledger.close)
-        spent = await anyio.to_thread.run_sync(ledger.spending)
+        spent = await anyio.to_thread.run_sync(ledger.reader.spending)
         settings = CallSettings(
             cache_folder(plan.config),
             plan.config.retry,
@@ -289,11 +292,11 @@ async def execute(plan: Plan, *, watch: Watcher, allow_change: bool = False) -> 
     return session
 
 
-def _open_ledger(plan: Plan, allow_change: bool) -> Ledger:  # noqa: FBT001  (run in a thread)
-    ledger = Ledger(plan.folder.ledger).open(for_writing=True)
+def _open_ledger(plan: Plan, allow_change: bool) -> LedgerWriter:  # noqa: FBT001  (run in a thread)
+    ledger = LedgerWriter(plan.folder.ledger)
     try:
         settle_manifest(plan, ledger, allow_change=allow_change)
-        ledger.forget_provisional()
+        ledger.clear_provisional_decisions()
     except FolderError:
         ledger.close()
         raise
@@ -313,17 +316,17 @@ def widths(config: Config, roles: Mapping[str, RoleConfig]) -> Widths:
     return Widths(encode=strong, decode=max(1, strong // 2), refine=refine)
 
 
-async def _work(session: Session, clients: Clients, ledger: Ledger, watch: Watcher) -> None:
+async def _work(session: Session, clients: Clients, ledger: LedgerWriter, watch: Watcher) -> None:
     config = session.plan.config
 
     stages = crew(config, clients.models, session.counters, widths(config, session.plan.roles))
     quality = await anyio.to_thread.run_sync(_quality, session.plan, ledger)
     work = Work(config, stages, ledger, session.counters, stop_calls=clients.stop, quality=quality)
-    ledger.use(asyncio.get_running_loop(), lambda error: work.halt(RunStopped(str(error))))
     async with anyio.create_task_group() as group:
         group.start_soon(_heed_signals, work, group.cancel_scope, session)
         group.start_soon(watch, session)
         group.start_soon(_keep_account, session, ledger)
+        group.start_soon(_halt_on_ledger_failure, work, ledger)
         events.info("run.began", folder=str(session.plan.folder.path))
         await _go(session, work, ledger)
         await clients.drained()
@@ -332,18 +335,18 @@ async def _work(session: Session, clients: Clients, ledger: Ledger, watch: Watch
         group.cancel_scope.cancel()
 
 
-def _quality(plan: Plan, ledger: Ledger) -> Quality:
+def _quality(plan: Plan, ledger: LedgerWriter) -> Quality:
     rules = plan.rules
     sieve = None
     if rules.measure is not None:
         given = plan.source is not None
         sieve = NearDuplicateFilter(
-            rules.measure, ledger, lambda: _read(plan, bytearray()) if given else ()
+            rules.measure, ledger.reader, lambda: _read(plan, bytearray()) if given else ()
         )
     return Quality(rules.checks, rules.overlap, sieve)
 
 
-async def _go(session: Session, work: Work, ledger: Ledger) -> None:
+async def _go(session: Session, work: Work, ledger: LedgerWriter) -> None:
     plan = session.plan
     try:
         if plan.source is None:
@@ -355,7 +358,7 @@ async def _go(session: Session, work: Work, ledger: Ledger) -> None:
         work.halt(_first(group))
 
 
-async def _start(plan: Plan, work: Work, ledger: Ledger, total: int) -> None:
+async def _start(plan: Plan, work: Work, ledger: LedgerWriter, total: int) -> None:
     """Let *work* set out as the recipe does."""
     config, start = plan.config, plan.recipe.start
     if start == "pool":
@@ -363,7 +366,7 @@ async def _start(plan: Plan, work: Work, ledger: Ledger, total: int) -> None:
     elif start == "metadata" and config.metadata.augment_to:
         await work.augmented(_read(plan, bytearray()))
     else:
-        done = await anyio.to_thread.run_sync(ledger.finished_seeds)
+        done = await anyio.to_thread.run_sync(ledger.reader.finished_seeds)
         work.seeds_a_pass = min(total, config.limit or total)
         await work.stream(_passes(plan, done, work.seeds_a_pass))
 
@@ -421,14 +424,18 @@ def _conclude(session: Session, work: Work) -> None:
     events.info("run.ended", ending=session.ending, reason=session.reason)
 
 
-async def _keep_account(session: Session, ledger: Ledger) -> None:
+async def _halt_on_ledger_failure(work: Work, ledger: LedgerWriter) -> None:
+    work.halt(await ledger.failure())
+
+
+async def _keep_account(session: Session, ledger: LedgerWriter) -> None:
     """Write down every second what has been paid for, so that a kill hides no cost."""
     while True:
         await anyio.sleep(1)
         _note_spending(session, ledger)
 
 
-def _note_spending(session: Session, ledger: Ledger) -> None:
+def _note_spending(session: Session, ledger: LedgerWriter) -> None:
     counters = session.counters
     total = counters.total()
     if total.paid or total.reused:

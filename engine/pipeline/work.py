@@ -32,7 +32,8 @@ from ..data.text.fingerprint import fingerprint
 from ..quality.checks import Check, Part, refusal
 from ..quality.contamination import Overlap
 from ..quality.near_duplicates import NearDuplicateFilter
-from ..store.ledger import NO_END, SPAN, Ledger
+from ..store.schema import NO_LAST_ITEM, row_index
+from ..store.writer import LedgerWriter
 from . import stream as flow
 from .build import Stages
 from .orders import DEFAULT_PER_METADATA, Prefix, Quotas, every, per_seed, share
@@ -85,7 +86,7 @@ class Work:
         self,
         config: Config,
         crew: Stages,
-        ledger: Ledger,
+        ledger: LedgerWriter,
         counters: Counters,
         *,
         stop_calls: Callable[[], None],
@@ -150,7 +151,7 @@ class Work:
             .then(flow.Stage("refine", self._refine, widths.refine, buffer=widths.refine))
         )
         await flow.run(self._admit(seeds), line, self._keep, self._watch)
-        await self._decide_rest(self._prefix.last if self._prefix.enough else NO_END)
+        await self._decide_rest(self._prefix.last if self._prefix.enough else NO_LAST_ITEM)
 
     @property
     def _each(self) -> int:
@@ -178,13 +179,13 @@ class Work:
         config = self._config
         if not (config.target_rows or config.max_candidates or self._quality.sieve):
             return
-        for position, made, kept, mark in self._ledger.prefix():
+        for position, made, kept, mark in self._ledger.reader.finished_items():
             if position >= first:
                 self._prefix.finished(position, made, kept, mark)
         if self._prefix.enough:
-            self._ledger.ends_at(self._prefix.last)
+            self._ledger.dataset_ends(self._prefix.last)
             return
-        self._ledger.ends_at()  # an earlier end no longer holds: a reviewer has dropped rows
+        self._ledger.dataset_ends()  # an earlier end no longer holds: a reviewer has dropped rows
         if self._quality.sieve is not None:
             self._quality.sieve.build()
 
@@ -266,13 +267,13 @@ class Work:
         if not self._crew.pool.seeds:
             raise RunStopped("not one seed can be read: see `codeclm status` for the reasons")
         await anyio.to_thread.run_sync(self._catch_up, first)
-        done = await anyio.to_thread.run_sync(self._ledger.finished_seeds)
+        done = await anyio.to_thread.run_sync(self._ledger.reader.finished_seeds)
         widths = self._crew.widths
         line = flow.begin(flow.Stage("invent", self._decode, widths.decode, buffer=1)).then(
             flow.Stage("answer", self._refine, widths.refine, buffer=widths.refine)
         )
         await flow.run(self._requests(first, done), line, self._keep, self._watch)
-        await self._decide_rest(self._prefix.last if self._prefix.enough else NO_END)
+        await self._decide_rest(self._prefix.last if self._prefix.enough else NO_LAST_ITEM)
 
     async def _fill_pool(self, seeds: Seeds) -> int:
         """Read all seeds; return the position behind the last one."""
@@ -307,7 +308,7 @@ class Work:
                     return
             for seed_id in order.metadata.seed_ids:
                 if seed_id in positions:
-                    self._ledger.link(positions.pop(seed_id), position)
+                    self._ledger.seed_linked(positions.pop(seed_id), position)
             if not finished:
                 self._under_way += 1
                 yield order
@@ -324,8 +325,8 @@ class Work:
         await self.ordered(await self._augment(encoded), prints)
 
     async def _encode_all(self, seeds: Seeds) -> tuple[list[Metadata], set[int]]:
-        encoded = await anyio.to_thread.run_sync(self._ledger.encoded)
-        failed = await anyio.to_thread.run_sync(self._ledger.failed_seeds)
+        encoded = await anyio.to_thread.run_sync(self._ledger.reader.encoded_metadata)
+        failed = await anyio.to_thread.run_sync(self._ledger.reader.failed_seeds)
         prints = set[int]()
 
         async def fresh() -> AsyncIterator[Seed]:
@@ -352,7 +353,7 @@ class Work:
         items = merge(encoded)
         home = {seed_id: item.position for item in items for seed_id in item.seed_ids}
         for metadata in encoded:
-            self._ledger.link(metadata.position, home[metadata.seed_ids[0]])
+            self._ledger.seed_linked(metadata.position, home[metadata.seed_ids[0]])
         mixer = Mixer(
             encoded,
             Mixing(
@@ -368,7 +369,7 @@ class Work:
             if not drawn:
                 break
             if check is not None:
-                drawn = await check.sift(drawn)
+                drawn = await check.select(drawn)
             items += [
                 structs.replace(item, position=len(items) + n) for n, item in enumerate(drawn)
             ]
@@ -388,17 +389,17 @@ class Work:
     async def ordered(self, items: list[Metadata], seed_prints: set[int]) -> None:
         """Ask each of *items* for its quota, and again for what the filter drops."""
         config = self._config
-        self._ledger.items(items)
+        self._ledger.metadata_fixed(items)
         seed_prints |= await anyio.to_thread.run_sync(self._read_reviews)
         self._recorded = await anyio.to_thread.run_sync(
-            self._ledger.outcomes, self._recipe.rows_per_draft(self._config)
+            self._ledger.reader.request_outcomes, self._recipe.rows_per_draft(self._config)
         )
         wanted = self._wanted(items)
         for item in items:
             if item.id in self._barred:
                 self._pass_over(item)
-            elif not wanted[item.position] and item.position * SPAN not in self._recorded:
-                self._ledger.order_unneeded(item)
+            elif not wanted[item.position] and row_index(item.position, 0) not in self._recorded:
+                self._ledger.request_unneeded(item)
         items = [item for item in items if item.position in wanted]
         quotas = [wanted[item.position] for item in items]
         self._plan = Quotas(
@@ -416,7 +417,7 @@ class Work:
             flow.Stage("refine", self._refine, widths.refine, buffer=widths.refine)
         )
         await flow.run(self._upcoming(seed_prints), line, self._keep, self._watch)
-        await self._decide_rest(NO_END)
+        await self._decide_rest(NO_LAST_ITEM)
 
     def _wanted(self, items: Sequence[Metadata]) -> dict[int, int]:
         """Quotas by position. What a reviewer dropped leaves the others' as they were, and more."""
@@ -480,7 +481,7 @@ class Work:
         if self._quality.sieve is None:
             return plan.settle(never)
         orders = await anyio.to_thread.run_sync(plan.settle, never, self._admits)
-        self._ledger.sift(self._quality.sieve.decisions())
+        self._ledger.near_duplicates_decided(self._quality.sieve.decisions())
         return orders
 
     def _issue(self, orders: Iterable[InstructionRequest]) -> None:
@@ -516,7 +517,7 @@ class Work:
         order, examples = done
         opened = self._open[_place(order)]
         for example in examples:
-            self._ledger.example(example)
+            self._ledger.example_finished(example)
             self._note_overlap(example)
             if example.fate == "kept":
                 self._counters.kept += 1
@@ -534,7 +535,7 @@ class Work:
         if opened.incomplete:
             self._close(opened.order)
         else:
-            self._ledger.order_done(opened.order, opened.made)
+            self._ledger.request_done(opened.order, opened.made)
             self._finished(
                 opened.order, RequestOutcome(opened.made, tuple(opened.kept), tuple(opened.known))
             )
@@ -560,9 +561,9 @@ class Work:
     def _advance(self, position: int, made: int, kept: tuple[tuple[int, int], ...]) -> None:
         self._prefix.finished(position, made, kept, self._marks.pop(position, None))
         if self._quality.sieve is not None:
-            self._ledger.sift(self._quality.sieve.decisions())
+            self._ledger.near_duplicates_decided(self._quality.sieve.decisions())
         if self._prefix.enough and not self.stopping:
-            self._ledger.ends_at(self._prefix.last)
+            self._ledger.dataset_ends(self._prefix.last)
             self.enough = True
             self.stop()
 
@@ -596,7 +597,7 @@ class Work:
             self._draft_lost(item, error)
 
     def _order_lost(self, order: InstructionRequest, error: ItemError) -> None:
-        self._ledger.order_failed(order, error)
+        self._ledger.request_failed(order, error)
         if error.transient:
             self._open.pop(_place(order), None)
             self._left()
@@ -606,7 +607,7 @@ class Work:
 
     def _draft_lost(self, draft: Draft, error: ItemError) -> None:
         example = self._ended(draft, "failed", error.reason, error.detail)
-        self._ledger.example(example, transient=error.transient)
+        self._ledger.example_finished(example, transient=error.transient)
         opened = self._open[_place(draft.request)]
         opened.incomplete = opened.incomplete or error.transient
         self._one_less(opened)
@@ -631,8 +632,8 @@ class Work:
     def _offer(self, example: Example) -> None:
         """Let the sieve see a row; its turn comes when all before it are known."""
         if self._quality.sieve is not None:
-            place = example.position * SPAN + example.number
-            self._quality.sieve.offer(place, example.id, example.instruction)
+            index = row_index(example.position, example.number)
+            self._quality.sieve.offer(index, example.id, example.instruction)
 
     def _checked(self, example: Example) -> Example:
         """Filter a selected pair that a rule is against."""
@@ -652,38 +653,38 @@ class Work:
             return
         hits = self._quality.overlap.hits(*(text for text, _ in _parts(example)))
         for test in {hit.test for hit in hits}:
-            self._ledger.overlap(example, test, (h.question for h in hits if h.test == test))
+            self._ledger.overlap_found(example, test, (h.question for h in hits if h.test == test))
 
     def _admits(self, position: int, number: int) -> bool:
         assert self._quality.sieve is not None
-        return self._quality.sieve.admits(position * SPAN + number)
+        return self._quality.sieve.admits(row_index(position, number))
 
     async def _decide_rest(self, last: int) -> None:
         """Decide for now on rows whose turn has not come when the session ends."""
         sieve = self._quality.sieve
         if sieve is not None:
-            await anyio.to_thread.run_sync(sieve.decide_rest, last * SPAN + SPAN - 1)
-            self._ledger.sift(sieve.decisions())
+            await anyio.to_thread.run_sync(sieve.decide_rest, row_index(last + 1, 0) - 1)
+            self._ledger.near_duplicates_decided(sieve.decisions())
 
     def _read_reviews(self) -> set[int]:
         """Return the fingerprints that a reviewer wants no more. Blocks."""
-        said = self._ledger.reviews("metadata").values()
+        said = self._ledger.reader.reviews("metadata").values()
         self._barred = {review.id for review in said if review.decision == "drop"}
-        return self._ledger.unwanted()
+        return self._ledger.reader.excluded_fingerprints()
 
     def _pass_over(self, item: Metadata) -> None:
         """Make nothing of *item*: a reviewer dropped it."""
-        self._ledger.bar(item.position)
-        if item.position * SPAN not in self._recorded:
-            self._ledger.order_unneeded(item, "reviewed")
+        self._ledger.item_excluded(item.position)
+        if row_index(item.position, 0) not in self._recorded:
+            self._ledger.request_unneeded(item, "reviewed")
 
 
 def _parts(example: Example) -> list[tuple[str, Part]]:
     """Return what of *example* would be trained on."""
-    answer = example.answer(example.winner or "strong")
+    answer = example.response
     parts: list[tuple[str, Part]] = [(example.instruction, "instruction")]
     return parts if answer is None else [*parts, (answer.text, "response")]
 
 
 def _place(order: InstructionRequest) -> int:
-    return order.metadata.position * SPAN + order.start
+    return row_index(order.metadata.position, order.start)

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterable, Iterator
 from msgspec import Struct
 
 from ..data.records import Seed, Unreadable
-from ..store.ledger import Ledger, Sifted
+from ..store.reader import LedgerReader
+from ..store.schema import NearDuplicateDecision
 from .similarity import Measure
 
 Seeds = Callable[[], Iterable[Seed | Unreadable]]
@@ -29,16 +30,16 @@ class NearDuplicateFilter:
     *seeds* gives all seeds of the run, so that a row is compared with those, too, that come later.
     """
 
-    def __init__(self, measure: Measure, ledger: Ledger, seeds: Seeds) -> None:
+    def __init__(self, measure: Measure, ledger: LedgerReader, seeds: Seeds) -> None:
         self._measure = measure
         self._ledger = ledger
         self._seeds = seeds
-        self._recorded, self._dropped = ledger.sifted()
+        self._recorded, self._dropped = ledger.near_duplicate_decisions()
         self._pending: dict[int, _Row] = {}
         """Kept by the flow and not yet decided, by place."""
         self._ids = array("Q")
         """Of the measure's texts; an id is 16 hex digits."""
-        self._made: list[Sifted] = []
+        self._made: list[NearDuplicateDecision] = []
         self._built = False
 
     def offer(self, place: int, name: str, text: str) -> None:
@@ -63,7 +64,7 @@ class NearDuplicateFilter:
             if place <= last:
                 self._decide(place, self._pending.pop(place), final=False)
 
-    def decisions(self) -> Iterator[Sifted]:
+    def decisions(self) -> Iterator[NearDuplicateDecision]:
         """Yield what has been decided since the last time."""
         made, self._made = self._made, []
         yield from made
@@ -92,12 +93,12 @@ class NearDuplicateFilter:
         matches = self._measure.similar(row.text)
         if not matches:
             self._add(row.id, row.text)
-            self._made.append(Sifted(place, "", "", final))
+            self._made.append(NearDuplicateDecision(place, "", "", final))
             return True
         how, which = max(matches, key=lambda match: (match.similarity, self._ids[match.number]))
         self._dropped.add(place)
         detail = f"{self._ids[which]:016x} ({how:.2f})"
-        self._made.append(Sifted(place, "near_duplicate", detail, final))
+        self._made.append(NearDuplicateDecision(place, "near_duplicate", detail, final))
         return False
 
     def _add(self, name: str, text: str) -> None:

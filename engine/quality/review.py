@@ -19,7 +19,7 @@ from ..data.errors import UserError
 from ..data.records import Example, Metadata
 from ..data.seeds.formats import delimiter_of
 from ..disk.atomic import replacing
-from ..store.ledger import Review
+from ..store.schema import Review
 
 
 class ReviewError(UserError):
@@ -51,7 +51,7 @@ _decided = msgspec.json.Decoder(_Decided)
 
 def of_examples(examples: Iterable[Example], said: Mapping[str, Review]) -> Iterator[Columns]:
     for example in examples:
-        answer = example.answer(example.winner or "strong")
+        answer = example.response
         yield _columns(
             example.id,
             example.metadata,

@@ -9,35 +9,13 @@ from math import ceil
 
 from msgspec import Struct
 
-from ...prompts import Prompts, Stage, Value
+from ...prompts import PromptSet, Sizes
 from ..calls.budget import price
 from ..calls.counters import RoleTokens
+from ..calls.prompts import PROMPTS
 from ..config import Config
 from ..pipeline.orders import DEFAULT_PER_METADATA, per_seed
 from ..pipeline.recipes import RECIPES
-
-# Tokens of an answer, where the stage decides it; respond is the user's assumption.
-_ANSWERS: Mapping[Stage, int] = {
-    "encode": 20,
-    "rubrics": 200,
-    "improve": 120,
-    "score": 4,
-    "rate": 60,
-    "grow": 150,
-    "deepen": 100,
-    "equal": 3,
-}
-_INSTRUCTION = 60
-_ROLES: Mapping[Stage, tuple[str, ...]] = {
-    "respond": ("strong", "target"),
-    "score": ("judge",),
-    "rate": ("judge",),
-}
-
-
-def _roles(stage: Stage, asked: Mapping[str, object]) -> tuple[str, ...]:
-    """Who is asked in *stage*, of those that the recipe asks at all."""
-    return tuple(name for name in _ROLES.get(stage, ("strong",)) if name in asked)
 
 
 class Row(Struct, frozen=True):
@@ -46,7 +24,7 @@ class Row(Struct, frozen=True):
     ``low`` if every instruction is selected in its first scored round, ``high`` if none ever is.
     """
 
-    stage: Stage
+    stage: str
     low: int
     high: int
     prompt_tokens: int
@@ -73,7 +51,7 @@ class Forecast(Struct, frozen=True):
 
 def forecast(
     config: Config,
-    prompts: Mapping[str, Prompts],
+    prompts: Mapping[str, PromptSet],
     *,
     seeds: int,
     metadata: int,
@@ -94,7 +72,8 @@ def forecast(
     scale = _scale(config, taken, metadata)
     counts = _counts(config, scale)
     each = config.baseline.tasks if RECIPES[config.recipe].start == "pool" else scale.each
-    lengths = _lengths(prompts, counts, seed_tokens, answer_tokens, each=each)
+    sizes = Sizes(seed=seed_tokens, answer=answer_tokens, number=each)
+    lengths = _lengths(prompts, counts, sizes)
     rows = tuple(Row(stage, *counts[stage], *lengths[stage]) for stage in counts)
     return Forecast(rows, *_money(config, rows), _NOTES.get(config.recipe, ""))
 
@@ -168,11 +147,11 @@ _NOTES = {
 }
 
 
-def _counts(config: Config, scale: _Scale) -> dict[Stage, tuple[int, int]]:
+def _counts(config: Config, scale: _Scale) -> dict[str, tuple[int, int]]:
     """Calls by stage, at least and at most."""
     recipe = RECIPES[config.recipe]
     low, high = scale.low, scale.high
-    counts: dict[Stage, tuple[int, int]] = {}
+    counts: dict[str, tuple[int, int]] = {}
     if recipe.start == "metadata":
         counts["encode"] = scale.encoded
         counts["decode"] = scale.decode
@@ -184,7 +163,7 @@ def _counts(config: Config, scale: _Scale) -> dict[Stage, tuple[int, int]]:
     return counts | _ends(config, scale)
 
 
-def _ends(config: Config, scale: _Scale) -> dict[Stage, tuple[int, int]]:
+def _ends(config: Config, scale: _Scale) -> dict[str, tuple[int, int]]:
     """Calls of what ends an instruction."""
     low, high = scale.low, scale.high
     once = (low, high)
@@ -211,7 +190,7 @@ def _ends(config: Config, scale: _Scale) -> dict[Stage, tuple[int, int]]:
             return {"deepen": all_rounds, "equal": all_rounds, "respond": all_rounds}
 
 
-def _refined(config: Config, scale: _Scale) -> dict[Stage, tuple[int, int]]:
+def _refined(config: Config, scale: _Scale) -> dict[str, tuple[int, int]]:
     low, high = scale.low, scale.high
     rounds = config.filter.max_iterations
     first = 1 if config.filter.filter_basic else 2
@@ -224,31 +203,20 @@ def _refined(config: Config, scale: _Scale) -> dict[Stage, tuple[int, int]]:
 
 
 def _lengths(
-    prompts: Mapping[str, Prompts], stages: Iterable[Stage], seed: int, answer: int, *, each: int
-) -> dict[Stage, tuple[int, int]]:
+    prompts: Mapping[str, PromptSet], stages: Iterable[str], sizes: Sizes
+) -> dict[str, tuple[int, int]]:
     """Tokens of one prompt and one answer by stage: a fourth of the characters."""
-    instruction, said = "x" * 4 * _INSTRUCTION, "x" * 4 * answer
-    pair: dict[str, Value] = {"use_case": "x" * 24, "skills": ("x" * 16, "x" * 16)}
-    values: dict[Stage, dict[str, Value]] = {
-        "encode": {"instruction": "x" * 4 * seed, "vocabulary": ""},
-        "decode": {**pair, "number": each},
-        "rubrics": {**pair, "number": 4},
-        "respond": {"instruction": instruction},
-        "score": {"instruction": instruction, "first": said, "second": said},
-        "improve": {"instruction": instruction, "action": "x" * 60, **pair},
-        "invent": {"number": each, "demonstrations": "x" * 4 * seed * 3},
-        "rate": {"instruction": instruction, "answer": said},
-        "grow": {"instruction": instruction, "nodes": 10, "fewest": 40, "most": 200},
-        "deepen": {"instruction": instruction, "method": "x" * 80},
-        "equal": {"first": instruction, "second": instruction},
-    }
-    listed = _INSTRUCTION * each
-    answers = {**_ANSWERS, "decode": listed, "invent": listed, "respond": answer}
-    found: dict[Stage, tuple[int, int]] = {}
+    lengths: dict[str, tuple[int, int]] = {}
     for stage in stages:
-        rendered = prompts[_roles(stage, prompts)[0]].render(stage, **values[stage])
-        found[stage] = sum(len(text) for _, text in rendered) // 4, answers[stage]
-    return found
+        prompt, answer = PROMPTS[stage].typical(sizes)
+        rendered = prompts[_roles(stage, prompts)[0]].render(prompt)
+        lengths[stage] = sum(len(text) for _, text in rendered) // 4, answer
+    return lengths
+
+
+def _roles(stage: str, roles: Mapping[str, object]) -> tuple[str, ...]:
+    """Return which of *roles* are asked in *stage*."""
+    return tuple(name for name in PROMPTS[stage].roles if name in roles)
 
 
 def _money(config: Config, rows: tuple[Row, ...]) -> tuple[float | None, float | None]:

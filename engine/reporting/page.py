@@ -10,7 +10,7 @@ from html import escape
 from ..config import Config
 from ..data.records import Example
 from ..pipeline.recipes import RECIPES
-from ..store.folder import Manifest
+from ..store.manifest import Manifest
 from .summary import Gaps, Summary
 from .transcript import printable, text
 
@@ -112,7 +112,7 @@ def _models(config: Config) -> Iterator[tuple[Cell, ...]]:
 
 def _sums(summary: Summary) -> Iterator[tuple[Cell, ...]]:
     seeds, instructions = summary.seeds, summary.instructions
-    yield "came in", seeds.came_in, instructions.came_in
+    yield "came in", seeds.input, instructions.input
     yield "kept", seeds.kept, instructions.kept
     for kind in ("filtered", "failed"):
         one, other = getattr(seeds, kind), getattr(instructions, kind)

@@ -11,7 +11,8 @@ from ..calls.budget import Spending, money
 from ..calls.counters import CallCounts, Counters, RoleTokens
 from ..config import Config
 from ..pipeline.recipes import RECIPES
-from ..store.ledger import Ledger, Sums
+from ..store.reader import LedgerReader
+from ..store.totals import DatasetCounts, Totals, count_dataset, failed_items
 from .transcript import printable
 
 THRESHOLDS = tuple(step / 2 for step in range(1, 11))
@@ -57,8 +58,8 @@ class Summary(Struct, frozen=True):
     reason: str
     rows: int
     target_rows: int | None
-    seeds: Sums
-    instructions: Sums
+    seeds: Totals
+    instructions: Totals
     winners: dict[str, int]
     by_iteration: dict[int, int]
     gaps: Gaps
@@ -81,38 +82,43 @@ class Summary(Struct, frozen=True):
 
 
 def summarise(
-    config: Config, ledger: Ledger, counters: Counters, *, ending: str, reason: str
+    config: Config, ledger: LedgerReader, counters: Counters, *, ending: str, reason: str
 ) -> Summary:
     """Read the whole ledger. Blocks: a second or so for a million seeds."""
-    with ledger.snapshot():
-        return _summarise(config, ledger, counters, ending=ending, reason=reason)
+    with count_dataset(ledger, config.target_rows) as counts:
+        return _summarise(config, ledger, counts, counters, ending=ending, reason=reason)
 
 
 def _summarise(
-    config: Config, ledger: Ledger, counters: Counters, *, ending: str, reason: str
+    config: Config,
+    ledger: LedgerReader,
+    counts: DatasetCounts,
+    counters: Counters,
+    *,
+    ending: str,
+    reason: str,
 ) -> Summary:
-    most = config.target_rows
     spent = ledger.spending()
     roles = RECIPES[config.recipe].role_configs(config)
-    instructions = ledger.example_sums(most)
+    instructions = counts.instructions()
     return Summary(
         ending,
         reason,
         instructions.kept,
-        most,
-        ledger.seed_sums(most),
+        config.target_rows,
+        counts.seeds(),
         instructions,
-        {winner: count for winner, count in ledger.kept_by("winner", most).items() if winner},
-        ledger.kept_by("iteration", most),
-        _gaps(ledger.gaps(), config.filter.threshold),
-        {stage: _calls(counts) for stage, counts in counters.calls.items()},
-        ledger.predicted_calls(config.decode.chunk) if config.recipe == "codeclm" else None,
+        {winner: count for winner, count in counts.rows_by("winner").items() if winner},
+        counts.rows_by("iteration"),
+        _gaps(counts.scored_rounds(), config.filter.threshold),
+        {stage: _calls(made) for stage, made in counters.calls.items()},
+        counts.predicted_calls(config.decode.chunk) if config.recipe == "codeclm" else None,
         money(roles, counters.roles),
         money(roles, _joined(spent)),
         sum(session.calls for session in spent),
-        tuple(Failure(*row) for row in ledger.failed(10)),
+        tuple(Failure(*row) for row in failed_items(ledger, 10)),
         {},
-        _overlaps(ledger.overlaps(most), config.quality.decontaminate),
+        _overlaps(counts.overlaps(), config.quality.decontaminate),
     )
 
 
@@ -198,13 +204,13 @@ def _headline(summary: Summary) -> str:
     return f"{summary.ending}: {summary.rows:,} rows{wanted}{short}{said}"
 
 
-def _sum_lines(name: str, sums: Sums) -> list[str]:
+def _sum_lines(name: str, sums: Totals) -> list[str]:
     parts = [f"{sums.kept:,} kept"]
     parts += [f"{count:,} filtered ({_words(why)})" for why, count in _ordered(sums.filtered)]
     parts += [f"{count:,} failed ({_words(why)})" for why, count in _ordered(sums.failed)]
     if sums.unfinished:
         parts.append(f"{sums.unfinished:,} unfinished")
-    first = f"{name:<13} {sums.came_in:>9,} in"
+    first = f"{name:<13} {sums.input:>9,} in"
     return [first, *(f"{'':<23} {'=' if n == 0 else '+'} {p}" for n, p in enumerate(parts))]
 
 

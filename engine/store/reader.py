@@ -1,245 +1,274 @@
-"""What is in a ledger, for resumes and exports."""
+"""What is in a ledger, for sessions that resume and for everything that is made of a run's rows."""
 
-import sqlite3
 from array import array
 from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from types import TracebackType
+from typing import NamedTuple, Self
 
 import msgspec
 from msgspec import Struct
 
-from ...providers import json_codec
 from ..calls.budget import Spending
 from ..data.records import Example, Metadata, RequestOutcome
-from ..disk.sqlite import StorageError, storage_error
-from .schema import SPAN, Review, Subject
-
-T = TypeVar("T")
+from .connection import ReadConnection
+from .schema import DROP_REASON, NOT_EXCLUDED, ROWS_PER_ITEM, Review, Subject
 
 
-class _Round(Struct, frozen=True):
+class _InstructionText(Struct, frozen=True):
     instruction: str
 
 
-class _Text(Struct, frozen=True):
-    """As much of a story as its text takes: the rest is not decoded."""
+class _ExampleText(Struct, frozen=True):
+    """An example without what takes long to decode."""
 
     id: str
     basic_instruction: str
-    iterations: tuple[_Round, ...] = ()
+    iterations: tuple[_InstructionText, ...] = ()
 
     @property
     def instruction(self) -> str:
         return self.iterations[-1].instruction if self.iterations else self.basic_instruction
 
 
-_text = msgspec.json.Decoder(_Text)
+_example_text = msgspec.json.Decoder(_ExampleText)
 _metadata = msgspec.json.Decoder(Metadata)
 _example = msgspec.json.Decoder(Example)
 _spending = msgspec.json.Decoder(Spending)
 
 
-class Reader:
-    """Questions to the ledger's file; whoever opens it gives the connection."""
+class FinishedItem(NamedTuple):
+    """A seed, or a request behind the last seed, with nothing left to do.
 
-    _read_from: sqlite3.Connection
+    Attributes:
+        position: The item's.
+        made: Number of instructions made from it.
+        kept: Number and fingerprint of those that its stages kept.
+        fingerprint: The seed's own; None without a readable seed.
+    """
+
+    position: int
+    made: int
+    kept: tuple[tuple[int, int], ...]
+    fingerprint: int | None
+
+
+class KeptText(NamedTuple):
+    """The instruction of a row that its stages kept."""
+
+    row_index: int
+    id: str
+    instruction: str
+
+
+class LedgerReader:
+    """A run's ledger, open for reading; a session may be writing it at the same time.
+
+    Every method raises `StorageError` if the file cannot be read. Generators read as they go.
+    """
 
     def __init__(self, path: Path) -> None:
+        """Open the ledger at *path*. Blocks.
+
+        Raises:
+            StorageError: the file is missing, no ledger, or of another version.
+        """
         self.path = path
+        self.connection = ReadConnection(path)
 
-    def _rows(self, query: str, *values: object) -> Iterator[tuple[Any, ...]]:
-        try:
-            yield from self._read_from.execute(query, values)
-        except sqlite3.Error as error:
-            raise storage_error(self.path, error) from error
+    def close(self) -> None:
+        self.connection.close()
 
-    def _one(self, query: str, *values: object) -> Any:
-        for row in self._rows(query, *values):
-            return row[0]
-        return None
+    def __enter__(self) -> Self:
+        return self
 
-    def _decode(self, data: bytes, decoder: msgspec.json.Decoder[T]) -> T:
-        try:
-            return json_codec.loads(data, decoder)
-        except msgspec.MsgspecError as error:
-            raise StorageError(
-                f"{self.path}: a row in it is damaged ({error}): move the run's folder away and run"
-                " again; answers already paid for are in the cache"
-            ) from error
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    # -- the dataset --------------------------------------------------------------------------
+
+    def kept(self, target_rows: int | None = None) -> Generator[Example]:
+        """Yield the dataset: no instruction twice, in seed order, at most *target_rows*."""
+        # Row indexes are sorted alone: in a join SQLite would sort the transcripts with them.
+        for (data,) in self.connection.rows(
+            "SELECT (SELECT example FROM transcripts t WHERE t.row_index = k.row_index)"
+            " FROM (SELECT row_index FROM kept ORDER BY row_index LIMIT ?) k",
+            limit(target_rows),
+        ):
+            yield self.connection.decode(data, _example)
+
+    def examples(self) -> Iterator[Example]:
+        """Yield every example, whatever its fate, in seed order."""
+        for (data,) in self.connection.rows("SELECT example FROM transcripts ORDER BY row_index"):
+            yield self.connection.decode(data, _example)
+
+    def example_ids(self) -> Iterator[str]:
+        return (example_id for (example_id,) in self.connection.rows("SELECT id FROM examples"))
+
+    def find(self, prefix: str) -> list[Example]:
+        """Return the examples whose id begins with *prefix*, with their fate in the dataset."""
+        rows = self.connection.rows(
+            f"SELECT example, {DROP_REASON}, coalesce("
+            "  (SELECT detail FROM near_duplicates n WHERE n.row_index = e.row_index),"
+            "  (SELECT comment FROM dropped_reviews d WHERE d.id = e.id), '')"
+            " FROM examples e JOIN transcripts USING (row_index) WHERE substr(id, 1, ?) = ?",
+            len(prefix),
+            prefix,
+        )
+        return [
+            _with_drop_reason(self.connection.decode(data, _example), reason, detail)
+            for data, reason, detail in rows
+        ]
+
+    # -- what a resumed session needs ---------------------------------------------------------
 
     def spending(self) -> list[Spending]:
         """Return what each session has paid for."""
-        rows = self._rows("SELECT value FROM facts WHERE key LIKE 'spent/%' ORDER BY key")
-        return [json_codec.loads(value.encode(), _spending) for (value,) in rows]
+        rows = self.connection.rows("SELECT value FROM facts WHERE key LIKE 'spent/%' ORDER BY key")
+        return [self.connection.decode(value.encode(), _spending) for (value,) in rows]
 
     def finished_seeds(self) -> bytearray:
-        """One byte per seed position, up to the last: 1 where nothing is left to do (streaming)."""
+        """Return a byte for each seed up to the last finished one: 1 if nothing is left to do.
+
+        Only where each seed is its own metadata item.
+        """
         finished = bytearray()
-        # In one look at a file that is being written: no row comes between a bound and its use.
-        for (position,) in self._rows(
-            "SELECT position FROM seeds WHERE fate = 'failed' AND passing = 0"
-            " UNION ALL SELECT item FROM orders WHERE done = 1"
+        # One query, so that a file that is being written cannot change in between.
+        for (position,) in self.connection.rows(
+            "SELECT position FROM seeds WHERE state = 'failed' AND NOT transient"
+            " UNION ALL SELECT item FROM requests WHERE done"
         ):
             if position >= len(finished):
                 finished.extend(bytes(position + 1 - len(finished)))
             finished[position] = 1
         return finished
 
-    def encoded(self) -> dict[int, Metadata]:
-        """Metadata of the seeds that were encoded, by the seed's position."""
-        rows = self._rows("SELECT position, metadata FROM seeds WHERE metadata IS NOT NULL")
-        return {position: self._decode(data, _metadata) for position, data in rows}
+    def encoded_metadata(self) -> dict[int, Metadata]:
+        """Return the metadata of encoded seeds by the seed's position."""
+        rows = self.connection.rows(
+            "SELECT position, metadata FROM seeds WHERE metadata IS NOT NULL"
+        )
+        return {position: self.connection.decode(data, _metadata) for position, data in rows}
 
     def failed_seeds(self) -> set[int]:
-        """Positions of seeds that failed for good."""
-        return {
-            row[0]
-            for row in self._rows(
-                "SELECT position FROM seeds WHERE fate = 'failed' AND passing = 0"
-            )
-        }
+        """Return the positions of seeds that failed for good."""
+        rows = self.connection.rows(
+            "SELECT position FROM seeds WHERE state = 'failed' AND NOT transient"
+        )
+        return {position for (position,) in rows}
 
-    def outcomes(self, per_draft: int = 1) -> dict[int, RequestOutcome]:
-        """What finished orders came to, by place; *per_draft* examples of each instruction."""
-        made: dict[int, list[tuple[int, str, int, int]]] = {}
-        for item, place, fate, mark, basic in self._rows(
-            f"SELECT item, place, CASE WHEN {_WANTED} THEN fate ELSE 'reviewed' END, print,"
-            " basic_print FROM examples e ORDER BY place"
+    def request_outcomes(self, rows_per_draft: int = 1) -> dict[int, RequestOutcome]:
+        """Return what finished requests came to, by the index of their first row.
+
+        Args:
+            rows_per_draft: Number of examples made of each instruction.
+        """
+        examples: dict[int, list[tuple[int, str, int, int]]] = {}
+        for item, *example in self.connection.rows(
+            f"SELECT item, row_index, CASE WHEN {NOT_EXCLUDED} THEN fate ELSE 'reviewed' END,"
+            " fingerprint, basic_fingerprint FROM examples e ORDER BY row_index"
         ):
-            made.setdefault(item, []).append((place, fate, mark, basic))
-        found: dict[int, RequestOutcome] = {}
-        for place, item, count, number in self._rows(
-            "SELECT place, item, count, made FROM orders WHERE done = 1"
+            examples.setdefault(item, []).append(tuple(example))
+        outcomes: dict[int, RequestOutcome] = {}
+        for first_row, item, count, made in self.connection.rows(
+            "SELECT first_row, item, count, made FROM requests WHERE done"
         ):
-            first = item * SPAN + place % SPAN * per_draft
-            behind = first + count * per_draft
-            inside = [row for row in made.get(item, ()) if first <= row[0] < behind]
-            found[place] = RequestOutcome(
-                number,
-                tuple((row[0] % SPAN, row[2]) for row in inside if row[1] == "kept"),
-                tuple(row[3] for row in inside),
+            start = item * ROWS_PER_ITEM + first_row % ROWS_PER_ITEM * rows_per_draft
+            rows = range(start, start + count * rows_per_draft)
+            of_request = [example for example in examples.get(item, ()) if example[0] in rows]
+            outcomes[first_row] = RequestOutcome(
+                made,
+                tuple(
+                    (index % ROWS_PER_ITEM, fingerprint)
+                    for index, fate, fingerprint, _ in of_request
+                    if fate == "kept"
+                ),
+                tuple(basic_fingerprint for *_, basic_fingerprint in of_request),
                 count,
             )
-        return found
+        return outcomes
 
-    def prefix(self) -> Iterator[tuple[int, int, tuple[tuple[int, int], ...], int | None]]:
-        """Yield what finished seeds, and orders behind the last seed, came to, in order.
-
-        Position, instructions made, number and fingerprint of those kept, and the seed's own
-        fingerprint.
-        """
-        for position, made, kept, mark in self._rows(
-            f"SELECT p.position, coalesce(o.made, 0), group_concat((e.place % {SPAN}) || ' ' ||"
-            " e.print), s.print"
-            " FROM (SELECT position FROM seeds UNION SELECT item FROM orders) p"
+    def finished_items(self) -> Iterator[FinishedItem]:
+        """Yield finished seeds, and finished requests behind the last seed, by position."""
+        for position, made, kept, fingerprint in self.connection.rows(
+            "SELECT p.position, coalesce(r.made, 0),"
+            f" group_concat((e.row_index % {ROWS_PER_ITEM}) || ' ' || e.fingerprint), s.fingerprint"
+            " FROM (SELECT position FROM seeds UNION SELECT item FROM requests) p"
             " LEFT JOIN seeds s ON s.position = p.position"
-            " LEFT JOIN orders o ON o.item = p.position AND o.done = 1"
+            " LEFT JOIN requests r ON r.item = p.position AND r.done"
             " LEFT JOIN examples e ON e.item = p.position AND e.fate = 'kept'"
-            f" AND {_WANTED}"
-            " WHERE o.done = 1 OR (s.fate = 'failed' AND s.passing = 0)"
+            f" AND {NOT_EXCLUDED}"
+            " WHERE r.done OR (s.state = 'failed' AND NOT s.transient)"
             " GROUP BY p.position ORDER BY p.position"
         ):
-            yield position, made, _pairs(kept or ""), mark
+            yield FinishedItem(position, made, _number_pairs(kept or ""), fingerprint)
 
-    def sifted(self) -> "tuple[array[int], set[int]]":
-        """Return the places decided for good, sorted, and those of them that repeat others."""
-        rows = self._rows("SELECT place FROM sifted WHERE final ORDER BY place")
-        dropped = self._rows("SELECT place FROM repeats")
-        return array("q", (place for (place,) in rows)), {place for (place,) in dropped}
-
-    def kept_texts(self) -> Iterator[tuple[int, str, str]]:
-        """Yield place, id and instruction of what the flow kept, in seed order."""
-        for place, story in self._rows(
-            "SELECT place, story FROM examples JOIN stories USING (place)"
-            " WHERE fate = 'kept' ORDER BY place"
-        ):
-            said = self._decode(story, _text)
-            yield place, said.id, said.instruction
-
-    def unwanted(self) -> set[int]:
-        """Return fingerprints that no further row may have: a reviewer dropped such a row."""
-        return {mark for (mark,) in self._rows("SELECT print FROM unwanted")}
-
-    def kept(self, most: int | None = None) -> Generator[Example]:
-        """Yield the dataset: what was kept, none twice, in seed order, at most the first *most*."""
-        # Places are sorted alone: as a join SQLite would sort the stories with them.
-        for (story,) in self._rows(
-            "SELECT (SELECT story FROM stories s WHERE s.place = k.place)"
-            " FROM (SELECT place FROM kept ORDER BY place LIMIT ?) k",
-            bound(most),
-        ):
-            yield self._decode(story, _example)
-
-    def find(self, name: str) -> list[Example]:
-        """Return the examples whose id begins with *name*."""
-        rows = self._rows(
-            f"SELECT story, {DROPPED}, coalesce((SELECT detail FROM repeats r WHERE r.place ="
-            "  e.place), (SELECT comment FROM reviewed v WHERE v.id = e.id), '')"
-            " FROM examples e JOIN stories USING (place) WHERE substr(id, 1, ?) = ?",
-            len(name),
-            name,
+    def near_duplicate_decisions(self) -> "tuple[array[int], set[int]]":
+        """Return the rows decided for good, sorted, and those among them that are dropped."""
+        decided = self.connection.rows(
+            "SELECT row_index FROM near_duplicate_decisions WHERE final ORDER BY row_index"
         )
-        return [
-            _overruled(self._decode(story, _example), reason, detail)
-            for story, reason, detail in rows
-        ]
+        dropped = self.connection.rows("SELECT row_index FROM near_duplicates")
+        return array("q", (index for (index,) in decided)), {index for (index,) in dropped}
 
-    def stories(self) -> Iterator[Example]:
-        """Yield every instruction, whatever its fate, in seed order."""
-        for (story,) in self._rows("SELECT story FROM stories ORDER BY place"):
-            yield self._decode(story, _example)
+    def kept_texts(self) -> Iterator[KeptText]:
+        """Yield the instructions of all rows that their stages kept, in seed order."""
+        for index, data in self.connection.rows(
+            "SELECT row_index, example FROM examples JOIN transcripts USING (row_index)"
+            " WHERE fate = 'kept' ORDER BY row_index"
+        ):
+            example = self.connection.decode(data, _example_text)
+            yield KeptText(index, example.id, example.instruction)
 
-    def ids(self) -> Iterator[str]:
-        """Yield the id of every instruction."""
-        return (name for (name,) in self._rows("SELECT id FROM examples"))
+    def excluded_fingerprints(self) -> set[int]:
+        """Return the fingerprints of rows that a reviewer dropped: no new row may have one."""
+        rows = self.connection.rows("SELECT fingerprint FROM excluded_fingerprints")
+        return {fingerprint for (fingerprint,) in rows}
+
+    # -- seeds, metadata and reviews ----------------------------------------------------------
 
     def metadata(self) -> Iterator[tuple[int, Metadata]]:
-        """Yield the metadata items that instructions are made from, by their positions."""
-        for item, data in self._rows(
+        """Yield position and content of each metadata item that instructions are made from."""
+        for position, data in self.connection.rows(
             "SELECT position, metadata FROM items UNION ALL"
             " SELECT item, metadata FROM seeds WHERE item IS NOT NULL AND metadata IS NOT NULL"
             "  AND NOT EXISTS (SELECT 1 FROM items) ORDER BY 1"
         ):
-            yield item, self._decode(data, _metadata)
+            yield position, self.connection.decode(data, _metadata)
 
-    def reviews(self, what: Subject) -> dict[str, Review]:
-        """Return what people have said, by id."""
-        rows = self._rows("SELECT id, decision, comment FROM reviews WHERE what = ?", what)
+    def reviews(self, subject: Subject) -> dict[str, Review]:
+        """Return reviewers' decisions by the id of what they are about."""
+        rows = self.connection.rows(
+            "SELECT id, decision, comment FROM reviews WHERE subject = ?", subject
+        )
         return {row[0]: Review(*row) for row in rows}
 
     def seed_position(self, seed_id: str) -> int | None:
-        """Return where the seed *seed_id* first stands in the seed files."""
-        position: int | None = self._one("SELECT min(position) FROM seeds WHERE id = ?", seed_id)
+        """Return the first position of the seed *seed_id* in the seed files."""
+        position: int | None = self.connection.value(
+            "SELECT min(position) FROM seeds WHERE id = ?", seed_id
+        )
         return position
 
 
-# Of examples `e`: whether no reviewer is against it, and why a kept one is no row.
-_WANTED = "e.item NOT IN (SELECT item FROM barred) AND e.print NOT IN (SELECT print FROM unwanted)"
-DROPPED = (
-    "CASE WHEN e.fate <> 'kept' THEN NULL"
-    " WHEN e.item > (SELECT item FROM bounds) THEN 'beyond_target'"
-    " WHEN e.id IN (SELECT id FROM reviewed) OR e.item IN (SELECT item FROM barred)"
-    "  THEN 'reviewed'"
-    " WHEN e.print IN (SELECT print FROM originals) THEN 'copy_of_a_seed'"
-    " WHEN e.place IN (SELECT place FROM repeats)"
-    "  THEN (SELECT r.reason FROM repeats r WHERE r.place = e.place)"
-    " WHEN e.place NOT IN (SELECT place FROM kept) THEN 'duplicate' END"
-)
+def limit(target_rows: int | None) -> int:
+    """Return *target_rows* as SQL's LIMIT: -1 means all."""
+    return -1 if target_rows is None else target_rows
 
 
-def bound(most: int | None) -> int:
-    return -1 if most is None else most
-
-
-def _pairs(text: str) -> tuple[tuple[int, int], ...]:
-    """Read ``number print`` pairs with commas between them."""
+def _number_pairs(text: str) -> tuple[tuple[int, int], ...]:
+    """Parse ``number fingerprint`` pairs separated by commas."""
     pairs = (pair.split() for pair in text.split(",") if pair)
-    return tuple(sorted((int(number), int(mark)) for number, mark in pairs))
+    return tuple(sorted((int(number), int(fingerprint)) for number, fingerprint in pairs))
 
 
-def _overruled(example: Example, reason: str | None, detail: str) -> Example:
-    """Give *example* the fate it has among the others."""
+def _with_drop_reason(example: Example, reason: str | None, detail: str) -> Example:
+    """Give *example* the fate that it has among the other rows."""
     if reason is None:
         return example
     return msgspec.structs.replace(example, fate="filtered", reason=reason, detail=detail)

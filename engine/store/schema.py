@@ -1,106 +1,146 @@
-"""The ledger's tables and views, and what a row of each is."""
+"""The ledger's tables and views, the statements that fill them, and what a row of each is."""
 
 from typing import Any, Literal, NamedTuple
 
-VERSION = 2
-"""Of the tables; raised whenever they change."""
+VERSION = 3
+"""Of the tables, kept in ``PRAGMA user_version``; raise it whenever they change."""
 
-SPAN = 1_000_000
-"""Most instructions one metadata item can make: places are ``position * SPAN + number``."""
+ROWS_PER_ITEM = 1_000_000
+"""Upper bound of the instructions that one metadata item makes."""
 
-NO_END = 2**40
-"""Beyond the last metadata item: no target is reached yet."""
+NO_LAST_ITEM = 2**40
+"""A position behind every metadata item: no target has been reached yet."""
 
-NEVER_ASKED = ("no_quota", "reviewed")
-"""Why a metadata item was to make nothing."""
+NEVER_REQUESTED = ("no_quota", "reviewed")
+"""Reasons for which nothing is requested of a metadata item."""
 
+
+def row_index(position: int, number: int) -> int:
+    """Return the index that puts all rows in the dataset's order.
+
+    Args:
+        position: The metadata item's.
+        number: The instruction's, among those of its item, from 0.
+    """
+    return position * ROWS_PER_ITEM + number
+
+
+# `items` are metadata items. `item` is the position of one; in streaming mode a seed's position is
+# its item's. The fate of a row among the others is not stored but worked out by the views, so that
+# it never depends on which row came first.
 SCHEMA = f"""
-CREATE TABLE IF NOT EXISTS facts (key TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS seeds (
-    position INTEGER PRIMARY KEY, id TEXT, fate TEXT NOT NULL, reason TEXT NOT NULL,
-    detail TEXT NOT NULL, passing INTEGER NOT NULL, print INTEGER, item INTEGER, metadata BLOB);
-CREATE TABLE IF NOT EXISTS items (position INTEGER PRIMARY KEY, metadata BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS orders (
-    place INTEGER PRIMARY KEY, item INTEGER NOT NULL, count INTEGER NOT NULL,
+CREATE TABLE facts (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE seeds (
+    position INTEGER PRIMARY KEY, id TEXT, state TEXT NOT NULL, reason TEXT NOT NULL,
+    detail TEXT NOT NULL, transient INTEGER NOT NULL, fingerprint INTEGER, item INTEGER,
+    metadata BLOB);
+CREATE TABLE items (position INTEGER PRIMARY KEY, metadata BLOB NOT NULL);
+CREATE TABLE requests (
+    first_row INTEGER PRIMARY KEY, item INTEGER NOT NULL, count INTEGER NOT NULL,
     made INTEGER NOT NULL, done INTEGER NOT NULL, reason TEXT NOT NULL, detail TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS examples (
-    place INTEGER PRIMARY KEY, item INTEGER NOT NULL, id TEXT NOT NULL, fate TEXT NOT NULL,
-    reason TEXT NOT NULL, passing INTEGER NOT NULL, print INTEGER NOT NULL,
-    basic_print INTEGER NOT NULL, winner TEXT, iteration INTEGER NOT NULL, gap REAL,
-    gaps TEXT NOT NULL, flips INTEGER NOT NULL, first_lead REAL NOT NULL);
-CREATE TABLE IF NOT EXISTS stories (place INTEGER PRIMARY KEY, story BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS sifted (
-    place INTEGER PRIMARY KEY, reason TEXT NOT NULL, detail TEXT NOT NULL, final INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS overlaps (
-    place INTEGER NOT NULL, test TEXT NOT NULL, questions TEXT NOT NULL, PRIMARY KEY (place, test));
-CREATE TABLE IF NOT EXISTS reviews (
-    what TEXT NOT NULL, id TEXT NOT NULL, decision TEXT NOT NULL, comment TEXT NOT NULL,
-    print INTEGER, PRIMARY KEY (what, id));
-CREATE TABLE IF NOT EXISTS barred (item INTEGER PRIMARY KEY);
-CREATE VIEW IF NOT EXISTS bounds AS
-    SELECT coalesce(min(CAST(value AS INTEGER)), {NO_END}) AS item
+CREATE TABLE examples (
+    row_index INTEGER PRIMARY KEY, item INTEGER NOT NULL, id TEXT NOT NULL, fate TEXT NOT NULL,
+    reason TEXT NOT NULL, transient INTEGER NOT NULL, fingerprint INTEGER NOT NULL,
+    basic_fingerprint INTEGER NOT NULL, winner TEXT, iteration INTEGER NOT NULL, gap REAL,
+    gaps TEXT NOT NULL, flips INTEGER NOT NULL, position_bias REAL NOT NULL);
+CREATE TABLE transcripts (row_index INTEGER PRIMARY KEY, example BLOB NOT NULL);
+CREATE TABLE near_duplicate_decisions (
+    row_index INTEGER PRIMARY KEY, reason TEXT NOT NULL, detail TEXT NOT NULL,
+    final INTEGER NOT NULL);
+CREATE TABLE overlaps (
+    row_index INTEGER NOT NULL, test_set TEXT NOT NULL, questions TEXT NOT NULL,
+    PRIMARY KEY (row_index, test_set));
+CREATE TABLE reviews (
+    subject TEXT NOT NULL, id TEXT NOT NULL, decision TEXT NOT NULL, comment TEXT NOT NULL,
+    fingerprint INTEGER, PRIMARY KEY (subject, id));
+CREATE TABLE excluded_items (item INTEGER PRIMARY KEY);
+CREATE VIEW last_item AS
+    SELECT coalesce(min(CAST(value AS INTEGER)), {NO_LAST_ITEM}) AS item
     FROM facts WHERE key = 'last_item';
-CREATE VIEW IF NOT EXISTS originals AS
-    SELECT print FROM seeds WHERE print IS NOT NULL AND position <= (SELECT item FROM bounds);
-CREATE VIEW IF NOT EXISTS repeats AS SELECT place, reason, detail FROM sifted WHERE reason <> '';
-CREATE VIEW IF NOT EXISTS reviewed AS
-    SELECT id, comment FROM reviews WHERE what = 'examples' AND decision = 'drop';
-CREATE VIEW IF NOT EXISTS unwanted AS
-    SELECT print FROM reviews
-    WHERE what = 'examples' AND decision = 'drop' AND print IS NOT NULL;
-CREATE VIEW IF NOT EXISTS kept AS
-    SELECT min(place) AS place FROM examples
-    WHERE fate = 'kept' AND item <= (SELECT item FROM bounds)
-        AND item NOT IN (SELECT item FROM barred)
-        AND print NOT IN (SELECT print FROM originals)
-        AND print NOT IN (SELECT print FROM unwanted)
-        AND place NOT IN (SELECT place FROM repeats)
-    GROUP BY print;
+CREATE VIEW seed_fingerprints AS
+    SELECT fingerprint FROM seeds
+    WHERE fingerprint IS NOT NULL AND position <= (SELECT item FROM last_item);
+CREATE VIEW near_duplicates AS
+    SELECT row_index, reason, detail FROM near_duplicate_decisions WHERE reason <> '';
+CREATE VIEW dropped_reviews AS
+    SELECT id, comment FROM reviews WHERE subject = 'examples' AND decision = 'drop';
+CREATE VIEW excluded_fingerprints AS
+    SELECT fingerprint FROM reviews
+    WHERE subject = 'examples' AND decision = 'drop' AND fingerprint IS NOT NULL;
+CREATE VIEW kept AS
+    SELECT min(row_index) AS row_index FROM examples
+    WHERE fate = 'kept' AND item <= (SELECT item FROM last_item)
+        AND item NOT IN (SELECT item FROM excluded_items)
+        AND fingerprint NOT IN (SELECT fingerprint FROM seed_fingerprints)
+        AND fingerprint NOT IN (SELECT fingerprint FROM excluded_fingerprints)
+        AND row_index NOT IN (SELECT row_index FROM near_duplicates)
+    GROUP BY fingerprint;
 """
+
+NOT_EXCLUDED = (
+    "e.item NOT IN (SELECT item FROM excluded_items)"
+    " AND e.fingerprint NOT IN (SELECT fingerprint FROM excluded_fingerprints)"
+)
+"""SQL: whether no reviewer excludes an example ``e``."""
+
+DROP_REASON = (
+    "CASE WHEN e.fate <> 'kept' THEN NULL"
+    " WHEN e.item > (SELECT item FROM last_item) THEN 'beyond_target'"
+    " WHEN e.id IN (SELECT id FROM dropped_reviews)"
+    "  OR e.item IN (SELECT item FROM excluded_items) THEN 'reviewed'"
+    " WHEN e.fingerprint IN (SELECT fingerprint FROM seed_fingerprints) THEN 'copy_of_a_seed'"
+    " WHEN e.row_index IN (SELECT row_index FROM near_duplicates)"
+    "  THEN (SELECT n.reason FROM near_duplicates n WHERE n.row_index = e.row_index)"
+    " WHEN e.row_index NOT IN (SELECT row_index FROM kept) THEN 'duplicate' END"
+)
+"""SQL: why an example ``e`` that its own stages kept is not in the dataset; NULL if it is."""
 
 INSERT = {
     "facts": "INSERT OR REPLACE INTO facts VALUES (?, ?)",
-    "seeds": "INSERT OR REPLACE INTO seeds VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-    "links": "UPDATE seeds SET item = ? WHERE position = ?",  # after the rows they change
+    "seeds": f"INSERT OR REPLACE INTO seeds VALUES ({', '.join('?' * 9)})",
+    "links": "UPDATE seeds SET item = ? WHERE position = ?",  # behind the rows that it changes
     "items": "INSERT OR REPLACE INTO items VALUES (?, ?)",
-    "orders": "INSERT OR REPLACE INTO orders VALUES (?, ?, ?, ?, ?, ?, ?)",
+    "requests": f"INSERT OR REPLACE INTO requests VALUES ({', '.join('?' * 7)})",
     "examples": f"INSERT OR REPLACE INTO examples VALUES ({', '.join('?' * 14)})",
-    "stories": "INSERT OR REPLACE INTO stories VALUES (?, ?)",
-    "sifted": "INSERT OR REPLACE INTO sifted VALUES (?, ?, ?, ?)",
+    "transcripts": "INSERT OR REPLACE INTO transcripts VALUES (?, ?)",
+    "near_duplicate_decisions": (
+        "INSERT OR REPLACE INTO near_duplicate_decisions VALUES (?, ?, ?, ?)"
+    ),
     "overlaps": "INSERT OR REPLACE INTO overlaps VALUES (?, ?, ?)",
     "reviews": (
         "INSERT OR REPLACE INTO reviews VALUES (?1, ?2, ?3, ?4,"
-        " coalesce((SELECT max(print) FROM examples WHERE id = ?2),"
-        "  (SELECT print FROM reviews WHERE what = ?1 AND id = ?2)))"
+        " coalesce((SELECT max(fingerprint) FROM examples WHERE id = ?2),"
+        "  (SELECT fingerprint FROM reviews WHERE subject = ?1 AND id = ?2)))"
     ),
-    "barred": "INSERT OR REPLACE INTO barred VALUES (?)",
+    "excluded_items": "INSERT OR REPLACE INTO excluded_items VALUES (?)",
 }
+"""By table, in the order in which a group is written."""
 
 Subject = Literal["examples", "metadata"]
-"""What a review is of."""
+"""What a review is about."""
 
 
 class Row(NamedTuple):
-    """One insert into one table."""
+    """The parameters of one statement of `INSERT`."""
 
     table: str
     values: tuple[Any, ...]
 
 
-class Sifted(NamedTuple):
-    """A row compared with those before it; ``reason`` is empty where it is new.
+class NearDuplicateDecision(NamedTuple):
+    """A row compared with the seeds and the rows before it; ``reason`` is empty if it is new.
 
-    One that is not ``final`` was decided before its turn and counts until the next session.
+    A decision that is not ``final`` was made before the row's turn; the next session makes it anew.
     """
 
-    place: int
+    row_index: int
     reason: str
     detail: str
     final: bool
 
 
 class Review(NamedTuple):
-    """What a person says of an example or a metadata item, by its id."""
+    """What a person decided about an example or a metadata item."""
 
     id: str
     decision: Literal["keep", "drop"]
@@ -108,5 +148,5 @@ class Review(NamedTuple):
 
 
 def storable(text: str) -> str:
-    """SQLite's text is UTF-8, which cannot hold lone surrogates: write them as escapes."""
+    """Escape lone surrogates: SQLite's text is UTF-8, which cannot hold them."""
     return text.encode("utf-8", "backslashreplace").decode()

@@ -1,204 +1,223 @@
-"""What a run has come to, counted: sums that add up, gaps, rows by winner and round."""
+"""Counts over a run: what became of seeds and instructions, gaps, rows by winner and iteration."""
 
-import sqlite3
-from collections.abc import Generator, Iterator
+from collections import Counter
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 from msgspec import Struct
 
-from ..disk.sqlite import storage_error
-from .reader import DROPPED, Reader, bound
-from .schema import NEVER_ASKED, SPAN
+from .connection import ReadConnection
+from .reader import LedgerReader, limit
+from .schema import DROP_REASON, NEVER_REQUESTED, ROWS_PER_ITEM
 
 
-class Sums(Struct, frozen=True):
-    """How many of a kind came to which end, and why; all of them sum to what came in."""
+class Totals(Struct, frozen=True):
+    """How many items came in and what became of them, by reason.
 
-    came_in: int
+    Raises:
+        ValueError: the fates do not add up to *input*: a bug.
+    """
+
+    input: int
     kept: int
     filtered: dict[str, int]
     failed: dict[str, int]
     unfinished: int = 0
-    """Still to be done: the run was stopped, or a passing failure is to be tried again."""
+    """Left for `resume`: the run was stopped, or the failure was transient."""
 
-    @property
-    def add_up(self) -> bool:
-        ended = self.kept + sum(self.filtered.values()) + sum(self.failed.values())
-        return self.came_in == ended + self.unfinished
+    def __post_init__(self) -> None:
+        fates = (
+            self.kept + sum(self.filtered.values()) + sum(self.failed.values()) + self.unfinished
+        )
+        if fates != self.input:
+            raise ValueError(
+                f"totals do not add up: {self.input} items in, {fates} counted: {self}"
+            )
 
 
-class Counter(Reader):
-    """Counts over the dataset, the first rows as they stand now."""
+class ScoredRounds(NamedTuple):
+    """The rounds of one instruction in which both answers were scored.
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
-        self._chosen: tuple[int, int | None] | None = None
+    Attributes:
+        first: Number of the first such round, from 1.
+        gaps: Strong score minus target score, by round.
+        flips: Number of rounds in which the two orders named different winners.
+        position_bias: Points gained by the answer shown first, summed over rounds.
+    """
 
-    @contextmanager
-    def snapshot(self) -> Generator[None]:
-        """Count one state of a ledger that is being written."""
-        try:
-            self._read_from.execute("BEGIN")
-        except sqlite3.Error as error:
-            raise storage_error(self.path, error) from error
-        try:
-            yield
-        finally:
-            self._read_from.execute("COMMIT")
+    first: int
+    gaps: list[float]
+    flips: int
+    position_bias: float
 
-    def seed_sums(self, most: int | None = None) -> Sums:
-        """Count the fates of seeds: kept means that at least one instruction from it was.
 
-        Where seeds are only shown to the model, what counts is the first request that showed it.
+class FailedItem(NamedTuple):
+    item: str
+    reason: str
+    detail: str
+
+
+class OverlappingInstruction(NamedTuple):
+    """An instruction that shares words with a test set, and whether it is in the dataset."""
+
+    test_set: str
+    example_id: str
+    is_row: bool
+
+
+@contextmanager
+def count_dataset(
+    ledger: LedgerReader, target_rows: int | None = None
+) -> Generator["DatasetCounts"]:
+    """Count one state of *ledger*, whose first *target_rows* rows are the dataset.
+
+    Blocks: finding the dataset's rows takes seconds for a million of them.
+
+    Raises:
+        StorageError: the ledger cannot be read.
+    """
+    with ledger.connection.snapshot():
+        yield DatasetCounts(ledger.connection, target_rows)
+
+
+class DatasetCounts:
+    """Counts over one state of a ledger; see `count_dataset`."""
+
+    def __init__(self, connection: ReadConnection, target_rows: int | None) -> None:
+        self._connection = connection
+        self._limit = limit(target_rows)
+        connection.materialise(
+            "dataset", "SELECT row_index FROM kept ORDER BY row_index LIMIT ?", self._limit
+        )
+
+    def seeds(self) -> Totals:
+        """Count the fates of seeds. A seed is kept if an instruction made from it is.
+
+        A seed that is shown as a demonstration counts for the first request that shows it.
         """
-        self._choose(most)
-        rows = self._rows(
-            f"WITH {_LAST}, rich AS (SELECT DISTINCT place / {SPAN} AS item FROM chosen),"
-            " poor AS (SELECT item, max(done) AS done, max(made) AS made, max(reason) AS reason"
-            "  FROM orders GROUP BY item)"
-            " SELECT CASE WHEN s.fate = 'failed' AND NOT s.passing THEN 'failed'"
-            "  WHEN s.item IN (SELECT item FROM rich) THEN 'kept'"
-            f"  WHEN o.reason IN {NEVER_ASKED} THEN 'filtered'"
-            "  WHEN o.done AND o.made = 0 THEN 'failed'"
-            "  WHEN s.fate = 'pooled' AND s.item IS NULL THEN 'filtered'"
-            f"  WHEN coalesce(s.item, s.position) > (SELECT place / {SPAN} FROM last)"
-            "   THEN 'filtered'"
-            "  WHEN s.fate = 'failed' OR coalesce(o.done, 0) = 0 THEN 'unfinished'"
-            "  ELSE 'filtered' END AS ending,"
-            " CASE WHEN s.fate = 'failed' AND NOT s.passing THEN s.reason"
-            "  WHEN o.done AND o.made = 0 THEN o.reason"
-            "  WHEN s.fate = 'pooled' AND s.item IS NULL THEN 'never_shown'"
-            f"  WHEN coalesce(s.item, s.position) > (SELECT place / {SPAN} FROM last)"
-            "   THEN 'beyond_target'"
+        beyond = f"coalesce(s.item, s.position) > (SELECT row_index / {ROWS_PER_ITEM} FROM last)"
+        rows = self._connection.rows(
+            f"WITH {_LAST},"
+            f" kept_items AS (SELECT DISTINCT row_index / {ROWS_PER_ITEM} AS item FROM dataset),"
+            " requested AS (SELECT item, max(done) AS done, max(made) AS made,"
+            "  max(reason) AS reason FROM requests GROUP BY item)"
+            " SELECT CASE WHEN s.state = 'failed' AND NOT s.transient THEN 'failed'"
+            "  WHEN s.item IN (SELECT item FROM kept_items) THEN 'kept'"
+            f"  WHEN r.reason IN {NEVER_REQUESTED} THEN 'filtered'"
+            "  WHEN r.done AND r.made = 0 THEN 'failed'"
+            "  WHEN s.state = 'pooled' AND s.item IS NULL THEN 'filtered'"
+            f"  WHEN {beyond} THEN 'filtered'"
+            "  WHEN s.state = 'failed' OR coalesce(r.done, 0) = 0 THEN 'unfinished'"
+            "  ELSE 'filtered' END,"
+            " CASE WHEN s.state = 'failed' AND NOT s.transient THEN s.reason"
+            "  WHEN r.done AND r.made = 0 THEN r.reason"
+            "  WHEN s.state = 'pooled' AND s.item IS NULL THEN 'never_shown'"
+            f"  WHEN {beyond} THEN 'beyond_target'"
             "  ELSE 'no_instruction_kept' END, count(*)"
-            " FROM seeds s LEFT JOIN poor o ON o.item = s.item GROUP BY 1, 2",
-            bound(most),
+            " FROM seeds s LEFT JOIN requested r ON r.item = s.item GROUP BY 1, 2",
+            self._limit,
         )
-        return _sums(rows)
+        return _totals(self._connection.value("SELECT count(*) FROM seeds"), rows)
 
-    def example_sums(self, most: int | None = None) -> Sums:
+    def instructions(self) -> Totals:
         """Count the fates of instructions."""
-        self._choose(most)
-        rows = self._rows(
-            f"WITH {_LAST} SELECT CASE WHEN fate = 'failed' AND passing THEN"
-            "   CASE WHEN place > (SELECT place FROM last) THEN 'filtered' ELSE 'unfinished' END"
+        rows = self._connection.rows(
+            f"WITH {_LAST} SELECT CASE WHEN fate = 'failed' AND transient THEN"
+            "   CASE WHEN row_index > (SELECT row_index FROM last) THEN 'filtered'"
+            "    ELSE 'unfinished' END"
             "  WHEN fate <> 'kept' THEN fate"
-            "  WHEN place IN (SELECT place FROM chosen) THEN 'kept' ELSE 'filtered' END,"
-            " CASE WHEN fate = 'failed' AND passing THEN 'beyond_target'"
+            "  WHEN row_index IN (SELECT row_index FROM dataset) THEN 'kept' ELSE 'filtered' END,"
+            " CASE WHEN fate = 'failed' AND transient THEN 'beyond_target'"
             "  WHEN fate <> 'kept' THEN reason"
-            "  WHEN place IN (SELECT place FROM chosen) THEN reason"
-            f"  ELSE coalesce({DROPPED}, 'beyond_target') END, count(*) FROM examples e"
+            "  WHEN row_index IN (SELECT row_index FROM dataset) THEN reason"
+            f"  ELSE coalesce({DROP_REASON}, 'beyond_target') END, count(*) FROM examples e"
             " GROUP BY 1, 2",
-            bound(most),
+            self._limit,
         )
-        return _sums(rows)
+        return _totals(self._connection.value("SELECT count(*) FROM examples"), rows)
 
-    def kept_by(self, column: str, most: int | None = None) -> dict[Any, int]:
-        """Count the dataset's rows by ``winner``, ``iteration`` or ``reason``."""
-        assert column in {"winner", "iteration", "reason"}
-        self._choose(most)
+    def rows_by(self, column: Literal["winner", "iteration", "reason"]) -> dict[Any, int]:
+        """Count the dataset's rows by the values of *column*."""
         return dict(
-            self._rows(
+            self._connection.rows(
                 f"SELECT {column}, count(*) FROM examples"
-                " JOIN chosen USING (place) GROUP BY 1 ORDER BY 1"
+                " JOIN dataset USING (row_index) GROUP BY 1 ORDER BY 1"
             )
         )
 
-    def overlaps(self, most: int | None = None) -> Iterator[tuple[str, str, bool]]:
-        """Yield test set, id, and whether it is a row, of what overlaps with a test set."""
-        self._choose(most)
-        rows = self._rows(
-            "SELECT test, id, place IN (SELECT place FROM chosen)"
-            " FROM overlaps JOIN examples USING (place)"
-            " WHERE reason = 'contaminated' OR place IN (SELECT place FROM chosen)"
-            " ORDER BY test, place"
-        )
-        return ((test, name, bool(chosen)) for test, name, chosen in rows)
+    def overlaps(self) -> Iterator[OverlappingInstruction]:
+        """Yield rows that overlap with a test set, and instructions dropped because they do."""
+        for test_set, example_id, is_row in self._connection.rows(
+            "SELECT test_set, id, row_index IN (SELECT row_index FROM dataset)"
+            " FROM overlaps JOIN examples USING (row_index)"
+            " WHERE reason = 'contaminated' OR row_index IN (SELECT row_index FROM dataset)"
+            " ORDER BY test_set, row_index"
+        ):
+            yield OverlappingInstruction(test_set, example_id, bool(is_row))
 
     def predicted_calls(self, chunk: int) -> int:
-        """What the ledger's counts say a run takes without retries (spec §3.7).
+        """Return the calls that these counts take without retries (docs/algorithm.md §3.7).
 
-        One call for each encoded seed, two for each metadata item (decode and rubrics; a decode
-        call more for each top-up), four for each scored round and one for each rewrite.
+        One call for each encoded seed, two for each metadata item (decode and rubrics; one more for
+        every further *chunk* of instructions), four for each scored round, one for each rewrite.
         """
-        encoded = self._one("SELECT count(*) FROM seeds WHERE fate = 'encoded'")
-        orders = self._one(
-            "SELECT coalesce(sum((count + ?1 - 1) / ?1), 0) FROM orders WHERE made > 0", chunk
+        encoded = self._connection.value("SELECT count(*) FROM seeds WHERE state = 'encoded'")
+        chunks, items = next(
+            self._connection.rows(
+                "SELECT coalesce(sum((count + ?1 - 1) / ?1), 0), count(DISTINCT item)"
+                " FROM requests WHERE made > 0",
+                chunk,
+            )
         )
-        items = self._one("SELECT count(DISTINCT item) FROM orders WHERE made > 0")
         rounds, rewrites = next(
-            self._rows(
+            self._connection.rows(
                 "SELECT coalesce(sum(length(gaps) - length(replace(gaps, ',', '')) + 1), 0),"
                 " coalesce(sum(iteration - 1), 0) FROM examples WHERE gaps <> ''"
             )
         )
-        return int(encoded + orders + items + 4 * rounds + rewrites)
+        return int(encoded + chunks + items + 4 * rounds + rewrites)
 
-    def gaps(self) -> Iterator[tuple[int, list[float], int, float]]:
-        """Yield each instruction's first scored round, the gaps from there, flips and the lead."""
-        for last, gaps, flips, lead in self._rows(
-            "SELECT iteration, gaps, flips, first_lead FROM examples WHERE gaps <> ''"
+    def scored_rounds(self) -> Iterator[ScoredRounds]:
+        """Yield the scored rounds of each instruction that has any."""
+        for last, text, flips, position_bias in self._connection.rows(
+            "SELECT iteration, gaps, flips, position_bias FROM examples WHERE gaps <> ''"
         ):
-            scored = [float(gap) for gap in gaps.split(",")]
-            yield last - len(scored) + 1, scored, flips, lead
-
-    def failed(self, most: int = 20) -> list[tuple[Any, ...]]:
-        """Return (what, reason, detail) of items that failed, seeds first."""
-        return list(
-            self._rows(
-                "SELECT * FROM (SELECT 'seed ' || position, reason, detail FROM seeds"
-                " WHERE fate = 'failed' ORDER BY position LIMIT ?1)"
-                " UNION ALL SELECT * FROM (SELECT 'metadata ' || item, reason, detail FROM orders"
-                f" WHERE reason NOT IN {('', *NEVER_ASKED)} ORDER BY place LIMIT ?1)"
-                " UNION ALL SELECT * FROM (SELECT 'instruction ' || id, reason, ''"
-                " FROM examples WHERE fate = 'failed' ORDER BY place LIMIT ?1) LIMIT ?1",
-                most,
-            )
-        )
-
-    def _choose(self, most: int | None) -> None:
-        """Put the dataset's places into the table ``chosen``, unless they are there as of now.
-
-        To work them out takes seconds for a million rows, and every count needs them.
-        """
-        state = self._one("PRAGMA data_version"), most
-        if state == self._chosen:
-            return
-        self._chosen = None
-        connection = self._read_from
-        try:
-            connection.execute("PRAGMA query_only=0")  # the table is this connection's alone
-            connection.execute("DROP TABLE IF EXISTS temp.chosen")
-            connection.execute("CREATE TEMP TABLE chosen (place INTEGER PRIMARY KEY)")
-            connection.execute(
-                "INSERT INTO chosen SELECT place FROM kept ORDER BY place LIMIT ?", (bound(most),)
-            )
-            connection.execute("PRAGMA query_only=1")
-        except sqlite3.Error as error:
-            raise storage_error(self.path, error) from error
-        self._chosen = state
+            gaps = [float(gap) for gap in text.split(",")]
+            yield ScoredRounds(last - len(gaps) + 1, gaps, flips, position_bias)
 
 
-# The target's last row, once it is there. What was begun behind it is left as it is: no resume
-# takes it up again. With a fixed set of metadata nothing is behind: every order is settled.
+def failed_items(ledger: LedgerReader, count: int = 20) -> list[FailedItem]:
+    """Return the first *count* items that failed: seeds, then metadata, then instructions."""
+    rows = ledger.connection.rows(
+        "SELECT * FROM (SELECT 'seed ' || position, reason, detail FROM seeds"
+        " WHERE state = 'failed' ORDER BY position LIMIT ?1)"
+        " UNION ALL SELECT * FROM (SELECT 'metadata ' || item, reason, detail FROM requests"
+        f" WHERE reason NOT IN {('', *NEVER_REQUESTED)} ORDER BY first_row LIMIT ?1)"
+        " UNION ALL SELECT * FROM (SELECT 'instruction ' || id, reason, ''"
+        " FROM examples WHERE fate = 'failed' ORDER BY row_index LIMIT ?1) LIMIT ?1",
+        count,
+    )
+    return [FailedItem(*row) for row in rows]
+
+
+# The dataset's last row once the target is reached; what was begun behind it is beyond the target,
+# and no session resumes it. A fixed set of metadata has no such row: every request is settled.
 _LAST = (
-    f"last AS (SELECT min(place) AS place FROM (SELECT item * {SPAN} + {SPAN - 1} AS place"
-    " FROM bounds UNION ALL SELECT max(place) FROM chosen"
-    " WHERE (SELECT count(*) FROM chosen) = ?1 AND NOT EXISTS (SELECT 1 FROM items)))"
+    "last AS (SELECT min(row_index) AS row_index FROM ("
+    f"SELECT item * {ROWS_PER_ITEM} + {ROWS_PER_ITEM - 1} AS row_index FROM last_item"
+    " UNION ALL SELECT max(row_index) FROM dataset"
+    " WHERE (SELECT count(*) FROM dataset) = ?1 AND NOT EXISTS (SELECT 1 FROM items)))"
 )
 
 
-def _sums(rows: Iterator[tuple[Any, ...]]) -> Sums:
-    kept = unfinished = came_in = 0
+def _totals(total: int, rows: Iterable[tuple[Any, ...]]) -> Totals:
+    counts = Counter[str]()
     reasons: dict[str, dict[str, int]] = {"filtered": {}, "failed": {}}
-    for ending, reason, count in rows:
-        came_in += count
-        if ending == "kept":
-            kept += count
-        elif ending == "unfinished":
-            unfinished += count
-        else:
-            reasons[ending][reason] = reasons[ending].get(reason, 0) + count
-    return Sums(came_in, kept, reasons["filtered"], reasons["failed"], unfinished)
+    for fate, reason, count in rows:
+        counts[fate] += count
+        if fate in reasons:
+            reasons[fate][reason] = count
+    return Totals(
+        total, counts["kept"], reasons["filtered"], reasons["failed"], counts["unfinished"]
+    )

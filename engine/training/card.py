@@ -15,8 +15,8 @@ from ..data.records import Example
 from ..pipeline.recipes import RECIPES, Recipe
 from ..reporting.summary import Summary
 from ..reporting.transcript import printable
-from ..store.folder import Manifest
-from ..store.ledger import Sums
+from ..store.manifest import Manifest
+from ..store.totals import Totals
 
 _SIZES = (
     (1_000, "n<1K"),
@@ -56,7 +56,7 @@ def contents(examples: Iterable[Example]) -> Contents:
         first = first or example
         rows += 1
         cases[example.metadata.use_case] += 1
-        answer = example.answer(example.winner or "strong")
+        answer = example.response
         asked += len(example.instruction)
         answered += len(answer.text) if answer else 0
     means = (asked / rows, answered / rows) if rows else (0.0, 0.0)
@@ -179,12 +179,9 @@ def _prompts(facts: Facts) -> Iterator[str]:
     if facts.manifest is None:
         return
     yield "\nPrompts, by digest:\n"
-    for role, stages in _recipe(facts).stages.items():
-        digests = facts.manifest.prompts.get(role, {})
-        if role == "strong" and facts.config.metadata.plausibility_check:
-            stages |= {"plausible"}
-        used = [(stage, digests[stage]) for stage in sorted(stages) if stage in digests]
-        yield f"* {role}: {', '.join(f'{stage} `{digest[:12]}`' for stage, digest in used)}"
+    for role, digests in facts.manifest.prompts.items():
+        names = (f"{name} `{digest[:12]}`" for name, digest in sorted(digests.items()))
+        yield f"* {role}: {', '.join(names)}"
 
 
 def _counts(facts: Facts) -> Iterator[str]:
@@ -209,9 +206,9 @@ def _overlaps(summary: Summary) -> Iterator[str]:
         yield f"| {escaped(test)} | {len(found.rows):,} | {len(found.dropped):,} |"
 
 
-def _sums(name: str, sums: Sums) -> str:
+def _sums(name: str, sums: Totals) -> str:
     lost = f"{sum(sums.filtered.values()):,} | {sum(sums.failed.values()):,}"
-    return f"| {name} | {sums.came_in:,} | {sums.kept:,} | {lost} | {sums.unfinished:,} |"
+    return f"| {name} | {sums.input:,} | {sums.kept:,} | {lost} | {sums.unfinished:,} |"
 
 
 def _rounds(facts: Facts) -> Iterator[str]:
@@ -247,7 +244,7 @@ def _inside(facts: Facts) -> Iterator[str]:
         told = ", ".join(f"{escaped(case)} ({count:,})" for case, count in inside.use_cases)
         yield f"The most frequent use cases: {told}."
     if inside.first:
-        answer = inside.first.answer(inside.first.winner or "strong")
+        answer = inside.first.response
         yield "\nThe first row:\n"
         yield fenced(inside.first.instruction)
         yield ""

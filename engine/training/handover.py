@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 from ..calls.counters import Counters
 from ..config import Config
+from ..data.formats import ExportError
 from ..disk.atomic import replace_file
 from ..reporting.summary import summarise
-from ..store.export import ExportError
 from ..store.folder import Folder
-from ..store.ledger import Ledger
+from ..store.reader import LedgerReader
 from . import card, pairs, trainers
 from .recipe import Recipe
 
@@ -48,7 +48,7 @@ def is_doubtful(model: str) -> bool:
     return not _HUB_NAME.fullmatch(model) and not Path(model).is_dir()
 
 
-def write(run: Folder, config: Config, ledger: Ledger, wanted: Wanted, to: Path) -> int:
+def write(run: Folder, config: Config, ledger: LedgerReader, wanted: Wanted, to: Path) -> int:
     """Write the folder *to*, and count its rows.
 
     Raises:

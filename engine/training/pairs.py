@@ -8,9 +8,9 @@ import msgspec
 from msgspec import Struct
 
 from ...providers import json_codec
+from ..data.formats import ExportError, selections
 from ..data.records import Example
 from ..data.seeds import SeedError
-from ..store.export import Alpaca, ExportError, rows
 
 
 class Pair(NamedTuple):
@@ -49,9 +49,8 @@ _record = msgspec.json.Decoder(_Record)
 
 def of_run(examples: Iterable[Example]) -> Iterator[Pair]:
     """Give the pair of each kept example, in their order."""
-    for row in rows(examples, format="alpaca", strong_model="", target_model=""):
-        assert isinstance(row, Alpaca)
-        yield Pair(row.instruction, row.output)
+    for selection in selections(examples, strong_model="", target_model=""):
+        yield Pair(selection.instruction, selection.chosen.text)
 
 
 def read(path: Path, limit: int | None = None) -> list[Pair]:

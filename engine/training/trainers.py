@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ...providers import json_codec
+from ..data.formats import ExportError
 from ..disk.atomic import replace_file, replacing
-from ..store.export import ExportError
 from .pairs import Pair
 from .recipe import ALPACA, Recipe, alpaca
 

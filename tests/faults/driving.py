@@ -13,9 +13,13 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from .. import preloaded
 from .server import Ask, Seen, Settings, Totals
 
 T = TypeVar("T")
+
+HANGS = 100.0
+"""Seconds after which a process is taken to hang; a busy machine needs a tenth of it."""
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -81,6 +85,11 @@ def command(*arguments: object) -> list[str]:
     return [str(Path(sysconfig.get_path("scripts")) / "codeclm"), *map(str, arguments)]
 
 
+def codeclm(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run ``codeclm`` in *cwd* to its end."""
+    return preloaded.run([str(argument) for argument in arguments], cwd=cwd, env=environment())
+
+
 def environment(**more: str) -> Mapping[str, str]:
     """Nothing of the user's but what a process needs to start."""
     kept = {
@@ -88,7 +97,7 @@ def environment(**more: str) -> Mapping[str, str]:
         for name in ("PATH", "HOME", "LANG", "PYTHONPATH")
         if name in os.environ
     }
-    return {**kept, "PYTHONDONTWRITEBYTECODE": "1", **more}
+    return {**kept, **more}
 
 
 def write_seeds(path: Path, number: int, *, start: int = 0) -> Path:

@@ -393,10 +393,11 @@ def _still_running(process: "subprocess.Popen[bytes]", seconds: float) -> bool:
 
 
 _FATES = (
-    "SELECT position, id, fate, reason, print, item, metadata FROM seeds ORDER BY 1",
+    "SELECT position, id, state, reason, fingerprint, item, metadata FROM seeds ORDER BY 1",
     "SELECT position, metadata FROM items ORDER BY 1",
-    "SELECT place, item, count, made, done, reason FROM orders ORDER BY 1",
-    "SELECT place, item, id, fate, reason, print, winner, iteration, gaps FROM examples ORDER BY 1",
+    "SELECT first_row, item, count, made, done, reason FROM requests ORDER BY 1",
+    "SELECT row_index, item, id, fate, reason, winner, iteration, gaps FROM examples ORDER BY 1",
+    "SELECT row_index, fingerprint FROM examples ORDER BY 1",
 )
 
 
@@ -470,7 +471,7 @@ def _sums(run: _Run) -> Iterator[str]:
     for what in ("seeds", "instructions"):
         sums: dict[str, Any] = summary[what]
         ended = sums["kept"] + sum(sums["filtered"].values()) + sum(sums["failed"].values())
-        if sums["came_in"] != ended + sums["unfinished"]:
+        if sums["input"] != ended + sums["unfinished"]:
             yield f"{what} do not add up: {sums}"
         if run.scenario.exact and sums["unfinished"]:
             yield f"{what} unfinished: {sums['unfinished']}"

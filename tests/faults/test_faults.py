@@ -1,13 +1,12 @@
 """Each way a server can fail, and what the user of a whole run sees of it."""
 
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
-from .driving import FaultServer, command, environment, fault_server, write_seeds
+from .driving import FaultServer, codeclm, fault_server, write_seeds
 from .server import Rule, Seen
 
 QUICK = (
@@ -43,16 +42,8 @@ def run(server: FaultServer, folder: Path, *arguments: object) -> Ended:
     """Run on two seeds, each with two instructions of one round: 22 calls."""
     seeds = write_seeds(folder / "seeds.jsonl", 2)
     roles = ("--strong", "vllm/strong", "--target", "vllm/target", "--base-url", server.url)
-    done = subprocess.run(
-        command("run", "--seeds", seeds, *roles, "--out", "run", "--cache", "cache", *QUICK)
-        + [str(argument) for argument in arguments],
-        cwd=folder,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
+    line = ("run", "--seeds", seeds, *roles, "--out", "run", "--cache", "cache", *QUICK)
+    done = codeclm(*line, *arguments, cwd=folder)
     export = folder / "run" / "alpaca.jsonl"
     rows = export.read_bytes() if export.exists() else b""
     return Ended(done.returncode, done.stderr + done.stdout, rows)
@@ -172,8 +163,8 @@ LASTING = {
     "429": ("3000", "the server asks to come back in 3000 s"),
     "500": ("", "failed 8 times, at last"),
     "html": ("200", "a web page instead of JSON; is the base URL right?"),
-    "closed": ("", "the server closed the connection without an answer"),
-    "empty_choices": ("", "an answer without choices"),
+    "closed": ("", "the server closed the connection without a response"),
+    "empty_choices": ("", "the response has no choices"),
 }
 
 

@@ -5,7 +5,7 @@ import shlex
 import signal
 import sqlite3
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from random import Random
@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import pytest
 
-from .driving import FaultServer, command, environment, fault_server, write_seeds
+from .driving import HANGS, FaultServer, codeclm, command, environment, fault_server, write_seeds
 from .server import Rule
 
 
@@ -39,10 +39,10 @@ def arguments(server: FaultServer, folder: Path, *, out: str = "run", seeds: int
     """A run on three seeds: some 100 calls."""
     file = write_seeds(folder / "seeds.jsonl", seeds)
     roles = ("--strong", "vllm/strong", "--target", "vllm/target", "--base-url", server.url)
-    return command(
-        *("run", "--seeds", file, *roles, "--out", out, "--cache", "cache"),
-        *("--per-metadata", 4, "--display", "none"),
-    )
+    return [
+        *("run", "--seeds", str(file), *roles, "--out", out, "--cache", "cache"),
+        *("--per-metadata", "4", "--display", "none"),
+    ]
 
 
 def run(
@@ -51,22 +51,27 @@ def run(
     *,
     out: str = "run",
     seeds: int = 3,
-    around: Sequence[str] = (),
+    most: int | None = None,
 ) -> Ended:
-    """Run to the end, within *around* if that is given (a shell that sets a limit)."""
+    """Run to the end; *most* is the KiB that no file may outgrow."""
     line = arguments(server, folder, out=out, seeds=seeds)
-    done = subprocess.run(
-        [*around, shlex.join(line)] if around else line,
-        cwd=folder,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=40,
-        check=False,
-    )
+    done = codeclm(*line, cwd=folder) if most is None else _confined(line, folder, most)
     export = folder / out / "alpaca.jsonl"
     rows = export.read_bytes() if export.exists() else b""
     return Ended(done.returncode, done.stderr + done.stdout, rows)
+
+
+def _confined(line: list[str], folder: Path, most: int) -> subprocess.CompletedProcess[str]:
+    shell = ("bash", "-c", f'ulimit -f {most}; eval "$0"', shlex.join(command(*line)))
+    return subprocess.run(
+        shell,
+        cwd=folder,
+        env=environment(PYTHONDONTWRITEBYTECODE="1"),  # half a .pyc would stay
+        capture_output=True,
+        text=True,
+        timeout=HANGS,
+        check=False,
+    )
 
 
 def answers(folder: Path) -> int:
@@ -91,8 +96,7 @@ def test_a_full_disk_stops_the_run_and_costs_no_answer_that_was_kept(
     (tmp_path / "elsewhere").mkdir()
     undisturbed = run(shop, tmp_path / "elsewhere", seeds=20).rows
     shop.reset(latency=0.005)
-    limit = ("bash", "-c", f'ulimit -f {blocks}; eval "$0"')
-    full = run(shop, tmp_path, seeds=20, around=limit)
+    full = run(shop, tmp_path, seeds=20, most=blocks)
     before, kept = len(shop.seen()), answers(tmp_path)
 
     again = run(shop, tmp_path, seeds=20)
@@ -207,13 +211,13 @@ def test_the_second_process_on_a_run_is_refused_with_the_first_ones_id(
 ) -> None:
     shop.reset(rules=(Rule(fault="stalled", after=5),))
     first = subprocess.Popen(
-        arguments(shop, tmp_path),
+        command(*arguments(shop, tmp_path)),
         cwd=tmp_path,
         env=environment(),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    shop.wait(5, timeout=20)
+    shop.wait(5, timeout=HANGS)
 
     second = run(shop, tmp_path)
     first.send_signal(signal.SIGKILL)
@@ -231,7 +235,7 @@ def test_two_runs_share_a_cache_at_the_same_time(
     shop.reset(latency=0.01)
     runs = [
         subprocess.Popen(
-            arguments(shop, tmp_path, out=out),
+            command(*arguments(shop, tmp_path, out=out)),
             cwd=tmp_path,
             env=environment(),
             stdout=subprocess.DEVNULL,
@@ -240,7 +244,7 @@ def test_two_runs_share_a_cache_at_the_same_time(
         for out in ("one", "two")
     ]
 
-    statuses = [process.wait(40) for process in runs]
+    statuses = [process.wait(HANGS) for process in runs]
 
     asked = {one.digest for one in shop.seen()}
     rows = [(tmp_path / out / "alpaca.jsonl").read_bytes() for out in ("one", "two")]
@@ -287,10 +291,8 @@ def test_changed_seeds_are_refused_under_the_same_name(shop: FaultServer, tmp_pa
     line = arguments(shop, tmp_path)
     write_seeds(tmp_path / "seeds.jsonl", 4)
 
-    done = subprocess.run(
-        line, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False
-    )
+    done = codeclm(*line, cwd=tmp_path)
 
     assert done.returncode == 2
-    assert "the seed files have other contents" in done.stderr
+    assert "the seed files have changed" in done.stderr
     assert len(shop.seen()) == paid

@@ -1,0 +1,121 @@
+"""A read-only connection to a ledger, whose errors name the file and the remedy."""
+
+import sqlite3
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import msgspec
+
+from ...providers import json_codec
+from ..disk.sqlite import StorageError, connect, storage_error
+from .schema import VERSION
+
+T = TypeVar("T")
+
+START_OVER = (
+    "move the run's folder away and run again; answers already paid for come from the cache"
+)
+"""What to do about a run's folder that cannot be used."""
+
+
+class ReadConnection:
+    """Runs queries, for one thread at a time; other processes may be writing the file."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the ledger at *path*. Blocks.
+
+        Raises:
+            StorageError: the file is missing, no ledger, or of another version.
+        """
+        if not path.exists():
+            raise StorageError(f"{path}: not found; is {path.parent} a run's folder?")
+        self.path = path
+        self._connection = connect(path)
+        try:
+            self._check_version()
+            self._connection.execute("PRAGMA query_only=1")
+        except sqlite3.Error as error:
+            self._connection.close()
+            raise storage_error(path, error) from error
+        except StorageError:
+            self._connection.close()
+            raise
+
+    def _check_version(self) -> None:
+        (version,) = self._connection.execute("PRAGMA user_version").fetchone()
+        if version == 0:
+            raise StorageError(f"{self.path}: not a ledger of codeclm's: move it away")
+        if version != VERSION:
+            raise StorageError(
+                f"{self.path}: written by another version of codeclm (ledger format {version}, this"
+                f" one reads {VERSION}): {START_OVER}"
+            )
+
+    def rows(self, query: str, *values: object) -> Iterator[tuple[Any, ...]]:
+        """Yield the rows of *query*.
+
+        Raises:
+            StorageError: the file cannot be read.
+        """
+        try:
+            yield from self._connection.execute(query, values)
+        except sqlite3.Error as error:
+            raise storage_error(self.path, error) from error
+
+    def value(self, query: str, *values: object) -> Any:
+        """Return the first column of the first row of *query*, None if there is no row."""
+        return next((row[0] for row in self.rows(query, *values)), None)
+
+    def decode(self, data: bytes, decoder: msgspec.json.Decoder[T]) -> T:
+        """Decode a value of the ledger's.
+
+        Raises:
+            StorageError: it does not have the decoder's type.
+        """
+        try:
+            return json_codec.loads(data, decoder)
+        except msgspec.MsgspecError as error:
+            raise StorageError(f"{self.path}: a row is damaged ({error}): {START_OVER}") from error
+
+    @contextmanager
+    def snapshot(self) -> Generator[None]:
+        """Let all queries of the block see one state of the ledger."""
+        self._execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._execute("COMMIT")
+
+    def materialise(self, table: str, query: str, *values: object) -> None:
+        """Put the row indexes that *query* gives into the temporary *table*.
+
+        The table is visible to this connection alone.
+        """
+        self._execute("PRAGMA query_only=0")
+        self._execute(f"DROP TABLE IF EXISTS temp.{table}")
+        self._execute(f"CREATE TEMP TABLE {table} (row_index INTEGER PRIMARY KEY)")
+        self._execute(f"INSERT INTO {table} {query}", *values)
+        self._execute("PRAGMA query_only=1")
+
+    def _execute(self, statement: str, *values: object) -> None:
+        try:
+            self._connection.execute(statement, values)
+        except sqlite3.Error as error:
+            raise storage_error(self.path, error) from error
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

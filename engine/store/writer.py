@@ -1,0 +1,292 @@
+"""The ledger of a session: every item's fate, on disk in the order in which it was decided.
+
+Rows say what was decided about one item alone. What compares items with each other (duplicates,
+copies of seeds, the first N rows) is worked out when it is read, in seed order, so that it never
+depends on which item came first.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future, InvalidStateError
+from contextlib import ExitStack, closing, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import anyio
+
+from ...providers import json_codec
+from ..calls.budget import Spending
+from ..data.errors import ItemError
+from ..data.records import Example, InstructionRequest, Metadata, Seed, Unreadable
+from ..data.text.fingerprint import fingerprint
+from ..disk.sqlite import GroupWriter, StorageError, connect, storage_error, transaction
+from .reader import LedgerReader
+from .schema import (
+    INSERT,
+    NEVER_REQUESTED,
+    NO_LAST_ITEM,
+    SCHEMA,
+    VERSION,
+    NearDuplicateDecision,
+    Review,
+    Row,
+    Subject,
+    row_index,
+    storable,
+)
+
+_MAX_WAITING = 4096
+"""Rows waiting for the disk from which on `room` makes the pipeline wait."""
+
+
+class LedgerWriter:
+    """A run's ledger, open for the one process that works on the run.
+
+    Rows are queued and written in groups by a thread; `failure` tells when that fails.
+
+    Attributes:
+        reader: The same ledger, for reading. It sees what has been written, not what is queued.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open the ledger at *path*, creating it if it is missing. Blocks.
+
+        Raises:
+            StorageError: it cannot be opened or written, is no ledger, or of another version.
+        """
+        self.path = path
+        self._error: StorageError | None = None
+        self._error_reported = False
+        self._failed = Future[StorageError]()
+        with ExitStack() as stack:
+            self._connection = stack.enter_context(closing(connect(path)))
+            _create_tables(self._connection, path)
+            self.reader = stack.enter_context(LedgerReader(path))
+            self._writer = stack.enter_context(
+                GroupWriter[Row]("codeclm-ledger", self._write, self._on_commit)
+            )
+            self._resources = stack.pop_all()
+
+    async def failure(self) -> StorageError:
+        """Wait until rows cannot be written, and return the error."""
+        error = await asyncio.wrap_future(self._failed)
+        self._error_reported = True
+        return error
+
+    def close(self) -> None:
+        """Write what is queued. Blocks.
+
+        Raises:
+            StorageError: rows could not be written, and `failure` has not told anyone.
+        """
+        self._resources.close()
+        if self._error is not None and not self._error_reported:
+            raise self._error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    # -- the fates of items -------------------------------------------------------------------
+
+    async def room(self) -> None:
+        """Wait while too many rows are queued, so that a slow disk slows the pipeline down."""
+        while self._writer.waiting > _MAX_WAITING:  # noqa: ASYNC110  (the writer is a thread)
+            await anyio.sleep(0.005)
+
+    def seed_encoded(self, seed: Seed, metadata: Metadata, *, item: int | None) -> None:
+        """Record *seed*'s metadata and the *item* it went into: None if `seed_linked` will tell."""
+        row = (seed.position, seed.id, "encoded", "", "", 0, fingerprint(seed.instruction))
+        self._put("seeds", *row, item, json_codec.dumps(metadata))
+
+    def seed_pooled(self, seed: Seed) -> None:
+        """Record a seed that requests may show; `seed_linked` tells the first one that does."""
+        row = (seed.position, seed.id, "pooled", "", "", 0, fingerprint(seed.instruction))
+        self._put("seeds", *row, None, None)
+
+    def seed_linked(self, seed_position: int, item: int) -> None:
+        """Record the metadata item, or request, that a seed went into."""
+        self._put("links", item, seed_position)
+
+    def seed_failed(self, seed: Seed, error: ItemError) -> None:
+        row = (seed.position, seed.id, "failed", error.reason, storable(error.detail))
+        self._put("seeds", *row, int(error.transient), fingerprint(seed.instruction), None, None)
+
+    def seed_unreadable(self, record: Unreadable) -> None:
+        detail = storable(f"{record.where}: {record.reason}")
+        row = (record.position, None, "failed", "unreadable_record", detail, 0)
+        self._put("seeds", *row, None, None, None)
+
+    def metadata_fixed(self, items: Iterable[Metadata]) -> None:
+        """Record the metadata that instructions are made from, where seeds are not their own."""
+        for item in items:
+            self._put("items", item.position, json_codec.dumps(item))
+
+    def item_excluded(self, position: int) -> None:
+        """Leave rows made of the metadata item at *position* out: a reviewer dropped it."""
+        self._put("excluded_items", position)
+
+    def request_done(self, request: InstructionRequest, made: int) -> None:
+        self._request(request, made, done=True)
+
+    def request_unneeded(self, item: Metadata, reason: str = "no_quota") -> None:
+        """Record that nothing is requested of *item*."""
+        assert reason in NEVER_REQUESTED
+        self._request(InstructionRequest(item, 0), 0, done=True, reason=reason)
+
+    def request_failed(self, request: InstructionRequest, error: ItemError) -> None:
+        detail = storable(error.detail)
+        self._request(request, 0, done=not error.transient, reason=error.reason, detail=detail)
+
+    def _request(
+        self,
+        request: InstructionRequest,
+        made: int,
+        *,
+        done: bool,
+        reason: str = "",
+        detail: str = "",
+    ) -> None:
+        item = request.metadata.position
+        row = (row_index(item, request.start), item, request.count, made, int(done))
+        self._put("requests", *row, reason, detail)
+
+    def example_finished(self, example: Example, *, transient: bool = False) -> None:
+        """Record *example* and its fate; if it is *transient*, the next session tries again."""
+        index = row_index(example.position, example.number)
+        # In a table of its own, so that counting need not read it; and first, since a group may
+        # end between the two: no reader ever finds an example without its transcript.
+        self._put("transcripts", index, json_codec.dumps(example))
+        self._put(
+            "examples",
+            index,
+            example.position,
+            example.id,
+            example.fate,
+            example.reason,
+            int(transient),
+            fingerprint(example.instruction),
+            fingerprint(example.basic_instruction),
+            example.winner,
+            len(example.iterations),
+            example.gap,
+            *_scores(example),
+        )
+
+    def near_duplicates_decided(self, decisions: Iterable[NearDuplicateDecision]) -> None:
+        """Record which rows are near-duplicates, in the order of the decisions."""
+        for decision in decisions:
+            self._put("near_duplicate_decisions", *decision)
+
+    def overlap_found(self, example: Example, test_set: str, questions: Iterable[str]) -> None:
+        """Record the questions of *test_set* that *example* shares words with."""
+        index = row_index(example.position, example.number)
+        self._put("overlaps", index, storable(test_set), storable(" ".join(questions)))
+
+    def dataset_ends(self, position: int = NO_LAST_ITEM) -> None:
+        """Record the last metadata item whose rows count; what lies behind is beyond the target."""
+        self._put("facts", "last_item", str(position))
+
+    def spent(self, session: str, spending: Spending) -> None:
+        """Record what *session* has paid for so far."""
+        self._put("facts", f"spent/{session}", json_codec.dumps(spending).decode())
+
+    def _put(self, table: str, *values: Any) -> None:
+        self._writer.put(Row(table, values))
+
+    # -- written at once ----------------------------------------------------------------------
+
+    def record_reviews(self, subject: Subject, reviews: Sequence[Review]) -> None:
+        """Record reviewers' decisions; a later one about the same id replaces it. Blocks.
+
+        Raises:
+            StorageError: nothing of it was written.
+        """
+        rows = [(subject, r.id, r.decision, storable(r.comment)) for r in reviews]
+        with transaction(self._connection, self.path):
+            self._connection.executemany(INSERT["reviews"], rows)
+            if subject == "metadata":
+                self._exclude_items(reviews)
+
+    def _exclude_items(self, reviews: Sequence[Review]) -> None:
+        """Exclude the metadata items that are dropped now; the others may be requested again."""
+        decided = self.reader.reviews("metadata") | {review.id: review for review in reviews}
+        dropped = {review.id for review in decided.values() if review.decision == "drop"}
+        excluded = [(n,) for n, metadata in self.reader.metadata() if metadata.id in dropped]
+        self._connection.execute("DELETE FROM excluded_items")
+        self._connection.execute(f"DELETE FROM requests WHERE reason IN {NEVER_REQUESTED}")
+        self._connection.executemany(INSERT["excluded_items"], excluded)
+
+    def clear(self) -> None:
+        """Delete every item, so that the run starts anew from the cache's answers. Blocks.
+
+        What sessions paid for and what reviewers decided is kept.
+        """
+        tables = INSERT.keys() - {"facts", "links", "reviews"}
+        self._execute(
+            *(f"DELETE FROM {table}" for table in sorted(tables)),
+            "DELETE FROM facts WHERE key = 'last_item'",
+        )
+
+    def clear_provisional_decisions(self) -> None:
+        """Delete the decisions that an earlier session made before their turn. Blocks."""
+        self._execute("DELETE FROM near_duplicate_decisions WHERE NOT final")
+
+    def _execute(self, *statements: str) -> None:
+        with transaction(self._connection, self.path):
+            for statement in statements:
+                self._connection.execute(statement)
+
+    # -- in the writer's thread ---------------------------------------------------------------
+
+    def _write(self, group: Sequence[Row]) -> None:
+        with transaction(self._connection, self.path):
+            for table, insert in INSERT.items():
+                rows = [row.values for row in group if row.table == table]
+                if rows:
+                    self._connection.executemany(insert, rows)
+
+    def _on_commit(self, group: Sequence[Row], error: StorageError | None) -> None:
+        del group
+        if error is not None and self._error is None:
+            self._error = error
+            with suppress(InvalidStateError):  # nobody waits for it any more
+                self._failed.set_result(error)
+
+
+def _create_tables(connection: sqlite3.Connection, path: Path) -> None:
+    """Create the tables of a new file; another file is left as it is."""
+    try:
+        if not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+            connection.executescript(
+                f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;"
+            )
+    except sqlite3.Error as error:
+        raise storage_error(path, error) from error
+
+
+def _scores(example: Example) -> tuple[str, int, float]:
+    """Return the gaps of all rounds, how often the two orders disagreed, and the position bias.
+
+    The bias is in points, summed over rounds: what an answer gained by being shown first.
+    """
+    gaps = list[float]()
+    flips = 0
+    position_bias = 0.0
+    for iteration in example.iterations:
+        if iteration.judgements is None or iteration.gap is None:
+            continue
+        gaps.append(iteration.gap)
+        first, second = (j.strong - j.target for j in iteration.judgements)
+        flips += first * second < 0
+        position_bias += (first - second) / 2
+    return ",".join(map(str, gaps)), flips, position_bias

@@ -1,0 +1,140 @@
+"""The transport over aiohttp, and the only module that imports it.
+
+What is tuned here was measured: no limit on connections (the engine bounds concurrency), no cookie
+jar, headers and URL built once, no time-out object per call, time-outs on silence only.
+
+aiohttp's ``trust_env`` stays off: for every single call it asks a thread for ``.netrc`` and another
+for the proxy, and it fails where ``.netrc`` knows the host and we send a key. The proxy is looked
+up once, when the endpoint is made.
+"""
+
+import socket
+from contextvars import ContextVar
+from typing import Any
+
+import aiohttp
+
+from ..base import Denied, ProviderError, Stale, Unavailable
+from .endpoint import Endpoint, proxy_address
+from .exchange import (
+    Response,
+    describe_connect_error,
+    error_for_response,
+    max_body_bytes,
+    open_socket,
+)
+from .failures import describe_os_error, sanitize
+
+
+class AiohttpSession:
+    """Connections that aiohttp keeps. For the arguments see `session.open_session`."""
+
+    def __init__(self, *, timeout: float, connect_timeout: float, keepalive: float) -> None:
+        self._timeout = timeout
+        self._connect_timeout = connect_timeout
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=0, keepalive_timeout=keepalive, socket_factory=_open_socket
+            ),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(
+                total=None, sock_connect=connect_timeout, sock_read=timeout
+            ),
+        )
+
+    async def post(self, endpoint: Endpoint, body: bytes, /) -> Response:
+        new_sockets: list[socket.socket] = []
+        _new_sockets.set(new_sockets)
+        try:
+            response = await self._session.post(
+                endpoint.url,
+                data=body,
+                headers=endpoint.headers,
+                allow_redirects=False,  # a redirect could carry the key to another host
+                proxy=endpoint.proxy,
+                ssl=endpoint.tls or True,
+            )
+            status = response.status
+            limit = max_body_bytes(status)
+            try:
+                content = await _read(response.content, limit)
+            finally:
+                if not response.closed:  # not read to the end: it must not serve another call
+                    response.close()
+        except (aiohttp.ClientError, OSError) as error:
+            # aiohttp's response errors hold our headers, key included, and what the server echoed.
+            cause = None if isinstance(error, aiohttp.ClientResponseError) else error
+            raise self._translate(endpoint, error, is_reused=not new_sockets) from cause
+        if 200 <= status < 300 and len(content) <= limit:
+            return Response(content, response.headers)
+        raise error_for_response(endpoint, status, response.headers, content)
+
+    async def aclose(self) -> None:
+        await self._session.close()
+
+    def _translate(self, endpoint: Endpoint, error: Exception, *, is_reused: bool) -> ProviderError:
+        where = endpoint.where
+        is_lost = isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError)
+        if is_lost and not isinstance(error, aiohttp.ClientConnectorError):
+            if is_reused and _is_unanswered(error):
+                return Stale(f"{where}: the server had closed this connection")
+            return Unavailable(f"{where}: the server closed the connection without a response")
+        if isinstance(error, aiohttp.ClientHttpProxyError):
+            kind = Denied if 400 <= error.status < 500 else Unavailable
+            proxy = proxy_address(endpoint.proxy)
+            return kind(f"{where}: the proxy {proxy} responded with {error.status}")
+        if isinstance(error, aiohttp.ClientConnectorError):
+            return Unavailable(f"{where}: {_describe_connect_error(endpoint, error)}")
+        if isinstance(error, aiohttp.ConnectionTimeoutError):
+            return Unavailable(f"{where}: no connection within {self._connect_timeout:g} s")
+        if isinstance(error, TimeoutError):
+            return Unavailable(f"{where}: silent for {self._timeout:g} s")
+        if isinstance(error, aiohttp.ClientPayloadError):
+            return Unavailable(f"{where}: the response was cut off or garbled")
+        if isinstance(error, aiohttp.ClientResponseError):
+            reason = sanitize(error.message, endpoint.secrets)
+            return Unavailable(f"{where}: the response cannot be parsed: {reason}")
+        return Unavailable(f"{where}: {sanitize(str(error), endpoint.secrets)}")
+
+
+_new_sockets: ContextVar[list[socket.socket]] = ContextVar("_new_sockets")
+"""The sockets opened for the current call: none, if it runs over a kept-alive connection."""
+
+
+def _open_socket(address: tuple[Any, ...]) -> socket.socket:
+    connection = open_socket(address)
+    _new_sockets.get([]).append(connection)
+    return connection
+
+
+async def _read(content: aiohttp.StreamReader, limit: int) -> bytes:
+    """Read to the end, or until there is more than *limit*."""
+    data = await content.readany()
+    if content.at_eof():
+        return data
+    parts = [data]
+    size = len(data)
+    while size <= limit and (data := await content.readany()):
+        parts.append(data)
+        size += len(data)
+    return b"".join(parts)
+
+
+def _is_unanswered(error: Exception) -> bool:
+    """Whether the connection was lost before the first byte of a response."""
+    has_begun = isinstance(error, aiohttp.ServerDisconnectedError) and not isinstance(
+        error.message, str
+    )
+    return not has_begun
+
+
+def _describe_connect_error(endpoint: Endpoint, error: aiohttp.ClientConnectorError) -> str:
+    if isinstance(error, aiohttp.ClientProxyConnectionError):
+        reason = describe_os_error(error.os_error)
+        return f"cannot reach the proxy {proxy_address(endpoint.proxy)}: {reason}"
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        reason = sanitize(str(error.certificate_error))
+        return f"the certificate of {error.host} is not trusted: {reason}"
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return f"no address for {error.host}: {describe_os_error(error.os_error)}"
+    return describe_connect_error(error.host, error.os_error)
