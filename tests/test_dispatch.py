@@ -252,7 +252,7 @@ async def test_a_wrong_key_stops_all_and_only_what_was_in_flight_reached_the_ser
     assert 1 <= len(server.asked) <= 4
     assert {type(outcome) for outcome in outcomes} == {RunStopped}
     assert "no such key" in str(outcomes[0])
-    assert str(outcomes[0]).endswith("; fix that, then run `codeclm resume RUN`")
+    assert str(outcomes[0]).endswith("; fix that, then run the same command again")
     assert late is outcomes[-1]
 
 
@@ -266,7 +266,7 @@ async def test_an_endpoint_that_answers_nobody_ends_the_run(
 
     assert [type(outcome) for outcome in outcomes] == [RunStopped, RunStopped]
     assert "failed 3 times" in str(outcomes[0])
-    assert "start the server or check the network, then run `codeclm resume RUN`" in str(
+    assert "start the server or check the network, then run the same command again" in str(
         outcomes[0]
     )
     assert len(server.asked) == 6

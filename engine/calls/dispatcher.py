@@ -305,7 +305,7 @@ class Dispatcher:
                 call.attempts = attempts
                 self._queue_again(call, wait)
             case Stop(reason):
-                stopped = RunStopped(f"{reason}; fix that, then run `codeclm resume RUN`")
+                stopped = RunStopped(f"{reason}; fix that, then run the same command again")
                 self.stop(stopped)
                 raise stopped from error
             case GiveUp(reason):
@@ -331,12 +331,12 @@ class Dispatcher:
             if self._rejected >= HOPELESS and self._last_success == _NEVER:
                 return RunStopped(
                     f"{reason}; so were the first {self._rejected} calls to this endpoint, and none"
-                    " succeeded: fix the settings of that role, then run `codeclm resume RUN`"
+                    " succeeded: fix the settings of that role, then run the same command again"
                 )
             return ItemError("rejected", reason)
         if self._last_success < call.queued_at:
             return RunStopped(
                 f"{reason}; no other call to this endpoint has succeeded since:"
-                " start the server or check the network, then run `codeclm resume RUN`"
+                " start the server or check the network, then run the same command again"
             )
         return ItemError("unavailable", reason, transient=True)
