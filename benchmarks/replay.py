@@ -18,7 +18,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from codeclm.engine import config
 from codeclm.engine.bench.server import TEXT
 from codeclm.engine.calls.budget import Budget
 from codeclm.engine.calls.cache import open_cache
@@ -27,7 +26,7 @@ from codeclm.engine.calls.dispatcher import open_dispatcher
 from codeclm.engine.calls.model import Model, Sampling
 from codeclm.engine.calls.outgoing import InFlightCalls, RoleCalls
 from codeclm.engine.calls.pacing import Limits
-from codeclm.engine.config import BudgetConfig, RetryPolicy, RoleConfig
+from codeclm.engine.config import BudgetConfig, RetryPolicy, RoleConfig, build_config
 from codeclm.engine.data import seeds
 from codeclm.engine.data.records import Example, InstructionRequest, Metadata, Seed, identity
 from codeclm.engine.pipeline import session as run
@@ -123,7 +122,7 @@ def resumed(finished: int, folder: Path) -> dict[str, Any]:
     ]
     roles = ("strong.model='scripted/strong'", "target.model='scripted/target'")
     places = (f"out='{folder / 'run'}'", f"cache.folder='{folder / 'cache'}'")
-    made = config.build({"seeds": [str(source)]}, [*roles, *places], where="benchmark")
+    made = build_config({"seeds": [str(source)]}, [*roles, *places], where="benchmark")
     _fill(run.prepare(made, where="benchmark"), finished)
     row: dict[str, Any] = {"finished seeds": finished}
     plan = _timed(row, "check", partial(run.prepare, made, where="benchmark"))

@@ -521,7 +521,7 @@ def test_killed_anywhere_it_goes_on_and_ends_the_same(home: Path, tmp_path: Path
             process.send_signal(number)
             said = process.stderr.read()
             assert process.wait() != 0
-    assert "go on with: codeclm compare two.toml" in said
+    assert "to continue: codeclm compare two.toml" in said
     found = compared(codeclm("compare", "two.toml", "--json", cwd=tmp_path))
     whole = result(home)
 
@@ -579,7 +579,7 @@ def test_evaluations_that_were_made_before_are_used(home: Path, tmp_path: Path) 
         ('[compare]\nrecipes = ["codeclm"]', (), "two.toml: codeclm: seeds: there are none"),
         ("", ("--set", 'compare.recipes=["codeclm", "codeclm"]'), "one is there twice"),
         ("", ("--set", 'compare.recipes=["../up"]'), "a name has letters"),
-        ("", ("--set", "compare.rowz=3"), "rowz: no such setting; did you mean rows?"),
+        ("", ("--set", "compare.rowz=3"), "rowz: unknown setting; did you mean rows?"),
         ("", ("--set", "compare.validation=0"), "compare: validation: expected"),
         ("", ("--set", "compare.overrides.lower.strong.model=scripted/x"), "one strong model"),
         ("", ("--set", "compare.overrides.lower.target_rows=3"), "as many rows"),
@@ -617,7 +617,7 @@ def test_a_run_says_what_the_table_is_for(tmp_path: Path) -> None:
     begin(tmp_path)
 
     assert (
-        "no such setting; this file is for codeclm compare"
+        "unknown setting; this file is for codeclm compare"
         in codeclm("run", "two.toml", cwd=tmp_path).stderr
     )
 
@@ -628,7 +628,7 @@ def test_a_plan_makes_no_call(tmp_path: Path) -> None:
 
     assert done.returncode == 0, done.stderr
     assert [line.split()[0] for line in done.stdout.splitlines()[2:4]] == ["codeclm", "lower"]
-    assert "judging takes up to 240 calls more" in done.stdout
+    assert "judging takes up to 240 more calls" in done.stdout
     assert not (tmp_path / "cache").exists()
 
 

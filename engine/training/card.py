@@ -14,7 +14,7 @@ from ..config import Config
 from ..data.records import Example
 from ..pipeline.recipes import RECIPES, Recipe
 from ..reporting.summary import Summary
-from ..reporting.transcript import printable
+from ..reporting.terminal import printable
 from ..store.manifest import Manifest
 from ..store.totals import Totals
 
