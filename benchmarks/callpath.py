@@ -23,7 +23,7 @@ from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import aiohttp
 import anyio
@@ -31,18 +31,31 @@ import orjson
 import structlog
 from yarl import URL
 
-from codeclm import prompts
 from codeclm.engine import config
 from codeclm.engine.bench.server import TEXT
 from codeclm.engine.calls import cache
-from codeclm.engine.calls.clients import CallSettings, cache_folder, load_prompts, open_clients
+from codeclm.engine.calls.clients import CallSettings, cache_folder, open_clients
 from codeclm.engine.calls.counters import Counters
 from codeclm.engine.calls.limits import Limits, Pacer
 from codeclm.engine.calls.model import Model
+from codeclm.engine.calls.prompts import load_prompts
 from codeclm.engine.pipeline import session as run
 from codeclm.engine.pipeline import stream as flow
 from codeclm.engine.reporting import log
-from codeclm.prompts import Prompts, Stage
+from codeclm.prompts import (
+    AnyPrompt,
+    Decode,
+    Encode,
+    Prompt,
+    PromptSet,
+    RawReply,
+    Respond,
+    Score,
+    WriteRubrics,
+)
+from codeclm.prompts.decode import read_instructions
+from codeclm.prompts.encode import read_metadata
+from codeclm.prompts.score import read_scores
 from codeclm.providers import openai
 from codeclm.providers.base import Message, Reply, Request
 
@@ -73,38 +86,49 @@ LEAN = tuple(f"{role}.transport=lean" for role in ("strong", "target", "judge"))
 VARIANTS = ("aiohttp", "tuned", "ask", "engine") + ("engine, lean",) * bool(find_spec("httptools"))
 
 
-class Question(NamedTuple):
-    stage: Stage
-    values: dict[str, Any]
+PROMPTS: tuple[AnyPrompt, ...] = (Encode, Decode, WriteRubrics, Respond, Score)
 
 
-def questions(number: int) -> list[Question]:
+def unparsed(prompt: AnyPrompt) -> Callable[..., Prompt[str]]:
+    """Return *prompt* with a parser that does nothing: parsing is measured by itself."""
+
+    def read(self: Prompt[str], reply: RawReply) -> str:
+        del self
+        return reply.text
+
+    return cast("type[Prompt[str]]", type(prompt.__name__, (prompt,), {"read": read}))
+
+
+_ENCODE, _DECODE, _RUBRICS, _RESPOND, _SCORE = map(unparsed, PROMPTS)
+
+
+def questions(number: int) -> list[Prompt[str]]:
     """What one seed leads to, with texts of the lengths that the load server's answers have."""
     about = {"use_case": f"letters {number:08}", "skills": ("tact",)}
     basic = f"Write a letter, number 1 of {number:08}, to somebody who has moved away lately."
-    respond = Question("respond", {"instruction": basic})
-    score = Question("score", {"instruction": basic, "first": TEXT, "second": TEXT})
+    respond = _RESPOND(instruction=basic)
+    score = _SCORE(instruction=basic, first=TEXT, second=TEXT)
     return [
-        Question("encode", {"instruction": basic, "vocabulary": ""}),
-        Question("decode", {**about, "number": 10}),
-        Question("rubrics", {**about, "number": 4}),
+        _ENCODE(instruction=basic),
+        _DECODE(**about, number=10),
+        _RUBRICS(**about, number=4),
         *[respond] * 20,
         *[score] * 20,
     ]
 
 
-def bodies(loaded: Prompts) -> list[bytes]:
+def bodies(loaded: PromptSet) -> list[bytes]:
     """The same questions as they go over the wire."""
     return [
         openai.encode(
             Request(
                 model="m",
-                messages=tuple(Message(*turn) for turn in loaded.render(stage, **values)),
+                messages=tuple(Message(*turn) for turn in loaded.render(prompt)),
                 temperature=0.7,
                 max_tokens=2048,
             )
         )
-        for stage, values in questions(0)
+        for prompt in questions(0)
     ]
 
 
@@ -183,15 +207,15 @@ async def ask(server: LoadServer, in_flight: int, calls: int, folder: Path) -> C
     """Measure `Model.ask`: prompt, key, cache, dispatcher, provider, commit."""
     made = settings(server, in_flight, folder, "seeds='none'")
     role = {"strong": made.strong}
-    loaded = {"strong": load_prompts(made, made.strong, "benchmark")}
+    loaded = {"strong": load_prompts(made, made.strong, PROMPTS, "benchmark")}
     means = CallSettings(cache_folder(made), made.retry, made.parse_attempts)
     each = _all_questions()
 
     async def work(model: Model) -> None:
-        for n, (stage, values) in each:
+        for n, prompt in each:
             if n >= calls:
                 return
-            await model.ask(stage, lambda reply: reply.text, item=str(n), **values)
+            await model.ask(prompt, item=str(n))
 
     with costing(calls) as cost:
         async with (
@@ -205,7 +229,7 @@ async def ask(server: LoadServer, in_flight: int, calls: int, folder: Path) -> C
     return cost[0]
 
 
-def _all_questions() -> Iterator[tuple[int, Question]]:
+def _all_questions() -> Iterator[tuple[int, Prompt[str]]]:
     of_one = questions(0)
     n = 0
     while True:
@@ -267,7 +291,7 @@ def cells(*, quick: bool, widths: Sequence[int], latencies: Sequence[int]) -> li
 
 def measure(cell: Cell, server: LoadServer, names: tuple[str, ...]) -> dict[str, list[Cost]]:
     """Run all variants in turns, each turn in another order."""
-    sent = bodies(Prompts.load("default"))
+    sent = bodies(PromptSet.load("default", PROMPTS))
     found: dict[str, list[Cost]] = {name: [] for name in names}
     on_loop(partial(tuned, server, cell.in_flight, min(cell.calls, 2000), sent))
     for turn in range(cell.turns):
@@ -312,9 +336,9 @@ def shares(server: LoadServer, calls: int) -> list[dict[str, Any]]:
 
     Parts measured in a tight loop find warm caches: their sum is less than the whole.
     """
-    loaded = Prompts.load("default")
+    loaded = PromptSet.load("default", PROMPTS)
     asked = questions(0)
-    rendered = [loaded.render(stage, **values) for stage, values in asked]
+    rendered = [loaded.render(prompt) for prompt in asked]
     requests = [
         Request(
             model="m", messages=tuple(Message(*turn) for turn in turns), temperature=0.7, sample="0"
@@ -325,7 +349,7 @@ def shares(server: LoadServer, calls: int) -> list[dict[str, Any]]:
     rows = [
         {"part": name, "µs": round(timed(20, work) / PER_SEED, 2)}
         for name, work in (
-            ("prompt", lambda: [loaded.render(stage, **values) for stage, values in asked]),
+            ("prompt", lambda: [loaded.render(prompt) for prompt in asked]),
             ("key", lambda: [keys.of(request.messages, "0") for request in requests]),
             ("request body", lambda: [openai.encode(request) for request in requests]),
         )
@@ -399,9 +423,9 @@ def _parse_and_keep(keys: cache.KeyBuilder) -> list[dict[str, Any]]:
             lookup = timed(1000, partial(opened.get, b"0" * 16))
         finally:
             opened.close()
-    scored = timed(200, partial(prompts.read_scores, "9 3"))
-    parsed = 20 * scored + timed(50, partial(prompts.read_metadata, texts["encode"]))
-    parsed += timed(50, partial(prompts.read_instructions, texts["decode"], number=10))
+    scored = timed(200, partial(read_scores, "9 3"))
+    parsed = 20 * scored + timed(50, partial(read_metadata, texts["encode"]))
+    parsed += timed(50, partial(read_instructions, texts["decode"], number=10))
     return [
         {"part": "lookup (absent)", "µs": round(lookup, 2)},
         {"part": "record to disk form", "µs": round(timed(500, partial(cache.dump, stored)), 2)},

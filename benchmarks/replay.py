@@ -32,7 +32,7 @@ from codeclm.engine.data import seeds
 from codeclm.engine.data.records import Example, InstructionRequest, Metadata, Seed, identity
 from codeclm.engine.pipeline import session as run
 from codeclm.engine.store.writer import LedgerWriter
-from codeclm.prompts import Prompts
+from codeclm.prompts import PromptSet, Respond
 from codeclm.providers.base import Reply, Request, ResponseFormat
 
 from .measuring import (
@@ -79,7 +79,7 @@ async def ask_all(folder: Path, order: Sequence[int], workers: int) -> tuple[Cos
         dispatcher=dispatcher,
         cache=cache,
         flights=InFlightCalls(),
-        prompts=Prompts.load("default"),
+        prompts=PromptSet.load("default", (Respond,)),
         counters=counters,
     )
     each = iter(order)
@@ -88,7 +88,7 @@ async def ask_all(folder: Path, order: Sequence[int], workers: int) -> tuple[Cos
     async def work() -> None:
         for n in each:
             text = f"{INSTRUCTION}{n}"
-            await model.ask("respond", lambda reply: reply.text, item=str(n), instruction=text)
+            await model.ask(Respond(instruction=text), item=str(n))
 
     async with anyio.create_task_group() as group:
         dispatcher.start(group)

@@ -1,68 +1,81 @@
-"""Prompts as files, and parsers for what comes back: data and pure functions.
+"""Prompts: one module for each, beside its templates; the parsers of their replies."""
 
-Imports nothing of ours outside itself.
-"""
+from .broaden import Broaden
+from .complicate import Complicate
+from .decode import Decode
+from .deepen import METHODS, Deepen
+from .encode import Encode, Vocabulary
+from .equal import Equal
+from .evolved import apologises, copies_frame, says_nothing
+from .grow import Grow
+from .improve import Improve
+from .invent import Invent, Task, demonstrations, unsuitable
+from .judge import Judge
+from .plausible import Plausible
+from .prompt import AnyPrompt, JsonSchema, Priority, Prompt, RawReply, Sizes, Typical
+from .rate import Rate
+from .reading import ParseError, WithheldError
+from .respond import Respond, read_answer
+from .rubrics import RubricsAndActions, WriteRubrics
+from .score import Score
+from .templates import SETS, Messages, PromptError, PromptSet
 
-from .evolution import (
-    METHODS,
-    apologises,
-    copies_marks,
-    read_equal,
-    read_evolved,
-    read_grown,
-    says_nothing,
-)
-from .improved import copies_action, read_improved
-from .instructions import read_instructions
-from .metadata import read_metadata
-from .reading import ParseError
-from .rubrics import RubricsRead, read_rubrics
-from .schemas import schema_for
-from .scores import read_rating, read_scores, read_verdict, read_yes
-from .tasks import Task, demonstrations, read_tasks, unsuitable
-from .templates import (
-    BUILT_IN,
-    STAGES,
-    Messages,
-    PromptError,
-    Prompts,
-    Role,
-    Stage,
-    Value,
-    vocabulary,
+BUILT_IN: tuple[AnyPrompt, ...] = (
+    Encode,
+    Plausible,
+    Decode,
+    WriteRubrics,
+    Improve,
+    Respond,
+    Score,
+    Judge,
+    Invent,
+    Rate,
+    Grow,
+    Deepen,
+    Complicate,
+    Broaden,
+    Equal,
 )
 
 __all__ = [
     "BUILT_IN",
     "METHODS",
-    "STAGES",
+    "SETS",
+    "AnyPrompt",
+    "Broaden",
+    "Complicate",
+    "Decode",
+    "Deepen",
+    "Encode",
+    "Equal",
+    "Grow",
+    "Improve",
+    "Invent",
+    "JsonSchema",
+    "Judge",
     "Messages",
     "ParseError",
+    "Plausible",
+    "Priority",
+    "Prompt",
     "PromptError",
-    "Prompts",
-    "Role",
-    "RubricsRead",
-    "Stage",
+    "PromptSet",
+    "Rate",
+    "RawReply",
+    "Respond",
+    "RubricsAndActions",
+    "Score",
+    "Sizes",
     "Task",
-    "Value",
+    "Typical",
+    "Vocabulary",
+    "WithheldError",
+    "WriteRubrics",
     "apologises",
-    "copies_action",
-    "copies_marks",
+    "copies_frame",
     "demonstrations",
-    "read_equal",
-    "read_evolved",
-    "read_grown",
-    "read_improved",
-    "read_instructions",
-    "read_metadata",
-    "read_rating",
-    "read_rubrics",
-    "read_scores",
-    "read_tasks",
-    "read_verdict",
-    "read_yes",
+    "read_answer",
     "says_nothing",
-    "schema_for",
     "unsuitable",
-    "vocabulary",
 ]

@@ -1,11 +1,13 @@
-"""What all parsers share: opening a reply, and the marks that models put around their words."""
+"""What parsers share: the body of a reply, JSON in it, and the marks that models add to text."""
 
 import re
 from json import JSONDecoder
 from typing import Any, Final, TypeGuard, cast
 
+from .prompt import RawReply
+
 LONGEST: Final = 1_000_000
-"""Characters; a longer reply is a model that ran away, and is not searched."""
+"""Characters; a longer reply comes from a model that did not stop, and is not searched."""
 
 _THINKING = re.compile(r"\s*<think(?:ing)?>.*?</think(?:ing)?>", re.DOTALL | re.IGNORECASE)
 _FENCE_OPEN = re.compile(r"\s*(`{3,}|~{3,})[^\n`]*\r?\n")
@@ -33,27 +35,54 @@ _QUOTES: Final = {
 
 
 class ParseError(ValueError):
-    """A reply that cannot be read; the message is one line and says why."""
+    """A reply that cannot be read. The message is one line and says why."""
 
 
-def opened(text: str) -> str:
-    """Give the reply proper: no thinking aloud before it, no fence around all of it.
+class WithheldError(Exception):
+    """There is no reply, and asking again is no use.
+
+    Attributes:
+        reason: The finish reason: ``content_filter`` or ``refusal``.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__("the answer was withheld")
+        self.reason = reason
+
+
+def is_truncated(reply: RawReply) -> bool:
+    """Tell whether *reply* was cut off at ``max_tokens``."""
+    return reply.finish_reason == "length"
+
+
+def check_complete(reply: RawReply, what: str) -> None:
+    """Refuse a reply that was cut off, if half of *what* is no use.
 
     Raises:
-        ParseError: nothing is left, or far too much.
+        ParseError: it was.
+    """
+    if is_truncated(reply):
+        raise ParseError(f"{what} was cut off at max_tokens")
+
+
+def reply_body(text: str) -> str:
+    """Return a reply without reasoning before it and without a code fence around it.
+
+    Raises:
+        ParseError: nothing remains, or the reply is longer than `LONGEST`.
     """
     if len(text) > LONGEST:
         raise ParseError(f"the reply has {len(text):,} characters")
     if text.lstrip().startswith("<") and (thinking := _THINKING.match(text)):
         text = text[thinking.end() :]
-    text = unfenced(text.strip())
+    text = strip_fence(text.strip())
     if not text:
         raise ParseError("the reply is empty")
     return text
 
 
-def unfenced(text: str) -> str:
-    """Take a code fence off that holds the whole text."""
+def strip_fence(text: str) -> str:
+    """Remove a code fence that encloses the whole text."""
     first = _FENCE_OPEN.match(text)
     if not first or not text.endswith(first[1]):
         return text
@@ -63,11 +92,11 @@ def unfenced(text: str) -> str:
     return inside.strip()
 
 
-def json_reply(text: str) -> dict[str, Any] | None:
-    """Find the JSON object that *text* is, with at most a line or a fence before it.
+def parse_json(text: str) -> dict[str, Any] | None:
+    """Parse the JSON value that *text* is, after at most one line or fence.
 
-    Keys come back in lower case with ``_`` between words, as models spell them freely. A bare array
-    comes back under the key ``""``. None where there is no such JSON.
+    Returns an object's fields, with keys in lower case and ``_`` between words, since models spell
+    them freely; an array under the key ``""``; None if *text* is no such JSON.
     """
     start = _BRACKET.search(text, 0, _LONGEST_LEAD)
     if not start or not _LEAD_TO_JSON.fullmatch(text, 0, start.start()):
@@ -83,10 +112,10 @@ def json_reply(text: str) -> dict[str, Any] | None:
     return {re.sub(r"[\W_]+", "_", key).strip("_").lower(): value[key] for key in value}
 
 
-def one_word(text: str) -> str | bool:
-    """Return what a reply says where a word was asked for: in JSON its value, else all of it."""
-    reply = opened(text)
-    for value in (json_reply(reply) or {}).values():
+def read_word(text: str) -> str | bool:
+    """Return what a reply of one word says: the value if it is JSON, else its whole body."""
+    reply = reply_body(text)
+    for value in (parse_json(reply) or {}).values():
         if isinstance(value, bool):
             return value
         if isinstance(value, str):
@@ -99,20 +128,20 @@ def is_list(value: object) -> TypeGuard[list[Any]]:
 
 
 def is_object(value: object) -> TypeGuard[dict[str, Any]]:
-    """Tell whether a JSON *value* is an object (its keys are strings by JSON's rules)."""
+    """Tell whether a JSON *value* is an object; its keys are strings by JSON's rules."""
     return isinstance(value, dict)
 
 
-def bare(text: str) -> str:
-    """Strip list marks, bold and quotes from a short text on one line."""
+def strip_marks(text: str) -> str:
+    """Remove list markers, bold and quotes from a short text on one line."""
     text = text.strip()
     if mark := _MARK.match(text):
         text = text[mark.end() :]
-    return unquoted(text.strip().strip("*_").strip())
+    return strip_quotes(text.strip().strip("*_").strip())
 
 
-def unquoted(text: str) -> str:
-    """Take quotation marks off that enclose the whole text and do not occur within it."""
+def strip_quotes(text: str) -> str:
+    """Remove quotation marks that enclose the whole text and do not occur within it."""
     closing = _QUOTES.get(text[:1])
     if closing is None or len(text) < 2 or not text.endswith(closing):
         return text
@@ -122,23 +151,23 @@ def unquoted(text: str) -> str:
     return inside.strip()
 
 
-def normal(text: str) -> str:
-    """Even *text* out for comparing: no case, single spaces, nothing that ends a sentence.
+def normalise(text: str) -> str:
+    """Normalise *text* for comparison: no case, single spaces, no punctuation at either end.
 
-    Punctuation within counts: "3 + 4" is not "3 * 4".
+    Punctuation inside counts: "3 + 4" is not "3 * 4".
     """
     return " ".join(text.casefold().split()).strip(" .!?\"'")
 
 
-def refuses(text: str) -> bool:
-    """Tell whether *text* opens as a refusal does."""
+def is_refusal(text: str) -> bool:
+    """Tell whether *text* begins as refusals do."""
     return _REFUSAL.match(text.lstrip(" \t\n\"'*")) is not None
 
 
-def quoted(text: str) -> str:
-    """Show the beginning of *text* on one line, for complaints."""
-    shown = repr(text[:80])
-    return shown if len(text) <= 80 and len(shown) <= 90 else f"{shown[:80]}…"
+def excerpt(text: str) -> str:
+    """Return the beginning of *text* on one line, for messages."""
+    start = repr(text[:80])
+    return start if len(text) <= 80 and len(start) <= 90 else f"{start[:80]}…"
 
 
 def _refuse(constant: str) -> Any:

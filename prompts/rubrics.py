@@ -1,9 +1,28 @@
-"""Read the rubrics and the actions, in two blocks or in turn."""
+"""Rubrics: ask what makes instructions hard, and for actions that make them harder (paper §4.2)."""
 
 import re
 from typing import Any, NamedTuple
 
-from .reading import ParseError, is_list, is_object, json_reply, opened, quoted, unquoted
+from .prompt import (
+    TYPICAL_SKILLS,
+    TYPICAL_USE_CASE,
+    JsonSchema,
+    Priority,
+    Prompt,
+    RawReply,
+    Sizes,
+    Typical,
+)
+from .reading import (
+    ParseError,
+    excerpt,
+    is_list,
+    is_object,
+    parse_json,
+    reply_body,
+    strip_quotes,
+)
+from .schemas import list_of, object_of, string
 
 _MARKS = r"[ \t]*+(?:#++[ \t]*+)?(?:[-+•][ \t]++|\*[ \t]++)?+"
 _COUNTER = r"(?:\*\*|__)?(?:\(?(?P<number>[0-9]{1,3})[.):](?:\*\*|__)?[ \t]*+)?+"
@@ -24,41 +43,64 @@ _INLINE = re.compile(
     r"[\s;,→|(-]{1,6}[*_]{0,3}action[ \t]{0,3}#?[0-9]{0,3}[*_]{0,3}[ \t]{0,3}:", re.IGNORECASE
 )
 _BULLETED = re.compile(r"[ \t]*[-+•*][ \t]")
-_PLACES = {"rubric": 0, "action": 1}
+_COLUMNS = {"rubric": 0, "action": 1}
 
 
-class RubricsRead(NamedTuple):
-    """Rubrics and actions, belonging together by place; their counts may differ."""
+class RubricsAndActions(NamedTuple):
+    """Each action follows from the rubric at its index; there may be more of one than the other."""
 
     rubrics: tuple[str, ...]
     actions: tuple[str, ...]
 
 
-def read_rubrics(text: str) -> RubricsRead:
-    """Read rubrics and the actions that go with them; there is at least one action.
+class WriteRubrics(Prompt[RubricsAndActions], frozen=True, kw_only=True):
+    """Ask for *number* rubrics, and an action for each, of instructions of one kind."""
+
+    name = "rubrics"
+    priority = Priority.WRITE
+
+    number: int
+    use_case: str
+    skills: tuple[str, ...]
+
+    def read(self, reply: RawReply) -> RubricsAndActions:
+        return read_rubrics(reply.text)
+
+    def schema(self) -> JsonSchema:
+        lines = list_of(string(240), self.number, self.number)
+        return object_of(rubrics=lines, actions=lines)
+
+    @classmethod
+    def typical(cls, sizes: Sizes) -> Typical:
+        del sizes  # metadata has one length
+        return Typical(cls(number=4, use_case=TYPICAL_USE_CASE, skills=TYPICAL_SKILLS), 200)
+
+
+def read_rubrics(text: str) -> RubricsAndActions:
+    """Read rubrics and actions, listed one after the other or in turn.
 
     Raises:
-        ParseError: no action was found.
+        ParseError: the reply holds no action.
     """
-    reply = opened(text)
-    fields = json_reply(reply)
-    read = (_from_json(fields) if fields else None) or _from_lines(reply)
-    if not read.actions:
-        raise ParseError(f"no actions: {quoted(reply)}")
-    return read
+    reply = reply_body(text)
+    fields = parse_json(reply)
+    pairs = (_from_json(fields) if fields else None) or _from_lines(reply)
+    if not pairs.actions:
+        raise ParseError(f"no actions: {excerpt(reply)}")
+    return pairs
 
 
-def _from_json(fields: dict[str, Any]) -> RubricsRead | None:
+def _from_json(fields: dict[str, Any]) -> RubricsAndActions | None:
     pairs = fields.get("rubrics", fields.get(""))
     actions = fields.get("actions")
     if actions is None and is_list(pairs):
         parts = [part for part in pairs if is_object(part)]
-        return RubricsRead(
+        return RubricsAndActions(
             _strings([part.get("rubric") for part in parts]),
             _strings([part.get("action") for part in parts]),
         )
     if is_list(actions):
-        return RubricsRead(_strings(pairs) if is_list(pairs) else (), _strings(actions))
+        return RubricsAndActions(_strings(pairs) if is_list(pairs) else (), _strings(actions))
     return None
 
 
@@ -67,18 +109,18 @@ def _strings(values: list[Any]) -> tuple[str, ...]:
     return tuple(text for text in texts if text)
 
 
-def _from_lines(text: str) -> RubricsRead:
+def _from_lines(text: str) -> RubricsAndActions:
     reader = _Reader()
     for line in re.split(r"\r?\n", text):
-        reader.take(line)
+        reader.read(line)
     return reader.result()
 
 
 class _Reader:
-    """Goes through the lines, knowing what it is among: rubrics or actions."""
+    """Reads line by line and keeps track of which list it is in, rubrics or actions."""
 
     def __init__(self) -> None:
-        self._found: tuple[list[list[str]], list[list[str]]] = ([], [])
+        self._columns: tuple[list[list[str]], list[list[str]]] = ([], [])
         self._kind: str | None = None
         self._item: list[str] | None = None
         self._headed = False
@@ -86,7 +128,7 @@ class _Reader:
         self._indent = 0
         self._after_blank = False
 
-    def take(self, line: str) -> None:
+    def read(self, line: str) -> None:
         if not line.strip():
             self._after_blank = True
             return
@@ -98,11 +140,11 @@ class _Reader:
             self._plain(line)
         self._after_blank = False
 
-    def result(self) -> RubricsRead:
+    def result(self) -> RubricsAndActions:
         rubrics, actions = (
-            tuple(text for parts in items if (text := _joined(parts))) for items in self._found
+            tuple(text for parts in items if (text := _joined(parts))) for items in self._columns
         )
-        return RubricsRead(rubrics, actions)
+        return RubricsAndActions(rubrics, actions)
 
     def _label(self, kind: str, rest: str, *, many: bool) -> None:
         self._kind = kind
@@ -135,7 +177,7 @@ class _Reader:
             self._item.append(line.strip())
 
     def _kind_of(self, number: int | None) -> str:
-        """What an item without a label is: as the list it continues; a second list is actions."""
+        """Return the kind of an item without a label: its list's; a second list holds actions."""
         if self._kind is None:
             return "rubric"
         if number and not self._headed:
@@ -148,17 +190,17 @@ class _Reader:
     def _begin(self, text: str) -> None:
         kind = self._kind or "rubric"
         if kind == "rubric" and (inline := _INLINE.search(text)):
-            self._found[0].append([text[: inline.start()]])
+            self._columns[0].append([text[: inline.start()]])
             kind, text = "action", text[inline.end() :]
             self._item = [text.strip()]
-            self._found[1].append(self._item)
+            self._columns[1].append(self._item)
             return
         self._item = [text.strip()]
-        self._found[_PLACES[kind]].append(self._item)
+        self._columns[_COLUMNS[kind]].append(self._item)
 
 
 def _joined(parts: list[str]) -> str:
     text = "\n".join(part for part in parts if part).strip()
     if text.startswith("**") and text.endswith("**") and text.count("**") == 2:
         text = text[2:-2]
-    return unquoted(text.strip())
+    return strip_quotes(text.strip())

@@ -1,53 +1,26 @@
-"""Prompts as files: read once, checked, filled in one pass.
+"""Templates: a prompt's messages as a file, checked when loaded, filled in one pass.
 
 A template holds messages under header lines ``--- system``, ``--- user``, ``--- assistant``;
-without a header it is one user message. ``{{name}}`` is where a value goes. Filled text is never
-looked at again, so values may hold anything, braces included.
+without a header it is one user message. ``{{name}}`` marks a placeholder. Filled text is never
+scanned again, so values may hold anything, braces included.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+import sys
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from hashlib import blake2b
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Final, Literal, NamedTuple, cast, get_args
+from typing import Any, Final, Literal, NamedTuple, cast
 
-Stage = Literal[
-    "encode", "decode", "rubrics", "improve", "respond", "score", "judge", "plausible",
-    "invent", "rate", "grow", "deepen", "complicate", "broaden", "equal",
-]  # fmt: skip
-Role = Literal["system", "user", "assistant"]
-Messages = tuple[tuple[Role, str], ...]
-Value = str | int | Sequence[str]
+from .prompt import AnyPrompt, Prompt
 
-STAGES: Final = cast("tuple[Stage, ...]", get_args(Stage))
-BUILT_IN: Final = ("default", "small", "self_contained")
+MessageRole = Literal["system", "user", "assistant"]
+Messages = tuple[tuple[MessageRole, str], ...]
 
-_PAIR = frozenset({"use_case", "skills"})
-_CONTEST = frozenset({"instruction", "first", "second"})
-_REQUIRED: Final[Mapping[Stage, frozenset[str]]] = {
-    "encode": frozenset({"instruction"}),
-    "decode": _PAIR | {"number"},
-    "rubrics": _PAIR | {"number"},
-    "improve": frozenset({"instruction", "action"}),
-    "respond": frozenset({"instruction"}),
-    "score": _CONTEST,
-    "judge": _CONTEST,
-    "plausible": _PAIR,
-    "invent": frozenset({"number", "demonstrations"}),
-    "rate": frozenset({"instruction", "answer"}),
-    "grow": frozenset({"instruction", "nodes", "fewest", "most"}),
-    "deepen": frozenset({"instruction", "method"}),
-    "complicate": frozenset({"instruction"}),
-    "broaden": frozenset({"instruction"}),
-    "equal": frozenset({"first", "second"}),
-}
-_OPTIONAL: Final[Mapping[Stage, frozenset[str]]] = {
-    "encode": frozenset({"vocabulary"}),
-    "improve": _PAIR,
-}
-_NOTHING: Final[frozenset[str]] = frozenset()
+SETS: Final = ("default", "small", "self_contained")
+"""The sets of templates. A set that lacks a prompt's template takes that of ``default``."""
 
 _HEADER = re.compile(r"^---[ \t]*(system|user|assistant)[ \t]*$", re.MULTILINE)
 _PLACEHOLDER = re.compile(r"\{\{([^{}\n]*)\}\}")
@@ -57,124 +30,119 @@ class PromptError(Exception):
     """A template that cannot be used. The message names the file and what to do."""
 
 
-class _Hole(NamedTuple):
-    place: int
+class _Placeholder(NamedTuple):
+    position: int
+    """Where its value goes in the message's parts."""
     name: str
     before: str
     after: str
-    """Line breaks around a value that fills its paragraph alone; gone where the value is empty."""
+    """Line breaks around an optional value in a paragraph of its own; left out if it is empty."""
 
 
 class _Message(NamedTuple):
-    role: Role
+    role: MessageRole
     parts: tuple[str, ...]
-    holes: tuple[_Hole, ...]
+    placeholders: tuple[_Placeholder, ...]
 
 
-class Prompts:
-    """The templates of all stages.
+class PromptSet:
+    """The compiled templates of some prompts.
 
     Attributes:
-        digests: A hash of each stage's template, for manifests.
+        digests: A hash of each template by its prompt's name, for manifests.
     """
 
-    def __init__(self, texts: Mapping[Stage, str], *, where: str = "prompts") -> None:
-        """Check and split *texts*, one for each stage; *where* names them in complaints."""
-        self._messages: dict[Stage, tuple[_Message, ...]] = {
-            stage: _compile(stage, texts[stage], f"{where}/{stage}.txt") for stage in STAGES
-        }
-        self.digests: dict[str, str] = {
-            stage: blake2b(_encoded(texts[stage]), digest_size=16).hexdigest() for stage in STAGES
-        }
+    def __init__(self, texts: Mapping[AnyPrompt, str], *, where: str = "prompts") -> None:
+        """Compile *texts*; *where* names them in messages.
+
+        Raises:
+            PromptError: a template or a placeholder is not as it should be.
+        """
+        self._messages: dict[str, tuple[_Message, ...]] = {}
+        self.digests: dict[str, str] = {}
+        for prompt, text in texts.items():
+            self._messages[prompt.name] = _compile(prompt, text, f"{where}/{prompt.name}.txt")
+            data = text.encode("utf-8", "surrogatepass")
+            self.digests[prompt.name] = blake2b(data, digest_size=16).hexdigest()
 
     @classmethod
-    def load(cls, source: str | Path = "default") -> "Prompts":
-        """Read the prompts named *source*: ``default``, ``small``, ``self_contained`` or a folder.
+    def load(
+        cls,
+        source: str | Path,
+        prompts: Collection[AnyPrompt],
+        *,
+        names: Iterable[str] = (),
+    ) -> "PromptSet":
+        """Read the templates of *prompts* from *source*, the name of one of `SETS` or a folder.
 
-        A folder holds ``STAGE.txt`` files; stages it does not name are taken from ``default``.
+        A folder holds ``NAME.txt`` files; other templates are those of ``default``.
 
-        Raises:
-            PromptError: a file, a placeholder or the folder is not as it should be.
-        """
-        texts = _built_in("default")
-        if isinstance(source, str) and source in BUILT_IN:
-            return cls(texts | _built_in(source), where=source)
-
-        return cls(texts | _folder(Path(source)), where=str(source))
-
-    def render(self, stage: Stage, /, **values: Value) -> Messages:
-        """Fill *stage*'s template.
-
-        ========== =====================================================
-        encode     instruction, vocabulary (see `vocabulary`; may be "")
-        decode     number, use_case, skills
-        rubrics    number, use_case, skills
-        improve    instruction, action; a template may use use_case, skills
-        respond    instruction
-        score      instruction, first, second
-        judge      instruction, first, second
-        plausible  use_case, skills
-        invent     number, demonstrations
-        rate       instruction, answer
-        grow       instruction, nodes, fewest, most (words)
-        deepen     instruction, method
-        complicate instruction
-        broaden    instruction
-        equal      first, second
-        ========== =====================================================
+        Args:
+            source: where to read from.
+            prompts: those that will be asked.
+            names: of further prompts, whose templates a folder may hold too.
 
         Raises:
-            TypeError: a value is missing, or is none of this stage's.
+            PromptError: the folder, a file or a placeholder is not as it should be.
         """
-        unknown = values.keys() - _REQUIRED[stage] - _OPTIONAL.get(stage, _NOTHING)
-        if unknown:
-            raise TypeError(f"{stage} takes no {', '.join(sorted(unknown))}")
+        if source in SETS:
+            texts = {prompt: _template(prompt, str(source)) for prompt in prompts}
+            return cls(texts, where=str(source))
+        known = dict.fromkeys([*(prompt.name for prompt in prompts), *names])
+        overrides = _folder(Path(source), list(known))
+        texts = {
+            prompt: overrides[prompt.name]
+            if prompt.name in overrides
+            else _template(prompt, "default")
+            for prompt in prompts
+        }
+        return cls(texts, where=str(source))
+
+    def render(self, prompt: Prompt[Any], /) -> Messages:
+        """Fill the template of *prompt* with its values.
+
+        Raises:
+            PromptError: its template was not loaded.
+        """
+        messages = self._messages.get(prompt.name)
+        if messages is None:
+            raise PromptError(
+                f"prompt {prompt.name!r} was not loaded: add it to the prompts of the recipe"
+            )
         return tuple(
-            (role, _fill(parts, holes, values, stage) if holes else parts[0])
-            for role, parts, holes in self._messages[stage]
+            (role, _fill(parts, placeholders, prompt) if placeholders else parts[0])
+            for role, parts, placeholders in messages
         )
 
 
-def vocabulary(use_cases: Sequence[str] = (), skills: Sequence[str] = ()) -> str:
-    """Say which use cases and skills are allowed, for `encode`; empty where all are."""
-    lines: list[str] = []
-    if use_cases:
-        lines.append(f"Allowed use cases (choose one): {'; '.join(use_cases)}")
-    if skills:
-        lines.append(f"Allowed skills (choose at most 3): {'; '.join(skills)}")
-    return "\n".join(lines)
-
-
 def _fill(
-    parts: tuple[str, ...], holes: tuple[_Hole, ...], values: Mapping[str, Value], stage: Stage
+    parts: tuple[str, ...], placeholders: tuple[_Placeholder, ...], prompt: Prompt[Any]
 ) -> str:
     texts = list(parts)
-    for place, name, before, after in holes:
-        value = values.get(name)
-        if isinstance(value, str):
-            texts[place] = f"{before}{value}{after}" if value else ""
-        elif value is None:
-            if name in _REQUIRED[stage]:
-                raise TypeError(f"{stage} needs {name}")
-        elif isinstance(value, int):
-            texts[place] = str(value)
-        else:
-            texts[place] = ", ".join(value) or "none in particular"
+    for position, name, before, after in placeholders:
+        value = getattr(prompt, name)
+        text = value if isinstance(value, str) else _as_text(value)
+        texts[position] = f"{before}{text}{after}" if text else ""
     return "".join(texts)
 
 
-def _compile(stage: Stage, text: str, name: str) -> tuple[_Message, ...]:
-    messages = tuple(_split(stage, role, body, name) for role, body in _bodies(text, name))
-    found = {hole.name for message in messages for hole in message.holes}
-    missing = _REQUIRED[stage] - found
-    if missing:
+def _as_text(value: object) -> str:
+    if isinstance(value, Sequence):
+        return ", ".join(cast("Sequence[str]", value)) or "none in particular"
+    return str(value)
+
+
+def _compile(prompt: AnyPrompt, text: str, name: str) -> tuple[_Message, ...]:
+    messages = tuple(_split(prompt, role, body, name) for role, body in _bodies(text, name))
+    present = {place.name for message in messages for place in message.placeholders}
+    if missing := prompt.required() - present:
         raise PromptError(f"{name}: {_braced(missing)} is missing; put it where the value belongs")
     if messages[-1].role != "user":
         raise PromptError(f"{name}: the last message must be the user's; end with '--- user'")
     return messages
 
 
-def _bodies(text: str, name: str) -> Iterable[tuple[Role, str]]:
+def _bodies(text: str, name: str) -> Iterable[tuple[MessageRole, str]]:
     before, *rest = _HEADER.split(text)
     if not rest:
         rest = ["user", before]
@@ -182,35 +150,36 @@ def _bodies(text: str, name: str) -> Iterable[tuple[Role, str]]:
         raise PromptError(f"{name}: text above the first header; put '--- user' above it")
     for role, body in zip(rest[::2], rest[1::2], strict=True):
         if not body.strip():
-            raise PromptError(f"{name}: an empty {role} message; fill it or remove its header")
-        yield cast("Role", role), body.strip()
+            raise PromptError(f"{name}: empty {role} message; fill it or remove its header")
+        yield cast("MessageRole", role), body.strip()
 
 
-def _split(stage: Stage, role: Role, body: str, name: str) -> _Message:
-    required, optional = _REQUIRED[stage], _OPTIONAL.get(stage, _NOTHING)
+def _split(prompt: AnyPrompt, role: MessageRole, body: str, name: str) -> _Message:
+    names, required = prompt.placeholders(), prompt.required()
     parts = _PLACEHOLDER.split(body)
-    holes: list[_Hole] = []
-    for place in range(1, len(parts), 2):
-        key, parts[place] = parts[place].strip(), ""
-        if key not in required | optional:
+    placeholders: list[_Placeholder] = []
+    for position in range(1, len(parts), 2):
+        key, parts[position] = parts[position].strip(), ""
+        if key not in names:
             raise PromptError(
-                f"{name}: {{{{{key}}}}} is unknown; {stage} has {_braced(required | optional)}"
+                f"{name}: unknown placeholder {{{{{key}}}}}; {prompt.name} has {_braced(names)}"
             )
         before = after = ""
-        if key in optional:
-            before, after = _take_breaks(parts, place)
-        holes.append(_Hole(place, key, before, after))
-    return _Message(role, tuple(parts), tuple(holes))
+        if key not in required:
+            before, after = _take_breaks(parts, position)
+        placeholders.append(_Placeholder(position, key, before, after))
+    return _Message(role, tuple(parts), tuple(placeholders))
 
 
-def _take_breaks(parts: list[str], place: int) -> tuple[str, str]:
-    left, right = parts[place - 1], parts[place + 1]
+def _take_breaks(parts: list[str], position: int) -> tuple[str, str]:
+    """Take the line breaks before or after a paragraph of one placeholder out of *parts*."""
+    left, right = parts[position - 1], parts[position + 1]
     if left.endswith("\n") and (not right or right.startswith("\n")):
-        parts[place - 1] = left.rstrip("\n")
-        return left[len(parts[place - 1]) :], ""
+        parts[position - 1] = left.rstrip("\n")
+        return left[len(parts[position - 1]) :], ""
     if not left and right.startswith("\n"):
-        parts[place + 1] = right.lstrip("\n")
-        return "", right[: len(right) - len(parts[place + 1])]
+        parts[position + 1] = right.lstrip("\n")
+        return "", right[: len(right) - len(parts[position + 1])]
     return "", ""
 
 
@@ -218,27 +187,34 @@ def _braced(names: Iterable[str]) -> str:
     return ", ".join(f"{{{{{name}}}}}" for name in sorted(names))
 
 
-def _built_in(name: str) -> dict[Stage, str]:
-    folder = files(__name__.rpartition(".")[0]) / name
-    return {
-        stage: _read(folder / f"{stage}.txt", f"{name}/{stage}.txt")
-        for stage in STAGES
-        if (folder / f"{stage}.txt").is_file()
-    }
+def _template(prompt: AnyPrompt, source: str) -> str:
+    """Return *prompt*'s template of the set *source*, else its default one."""
+    package = sys.modules[prompt.__module__].__package__
+    if package:
+        for folder in dict.fromkeys((source, "default")):
+            file = files(package) / folder / f"{prompt.name}.txt"
+            if file.is_file():
+                return _read(file, f"{folder}/{prompt.name}.txt")
+    if prompt.template is None:
+        raise PromptError(
+            f"prompt {prompt.name!r} of {prompt.__module__} has no template:"
+            f" add default/{prompt.name}.txt beside the module"
+        )
+    return prompt.template
 
 
-def _folder(folder: Path) -> dict[Stage, str]:
+def _folder(folder: Path, names: Sequence[str]) -> dict[str, str]:
     if not folder.is_dir():
         raise PromptError(
-            f"{folder}: no such folder of prompts; give one, or one of {', '.join(BUILT_IN)}"
+            f"{folder}: no such folder of prompts; give one, or one of {', '.join(SETS)}"
         )
-    texts: dict[Stage, str] = {}
+    texts: dict[str, str] = {}
     for file in sorted(folder.iterdir()):
         if file.name.startswith((".", "README")):
             continue
-        if file.suffix != ".txt" or file.stem not in STAGES:
+        if file.suffix != ".txt" or file.stem not in names:
             raise PromptError(
-                f"{file}: no stage has this name; known are {', '.join(STAGES)}, each with .txt"
+                f"{file}: no prompt has this name; available: {', '.join(names)}, each with .txt"
             )
         texts[file.stem] = _read(file, str(file))
     return texts
@@ -252,7 +228,3 @@ def _read(file: Traversable, name: str) -> str:
     except UnicodeDecodeError as error:
         raise PromptError(f"{name}: not UTF-8 at byte {error.start}; save it as UTF-8") from error
     return text.removeprefix("\ufeff")
-
-
-def _encoded(text: str) -> bytes:
-    return text.encode("utf-8", "surrogatepass")

@@ -1,13 +1,11 @@
-"""What it means to talk to a model: a request, a reply, and how it can fail.
+"""The vocabulary of providers: a request, a reply, and the errors of a call.
 
 ProviderError
-├── RateLimited    429: come back later, perhaps at a time the server names
+├── RateLimited    429: try again later, perhaps at a time that the server names
 ├── Unavailable    408, 409, 425, 5xx, lost connection, silence, cut-off body: worth another try
-│   └── Stale      a kept-alive connection the server had closed: try again at once, for free
-├── Rejected       any other 4xx, or an answer we cannot read: this request will not do better
-└── Denied         401, 402, 403, 404, quota used up: no request will do better; stop the run
-
-Knows no stage, no cache, no limit.
+│   └── Stale      a kept-alive connection that the server had closed: try again at once, for free
+├── Rejected       any other 4xx, or an unexpected response: repeating this request is no use
+└── Denied         401, 402, 403, 404, quota used up: no request will succeed; stop the run
 """
 
 from typing import Any, Literal, Protocol
@@ -17,11 +15,14 @@ from msgspec import Struct, field
 FinishReason = Literal["stop", "length", "content_filter", "refusal", "other"]
 """Why the model stopped, in one vocabulary for all vendors.
 
-``length`` is a cut-off answer, ``content_filter`` a vendor's filter, ``refusal`` the model's own.
+``length``: cut off at a token limit; ``content_filter``: by the vendor; ``refusal``: by the model.
 """
 
 ResponseFormat = Literal["text", "json_object", "json_schema"]
+"""What to ask a server for, from the least to the most strict."""
+
 Transport = Literal["aiohttp", "lean"]
+"""What carries calls over HTTP."""
 
 
 class Message(Struct, frozen=True):
@@ -30,13 +31,22 @@ class Message(Struct, frozen=True):
 
 
 class Request(Struct, frozen=True, kw_only=True):
-    """One call, in no vendor's words.
+    """One call, in no vendor's terms. A setting that is None is left to the server.
 
-    ``None`` leaves a setting to the server. ``response_format`` is what to ask the server for; with
-    ``json_schema`` the schema is in ``schema``. ``extra`` is merged into the body last, as it is,
-    and wins. ``sample`` and ``purpose`` are never sent. ``sample`` names one of several samples of
-    the same prompt: it is part of the cache key, and `scripted` answers from it. ``purpose`` is the
-    stage that asks, for `scripted` and for messages; it is not in the key.
+    Attributes:
+        model: The model's name at its host.
+        messages: The conversation so far; the last message is the prompt.
+        temperature: Sampling temperature.
+        top_p: Nucleus sampling: the probability mass to sample from.
+        max_tokens: The most tokens of the reply.
+        seed: The server's own sampling seed.
+        response_format: What to ask the server for; ``json_schema`` needs ``schema``.
+        schema: A JSON schema.
+        extra: Merged into the request's body last, as it is; it overrides every other setting.
+        sample: Tells several samples of one prompt apart. It is never sent, but is part of the
+            cache key, and `scripted` and `local` derive their randomness from it.
+        purpose: The name of the prompt, for `scripted` and for messages. It is never sent and not
+            part of the cache key.
     """
 
     model: str
@@ -53,9 +63,10 @@ class Request(Struct, frozen=True, kw_only=True):
 
 
 class Allowance(Struct, frozen=True):
-    """What a server said of its limits on one answer; None where it said nothing.
+    """What a response said of the server's rate limits; None where it said nothing.
 
-    ``*_reset`` are seconds from now until the allowance is full again.
+    ``*_limit`` are per minute or whatever the server counts by, ``*_remaining`` what is left of
+    them, ``*_reset`` the seconds until they are full again.
     """
 
     requests_limit: float | None = None
@@ -67,29 +78,37 @@ class Allowance(Struct, frozen=True):
 
 
 class Reply(Struct, frozen=True, kw_only=True):
-    """A model's answer. Token counts are the server's own; 0 where it gave none."""
+    """A model's reply. Token counts are the server's own, 0 where it gave none.
+
+    Attributes:
+        text: What the model wrote.
+        finish_reason: Why it stopped.
+        prompt_tokens: Tokens of the prompt, the cached ones included.
+        completion_tokens: Tokens of the reply as billed, hidden thoughts included.
+        cached_tokens: How many of the prompt tokens came from the vendor's own prompt cache.
+        model: The model as the server names it, often with a date.
+        allowance: What is left of the server's rate limits.
+    """
 
     text: str
     finish_reason: FinishReason = "stop"
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cached_tokens: int = 0
-    """How many of the prompt tokens the vendor served from its own prompt cache."""
     model: str = ""
-    """The model as the server names it, often with a date."""
     allowance: Allowance | None = None
 
 
 class ProviderError(Exception):
-    """A call that gave no reply. The message names the endpoint and never holds a key."""
+    """A call failed. The message names the endpoint and never holds a key."""
 
 
 class RateLimited(ProviderError):  # noqa: N818  (named after what happened, as anyio does)
     """429: the server asks for a pause.
 
     Attributes:
-        retry_after: Seconds the server asks to wait, None if it did not say.
-        allowance: Its limits, where the answer told them.
+        retry_after: Seconds the server asks to wait, None if it does not say.
+        allowance: The server's rate limits, where it names them.
     """
 
     def __init__(
@@ -108,7 +127,7 @@ class Unavailable(ProviderError):  # noqa: N818
     """The server or the way to it failed; the same request may succeed later.
 
     Attributes:
-        retry_after: Seconds the server asks to wait, None if it did not say.
+        retry_after: Seconds the server asks to wait, None if it does not say.
     """
 
     def __init__(self, message: str, *, retry_after: float | None = None) -> None:
@@ -117,24 +136,25 @@ class Unavailable(ProviderError):  # noqa: N818
 
 
 class Stale(Unavailable):
-    """A reused connection was closed by the server before it answered."""
+    """The server closed a reused connection before it responded."""
 
 
 class Rejected(ProviderError):  # noqa: N818
-    """This request was refused, or its answer cannot be read; repeating it is no use."""
+    """The request was refused, or its response is unexpected; repeating it is no use."""
 
 
 class Denied(ProviderError):  # noqa: N818
-    """No request to this endpoint will be served: wrong key, no such model, no money left."""
+    """No request to this endpoint will succeed: wrong key, unknown model, no money left."""
 
 
 class Provider(Protocol):
-    """One endpoint of one vendor.
+    """One endpoint.
 
     Attributes:
-        kind: The vendor's name: part of every cache key.
-        identity: What answers are filed under, usually the base URL; never holds a key.
-        structured: The strictest response format this endpoint honours.
+        kind: The name of its `kinds.ProviderKind`; part of every cache key.
+        identity: What replies are filed under, usually the base URL: all that decides about them
+            beside the request. Part of every cache key; never holds an API key.
+        structured: The strictest response format that this endpoint honours.
     """
 
     kind: str
@@ -150,5 +170,5 @@ class Provider(Protocol):
         ...
 
     async def aclose(self) -> None:
-        """Give back what this provider alone owns; a shared session is not."""
+        """Close what this provider alone owns, which a session is not."""
         ...

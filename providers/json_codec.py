@@ -1,7 +1,7 @@
-r"""JSON that survives what models and people write.
+r"""JSON that preserves whatever models and people write.
 
-Fast decoders refuse lone surrogates (``"\ud83d"``, half an emoji, which servers do send when a
-reply is cut) and fast encoders refuse strings that hold them. Both directions fall back to the
+Fast decoders refuse lone surrogates (``"\ud83d"``, half an emoji, which servers send when a reply
+is cut off), and fast encoders refuse strings that hold them. Both directions fall back to the
 standard library, which passes them through as escapes, so that no text is lost or altered.
 """
 
@@ -23,14 +23,14 @@ def dumps(value: Any) -> bytes:
 
 
 def _unwrap(value: Any) -> Any:
-    """Open JSON that was kept as it came; any other type has no business here."""
+    """Decode `msgspec.Raw`, which holds JSON as it was received; refuse any other type."""
     if isinstance(value, msgspec.Raw):
         return json.loads(bytes(value))
-    raise NotImplementedError(f"{type(value).__name__} is no JSON")
+    raise NotImplementedError(f"{type(value).__name__} cannot be encoded as JSON")
 
 
 def loads(data: bytes, decoder: "msgspec.json.Decoder[T]") -> T:
-    """Decode JSON with *decoder*; blank space around it is allowed, ``NaN`` is not.
+    """Decode JSON with *decoder*. White space around it is allowed, ``NaN`` is not.
 
     Raises:
         msgspec.DecodeError: the text is not JSON, or not UTF-8.

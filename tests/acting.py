@@ -15,10 +15,10 @@ from codeclm.engine.calls.dispatcher import Dispatcher
 from codeclm.engine.calls.limits import Limits
 from codeclm.engine.calls.model import InFlightCalls, Model, Sampling
 from codeclm.engine.config import RetryPolicy
-from codeclm.prompts import Prompts
+from codeclm.prompts import BUILT_IN, PromptSet
 from codeclm.providers.base import Reply, Request, ResponseFormat
 
-PROMPTS = Prompts.load("default")
+PROMPTS = PromptSet.load("default", BUILT_IN)
 
 Said = str | Reply | Exception
 Line = Said | Callable[[Request], Said]

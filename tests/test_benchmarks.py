@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codeclm.engine.bench import Level, quantile, suggestion
+from codeclm.engine.bench.endpoint import Level, quantile, suggestion
 
 from .commands import codeclm
 from .servers import ReceivedRequest, Say, Server, chat, say
@@ -198,7 +198,7 @@ async def test_bench_with_a_wrong_key_is_one_line(server: Server, tmp_path: Path
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("--base-url", "http://127.0.0.1:1/v1"), "codeclm: --model: it is missing"),
+        (("--base-url", "http://127.0.0.1:1/v1"), "codeclm: --model: required with --base-url"),
         (("--model", "nowhere/m"), "codeclm: --model: unknown provider 'nowhere'"),
         (("--model", "openai/m"), "codeclm: --model: openai needs a key: set OPENAI_API_KEY"),
     ],

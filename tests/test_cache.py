@@ -259,7 +259,7 @@ def test_pruning_deletes_the_old_and_gives_their_space_back(tmp_path: Path) -> N
     asked = codeclm(*line, "--dry-run", cwd=tmp_path)
     done = codeclm(*line, cwd=tmp_path)
 
-    assert asked.stdout.startswith("30 answers are from before")
+    assert asked.stdout.startswith("30 answers are older than")
     assert done.stdout.startswith("30 answers from before")
     assert list(rows(tmp_path)) == [bytes([n]) * 16 for n in range(30, 40)]
     assert (tmp_path / "cache.db").stat().st_size < size / 2
@@ -272,7 +272,7 @@ def test_what_is_not_there_to_look_at_is_wrong_input(tmp_path: Path) -> None:
 
     assert (key.returncode, folder.returncode) == (2, 2)
     assert "no key begins with abcdef" in key.stderr
-    assert "nope: there is no cache yet" in folder.stderr
+    assert "nope: there is no cache in this folder" in folder.stderr
 
 
 def test_a_cache_in_use_is_not_pruned(tmp_path: Path) -> None:

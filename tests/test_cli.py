@@ -150,7 +150,7 @@ def test_where_nothing_is_selected_five_times_as_many_is_enough(tmp_path: Path) 
 
     assert done.returncode == 3
     assert "instructions         20 in" in done.stdout
-    assert "there is not one row" in done.stderr
+    assert "the dataset is empty" in done.stderr
 
 
 def test_few_seeds_are_gone_through_again_until_there_are_rows_enough(tmp_path: Path) -> None:
@@ -256,7 +256,7 @@ def test_a_seed_file_that_changed_is_refused(tmp_path: Path) -> None:
     second = codeclm(*line, cwd=tmp_path)
 
     assert (first.returncode, second.returncode) == (0, 2)
-    assert "the seed files have other contents" in second.stderr
+    assert "the seed files have changed" in second.stderr
 
 
 def test_bad_seed_lines_are_named_and_counted(tmp_path: Path) -> None:
@@ -323,7 +323,7 @@ def test_an_interrupted_run_goes_on_and_pays_nothing_twice(home: Path, tmp_path:
     resumed = codeclm("resume", "run", "--json", cwd=tmp_path)
 
     assert (process.returncode, stopped["ending"]) == (1, "stopped")
-    assert "go on with: codeclm resume run" in err
+    assert "to continue: codeclm resume run" in err
     assert (resumed.returncode, summary(resumed)["ending"]) == (0, "finished")
     assert paid(stopped) > 0
     assert paid(stopped) + paid(summary(resumed)) == paid(said(home))
@@ -350,7 +350,7 @@ def test_a_second_interrupt_stops_at_once(tmp_path: Path) -> None:
         out, err = process.communicate(timeout=20)
 
     assert (process.returncode, json.loads(out)["reason"]) == (1, "stopped at once on request")
-    assert "go on with: codeclm resume run" in err
+    assert "to continue: codeclm resume run" in err
 
 
 def test_two_processes_never_work_on_one_run(tmp_path: Path) -> None:
@@ -410,8 +410,8 @@ def test_an_export_equals_the_run_s_own_file(home: Path) -> None:
         (("export", "run", "--format", "csv", "--to", "x.jsonl"), "csv"),
         (("export", "run", "--to", "x.doc"), "x.doc"),
         (("export", "run", "--to", "run/config.toml/x.jsonl"), "run/config.toml"),
-        (("status", "nowhere"), "nowhere: there is no run in this folder"),
-        (("resume", "nowhere"), "nowhere: there is no run in this folder"),
+        (("status", "nowhere"), "nowhere: not a run's folder"),
+        (("resume", "nowhere"), "nowhere: not a run's folder"),
         (("inspect", "run", "zz"), "no example's id begins with 'zz'"),
         (("inspect", "run", ""), "ids begin with ''"),
     ],
@@ -489,10 +489,10 @@ class Page(HTMLParser):
 
 
 def test_a_report_is_a_page_with_the_sums_and_the_stories(home: Path) -> None:
-    done = codeclm("report", "run", "--stories", "3", cwd=home)
+    done = codeclm("report", "run", "--transcripts", "3", cwd=home)
     page = Page(home / "run" / "report.html")
 
-    assert (done.returncode, done.stderr) == (0, "wrote run/report.html\n")
+    assert (done.returncode, done.stderr) == (0, "codeclm: wrote run/report.html\n")
     assert f"{said(home)['rows']:,} rows" in page.text
     assert page.tags.count("details") == 3
     assert "Tell me of 0." in page.text
@@ -556,7 +556,7 @@ def test_init_writes_a_configuration_once(tmp_path: Path) -> None:
 
     assert [done.returncode for done in (first, second, forced)] == [0, 2, 0]
     assert "codeclm check 'my run.toml'" in first.stdout
-    assert "it is there already (--force overwrites it)" in second.stderr
+    assert "already exists (overwrite it with --force)" in second.stderr
     assert "[strong]" in (tmp_path / "my run.toml").read_text()
 
 
@@ -579,17 +579,17 @@ def test_check_names_the_seeds_that_are_none_and_what_is_in_force(tmp_path: Path
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert lines[0] == "seeds    10"
-    assert "5 of the first 10 (50.0%) can't be read" in lines[1]
+    assert "5 of the first 10 (50.0%) cannot be read" in lines[1]
     assert [line.strip() for line in lines[2:5]] == [
         f"seeds.jsonl:{n}: the instruction is empty" for n in (6, 7, 8)
     ]
     assert lines[5:8] == [
         "recipe   codeclm: encode, decode + rubrics, refine",
-        "rows     exactly 7, if they can be had",
+        "rows     exactly 7, if possible",
         "quality  min_response_words = 3",
     ]
     assert "seeds    5 of 10\nrecipe" in limited.stdout
-    assert "no rule is in force" in limited.stdout
+    assert "quality  no rules" in limited.stdout
 
 
 def test_plan_says_how_many_of_the_seeds_it_takes(tmp_path: Path) -> None:
@@ -736,7 +736,7 @@ async def test_a_refused_key_stops_the_run_and_is_not_repeated(
     held = await anyio.to_thread.run_sync(_files_with, tmp_path, SECRET, TEAM)
 
     assert done.returncode == 1
-    assert "go on with: codeclm resume run" in done.stderr
+    assert "to continue: codeclm resume run" in done.stderr
     assert "401" in done.stdout + done.stderr
     assert SECRET not in done.stdout + done.stderr
     assert held == []
@@ -764,5 +764,5 @@ async def test_what_failed_for_a_passing_reason_is_status_1_and_resumed(
     second = await over_http(server, tmp_path, *more, "--json")
 
     assert (first.returncode, second.returncode) == (1, 0)
-    assert "some items failed for a passing reason" in first.stderr
+    assert "some items failed with transient errors" in first.stderr
     assert summary(second)["rows"] == 2

@@ -521,7 +521,7 @@ def test_killed_anywhere_it_goes_on_and_ends_the_same(home: Path, tmp_path: Path
             process.send_signal(number)
             said = process.stderr.read()
             assert process.wait() != 0
-    assert "go on with: codeclm compare two.toml" in said
+    assert "to continue: codeclm compare two.toml" in said
     found = compared(codeclm("compare", "two.toml", "--json", cwd=tmp_path))
     whole = result(home)
 
@@ -628,7 +628,7 @@ def test_a_plan_makes_no_call(tmp_path: Path) -> None:
 
     assert done.returncode == 0, done.stderr
     assert [line.split()[0] for line in done.stdout.splitlines()[2:4]] == ["codeclm", "lower"]
-    assert "judging takes up to 240 calls more" in done.stdout
+    assert "judging takes up to 240 more calls" in done.stdout
     assert not (tmp_path / "cache").exists()
 
 

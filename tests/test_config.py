@@ -52,7 +52,7 @@ _SETTING = re.compile(r"^# (?=\[?[a-z_]+\]?(?: = |$| +#))")
 
 def template() -> dict[str, Any]:
     """What `codeclm init` writes, with everything in force."""
-    text = (files("codeclm.engine") / "template.toml").read_text("utf-8")
+    text = (files("codeclm.engine.commands") / "template.toml").read_text("utf-8")
     return tomllib.loads("\n".join(_SETTING.sub("", line) for line in text.splitlines()))
 
 
@@ -120,7 +120,7 @@ def test_the_template_as_it_is_written_loads(
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "x")
     path = tmp_path / "run.toml"
-    path.write_bytes((files("codeclm.engine") / "template.toml").read_bytes())
+    path.write_bytes((files("codeclm.engine.commands") / "template.toml").read_bytes())
     settings = checked(load(path))
 
     assert settings == Config(

@@ -31,10 +31,10 @@ from codeclm.engine.data.records import (
 from codeclm.engine.data.seeds import SeedError
 from codeclm.engine.data.test_sets import KNOWN, Question, TestSource, read, read_answers, shorten
 from codeclm.engine.evaluate.calibration import Cost, Prices, Row, Story, row
-from codeclm.engine.evaluate.calibration import read as calibrated
+from codeclm.engine.evaluate.calibration import read_calibration as calibrated
 from codeclm.engine.evaluate.contest import Comparison, Contest
 from codeclm.engine.evaluate.outcome import Contestants, difference, summarise
-from codeclm.engine.evaluate.outcome import text as written
+from codeclm.engine.evaluate.outcome import outcome_text as written
 from codeclm.engine.evaluate.verdicts import (
     Counts,
     Interval,
@@ -47,7 +47,8 @@ from codeclm.engine.evaluate.verdicts import (
     verdict,
 )
 from codeclm.engine.store.writer import LedgerWriter
-from codeclm.prompts import ParseError, read_verdict
+from codeclm.prompts import ParseError
+from codeclm.prompts.judge import read_verdict
 from codeclm.providers.base import Rejected, Reply, Request
 
 from .acting import Actor, may_read_the_cache, playing
@@ -698,7 +699,7 @@ async def test_what_failed_for_a_passing_reason_is_asked_again_by_the_same_comma
 
     assert (first.returncode, told(first)["ending"]) == (1, "unfinished")
     assert list(told(first)["unanswered"]) == ["7"]
-    assert "go on with the same command" in first.stderr
+    assert "to continue: the same command" in first.stderr
     assert (second.returncode, told(second)["ending"]) == (0, "finished")
     assert len(server.asked) - before == 4
 
@@ -838,7 +839,7 @@ RUN = ("run", "--seeds", "seeds.jsonl", "--strong", "scripted/strong", "--target
 @pytest.mark.parametrize("theta", [1.0, 3.0, 6.0])
 def test_what_a_pilot_promises_a_run_at_that_threshold_keeps(theta: float, pilot: Path) -> None:
     """Rounds, selections, yield and calls; and every answer is in the cache already."""
-    promised = {each.threshold: each for each in calibrated(pilot / "pilot", wanted=0.5).rows}
+    promised = {each.threshold: each for each in calibrated(pilot / "pilot", target_yield=0.5).rows}
     done = codeclm(*RUN, "--threshold", str(theta), "--out", f"at-{theta}", cwd=pilot)
     came = told(done)
     gaps = came["gaps"]
@@ -853,7 +854,7 @@ def test_what_a_pilot_promises_a_run_at_that_threshold_keeps(theta: float, pilot
 
 
 def test_calibrate_names_the_highest_threshold_for_a_yield(pilot: Path) -> None:
-    found = {each.threshold: each for each in calibrated(pilot / "pilot", wanted=0.5).rows}
+    found = {each.threshold: each for each in calibrated(pilot / "pilot", target_yield=0.5).rows}
     most = max(theta for theta, each in found.items() if each.share >= 0.9)
     done = codeclm("calibrate", "pilot", "--yield", "0.9", cwd=pilot)
 
@@ -884,7 +885,7 @@ def test_calibrate_prices_a_pair(pilot: Path) -> None:
 def test_a_pilot_of_one_round_knows_every_threshold(once: tuple[str, ...], pilot: Path) -> None:
     name = f"once-{len(once)}-{once[1]}"
     codeclm(*RUN, *once, "--threshold", "1", "--out", name, cwd=pilot)
-    found = calibrated(pilot / name, wanted=0.01)
+    found = calibrated(pilot / name, target_yield=0.01)
 
     assert all(each.exact and each.share == each.at_least for each in found.rows)
     assert found.recommended is not None
@@ -933,7 +934,7 @@ def judged(folder: Path, *whole: Scores) -> list[str]:
         )  # fmt: skip
         ledger.request_done(InstructionRequest(metadata, 1), 1)
     ledger.close()
-    return list(calibrated(path, wanted=0.001).warnings)
+    return list(calibrated(path, target_yield=0.001).warnings)
 
 
 @pytest.mark.parametrize(
@@ -970,7 +971,7 @@ def test_a_small_pilot_is_warned_of(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "complaint"),
     [
-        (("calibrate", "nothing"), "nothing: there is no run in this folder"),
+        (("calibrate", "nothing"), "nothing: not a run's folder"),
         (("calibrate", "empty"), "empty: nothing was scored in this run yet"),
     ],
 )

@@ -11,16 +11,16 @@ from codeclm.prompts import (
     ParseError,
     Task,
     apologises,
-    copies_marks,
+    copies_frame,
     demonstrations,
-    read_equal,
-    read_evolved,
-    read_grown,
-    read_rating,
-    read_tasks,
     says_nothing,
     unsuitable,
 )
+from codeclm.prompts.equal import read_equal
+from codeclm.prompts.evolved import read_evolved
+from codeclm.prompts.grow import read_grown
+from codeclm.prompts.invent import read_tasks
+from codeclm.prompts.rate import read_rating
 
 LINES = st.text(st.characters(categories=("L", "N", "Zs")), min_size=1).map(str.strip).filter(bool)
 
@@ -40,7 +40,7 @@ LINES = st.text(st.characters(categories=("L", "N", "Zs")), min_size=1).map(str.
     ],
 )
 def test_not_equal_is_tried_before_equal(reply: str, equal: bool) -> None:
-    """Spec §8.4: one public implementation looks for "equal" alone and rejects everything."""
+    """One public implementation looks for "equal" alone and rejects everything (§8.4)."""
     assert read_equal(reply) is equal
 
 
@@ -187,9 +187,9 @@ def test_a_tree_that_did_not_grow_is_refused(reply: str) -> None:
 
 
 def test_words_of_the_frame_are_found_unless_they_were_there_before() -> None:
-    assert copies_marks("Do as the Given Prompt says.", original="Do.")
-    assert copies_marks("#Rewritten Prompt# Do.", original="Do.")
-    assert not copies_marks("What is a given prompt?", original="Explain a given prompt.")
+    assert copies_frame("Do as the Given Prompt says.", original="Do.")
+    assert copies_frame("#Rewritten Prompt# Do.", original="Do.")
+    assert not copies_frame("What is a given prompt?", original="Explain a given prompt.")
 
 
 def test_an_answer_that_is_none() -> None:

@@ -5,13 +5,13 @@ import pytest
 from codeclm.engine.config import Config, build
 from codeclm.engine.pipeline.recipes import RECIPES
 from codeclm.engine.reporting.forecast import Forecast, forecast
-from codeclm.prompts import Prompts
+from codeclm.prompts import BUILT_IN, PromptSet
 
 MODELS = {"strong": {"model": "scripted/strong"}, "target": {"model": "scripted/target"}}
 
 
 def told(config: Config, *, seeds: int = 0, metadata: int = 0) -> Forecast:
-    prompts = {name: Prompts.load() for name in ("strong", "target", "judge")}
+    prompts = {name: PromptSet.load("default", BUILT_IN) for name in ("strong", "target", "judge")}
     return forecast(
         config, prompts, seeds=seeds, metadata=metadata, seed_tokens=30, answer_tokens=400
     )
@@ -75,7 +75,7 @@ def test_a_stream_of_seeds_ends_where_there_are_rows_enough() -> None:
 def test_every_recipe_is_foretold_and_needs_no_role_that_it_does_not_ask(recipe: str) -> None:
     roles: dict[str, object] = {n: MODELS[n] for n in RECIPES[recipe].roles if n in MODELS}
     settings = build({"seeds": "x", "recipe": recipe, "target_rows": 200, **roles}, where="test")
-    prompts = {str(name): Prompts.load() for name in RECIPES[recipe].roles}
+    prompts = {str(name): PromptSet.load("default", BUILT_IN) for name in RECIPES[recipe].roles}
 
     found = forecast(settings, prompts, seeds=44, metadata=0, seed_tokens=30, answer_tokens=400)
 

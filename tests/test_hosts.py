@@ -182,6 +182,16 @@ def test_an_option_that_cannot_be_used_is_named(
     assert str(caught.value).startswith(message)
 
 
+@pytest.mark.parametrize(
+    ("name", "options", "capacity"),
+    [("local", {}, 1), ("local", {"slots": 3}, 3), ("openai", {}, None), ("scripted", {}, None)],
+)
+def test_a_kind_says_how_many_calls_it_answers_at_once(
+    name: str, options: dict[str, object], capacity: int | None
+) -> None:
+    assert PROVIDERS[name].kind.capacity(options) == capacity
+
+
 def test_a_key_is_not_in_the_repr_of_the_settings() -> None:
     settings = ProviderSettings(api_key="sk-secret", headers={"X-Key": "sk-other"})
 
@@ -200,51 +210,22 @@ def test_naming_a_host_imports_nothing_heavy(module: str) -> None:
 
 # A provider from another distribution.
 
-ECHO = """
-from msgspec import Struct
-
-from codeclm.providers.base import Reply
-from codeclm.providers.hosts import Host
-from codeclm.providers.kinds import ProviderKind
-
-
-class Options(Struct, frozen=True):
-    prefix: str = ""
-    slots: int = 3
-
-
-class Echo:
-    kind = identity = "echo"
-    structured = "text"
-
-    def __init__(self, options):
-        self._prefix = options.prefix
-
-    async def complete(self, request):
-        return Reply(text=self._prefix + request.messages[-1].content)
-
-    async def aclose(self):
-        pass
-
-
-async def open_echo(settings, options):
-    return Echo(options)
-
-
-ECHO_KIND = ProviderKind("echo", open_echo, Options, max_in_flight=lambda options: options.slots)
-ECHO = Host("echo", ECHO_KIND)
-"""
+README = Path(__file__).parents[1] / "README.md"
+SHOUT = README.read_text().partition("**A provider**")[2].split("```")[1].removeprefix("python\n")
+"""The module of README's section "A provider", to the letter."""
 
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder on the path in which a distribution offers a provider called ``echo``."""
-    metadata = tmp_path / "codeclm_echo-1.0.dist-info"
+    """A folder on the path in which a distribution offers README's provider."""
+    metadata = tmp_path / "codeclm_shout-1.0.dist-info"
     metadata.mkdir()
-    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: codeclm-echo\nVersion: 1.0\n")
-    (metadata / "entry_points.txt").write_text("[codeclm.providers]\necho = echo_provider:ECHO\n")
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: codeclm-shout\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text(
+        "[codeclm.providers]\nshout = shout_provider:SHOUT\n"
+    )
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delitem(sys.modules, "echo_provider", raising=False)
+    monkeypatch.delitem(sys.modules, "shout_provider", raising=False)
     fresh = Registry(PROVIDERS.group, "provider", Host, HOSTS)
     monkeypatch.setattr(providers, "PROVIDERS", fresh)
     return tmp_path
@@ -252,44 +233,45 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.blocking
 async def test_a_plugin_adds_a_provider(site: Path) -> None:
-    """One row: a role can name it, and its options and limits are checked like any other's."""
-    (site / "echo_provider.py").write_text(ECHO)
-    role = RoleConfig(model="echo/any/thing", options={"prefix": "> ", "slots": 2})
+    """One row: a role can name it, and its options are checked like any other's."""
+    (site / "shout_provider.py").write_text(SHOUT)
+    role = RoleConfig(model="shout/any/thing")
 
     configuration.check_role(role, "strong")
     check_endpoint(role, "strong")
     host, model = configuration.hosted_model(role)
-    provider = await open_provider(host, ProviderSettings(model=model, options=role.options))
+    provider = await open_provider(host, ProviderSettings(model=model))
     reply = await provider.complete(Request(model=model, messages=(Message("user", "hello"),)))
 
-    assert (host.name, model, reply.text) == ("echo", "any/thing", "> hello")
-    assert host.kind.capacity(role.options) == 2
-    assert ("echo", "codeclm-echo 1.0") in providers.PROVIDERS.origins()
-    with pytest.raises(ConfigError, match="unknown option 'prefx': did you mean 'prefix'"):
-        check_endpoint(RoleConfig(model="echo/x", options={"prefx": ""}), "strong")
+    assert (host.name, model, reply.text) == ("shout", "any/thing", "HELLO")
+    assert ("shout", "codeclm-shout 1.0") in providers.PROVIDERS.origins()
+    with pytest.raises(ConfigError, match="shout takes no options"):
+        check_endpoint(RoleConfig(model="shout/x", options={"volume": 11}), "strong")
 
 
 @pytest.mark.parametrize(
     ("source", "message"),
     [
         ("", "cannot be imported: AttributeError"),
-        (ECHO.replace("ECHO = Host", "OTHER = Host"), "cannot be imported: AttributeError"),
-        (ECHO.replace('Host("echo"', 'Host("ekko"'), "must be a Host with the name 'echo'"),
-        (f"{ECHO}\nECHO = ECHO_KIND", "must be a Host with the name 'echo'"),
-        (ECHO.replace(", ECHO_KIND)", ', "openai")'), "cannot be imported: AttributeError"),
-        (ECHO.replace(", ECHO_KIND)", ")"), "cannot be imported: TypeError"),
-        (ECHO.replace(", open_echo", ""), "cannot be imported: TypeError"),
+        (SHOUT.replace("SHOUT = Host", "OTHER = Host"), "cannot be imported: AttributeError"),
+        (SHOUT.replace('Host("shout"', 'Host("shoot"'), "must be a Host with the name 'shout'"),
+        (f"{SHOUT}SHOUT = SHOUT.kind", "must be a Host with the name 'shout'"),
+        (f'{SHOUT}SHOUT = Host("shout", "openai")', "cannot be imported: AttributeError"),
+        (f'{SHOUT}SHOUT = Host("shout")', "cannot be imported: TypeError"),
+        (SHOUT.replace(", open_shout, NoOptions", ""), "cannot be imported: TypeError"),
+        (SHOUT.replace(", NoOptions))", "))"), "cannot be imported: TypeError"),
     ],
 )
 def test_a_plugin_with_a_step_forgotten_is_an_error_that_names_it(
     site: Path, source: str, message: str
 ) -> None:
-    (site / "echo_provider.py").write_text(source)
+    assert source != SHOUT
+    (site / "shout_provider.py").write_text(source)
 
     with pytest.raises(ConfigError) as caught:
-        configuration.check_role(RoleConfig(model="echo/x"), "strong")
+        configuration.check_role(RoleConfig(model="shout/x"), "strong")
 
-    assert str(caught.value).startswith("strong.model: codeclm-echo 1.0: ")
+    assert str(caught.value).startswith("strong.model: codeclm-shout 1.0: ")
     assert message in str(caught.value)
 
 
@@ -297,20 +279,20 @@ def test_a_plugin_with_a_step_forgotten_is_an_error_that_names_it(
 
 
 def test_a_provider_without_a_host_row_is_unknown() -> None:
-    with pytest.raises(UserError, match="unknown provider 'echo'"):
-        resolve_model("echo/x")
+    with pytest.raises(UserError, match="unknown provider 'shout'"):
+        resolve_model("shout/x")
 
 
 def test_a_host_without_a_kind_cannot_be_made() -> None:
     with pytest.raises(TypeError, match="kind"):
-        Host("echo")  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
+        Host("shout")  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
     with pytest.raises(AttributeError, match="'str' object"):
-        Host("echo", "openai")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+        Host("shout", "openai")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
 
 
 def test_a_kind_without_a_way_to_open_it_cannot_be_made() -> None:
     with pytest.raises(TypeError, match="open"):
-        ProviderKind("echo")  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
+        ProviderKind("shout")  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
 
 
 def test_a_host_has_a_base_url_if_and_only_if_its_kind_is_over_http() -> None:

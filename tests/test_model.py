@@ -21,7 +21,7 @@ from codeclm.engine.calls.model import InFlightCalls, Model, ParsedReply, Sampli
 from codeclm.engine.config import RetryPolicy
 from codeclm.engine.data.errors import ItemError, RunStopped, Stopping
 from codeclm.engine.disk.sqlite import StorageError
-from codeclm.prompts import ParseError, Prompts
+from codeclm.prompts import ParseError, PromptSet, RawReply, Respond, Score
 from codeclm.providers.http.exchange import HttpSession
 from codeclm.providers.openai import OpenAI
 
@@ -29,7 +29,7 @@ from .acting import may_read_the_cache
 from .servers import ReceivedRequest as Heard
 from .servers import Server, answer, chat, say
 
-PROMPTS = Prompts.load("default")
+PROMPTS = PromptSet.load("default", (Respond, Score))
 SECRET = "sk-very-secret-0123456789"
 
 
@@ -92,20 +92,25 @@ def at_desk(server: Server, session: HttpSession, tmp_path: Path) -> Open:
     return opened
 
 
-def text(reply: StoredReply) -> str:
-    return reply.text
+class AnyAnswer(Respond, frozen=True, kw_only=True):
+    def read(self, reply: RawReply) -> str:
+        return reply.text
 
 
-def no_sorry(reply: StoredReply) -> str:
-    if "sorry" in reply.text:
-        raise ParseError("a refusal")
-    return reply.text
+class NoSorry(Respond, frozen=True, kw_only=True):
+    def read(self, reply: RawReply) -> str:
+        if "sorry" in reply.text:
+            raise ParseError("a refusal")
+        return reply.text
+
+
+class AnyScore(Score, frozen=True, kw_only=True):
+    def read(self, reply: RawReply) -> tuple[float, float]:
+        return len(reply.text), 0
 
 
 async def respond(model: Model, instruction: str = "Hi.", *, item: str = "i", **how: Any) -> str:
-    asked: ParsedReply[str] = await model.ask(
-        "respond", no_sorry, item=item, instruction=instruction, **how
-    )
+    asked: ParsedReply[str] = await model.ask(NoSorry(instruction=instruction), item=item, **how)
     return asked.value
 
 
@@ -215,8 +220,8 @@ async def test_a_call_says_what_it_was_and_whether_it_was_paid(
 ) -> None:
     async with at_desk() as desk:
         model = desk.role("judge")
-        fresh = await model.ask("respond", text, item="i", instruction="Hi.")
-        again = await model.ask("respond", text, item="j", instruction="Hi.")
+        fresh = await model.ask(AnyAnswer(instruction="Hi."), item="i")
+        again = await model.ask(AnyAnswer(instruction="Hi."), item="j")
 
     call = fresh.call
     assert (call.stage, call.role, call.cached, call.asked) == ("respond", "judge", False, 1)
@@ -237,7 +242,7 @@ async def test_an_unreadable_reply_is_asked_again_as_another_sample_and_each_is_
     outcomes: list[tuple[str, int, bool]] = []
     for _ in range(2):
         async with at_desk() as desk:
-            asked = await desk.role(seed=7).ask("respond", no_sorry, item="i", instruction="Hi.")
+            asked = await desk.role(seed=7).ask(NoSorry(instruction="Hi."), item="i")
             outcomes.append((asked.value, asked.call.asked, asked.call.cached))
     kept = await anyio.to_thread.run_sync(stored, tmp_path)
 
@@ -278,7 +283,7 @@ async def test_a_vendor_filters_answer_and_a_cut_off_one_are_kept_as_what_they_a
         async with at_desk() as desk:
             for item in finishes:
                 role = desk.role(temperature=1.0)
-                asked = await role.ask("respond", text, item=item, instruction="Hi.")
+                asked = await role.ask(AnyAnswer(instruction="Hi."), item=item)
                 seen.append(asked.reply.finish_reason)
 
     assert seen == finishes * 2
@@ -353,11 +358,11 @@ async def test_noise_that_another_process_stored_first_makes_nobody_wait_for_eve
             )
 
     async with at_desk() as desk, asyncio.timeout(10):
-        pending = desk.role().begin("respond", item="i", instruction="Hi.")
+        pending = desk.role().begin(AnyAnswer(instruction="Hi."), item="i")
         await held.heard.wait()
         await anyio.to_thread.run_sync(plant, pending.key)
         held.speak.set()
-        said.append((await desk.role().finish(pending, text)).value)
+        said.append((await desk.role().finish(pending)).value)
         said += [await respond(desk.role()) for _ in range(2)]
 
     assert said == ["answer 1", "answer 2", "answer 2"]
@@ -452,7 +457,7 @@ async def test_a_question_begun_and_left_unfinished_harms_nobody(
     held = Held(server)
     async with at_desk() as desk:
         model = desk.role()
-        model.begin("respond", item="i", instruction="Hi.")
+        model.begin(AnyAnswer(instruction="Hi."), item="i")
         await held.heard.wait()
         held.speak.set()
     kept = await anyio.to_thread.run_sync(stored, tmp_path)
@@ -471,7 +476,7 @@ async def test_settings_are_sent_as_given_and_what_is_unset_is_left_to_the_serve
         full = desk.role(temperature=0.5, top_p=0.9, max_tokens=9, extra={"top_k": 3})
         await respond(full, "Hi.")
         structured = desk.role(response_format="json_schema")
-        await structured.ask("score", text, item="", instruction="I", first="A", second="B")
+        await structured.ask(AnyScore(instruction="I", first="A", second="B"), item="")
         await respond(structured, "Hi.")
 
     bare, given, score, free = [dict(heard.json) for heard in server.asked]

@@ -12,19 +12,21 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from codeclm.prompts import (
-    STAGES,
+    BUILT_IN,
+    Decode,
+    Encode,
     ParseError,
-    RubricsRead,
-    copies_action,
-    read_improved,
-    read_instructions,
-    read_metadata,
-    read_rubrics,
-    read_scores,
-    read_verdict,
-    read_yes,
-    schema_for,
+    RubricsAndActions,
+    Sizes,
+    Vocabulary,
 )
+from codeclm.prompts.decode import read_instructions
+from codeclm.prompts.encode import read_metadata
+from codeclm.prompts.improve import read_improved
+from codeclm.prompts.judge import read_verdict
+from codeclm.prompts.plausible import read_yes
+from codeclm.prompts.rubrics import read_rubrics
+from codeclm.prompts.score import read_scores
 
 DATA = Path(__file__).parents[1] / "../shared/data"
 
@@ -134,7 +136,7 @@ def test_a_vocabulary_is_matched_without_case_and_spelled_as_given() -> None:
 
 @pytest.mark.parametrize("vocabulary", [{"use_cases": ["prose"]}, {"skills": ["metre"]}])
 def test_what_is_outside_of_the_vocabulary_is_refused(vocabulary: dict[str, list[str]]) -> None:
-    with pytest.raises(ParseError, match="not among"):
+    with pytest.raises(ParseError, match="not allowed"):
         read_metadata("Use case: poetry\nSkills: rhyme", **vocabulary)
 
 
@@ -275,7 +277,7 @@ def test_a_reply_without_instructions_is_refused(
 
 # Rubrics
 
-PAIRS = RubricsRead(("R one.", "R two."), ("A one.", "A two."))
+PAIRS = RubricsAndActions(("R one.", "R two."), ("A one.", "A two."))
 
 
 @given(st.lists(st.tuples(PROSE, PROSE), min_size=1, max_size=6), st.booleans(), REPLY)
@@ -332,16 +334,16 @@ def test_rubrics_and_actions_are_told_apart(reply: str) -> None:
 @pytest.mark.parametrize(
     ("reply", "read"),
     [
-        ("Action: A one.", RubricsRead((), ("A one.",))),
+        ("Action: A one.", RubricsAndActions((), ("A one.",))),
         ("1. Rubric: R one.\n1. Action: A one.\n2. Action: A two.",
-         RubricsRead(("R one.",), ("A one.", "A two."))),
+         RubricsAndActions(("R one.",), ("A one.", "A two."))),
         ("1. Rubric: R one,\n   and on.\n1. Action: A:\n   - x\n   - y",
-         RubricsRead(("R one,\nand on.",), ("A:\n- x\n- y",))),
+         RubricsAndActions(("R one,\nand on.",), ("A:\n- x\n- y",))),
         ("1. Rubric: Keeps Its CASE\n1. Action: Too",
-         RubricsRead(("Keeps Its CASE",), ("Too",))),
+         RubricsAndActions(("Keeps Its CASE",), ("Too",))),
     ],
 )  # fmt: skip
-def test_actions_suffice_and_items_may_span_lines(reply: str, read: RubricsRead) -> None:
+def test_actions_suffice_and_items_may_span_lines(reply: str, read: RubricsAndActions) -> None:
     assert read_rubrics(reply) == read
 
 
@@ -394,8 +396,8 @@ def test_what_encloses_an_improved_instruction_is_stripped(reply: str) -> None:
         ("", "empty"),
         ('""', "empty"),
         ("Improved instruction:", "empty"),
-        ("write  a POEM", "not changed"),
-        ('"Write a poem."', "not changed"),
+        ("write  a POEM", "unchanged"),
+        ('"Write a poem."', "unchanged"),
         ("Write two.\n\nImproved instruction: Write three.", "labels"),
         ("Write two.\nAction item: none", "labels"),
         ("I'm sorry, but I can't help with that.", "refusal"),
@@ -419,12 +421,6 @@ def test_code_in_an_improved_instruction_stays() -> None:
     reply = "Fix this:\n```python\nprint(1\n```\nand this:\n```python\nprint(2\n```"
 
     assert read_improved(reply, original="Fix this.") == reply
-
-
-def test_a_copied_action_is_noticed_in_other_case_and_punctuation() -> None:
-    assert copies_action("Plan it, and Add a SWOT analysis!", "add a SWOT analysis.")
-    assert not copies_action("Plan it, with strengths and risks.", "add a SWOT analysis.")
-    assert not copies_action("Be brief.", "brief")
 
 
 # Scores
@@ -658,7 +654,8 @@ def test_any_text_is_read_or_refused(text: str) -> None:
 
 
 def test_every_stage_but_the_free_answer_has_a_bounded_schema() -> None:
-    schemas = {stage: schema_for(stage, number=3) for stage in STAGES}
+    sizes = Sizes(seed=30, answer=400, number=3)
+    schemas = {prompt.name: prompt.typical(sizes).prompt.schema() for prompt in BUILT_IN}
 
     assert [stage for stage, schema in schemas.items() if schema is None] == ["respond"]
     for schema in filter(None, schemas.values()):
@@ -671,11 +668,10 @@ def test_every_stage_but_the_free_answer_has_a_bounded_schema() -> None:
 
 
 def test_the_schema_carries_the_number_and_the_vocabulary() -> None:
-    decode = schema_for("decode", number=7)
-    encode = schema_for("encode", use_cases=["poetry"], skills=["rhyme", "metre"])
+    decode = Decode(number=7, use_case="poetry", skills=("rhyme",)).schema()
+    vocabulary = Vocabulary(("poetry",), ("rhyme", "metre"))
+    encode = Encode(instruction="Hi.", vocabulary=vocabulary).schema()
 
-    assert decode
     assert decode["properties"]["instructions"]["minItems"] == 7
-    assert encode
     assert encode["properties"]["use_case"]["enum"] == ["poetry"]
     assert encode["properties"]["skills"]["items"]["enum"] == ["rhyme", "metre"]

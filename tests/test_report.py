@@ -17,7 +17,7 @@ from codeclm.engine.data.records import (
     Metadata,
     Seed,
 )
-from codeclm.engine.reporting.summary import Summary, summarise, text
+from codeclm.engine.reporting.summary import Summary, summarise, summary_text
 from codeclm.engine.store.reader import LedgerReader
 from codeclm.engine.store.writer import LedgerWriter
 from codeclm.providers.base import Reply
@@ -144,7 +144,7 @@ def test_without_any_score_there_is_nothing_to_say_of_gaps(tmp_path: Path) -> No
     told = summed(tmp_path, [])
 
     assert (told.gaps.flipped, told.gaps.first_lead, told.gaps.histogram) == (None, None, {})
-    assert text(told).startswith("finished: 0 rows\n")
+    assert summary_text(told).startswith("finished: 0 rows\n")
 
 
 def test_money_is_what_the_tokens_cost(tmp_path: Path) -> None:
@@ -168,7 +168,7 @@ def test_without_prices_nothing_is_said_of_money(tmp_path: Path) -> None:
     told = summed(tmp_path, [], counters=counters)
 
     assert told.money is None
-    assert "money" not in text(told)
+    assert "cost" not in summary_text(told)
 
 
 scores = st.integers(0, 10).map(float)
@@ -197,8 +197,10 @@ def test_the_summary_fits_80_columns_and_says_what_is_missing(tmp_path: Path) ->
         counters.reused(stage)
     examples = [example(n, EVEN, CLEAR) for n in range(5)]
     examples += [example(n, EVEN, EVEN) for n in range(5, 9)]
-    told = text(summed(tmp_path, examples, config=settings(target_rows=2000), counters=counters))
+    told = summary_text(
+        summed(tmp_path, examples, config=settings(target_rows=2000), counters=counters)
+    )
 
-    assert told.startswith("finished: 5 rows of 2,000 wanted; 1,995 short\n")
+    assert told.startswith("finished: 5 rows of 2,000, 1,995 missing\n")
     assert "instructions          9 in\n" in told
     assert [line for line in told.splitlines() if len(line) > 80] == []

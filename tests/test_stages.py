@@ -25,6 +25,7 @@ from codeclm.engine.pipeline.stages.encode import Encoder
 from codeclm.engine.pipeline.stages.filter import quality_gap, verdict
 from codeclm.engine.pipeline.stages.plausible import Plausibility
 from codeclm.engine.pipeline.stages.refine import Refiner, Rules
+from codeclm.prompts import Vocabulary
 from codeclm.providers.base import Rejected, Reply, Request, Unavailable
 
 from .acting import Actor, Line, Troupe, may_read_the_cache, playing
@@ -632,7 +633,7 @@ async def test_a_seed_becomes_a_use_case_and_skills(tmp_path: Path) -> None:
 async def test_a_predefined_vocabulary_is_shown_and_kept_to(tmp_path: Path) -> None:
     said = iter(["Use case: toasts\nSkills: warmth", "Use case: SPEECHES\nSkills: warmth"])
     metadata, actor = await encoded(
-        tmp_path, lambda _: next(said), use_cases=("Speeches", "Letters"), skills=("Warmth",)
+        tmp_path, lambda _: next(said), vocabulary=Vocabulary(("Speeches", "Letters"), ("Warmth",))
     )
 
     assert (metadata.use_case, metadata.skills) == ("Speeches", ("Warmth",))
@@ -643,7 +644,7 @@ async def test_a_predefined_vocabulary_is_shown_and_kept_to(tmp_path: Path) -> N
 async def test_metadata_outside_of_the_vocabulary_loses_the_seed(tmp_path: Path) -> None:
     async with playing(Actor(encode="Use case: toasts\nSkills: warmth"), tmp_path) as troupe:
         with pytest.raises(ItemError) as caught:
-            await Encoder(troupe["strong"], use_cases=("Letters",))(SEED)
+            await Encoder(troupe["strong"], Vocabulary(("Letters",)))(SEED)
 
     assert (caught.value.reason, caught.value.transient) == ("unreadable", False)
     assert "asked 3 times" in caught.value.detail
@@ -662,7 +663,7 @@ async def test_a_pair_that_makes_no_sense_or_cannot_be_judged_is_left_out(tmp_pa
 
     actor = Actor(plausible=judged)
     async with playing(actor, tmp_path) as troupe:
-        sensible = await Plausibility(troupe["strong"]).sift(items)
+        sensible = await Plausibility(troupe["strong"]).select(items)
 
     assert sensible == items[:1]
     assert actor.counts() == {"plausible": 2 + 3}

@@ -14,9 +14,11 @@ def load() -> Call:
     import anyio
 
     from codeclm.engine import config
-    from codeclm.engine.calls.clients import CallSettings, cache_folder, load_prompts, open_clients
+    from codeclm.engine.calls.clients import CallSettings, cache_folder, open_clients
     from codeclm.engine.calls.counters import Counters
+    from codeclm.engine.calls.prompts import load_prompts
     from codeclm.engine.pipeline import stream as flow
+    from codeclm.prompts import Respond
 
     async def ask(base: str, prompts: Sequence[str], concurrency: int, folder: Path) -> int:
         role = "strong"
@@ -42,15 +44,13 @@ def load() -> Call:
         def lost(*_: object) -> None:
             return
 
-        loaded = {role: load_prompts(made, made.strong, "benchmark")}
+        loaded = {role: load_prompts(made, made.strong, (Respond,), "benchmark")}
         means = CallSettings(cache_folder(made), made.retry, made.parse_attempts)
         async with open_clients({role: made.strong}, loaded, means, counters=Counters()) as opened:
 
             async def respond(row: tuple[int, str]) -> list[str]:
                 number, prompt = row
-                asked = await opened.models[role].ask(
-                    "respond", lambda reply: reply.text, item=str(number), instruction=prompt
-                )
+                asked = await opened.models[role].ask(Respond(instruction=prompt), item=str(number))
                 return [asked.value]
 
             gc.collect()

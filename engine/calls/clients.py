@@ -15,7 +15,7 @@ import msgspec
 from anyio.abc import TaskGroup
 from msgspec import Struct
 
-from ...prompts import PromptError, Prompts
+from ...prompts import PromptSet
 from ...providers.base import Provider, ResponseFormat
 from ...providers.hosts import open_provider
 from ...providers.http.session import check_transport, open_session
@@ -67,7 +67,7 @@ class Clients(Struct, frozen=True):
 @asynccontextmanager
 async def open_clients(
     roles: Roles,
-    prompts: Mapping[str, Prompts],
+    prompts: Mapping[str, PromptSet],
     means: CallSettings,
     *,
     counters: Counters,
@@ -179,22 +179,6 @@ def _sampling(role: RoleConfig, structured: ResponseFormat, means: CallSettings)
 
 
 # -- before the first call --------------------------------------------------------------------
-
-
-def load_prompts(config: Config, role: RoleConfig, where: str) -> Prompts:
-    """Load the templates of *role*.
-
-    Raises:
-        ConfigError: they can't be used.
-    """
-    name = role.prompts or config.prompts
-    if name == "auto":
-        is_small = configuration.hosted_model(role).host.kind.small_models
-        name = "small" if is_small and role is not config.target else "default"
-    try:
-        return Prompts.load(name)
-    except PromptError as error:
-        raise ConfigError(f"{where}: prompts: {error}") from error
 
 
 def check_endpoint(role: RoleConfig, where: str) -> None:

@@ -1,12 +1,11 @@
-"""A role (strong, target, judge): a question becomes a cached, parsed answer.
+"""A role (strong, target, judge): a prompt becomes a cached, parsed reply.
 
 The path of one call: key → cache → single flight → dispatcher → disk → whoever asked. It knows
-neither stages nor vendors; a stage brings its messages and the function that reads the reply.
+neither stages nor vendors; a prompt brings its messages and its parser.
 """
 
 import asyncio
 import json
-from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from typing import Any, Generic, TypeVar
@@ -14,7 +13,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 from msgspec import Struct
 
-from ...prompts import Messages, ParseError, Prompts, Stage, Value, schema_for
+from ...prompts import JsonSchema, Messages, ParseError, Prompt, PromptSet, WithheldError
 from ...providers.base import Message, Reply, Request, ResponseFormat
 from ..data.errors import ItemError
 from ..data.records import Call
@@ -26,25 +25,6 @@ from .dispatcher import Dispatcher, Job
 from .limits import OutputLengths
 
 T = TypeVar("T")
-
-#: Lower goes first: those closest to finishing an example (least memory, most rows per dollar).
-PRIORITY = {
-    "score": 0,
-    "judge": 0,
-    "rate": 0,
-    "respond": 1,
-    "equal": 1,
-    "improve": 2,
-    "grow": 2,
-    "deepen": 2,
-    "complicate": 2,
-    "broaden": 2,
-    "decode": 3,
-    "invent": 3,
-    "rubrics": 3,
-    "plausible": 4,
-    "encode": 4,
-}
 
 
 class Sampling(Struct, frozen=True):
@@ -71,7 +51,7 @@ class ParsedReply(Struct, Generic[T], frozen=True):
 
 
 class _Form(Struct):
-    """What calls of one stage have in common."""
+    """What calls of one prompt have in common."""
 
     request: Request
     keys: KeyBuilder
@@ -85,13 +65,13 @@ class _Form(Struct):
         return (*before, (role, f"{content}\n\n{self.demand}"))
 
 
-class Pending(Struct):
-    """A question under way; `Model.finish` waits for it."""
+class Pending(Struct, Generic[T]):
+    """A prompt under way; `Model.finish` waits for the reply."""
 
-    stage: Stage
+    prompt: Prompt[T]
+    form: _Form
     messages: tuple[Message, ...]
     sample: str
-    number: int
     key: bytes
     answer: StoredReply | asyncio.Future[StoredReply | Exception]
     paid: bool
@@ -115,7 +95,7 @@ class Model:
         dispatcher: Dispatcher,
         cache: Cache,
         flights: InFlightCalls,
-        prompts: Prompts,
+        prompts: PromptSet,
         counters: Counters,
         budget: Budget | None = None,
     ) -> None:
@@ -128,78 +108,63 @@ class Model:
         self._counters = counters
         self._budget = budget
         self._lengths = OutputLengths()
-        self._forms: dict[tuple[Stage, int], _Form] = {}
+        self._forms: dict[tuple[str, bytes], _Form] = {}
         self._sampled = sampling.temperature != 0
         """At temperature 0 a question has one answer, which all items share."""
         self._run = f"{sampling.run_seed}~" if sampling.run_seed else ""
 
     async def ask(
-        self,
-        stage: Stage,
-        read: Callable[[StoredReply], T],
-        *,
-        item: str,
-        sample: str = "",
-        number: int = 0,
-        attempts: int | None = None,
-        **values: Value,
+        self, prompt: Prompt[T], *, item: str, sample: str = "", attempts: int | None = None
     ) -> ParsedReply[T]:
-        """Ask the prompt of *stage*, filled with *values*, and read the answer.
+        """Ask *prompt* and read the reply.
 
         Args:
-            stage: names the prompt, the schema and the priority.
-            read: turns a reply into a value or raises `ParseError`.
+            prompt: brings the messages, the schema, the priority and the parser.
             item: id of what this is asked for: with a temperature, its own sample.
             sample: tells several samples of one item apart.
-            number: how many things are asked for, where the schema depends on it.
             attempts: how often to ask until the reply can be read; None: as the role is set.
-            values: for the template.
 
         Raises:
-            ItemError: no readable answer could be had; the reason says why.
+            ItemError: no readable reply could be had; the reason says why.
             Stopping: the run is being stopped.
             RunStopped: no call to this endpoint can succeed.
         """
-        pending = self.begin(stage, item=item, sample=sample, number=number, **values)
-        return await self.finish(pending, read, attempts=attempts)
+        return await self.finish(self.begin(prompt, item=item, sample=sample), attempts=attempts)
 
-    def begin(
-        self, stage: Stage, *, item: str, sample: str = "", number: int = 0, **values: Value
-    ) -> Pending:
-        """Start asking, without waiting. Every pending question may be left unfinished."""
-        if number:
-            values["number"] = number
-        rendered = self.prompts.render(stage, **values)
-        rendered = self._form(stage, number).ask_for_json(rendered)
+    def begin(self, prompt: Prompt[T], *, item: str, sample: str = "") -> Pending[T]:
+        """Start asking, without waiting. A pending prompt may be left unfinished."""
+        form = self._form(prompt)
+        rendered = form.ask_for_json(self.prompts.render(prompt))
         messages = tuple([Message(role, content) for role, content in rendered])
         sample = f"{self._run}{item}{sample}" if self._sampled else sample
-        return self._look_up(stage, messages, sample, number=number, attempt=0)
+        return self._look_up(prompt, form, messages, sample, attempt=0)
 
-    async def finish(
-        self, pending: Pending, read: Callable[[StoredReply], T], *, attempts: int | None = None
-    ) -> ParsedReply[T]:
-        """Wait for *pending* and read it, asking again with a new sample where it can't be read."""
+    async def finish(self, pending: Pending[T], *, attempts: int | None = None) -> ParsedReply[T]:
+        """Wait for *pending* and read it; ask for a new sample if it cannot be read.
+
+        Raises:
+            ItemError, Stopping, RunStopped: as `ask`.
+        """
+        prompt, stage = pending.prompt, pending.prompt.name
         attempts = attempts or self.sampling.parse_attempts
         for asked in range(1, attempts + 1):
             reply = await self._answer(pending)
             if not pending.paid:
-                self._counters.reused(pending.stage)
+                self._counters.reused(stage)
             try:
-                value = read(reply)
+                value = prompt.read(reply)
+            except WithheldError as error:
+                raise ItemError(error.reason, str(error)) from error
             except ParseError as error:
-                self._counters.unreadable(pending.stage)
+                self._counters.unreadable(stage)
                 if asked == attempts:
                     raise ItemError(
                         "unreadable",
-                        f"{pending.stage}: {error} (asked {asked} times; the last reply began"
+                        f"{stage}: {error} (asked {asked} times; the last reply began"
                         f" {reply.text[:200]!r})",
                     ) from error
                 pending = self._look_up(
-                    pending.stage,
-                    pending.messages,
-                    pending.sample,
-                    number=pending.number,
-                    attempt=asked,
+                    prompt, pending.form, pending.messages, pending.sample, attempt=asked
                 )
             else:
                 return ParsedReply(value, reply, self._call(pending, reply, asked))
@@ -207,9 +172,9 @@ class Model:
 
     # -- one call -----------------------------------------------------------------------------
 
-    def _call(self, pending: Pending, reply: StoredReply, asked: int) -> Call:
+    def _call(self, pending: Pending[T], reply: StoredReply, asked: int) -> Call:
         return Call(
-            pending.stage,
+            pending.prompt.name,
             self.role,
             pending.key.hex(),
             reply.prompt_tokens,
@@ -218,7 +183,7 @@ class Model:
             asked,
         )
 
-    async def _answer(self, pending: Pending) -> StoredReply:
+    async def _answer(self, pending: Pending[T]) -> StoredReply:
         if isinstance(pending.answer, StoredReply):
             return pending.answer
         outcome = await pending.answer
@@ -227,17 +192,22 @@ class Model:
         return outcome
 
     def _look_up(
-        self, stage: Stage, messages: tuple[Message, ...], sample: str, *, number: int, attempt: int
-    ) -> Pending:
+        self,
+        prompt: Prompt[T],
+        form: _Form,
+        messages: tuple[Message, ...],
+        sample: str,
+        *,
+        attempt: int,
+    ) -> Pending[T]:
         """Find the answer on disk or in flight, else send for it."""
-        form = self._form(stage, number)
         full_sample = f"{sample}#{attempt}" if attempt else sample
         key = form.keys.of(messages, full_sample)
         damaged = False
         value = self._cache.get(key)
         if value is not None:
             try:
-                return Pending(stage, messages, sample, number, key, load(value), paid=False)
+                return Pending(prompt, form, messages, sample, key, load(value), paid=False)
             except msgspec.MsgspecError:
                 damaged = True  # not ours, or hurt: ask again and replace it
 
@@ -245,13 +215,14 @@ class Model:
         waiters = self._flights.get(key)
         if waiters is not None:
             waiters.append(future)
-            return Pending(stage, messages, sample, number, key, future, paid=False)
+            return Pending(prompt, form, messages, sample, key, future, paid=False)
         self._flights[key] = [future]
-        self._send(form, key, messages, full_sample, attempt=attempt, replace=damaged)
-        return Pending(stage, messages, sample, number, key, future, paid=True)
+        self._send(prompt, form, key, messages, full_sample, attempt=attempt, replace=damaged)
+        return Pending(prompt, form, messages, sample, key, future, paid=True)
 
     def _send(
         self,
+        prompt: Prompt[Any],
         form: _Form,
         key: bytes,
         messages: tuple[Message, ...],
@@ -279,7 +250,7 @@ class Model:
         self._dispatcher.submit(
             Job(
                 sent,
-                priority=PRIORITY[request.purpose],
+                priority=prompt.priority,
                 tokens=self._tokens(sent),
                 answered=partial(self._answered, form, key, messages, sample, replace),
             )
@@ -328,20 +299,17 @@ class Model:
             if not future.done():
                 future.set_result(outcome)
 
-    def _form(self, stage: Stage, number: int) -> _Form:
-        form = self._forms.get((stage, number))
+    def _form(self, prompt: Prompt[Any]) -> _Form:
+        schema = prompt.schema() if self.sampling.response_format != "text" else None
+        key = prompt.name, b"" if schema is None else msgspec.json.encode(schema)
+        form = self._forms.get(key)
         if form is None:
-            form = self._forms[stage, number] = self._make_form(stage, number)
+            form = self._forms[key] = self._make_form(prompt.name, schema)
         return form
 
-    def _make_form(self, stage: Stage, number: int) -> _Form:
+    def _make_form(self, stage: str, schema: JsonSchema | None) -> _Form:
         sampling = self.sampling
-        response_format = sampling.response_format
-        schema = None
-        if response_format != "text":
-            schema = schema_for(stage, number=number or 1)
-        if schema is None:
-            response_format = "text"
+        response_format = sampling.response_format if schema is not None else "text"
         request = Request(
             model=sampling.model,
             messages=(),

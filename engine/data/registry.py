@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar, cast
 
 from .errors import UserError
 
@@ -39,14 +39,14 @@ class Origin(NamedTuple):
 class Registry(Generic[Row]):
     """Rows by name: the built-in ones first, in their own order, then plugins in order of name.
 
-    Another distribution adds a row by an entry point in *group* that points to an instance of
-    *kind* whose ``name`` is the entry point's. Plugins are imported when a name that is not built
-    in is looked up, or when all rows are listed; they cannot replace a built-in row.
+    Another distribution adds a row by an entry point in *group* that points to an instance or a
+    subclass of *kind* whose ``name`` is the entry point's. Plugins are imported when a name that is
+    not built in is looked up, or when all rows are listed; they cannot replace a built-in row.
 
     Args:
         group: the entry-point group, such as ``codeclm.recipes``.
         noun: what a row is called in messages.
-        kind: the class of the rows.
+        kind: the class of the rows, or their base where the rows are classes.
         rows: the built-in rows.
         aliases: other names for built-in rows.
     """
@@ -55,7 +55,7 @@ class Registry(Generic[Row]):
         self,
         group: str,
         noun: str,
-        kind: type[Row],
+        kind: type[Any],
         rows: Iterable[Row],
         *,
         aliases: Mapping[str, str] | None = None,
@@ -120,13 +120,16 @@ class Registry(Generic[Row]):
             row: Any = point.load()
         except Exception as error:
             raise PluginError(f"{where}: it cannot be imported: {error!r}") from error
-        if not isinstance(row, self._kind) or row.name != point.name:
+        is_row = isinstance(row, self._kind) or (
+            isinstance(row, type) and issubclass(row, self._kind)
+        )
+        if not is_row or row.name != point.name:
             raise PluginError(
                 f"{where}: it must be a {self._kind.__name__} with the name {point.name!r}"
             )
         self._origins[point.name] = _distribution(point)
         self._rows[point.name] = row
-        return row
+        return cast("Row", row)
 
     def _unknown(self, name: str) -> str:
         names = self.names()

@@ -9,8 +9,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 import structlog
 from msgspec import Struct
 
-from ... import prompts
-from ..calls.cache import StoredReply
+from ...prompts import Judge, RawReply, Respond, read_answer
 from ..calls.clients import Clients
 from ..calls.counters import Counters
 from ..calls.model import Model, Pending
@@ -39,6 +38,13 @@ class Comparison(Struct, frozen=True, kw_only=True):
     """Candidate shown first, then reference shown first."""
     reason: str = ""
     detail: str = ""
+
+
+class _AnyAnswer(Respond, frozen=True, kw_only=True):
+    """Take any answer as it is: an empty one is a bad answer, and the judge may say so."""
+
+    def read(self, reply: RawReply) -> str:
+        return read_answer(reply)
 
 
 class Contest(Struct, frozen=True):
@@ -72,11 +78,11 @@ class Contest(Struct, frozen=True):
         return [_comparison(question, candidate, reference, rulings=rulings, error=fault)]
 
     async def _ruling(
-        self, pending: Pending, *, swapped: bool
+        self, pending: Pending[tuple[float, float]], *, swapped: bool
     ) -> tuple[Ruling | None, ItemError | None]:
         """Read one order's scores; where they can't be read, say why."""
         try:
-            asked = await self.judge.finish(pending, _read_verdict)
+            asked = await self.judge.finish(pending)
         except ItemError as error:
             if error.transient:
                 raise
@@ -85,34 +91,28 @@ class Contest(Struct, frozen=True):
         scores = (second, first) if swapped else (first, second)
         return Ruling(*scores, asked.reply.text), None
 
-    def _begin(self, side: Side, question: Question) -> Pending | Answer:
+    def _begin(self, side: Side, question: Question) -> Pending[str] | Answer:
         contestant = self.contestants[side]
         if not isinstance(contestant, Model):
             return contestant[question.id]
         return contestant.begin(
-            "respond",
+            _AnyAnswer(instruction=question.prompt),
             item=identity("question", question.id, question.prompt),
             # Greedy answers are shared, whichever side and evaluation asks for them.
             sample=f"/{side}" if contestant.sampling.temperature != 0 else "",
-            instruction=question.prompt,
         )
 
-    async def _finish(self, side: Side, pending: Pending | Answer) -> Answer:
+    async def _finish(self, side: Side, pending: Pending[str] | Answer) -> Answer:
         contestant = self.contestants[side]
         if isinstance(pending, Answer):
             return pending
         assert isinstance(contestant, Model)
-        asked = await contestant.finish(pending, _read_answer)
-        return asked.value
+        reply = await contestant.finish(pending)
+        return Answer(reply.value, reply.reply.finish_reason)
 
-    def _ask(self, question: Question, first: str, second: str) -> Pending:
-        return self.judge.begin(
-            "judge",
-            item=identity("question", question.id, question.prompt),
-            instruction=question.prompt,
-            first=first,
-            second=second,
-        )
+    def _ask(self, question: Question, first: str, second: str) -> Pending[tuple[float, float]]:
+        prompt = Judge(instruction=question.prompt, first=first, second=second)
+        return self.judge.begin(prompt, item=identity("question", question.id, question.prompt))
 
 
 def _comparison(
@@ -133,17 +133,6 @@ def _comparison(
         reason=error.reason if error else "",
         detail=error.detail if error else "",
     )
-
-
-def _read_answer(reply: StoredReply) -> Answer:
-    """Take any answer as it is: an empty one is a bad answer, and the judge may say so."""
-    if reply.finish_reason in {"content_filter", "refusal"} and not reply.text.strip():
-        raise ItemError(reply.finish_reason, "the answer was withheld")
-    return Answer(reply.text, reply.finish_reason)
-
-
-def _read_verdict(reply: StoredReply) -> tuple[float, float]:
-    return prompts.read_verdict(reply.text)
 
 
 class Session(Struct):

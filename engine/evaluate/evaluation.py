@@ -8,8 +8,6 @@ import asyncio
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +16,7 @@ import msgspec
 import structlog
 from msgspec import Struct
 
-from ...prompts import Prompts
+from ...prompts import Judge, PromptSet, Respond
 from ...providers import json_codec
 from .. import config as configuration
 from ..calls.clients import (
@@ -27,19 +25,19 @@ from ..calls.clients import (
     cache_folder,
     check_endpoint,
     endpoint_name,
-    load_prompts,
     open_clients,
 )
 from ..calls.counters import Counters
 from ..calls.model import Model
+from ..calls.prompts import load_prompts
 from ..config import Config, ConfigError
 from ..data import test_sets as testsets
 from ..data.records import identity
 from ..data.seeds import SeedError
 from ..data.test_sets import Question
 from ..disk.atomic import replace_file
-from ..store import folder as folders
-from ..store.folder import Folder, FolderError, Manifest
+from ..store.folder import Folder, FolderError
+from ..store.manifest import Manifest, differences, new_manifest, role_settings
 from . import settings
 from .contest import Answers, Comparison, Contest, Session, hold
 from .settings import EvaluationConfig, Side
@@ -63,7 +61,7 @@ class Plan(Struct, frozen=True):
     questions: tuple[Question, ...]
     shortened: tuple[Shortened, ...]
     answers: dict[Side, Answers]
-    prompts: dict[str, Prompts]
+    prompts: dict[str, PromptSet]
     manifest: Manifest
 
     @property
@@ -84,7 +82,10 @@ def prepare(config: EvaluationConfig, *, where: str) -> Plan:
     for name, role in config.roles.items():
         check_endpoint(role, f"{where}: {name}")
     as_run = Config(prompts=config.prompts)
-    prompts = {name: load_prompts(as_run, role, where) for name, role in config.roles.items()}
+    prompts = {
+        name: load_prompts(as_run, role, (Judge,) if name == "judge" else (Respond,), where)
+        for name, role in config.roles.items()
+    }
     whole = testsets.read(config.source)[: config.limit]
     questions = tuple(_shortened(question, config.max_prompt_tokens) for question in whole)
     cut = tuple(
@@ -130,34 +131,23 @@ def _manifest(
     config: EvaluationConfig,
     questions: Sequence[Question],
     answers: dict[Side, Answers],
-    prompts: dict[str, Prompts],
+    prompts: dict[str, PromptSet],
 ) -> Manifest:
     """Everything that can change a comparison; how verdicts are summed up may change freely."""
-    described = folders.manifest(
-        Config(strong=config.reference, target=config.candidate, judge=config.judge),
-        {"strong": config.reference, "target": config.candidate, "judge": config.judge},
-        seeds="",
-        prompts={},
-    ).settings
-    whole: dict[str, Any] = {
+    settings: dict[str, Any] = {
         "test": identity(*(text for q in questions for text in (q.id, q.prompt))),
-        "judge": described["judge"],
+        "judge": role_settings(config.judge),
         "parse_attempts": config.parse_attempts,
     }
-    for side, role in (("candidate", "target"), ("reference", "strong")):
-        whole[side] = described[role] if side not in answers else _digest(answers[side], questions)
-    return Manifest(
-        folders.FORMAT,
-        version("codeclm"),
-        sys.version.split()[0],
-        datetime.now(UTC).isoformat(timespec="seconds"),
-        "",
-        whole,
-        {
-            name: {stage: p.digests[stage] for stage in ("respond", "judge")}
-            for name, p in prompts.items()
-        },
-        {"test": str(config.source.path)},
+    for side, role in config.contestants.items():
+        settings[side] = (
+            _digest(answers[side], questions) if side in answers else role_settings(role)
+        )
+    return new_manifest(
+        settings,
+        seeds="",
+        prompts={name: templates.digests for name, templates in prompts.items()},
+        files={"test": str(config.source.path)},
     )
 
 
@@ -175,18 +165,14 @@ def settle(plan: Plan) -> None:
         FolderError: it is another one; the message shows the differences.
     """
     old = plan.folder.read_manifest()
-    changed = folders.differences(old, plan.manifest) if old is not None else []
+    changed = differences(old, plan.manifest) if old is not None else []
     if changed:
         raise FolderError(
             f"{plan.folder.path}: this folder holds something else:\n"
             + "".join(f"    {line}\n" for line in changed)
             + "choose another folder (--out); answers already paid for are reused"
         )
-    toml = configuration.dump(plan.config)
-    replace_file(plan.folder.config, f"# codeclm evaluate\n{toml}".encode())
-    replace_file(
-        plan.folder.manifest, msgspec.json.format(json_codec.dumps(plan.manifest), indent=2)
-    )
+    plan.folder.write_manifest(configuration.dump(plan.config), plan.manifest)
 
 
 async def execute(plan: Plan) -> Session:

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 
 from msgspec import Struct
 
+from ...prompts import Vocabulary
 from ..calls.counters import Counters
 from ..calls.model import Model
 from ..config import Config
@@ -45,7 +46,7 @@ def crew(config: Config, models: dict[str, Model], counters: Counters, widths: W
     strong = models["strong"]
     pool = Pool(config.baseline.pool, config.seed)
     return Stages(
-        Encoder(strong, config.metadata.use_cases, config.metadata.skills),
+        Encoder(strong, Vocabulary(config.metadata.use_cases, config.metadata.skills)),
         pool,
         _writer(config, strong, pool),
         _finisher(config, models, counters),

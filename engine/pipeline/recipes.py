@@ -9,6 +9,23 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
+from ...prompts import (
+    AnyPrompt,
+    Broaden,
+    Complicate,
+    Decode,
+    Deepen,
+    Encode,
+    Equal,
+    Grow,
+    Improve,
+    Invent,
+    Plausible,
+    Rate,
+    Respond,
+    Score,
+    WriteRubrics,
+)
 from ..config import Config, ConfigError, RoleConfig, RoleName, check_role
 from ..data.formats import EXPORTS
 from ..data.registry import PluginError, Registry, UnknownNameError
@@ -33,13 +50,10 @@ class Recipe(Struct, frozen=True):
     """Where it comes from: paper, or ours."""
     roles: tuple[RoleName, ...] = ("strong",)
 
-    @property
-    def stages(self) -> Mapping[RoleName, frozenset[str]]:
-        """What each role is asked, by the names of the prompts."""
-        judged = frozenset({"score", "rate"})
-        asked = _STARTING[self.start] | _ENDING[self.end] | {"respond"}
-        each = {"strong": asked - judged, "target": {"respond"}, "judge": asked & judged}
-        return {role: frozenset(each[role]) for role in self.roles}
+    def prompts(self, role: str) -> tuple[AnyPrompt, ...]:
+        """Return what *role* is asked."""
+        prompts: list[AnyPrompt] = [*_STARTING[self.start], *_ENDING[self.end], Respond]
+        return tuple(prompt for prompt in prompts if role in prompt.roles)
 
     def role_configs(self, config: Config) -> dict[str, RoleConfig]:
         """Return the settings of each role this recipe asks, in the order strong, target, judge."""
@@ -92,19 +106,19 @@ class Recipe(Struct, frozen=True):
                 )
 
 
-_STARTING: Final[Mapping[Start, frozenset[str]]] = {
-    "metadata": frozenset({"encode", "decode"}),
-    "seeds": frozenset(),
-    "pool": frozenset({"invent"}),
+_STARTING: Final[Mapping[Start, tuple[AnyPrompt, ...]]] = {
+    "metadata": (Encode, Plausible, Decode),
+    "seeds": (),
+    "pool": (Invent,),
 }
-_ENDING: Final[Mapping[End, frozenset[str]]] = {
-    "refine": frozenset({"rubrics", "improve", "score"}),
-    "filter": frozenset({"score"}),
-    "harden": frozenset({"rubrics", "improve"}),
-    "answer": frozenset(),
-    "grow": frozenset({"grow"}),
-    "evolve": frozenset({"deepen", "broaden", "complicate", "equal"}),
-    "rate": frozenset({"rate"}),
+_ENDING: Final[Mapping[End, tuple[AnyPrompt, ...]]] = {
+    "refine": (WriteRubrics, Improve, Score),
+    "filter": (Score,),
+    "harden": (WriteRubrics, Improve),
+    "answer": (),
+    "grow": (Grow,),
+    "evolve": (Deepen, Broaden, Complicate, Equal),
+    "rate": (Rate,),
 }
 
 _BUILT_IN: Final = (

@@ -19,7 +19,7 @@ import msgspec
 import structlog
 from msgspec import Struct
 
-from ...prompts import Prompts
+from ...prompts import PromptSet
 from ...providers import json_codec
 from ..calls.budget import Budget, Spending
 from ..calls.clients import (
@@ -29,12 +29,12 @@ from ..calls.clients import (
     check_endpoint,
     endpoint_name,
     in_thread,
-    load_prompts,
     open_clients,
 )
 from ..calls.counters import Counters
 from ..calls.dispatcher import Dispatcher
-from ..config import Config, ConfigError, QualityConfig, RoleConfig
+from ..calls.prompts import load_prompts
+from ..config import Config, ConfigError, QualityConfig, RoleConfig, dump
 from ..data import seeds
 from ..data import test_sets as testsets
 from ..data.errors import RunStopped
@@ -43,8 +43,8 @@ from ..quality.checks import Check, Language, Length
 from ..quality.contamination import Contamination, Overlap
 from ..quality.near_duplicates import NearDuplicateFilter
 from ..quality.similarity import Measure, measure
-from ..store import folder as folders
-from ..store.folder import Folder, FolderError, Manifest
+from ..store.folder import Folder, FolderError
+from ..store.manifest import Manifest, differences, run_manifest
 from ..store.writer import LedgerWriter
 from .build import Widths, crew
 from .orders import DEFAULT_PER_METADATA, per_seed
@@ -65,7 +65,7 @@ class Plan(Struct, frozen=True):
     folder: Folder
     source: seeds.SeedSource | None
     metadata: tuple[Metadata, ...]
-    prompts: dict[str, Prompts]
+    prompts: dict[str, PromptSet]
     manifest: Manifest
     rules: "Rules"
 
@@ -104,7 +104,10 @@ def prepare(config: Config, *, where: str) -> Plan:
     config = msgspec.structs.replace(config, recipe=recipe.name)  # it may have been an alias
     recipe.check(config, where)
     roles = recipe.role_configs(config)
-    prompts = {name: load_prompts(config, role, where) for name, role in roles.items()}
+    prompts = {
+        name: load_prompts(config, role, recipe.prompts(name), where)
+        for name, role in roles.items()
+    }
     source = _source(config)
     metadata = _read_metadata(Path(config.metadata.file)) if config.metadata.file else ()
     for role in roles.values():
@@ -114,7 +117,7 @@ def prepare(config: Config, *, where: str) -> Plan:
     if config.metadata.file:
         digest += identity(Path(config.metadata.file).read_text("utf-8", "replace"))
     tests = _read_tests(config.quality, where)
-    fresh = folders.manifest(
+    fresh = run_manifest(
         config,
         roles,
         seeds=digest,
@@ -232,7 +235,7 @@ def settle_manifest(plan: Plan, ledger: LedgerWriter, *, allow_change: bool) -> 
     """
     old = plan.folder.read_manifest()
     if old is not None:
-        changed = folders.differences(old, plan.manifest)
+        changed = differences(old, plan.manifest)
         if changed and not allow_change:
             raise FolderError(
                 f"{plan.folder.path}: this folder holds another run:\n"
@@ -244,11 +247,12 @@ def settle_manifest(plan: Plan, ledger: LedgerWriter, *, allow_change: bool) -> 
             ledger.clear()
             events.warning("run.changed", differences=changed)
         else:
-            plan.folder.begin(
-                plan.config, msgspec.structs.replace(plan.manifest, started=old.started)
+            plan.folder.write_manifest(
+                dump(plan.config),
+                msgspec.structs.replace(plan.manifest, started=old.started),
             )
             return
-    plan.folder.begin(plan.config, plan.manifest)
+    plan.folder.write_manifest(dump(plan.config), plan.manifest)
 
 
 # -- the session ------------------------------------------------------------------------------

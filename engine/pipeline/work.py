@@ -369,7 +369,7 @@ class Work:
             if not drawn:
                 break
             if check is not None:
-                drawn = await check.sift(drawn)
+                drawn = await check.select(drawn)
             items += [
                 structs.replace(item, position=len(items) + n) for n, item in enumerate(drawn)
             ]

@@ -1,43 +1,25 @@
-"""What a run will ask and cost, before it is started: arithmetic on the configuration (spec §3.7).
+"""Forecast a run's calls, tokens and cost from its configuration (docs/algorithm.md §3.7).
 
-Knows neither ledger nor cache. What nobody can know beforehand, how often an instruction has to be
-made harder and how long answers are, is given as bounds or as an assumption that is printed.
+Nobody can know beforehand how many rounds an instruction takes: the forecast gives bounds. The
+length of answers is an assumption of the caller's. An empty cache is assumed.
 """
 
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from math import ceil
 
 from msgspec import Struct
 
-from ...prompts import Prompts, Stage, Value
+from ...prompts import PromptSet, Sizes
 from ..calls.budget import price
 from ..calls.counters import RoleTokens
+from ..calls.prompts import PROMPTS
 from ..config import Config
+from ..data import seeds as seed_files
+from ..data.records import Seed
 from ..pipeline.orders import DEFAULT_PER_METADATA, per_seed
 from ..pipeline.recipes import RECIPES
-
-# Tokens of an answer, where the stage decides it; respond is the user's assumption.
-_ANSWERS: Mapping[Stage, int] = {
-    "encode": 20,
-    "rubrics": 200,
-    "improve": 120,
-    "score": 4,
-    "rate": 60,
-    "grow": 150,
-    "deepen": 100,
-    "equal": 3,
-}
-_INSTRUCTION = 60
-_ROLES: Mapping[Stage, tuple[str, ...]] = {
-    "respond": ("strong", "target"),
-    "score": ("judge",),
-    "rate": ("judge",),
-}
-
-
-def _roles(stage: Stage, asked: Mapping[str, object]) -> tuple[str, ...]:
-    """Who is asked in *stage*, of those that the recipe asks at all."""
-    return tuple(name for name in _ROLES.get(stage, ("strong",)) if name in asked)
+from ..pipeline.session import Plan
 
 
 class Row(Struct, frozen=True):
@@ -46,7 +28,7 @@ class Row(Struct, frozen=True):
     ``low`` if every instruction is selected in its first scored round, ``high`` if none ever is.
     """
 
-    stage: Stage
+    stage: str
     low: int
     high: int
     prompt_tokens: int
@@ -61,6 +43,10 @@ class Forecast(Struct, frozen=True):
     high_money: float | None
     note: str = ""
     """What is assumed, where nothing bounds the calls."""
+    seeds: int = 0
+    """How many seeds there are; 0 where the run starts from metadata."""
+    seed_tokens: int = 0
+    """Length of a seed, about."""
 
     @property
     def low(self) -> int:
@@ -71,9 +57,31 @@ class Forecast(Struct, frozen=True):
         return sum(row.high for row in self.rows)
 
 
+SEEDS_MEASURED = 1000
+"""Seeds that are read for their length."""
+
+
+def forecast_run(plan: Plan, answer_tokens: int) -> Forecast:
+    """Forecast a prepared run, assuming answers of *answer_tokens*. Blocks: it reads the seeds."""
+    count, length = 0, 0
+    if plan.source is not None:
+        count = seed_files.count(plan.source)
+        records = islice(seed_files.read(plan.source), SEEDS_MEASURED)
+        lengths = [len(record.instruction) for record in records if isinstance(record, Seed)]
+        length = sum(lengths) // (4 * max(len(lengths), 1))
+    return forecast(
+        plan.config,
+        plan.prompts,
+        seeds=count,
+        metadata=len(plan.metadata),
+        seed_tokens=length,
+        answer_tokens=answer_tokens,
+    )
+
+
 def forecast(
     config: Config,
-    prompts: Mapping[str, Prompts],
+    prompts: Mapping[str, PromptSet],
     *,
     seeds: int,
     metadata: int,
@@ -94,9 +102,10 @@ def forecast(
     scale = _scale(config, taken, metadata)
     counts = _counts(config, scale)
     each = config.baseline.tasks if RECIPES[config.recipe].start == "pool" else scale.each
-    lengths = _lengths(prompts, counts, seed_tokens, answer_tokens, each=each)
+    sizes = Sizes(seed=seed_tokens, answer=answer_tokens, number=each)
+    lengths = _lengths(prompts, counts, sizes)
     rows = tuple(Row(stage, *counts[stage], *lengths[stage]) for stage in counts)
-    return Forecast(rows, *_money(config, rows), _NOTES.get(config.recipe, ""))
+    return Forecast(rows, *_money(config, rows), _NOTES.get(config.recipe, ""), seeds, seed_tokens)
 
 
 class _Scale(Struct, frozen=True):
@@ -168,11 +177,11 @@ _NOTES = {
 }
 
 
-def _counts(config: Config, scale: _Scale) -> dict[Stage, tuple[int, int]]:
+def _counts(config: Config, scale: _Scale) -> dict[str, tuple[int, int]]:
     """Calls by stage, at least and at most."""
     recipe = RECIPES[config.recipe]
     low, high = scale.low, scale.high
-    counts: dict[Stage, tuple[int, int]] = {}
+    counts: dict[str, tuple[int, int]] = {}
     if recipe.start == "metadata":
         counts["encode"] = scale.encoded
         counts["decode"] = scale.decode
@@ -184,7 +193,7 @@ def _counts(config: Config, scale: _Scale) -> dict[Stage, tuple[int, int]]:
     return counts | _ends(config, scale)
 
 
-def _ends(config: Config, scale: _Scale) -> dict[Stage, tuple[int, int]]:
+def _ends(config: Config, scale: _Scale) -> dict[str, tuple[int, int]]:
     """Calls of what ends an instruction."""
     low, high = scale.low, scale.high
     once = (low, high)
@@ -211,7 +220,7 @@ def _ends(config: Config, scale: _Scale) -> dict[Stage, tuple[int, int]]:
             return {"deepen": all_rounds, "equal": all_rounds, "respond": all_rounds}
 
 
-def _refined(config: Config, scale: _Scale) -> dict[Stage, tuple[int, int]]:
+def _refined(config: Config, scale: _Scale) -> dict[str, tuple[int, int]]:
     low, high = scale.low, scale.high
     rounds = config.filter.max_iterations
     first = 1 if config.filter.filter_basic else 2
@@ -224,31 +233,20 @@ def _refined(config: Config, scale: _Scale) -> dict[Stage, tuple[int, int]]:
 
 
 def _lengths(
-    prompts: Mapping[str, Prompts], stages: Iterable[Stage], seed: int, answer: int, *, each: int
-) -> dict[Stage, tuple[int, int]]:
+    prompts: Mapping[str, PromptSet], stages: Iterable[str], sizes: Sizes
+) -> dict[str, tuple[int, int]]:
     """Tokens of one prompt and one answer by stage: a fourth of the characters."""
-    instruction, said = "x" * 4 * _INSTRUCTION, "x" * 4 * answer
-    pair: dict[str, Value] = {"use_case": "x" * 24, "skills": ("x" * 16, "x" * 16)}
-    values: dict[Stage, dict[str, Value]] = {
-        "encode": {"instruction": "x" * 4 * seed, "vocabulary": ""},
-        "decode": {**pair, "number": each},
-        "rubrics": {**pair, "number": 4},
-        "respond": {"instruction": instruction},
-        "score": {"instruction": instruction, "first": said, "second": said},
-        "improve": {"instruction": instruction, "action": "x" * 60, **pair},
-        "invent": {"number": each, "demonstrations": "x" * 4 * seed * 3},
-        "rate": {"instruction": instruction, "answer": said},
-        "grow": {"instruction": instruction, "nodes": 10, "fewest": 40, "most": 200},
-        "deepen": {"instruction": instruction, "method": "x" * 80},
-        "equal": {"first": instruction, "second": instruction},
-    }
-    listed = _INSTRUCTION * each
-    answers = {**_ANSWERS, "decode": listed, "invent": listed, "respond": answer}
-    found: dict[Stage, tuple[int, int]] = {}
+    lengths: dict[str, tuple[int, int]] = {}
     for stage in stages:
-        rendered = prompts[_roles(stage, prompts)[0]].render(stage, **values[stage])
-        found[stage] = sum(len(text) for _, text in rendered) // 4, answers[stage]
-    return found
+        prompt, answer = PROMPTS[stage].typical(sizes)
+        rendered = prompts[_roles(stage, prompts)[0]].render(prompt)
+        lengths[stage] = sum(len(text) for _, text in rendered) // 4, answer
+    return lengths
+
+
+def _roles(stage: str, roles: Mapping[str, object]) -> tuple[str, ...]:
+    """Return which of *roles* are asked in *stage*."""
+    return tuple(name for name in PROMPTS[stage].roles if name in roles)
 
 
 def _money(config: Config, rows: tuple[Row, ...]) -> tuple[float | None, float | None]:
@@ -267,7 +265,7 @@ def _money(config: Config, rows: tuple[Row, ...]) -> tuple[float | None, float |
     return low, high
 
 
-def text(found: Forecast) -> str:
+def forecast_text(found: Forecast) -> str:
     """Write the forecast for people."""
     lines = ["stage       calls, at least     at most   prompt tok  answer tok (each, about)"]
     lines += [
@@ -279,7 +277,7 @@ def text(found: Forecast) -> str:
     if found.low_money is not None and found.high_money is not None:
         lines.append(f"money     {found.low_money:>17,.2f} {found.high_money:>11,.2f}")
     else:
-        lines.append("money: give price_input and price_output (for a million tokens) to see it")
+        lines.append("money: set price_input and price_output (per million tokens) to see it")
     if found.note:
         lines.append(found.note)
     return "\n".join(lines)

@@ -1,6 +1,6 @@
-"""The run's journal: one JSON line an event in ``events.jsonl``, warnings also on the screen.
+"""The run's event log: one JSON line per event in ``events.jsonl``.
 
-Nothing is written per call: an event is something that happens to a run, a seed or an endpoint.
+An event concerns a run, a seed or an endpoint; calls are counted, not logged.
 """
 
 import logging
@@ -14,7 +14,7 @@ from structlog.typing import EventDict, WrappedLogger
 
 
 def to_file(path: Path) -> IO[bytes]:
-    """Send the events of this process to *path* from now on; the caller closes the file."""
+    """Write the events of this process to *path* from now on; the caller closes the file."""
     file = path.open("ab", buffering=0)
     structlog.configure(
         processors=[
@@ -31,7 +31,7 @@ def to_file(path: Path) -> IO[bytes]:
 
 
 def to_nowhere() -> None:
-    """Drop events: for commands that only read, and after the file is closed."""
+    """Drop events: for commands that only read, and before the file is closed."""
     structlog.configure(
         processors=[_drop],
         wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL),
@@ -48,11 +48,13 @@ def _drop(logger: WrappedLogger, name: str, event: EventDict) -> EventDict:
 def _dump(event: dict[str, Any], **_: Any) -> bytes:
     try:
         return orjson.dumps(event, default=str)
-    except TypeError:  # lone surrogates
-        return orjson.dumps({key: _plain(value) for key, value in event.items()}, default=str)
+    except TypeError:  # a string with lone surrogates
+        return orjson.dumps(
+            {key: _without_surrogates(value) for key, value in event.items()}, default=str
+        )
 
 
-def _plain(value: Any) -> Any:
+def _without_surrogates(value: Any) -> Any:
     if isinstance(value, str):
         return value.encode("utf-8", "backslashreplace").decode()
     return value

@@ -14,8 +14,8 @@ from ..config import Config
 from ..data.records import Example
 from ..pipeline.recipes import RECIPES, Recipe
 from ..reporting.summary import Summary
-from ..reporting.transcript import printable
-from ..store.folder import Manifest
+from ..reporting.terminal import printable
+from ..store.manifest import Manifest
 from ..store.totals import Totals
 
 _SIZES = (
@@ -179,12 +179,9 @@ def _prompts(facts: Facts) -> Iterator[str]:
     if facts.manifest is None:
         return
     yield "\nPrompts, by digest:\n"
-    for role, stages in _recipe(facts).stages.items():
-        digests = facts.manifest.prompts.get(role, {})
-        if role == "strong" and facts.config.metadata.plausibility_check:
-            stages |= {"plausible"}
-        used = [(stage, digests[stage]) for stage in sorted(stages) if stage in digests]
-        yield f"* {role}: {', '.join(f'{stage} `{digest[:12]}`' for stage, digest in used)}"
+    for role, digests in facts.manifest.prompts.items():
+        names = (f"{name} `{digest[:12]}`" for name, digest in sorted(digests.items()))
+        yield f"* {role}: {', '.join(names)}"
 
 
 def _counts(facts: Facts) -> Iterator[str]:

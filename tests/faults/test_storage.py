@@ -294,5 +294,5 @@ def test_changed_seeds_are_refused_under_the_same_name(shop: FaultServer, tmp_pa
     done = codeclm(*line, cwd=tmp_path)
 
     assert done.returncode == 2
-    assert "the seed files have other contents" in done.stderr
+    assert "the seed files have changed" in done.stderr
     assert len(shop.seen()) == paid

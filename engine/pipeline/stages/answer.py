@@ -8,13 +8,12 @@ from collections.abc import Awaitable, Callable
 
 from msgspec import Struct, structs
 
-from .... import prompts
-from ...calls.cache import StoredReply
-from ...calls.model import Model, ParsedReply
+from ....prompts import Rate
+from ...calls.model import Model
 from ...data.errors import ItemError
-from ...data.records import Answer, Example, Iteration
+from ...data.records import Answer, Call, Example, Iteration
 from .decode import Draft
-from .refine import Rules, Story, read_answer
+from .refine import Rules, Story, as_answer, respond_to
 
 Rewrite = Callable[[Story], Awaitable[bool]]
 """Gives a story its next instruction, or says that none could be had."""
@@ -63,27 +62,25 @@ class Answerer(Struct, frozen=True):
 
     async def _answer(self, story: Story) -> None:
         last = story.rounds[-1]
-        asked = await respond(self.strong, story.draft.id, last.instruction, number=last.number)
-        story.calls.append(asked.call)
-        story.rounds[-1] = structs.replace(last, strong=asked.value)
+        answer, call = await respond(
+            self.strong, story.draft.id, last.instruction, number=last.number
+        )
+        story.calls.append(call)
+        story.rounds[-1] = structs.replace(last, strong=answer)
         story.take("strong", "answered", keep_cut_off=self.rules.keep_cut_off)
 
 
 async def respond(
     strong: Model, item: str, instruction: str, *, number: int
-) -> ParsedReply[Answer]:
-    """Ask *strong* to answer in round *number*: the question that Contrastive Filtering asks too.
+) -> tuple[Answer, Call]:
+    """Ask *strong* to answer in round *number*: the call that Contrastive Filtering makes too.
 
     Raises:
         ItemError: no answer could be had.
     """
-    return await strong.ask(
-        "respond",
-        read_answer,
-        item=item,
-        sample=f"/{number}.{strong.role}",
-        instruction=instruction,
-    )
+    pending = respond_to(strong, item, instruction, number=number)
+    reply = await strong.finish(pending)
+    return as_answer(reply), reply.call
 
 
 class Rater(Struct, frozen=True):
@@ -106,24 +103,19 @@ class Rater(Struct, frozen=True):
         if example.fate != "kept" or answer is None:
             return example
         try:
-            asked = await self.judge.ask(
-                "rate", _read_rating, item=item, instruction=example.instruction, answer=answer.text
-            )
+            prompt = Rate(instruction=example.instruction, answer=answer.text)
+            reply = await self.judge.ask(prompt, item=item)
         except ItemError as error:
             if error.transient:
                 raise
             return structs.replace(
                 example, fate="failed", winner=None, reason=error.reason, detail=error.detail
             )
-        enough = asked.value >= self.least
+        enough = reply.value >= self.least
         return structs.replace(
             example,
             fate="kept" if enough else "filtered",
             reason="accurate" if enough else "inaccurate",
-            detail=f"rated {asked.value:g} of 5",
-            calls=(*example.calls, asked.call),
+            detail=f"rated {reply.value:g} of 5",
+            calls=(*example.calls, reply.call),
         )
-
-
-def _read_rating(reply: StoredReply) -> float:
-    return prompts.read_rating(reply.text)

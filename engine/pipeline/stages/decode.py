@@ -4,12 +4,10 @@ Both are asked for at once, since neither needs the other (paper §4.1 and §4.2
 """
 
 from collections.abc import Sequence
-from functools import partial
 
 from msgspec import Struct
 
-from .... import prompts
-from ...calls.cache import StoredReply
+from ....prompts import Decode, RubricsAndActions, WriteRubrics
 from ...calls.model import Model, Pending
 from ...data.errors import ItemError
 from ...data.records import (
@@ -87,8 +85,8 @@ class Draft(Struct, frozen=True):
 class Decoder(Struct, frozen=True):
     """Asks for instructions and rubrics.
 
-    ``chunk`` is the most instructions in one call, ``extra_calls`` how many more calls an order may
-    make when answers held duplicates or too few, ``rubrics`` how many to ask for (0: none).
+    ``chunk`` is the most instructions in one call, ``extra_calls`` how many more calls a request
+    may take if replies hold duplicates or too few, ``rubrics`` how many to ask for (0: none).
     """
 
     strong: Model
@@ -97,84 +95,81 @@ class Decoder(Struct, frozen=True):
     rubrics: int = 4
 
     async def __call__(self, request: InstructionRequest) -> list[Draft]:
-        """Write ``request.count`` basic instructions, or as many as could be had, none twice.
+        """Write ``request.count`` distinct basic instructions, or as many as could be had.
 
         Raises:
-            ItemError: not one instruction could be had.
+            ItemError: not one instruction could be had, or a transient failure.
         """
-        asked = _Collected(request)
+        collected = _Collected(request)
         sizes = _sizes(request.count, self.chunk)
         pending = [self._begin(request, n, size) for n, size in enumerate(sizes)]
         rubrics = self._begin_rubrics(request.metadata) if self.rubrics else None
-        for n, question in enumerate(pending):
-            await self._collect(asked, question, sizes[n])
+        for question in pending:
+            await self._collect(collected, question)
         for n in range(len(sizes), len(sizes) + self.extra_calls):
-            missing = request.count - len(asked.texts)
+            missing = request.count - len(collected.texts)
             if missing <= 0:
                 break
             size = min(missing, self.chunk)
-            await self._collect(asked, self._begin(request, n, size), size)
-        found = await self._finish_rubrics(asked, rubrics) if rubrics else Rubrics()
-        if not asked.texts:
-            raise ItemError("no_instructions", asked.detail)
-        return asked.drafts(found)
+            await self._collect(collected, self._begin(request, n, size))
+        drafts_rubrics = await self._finish_rubrics(collected, rubrics) if rubrics else Rubrics()
+        if not collected.texts:
+            raise ItemError("no_instructions", collected.detail)
+        return collected.drafts(drafts_rubrics)
 
-    def _begin(self, request: InstructionRequest, n: int, size: int) -> Pending:
+    def _begin(self, request: InstructionRequest, n: int, size: int) -> Pending[list[str]]:
+        metadata = request.metadata
         return self.strong.begin(
-            "decode",
-            item=request.metadata.id,
+            Decode(number=size, use_case=metadata.use_case, skills=metadata.skills),
+            item=metadata.id,
             sample=f"/{request.start}.{n}" if request.start or n else "",
-            number=size,
-            use_case=request.metadata.use_case,
-            skills=request.metadata.skills,
         )
 
-    async def _collect(self, asked: "_Collected", question: Pending, size: int) -> None:
+    async def _collect(self, collected: "_Collected", question: Pending[list[str]]) -> None:
         try:
-            answer = await self.strong.finish(question, partial(_read_instructions, size))
+            reply = await self.strong.finish(question)
         except ItemError as error:
             if error.transient:
                 raise
-            asked.detail = error.detail
+            collected.detail = error.detail
         else:
-            asked.add(answer.value, answer.call)
+            collected.add(reply.value, reply.call)
 
-    def _begin_rubrics(self, metadata: Metadata) -> Pending:
+    def _begin_rubrics(self, metadata: Metadata) -> Pending[RubricsAndActions]:
         return self.strong.begin(
-            "rubrics",
+            WriteRubrics(number=self.rubrics, use_case=metadata.use_case, skills=metadata.skills),
             item=metadata.id,
-            number=self.rubrics,
-            use_case=metadata.use_case,
-            skills=metadata.skills,
         )
 
-    async def _finish_rubrics(self, asked: "_Collected", question: Pending) -> Rubrics:
+    async def _finish_rubrics(
+        self, collected: "_Collected", question: Pending[RubricsAndActions]
+    ) -> Rubrics:
         try:
-            answer = await self.strong.finish(question, _read_rubrics)
+            reply = await self.strong.finish(question)
         except ItemError as error:
             if error.transient:
                 raise
             return Rubrics(reason=error.detail)
-        asked.calls.append(answer.call)
-        return answer.value
+        collected.calls.append(reply.call)
+        return Rubrics(*reply.value)
 
 
 class _Collected:
-    """Instructions of one order, none twice."""
+    """The distinct instructions of one request."""
 
     def __init__(self, request: InstructionRequest) -> None:
         self.request = request
         self.texts: list[str] = []
         self.calls: list[Call] = []
-        self.detail = "every instruction was one this metadata already had"
-        self._known = set(request.known)
+        self.detail = "every instruction was one that this metadata already had"
+        self._fingerprints = set(request.known)
 
     def add(self, texts: list[str], call: Call) -> None:
         self.calls.append(call)
         for text in texts:
-            norm = fingerprint(text)
-            if norm not in self._known and len(self.texts) < self.request.count:
-                self._known.add(norm)
+            mark = fingerprint(text)
+            if mark not in self._fingerprints and len(self.texts) < self.request.count:
+                self._fingerprints.add(mark)
                 self.texts.append(text)
 
     def drafts(self, rubrics: Rubrics) -> list[Draft]:
@@ -193,17 +188,6 @@ class _Collected:
 
 
 def _sizes(count: int, chunk: int) -> list[int]:
-    """Cut *count* into calls of at most *chunk*."""
+    """Split *count* into calls of at most *chunk*."""
     full, rest = divmod(count, chunk)
     return [chunk] * full + ([rest] if rest else [])
-
-
-def _read_instructions(number: int, reply: StoredReply) -> list[str]:
-    return prompts.read_instructions(
-        reply.text, number=number, truncated=reply.finish_reason == "length"
-    )
-
-
-def _read_rubrics(reply: StoredReply) -> Rubrics:
-    read = prompts.read_rubrics(reply.text)
-    return Rubrics(tuple(read.rubrics), tuple(read.actions))

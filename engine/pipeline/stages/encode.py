@@ -2,18 +2,16 @@
 
 from msgspec import Struct
 
-from .... import prompts
-from ...calls.cache import StoredReply
+from ....prompts import Encode, Vocabulary
 from ...calls.model import Model
 from ...data.records import Call, Metadata, Seed, identity
 
 
 class Encoder(Struct, frozen=True):
-    """``use_cases`` and ``skills`` restrict the metadata to a predefined set; empty: anything."""
+    """Describes a seed by a use case and skills of *vocabulary*."""
 
     strong: Model
-    use_cases: tuple[str, ...] = ()
-    skills: tuple[str, ...] = ()
+    vocabulary: Vocabulary = Vocabulary()
 
     async def __call__(self, seed: Seed) -> tuple[Metadata, Call]:
         """Ask for the use case and the skills of *seed*.
@@ -21,14 +19,9 @@ class Encoder(Struct, frozen=True):
         Raises:
             ItemError: no readable metadata could be had.
         """
-        asked = await self.strong.ask(
-            "encode",
-            self._read,
-            item=seed.id,
-            instruction=seed.instruction,
-            vocabulary=prompts.vocabulary(self.use_cases, self.skills),
-        )
-        use_case, skills = asked.value
+        prompt = Encode(instruction=seed.instruction, vocabulary=self.vocabulary)
+        reply = await self.strong.ask(prompt, item=seed.id)
+        use_case, skills = reply.value
         metadata = Metadata(
             position=seed.position,
             id=identity("metadata", seed.id, use_case, *skills),
@@ -37,7 +30,4 @@ class Encoder(Struct, frozen=True):
             origin="seed",
             seed_ids=(seed.id,),
         )
-        return metadata, asked.call
-
-    def _read(self, reply: StoredReply) -> tuple[str, tuple[str, ...]]:
-        return prompts.read_metadata(reply.text, use_cases=self.use_cases, skills=self.skills)
+        return metadata, reply.call

@@ -7,13 +7,20 @@ which case the next round sets out from the same instruction once more.
 from collections.abc import Awaitable, Callable
 from math import ceil
 from random import Random
-from typing import Any
 
 from msgspec import Struct, structs
 
-from .... import prompts
-from ....prompts import METHODS, ParseError, Stage
-from ...calls.cache import StoredReply
+from ....prompts import (
+    METHODS,
+    Broaden,
+    Complicate,
+    Deepen,
+    Equal,
+    Prompt,
+    apologises,
+    copies_frame,
+    says_nothing,
+)
 from ...calls.model import Model
 from ...data.errors import ItemError
 from ...data.records import Answer, Call, Example, Fate, InstructionRequest, Iteration, identity
@@ -59,56 +66,48 @@ class Evolver(Struct, frozen=True):
     async def _evolve(self, trial: "_Trial") -> Ending:
         """Carry *trial* out; return how it ends."""
         before = trial.before
-        name, stage, values = self._operation(trial)
-        asked = await self.strong.ask(
-            stage,
-            _read_evolved,
-            item=trial.draft.id,
-            sample=f"/{trial.number}",
-            instruction=before,
-            **values,
-        )
-        trial.calls.append(asked.call)
-        trial.evolved = structs.replace(trial.evolved, instruction=asked.value, action=name)
-        if prompts.copies_marks(asked.value, original=before):
+        action, prompt = self._operation(trial)
+        reply = await self.strong.ask(prompt, item=trial.draft.id, sample=f"/{trial.number}")
+        trial.calls.append(reply.call)
+        trial.evolved = structs.replace(trial.evolved, instruction=reply.value, action=action)
+        if copies_frame(reply.value, original=before):
             return "filtered", "copied_frame", "the evolved prompt holds words of the frame"
-        if await self._equal(trial, before, asked.value):
+        if await self._equal(trial, before, reply.value):
             return "filtered", "no_information_gain", "judged equal to the prompt before"
         return await self._answered(trial)
 
-    def _operation(self, trial: "_Trial") -> tuple[str, Stage, dict[str, Any]]:
-        operations: list[tuple[str, Stage, dict[str, Any]]] = [
-            (method, "deepen", {"method": method}) for method in METHODS
+    def _operation(self, trial: "_Trial") -> tuple[str, Prompt[str]]:
+        """Draw one of the operations; return what it does and its prompt."""
+        before = trial.before
+        operations: list[tuple[str, Prompt[str]]] = [
+            (method, Deepen(instruction=before, method=method)) for method in METHODS
         ]
-        operations.append(("a brand new prompt of the same domain", "broaden", {}))
+        broaden = Broaden(instruction=before)
+        operations.append(("a brand new prompt of the same domain", broaden))
         if self.complicate_input:
-            operations.append(("structured data as input", "complicate", {}))
+            operations.append(("structured data as input", Complicate(instruction=before)))
         random = Random(f"{self.run_seed}/{trial.draft.id}/{trial.number}/operation")
         return random.choice(operations)
 
     async def _equal(self, trial: "_Trial", before: str, evolved: str) -> bool:
-        asked = await self.strong.ask(
-            "equal",
-            _read_equal,
-            item=trial.draft.id,
-            sample=f"/{trial.number}",
-            first=before,
-            second=evolved,
-        )
-        trial.calls.append(asked.call)
-        return asked.value
+        prompt = Equal(first=before, second=evolved)
+        reply = await self.strong.ask(prompt, item=trial.draft.id, sample=f"/{trial.number}")
+        trial.calls.append(reply.call)
+        return reply.value
 
     async def _answered(self, trial: "_Trial") -> Ending:
         evolved = trial.evolved
-        asked = await respond(self.strong, trial.draft.id, evolved.instruction, number=trial.number)
-        trial.calls.append(asked.call)
-        trial.evolved = structs.replace(evolved, strong=asked.value)
-        return self._judged(asked.value)
+        answer, call = await respond(
+            self.strong, trial.draft.id, evolved.instruction, number=trial.number
+        )
+        trial.calls.append(call)
+        trial.evolved = structs.replace(evolved, strong=answer)
+        return self._judged(answer)
 
     def _judged(self, answer: Answer) -> Ending:
-        if prompts.apologises(answer.text):
+        if apologises(answer.text):
             return "filtered", "apology", "a short answer that says sorry"
-        if prompts.says_nothing(answer.text):
+        if says_nothing(answer.text):
             return "filtered", "empty_answer", "an answer of punctuation and stop words alone"
         if answer.finish_reason == "length" and not self.keep_cut_off:
             return "filtered", "cut_off", "the answer of strong ended at max_tokens"
@@ -180,13 +179,3 @@ class SampledDecoder(Struct, frozen=True):
             structs.replace(drafts[at], rows=min(self.rounds, base + (n < rest)))
             for n, at in enumerate(drawn)
         ]
-
-
-def _read_evolved(reply: StoredReply) -> str:
-    if reply.finish_reason == "length":
-        raise ParseError("the evolved prompt was cut off at max_tokens")
-    return prompts.read_evolved(reply.text)
-
-
-def _read_equal(reply: StoredReply) -> bool:
-    return prompts.read_equal(reply.text)

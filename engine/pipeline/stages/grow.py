@@ -1,12 +1,8 @@
 """Grow: Tree-Instruct's rewrite, which enlarges an instruction's semantic tree (spec §8.3)."""
 
-from functools import partial
-
 from msgspec import Struct
 
-from .... import prompts
-from ....prompts import ParseError
-from ...calls.cache import StoredReply
+from ....prompts import Grow
 from ...calls.model import Model
 from ...data.errors import ItemError
 from .refine import Story
@@ -33,27 +29,21 @@ class Grower(Struct, frozen=True):
         done = len(story.rounds)
         nodes = self.nodes[done - 1]
         try:
-            asked = await self.strong.ask(
-                "grow",
-                partial(_read_grown, story.instruction),
+            reply = await self.strong.ask(
+                Grow(
+                    instruction=story.instruction,
+                    nodes=nodes,
+                    fewest=WORDS_A_NODE * nodes,
+                    most=MOST_WORDS,
+                ),
                 item=story.draft.id,
                 sample=f"/{done}",
-                instruction=story.instruction,
-                nodes=nodes,
-                fewest=WORDS_A_NODE * nodes,
-                most=MOST_WORDS,
             )
         except ItemError as error:
             if error.transient:
                 raise
             story.exhausted = ("grow_failed", error.detail)
             return False
-        story.calls.append(asked.call)
-        story.improve(f"{nodes} more nodes", asked.value)
+        story.calls.append(reply.call)
+        story.improve(f"{nodes} more nodes", reply.value)
         return True
-
-
-def _read_grown(original: str, reply: StoredReply) -> str:
-    if reply.finish_reason == "length":
-        raise ParseError("the new instruction was cut off at max_tokens")
-    return prompts.read_grown(reply.text, original=original)

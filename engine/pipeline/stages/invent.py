@@ -4,15 +4,12 @@ Alpaca's variant: three demonstrations, drawn from the seeds alone, and twenty t
 """
 
 from collections.abc import Iterator
-from functools import partial
 from random import Random
 
 import anyio.to_thread
 from msgspec import Struct
 
-from .... import prompts
-from ....prompts import Task
-from ...calls.cache import StoredReply
+from ....prompts import Invent, Task, demonstrations, unsuitable
 from ...calls.model import Model
 from ...data.records import InstructionRequest, Metadata, Seed, identity
 from ...data.text.rouge import RougeIndex
@@ -79,15 +76,10 @@ class Inventor(Struct, frozen=True):
         Raises:
             ItemError: no readable reply could be had.
         """
-        asked = await self.strong.ask(
-            "invent",
-            partial(_read_tasks, request.count),
-            item=request.metadata.id,
-            number=request.count,
-            demonstrations=prompts.demonstrations(request.texts),
-        )
+        prompt = Invent(number=request.count, demonstrations=demonstrations(request.texts))
+        reply = await self.strong.ask(prompt, item=request.metadata.id)
         # Twenty tasks against a thousand seeds take some milliseconds.
-        reasons = await anyio.to_thread.run_sync(self._sift, asked.value)
+        reasons = await anyio.to_thread.run_sync(self._sift, reply.value)
         return [
             Draft(
                 identity("instruction", request.metadata.id, str(n), task.text),
@@ -95,10 +87,10 @@ class Inventor(Struct, frozen=True):
                 request.start + n,
                 task.text,
                 Rubrics(),
-                (asked.call,),
+                (reply.call,),
                 refused=reason,
             )
-            for n, (task, reason) in enumerate(zip(asked.value, reasons, strict=True))
+            for n, (task, reason) in enumerate(zip(reply.value, reasons, strict=True))
         ]
 
     def _sift(self, tasks: list[Task]) -> list[str]:
@@ -106,7 +98,7 @@ class Inventor(Struct, frozen=True):
         accepted = RougeIndex(ALIKE)
         reasons = list[str]()
         for task in tasks:
-            reason = prompts.unsuitable(task)
+            reason = unsuitable(task)
             if not reason and (
                 self.pool.index.similar(task.instruction) or accepted.similar(task.instruction)
             ):
@@ -115,7 +107,3 @@ class Inventor(Struct, frozen=True):
                 accepted.add(task.instruction)
             reasons.append(reason)
         return reasons
-
-
-def _read_tasks(number: int, reply: StoredReply) -> list[Task]:
-    return prompts.read_tasks(reply.text, number=number, truncated=reply.finish_reason == "length")

@@ -5,34 +5,35 @@ The authors removed unreasonable pairs by hand (paper A.3); this asks the strong
 
 from msgspec import Struct
 
-from .... import prompts
-from ...calls.cache import StoredReply
+from ....prompts import Plausible
 from ...calls.model import Model
 from ...data.errors import ItemError
 from ...data.records import Metadata
 
 
 class Plausibility(Struct, frozen=True):
+    """Drops metadata that makes no sense."""
+
     strong: Model
 
-    async def sift(self, items: list[Metadata]) -> list[Metadata]:
-        """Return those of *items* that make sense; one the model can't judge is left out."""
+    async def select(self, items: list[Metadata]) -> list[Metadata]:
+        """Return those of *items* that make sense; one that the model cannot judge is left out.
+
+        Raises:
+            ItemError: a transient failure.
+        """
         pending = [
-            self.strong.begin("plausible", item=item.id, use_case=item.use_case, skills=item.skills)
+            self.strong.begin(Plausible(use_case=item.use_case, skills=item.skills), item=item.id)
             for item in items
         ]
         sensible = list[Metadata]()
         for item, question in zip(items, pending, strict=True):
             try:
-                answer = await self.strong.finish(question, _read_yes)
+                reply = await self.strong.finish(question)
             except ItemError as error:
                 if error.transient:
                     raise
                 continue
-            if answer.value:
+            if reply.value:
                 sensible.append(item)
         return sensible
-
-
-def _read_yes(reply: StoredReply) -> bool:
-    return prompts.read_yes(reply.text)

@@ -6,17 +6,14 @@ The rounds are a loop in here and not a circle of streams, which would deadlock.
 """
 
 from collections.abc import Iterator
-from functools import partial
 from random import Random
 from typing import Literal
 
 from msgspec import Struct
 
-from .... import prompts
-from ....prompts import ParseError
-from ...calls.cache import StoredReply
+from ....prompts import Improve, Respond, Score
 from ...calls.counters import Counters
-from ...calls.model import Model, Pending
+from ...calls.model import Model, ParsedReply, Pending
 from ...data.errors import ItemError
 from ...data.records import Answer, Call, Example, Fate, Iteration, Judgement, Winner
 from .decode import Draft
@@ -54,26 +51,25 @@ class Improver(Struct, frozen=True):
         metadata = story.draft.metadata
         for attempt in range(self.attempts):
             action = story.next_action()
-            read = partial(_read_improved, story.instruction)
             try:
-                asked = await self.strong.ask(
-                    "improve",
-                    read,
+                reply = await self.strong.ask(
+                    Improve(
+                        instruction=story.instruction,
+                        action=action,
+                        use_case=metadata.use_case,
+                        skills=metadata.skills,
+                    ),
                     item=story.draft.id,
                     sample=f"/{len(story.rounds)}.{attempt}",
                     attempts=1,
-                    instruction=story.instruction,
-                    action=action,
-                    use_case=metadata.use_case,
-                    skills=metadata.skills,
                 )
             except ItemError as error:
                 if error.transient:
                     raise
                 story.exhausted = ("improve_failed", error.detail)
             else:
-                story.calls.append(asked.call)
-                story.improve(action, asked.value)
+                story.calls.append(reply.call)
+                story.improve(action, reply.value)
                 return True
         return False
 
@@ -120,8 +116,8 @@ class Refiner(Struct, frozen=True):
         strong, target = await self._answers(story, number)
         first = self._ask_score(story, strong.text, target.text)
         second = self._ask_score(story, target.text, strong.text)
-        one = await self.judge.finish(first, _read_scores)
-        two = await self.judge.finish(second, _read_scores)
+        one = await self.judge.finish(first)
+        two = await self.judge.finish(second)
         story.calls += [one.call, two.call]
         judgements = (
             Judgement(one.value[0], one.value[1], one.reply.text),
@@ -142,27 +138,17 @@ class Refiner(Struct, frozen=True):
 
     async def _answers(self, story: "Story", number: int) -> tuple[Answer, Answer]:
         pending = [
-            role.begin(
-                "respond",
-                item=story.draft.id,
-                sample=f"/{number}.{role.role}",
-                instruction=story.instruction,
-            )
+            respond_to(role, story.draft.id, story.instruction, number=number)
             for role in (self.strong, self.target)
         ]
-        strong = await self.strong.finish(pending[0], read_answer)
-        target = await self.target.finish(pending[1], read_answer)
+        strong = await self.strong.finish(pending[0])
+        target = await self.target.finish(pending[1])
         story.calls += [strong.call, target.call]
-        return strong.value, target.value
+        return as_answer(strong), as_answer(target)
 
-    def _ask_score(self, story: "Story", first: str, second: str) -> Pending:
-        return self.judge.begin(
-            "score",
-            item=story.draft.id,
-            instruction=story.instruction,
-            first=first,
-            second=second,
-        )
+    def _ask_score(self, story: "Story", first: str, second: str) -> Pending[tuple[float, float]]:
+        prompt = Score(instruction=story.instruction, first=first, second=second)
+        return self.judge.begin(prompt, item=story.draft.id)
 
 
 class Story:
@@ -246,19 +232,11 @@ def _shuffled(actions: tuple[str, ...], seed: str, *, again: bool) -> Iterator[s
             yield from random.sample(actions, len(actions))
 
 
-def read_answer(reply: StoredReply) -> Answer:
-    if reply.finish_reason in {"content_filter", "refusal"} and not reply.text.strip():
-        raise ItemError(reply.finish_reason, "the answer was withheld")
-    if not reply.text.strip():
-        raise ParseError("the answer is empty")
-    return Answer(reply.text, reply.finish_reason)
+def respond_to(model: Model, item: str, instruction: str, *, number: int) -> Pending[str]:
+    """Begin to ask *model* for an answer in round *number* of *item*."""
+    sample = f"/{number}.{model.role}"
+    return model.begin(Respond(instruction=instruction), item=item, sample=sample)
 
 
-def _read_scores(reply: StoredReply) -> tuple[float, float]:
-    return prompts.read_scores(reply.text)
-
-
-def _read_improved(original: str, reply: StoredReply) -> str:
-    if reply.finish_reason == "length":
-        raise ParseError("the new instruction was cut off at max_tokens")
-    return prompts.read_improved(reply.text, original=original)
+def as_answer(reply: ParsedReply[str]) -> Answer:
+    return Answer(reply.value, reply.reply.finish_reason)

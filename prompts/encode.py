@@ -1,12 +1,16 @@
-"""Read the encoder's reply: a use case and skills."""
+"""Encode: ask for the metadata of a seed, a use case and skills (paper §4.1)."""
 
 import re
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from .reading import ParseError, bare, is_list, json_reply, opened, quoted
+from msgspec import Struct
 
-# Possessive and bounded throughout: a line of dashes or blanks must not be tried in every way.
+from .prompt import JsonSchema, Priority, Prompt, RawReply, Sizes, Typical, filler
+from .reading import ParseError, excerpt, is_list, parse_json, reply_body, strip_marks
+from .schemas import list_of, object_of, one_of, string
+
+# Possessive and bounded throughout: a line of dashes or blanks must not make them backtrack.
 _MARKS = r"[ \t]*+(?:[-+•>#]++[ \t]*+|\*[ \t]++|\(?[0-9]{1,3}[.)][ \t]*+)*+[*_`\"']{0,3}"
 _COLON = r"[ \t]{0,9}[*_`\"']{0,3}[ \t]{0,9}[:=\uff1a][ \t]{0,9}[*_]{0,3}"
 _FLAGS = re.IGNORECASE | re.MULTILINE
@@ -23,25 +27,66 @@ _LONGEST_LIST: Final = 2_000
 _MOST_SKILLS: Final = 3
 
 
+class Vocabulary(Struct, frozen=True):
+    """The only use cases and skills that metadata may name; empty: any."""
+
+    use_cases: tuple[str, ...] = ()
+    skills: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """Return the sentences that tell a model so; empty if it may name any."""
+        lines: list[str] = []
+        if self.use_cases:
+            lines.append(f"Allowed use cases (choose one): {'; '.join(self.use_cases)}")
+        if self.skills:
+            lines.append(f"Allowed skills (choose at most 3): {'; '.join(self.skills)}")
+        return "\n".join(lines)
+
+
+class Encode(Prompt[tuple[str, tuple[str, ...]]], frozen=True, kw_only=True):
+    """Ask for the use case and the skills of an instruction."""
+
+    name = "encode"
+    priority = Priority.ENCODE
+
+    instruction: str
+    vocabulary: Vocabulary = Vocabulary()
+
+    def read(self, reply: RawReply) -> tuple[str, tuple[str, ...]]:
+        allowed = self.vocabulary
+        return read_metadata(reply.text, use_cases=allowed.use_cases, skills=allowed.skills)
+
+    def schema(self) -> JsonSchema:
+        use_cases, skills = self.vocabulary.use_cases, self.vocabulary.skills
+        return object_of(
+            use_case=one_of(use_cases) if use_cases else string(60),
+            skills=list_of(one_of(skills) if skills else string(40), 1, _MOST_SKILLS),
+        )
+
+    @classmethod
+    def typical(cls, sizes: Sizes) -> Typical:
+        return Typical(cls(instruction=filler(sizes.seed)), 20)
+
+
 def read_metadata(
     text: str, *, use_cases: Sequence[str] = (), skills: Sequence[str] = ()
 ) -> tuple[str, tuple[str, ...]]:
     """Read one use case and at most three skills; ``Skills: none`` gives no skills.
 
-    *use_cases* and *skills*, where given, are all that is allowed; case is not looked at, and the
-    spelling given here is returned.
+    *use_cases* and *skills* are the only names allowed, unless empty. They are compared without
+    case and returned in the spelling given here.
 
     Raises:
-        ParseError: a line is missing, too long, or outside of what is allowed.
+        ParseError: a line is missing, a name is too long or not allowed.
     """
-    reply = opened(text)
-    fields = json_reply(reply)
+    reply = reply_body(text)
+    fields = parse_json(reply)
     use_case, names = (_from_json(fields) if fields else None) or _from_lines(reply)
     _check_length(use_case, *names)
 
     use_case = _allowed(use_case, use_cases, "use case")
-    found = dict.fromkeys(_allowed(name, skills, "skill") for name in _distinct(names))
-    return use_case, tuple(found)
+    distinct = dict.fromkeys(_allowed(name, skills, "skill") for name in _distinct(names))
+    return use_case, tuple(distinct)
 
 
 def _from_json(fields: dict[str, Any]) -> tuple[str, list[str]] | None:
@@ -63,7 +108,7 @@ def _from_lines(text: str) -> tuple[str, list[str]]:
     label = _USE_CASE.search(text)
     if not label:
         raise ParseError("no use case line")
-    # A model that goes on with examples of its own writes further pairs: the first one counts.
+    # A model that goes on to write examples of its own adds further pairs: the first one counts.
     skills_label = _SKILLS.search(text, label.end()) or _SKILLS.search(text)
     if not skills_label:
         raise ParseError("no skills line")
@@ -79,7 +124,7 @@ def _from_lines(text: str) -> tuple[str, list[str]]:
 
 
 def _paragraph(rest: str) -> str:
-    """The list after the label: the rest of its line, or the lines below it."""
+    """Return the list after the label: the rest of its line, or the lines below it."""
     lines = rest[:_LONGEST_LIST].split("\n")
     if lines[0].strip():
         return lines[0]
@@ -104,28 +149,28 @@ def _listed(text: str) -> list[str]:
 
 
 def _name(text: str) -> str:
-    text = bare(text.strip(" \t\r\n.,;|/"))
-    return " ".join(bare(text.rstrip(" .,;:-\u2013\u2014")).rstrip(" .").split())
+    text = strip_marks(text.strip(" \t\r\n.,;|/"))
+    return " ".join(strip_marks(text.rstrip(" .,;:-\u2013\u2014")).rstrip(" .").split())
 
 
 def _distinct(names: Iterable[str]) -> list[str]:
-    found: dict[str, str] = {}
+    by_fold: dict[str, str] = {}
     for name in names:
         if name and name.casefold() not in _NONE:
-            found.setdefault(name.casefold(), name)
-    return list(found.values())[:_MOST_SKILLS]
+            by_fold.setdefault(name.casefold(), name)
+    return list(by_fold.values())[:_MOST_SKILLS]
 
 
 def _check_length(*names: str) -> None:
     longest = max(names, key=len)
     if len(longest) > _LONGEST_NAME:
-        raise ParseError(f"no name is that long: {quoted(longest)}")
+        raise ParseError(f"the name is longer than {_LONGEST_NAME} characters: {excerpt(longest)}")
 
 
 def _allowed(name: str, names: Sequence[str], kind: str) -> str:
     if not names:
         return name
-    for known in names:
-        if known.casefold() == name.casefold():
-            return known
-    raise ParseError(f"{kind} {quoted(name)} is not among those allowed")
+    for allowed in names:
+        if allowed.casefold() == name.casefold():
+            return allowed
+    raise ParseError(f"{kind} {excerpt(name)} is not allowed")

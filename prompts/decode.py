@@ -1,6 +1,6 @@
-"""Read the decoder's reply: a numbered list of instructions.
+"""Decode: ask for basic instructions of one metadata item, and read a numbered list (paper §4.1).
 
-An instruction may span lines and hold code, bullets and numbered lists of its own, so that only a
+An instruction may span lines and hold code, bullets and numbered lists of its own, so only a
 counter that continues the outer list begins a new one.
 """
 
@@ -8,17 +8,29 @@ import json
 import re
 from typing import Final, NamedTuple, cast
 
+from .prompt import (
+    TYPICAL_SKILLS,
+    TYPICAL_USE_CASE,
+    JsonSchema,
+    Priority,
+    Prompt,
+    RawReply,
+    Sizes,
+    Typical,
+)
 from .reading import (
     ParseError,
+    excerpt,
     is_list,
     is_object,
-    json_reply,
-    normal,
-    opened,
-    quoted,
-    refuses,
-    unquoted,
+    is_refusal,
+    is_truncated,
+    normalise,
+    parse_json,
+    reply_body,
+    strip_quotes,
 )
+from .schemas import list_of, object_of, string
 
 _NOUN = r"(?:instruction|task|prompt|question|item)"
 _MARKER = re.compile(
@@ -61,29 +73,51 @@ class _Marker(NamedTuple):
     text: str
 
 
+class Decode(Prompt[list[str]], frozen=True, kw_only=True):
+    """Ask for *number* instructions that belong to a use case and need certain skills."""
+
+    name = "decode"
+    priority = Priority.WRITE
+
+    number: int
+    use_case: str
+    skills: tuple[str, ...]
+
+    def read(self, reply: RawReply) -> list[str]:
+        return read_instructions(reply.text, number=self.number, truncated=is_truncated(reply))
+
+    def schema(self) -> JsonSchema:
+        return object_of(instructions=list_of(string(600), self.number, self.number))
+
+    @classmethod
+    def typical(cls, sizes: Sizes) -> Typical:
+        prompt = cls(number=sizes.number, use_case=TYPICAL_USE_CASE, skills=TYPICAL_SKILLS)
+        return Typical(prompt, sizes.instruction * sizes.number)
+
+
 def read_instructions(text: str, *, number: int, truncated: bool = False) -> list[str]:
     """Read up to *number* instructions, without their counters, titles and answers.
 
-    *truncated* says that the reply was cut off: its last instruction is then left out. Instructions
-    that differ only in case, blanks or their final stop are given once.
+    If *truncated*, the reply was cut off and its last instruction is left out. Of instructions that
+    differ only in case, white space or final punctuation, the first is returned.
 
     Raises:
-        ParseError: there is none.
+        ParseError: the reply holds no instruction.
     """
-    reply = opened(text)
-    found = _from_json(reply, truncated=truncated)
-    if found is None:
-        found = _from_lines(reply, number, truncated=truncated)
+    reply = reply_body(text)
+    items = _from_json(reply, truncated=truncated)
+    if items is None:
+        items = _from_lines(reply, number, truncated=truncated)
     distinct: dict[str, str] = {}
-    for item in filter(str.strip, found):
-        distinct.setdefault(normal(item), item)
+    for item in filter(str.strip, items):
+        distinct.setdefault(normalise(item), item)
     if not distinct:
-        raise ParseError(f"no instructions: {quoted(reply)}")
+        raise ParseError(f"no instructions: {excerpt(reply)}")
     return list(distinct.values())[:number]
 
 
 def _from_json(text: str, *, truncated: bool) -> list[str] | None:
-    fields = json_reply(text)
+    fields = parse_json(text)
     if fields is None:
         return _from_cut_json(text) if truncated else None
     items = fields.get("instructions", fields.get(""))
@@ -91,33 +125,33 @@ def _from_json(text: str, *, truncated: bool) -> list[str] | None:
         items = [fields["instruction"]]
     if not is_list(items):
         return None
-    found: list[str] = []
+    texts: list[str] = []
     for item in items:
         value = item.get("instruction") if is_object(item) else item
         if not isinstance(value, str):
             return None
-        found.append(
+        texts.append(
             _LABEL.sub("", value.strip(), count=1) if _LABEL.match(value) else value.strip()
         )
-    return found
+    return texts
 
 
 def _from_cut_json(text: str) -> list[str] | None:
-    """The whole strings of an array that was cut off in the middle of one."""
+    """Return the complete strings of an array that was cut off in the middle of one."""
     head = _CUT_JSON.match(text)
     if not head:
         return None
-    found: list[str] = []
+    texts: list[str] = []
     at = head.end()
-    while string := _STRING.match(text, at):
+    while literal := _STRING.match(text, at):
         try:
-            found.append(cast("str", json.loads(string[0], strict=False)).strip())
+            texts.append(cast("str", json.loads(literal[0], strict=False)).strip())
         except ValueError:
             break
-        at = string.end()
+        at = literal.end()
         while at < len(text) and text[at] in " \t\r\n,":
             at += 1
-    return found
+    return texts
 
 
 def _from_lines(text: str, number: int, *, truncated: bool) -> list[str]:
@@ -126,8 +160,8 @@ def _from_lines(text: str, number: int, *, truncated: bool) -> list[str]:
         raise ParseError(f"the reply has {len(lines):,} lines")
     outside = _outside_fences(lines)
     markers = _top_level(_counters(lines, outside) or _bullets(lines, outside, number))
-    alone = number == 1 and (not markers or (len(markers) > 1 and markers[0].line > 0))
-    if alone:
+    is_lone = number == 1 and (not markers or (len(markers) > 1 and markers[0].line > 0))
+    if is_lone:
         return _lone(lines, truncated=truncated)
     if not markers:
         return []
@@ -147,13 +181,13 @@ def _lone(lines: list[str], *, truncated: bool) -> list[str]:
     text = "\n".join(lines).strip()
     if truncated:
         raise ParseError("cut off before the instruction was complete")
-    if refuses(text):
-        raise ParseError(f"a refusal: {quoted(text)}")
+    if is_refusal(text):
+        raise ParseError(f"a refusal: {excerpt(text)}")
     return [_clean(text)]
 
 
 def _outside_fences(lines: list[str]) -> list[bool]:
-    """Which lines stand outside of code fences; a fence that is never closed is none."""
+    """Tell which lines lie outside code fences; a fence that is never closed does not count."""
     outside = [True] * len(lines)
     opening: tuple[int, str] | None = None
     for at, line in enumerate(lines):
@@ -168,8 +202,8 @@ def _outside_fences(lines: list[str]) -> list[bool]:
 
 
 def _counters(lines: list[str], outside: list[bool]) -> list[_Marker]:
-    """All lines that begin with a counter in the style and at the depth of the first one."""
-    found: list[_Marker] = []
+    """Return the lines that begin with a counter in the style and at the depth of the first one."""
+    markers: list[_Marker] = []
     for at, line in enumerate(lines):
         if not outside[at] or not (match := _MARKER.match(line)):
             continue
@@ -177,43 +211,43 @@ def _counters(lines: list[str], outside: list[bool]) -> list[_Marker]:
             continue
         style = (match["label"] is not None, match["close"][:1] if not match["label"] else "")
         indent = len(match["indent"].expandtabs(4))
-        if found and (style != found[0].style or indent > found[0].indent + 1):
+        if markers and (style != markers[0].style or indent > markers[0].indent + 1):
             continue
         rest = line[match.end() :]
         if match["bold"] and not match["unbold"]:
             # "**1. Title** text": the bold began before the counter.
             rest = match["bold"] + rest.lstrip() if rest.strip(" *_") else ""
-        found.append(_Marker(at, int(match["number"]), indent, style, rest.strip()))
-    return found
+        markers.append(_Marker(at, int(match["number"]), indent, style, rest.strip()))
+    return markers
 
 
 def _bullets(lines: list[str], outside: list[bool], number: int) -> list[_Marker]:
-    """Bullets in place of counters, where more than one instruction was asked for."""
-    found: list[_Marker] = []
+    """Return bullets used in place of counters, if more than one instruction was asked for."""
+    markers: list[_Marker] = []
     if number == 1:
-        return found
+        return markers
     for at, line in enumerate(lines):
         if outside[at] and (match := _BULLET.match(line)):
             indent = len(match["indent"].expandtabs(4))
-            if not found or indent <= found[0].indent + 1:
+            if not markers or indent <= markers[0].indent + 1:
                 text = line[match.end() :].strip()
-                found.append(_Marker(at, len(found) + 1, indent, (False, "-"), text))
-    return found if len(found) > 1 else []
+                markers.append(_Marker(at, len(markers) + 1, indent, (False, "-"), text))
+    return markers if len(markers) > 1 else []
 
 
 def _top_level(markers: list[_Marker]) -> list[_Marker]:
-    """Keep the markers that count on from the first; leave out lists inside an instruction.
+    """Keep the markers that count on from the first one; leave out lists inside an instruction.
 
-    An inner list begins with a 1. Where a number would continue both lists, it belongs to the inner
-    one if the same number comes once more before the next 1.
+    An inner list begins with 1. A number that could continue either list belongs to the inner one
+    if the same number occurs again before the next 1.
     """
     if not markers:
         return []
-    again = _comes_again(markers)
+    recurs = _recurs(markers)
     kept = [markers[0]]
     following, inner = markers[0].number + 1, 0
     for at, marker in enumerate(markers[1:], 1):
-        if marker.number == following and not (inner == following and again[at]):
+        if marker.number == following and not (inner == following and recurs[at]):
             kept.append(marker)
             following, inner = following + 1, 0
         elif marker.number == 1:
@@ -223,19 +257,19 @@ def _top_level(markers: list[_Marker]) -> list[_Marker]:
     return kept
 
 
-def _comes_again(markers: list[_Marker]) -> list[bool]:
-    again = [False] * len(markers)
+def _recurs(markers: list[_Marker]) -> list[bool]:
+    recurs = [False] * len(markers)
     last: dict[int, int] = {}
     for at in range(len(markers) - 1, -1, -1):
         number = markers[at].number
         here = last.get(number)
-        again[at] = here is not None and here < last.get(1, len(markers))
+        recurs[at] = here is not None and here < last.get(1, len(markers))
         last[number] = at
-    return again
+    return recurs
 
 
 def _block(marker: _Marker, below: list[str]) -> str:
-    """The text of one instruction, without an answer after it and without its indentation."""
+    """Return the text of one instruction without its indentation and without an answer after it."""
     for at, line in enumerate(below):
         if _ANSWER.match(line) and (marker.text or any(before.strip() for before in below[:at])):
             has_answer = any(
@@ -252,11 +286,11 @@ def _block(marker: _Marker, below: list[str]) -> str:
 def _clean(block: str) -> str:
     if (label := _LABEL.match(block)) and label.end() < len(block):
         block = block[label.end() :]
-    return unquoted(block.strip())
+    return strip_quotes(block.strip())
 
 
 def _untitled(blocks: list[str]) -> list[str]:
-    """Take bold titles off where every instruction has one; a single one may be meant."""
+    """Remove bold titles if every instruction has one; a single one may be part of the text."""
     titles = [_TITLE.match(block) for block in blocks]
     if len(blocks) < 2 or not all(
         title and title.end() < len(block) for title, block in zip(titles, blocks, strict=True)

@@ -1,0 +1,37 @@
+"""Which prompts exist, and the templates that a role's model is asked with."""
+
+from collections.abc import Collection
+from typing import Final
+
+from ...prompts import BUILT_IN, AnyPrompt, Prompt, PromptError, PromptSet
+from .. import config as configuration
+from ..config import Config, ConfigError, RoleConfig
+from ..data.registry import Registry
+
+PROMPTS: Final[Registry[AnyPrompt]] = Registry("codeclm.prompts", "prompt", Prompt, BUILT_IN)
+"""Every prompt by name; installed packages may add more."""
+
+
+def load_prompts(
+    config: Config, role: RoleConfig, prompts: Collection[AnyPrompt], where: str
+) -> PromptSet:
+    """Load the templates of *prompts*, which *role* will be asked.
+
+    Raises:
+        ConfigError: a prompt is not registered, or a template cannot be used.
+    """
+    source = role.prompts or config.prompts
+    if source == "auto":
+        is_small = configuration.hosted_model(role).host.kind.small_models
+        source = "small" if is_small and role is not config.target else "default"
+    names = PROMPTS.names()
+    for prompt in prompts:
+        if prompt.name not in names:
+            raise ConfigError(
+                f"{where}: prompt {prompt.name!r} is not registered: add {prompt.__name__} to"
+                f" BUILT_IN in prompts/__init__.py, or an entry point in {PROMPTS.group}"
+            )
+    try:
+        return PromptSet.load(source, prompts, names=names)
+    except PromptError as error:
+        raise ConfigError(f"{where}: prompts: {error}") from error

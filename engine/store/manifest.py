@@ -1,0 +1,162 @@
+"""What makes two sessions the same run: a record of everything that can change the dataset."""
+
+import json
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any, cast
+
+from msgspec import Struct
+
+from ...providers import json_codec
+from ..config import Config, RoleConfig, structured
+
+FORMAT = 2
+"""Of a run's folder; raise it whenever an older one can no longer be read."""
+
+
+class Manifest(Struct, frozen=True):
+    """What a run was started with, as ``manifest.json`` holds it."""
+
+    format: int
+    codeclm: str
+    """Version of codeclm."""
+    python: str
+    started: str
+    """ISO 8601, UTC."""
+    seeds: str
+    """Digest of the seed files' bytes."""
+    settings: dict[str, Any]
+    """All settings that can change the dataset."""
+    prompts: dict[str, dict[str, str]]
+    """Digest of each template by name, by role."""
+    files: dict[str, str] = {}
+    """Files that were read; for people, not compared."""
+
+
+# Settings that may differ between two sessions of a run, because they cannot change its dataset.
+_OPERATIONAL = frozenset({"seeds", "out", "cache", "retry", "export", "prompts", "limit", "budget"})
+_ROLE_OPERATIONAL = frozenset(
+    {
+        "api_key",
+        "timeout",
+        "transport",
+        "max_concurrent",
+        "requests_per_minute",
+        "tokens_per_minute",
+        "price_input",
+        "price_cached",
+        "price_output",
+        "options",
+        "prompts",
+        "headers",
+    }
+)
+
+
+def new_manifest(
+    settings: dict[str, Any],
+    *,
+    seeds: str,
+    prompts: dict[str, dict[str, str]],
+    files: dict[str, str],
+) -> Manifest:
+    """Build the manifest of something that starts now, by this version of codeclm."""
+    return Manifest(
+        format=FORMAT,
+        codeclm=version("codeclm"),
+        python=sys.version.split()[0],
+        started=datetime.now(UTC).isoformat(timespec="seconds"),
+        seeds=seeds,
+        settings=settings,
+        prompts=prompts,
+        files=files,
+    )
+
+
+def run_manifest(
+    config: Config,
+    roles: Mapping[str, RoleConfig],
+    *,
+    seeds: str,
+    prompts: Mapping[str, dict[str, str]],
+    tests: Mapping[str, str],
+) -> Manifest:
+    """Build the manifest of a run that starts now.
+
+    Args:
+        config: The run's settings.
+        roles: Those of the models that it calls.
+        seeds: Digest of the seed files.
+        prompts: Digest of each template by name, by role.
+        tests: Digests of the test sets by name.
+    """
+    return new_manifest(
+        _run_settings(config, roles, tests),
+        seeds=seeds,
+        prompts=dict(prompts),
+        files={"seeds": ", ".join(str(path) for path in config.seed_files)},
+    )
+
+
+def _run_settings(
+    config: Config, roles: Mapping[str, RoleConfig], tests: Mapping[str, str]
+) -> dict[str, Any]:
+    settings = {
+        key: value for key, value in _all_settings(config).items() if key not in _OPERATIONAL
+    }
+    if config.limit is not None:
+        settings["limit"] = config.limit
+    for uncalled in {"strong", "target", "judge"} - roles.keys():
+        del settings[uncalled]
+    del settings["quality"]["tests"]  # the folder they are in; what they contain counts
+    settings["quality"]["test_sets"] = dict(tests)
+    return settings | {name: role_settings(role) for name, role in roles.items()}
+
+
+def role_settings(role: RoleConfig) -> dict[str, Any]:
+    """Return the settings of *role* that can change a reply."""
+    settings = _all_settings(role) | {"structured_output": structured(role)}
+    return {key: value for key, value in settings.items() if key not in _ROLE_OPERATIONAL}
+
+
+def _all_settings(table: Struct) -> dict[str, Any]:
+    """Return *table*'s settings, defaults too: another version may have other defaults."""
+    settings: dict[str, Any] = {}
+    for name in table.__struct_fields__:
+        value = getattr(table, name)
+        if isinstance(value, Struct):
+            settings[name] = _all_settings(value)
+        elif value is not None:
+            settings[name] = json.loads(json_codec.dumps(value))  # as it will be read back
+    return settings
+
+
+def differences(old: Manifest, new: Manifest) -> list[str]:
+    """Return a line for each respect in which *new* is not the same run as *old*."""
+    lines = _settings_differences("", old.settings, new.settings)
+    if old.seeds != new.seeds:
+        lines.append("the seed files have changed")
+    for role, digests in new.prompts.items():
+        before = old.prompts.get(role, {})
+        changed = [name for name, digest in digests.items() if before.get(name) != digest]
+        if changed:
+            lines.append(f"{role}'s prompts have changed: {', '.join(changed)}")
+    return lines
+
+
+def _settings_differences(table: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    lines = list[str]()
+    for key in sorted(old.keys() | new.keys()):
+        before, now = old.get(key), new.get(key)
+        if isinstance(before, dict) and isinstance(now, dict):
+            tables = cast("tuple[dict[str, Any], dict[str, Any]]", (before, now))
+            lines += _settings_differences(f"{table}{key}.", *tables)
+        elif before != now:
+            lines.append(f"{table}{key}: {_shown(before)} → {_shown(now)}")
+    return lines
+
+
+def _shown(value: Any) -> str:
+    return "(default)" if value is None else repr(value)

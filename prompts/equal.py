@@ -1,0 +1,47 @@
+"""Equal: ask whether a rewritten instruction gained anything (WizardLM, docs/algorithm.md §8.4)."""
+
+import re
+
+from .prompt import JsonSchema, Priority, Prompt, RawReply, Sizes, Typical, filler
+from .reading import ParseError, excerpt, read_word
+from .schemas import BOOLEAN, object_of
+
+_NOT_EQUAL = re.compile(r"\b(?:not|un|isn['\u2019]t|aren['\u2019]t)[\s_-]*equal", re.IGNORECASE)
+_EQUAL = re.compile(r"\bequal\b", re.IGNORECASE)
+
+
+class Equal(Prompt[bool], frozen=True, kw_only=True):
+    """Ask whether two instructions have the same constraints, depth and breadth."""
+
+    name = "equal"
+    priority = Priority.ANSWER
+
+    first: str
+    second: str
+
+    def read(self, reply: RawReply) -> bool:
+        return read_equal(reply.text)
+
+    def schema(self) -> JsonSchema:
+        return object_of(equal=BOOLEAN)
+
+    @classmethod
+    def typical(cls, sizes: Sizes) -> Typical:
+        instruction = filler(sizes.instruction)
+        return Typical(cls(first=instruction, second=instruction), 3)
+
+
+def read_equal(text: str) -> bool:
+    """Read whether two prompts are equal.
+
+    Raises:
+        ParseError: the reply says neither.
+    """
+    reply = read_word(text)
+    if isinstance(reply, bool):
+        return reply
+    if _NOT_EQUAL.search(reply):  # first, since it holds the word "equal"
+        return False
+    if _EQUAL.search(reply):
+        return True
+    raise ParseError(f"neither equal nor not equal: {excerpt(reply)}")
