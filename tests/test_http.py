@@ -845,6 +845,21 @@ def test_a_socks_proxy_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> No
         make_endpoint("https://api.example/v1", headers={})
 
 
+async def test_a_closed_session_leaves_no_task_behind() -> None:
+    """A look-up of addresses is shared by calls, so it outlives the call that began it."""
+    before = asyncio.all_tasks()
+    endpoint = make_endpoint("http://a.invalid/", headers={})
+    async with aclosing(open_session(transport="lean")) as session:
+        call = asyncio.create_task(session.post(endpoint, b""))
+        await asyncio.sleep(0)
+        call.cancel()
+        await asyncio.wait([call])
+        looking_up = asyncio.all_tasks() - before
+
+    assert looking_up
+    assert asyncio.all_tasks() == before
+
+
 def test_a_transport_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "httptools", None)
 

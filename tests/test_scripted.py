@@ -32,6 +32,7 @@ from codeclm.prompts import (
 )
 from codeclm.prompts import ParseError as Unread
 from codeclm.providers.base import (
+    Denied,
     Message,
     Provider,
     RateLimited,
@@ -266,18 +267,19 @@ def test_latency_is_waited_for_and_jitter_spreads_it() -> None:
     assert 0.04 < time.perf_counter() - started < 1
 
 
-def test_a_prompt_without_a_script_gets_prose_or_the_reply_of_the_options() -> None:
+def test_a_prompt_without_a_script_is_denied_unless_the_options_hold_a_reply() -> None:
     shorten = Request(model="m", messages=(Message("user", "Shorten this."),), purpose="shorten")
     fixed = Scripted(replies={"shorten": "This."})
 
-    [prose], [reply] = ask(Scripted(), shorten), ask(fixed, shorten)
+    [reply] = ask(fixed, shorten)
 
-    assert "\n- " in prose.text
     assert reply.text == "This."
     assert fixed.identity.startswith("scripted?replies=")
+    with pytest.raises(Denied, match=r"no reply to the prompt 'shorten': set options\.replies"):
+        ask(Scripted(), shorten)
 
 
-def test_strange_texts_and_purposes_are_answered() -> None:
+def test_strange_texts_are_answered() -> None:
     strange = Request(model="", messages=(Message("user", "\ud83d\0"),), sample="\ud83d")
     empty = Request(model="m", messages=(), purpose="score")
 

@@ -18,7 +18,6 @@ from msgspec import Struct
 
 from ...prompts import Judge, PromptSet, Respond
 from ...providers import json_codec
-from .. import config as configuration
 from ..calls.clients import (
     CallSettings,
     Clients,
@@ -30,7 +29,7 @@ from ..calls.clients import (
 from ..calls.counters import Counters
 from ..calls.model import Model
 from ..calls.prompts import load_prompts
-from ..config import Config, ConfigError
+from ..config import Config, ConfigError, to_toml
 from ..data import test_sets as testsets
 from ..data.records import identity
 from ..data.seeds import SeedError
@@ -172,7 +171,7 @@ def settle(plan: Plan) -> None:
             + "".join(f"    {line}\n" for line in changed)
             + "choose another folder (--out); answers already paid for are reused"
         )
-    plan.folder.write_manifest(configuration.dump(plan.config), plan.manifest)
+    plan.folder.write_manifest(to_toml(plan.config), plan.manifest)
 
 
 async def execute(plan: Plan) -> Session:
@@ -182,21 +181,22 @@ async def execute(plan: Plan) -> Session:
         StorageError: the cache can't be used.
     """
     config, session = plan.config, Session(plan.questions, Counters())
-    means = CallSettings(
+    call_settings = CallSettings(
         cache_folder(Config(cache=config.cache)), config.retry, config.parse_attempts
     )
     for cut in plan.shortened:
         events.warning("prompt.shortened", question=cut.id, was=cut.was, now=cut.now)
-    async with open_clients(config.roles, plan.prompts, means, counters=session.counters) as opened:
+    async with open_clients(
+        config.roles, plan.prompts, call_settings, counters=session.counters
+    ) as clients:
         contestants: dict[Side, Model | Answers] = {
-            side: plan.answers.get(side) or opened.models[side] for side in config.contestants
+            side: plan.answers.get(side) or clients.models[side] for side in config.contestants
         }
-        contest = Contest(contestants, opened.models["judge"])
+        contest = Contest(contestants, clients.models["judge"])
         async with anyio.create_task_group() as group:
-            opened.start(group)
-            group.start_soon(_heed_signals, session, opened, group.cancel_scope)
+            group.start_soon(_heed_signals, session, clients, group.cancel_scope)
             group.start_soon(_tell, session)
-            await hold(session, contest, opened, workers=_workers(plan))
+            await hold(session, contest, clients, workers=_workers(plan))
             group.cancel_scope.cancel()
     return session
 
@@ -206,7 +206,7 @@ def _workers(plan: Plan) -> int:
     return max(1, min(len(plan.questions), sum(shared.values())))
 
 
-async def _heed_signals(session: Session, opened: Clients, scope: anyio.CancelScope) -> None:
+async def _heed_signals(session: Session, clients: Clients, scope: anyio.CancelScope) -> None:
     """First SIGINT or SIGTERM: finish what is in flight. Second: stop now."""
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as received:
         async for number in received:
@@ -215,7 +215,7 @@ async def _heed_signals(session: Session, opened: Clients, scope: anyio.CancelSc
                 scope.cancel()
                 return
             session.stopped_by = "stopped on request"
-            opened.stop()
+            clients.stop()
             _say("stopping: what is in flight comes in and is kept; once more stops at once")
 
 

@@ -10,14 +10,18 @@ from ..calls.model import Model
 from ..config import Config
 from ..data.records import Example, InstructionRequest
 from .recipes import RECIPES
-from .stages.answer import Answerer, Rater
-from .stages.decode import Decoder, Draft
+from .stages.answer import Answerer
+from .stages.decode import Decoder
+from .stages.draft import Draft
 from .stages.encode import Encoder
 from .stages.evolve import Evolver, SampledDecoder
 from .stages.given import SeedAsInstruction
 from .stages.grow import Grower
+from .stages.improve import Improver
 from .stages.invent import Inventor, Pool
-from .stages.refine import Improver, Refiner, Rules
+from .stages.rate import Rater
+from .stages.refine import Refiner
+from .stages.refinement import Rules
 
 Write = Callable[[InstructionRequest], Awaitable[list[Draft]]]
 Finish = Callable[[Draft], Awaitable[list[Example]]]

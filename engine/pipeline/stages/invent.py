@@ -13,7 +13,7 @@ from ....prompts import Invent, Task, demonstrations, unsuitable
 from ...calls.model import Model
 from ...data.records import InstructionRequest, Metadata, Seed, identity
 from ...data.text.rouge import RougeIndex
-from .decode import Draft, Rubrics
+from .draft import Draft, Rubrics
 
 ALIKE = 0.7
 """ROUGE-L above which two instructions are too much alike."""
@@ -102,7 +102,7 @@ class Inventor(Struct, frozen=True):
             if not reason and (
                 self.pool.index.similar(task.instruction) or accepted.similar(task.instruction)
             ):
-                reason = "too_much_alike"
+                reason = "too_similar"
             if not reason:
                 accepted.add(task.instruction)
             reasons.append(reason)
