@@ -5,20 +5,19 @@ same over a wire.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from random import Random, seed
 
-import anyio
 import pytest
 
-from codeclm.engine.calls.dispatcher import Dispatcher, Job
-from codeclm.engine.calls.limits import Limits
+from codeclm.engine.calls.dispatcher import Dispatcher
+from codeclm.engine.calls.pacing import Limits
 from codeclm.engine.config import RetryPolicy
 from codeclm.engine.data.errors import Stopping
 from codeclm.providers.base import RateLimited, Reply, Request, ResponseFormat
 
 from .clock import OWNED_CLOCK
+from .dispatching import Outcome, OutcomeCall, dispatching
 from .faults.quota import Quota, QuotaSettings
 
 pytestmark = pytest.mark.parametrize("anyio_backend", [OWNED_CLOCK], ids=["owned clock"])
@@ -79,31 +78,24 @@ def same_waits() -> None:
     seed(7)
 
 
-@asynccontextmanager
-async def dispatching(provider: Enforcer, limits: Limits) -> AsyncGenerator[Dispatcher]:
-    dispatcher = Dispatcher(provider, limits, RetryPolicy())
-    async with anyio.create_task_group() as group:
-        dispatcher.start(group)
-        yield dispatcher
-        dispatcher.stop(Stopping())
-        await dispatcher.drained()
-        group.cancel_scope.cancel()
-
-
-def submit(
-    dispatcher: Dispatcher, number: int, answered: Callable[[Reply | Exception], None]
-) -> None:
+def submit(dispatcher: Dispatcher, number: int, answered: Callable[[Outcome], None]) -> None:
     tokens = RESERVED if dispatcher.reserves else 0.0
     request = Request(model="m", messages=(), sample=str(number))
-    dispatcher.submit(Job(request, priority=0, tokens=tokens, answered=answered))
+    dispatcher.submit(
+        OutcomeCall(
+            request=request, priority=0, tokens=tokens, dispatcher=dispatcher, answered=answered
+        )
+    )
 
 
 async def keep_busy(provider: Enforcer, limits: Limits, *, seconds: float) -> None:
     """Keep more calls waiting than can go out in so many seconds."""
-    async with dispatching(provider, limits) as dispatcher:
+    async with dispatching(provider, limits, RetryPolicy()) as dispatcher:
         for number in range(int(200 * seconds)):
             submit(dispatcher, number, lambda _: None)
         await asyncio.sleep(seconds)
+        dispatcher.stop(Stopping())
+        await dispatcher.drained()
 
 
 @pytest.mark.parametrize(
@@ -161,15 +153,15 @@ async def test_one_refusal_in_seven_costs_less_than_a_third_of_the_time() -> Non
         loop = asyncio.get_running_loop()
         provider = Enforcer(QuotaSettings())
         provider.refuse_once = refused
-        answers: list[Reply | Exception] = []
+        answers: list[Outcome] = []
         done = asyncio.Event()
 
-        def answered(answer: Reply | Exception) -> None:
+        def answered(answer: Outcome) -> None:
             answers.append(answer)
             if len(answers) == CALLS:
                 done.set()
 
-        async with dispatching(provider, Limits(max_concurrent=16)) as dispatcher:
+        async with dispatching(provider, Limits(max_concurrent=16), RetryPolicy()) as dispatcher:
             began = loop.time()
             for number in range(CALLS):
                 submit(dispatcher, number, answered)
