@@ -32,12 +32,14 @@ import structlog
 from yarl import URL
 
 from codeclm.engine.bench.server import TEXT
-from codeclm.engine.calls import cache
+from codeclm.engine.calls.cache_file import open_cache_file
 from codeclm.engine.calls.clients import CallSettings, cache_folder, open_clients
 from codeclm.engine.calls.counters import Counters
-from codeclm.engine.calls.limits import Limits, Pacer
+from codeclm.engine.calls.keys import KeyBuilder
 from codeclm.engine.calls.model import Model
+from codeclm.engine.calls.pacing import Limits, Pacer
 from codeclm.engine.calls.prompts import load_prompts
+from codeclm.engine.calls.replies import decode_reply, encode_reply, to_stored
 from codeclm.engine.config import Config, build_config
 from codeclm.engine.pipeline import session as run
 from codeclm.engine.pipeline import stream as flow
@@ -208,7 +210,7 @@ async def ask(server: LoadServer, in_flight: int, calls: int, folder: Path) -> C
     made = settings(server, in_flight, folder, "seeds='none'")
     role = {"strong": made.strong}
     loaded = {"strong": load_prompts(made, made.strong, PROMPTS, "benchmark")}
-    means = CallSettings(cache_folder(made), made.retry, made.parse_attempts)
+    call_settings = CallSettings(cache_folder(made), made.retry, made.parse_attempts)
     each = _all_questions()
 
     async def work(model: Model) -> None:
@@ -219,13 +221,10 @@ async def ask(server: LoadServer, in_flight: int, calls: int, folder: Path) -> C
 
     with costing(calls) as cost:
         async with (
-            open_clients(role, loaded, means, counters=Counters()) as opened,
-            anyio.create_task_group() as group,
+            open_clients(role, loaded, call_settings, counters=Counters()) as clients,
         ):
-            opened.start(group)
-            await asyncio.gather(*(work(opened.models["strong"]) for _ in range(in_flight)))
-            await opened.drained()
-            group.cancel_scope.cancel()
+            await asyncio.gather(*(work(clients.models["strong"]) for _ in range(in_flight)))
+            await clients.drained()
     return cost[0]
 
 
@@ -345,12 +344,12 @@ def shares(server: LoadServer, calls: int) -> list[dict[str, Any]]:
         )
         for turns in rendered
     ]
-    keys = cache.KeyBuilder("openai", server.url, requests[0])
+    keys = KeyBuilder("openai", server.url, requests[0])
     rows = [
         {"part": name, "µs": round(timed(20, work) / PER_SEED, 2)}
         for name, work in (
             ("prompt", lambda: [loaded.render(prompt) for prompt in asked]),
-            ("key", lambda: [keys.of(request.messages, "0") for request in requests]),
+            ("key", lambda: [keys.key(request.messages, "0") for request in requests]),
             ("request body", lambda: [openai.encode(request) for request in requests]),
         )
     ]
@@ -364,15 +363,15 @@ def shares(server: LoadServer, calls: int) -> list[dict[str, Any]]:
 SAMPLED = {
     "the wire": ("http/aiohttp_transport.py", "post"),
     "provider, the wire included": ("openai.py", "complete"),
-    "dispatcher, the provider included": ("dispatch.py", "_send"),
+    "dispatcher, the provider included": ("dispatcher.py", "send"),
     "begin a question": ("model.py", "begin"),
     "of that: prompt": ("templates.py", "render"),
-    "of that: key": ("cache.py", "of"),
+    "of that: key": ("keys.py", "key"),
     "of that: lookup": ("cache.py", "get"),
-    "answer to disk form": ("model.py", "_answered"),
+    "send, account, store": ("outgoing.py", "carry_out"),
     "finish a question": ("model.py", "finish"),
-    "stages, questions included": ("flow.py", "_step"),
-    "fingerprints": ("duplicates.py", "fingerprint"),
+    "stages, questions included": ("stream.py", "_step"),
+    "fingerprints": ("fingerprint.py", "fingerprint"),
     "reading scores": ("scores.py", "read_scores"),
     "ledger": ("work.py", "_keep"),
 }
@@ -409,29 +408,25 @@ def _sampled(server: LoadServer, calls: int) -> list[dict[str, Any]]:
     ]
 
 
-def _parse_and_keep(keys: cache.KeyBuilder) -> list[dict[str, Any]]:
+def _parse_and_keep(keys: KeyBuilder) -> list[dict[str, Any]]:
     reply = Reply(text=TEXT, prompt_tokens=200, completion_tokens=220, model="canned")
-    stored = cache.store(reply, about=keys.about, sample="0")
-    value = cache.dump(stored)
+    stored = to_stored(reply, about=keys.fields, sample="0")
+    value = encode_reply(stored)
     texts = {
         "encode": "Use case: letters\nSkills: tact",
         "decode": "\n".join(f"{n}. Write letter {n} of 12 to a friend." for n in range(1, 11)),
     }
-    with tempfile.TemporaryDirectory() as folder:
-        opened = cache.Cache(Path(folder)).open()
-        try:
-            lookup = timed(1000, partial(opened.get, b"0" * 16))
-        finally:
-            opened.close()
+    with tempfile.TemporaryDirectory() as folder, open_cache_file(Path(folder)) as file:
+        lookup = timed(1000, partial(file.get, b"0" * 16))
     scored = timed(200, partial(read_scores, "9 3"))
     parsed = 20 * scored + timed(50, partial(read_metadata, texts["encode"]))
     parsed += timed(50, partial(read_instructions, texts["decode"], number=10))
     return [
         {"part": "lookup (absent)", "µs": round(lookup, 2)},
-        {"part": "record to disk form", "µs": round(timed(500, partial(cache.dump, stored)), 2)},
+        {"part": "record to disk form", "µs": round(timed(500, partial(encode_reply, stored)), 2)},
         {
             "part": "record from disk form (hits)",
-            "µs": round(timed(500, partial(cache.load, value)), 2),
+            "µs": round(timed(500, partial(decode_reply, value)), 2),
         },
         {"part": "reading answers", "µs": round(parsed / PER_SEED, 2)},
     ]

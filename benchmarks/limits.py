@@ -9,14 +9,14 @@ end is held against the ideal.
 import asyncio
 import time
 from bisect import bisect_left
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import anyio
-
-from codeclm.engine.calls.dispatcher import Dispatcher, Job
-from codeclm.engine.calls.limits import Limits
+from codeclm.engine.calls.dispatcher import Dispatcher, QueuedCall, StopReason, open_dispatcher
+from codeclm.engine.calls.pacing import Limits
 from codeclm.engine.config import RetryPolicy
+from codeclm.engine.data.errors import Stopping
 from codeclm.providers.base import RateLimited, Reply, Request, ResponseFormat
 
 from .measuring import Line, announce, arguments, keep, on_loop, plot, settle, show
@@ -78,33 +78,47 @@ class Judge:
         )
 
 
+class CountedCall(QueuedCall, eq=False, kw_only=True):
+    """A call whose end is counted."""
+
+    dispatcher: Dispatcher
+    ended: Callable[[], None]
+
+    async def carry_out(self) -> None:
+        if await self.dispatcher.send(self) is not None:
+            self.ended()
+
+    def abandon(self, reason: StopReason) -> None:
+        del reason
+        self.ended()
+
+
 async def send(judge: Judge, limits: Limits, jobs: int, *, span: float | None = None) -> float:
     """Submit *jobs* at once; return the seconds until all are answered, or stop after *span*."""
-    dispatcher = Dispatcher(judge, limits, RetryPolicy())
-    ended = asyncio.get_running_loop().create_future()
-    took = 0.0
-    left = jobs
+    all_ended = asyncio.get_running_loop().create_future()
+    remaining = jobs
 
-    def answered(result: Reply | Exception) -> None:
-        nonlocal left
-        left -= 1
-        if isinstance(result, Exception) and span is None:
-            raise result
-        if not left and not ended.done():
-            ended.set_result(None)
+    def ended() -> None:
+        nonlocal remaining
+        remaining -= 1
+        if not remaining and not all_ended.done():
+            all_ended.set_result(None)
 
-    async with anyio.create_task_group() as group:
-        dispatcher.start(group)
+    async with open_dispatcher(judge, limits, RetryPolicy()) as dispatcher:
         began = time.perf_counter()
         for n in range(jobs):
-            request = Request(model="m", messages=(), sample=str(n))
-            reserved = float(TOKENS) if limits.tokens_per_minute else 0.0
-            dispatcher.submit(Job(request, priority=0, tokens=reserved, answered=answered))
-        await asyncio.wait([ended], timeout=span)
+            call = CountedCall(
+                request=Request(model="m", messages=(), sample=str(n)),
+                priority=0,
+                tokens=float(TOKENS) if limits.tokens_per_minute else 0.0,
+                dispatcher=dispatcher,
+                ended=ended,
+            )
+            dispatcher.submit(call)
+        await asyncio.wait([all_ended], timeout=span)
         took = time.perf_counter() - began
-        dispatcher.stop(RuntimeError("enough was seen"))
+        dispatcher.stop(Stopping())
         await dispatcher.drained()
-        group.cancel_scope.cancel()
     return took
 
 

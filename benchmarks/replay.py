@@ -18,15 +18,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import anyio
-
 from codeclm.engine.bench.server import TEXT
-from codeclm.engine.calls.cache import Cache
+from codeclm.engine.calls.budget import Budget
+from codeclm.engine.calls.cache import open_cache
 from codeclm.engine.calls.counters import Counters
-from codeclm.engine.calls.dispatcher import Dispatcher
-from codeclm.engine.calls.limits import Limits
-from codeclm.engine.calls.model import InFlightCalls, Model, Sampling
-from codeclm.engine.config import RetryPolicy, build_config
+from codeclm.engine.calls.dispatcher import open_dispatcher
+from codeclm.engine.calls.model import Model, Sampling
+from codeclm.engine.calls.outgoing import InFlightCalls, RoleCalls
+from codeclm.engine.calls.pacing import Limits
+from codeclm.engine.config import BudgetConfig, RetryPolicy, RoleConfig, build_config
 from codeclm.engine.data import seeds
 from codeclm.engine.data.records import Example, InstructionRequest, Metadata, Seed, identity
 from codeclm.engine.pipeline import session as run
@@ -69,33 +69,24 @@ class Instant:
 async def ask_all(folder: Path, order: Sequence[int], workers: int) -> tuple[Cost, int]:
     """Ask one question for each number in *order*; return the cost and how many were paid for."""
     counters = Counters()
-    cache = await asyncio.to_thread(Cache(folder).open)
-    cache.use(asyncio.get_running_loop())
-    dispatcher = Dispatcher(Instant(), Limits(max_concurrent=512), RetryPolicy())
-    model = Model(
-        "strong",
-        Sampling("m", temperature=0.7),
-        dispatcher=dispatcher,
-        cache=cache,
-        flights=InFlightCalls(),
-        prompts=PromptSet.load("default", (Respond,)),
-        counters=counters,
-    )
-    each = iter(order)
+    numbers = iter(order)
     cost = list[Cost]()
 
-    async def work() -> None:
-        for n in each:
+    async def work(model: Model) -> None:
+        for n in numbers:
             text = f"{INSTRUCTION}{n}"
             await model.ask(Respond(instruction=text), item=str(n))
 
-    async with anyio.create_task_group() as group:
-        dispatcher.start(group)
+    async with (
+        open_cache(folder) as cache,
+        open_dispatcher(Instant(), Limits(max_concurrent=512), RetryPolicy()) as dispatcher,
+    ):
+        budget = Budget(BudgetConfig(), {"strong": RoleConfig()}, (), stop=dispatcher.stop)
+        calls = RoleCalls("strong", dispatcher, cache, InFlightCalls(), counters, budget)
+        model = Model(Sampling("m", temperature=0.7), PromptSet.load("default", (Respond,)), calls)
         with costing(len(order)) as cost:
-            await asyncio.gather(*(work() for _ in range(workers)))
+            await asyncio.gather(*(work(model) for _ in range(workers)))
         await dispatcher.drained()
-        group.cancel_scope.cancel()
-    await asyncio.to_thread(cache.close)
     return cost[0], counters.total().paid
 
 

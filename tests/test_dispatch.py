@@ -2,8 +2,8 @@
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import NamedTuple
 
@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codeclm.engine.calls.dispatcher import Dispatcher, Job
-from codeclm.engine.calls.limits import Limits
+from codeclm.engine.calls.dispatcher import Dispatcher, QueuedCall, StopReason, open_dispatcher
+from codeclm.engine.calls.pacing import Limits
 from codeclm.engine.config import RetryPolicy
 from codeclm.engine.data.errors import ItemError, RunStopped, Stopping
 from codeclm.providers.base import (
@@ -86,22 +86,43 @@ class Puppet:
         await anyio.wait_all_tasks_blocked()
 
 
-@asynccontextmanager
-async def dispatching(
+class OutcomeCall(QueuedCall, eq=False, kw_only=True):
+    """A call whose outcome goes to a function."""
+
+    dispatcher: Dispatcher
+    answered: Callable[[Outcome], None]
+
+    async def carry_out(self) -> None:
+        try:
+            reply = await self.dispatcher.send(self)
+        except (ItemError, RunStopped, Stopping) as error:
+            self.answered(error)
+        else:
+            if reply is not None:
+                self.answered(reply)
+
+    def abandon(self, reason: StopReason) -> None:
+        self.answered(reason)
+
+
+def dispatching(
     provider: Provider, limits: Limits | None = None, policy: RetryPolicy = AT_ONCE
-) -> AsyncGenerator[Dispatcher]:
-    dispatcher = Dispatcher(provider, limits or Limits(), policy)
-    async with anyio.create_task_group() as group:
-        dispatcher.start(group)
-        yield dispatcher
-        group.cancel_scope.cancel()
+) -> AbstractAsyncContextManager[Dispatcher]:
+    return open_dispatcher(provider, limits or Limits(), policy)
 
 
 def ask(dispatcher: Dispatcher, name: str, *, priority: int = 0, tokens: float = 0) -> Result:
     answer: Result = asyncio.get_running_loop().create_future()
     request = Request(model="m", messages=(Message("user", name),))
-    job = Job(request, priority=priority, tokens=tokens, answered=answer.set_result)
-    dispatcher.submit(job)
+    dispatcher.submit(
+        OutcomeCall(
+            request=request,
+            priority=priority,
+            tokens=tokens,
+            dispatcher=dispatcher,
+            answered=answer.set_result,
+        )
+    )
     return answer
 
 
@@ -231,7 +252,7 @@ async def test_a_wrong_key_stops_all_and_only_what_was_in_flight_reached_the_ser
     assert 1 <= len(server.asked) <= 4
     assert {type(outcome) for outcome in outcomes} == {RunStopped}
     assert "no such key" in str(outcomes[0])
-    assert str(outcomes[0]).endswith("; mend that, then resume")
+    assert str(outcomes[0]).endswith("; fix that, then run the same command again")
     assert late is outcomes[-1]
 
 
@@ -245,7 +266,9 @@ async def test_an_endpoint_that_answers_nobody_ends_the_run(
 
     assert [type(outcome) for outcome in outcomes] == [RunStopped, RunStopped]
     assert "failed 3 times" in str(outcomes[0])
-    assert "start the server or check the network, then resume" in str(outcomes[0])
+    assert "start the server or check the network, then run the same command again" in str(
+        outcomes[0]
+    )
     assert len(server.asked) == 6
 
 
@@ -433,8 +456,15 @@ def test_every_call_is_answered_once_and_never_more_than_allowed_are_in_flight(
         async with dispatching(fickle, limits) as dispatcher, asyncio.timeout(20):
             for n, life in enumerate(drawn):
                 request = Request(model="m", messages=(Message("user", str(n)),))
-                told = partial(answered, str(n))
-                dispatcher.submit(Job(request, priority=life.priority, tokens=0, answered=told))
+                dispatcher.submit(
+                    OutcomeCall(
+                        request=request,
+                        priority=life.priority,
+                        tokens=0,
+                        dispatcher=dispatcher,
+                        answered=partial(answered, str(n)),
+                    )
+                )
             turn = 0
             while len(answers) < len(drawn):
                 await asyncio.sleep(0 if turn < 100 else 0.002)
