@@ -226,7 +226,7 @@ class Outcome:
         self.kept = list(ledger.kept())
         self.items = [row[0] for row in rows(ledger.path, "SELECT position FROM items")]
         self.requests = rows(
-            ledger.path, "SELECT item, count, made FROM requests ORDER BY first_row"
+            ledger.path, "SELECT item, count, instructions FROM requests ORDER BY first_row"
         )
         with count_dataset(ledger) as counts:
             self.seed_totals = counts.seeds()

@@ -245,7 +245,7 @@ async def test_a_plugin_adds_a_provider(site: Path) -> None:
     reply = await provider.complete(Request(model=model, messages=(Message("user", "hello"),)))
 
     assert (host.name, model, reply.text) == ("shout", "any/thing", "HELLO")
-    assert ("shout", "codeclm-shout 1.0") in providers.PROVIDERS.origins()
+    assert ("shout", "codeclm-shout 1.0", None) in providers.PROVIDERS.entries()
     with pytest.raises(ConfigError, match="shout takes no options"):
         check_endpoint(RoleConfig(model="shout/x", options={"volume": 11}), "strong")
 

@@ -31,7 +31,11 @@ def load_config(path: Path, overrides: Sequence[str] = (), *, check: bool = True
 
 
 def build_config(
-    tree: Mapping[str, Any], overrides: Sequence[str] = (), *, where: str, check: bool = True
+    tree: Mapping[str, Any],
+    overrides: Sequence[str] = (),
+    *,
+    where: str = "settings",
+    check: bool = True,
 ) -> Config:
     """Build a run's configuration from *tree*; messages start with *where*.
 

@@ -154,9 +154,9 @@ def _settings_differences(table: str, old: Mapping[str, Any], new: Mapping[str, 
             tables = cast("tuple[dict[str, Any], dict[str, Any]]", (before, now))
             lines += _settings_differences(f"{table}{key}.", *tables)
         elif before != now:
-            lines.append(f"{table}{key}: {_shown(before)} → {_shown(now)}")
+            lines.append(f"{table}{key}: {_display(before)} → {_display(now)}")
     return lines
 
 
-def _shown(value: Any) -> str:
+def _display(value: Any) -> str:
     return "(default)" if value is None else repr(value)
