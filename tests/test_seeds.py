@@ -361,8 +361,8 @@ def test_unusable_files_are_refused_with_a_remedy(tmp_path: Path) -> None:
         tmp_path / "missing.jsonl": "no such file",
         put(tmp_path / "x.txt", "a"): "unknown file type: use one of .jsonl",
         Path("tatsu-lab/alpaca"): r"hf download --repo-type dataset tatsu-lab/alpaca",
-        Path("squad"): "not fetched by name",
-        Path("https://example.org/a.jsonl"): "addresses are not fetched",
+        Path("squad"): "not downloaded",
+        Path("https://example.org/a.jsonl"): "URLs are not downloaded",
         Path("a\0b.jsonl"): "null byte",
     }
     for path, complaint in complaints.items():
