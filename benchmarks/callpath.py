@@ -31,7 +31,6 @@ import orjson
 import structlog
 from yarl import URL
 
-from codeclm.engine import config
 from codeclm.engine.bench.server import TEXT
 from codeclm.engine.calls import cache
 from codeclm.engine.calls.clients import CallSettings, cache_folder, open_clients
@@ -39,6 +38,7 @@ from codeclm.engine.calls.counters import Counters
 from codeclm.engine.calls.limits import Limits, Pacer
 from codeclm.engine.calls.model import Model
 from codeclm.engine.calls.prompts import load_prompts
+from codeclm.engine.config import Config, build_config
 from codeclm.engine.pipeline import session as run
 from codeclm.engine.pipeline import stream as flow
 from codeclm.engine.reporting import log
@@ -182,7 +182,7 @@ async def _measured(work: Callable[[], Awaitable[None]], in_flight: int, calls: 
     return cost[0]
 
 
-def settings(server: LoadServer, in_flight: int, folder: Path, *more: str) -> config.Config:
+def settings(server: LoadServer, in_flight: int, folder: Path, *more: str) -> Config:
     """One endpoint for all roles, so that *in_flight* bounds all of them together."""
     roles = [
         f"{role}.{key}={value}"
@@ -200,7 +200,7 @@ def settings(server: LoadServer, in_flight: int, folder: Path, *more: str) -> co
         f"out='{folder / 'run'}'",
         f"cache.folder='{folder / 'cache'}'",
     )
-    return config.build({}, [*roles, *places, *more], where="benchmark")
+    return build_config({}, [*roles, *places, *more], where="benchmark")
 
 
 async def ask(server: LoadServer, in_flight: int, calls: int, folder: Path) -> Cost:

@@ -20,14 +20,13 @@ from typing import Any
 
 import anyio
 
-from codeclm.engine import config
 from codeclm.engine.bench.server import TEXT
 from codeclm.engine.calls.cache import Cache
 from codeclm.engine.calls.counters import Counters
 from codeclm.engine.calls.dispatcher import Dispatcher
 from codeclm.engine.calls.limits import Limits
 from codeclm.engine.calls.model import InFlightCalls, Model, Sampling
-from codeclm.engine.config import RetryPolicy
+from codeclm.engine.config import RetryPolicy, build_config
 from codeclm.engine.data import seeds
 from codeclm.engine.data.records import Example, InstructionRequest, Metadata, Seed, identity
 from codeclm.engine.pipeline import session as run
@@ -132,7 +131,7 @@ def resumed(finished: int, folder: Path) -> dict[str, Any]:
     ]
     roles = ("strong.model='scripted/strong'", "target.model='scripted/target'")
     places = (f"out='{folder / 'run'}'", f"cache.folder='{folder / 'cache'}'")
-    made = config.build({"seeds": [str(source)]}, [*roles, *places], where="benchmark")
+    made = build_config({"seeds": [str(source)]}, [*roles, *places], where="benchmark")
     _fill(run.prepare(made, where="benchmark"), finished)
     row: dict[str, Any] = {"finished seeds": finished}
     plan = _timed(row, "check", partial(run.prepare, made, where="benchmark"))

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
-from codeclm.engine.config import Config, build
+from codeclm.engine.config import Config, build_config
 from codeclm.engine.data.records import Example, Metadata, Seed, Unreadable
 from codeclm.engine.pipeline.build import Widths, crew
 from codeclm.engine.pipeline.session import Session, execute, prepare
@@ -211,7 +211,7 @@ def seeds(count: int) -> list[Seed | Unreadable]:
 
 def config(tree: dict[str, Any]) -> Config:
     roles = {"strong": {"model": "scripted/strong"}, "target": {"model": "scripted/target"}}
-    return build({"seeds": "seeds.jsonl", **roles, **tree}, where="test")
+    return build_config({"seeds": "seeds.jsonl", **roles, **tree}, where="test")
 
 
 def rows(path: Path, query: str) -> list[tuple[Any, ...]]:
@@ -226,7 +226,7 @@ class Outcome:
         self.kept = list(ledger.kept())
         self.items = [row[0] for row in rows(ledger.path, "SELECT position FROM items")]
         self.requests = rows(
-            ledger.path, "SELECT item, count, made FROM requests ORDER BY first_row"
+            ledger.path, "SELECT item, count, instructions FROM requests ORDER BY first_row"
         )
         with count_dataset(ledger) as counts:
             self.seed_totals = counts.seeds()

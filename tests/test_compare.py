@@ -579,7 +579,7 @@ def test_evaluations_that_were_made_before_are_used(home: Path, tmp_path: Path) 
         ('[compare]\nrecipes = ["codeclm"]', (), "two.toml: codeclm: seeds: there are none"),
         ("", ("--set", 'compare.recipes=["codeclm", "codeclm"]'), "one is there twice"),
         ("", ("--set", 'compare.recipes=["../up"]'), "a name has letters"),
-        ("", ("--set", "compare.rowz=3"), "rowz: no such setting; did you mean rows?"),
+        ("", ("--set", "compare.rowz=3"), "rowz: unknown setting; did you mean rows?"),
         ("", ("--set", "compare.validation=0"), "compare: validation: expected"),
         ("", ("--set", "compare.overrides.lower.strong.model=scripted/x"), "one strong model"),
         ("", ("--set", "compare.overrides.lower.target_rows=3"), "as many rows"),
@@ -617,7 +617,7 @@ def test_a_run_says_what_the_table_is_for(tmp_path: Path) -> None:
     begin(tmp_path)
 
     assert (
-        "no such setting; this file is for codeclm compare"
+        "unknown setting; this file is for codeclm compare"
         in codeclm("run", "two.toml", cwd=tmp_path).stderr
     )
 

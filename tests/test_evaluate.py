@@ -531,7 +531,7 @@ def test_answers_come_from_files_and_two_candidates_are_compared(tmp_path: Path)
         (("--test", "set.jsonl", *MODELS, "--judge", "openai/x"), "set OPENAI_API_KEY"),
         (
             ("--test", "set.jsonl", *JUDGED, "--rule", "best"),
-            "rule: 'best' is none of alpagasus, both",
+            "rule: must be one of alpagasus, both, got 'best'",
         ),
         (
             ("--test", "set.jsonl", *JUDGED, "--set", "judge.tmperature=1"),

@@ -9,9 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codeclm.engine import config as configuration
 from codeclm.engine.calls.clients import check_endpoint
-from codeclm.engine.config import ConfigError, RoleConfig
+from codeclm.engine.config import ConfigError, RoleConfig, check_role, hosted_model
 from codeclm.engine.data import providers
 from codeclm.engine.data.errors import UserError
 from codeclm.engine.data.providers import PROVIDERS, resolve_model
@@ -240,14 +239,14 @@ async def test_a_plugin_adds_a_provider(site: Path) -> None:
     (site / "shout_provider.py").write_text(SHOUT)
     role = RoleConfig(model="shout/any/thing")
 
-    configuration.check_role(role, "strong")
+    check_role(role, "strong")
     check_endpoint(role, "strong")
-    host, model = configuration.hosted_model(role)
+    host, model = hosted_model(role)
     provider = await open_provider(host, ProviderSettings(model=model))
     reply = await provider.complete(Request(model=model, messages=(Message("user", "hello"),)))
 
     assert (host.name, model, reply.text) == ("shout", "any/thing", "HELLO")
-    assert ("shout", "codeclm-shout 1.0") in providers.PROVIDERS.origins()
+    assert ("shout", "codeclm-shout 1.0", None) in providers.PROVIDERS.entries()
     with pytest.raises(ConfigError, match="shout takes no options"):
         check_endpoint(RoleConfig(model="shout/x", options={"volume": 11}), "strong")
 
@@ -272,7 +271,7 @@ def test_a_plugin_with_a_step_forgotten_is_an_error_that_names_it(
     (site / "shout_provider.py").write_text(source)
 
     with pytest.raises(ConfigError) as caught:
-        configuration.check_role(RoleConfig(model="shout/x"), "strong")
+        check_role(RoleConfig(model="shout/x"), "strong")
 
     assert str(caught.value).startswith("strong.model: codeclm-shout 1.0: ")
     assert message in str(caught.value)

@@ -9,7 +9,7 @@ import orjson
 import pytest
 from blockbuster import BlockBuster
 
-from codeclm.engine.config import ConfigError, build
+from codeclm.engine.config import ConfigError, build_config
 from codeclm.engine.data.records import InstructionRequest, Metadata, Seed
 from codeclm.engine.pipeline.recipes import RECIPES
 from codeclm.engine.pipeline.session import prepare
@@ -308,14 +308,15 @@ def test_wizardlm_plus_decodes_by_the_very_calls_that_codeclm_made(tmp_path: Pat
 def test_a_recipe_that_cannot_work_is_refused_before_any_call(
     settings: dict[str, Any], complaint: str
 ) -> None:
-    config = build({"seeds": "x", "strong": {"model": "scripted/strong"}, **settings}, where="test")
+    tree = {"seeds": "x", "strong": {"model": "scripted/strong"}, **settings}
+    config = build_config(tree, where="test")
     with pytest.raises(ConfigError, match=complaint):
         prepare(config, where="test")
 
 
 def test_a_recipe_has_one_name_and_asks_no_role_it_does_not_need() -> None:
     strong = {"model": "scripted/strong"}
-    plus = build({"seeds": "x", "strong": strong, "recipe": "wizardlm+"}, where="test")
+    plus = build_config({"seeds": "x", "strong": strong, "recipe": "wizardlm+"}, where="test")
 
     assert RECIPES[plus.recipe].name == "wizardlm-plus"
     assert list(RECIPES[plus.recipe].role_configs(plus)) == ["strong"]

@@ -7,7 +7,7 @@ from hypothesis import settings as settings_of
 from hypothesis import strategies as st
 
 from codeclm.engine.calls.counters import Counters
-from codeclm.engine.config import Config, build
+from codeclm.engine.config import Config, build_config
 from codeclm.engine.data.records import (
     Answer,
     Example,
@@ -34,7 +34,7 @@ def settings(**more: Any) -> Config:
         "strong": {"model": "scripted/strong"},
         "target": {"model": "scripted/target"},
     }
-    return build({"seeds": "s.jsonl", **roles, **more}, where="test")
+    return build_config({"seeds": "s.jsonl", **roles, **more}, where="test")
 
 
 def iteration(number: int, scores: Scores) -> Iteration:

@@ -13,16 +13,16 @@ def load() -> Call:
 
     import anyio
 
-    from codeclm.engine import config
     from codeclm.engine.calls.clients import CallSettings, cache_folder, open_clients
     from codeclm.engine.calls.counters import Counters
     from codeclm.engine.calls.prompts import load_prompts
+    from codeclm.engine.config import build_config
     from codeclm.engine.pipeline import stream as flow
     from codeclm.prompts import Respond
 
     async def ask(base: str, prompts: Sequence[str], concurrency: int, folder: Path) -> int:
         role = "strong"
-        made = config.build(
+        made = build_config(
             {"seeds": "none", "target": {"model": "vllm/m"}},
             [
                 f"{role}.model='vllm/m'",

@@ -20,8 +20,16 @@ from ...providers.base import Provider, ResponseFormat
 from ...providers.hosts import open_provider
 from ...providers.http.session import check_transport, open_session
 from ...providers.kinds import ProviderSettings
-from .. import config as configuration
-from ..config import Config, ConfigError, RetryPolicy, RoleConfig
+from ..config import (
+    Config,
+    ConfigError,
+    RetryPolicy,
+    RoleConfig,
+    api_key,
+    base_url,
+    hosted_model,
+    response_format,
+)
 from ..data.errors import Stopping
 from .budget import Budget
 from .cache import Cache
@@ -111,8 +119,8 @@ async def in_thread(close: Callable[[], None]) -> None:
 
 def endpoint_name(role: RoleConfig) -> str:
     """What shares a quota: vendors count per model and key."""
-    host, model = configuration.hosted_model(role)
-    at = configuration.address(role)
+    host, model = hosted_model(role)
+    at = base_url(role)
     options = msgspec.json.encode(role.options, order="sorted").decode() if role.options else ""
     return " ".join(filter(None, (f"{host.name}/{model}", at, role.api_key or "", options)))
 
@@ -134,20 +142,20 @@ def _width(role: RoleConfig) -> int:
 
     More would wait in its own queue, first come first served, out of reach of priorities and stops.
     """
-    capacity = configuration.hosted_model(role).host.kind.capacity(role.options)
+    capacity = hosted_model(role).host.kind.capacity(role.options)
     return role.max_concurrent if capacity is None else min(role.max_concurrent, capacity)
 
 
 async def _provider(role: RoleConfig, stack: AsyncExitStack) -> Provider:
-    host, model = configuration.hosted_model(role)
+    host, model = hosted_model(role)
     session = None
     if host.kind.over_http:
         session = open_session(timeout=role.timeout, transport=role.transport)
         stack.push_async_callback(session.aclose)
     settings = ProviderSettings(
         model=model,
-        base_url=configuration.address(role),
-        api_key=configuration.key(role),
+        base_url=base_url(role),
+        api_key=api_key(role),
         headers={name: os.path.expandvars(value) for name, value in role.headers.items()},
         options=role.options,
         session=session,
@@ -162,11 +170,11 @@ _STRICTNESS: tuple[ResponseFormat, ...] = ("text", "json_object", "json_schema")
 
 def _sampling(role: RoleConfig, structured: ResponseFormat, means: CallSettings) -> Sampling:
     """How *role* is asked, no stricter than its endpoint honours when that is left to us."""
-    wanted = configuration.structured(role)
+    wanted = response_format(role)
     if role.structured_output == "auto":
         wanted = _STRICTNESS[min(_STRICTNESS.index(wanted), _STRICTNESS.index(structured))]
     return Sampling(
-        model=configuration.hosted_model(role).model,
+        model=hosted_model(role).model,
         temperature=role.temperature,
         top_p=role.top_p,
         max_tokens=role.max_tokens,
@@ -187,7 +195,7 @@ def check_endpoint(role: RoleConfig, where: str) -> None:
     Raises:
         ConfigError: it could not.
     """
-    host, model = configuration.hosted_model(role)
+    host, model = hosted_model(role)
     try:
         host.kind.check(model, role.options)
         check_transport(role.transport)

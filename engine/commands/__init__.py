@@ -41,6 +41,7 @@ COMMANDS = {
     "tune": "fine-tune a model on this machine, with the paper's settings",
     "answer": "answer a test set with a model on this machine, as input for evaluate",
     "cache": "examine the cache of paid answers, or make room in it",
+    "plugins": "list the providers, recipes, export formats and prompts, and who brings them",
     "bench": "measure this machine or, with --model, an endpoint (those calls are billed)",
 }
 

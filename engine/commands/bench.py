@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ..bench.endpoint import EndpointTrial, measure_endpoint
 from ..bench.machine import MachineTrial, measure_machine
-from ..config import ConfigError, RoleConfig, hosted_model, key
+from ..config import ConfigError, RoleConfig, api_key, hosted_model
 from ..data.errors import UserError
 from ..reporting import log
 from .arguments import add_json, positive_integer
@@ -122,7 +122,7 @@ def _role(args: argparse.Namespace) -> RoleConfig:
     )
     try:
         hosted_model(role)
-        key(role)
-    except (UserError, ValueError) as error:
+        api_key(role)
+    except UserError as error:
         raise ConfigError(f"--model: {error}") from error
     return role

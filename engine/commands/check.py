@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 from ..calls.clients import cache_folder
-from ..config import Config, dump
+from ..config import Config, to_toml
 from ..data import seeds
 from ..data.records import Unreadable
 from ..data.seeds import SeedSource
@@ -39,7 +39,7 @@ def _lines(plan: Plan) -> Iterator[str]:
         yield f"metadata {len(plan.metadata):,}"
     yield f"recipe   {plan.recipe.name}: {plan.recipe.line}"
     yield f"rows     {_target(config)}"
-    yield f"quality  {'; '.join(dump(config.quality).splitlines()) or 'no rules'}"
+    yield f"quality  {'; '.join(to_toml(config.quality).splitlines()) or 'no rules'}"
     for name, role in plan.roles.items():
         yield f"{name:<8} {role.model} at temperature {role.temperature}"
     yield f"folder   {plan.folder.path}"

@@ -5,12 +5,12 @@ import shlex
 import sys
 from pathlib import Path
 
-from .. import config as configuration
 from ..compare import comparison, plots, report
 from ..compare import settings as compare_settings
 from ..compare.comparison import Plan
 from ..compare.dataset import Dataset
 from ..compare.report import Comparison
+from ..config import read_settings
 from ..reporting import tables
 from ..reporting.forecast import forecast_run
 from ..store.folder import Folder
@@ -60,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     read_dotenv()
     where = str(args.config)
-    tree = configuration.read_tree(args.config)
+    tree = read_settings(args.config)
     settings = compare_settings.read(tree, args.overrides, where=where)
     sweeps = [compare_settings.sweep(text) for text in args.sweep]
     out = _folder(args, settings.base)

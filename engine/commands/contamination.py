@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ..config import ConfigError
 from ..data import test_sets
-from ..quality.contamination import Overlap
+from ..quality.contamination import PromptIndex
 from ..store.folder import Folder
 from .arguments import positive_integer
 from .exit_status import ExitStatus
@@ -56,12 +56,12 @@ def run(args: argparse.Namespace) -> int:
             " put it first, as in: codeclm contamination FILE --against vicuna koala"
         )
     tests = {name: test_sets.read(test_sets.TestSource(name, args.tests)) for name in args.against}
-    overlap = Overlap(test_sets.prompts(tests), args.ngram)
+    index = PromptIndex(test_sets.prompts(tests), args.ngram)
     hits: dict[str, list[str]] = {test: [] for test in tests}
     count = 0
     for name, texts in _rows(args.data):
         count += 1
-        for test, line in _hits(overlap, name, texts):
+        for test, line in _overlaps(index, name, texts):
             hits[test].append(line)
     print_text(f"{count:,} rows; overlap: {args.ngram} words in a row")
     for test, lines in hits.items():
@@ -71,11 +71,11 @@ def run(args: argparse.Namespace) -> int:
     return ExitStatus.DONE
 
 
-def _hits(overlap: Overlap, name: str, texts: list[str]) -> Iterator[tuple[str, str]]:
+def _overlaps(index: PromptIndex, name: str, texts: list[str]) -> Iterator[tuple[str, str]]:
     """Yield each test set that a row overlaps with, and a line that names the questions."""
-    hits = overlap.hits(*texts)
-    for test in dict.fromkeys(hit.test for hit in hits):
-        questions = " ".join(hit.question for hit in hits if hit.test == test)
+    overlaps = index.overlaps(*texts)
+    for test in dict.fromkeys(overlap.test_set for overlap in overlaps):
+        questions = " ".join(o.question for o in overlaps if o.test_set == test)
         yield test, f"{name}: {test} {questions}"
 
 

@@ -10,8 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from ...providers import json_codec
-from .. import config as configuration
-from ..config import ConfigError
+from ..config import ConfigError, build_table, read_settings
 from ..disk.atomic import replace_file
 from ..evaluate import evaluation, outcome
 from ..evaluate.contest import Comparison, Session
@@ -125,17 +124,15 @@ def run_evaluation(plan: Plan, rival: Rival | None = None) -> Outcome:
         evaluation.settle(plan)
         _print_plan(plan)
         session = run_async(partial(evaluation.execute, plan))
-        result = _write_results(plan, session, rival)
-        log.to_nowhere()
-    return result
+        return _write_results(plan, session, rival)
 
 
 def _read_settings(args: argparse.Namespace) -> tuple[EvaluationConfig, str]:
     read_dotenv()
     overrides = [*flag_overrides(args, _FLAGS, ROLES), *args.overrides]
     where = str(args.config) if args.config is not None else "command line"
-    tree = configuration.read_tree(args.config) if args.config is not None else {}
-    return configuration.table(EvaluationConfig, tree, overrides, where=where), where
+    tree = read_settings(args.config) if args.config is not None else {}
+    return build_table(EvaluationConfig, tree, overrides, where=where), where
 
 
 def _read_rival(folder: Path | None, plan: Plan) -> Rival | None:

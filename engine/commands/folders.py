@@ -9,9 +9,8 @@ from typing import NamedTuple
 import msgspec
 
 from ...providers import json_codec
-from .. import config as configuration
 from ..calls.counters import Counters
-from ..config import Config
+from ..config import Config, load_config
 from ..data import seeds
 from ..data.records import Example, Seed
 from ..pipeline.session import seed_source
@@ -35,7 +34,7 @@ def open_run(path: Path) -> Generator[OpenRun]:
     Raises:
         FolderError: there is no run in *path*.
     """
-    config = configuration.load(existing_run(path).config, keys=False)
+    config = load_config(existing_run(path).config, check=False)
     with LedgerReader(Folder(path).ledger) as ledger:
         yield OpenRun(config, ledger)
 

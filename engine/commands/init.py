@@ -2,10 +2,9 @@
 
 import argparse
 import shlex
-from importlib.resources import files
 from pathlib import Path
 
-from ..config import ConfigError
+from ..config import TEMPLATE, ConfigError
 from ..disk.atomic import replace_file
 from .exit_status import ExitStatus
 from .output import print_text
@@ -28,6 +27,6 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError(f"{path}: init writes TOML: name it {path.stem}.toml")
     if path.exists() and not args.force:
         raise ConfigError(f"{path}: already exists (overwrite it with --force)")
-    replace_file(path, (files(__package__) / "template.toml").read_bytes())
+    replace_file(path, TEMPLATE.read_bytes())
     print_text(f"wrote {path}; next: codeclm check {shlex.quote(str(path))}")
     return ExitStatus.DONE

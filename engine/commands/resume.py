@@ -2,7 +2,7 @@
 
 import argparse
 
-from .. import config as configuration
+from ..config import load_config
 from ..pipeline.session import prepare
 from .arguments import add_progress, add_run_folder
 from .folders import existing_run
@@ -19,5 +19,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     path = existing_run(args.folder).config
     read_dotenv()
-    config = configuration.load(path, [f"out={toml_string(str(args.folder))}", *args.overrides])
+    config = load_config(path, [f"out={toml_string(str(args.folder))}", *args.overrides])
     return run_and_report(prepare(config, where=str(path)), args, allow_change=False)

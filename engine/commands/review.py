@@ -44,10 +44,10 @@ def _export(args: argparse.Namespace) -> int:
     with open_run(args.folder) as (config, ledger):
         reviews = ledger.reviews(args.what)
         if args.what == "examples":
-            rows = review.of_examples(ledger.kept(config.target_rows), reviews)
+            rows = review.example_rows(ledger.kept(config.target_rows), reviews)
         else:
-            rows = review.of_metadata((item for _, item in ledger.metadata()), reviews)
-        count = review.write(rows, args.to)
+            rows = review.metadata_rows((item for _, item in ledger.metadata()), reviews)
+        count = review.write_reviews(rows, args.to)
     print_message(f"wrote {count:,} {args.what} to {args.to}")
     return ExitStatus.DONE
 
@@ -56,7 +56,7 @@ def _import(args: argparse.Namespace) -> int:
     folder = existing_run(args.folder)
     with folder.locked():
         with LedgerWriter(folder.ledger) as writer:
-            reviews = review.read(args.file, _ids(writer.reader, args.what))
+            reviews = review.read_reviews(args.file, _ids(writer.reader, args.what))
             writer.record_reviews(args.what, reviews)
         folder.summary.unlink(missing_ok=True)  # it counts what may be dropped now
     dropped = sum(review.decision == "drop" for review in reviews)

@@ -47,7 +47,6 @@ def run_session(plan: Plan, display: Display, *, allow_change: bool) -> tuple[Su
             print_how_to_continue(resume_command(plan.folder.path))
             raise
         summary = write_results(plan, session)
-        log.to_nowhere()
     return summary, session
 
 

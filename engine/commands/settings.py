@@ -8,8 +8,7 @@ from typing import NamedTuple
 
 from dotenv import load_dotenv
 
-from .. import config as configuration
-from ..config import Config
+from ..config import Config, build_config, load_config
 from .arguments import is_number
 
 
@@ -119,11 +118,11 @@ def read_run_settings(args: argparse.Namespace) -> tuple[Config, str]:
     read_dotenv()
     overrides = [*_run_overrides(args), *args.overrides]
     if args.config is None:
-        return configuration.build({}, overrides, where="command line"), "command line"
-    config = configuration.load(args.config, overrides)
+        return build_config({}, overrides, where="command line"), "command line"
+    config = load_config(args.config, overrides)
     if config.out is None and args.config.stem not in {"codeclm", "config"}:
         out = f"out={toml_string(str(Path('runs') / args.config.stem))}"
-        config = configuration.load(args.config, [*overrides, out])
+        config = load_config(args.config, [*overrides, out])
     return config, str(args.config)
 
 

@@ -10,8 +10,7 @@ from typing import Annotated, Any, cast
 
 from msgspec import Meta, Struct
 
-from .. import config as configuration
-from ..config import Config, ConfigError, Count, JudgeConfig
+from ..config import Config, ConfigError, Count, JudgeConfig, build_config, build_table, check_role
 from ..evaluate.verdicts import Rule
 
 Tree = dict[str, Any]
@@ -93,7 +92,7 @@ class Asked(Struct, frozen=True):
         Raises:
             ConfigError: naming the key at fault.
         """
-        return configuration.build(_common(self.base), self.overrides, where=where, keys=False)
+        return build_config(_common(self.base), self.overrides, where=where, check=False)
 
 
 def read(tree: Mapping[str, Any], overrides: Sequence[str], *, where: str) -> Asked:
@@ -109,9 +108,9 @@ def read(tree: Mapping[str, Any], overrides: Sequence[str], *, where: str) -> As
     ours = [text.removeprefix("compare.") for text in overrides if text.startswith("compare.")]
     others = tuple(text for text in overrides if not text.startswith("compare."))
     table = cast("Tree", asked)
-    compare = configuration.table(CompareConfig, table, ours, where=f"{where}: compare")
+    compare = build_table(CompareConfig, table, ours, where=f"{where}: compare")
     judges = {
-        name: configuration.table(JudgeConfig, judge, where=f"{where}: compare.judges.{name}")
+        name: build_table(JudgeConfig, judge, where=f"{where}: compare.judges.{name}")
         for name, judge in compare.judges.items()
     }
     _check(compare, judges, where)
@@ -136,7 +135,7 @@ def _check(compare: CompareConfig, judges: Mapping[str, JudgeConfig], where: str
     for name, judge in judges.items():
         if not judge.model:
             raise ConfigError(f"{where}: compare.judges.{name}: model: write provider/model")
-        configuration.check_role(judge, f"{where}: compare.judges.{name}")
+        check_role(judge, f"{where}: compare.judges.{name}")
 
 
 def sweep(text: str) -> Sweep:
@@ -182,7 +181,7 @@ def variants(
         changed = list(asked.overrides)
         if swept:
             changed.append(f"{'target_rows' if swept == 'rows' else swept}={json.dumps(value)}")
-        config = configuration.build(
+        config = build_config(
             {**tree, "out": f"{folder}/runs/{name}"}, changed, where=f"{where}: {name}"
         )
         if config.target_rows is None:

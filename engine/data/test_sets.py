@@ -16,7 +16,7 @@ from msgspec import Struct
 from ...providers import json_codec
 from . import seeds
 from .records import Answer, Unreadable
-from .seeds import SeedError, SeedSource
+from .seeds import SeedError, SeedFormat, SeedSource
 
 CHARACTERS_PER_TOKEN = 4
 """What English prose has on average; there is no tokenizer that fits every model."""
@@ -58,7 +58,7 @@ class TestSource(Struct, frozen=True):
     folder: Path = Path()
     field: str | None = None
     template: str | None = None
-    format: str | None = None
+    format: SeedFormat | None = None
     id_field: str | None = None
     category_field: str | None = None
 

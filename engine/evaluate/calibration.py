@@ -12,10 +12,9 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from .. import config as configuration
 from ..calls.budget import price
 from ..calls.counters import RoleTokens
-from ..config import Config, RoleConfig
+from ..config import Config, RoleConfig, load_config
 from ..data.records import Call, Example, Iteration
 from ..pipeline.recipes import RECIPES
 from ..reporting.histogram import gap_histogram, histogram_lines
@@ -132,7 +131,7 @@ def read_calibration(path: Path, *, target_yield: float) -> Calibration:
     folder = Folder(path)
     if not folder.config.exists():
         raise FolderError(f"{path}: not a run's folder (it has no config.toml)")
-    config = configuration.load(folder.config, keys=False)
+    config = load_config(folder.config, check=False)
     if RECIPES[config.recipe].end not in {"refine", "filter"}:
         raise FolderError(
             f"{path}: recipe {config.recipe} scores no answers against each other, so there is no"

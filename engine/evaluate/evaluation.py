@@ -18,7 +18,6 @@ from msgspec import Struct
 
 from ...prompts import Judge, PromptSet, Respond
 from ...providers import json_codec
-from .. import config as configuration
 from ..calls.clients import (
     CallSettings,
     Clients,
@@ -30,7 +29,7 @@ from ..calls.clients import (
 from ..calls.counters import Counters
 from ..calls.model import Model
 from ..calls.prompts import load_prompts
-from ..config import Config, ConfigError
+from ..config import Config, ConfigError, to_toml
 from ..data import test_sets as testsets
 from ..data.records import identity
 from ..data.seeds import SeedError
@@ -172,7 +171,7 @@ def settle(plan: Plan) -> None:
             + "".join(f"    {line}\n" for line in changed)
             + "choose another folder (--out); answers already paid for are reused"
         )
-    plan.folder.write_manifest(configuration.dump(plan.config), plan.manifest)
+    plan.folder.write_manifest(to_toml(plan.config), plan.manifest)
 
 
 async def execute(plan: Plan) -> Session:

@@ -34,15 +34,15 @@ from ..calls.clients import (
 from ..calls.counters import Counters
 from ..calls.dispatcher import Dispatcher
 from ..calls.prompts import load_prompts
-from ..config import Config, ConfigError, QualityConfig, RoleConfig, dump
+from ..config import Config, ConfigError, QualityConfig, RoleConfig, to_toml
 from ..data import seeds
 from ..data import test_sets as testsets
 from ..data.errors import RunStopped
 from ..data.records import Metadata, Seed, Unreadable, identity
-from ..quality.checks import Check, Language, Length
-from ..quality.contamination import Contamination, Overlap
+from ..quality.checks import Check, LanguageCheck, LengthCheck
+from ..quality.contamination import ContaminationCheck, PromptIndex
 from ..quality.near_duplicates import NearDuplicateFilter
-from ..quality.similarity import Measure, measure
+from ..quality.similarity import SimilarityIndex, similarity_index
 from ..store.folder import Folder, FolderError
 from ..store.manifest import Manifest, differences, run_manifest
 from ..store.writer import LedgerWriter
@@ -74,8 +74,8 @@ class Rules(Struct, frozen=True):
     """The rules of quality that a configuration asks for, ready to use."""
 
     checks: tuple[Check, ...] = ()
-    overlap: Overlap | None = None
-    measure: Measure | None = None
+    overlap: PromptIndex | None = None
+    measure: SimilarityIndex | None = None
 
 
 class Session(Struct):
@@ -141,17 +141,17 @@ def _read_tests(quality: QualityConfig, where: str) -> dict[str, list[testsets.Q
 def _rules(quality: QualityConfig, tests: dict[str, list[testsets.Question]], where: str) -> Rules:
     q = quality
     checks: list[Check] = [
-        Length("instruction", q.min_instruction_words, q.max_instruction_words),
-        Length("response", q.min_response_words, q.max_response_words),
+        LengthCheck("instruction", q.min_instruction_words, q.max_instruction_words),
+        LengthCheck("response", q.min_response_words, q.max_response_words),
     ]
-    overlap = Overlap(testsets.prompts(tests), q.ngram) if tests else None
+    overlap = PromptIndex(testsets.prompts(tests), q.ngram) if tests else None
     if overlap is not None and q.on_overlap == "drop":
-        checks.append(Contamination(overlap))
+        checks.append(ContaminationCheck(overlap))
     try:
         if q.languages:
-            checks.append(Language(q.languages))
+            checks.append(LanguageCheck(q.languages))
         near = q.near_duplicates
-        likeness = None if near == "off" else measure(near, q.near_threshold)
+        likeness = None if near == "off" else similarity_index(near, q.near_threshold)
     except ImportError as error:
         raise ConfigError(
             f'{where}: quality: it needs an extra: pip install "codeclm[quality]" ({error})'
@@ -248,11 +248,11 @@ def settle_manifest(plan: Plan, ledger: LedgerWriter, *, allow_change: bool) -> 
             events.warning("run.changed", differences=changed)
         else:
             plan.folder.write_manifest(
-                dump(plan.config),
+                to_toml(plan.config),
                 msgspec.structs.replace(plan.manifest, started=old.started),
             )
             return
-    plan.folder.write_manifest(dump(plan.config), plan.manifest)
+    plan.folder.write_manifest(to_toml(plan.config), plan.manifest)
 
 
 # -- the session ------------------------------------------------------------------------------

@@ -29,8 +29,8 @@ from ..data.records import (
     Unreadable,
 )
 from ..data.text.fingerprint import fingerprint
-from ..quality.checks import Check, Part, refusal
-from ..quality.contamination import Overlap
+from ..quality.checks import Check, Part, first_violation
+from ..quality.contamination import PromptIndex
 from ..quality.near_duplicates import NearDuplicateFilter
 from ..store.schema import NO_LAST_ITEM, row_index
 from ..store.writer import LedgerWriter
@@ -72,7 +72,7 @@ class Quality(Struct, frozen=True):
     """
 
     checks: tuple[Check, ...] = ()
-    overlap: Overlap | None = None
+    overlap: PromptIndex | None = None
     sieve: NearDuplicateFilter | None = None
 
 
@@ -187,7 +187,7 @@ class Work:
             return
         self._ledger.dataset_ends()  # an earlier end no longer holds: a reviewer has dropped rows
         if self._quality.sieve is not None:
-            self._quality.sieve.build()
+            self._quality.sieve.load()
 
     async def _admit(self, seeds: Seeds) -> AsyncIterator[Seed]:
         while not self.stopping and not self._prefix.enough:
@@ -410,7 +410,7 @@ class Work:
             max_candidates=config.max_candidates,
         )
         if self._quality.sieve is not None:
-            await anyio.to_thread.run_sync(self._quality.sieve.build)
+            await anyio.to_thread.run_sync(self._quality.sieve.load)
         self._issue(self._plan.first())
         widths = self._crew.widths
         line = flow.begin(flow.Stage("decode", self._decode, widths.decode, buffer=1)).then(
@@ -481,7 +481,7 @@ class Work:
         if self._quality.sieve is None:
             return plan.settle(never)
         orders = await anyio.to_thread.run_sync(plan.settle, never, self._admits)
-        self._ledger.near_duplicates_decided(self._quality.sieve.decisions())
+        self._ledger.near_duplicates_decided(self._quality.sieve.take_decisions())
         return orders
 
     def _issue(self, orders: Iterable[InstructionRequest]) -> None:
@@ -561,7 +561,7 @@ class Work:
     def _advance(self, position: int, made: int, kept: tuple[tuple[int, int], ...]) -> None:
         self._prefix.finished(position, made, kept, self._marks.pop(position, None))
         if self._quality.sieve is not None:
-            self._ledger.near_duplicates_decided(self._quality.sieve.decisions())
+            self._ledger.near_duplicates_decided(self._quality.sieve.take_decisions())
         if self._prefix.enough and not self.stopping:
             self._ledger.dataset_ends(self._prefix.last)
             self.enough = True
@@ -618,7 +618,7 @@ class Work:
         """Say what is against a basic instruction, where no rewrite can mend it."""
         if self._recipe.start == "seeds":  # it is the user's own, and no row
             return None
-        found = refusal(self._quality.checks, instruction, "instruction")
+        found = first_violation(self._quality.checks, instruction, "instruction")
         mended = self._recipe.end in {"refine", "harden", "evolve"}
         return None if found is not None and found[0] == "too_short" and mended else found
 
@@ -640,7 +640,7 @@ class Work:
         if example.fate != "kept":
             return example
         for text, part in _parts(example):
-            found = refusal(self._quality.checks, text, part)
+            found = first_violation(self._quality.checks, text, part)
             if found is not None:
                 reason, detail = found
                 return structs.replace(example, fate="filtered", reason=reason, detail=detail)
@@ -651,9 +651,11 @@ class Work:
             example.fate == "kept" or example.reason == "contaminated"
         ):
             return
-        hits = self._quality.overlap.hits(*(text for text, _ in _parts(example)))
-        for test in {hit.test for hit in hits}:
-            self._ledger.overlap_found(example, test, (h.question for h in hits if h.test == test))
+        hits = self._quality.overlap.overlaps(*(text for text, _ in _parts(example)))
+        for test in {hit.test_set for hit in hits}:
+            self._ledger.overlap_found(
+                example, test, (h.question for h in hits if h.test_set == test)
+            )
 
     def _admits(self, position: int, number: int) -> bool:
         assert self._quality.sieve is not None
@@ -664,7 +666,7 @@ class Work:
         sieve = self._quality.sieve
         if sieve is not None:
             await anyio.to_thread.run_sync(sieve.decide_rest, row_index(last + 1, 0) - 1)
-            self._ledger.near_duplicates_decided(sieve.decisions())
+            self._ledger.near_duplicates_decided(sieve.take_decisions())
 
     def _read_reviews(self) -> set[int]:
         """Return the fingerprints that a reviewer wants no more. Blocks."""

@@ -5,17 +5,28 @@ An event concerns a run, a seed or an endpoint; calls are counted, not logged.
 
 import logging
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, BinaryIO
 
 import orjson
 import structlog
 from structlog.typing import EventDict, WrappedLogger
 
 
-def to_file(path: Path) -> IO[bytes]:
-    """Write the events of this process to *path* from now on; the caller closes the file."""
-    file = path.open("ab", buffering=0)
+@contextmanager
+def to_file(path: Path) -> Generator[None]:
+    """Append the events of this process to *path* within the block, and drop them after it."""
+    with path.open("ab", buffering=0) as file:
+        _configure(file)
+        try:
+            yield
+        finally:
+            to_nowhere()
+
+
+def _configure(file: BinaryIO) -> None:
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -27,11 +38,10 @@ def to_file(path: Path) -> IO[bytes]:
         logger_factory=structlog.BytesLoggerFactory(file),
         cache_logger_on_first_use=False,
     )
-    return file
 
 
 def to_nowhere() -> None:
-    """Drop events: for commands that only read, and before the file is closed."""
+    """Drop the events of this process from now on."""
     structlog.configure(
         processors=[_drop],
         wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL),

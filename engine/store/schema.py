@@ -37,7 +37,8 @@ CREATE TABLE seeds (
 CREATE TABLE items (position INTEGER PRIMARY KEY, metadata BLOB NOT NULL);
 CREATE TABLE requests (
     first_row INTEGER PRIMARY KEY, item INTEGER NOT NULL, count INTEGER NOT NULL,
-    made INTEGER NOT NULL, done INTEGER NOT NULL, reason TEXT NOT NULL, detail TEXT NOT NULL);
+    instructions INTEGER NOT NULL, done INTEGER NOT NULL, reason TEXT NOT NULL,
+    detail TEXT NOT NULL);
 CREATE TABLE examples (
     row_index INTEGER PRIMARY KEY, item INTEGER NOT NULL, id TEXT NOT NULL, fate TEXT NOT NULL,
     reason TEXT NOT NULL, transient INTEGER NOT NULL, fingerprint INTEGER NOT NULL,

@@ -395,7 +395,7 @@ def _still_running(process: "subprocess.Popen[bytes]", seconds: float) -> bool:
 _FATES = (
     "SELECT position, id, state, reason, fingerprint, item, metadata FROM seeds ORDER BY 1",
     "SELECT position, metadata FROM items ORDER BY 1",
-    "SELECT first_row, item, count, made, done, reason FROM requests ORDER BY 1",
+    "SELECT first_row, item, count, instructions, done, reason FROM requests ORDER BY 1",
     "SELECT row_index, item, id, fate, reason, winner, iteration, gaps FROM examples ORDER BY 1",
     "SELECT row_index, fingerprint FROM examples ORDER BY 1",
 )

@@ -17,9 +17,9 @@ from ..records import Seed, Unreadable, identity
 from .files import find
 from .formats import length, rows_of
 from .instructions import Pick, from_json, parse, picker
-from .source import SeedError, SeedSource, Unfit
+from .source import SeedError, SeedFormat, SeedSource, Unfit
 
-__all__ = ["SeedError", "SeedSource", "count", "digest", "read", "whole"]
+__all__ = ["SeedError", "SeedFormat", "SeedSource", "count", "digest", "read", "whole"]
 
 
 def read(source: SeedSource, *, skip: Container[int] = b"") -> Iterator[Seed | Unreadable]:

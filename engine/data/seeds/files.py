@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
 
-from .source import KINDS, SeedError, SeedSource
+from .source import FORMATS, SeedError, SeedSource
 
 _ABOUT_A_DATASET = {"dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json"}
 
@@ -28,7 +28,7 @@ def find(source: SeedSource) -> list[tuple[Path, str]]:
 
 
 def _check_format(name: str | None) -> None:
-    known = dict.fromkeys(KINDS.values())
+    known = dict.fromkeys(FORMATS.values())
     if name is not None and name not in known:
         near = get_close_matches(name, known, 1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
@@ -36,7 +36,7 @@ def _check_format(name: str | None) -> None:
 
 
 def _kind(path: Path) -> str | None:
-    return KINDS.get(Path(path.name.lower().removesuffix(".gz")).suffix)
+    return FORMATS.get(Path(path.name.lower().removesuffix(".gz")).suffix)
 
 
 def _file(path: Path, kind: str | None) -> tuple[Path, str]:
@@ -51,7 +51,7 @@ def _file(path: Path, kind: str | None) -> tuple[Path, str]:
     kind = kind or _kind(path)
     if kind is None:
         raise SeedError(
-            f"{path}: unknown kind of file; name it {', '.join(KINDS)} (text also .gz), "
+            f"{path}: unknown kind of file; name it {', '.join(FORMATS)} (text also .gz), "
             "or say which format it has"
         )
     return path, kind
@@ -80,7 +80,7 @@ def _inside(
 ) -> list[tuple[Path, str]]:
     found = list(_walk(folder, kind, above))
     if not found and not above:
-        raise SeedError(f"{folder}: no seed file in it; looked for {', '.join(KINDS)}")
+        raise SeedError(f"{folder}: no seed file in it; looked for {', '.join(FORMATS)}")
     return found
 
 

@@ -1,12 +1,15 @@
 """Which seed files, and which part of a record is meant; what can be wrong with either."""
 
 from pathlib import Path
+from typing import Final, Literal
 
 from msgspec import Struct
 
 from ..errors import UserError
 
-KINDS = {
+SeedFormat = Literal["jsonl", "json", "csv", "tsv", "parquet", "arrow"]
+
+FORMATS: Final[dict[str, SeedFormat]] = {
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
     ".json": "json",
@@ -34,7 +37,7 @@ class SeedSource(Struct, frozen=True):
     paths: tuple[Path, ...]
     field: str | None = None
     template: str | None = None
-    format: str | None = None
+    format: SeedFormat | None = None
     max_seed_bytes: int = 1 << 20
     """An instruction longer than this, in UTF-8, is reported as unreadable."""
 
