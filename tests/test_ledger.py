@@ -29,6 +29,7 @@ from codeclm.engine.data.records import (
 )
 from codeclm.engine.data.text.fingerprint import fingerprint
 from codeclm.engine.disk.sqlite import StorageError
+from codeclm.engine.store.connection import LedgerError
 from codeclm.engine.store.reader import LedgerReader
 from codeclm.engine.store.schema import VERSION, row_index
 from codeclm.engine.store.totals import Totals, count_dataset, failed_items
@@ -437,7 +438,7 @@ def filled(path: Path, rows: int = 400) -> None:
 
 
 def test_a_missing_ledger_is_no_run(tmp_path: Path) -> None:
-    with pytest.raises(StorageError, match=r"not found; is .* a run's folder"):
+    with pytest.raises(LedgerError, match=r"not found; is .* a run's folder"):
         LedgerReader(tmp_path / "l.sqlite")
 
 
@@ -463,7 +464,7 @@ def test_a_database_of_somebody_else_is_told_apart_and_left_as_it_is(
         connection.execute("CREATE TABLE seeds (name TEXT)")
         connection.commit()
 
-    with pytest.raises(StorageError) as caught:
+    with pytest.raises(LedgerError) as caught:
         ledger(path)
 
     assert str(caught.value) == f"{path}: not a ledger of codeclm's: move it away"
@@ -480,7 +481,7 @@ def test_a_ledger_of_another_version_is_refused_in_one_line_that_says_what_to_do
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA user_version = 2")
 
-    with pytest.raises(StorageError) as caught:
+    with pytest.raises(LedgerError) as caught:
         ledger(path)
 
     assert str(caught.value) == (

@@ -45,23 +45,24 @@ def load() -> Call:
             return
 
         loaded = {role: load_prompts(made, made.strong, (Respond,), "benchmark")}
-        means = CallSettings(cache_folder(made), made.retry, made.parse_attempts)
-        async with open_clients({role: made.strong}, loaded, means, counters=Counters()) as opened:
+        settings = CallSettings(cache_folder(made), made.retry, made.parse_attempts)
+        async with open_clients(
+            {role: made.strong}, loaded, settings, counters=Counters()
+        ) as clients:
 
             async def respond(row: tuple[int, str]) -> list[str]:
                 number, prompt = row
-                asked = await opened.models[role].ask(Respond(instruction=prompt), item=str(number))
+                asked = await clients.models[role].ask(
+                    Respond(instruction=prompt), item=str(number)
+                )
                 return [asked.value]
 
             gc.collect()
             gc.freeze()
             gc.set_threshold(20_000, 50, 1000)
-            async with anyio.create_task_group() as group:
-                opened.start(group)
-                line = flow.begin(flow.Stage("respond", respond, concurrency, concurrency))
-                await flow.run(rows(), line, keep, flow.Callbacks(lost, lost, {}))
-                await opened.drained()
-                group.cancel_scope.cancel()
+            line = flow.begin(flow.Stage("respond", respond, concurrency, concurrency))
+            await flow.run(rows(), line, keep, flow.Callbacks(lost, lost, {}))
+            await clients.drained()
         return len(answers)
 
     return lambda *given: anyio.run(ask, *given, backend_options={"use_uvloop": True})

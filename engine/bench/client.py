@@ -5,8 +5,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-import anyio
-
 from ...prompts import PromptSet, Respond
 from ...providers.base import Provider
 from ..calls.clients import CallSettings, open_clients
@@ -34,12 +32,7 @@ async def open_client(role: RoleConfig, cache: Path) -> AsyncGenerator[Client]:
     """Open *role* with a new cache in the folder *cache*."""
     settings = CallSettings(cache, RetryPolicy(), parse_attempts=1)
     prompts = {"strong": PromptSet.load("default", (Respond,))}
-    async with (
-        open_clients({"strong": role}, prompts, settings, counters=Counters()) as clients,
-        anyio.create_task_group() as group,
-    ):
-        clients.start(group)
+    async with open_clients({"strong": role}, prompts, settings, counters=Counters()) as clients:
         (dispatcher,) = clients.dispatchers.values()
         yield Client(clients.models["strong"], dispatcher.provider)
         await clients.drained()
-        group.cancel_scope.cancel()

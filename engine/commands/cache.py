@@ -3,16 +3,17 @@
 import argparse
 import time
 from collections import Counter
-from collections.abc import Generator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from ..calls.cache import About, Cache, StoredReply
+from ..calls.cache_file import CacheFile, open_cache_file
 from ..calls.clients import cache_folder
+from ..calls.keys import KeyFields
+from ..calls.replies import StoredReply
 from ..config import Config, ConfigError
 from .arguments import add_action, non_negative
 from .exit_status import ExitStatus
@@ -54,13 +55,11 @@ def run(args: argparse.Namespace) -> int:
     return status
 
 
-@contextmanager
-def _open(args: argparse.Namespace) -> Generator[Cache]:
+def _open(args: argparse.Namespace) -> AbstractContextManager[CacheFile]:
     folder = args.cache or cache_folder(Config())
     if not (folder / "cache.db").exists():
         raise ConfigError(f"{folder}: there is no cache in this folder")
-    with closing(Cache(folder).open()) as cache:
-        yield cache
+    return open_cache_file(folder)
 
 
 def _stats(args: argparse.Namespace) -> int:
@@ -68,7 +67,7 @@ def _stats(args: argparse.Namespace) -> int:
     damaged = 0
     oldest, newest = float("inf"), 0.0
     with _open(args) as cache:
-        for _, reply in cache.entries():
+        for _, reply in cache.replies():
             if reply is None:
                 damaged += 1
                 continue
@@ -88,8 +87,8 @@ def _stats(args: argparse.Namespace) -> int:
 
 def _verify(args: argparse.Namespace) -> int:
     with _open(args) as cache:
-        problems = cache.damage()
-        damaged = 0 if problems else sum(reply is None for _, reply in cache.entries())
+        problems = cache.integrity_errors()
+        damaged = 0 if problems else sum(reply is None for _, reply in cache.replies())
     for problem in problems:
         print_message(f"{cache.path}: {problem}")
     if damaged:
@@ -104,7 +103,7 @@ def _explain(args: argparse.Namespace) -> int:
     with _open(args) as cache:
         replies = [
             reply
-            for key, reply in cache.entries()
+            for key, reply in cache.replies()
             if reply is not None and key.hex().startswith(tuple(args.key))
         ]
     if not replies:
@@ -123,9 +122,9 @@ def _prune(args: argparse.Namespace) -> int:
     limit = time.time() - args.older_than * 86400
     with _open(args) as cache:
         if args.dry_run:
-            print_text(f"{cache.older(limit):,} answers are older than {_minute(limit)}")
+            print_text(f"{cache.count_older(limit):,} answers are older than {_minute(limit)}")
             return ExitStatus.DONE
-        print_text(f"deleted {cache.prune(limit):,} answers older than {_minute(limit)}")
+        print_text(f"deleted {cache.delete_older(limit):,} answers older than {_minute(limit)}")
         return _pack_open(cache)
 
 
@@ -134,9 +133,9 @@ def _pack(args: argparse.Namespace) -> int:
         return _pack_open(cache)
 
 
-def _pack_open(cache: Cache) -> int:
+def _pack_open(cache: CacheFile) -> int:
     before = cache.path.stat().st_size
-    cache.pack()
+    cache.vacuum()
     after = cache.path.stat().st_size
     print_text(f"{cache.path}: from {before / 1e6:,.1f} MB to {after / 1e6:,.1f} MB")
     return ExitStatus.DONE
@@ -145,7 +144,7 @@ def _pack_open(cache: Cache) -> int:
 def _key_fields(reply: StoredReply) -> dict[str, Any]:
     """Return what the reply's key was made of, by name, except the messages."""
     values = msgspec.json.decode(reply.about)
-    names = About.__struct_fields__
+    names = KeyFields.__struct_fields__
     return {**dict(zip(names, values or (), strict=False)), "sample": reply.sample}
 
 

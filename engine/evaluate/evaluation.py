@@ -181,21 +181,22 @@ async def execute(plan: Plan) -> Session:
         StorageError: the cache can't be used.
     """
     config, session = plan.config, Session(plan.questions, Counters())
-    means = CallSettings(
+    call_settings = CallSettings(
         cache_folder(Config(cache=config.cache)), config.retry, config.parse_attempts
     )
     for cut in plan.shortened:
         events.warning("prompt.shortened", question=cut.id, was=cut.was, now=cut.now)
-    async with open_clients(config.roles, plan.prompts, means, counters=session.counters) as opened:
+    async with open_clients(
+        config.roles, plan.prompts, call_settings, counters=session.counters
+    ) as clients:
         contestants: dict[Side, Model | Answers] = {
-            side: plan.answers.get(side) or opened.models[side] for side in config.contestants
+            side: plan.answers.get(side) or clients.models[side] for side in config.contestants
         }
-        contest = Contest(contestants, opened.models["judge"])
+        contest = Contest(contestants, clients.models["judge"])
         async with anyio.create_task_group() as group:
-            opened.start(group)
-            group.start_soon(_heed_signals, session, opened, group.cancel_scope)
+            group.start_soon(_heed_signals, session, clients, group.cancel_scope)
             group.start_soon(_tell, session)
-            await hold(session, contest, opened, workers=_workers(plan))
+            await hold(session, contest, clients, workers=_workers(plan))
             group.cancel_scope.cancel()
     return session
 
@@ -205,7 +206,7 @@ def _workers(plan: Plan) -> int:
     return max(1, min(len(plan.questions), sum(shared.values())))
 
 
-async def _heed_signals(session: Session, opened: Clients, scope: anyio.CancelScope) -> None:
+async def _heed_signals(session: Session, clients: Clients, scope: anyio.CancelScope) -> None:
     """First SIGINT or SIGTERM: finish what is in flight. Second: stop now."""
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as received:
         async for number in received:
@@ -214,7 +215,7 @@ async def _heed_signals(session: Session, opened: Clients, scope: anyio.CancelSc
                 scope.cancel()
                 return
             session.stopped_by = "stopped on request"
-            opened.stop()
+            clients.stop()
             _say("stopping: what is in flight comes in and is kept; once more stops at once")
 
 

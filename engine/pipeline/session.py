@@ -21,14 +21,13 @@ from msgspec import Struct
 
 from ...prompts import PromptSet
 from ...providers import json_codec
-from ..calls.budget import Budget, Spending
+from ..calls.budget import Spending
 from ..calls.clients import (
     CallSettings,
     Clients,
     cache_folder,
     check_endpoint,
     endpoint_name,
-    in_thread,
     open_clients,
 )
 from ..calls.counters import Counters
@@ -39,6 +38,7 @@ from ..data import seeds
 from ..data import test_sets as testsets
 from ..data.errors import RunStopped
 from ..data.records import Metadata, Seed, Unreadable, identity
+from ..disk.threads import close_in_thread
 from ..quality.checks import Check, LanguageCheck, LengthCheck
 from ..quality.contamination import ContaminationCheck, PromptIndex
 from ..quality.near_duplicates import NearDuplicateFilter
@@ -270,25 +270,25 @@ async def execute(plan: Plan, *, watch: Watcher, allow_change: bool = False) -> 
     session = Session(plan, Counters(), dispatchers={}, name=name)
     async with AsyncExitStack() as stack:
         ledger = await anyio.to_thread.run_sync(_open_ledger, plan, allow_change)
-        stack.push_async_callback(in_thread, ledger.close)
-        before = await anyio.to_thread.run_sync(ledger.reader.spending)
-        budget = Budget(plan.config.budget, plan.roles, before)
-        means = CallSettings(
+        stack.push_async_callback(close_in_thread, ledger.close)
+        spent = await anyio.to_thread.run_sync(ledger.reader.spending)
+        settings = CallSettings(
             cache_folder(plan.config),
             plan.config.retry,
             plan.config.parse_attempts,
             plan.config.seed,
+            plan.config.budget,
         )
-        opened = await stack.enter_async_context(
-            open_clients(plan.roles, plan.prompts, means, counters=session.counters, budget=budget)
+        clients = await stack.enter_async_context(
+            open_clients(plan.roles, plan.prompts, settings, counters=session.counters, spent=spent)
         )
-        session.dispatchers = opened.dispatchers
+        session.dispatchers = clients.dispatchers
         gc.collect()
         gc.freeze()
         # In-flight calls make many objects and few cycles: the default thresholds cost more than
         # half of all CPU at 2,000 in flight (docs/decisions.md).
         gc.set_threshold(20_000, 50, 1000)
-        await _work(session, opened, ledger, budget, watch)
+        await _work(session, clients, ledger, watch)
     return session
 
 
@@ -316,24 +316,20 @@ def widths(config: Config, roles: Mapping[str, RoleConfig]) -> Widths:
     return Widths(encode=strong, decode=max(1, strong // 2), refine=refine)
 
 
-async def _work(
-    session: Session, opened: Clients, ledger: LedgerWriter, budget: Budget, watch: Watcher
-) -> None:
+async def _work(session: Session, clients: Clients, ledger: LedgerWriter, watch: Watcher) -> None:
     config = session.plan.config
 
-    stages = crew(config, opened.models, session.counters, widths(config, session.plan.roles))
+    stages = crew(config, clients.models, session.counters, widths(config, session.plan.roles))
     quality = await anyio.to_thread.run_sync(_quality, session.plan, ledger)
-    work = Work(config, stages, ledger, session.counters, stop_calls=opened.stop, quality=quality)
+    work = Work(config, stages, ledger, session.counters, stop_calls=clients.stop, quality=quality)
     async with anyio.create_task_group() as group:
-        opened.start(group)
         group.start_soon(_heed_signals, work, group.cancel_scope, session)
         group.start_soon(watch, session)
         group.start_soon(_keep_account, session, ledger)
         group.start_soon(_halt_on_ledger_failure, work, ledger)
-        budget.use(work.halt)
         events.info("run.began", folder=str(session.plan.folder.path))
         await _go(session, work, ledger)
-        await opened.drained()
+        await clients.drained()
         _conclude(session, work)
         _note_spending(session, ledger)
         group.cancel_scope.cancel()

@@ -34,7 +34,7 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec import Struct
 
-from codeclm.engine.calls.cache import load
+from codeclm.engine.calls.replies import decode_reply
 
 from .driving import FaultServer, command, environment, fault_server, write_seeds
 from .server import Seen
@@ -461,7 +461,7 @@ def _damage(ledger: Path, cache: Path) -> Iterator[str]:
     with closing(sqlite3.connect(cache)) as database:
         for (value,) in database.execute("SELECT value FROM Cache"):
             try:
-                load(value)
+                decode_reply(value)
             except msgspec.MsgspecError as error:
                 yield f"{cache.name}: {error}"
 

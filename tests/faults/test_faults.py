@@ -157,9 +157,9 @@ def test_the_lean_transport_reads_odd_answers(
 
 
 LASTING = {
-    "401": ("", "401 made up (401); mend that, then resume"),
-    "404": ("", "404 made up (404); mend that, then resume"),
-    "429_quota": ("", "429 You exceeded your quota; mend that, then resume"),
+    "401": ("", "401 made up (401); fix that, then run the same command again"),
+    "404": ("", "404 made up (404); fix that, then run the same command again"),
+    "429_quota": ("", "429 You exceeded your quota; fix that, then run the same command again"),
     "429": ("3000", "the server asks to come back in 3000 s"),
     "500": ("", "failed 8 times, at last"),
     "html": ("200", "a web page instead of JSON; is the base URL right?"),
@@ -241,7 +241,7 @@ def test_a_server_that_is_not_there_is_named(faulty: FaultServer, tmp_path: Path
 
     assert ended.status == 1
     assert "cannot connect to 127.0.0.1: Connection refused" in ended.said
-    assert "start the server or check the network, then resume" in ended.said
+    assert "start the server or check the network, then run the same command again" in ended.said
 
 
 def test_a_server_that_restarts_is_waited_for(

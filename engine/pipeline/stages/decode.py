@@ -6,7 +6,7 @@ Both are asked for at once, since neither needs the other (paper §4.1 and §4.2
 from msgspec import Struct
 
 from ....prompts import Decode, RubricsAndActions, WriteRubrics
-from ...calls.model import Model, Pending
+from ...calls.model import Model, PendingCall
 from ...data.errors import ItemError
 from ...data.records import Call, InstructionRequest, Metadata, identity
 from ...data.text.fingerprint import fingerprint
@@ -48,7 +48,7 @@ class Decoder(Struct, frozen=True):
             raise ItemError("no_instructions", collected.detail)
         return collected.drafts(drafts_rubrics)
 
-    def _begin(self, request: InstructionRequest, n: int, size: int) -> Pending[list[str]]:
+    def _begin(self, request: InstructionRequest, n: int, size: int) -> PendingCall[list[str]]:
         metadata = request.metadata
         return self.strong.begin(
             Decode(number=size, use_case=metadata.use_case, skills=metadata.skills),
@@ -56,7 +56,7 @@ class Decoder(Struct, frozen=True):
             sample=f"/{request.start}.{n}" if request.start or n else "",
         )
 
-    async def _collect(self, collected: "_Collected", question: Pending[list[str]]) -> None:
+    async def _collect(self, collected: "_Collected", question: PendingCall[list[str]]) -> None:
         try:
             reply = await self.strong.finish(question)
         except ItemError as error:
@@ -66,14 +66,14 @@ class Decoder(Struct, frozen=True):
         else:
             collected.add(reply.value, reply.call)
 
-    def _begin_rubrics(self, metadata: Metadata) -> Pending[RubricsAndActions]:
+    def _begin_rubrics(self, metadata: Metadata) -> PendingCall[RubricsAndActions]:
         return self.strong.begin(
             WriteRubrics(number=self.rubrics, use_case=metadata.use_case, skills=metadata.skills),
             item=metadata.id,
         )
 
     async def _finish_rubrics(
-        self, collected: "_Collected", question: Pending[RubricsAndActions]
+        self, collected: "_Collected", question: PendingCall[RubricsAndActions]
     ) -> Rubrics:
         try:
             reply = await self.strong.finish(question)

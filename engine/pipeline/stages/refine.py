@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from ....prompts import Score
 from ...calls.counters import Counters
-from ...calls.model import Model, Pending
+from ...calls.model import Model, PendingCall
 from ...data.errors import ItemError
 from ...data.records import Answer, Example, Iteration, Judgement
 from .draft import Draft
@@ -98,6 +98,6 @@ class Refiner(Struct, frozen=True):
 
     def _begin_score(
         self, refinement: Refinement, first: str, second: str
-    ) -> Pending[tuple[float, float]]:
+    ) -> PendingCall[tuple[float, float]]:
         prompt = Score(instruction=refinement.instruction, first=first, second=second)
         return self.judge.begin(prompt, item=refinement.draft.id)

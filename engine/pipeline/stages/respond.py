@@ -1,17 +1,17 @@
 """Respond: a model's answer to an instruction."""
 
 from ....prompts import Respond
-from ...calls.model import Model, Pending
+from ...calls.model import Model, PendingCall
 from ...data.records import Answer, Call
 
 
-def begin_response(model: Model, item: str, instruction: str, *, number: int) -> Pending[str]:
+def begin_response(model: Model, item: str, instruction: str, *, number: int) -> PendingCall[str]:
     """Start asking *model* to answer in round *number* of *item*, without waiting."""
     sample = f"/{number}.{model.role}"
     return model.begin(Respond(instruction=instruction), item=item, sample=sample)
 
 
-async def finish_response(model: Model, pending: Pending[str]) -> tuple[Answer, Call]:
+async def finish_response(model: Model, pending: PendingCall[str]) -> tuple[Answer, Call]:
     """Wait for the answer.
 
     Raises:
