@@ -143,18 +143,18 @@ class Registry(Generic[Row]):
     def _load(self, point: EntryPoint) -> Row:
         where = f"{_distribution(point)}: entry point {self.group}: {point.name} = {point.value}"
         try:
-            row: Any = point.load()
+            row = point.load()
         except Exception as error:
             raise PluginError(f"{where}: cannot be imported: {error!r}") from error
         is_row = isinstance(row, self._kind) or (
             isinstance(row, type) and issubclass(row, self._kind)
         )
-        if not is_row or row.name != point.name:
+        if not is_row or getattr(row, "name", None) != point.name:
             raise PluginError(
                 f"{where}: must be a {self._kind.__name__} with the name {point.name!r}"
             )
-        self._rows[point.name] = row
-        return cast("Row", row)
+        self._rows[point.name] = cast("Row", row)
+        return self._rows[point.name]
 
     def _unknown(self, name: str) -> str:
         names = self.names()
