@@ -170,13 +170,15 @@ async def test_after_anything_odd_a_connection_serves_no_other_call(
 
 
 async def test_what_nobody_asked_for_ends_an_idle_connection(
-    server: Server, session: HttpSession
+    server: Server, transport: Transport
 ) -> None:
+    """At once, or where aiohttp looks after idle connections."""
     server.will(OK, answer(b"mine"))
-    await session.post(to(server), b"{}")
+    async with aclosing(open_session(keepalive=0.5, transport=transport)) as session:
+        await session.post(to(server), b"{}")
 
-    await server.blurt(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")
-    body, _ = await session.post(to(server), b"{}")
+        await server.blurt(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")
+        body, _ = await session.post(to(server), b"{}")
 
     assert (body, server.connections) == (b"mine", 2)
 

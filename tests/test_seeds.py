@@ -313,7 +313,7 @@ def test_a_line_without_end_does_not_fill_the_memory(tmp_path: Path) -> None:
         hole.seek(0, os.SEEK_END)
         hole.write(b'\n"next"\n')
     program = (
-        "import resource, sys; from pathlib import Path; from codeclm.engine import seeds\n"
+        "import resource, sys; from pathlib import Path; from codeclm.engine.data import seeds\n"
         "resource.setrlimit(resource.RLIMIT_AS, (700 << 20, 700 << 20))\n"
         "for item in seeds.read(seeds.SeedSource((Path(sys.argv[1]),))): print(item)"
     )
@@ -565,7 +565,7 @@ def test_without_pyarrow_the_remedy_is_named(tmp_path: Path) -> None:
     file = put(tmp_path / "x.parquet", b"PAR1")
     program = (
         "import sys; sys.modules['pyarrow'] = None\n"
-        "from pathlib import Path; from codeclm.engine import seeds\n"
+        "from pathlib import Path; from codeclm.engine.data import seeds\n"
         "try: list(seeds.read(seeds.SeedSource((Path(sys.argv[1]),))))\n"
         "except seeds.SeedError as error: print(error)"
     )
@@ -610,7 +610,7 @@ def test_skipping_changes_nothing_else(
 
 
 def test_finished_lines_are_skipped_without_a_look_at_them(tmp_path: Path) -> None:
-    """Most of them are not even JSON. At three calls a line a million passes in a fraction of a second."""
+    """Most of them are not even JSON. At three calls a line a million takes half a second."""
     number = 10_000
     file = put(tmp_path / "x.jsonl", b"{not json at all, as long as a short seed is\n" * number)
     with file.open("ab") as more:
