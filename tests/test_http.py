@@ -49,7 +49,9 @@ def transport(request: pytest.FixtureRequest) -> Transport:
 
 @pytest.fixture
 async def session(transport: Transport) -> AsyncIterator[HttpSession]:
-    async with aclosing(open_session(timeout=5, connect_timeout=5, transport=transport)) as opened:
+    async with aclosing(
+        open_session(timeout=60, connect_timeout=60, transport=transport)
+    ) as opened:
         yield opened
 
 

@@ -40,7 +40,8 @@ from codeclm.providers.base import (
     ResponseFormat,
     Unavailable,
 )
-from codeclm.providers.scripted import Scripted, ScriptedOptions
+from codeclm.providers.scripted.options import ScriptedOptions
+from codeclm.providers.scripted.provider import Scripted
 
 from .clock import OwnedClockLoop
 
