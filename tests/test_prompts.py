@@ -409,7 +409,7 @@ def test_a_plugin_adds_a_prompt_and_a_folder_may_override_it(tmp_path: Path) -> 
     mine = folder(tmp_path / "mine", shorten="Cut: {{instruction}}")
     role = RoleConfig(model="scripted/strong", prompts=str(mine))
 
-    prompt = registered.PROMPTS["shorten"]
+    prompt: Any = registered.PROMPTS["shorten"]
     templates = load_prompts(Config(), role, [prompt], "strong")
 
     assert templates.render(prompt(instruction="Hi.")) == (("user", "Cut: Hi."),)

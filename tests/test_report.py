@@ -201,6 +201,6 @@ def test_the_summary_fits_80_columns_and_says_what_is_missing(tmp_path: Path) ->
         summed(tmp_path, examples, config=settings(target_rows=2000), counters=counters)
     )
 
-    assert told.startswith("finished: 5 rows of 2,000, 1,995 missing\n")
+    assert told.startswith("finished: 5 of 2,000 rows, 1,995 missing\n")
     assert "instructions          9 in\n" in told
     assert [line for line in told.splitlines() if len(line) > 80] == []

@@ -73,7 +73,7 @@ class _View:
     def __init__(self, session: Session, stream: TextIO, kind: _Shown) -> None:
         self._session = session
         self._stream = stream
-        self._kind = kind
+        self._kind: _Shown = kind
         self._start = time.monotonic()
         self._rates = _Rates()
         self._lines_on_screen = 0
