@@ -161,7 +161,7 @@ LASTING = {
     "404": ("", "404 made up (404); fix that, then run the same command again"),
     "429_quota": ("", "429 You exceeded your quota; fix that, then run the same command again"),
     "429": ("3000", "the server asks to come back in 3000 s"),
-    "500": ("", "failed 8 times, at last"),
+    "500": ("", "failed 8 times; last error"),
     "html": ("200", "a web page instead of JSON; is the base URL right?"),
     "closed": ("", "the server closed the connection without a response"),
     "empty_choices": ("", "the response has no choices"),
