@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codeclm.engine.calls.dispatcher import Dispatcher, QueuedCall, StopReason, open_dispatcher
+from codeclm.engine.calls.dispatcher import Dispatcher, open_dispatcher
 from codeclm.engine.calls.pacing import Limits
+from codeclm.engine.calls.queued_call import QueuedCall, StopReason
 from codeclm.engine.config import RetryPolicy
 from codeclm.engine.data.errors import ItemError, RunStopped, Stopping
 from codeclm.providers.base import (

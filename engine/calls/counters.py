@@ -1,7 +1,4 @@
-"""Counters of a run: what was asked, paid and reused, and how many items each stage holds.
-
-Counts only; how they look is `progress`'s affair.
-"""
+"""Counters of one session: calls paid for and reused, tokens, and items in each stage."""
 
 from msgspec import Struct, field
 
@@ -12,13 +9,13 @@ class CallCounts(Struct):
     """Calls of one stage in this session."""
 
     paid: int = 0
-    """Answers that came from a provider."""
+    """Replies that came from a provider."""
     reused: int = 0
-    """Answers found on disk, or shared with the same question in flight."""
+    """Replies from the cache, or shared with the same call in flight."""
     unreadable: int = 0
-    """Replies that could not be read and were asked again."""
+    """Replies that could not be parsed."""
     cut_off: int = 0
-    """Replies that ended at max_tokens."""
+    """Replies that ended at ``max_tokens``."""
     prompt_tokens: int = 0
     completion_tokens: int = 0
 

@@ -10,7 +10,8 @@ from ..data.errors import ItemError, RunStopped, Stopping
 from .budget import Budget
 from .cache import Cache
 from .counters import Counters
-from .dispatcher import Dispatcher, QueuedCall, StopReason
+from .dispatcher import Dispatcher
+from .queued_call import QueuedCall, StopReason
 from .replies import StoredReply, decode_reply, encode_reply, to_stored
 from .tokens import OutputLengths
 
