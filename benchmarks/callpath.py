@@ -63,6 +63,7 @@ from codeclm.providers.base import Message, Reply, Request
 
 from .measuring import (
     Cost,
+    Gate,
     Job,
     Line,
     LoadServer,
@@ -72,6 +73,7 @@ from .measuring import (
     costing,
     cpu_of_process,
     cpu_of_thread,
+    hold,
     keep,
     load_server,
     median,
@@ -277,9 +279,9 @@ class Cell(NamedTuple):
 WIDTHS = (1, 64, 128, 256, 512, 1000, 2000, 5000)
 
 
-def cells(*, quick: bool, widths: Sequence[int], latencies: Sequence[int]) -> list[Cell]:
-    if quick:
-        return [Cell(128, 0, 100 * PER_SEED, 3)]
+def cells(job: Job, *, widths: Sequence[int], latencies: Sequence[int]) -> list[Cell]:
+    if job.size != "full":
+        return [Cell(128, 0, job.pick(5, 100, 0) * PER_SEED, job.pick(1, 3, 0))]
     wanted = [(n, ms) for ms in latencies for n in widths]
     return [
         Cell(n, ms, max(10_000, 4 * n) // PER_SEED * PER_SEED, 5)
@@ -532,7 +534,7 @@ def main() -> None:
     about = announce("call path")
     calm_collector()
     rows = list[dict[str, Any]]()
-    for cell in cells(quick=job.quick, widths=args.in_flight, latencies=args.latency):
+    for cell in cells(job, widths=args.in_flight, latencies=args.latency):
         with load_server(cell.latency_ms, "--answers", "staged") as server:
             began = cpu_of_process(server.pid)
             found = measure(cell, server, VARIANTS)
@@ -541,11 +543,20 @@ def main() -> None:
         rows.append(summary(cell, found) | {"server could/s": round(1 / max(served, 1e-9))})
         show(f"{cell.calls:,} calls, {cell.turns} turns", rows[-1:])
     with load_server(0, "--answers", "staged") as server:
-        cost = shares(server, (100 if job.quick else 250) * PER_SEED)
+        cost = shares(server, job.pick(5, 100, 250) * PER_SEED)
     show("CPU-µs per call, quiet p10 over turns; calls/s, median", rows)
     show("what each part costs, µs per call (128 in flight, no latency)", cost)
     keep(job, "callpath", about, {"cells": rows, "parts": cost})
     _draw(job, rows)
+    hold(job, _gates(rows[0], {row["part"]: row["µs"] for row in cost}))
+
+
+def _gates(cell: dict[str, Any], parts: dict[str, float]) -> list[Gate]:
+    ratio = min(cell["engine ÷ tuned"], cell["engine ÷ tuned, quiet"])
+    return [
+        Gate("CPU of the engine ÷ bare aiohttp's", ratio, most=2.5),
+        Gate("render a prompt, µs", parts["prompt"], most=100),
+    ]
 
 
 def _draw(job: Job, rows: list[dict[str, Any]]) -> None:

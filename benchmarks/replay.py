@@ -36,11 +36,13 @@ from codeclm.providers.base import Reply, Request, ResponseFormat
 
 from .measuring import (
     Cost,
+    Gate,
     Line,
     announce,
     arguments,
     calm_collector,
     costing,
+    hold,
     keep,
     on_loop,
     plot,
@@ -181,9 +183,20 @@ def _more(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--entries", type=int, nargs="+", help="sizes of the cache and the ledger")
 
 
+def _gates_of_resuming(rows: list[dict[str, Any]]) -> list[Gate]:
+    return [
+        Gate(
+            "skip a million finished seeds, seconds",
+            row["find the next seed"] / row["finished seeds"] * 1e6,
+            most=2.0,
+        )
+        for row in rows
+    ]
+
+
 def main() -> None:
     job, args = arguments(__doc__, _more)
-    sizes = args.entries or ([2_000] if job.quick else [10_000, 100_000, 1_000_000])
+    sizes = args.entries or (job.pick([300], [20_000], [10_000, 100_000, 1_000_000]))
     settle()
     about = announce("replay")
     calm_collector()
@@ -201,6 +214,11 @@ def main() -> None:
         for name in ("in order", "shuffled")
     ]
     plot(job, "replay", "Cached calls", lines, x="entries", y="calls per second", log_x=True)
+    gates = [
+        Gate("cached calls ÷ calls written", row["shuffled/s"] / row["filled/s"], least=1.2)
+        for row in replays
+    ]
+    hold(job, [*gates, *_gates_of_resuming(resumes)])
 
 
 if __name__ == "__main__":

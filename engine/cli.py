@@ -1,6 +1,6 @@
-"""The command line: argv → the module of the chosen command → exit status.
+"""The command line: argv → the module of the verb_named command → exit status.
 
-Imports no command but the chosen one, so that ``codeclm --help`` costs no more than argparse.
+Imports no command but the verb_named one, so that ``codeclm --help`` costs no more than argparse.
 """
 
 import argparse
@@ -53,20 +53,29 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="codeclm",
         description="Make instruction data tailored to your task and your model (CodecLM).",
-        epilog="exit status: 0 done; 1 failed or stopped, can be resumed; 2 wrong input;"
+        epilog="exit status: 0 done; 1 failed or stopped (to be continued); 2 wrong input;"
         " 3 rows missing",
+        formatter_class=_Formatter,
     )
     parser.add_argument(
         "--version", action=_PrintVersion, nargs=0, help="show the version number and exit"
     )
     verbs = parser.add_subparsers(dest="verb", metavar="COMMAND")
-    chosen = next((word for word in words if not word.startswith("-")), None)
+    verb_named = next((word for word in words if not word.startswith("-")), None)
     for verb, summary in COMMANDS.items():
         description = f"{summary[0].upper()}{summary[1:]}."
         subparser = verbs.add_parser(verb, help=summary, description=description)
-        if verb == chosen:
+        if verb == verb_named:
             load(verb).add_arguments(subparser)
     return parser
+
+
+class _Formatter(argparse.HelpFormatter):
+    """Keep each command's summary on the line of its name."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=20)
+        self._action_max_length = 17  # argparse forgets the indent of the longest command
 
 
 class _PrintVersion(argparse.Action):

@@ -613,7 +613,8 @@ _IMPORTS = """
 import sys
 before = set(sys.modules)
 import codeclm.engine
-light = sorted({name.partition(".")[0] for name in set(sys.modules) - before} - {"codeclm"})
+added = {name.partition(".")[0] for name in set(sys.modules) - before} - {"codeclm"}
+light = sorted(added - sys.stdlib_module_names)
 from codeclm.engine.cli import main
 try:
     main(["--help"])
@@ -630,6 +631,36 @@ def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
     )
 
     assert done.stdout.endswith("LIGHT [] HEAVY []\n")
+
+
+_COMMAND_IMPORTS = """
+import sys
+from codeclm.engine.cli import main
+from codeclm.engine.commands import COMMANDS
+main(sys.argv[1:])
+imported = {verb for verb in COMMANDS if f"codeclm.engine.commands.{verb}" in sys.modules}
+heavy = {"torch", "pyarrow", "transformers", "matplotlib", "xllamacpp"}
+print("COMMANDS", sorted(imported), "HEAVY", sorted(heavy & set(sys.modules)))
+"""
+
+
+@pytest.mark.parametrize(
+    ("argv", "modules"), [("status run", "['status']"), ("inspect run ID --json", "['inspect']")]
+)
+def test_a_command_imports_no_other_and_nothing_it_does_not_need(
+    argv: str, modules: str, home: Path
+) -> None:
+    argv = argv.replace("ID", first_id(home))
+    done = subprocess.run(
+        [sys.executable, "-c", _COMMAND_IMPORTS, *argv.split()],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=home,
+        env=environment(home),
+    )
+
+    assert done.stdout.splitlines()[-1] == f"COMMANDS {modules} HEAVY []"
 
 
 def test_help_takes_less_than_a_third_of_a_second_of_cpu(tmp_path: Path) -> None:

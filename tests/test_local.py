@@ -13,14 +13,10 @@ import msgspec
 import pytest
 
 from codeclm.providers.base import Denied, Message, Rejected, Reply, Request
-from codeclm.providers.local import (
-    SMOLLM2_SHA256,
-    Local,
-    LocalOptions,
-    find_weights,
-    open_local,
-    weights,
-)
+from codeclm.providers.local import weights
+from codeclm.providers.local.options import LocalOptions
+from codeclm.providers.local.provider import Local, open_local
+from codeclm.providers.local.weights import SMOLLM2_SHA256, find_weights
 
 pytestmark = pytest.mark.slow
 
@@ -248,7 +244,7 @@ def test_options_out_of_range_are_refused(options: dict[str, int]) -> None:
 SCRIPT = """
 import asyncio, sys
 from codeclm.providers.base import Message, Request
-from codeclm.providers.local import Local
+from codeclm.providers.local.provider import Local
 
 async def main():
     model = Local("smollm2")

@@ -23,7 +23,15 @@ from codeclm.engine.calls.replies import StoredReply, decode_reply
 from codeclm.engine.config import RetryPolicy
 from codeclm.engine.data.errors import ItemError, RunStopped, Stopping
 from codeclm.engine.disk.sqlite import StorageError
-from codeclm.prompts import ParseError, PromptSet, RawReply, Respond, Score
+from codeclm.prompts import (
+    Encode,
+    ParseError,
+    PromptSet,
+    RawReply,
+    Respond,
+    Score,
+    Vocabulary,
+)
 from codeclm.providers.http.exchange import HttpSession
 from codeclm.providers.openai import OpenAI
 
@@ -31,7 +39,7 @@ from .acting import may_read_the_cache, unlimited
 from .servers import ReceivedRequest as Heard
 from .servers import Server, answer, chat, say
 
-PROMPTS = PromptSet.load("default", (Respond, Score))
+PROMPTS = PromptSet.load("default", (Encode, Respond, Score))
 SECRET = "sk-very-secret-0123456789"
 
 
@@ -484,6 +492,26 @@ async def test_settings_are_sent_as_given_and_what_is_unset_is_left_to_the_serve
     }
     assert score["response_format"]["type"] == "json_schema"
     assert free == {"model": "m", "messages": messages, "temperature": 0.0}  # prose has no schema
+
+
+async def test_a_vocabulary_is_sent_in_the_schema(server: Server, at_desk: Open) -> None:
+    """A server that keeps to schemas cannot answer outside of it."""
+    server.always = lambda _: say(chat('{"use_case": "odes", "skills": ["metre"]}'))
+    async with at_desk() as desk:
+        structured = desk.role(response_format="json_schema")
+        free = Encode(instruction="Hi.")
+        bound = Encode(instruction="Hi.", vocabulary=Vocabulary(("odes",), ("metre", "rhyme")))
+        await structured.ask(free, item="")
+        reply = await structured.ask(bound, item="")
+
+    assert reply.value == ("odes", ("metre",))
+    one, other = (
+        heard.json["response_format"]["json_schema"]["schema"]["properties"]
+        for heard in server.asked
+    )
+    assert "enum" not in one["use_case"]
+    assert other["use_case"]["enum"] == ["odes"]
+    assert other["skills"]["items"]["enum"] == ["metre", "rhyme"]
 
 
 async def test_reserved_tokens_are_given_back_when_the_answer_says_what_it_used(

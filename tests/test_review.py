@@ -153,7 +153,7 @@ def test_rows_that_a_person_drops_are_left_out_and_made_up_for(
     assert not set(now) & set(before[:4])
     assert set(before[4:]) <= set(now)
     assert resumed.returncode == 0, resumed.stderr
-    assert "finished: 20 rows of 20" in resumed.stdout
+    assert "finished: 20 of 20 rows" in resumed.stdout
     assert "4 filtered (reviewed)" in resumed.stdout
     assert len(rows_of(tmp_path)) == 20
     assert not set(rows_of(tmp_path)) & set(before[:4])

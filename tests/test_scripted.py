@@ -41,7 +41,8 @@ from codeclm.providers.base import (
     ResponseFormat,
     Unavailable,
 )
-from codeclm.providers.scripted import Scripted, ScriptedOptions
+from codeclm.providers.scripted.options import ScriptedOptions
+from codeclm.providers.scripted.provider import Scripted
 
 PROMPTS = {source: PromptSet.load(source, BUILT_IN) for source in ("default", "small")}
 ITEM: dict[str, Any] = {"use_case": "poetry", "skills": ("rhyme", "metre")}

@@ -210,10 +210,10 @@ def test_a_template_needs_its_fields(tmp_path: Path, record: Any, why: str) -> N
 @pytest.mark.parametrize(
     ("template", "complaint"),
     [
-        ("{a", "a lone { at character 0"),
-        ("a } b {c}", "a lone } at character 2"),
+        ("{a", "a single { at character 0"),
+        ("a } b {c}", "a single } at character 2"),
         ("{} {a}", "no field name"),
-        ("plain {{a}}", "names no field"),
+        ("plain {{a}}", "no field: write one"),
     ],
 )
 def test_a_wrong_template_is_refused(tmp_path: Path, template: str, complaint: str) -> None:
@@ -299,7 +299,7 @@ def test_a_long_instruction_is_refused_by_its_bytes(tmp_path: Path) -> None:
 
     assert read(file, max_seed_bytes=6) == (
         ["ééé"],
-        [Unreadable(1, f"{file}:2", "the instruction is too long: 7 bytes, 6 are allowed")],
+        [Unreadable(1, f"{file}:2", "the instruction is too long: 7 bytes, at most 6")],
     )
     assert "1,048,577 bytes" in reason(tmp_path, json.dumps("x" * (1 << 20) + "y"))
 
@@ -312,7 +312,7 @@ def test_a_line_without_end_does_not_fill_the_memory(tmp_path: Path) -> None:
         hole.seek(0, os.SEEK_END)
         hole.write(b'\n"next"\n')
     program = (
-        "import resource, sys; from pathlib import Path; from codeclm.engine import seeds\n"
+        "import resource, sys; from pathlib import Path; from codeclm.engine.data import seeds\n"
         "resource.setrlimit(resource.RLIMIT_AS, (700 << 20, 700 << 20))\n"
         "for item in seeds.read(seeds.SeedSource((Path(sys.argv[1]),))): print(item)"
     )
@@ -320,7 +320,7 @@ def test_a_line_without_end_does_not_fill_the_memory(tmp_path: Path) -> None:
     lines = subprocess.run(run, capture_output=True, text=True, check=True).stdout.splitlines()
 
     assert len(lines) == 2
-    assert "the line is too long: over 67,108,864 bytes" in lines[0]
+    assert "the line is longer than 67,108,864 bytes" in lines[0]
     assert "instruction='next'" in lines[1]
 
 
@@ -354,15 +354,15 @@ def test_unusable_files_are_refused_with_a_remedy(tmp_path: Path) -> None:
     os.mkfifo(pipe)
     loop.symlink_to(loop)
     complaints = {
-        pipe: "not a regular file; .* save them to a file first",
+        pipe: "not a regular file: .* save them to a file first",
         Path("/dev/null"): "not a regular file",
         empty: "the file is empty",
         loop: "symbolic link",
         tmp_path / "missing.jsonl": "no such file",
-        put(tmp_path / "x.txt", "a"): "unknown kind of file; name it .jsonl",
+        put(tmp_path / "x.txt", "a"): "unknown file type: use one of .jsonl",
         Path("tatsu-lab/alpaca"): r"hf download --repo-type dataset tatsu-lab/alpaca",
-        Path("squad"): "not fetched by name",
-        Path("https://example.org/a.jsonl"): "addresses are not fetched",
+        Path("squad"): "not downloaded",
+        Path("https://example.org/a.jsonl"): "URLs are not downloaded",
         Path("a\0b.jsonl"): "null byte",
     }
     for path, complaint in complaints.items():
@@ -384,7 +384,7 @@ def test_a_file_without_permission_is_refused(tmp_path: Path) -> None:
 def test_files_without_records_are_refused(tmp_path: Path) -> None:
     """A run over nothing is a mistake."""
     for name, content in {"x.jsonl": "\n \n", "x.json": "[]", "x.csv": "instruction\n"}.items():
-        with pytest.raises(SeedError, match="holds no records"):
+        with pytest.raises(SeedError, match="no records: name a file"):
             read(put(tmp_path / name, content))
     with pytest.raises(SeedError, match="no seed file is given"):
         read()
@@ -399,12 +399,10 @@ def test_a_damaged_gzip_file_ends_with_a_clear_error(tmp_path: Path) -> None:
 
 
 def test_a_format_can_be_given(tmp_path: Path) -> None:
-    """It overrides the name; a wrong one is answered with the nearest."""
+    """It overrides the name."""
     file = put(tmp_path / "x.txt", '"a"\n')
 
     assert read(file, format="jsonl") == (["a"], [])
-    with pytest.raises(SeedError, match="did you mean 'jsonl'"):
-        read(file, format="jsnl")
     with pytest.raises(SeedError, match="choose one"):
         read(file, format="jsonl", field="a", template="{a}")
 
@@ -428,7 +426,7 @@ def test_a_dataset_folder_is_read_shard_by_shard(tmp_path: Path) -> None:
 
     assert read(tmp_path) == (["a", "b", "c", "d"], [])
     assert read(tmp_path, format="parquet") == (["a", "b", "c"], [])
-    with pytest.raises(SeedError, match="no seed file in it"):
+    with pytest.raises(SeedError, match="no seed file in this folder"):
         read(tmp_path, format="csv")
 
 
@@ -438,7 +436,7 @@ def test_a_folder_that_holds_itself_is_refused(tmp_path: Path) -> None:
     inner.mkdir()
     (inner / "again").symlink_to(tmp_path)
 
-    with pytest.raises(SeedError, match="inner/again: the folder holds itself"):
+    with pytest.raises(SeedError, match="inner/again: the folder contains itself"):
         read(tmp_path)
 
 
@@ -508,7 +506,7 @@ def test_tables_without_the_column_are_refused(tmp_path: Path) -> None:
     for choice in choices:
         with pytest.raises(SeedError, match=r"no column .*; it has 'a', 'b'"):
             read(file, **choice)
-    with pytest.raises(SeedError, match="column 'a' is there twice"):
+    with pytest.raises(SeedError, match="two columns are called 'a'"):
         read(put(file, "a,a\n1,2\n"))
     with pytest.raises(SeedError, match="no column 'c'"):
         read(put_parquet(tmp_path / "x.parquet", {"a": ["1"]}), field="c")
@@ -564,7 +562,7 @@ def test_without_pyarrow_the_remedy_is_named(tmp_path: Path) -> None:
     file = put(tmp_path / "x.parquet", b"PAR1")
     program = (
         "import sys; sys.modules['pyarrow'] = None\n"
-        "from pathlib import Path; from codeclm.engine import seeds\n"
+        "from pathlib import Path; from codeclm.engine.data import seeds\n"
         "try: list(seeds.read(seeds.SeedSource((Path(sys.argv[1]),))))\n"
         "except seeds.SeedError as error: print(error)"
     )

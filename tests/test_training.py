@@ -14,7 +14,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codeclm.engine.data import test_sets as testsets
+from codeclm.engine.data.answers import read_answers
 from codeclm.engine.data.formats import ExportError
 from codeclm.engine.data.seeds import SeedError
 from codeclm.engine.training import card, pairs, trainers
@@ -414,7 +414,7 @@ def test_answers_are_what_evaluate_reads_however_often_one_is_stopped(
     other = codeclm("answer", *flags, "--max-tokens", "5", "--to", "a.jsonl", cwd=tmp_path)
 
     assert path.read_bytes() == whole
-    read = testsets.read_answers(path)
+    read = read_answers(path)
     assert set(read) == {"0", "1", "2", "3", "4"}
     assert {answer.finish_reason for answer in read.values()} <= {"stop", "length"}
     assert any(answer.finish_reason == "length" for answer in read.values())

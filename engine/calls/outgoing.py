@@ -67,7 +67,7 @@ class RoleCalls(Struct, frozen=True):
             self.output_lengths.learn(request.purpose, reply.completion_tokens)
             characters = _characters(request.messages)
             self.dispatcher.prompt_lengths.learn(characters, reply.prompt_tokens)
-        self.counters.paid(self.role, request.purpose, reply)
+        self.counters.count_paid(self.role, request.purpose, reply)
         self.budget.spend(self.role, reply)
 
 

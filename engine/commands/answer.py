@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from ..data import test_sets
+from ..data.test_sets import TestSource, read_questions
 from ..training import answering
 from .arguments import positive_integer
 from .exit_status import ExitStatus
@@ -53,10 +53,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    source = test_sets.TestSource(
+    source = TestSource(
         args.test, args.tests.expanduser(), args.field, args.template, None, args.id_field
     )
-    questions = test_sets.read(source)[: args.limit]
+    questions = read_questions(source)[: args.limit]
     request = answering.Wanted(args.model, args.max_tokens, args.batch)
     truncated = answering.answer(questions, request, args.to, _print_progress)
     print_message(

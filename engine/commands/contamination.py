@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..config import ConfigError
-from ..data import test_sets
+from ..data.test_sets import TestSource, prompts_of, read_questions, texts_of
 from ..quality.contamination import PromptIndex
 from ..store.folder import Folder
 from .arguments import positive_integer
@@ -55,8 +55,8 @@ def run(args: argparse.Namespace) -> int:
             f"contamination: the dataset is missing (--against took {' '.join(args.against)}):"
             " put it first, as in: codeclm contamination FILE --against vicuna koala"
         )
-    tests = {name: test_sets.read(test_sets.TestSource(name, args.tests)) for name in args.against}
-    index = PromptIndex(test_sets.prompts(tests), args.ngram)
+    tests = {name: read_questions(TestSource(name, args.tests)) for name in args.against}
+    index = PromptIndex(prompts_of(tests), args.ngram)
     hits: dict[str, list[str]] = {test: [] for test in tests}
     count = 0
     for name, texts in _rows(args.data):
@@ -82,7 +82,7 @@ def _overlaps(index: PromptIndex, name: str, texts: list[str]) -> Iterator[tuple
 def _rows(path: Path) -> Iterator[tuple[str, list[str]]]:
     """Yield name and texts of each row, of a run (those it keeps) or of any dataset."""
     if not Folder(path).config.exists():
-        yield from test_sets.texts(path)
+        yield from texts_of(path)
         return
     with open_run(path) as (config, ledger):
         for example in ledger.kept(config.target_rows):

@@ -45,9 +45,13 @@ _FLAGS = (
     Flag(("--candidate-answers",), ("candidate.answers",), "FILE", "answers instead of a model"),
     Flag(("--reference-answers",), ("reference.answers",), "FILE", "answers instead of a model"),
     Flag(("--base-url",), ("*.base_url",), "URL", "OpenAI-compatible server for all models"),
-    Flag(("--candidate-base-url",), ("candidate.base_url",), "URL", "for the candidate only"),
-    Flag(("--reference-base-url",), ("reference.base_url",), "URL", "for the reference only"),
-    Flag(("--judge-base-url",), ("judge.base_url",), "URL", "for the judge only"),
+    Flag(
+        ("--candidate-base-url",), ("candidate.base_url",), "URL", "server for the candidate only"
+    ),
+    Flag(
+        ("--reference-base-url",), ("reference.base_url",), "URL", "server for the reference only"
+    ),
+    Flag(("--judge-base-url",), ("judge.base_url",), "URL", "server for the judge only"),
     Flag(
         ("--rule",), ("rule",), "RULE", "how two orders make a verdict: both (paper) or alpagasus"
     ),

@@ -39,8 +39,8 @@ RUN_FLAGS = (
     Flag(("--recipe",), ("recipe",), "NAME", "codeclm (default), an ablation or a baseline"),
     Flag(("--out", "-o"), ("out",), "DIR", "the run's folder (default: runs/NAME)"),
     Flag(("--base-url",), ("*.base_url",), "URL", "OpenAI-compatible server for all roles"),
-    Flag(("--strong-base-url",), ("strong.base_url",), "URL", "the same for the strong model only"),
-    Flag(("--target-base-url",), ("target.base_url",), "URL", "the same for the target model only"),
+    Flag(("--strong-base-url",), ("strong.base_url",), "URL", "server for the strong model only"),
+    Flag(("--target-base-url",), ("target.base_url",), "URL", "server for the target model only"),
     Flag(("--seed-field",), ("input.field",), "NAME", "field that holds a seed's instruction"),
     Flag(
         ("--seed-template",),

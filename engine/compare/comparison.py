@@ -14,8 +14,7 @@ from msgspec import Struct
 from ...providers import json_codec
 from ..config import Config, ConfigError
 from ..data import seeds
-from ..data import test_sets as testsets
-from ..data.test_sets import TestSource
+from ..data.test_sets import TestSource, read_questions
 from ..disk.atomic import replace_file
 from ..pipeline import session as run
 from ..reporting.summary import Summary
@@ -96,7 +95,7 @@ def _read_tests(compare: CompareConfig, where: str) -> dict[str, list[str]]:
         if label(test) in found:
             raise ConfigError(f"{where}: compare: two test sets are called {label(test)!r}")
         source = TestSource(test, Path(compare.testsets).expanduser())
-        found[label(test)] = [question.prompt for question in testsets.read(source)]
+        found[label(test)] = [question.prompt for question in read_questions(source)]
     return found
 
 

@@ -30,10 +30,10 @@ from ..calls.counters import Counters
 from ..calls.model import Model
 from ..calls.prompts import load_prompts
 from ..config import Config, ConfigError, to_toml
-from ..data import test_sets as testsets
+from ..data.answers import read_answers
 from ..data.records import identity
 from ..data.seeds import SeedError
-from ..data.test_sets import Question
+from ..data.test_sets import Question, read_questions, shorten
 from ..disk.atomic import replace_file
 from ..store.folder import Folder, FolderError
 from ..store.manifest import Manifest, differences, new_manifest, role_settings
@@ -85,7 +85,7 @@ def prepare(config: EvaluationConfig, *, where: str) -> Plan:
         name: load_prompts(as_run, role, (Judge,) if name == "judge" else (Respond,), where)
         for name, role in config.roles.items()
     }
-    whole = testsets.read(config.source)[: config.limit]
+    whole = read_questions(config.source)[: config.limit]
     questions = tuple(_shortened(question, config.max_prompt_tokens) for question in whole)
     cut = tuple(
         Shortened(before.id, len(before.prompt), len(after.prompt))
@@ -98,7 +98,7 @@ def prepare(config: EvaluationConfig, *, where: str) -> Plan:
 
 
 def _shortened(question: Question, most_tokens: int) -> Question:
-    prompt = testsets.shorten(question.prompt, most_tokens)
+    prompt = shorten(question.prompt, most_tokens)
     return msgspec.structs.replace(question, prompt=prompt)
 
 
@@ -108,7 +108,7 @@ def _read_answers(config: EvaluationConfig, questions: Sequence[Question]) -> di
         if not each.answers:
             continue
         path = Path(each.answers).expanduser()
-        answers = testsets.read_answers(path, each.model)
+        answers = read_answers(path, each.model)
         missing = [question.id for question in questions if question.id not in answers]
         if missing:
             raise SeedError(

@@ -35,9 +35,9 @@ from ..calls.dispatcher import Dispatcher
 from ..calls.prompts import load_prompts
 from ..config import Config, ConfigError, QualityConfig, RoleConfig, to_toml
 from ..data import seeds
-from ..data import test_sets as testsets
 from ..data.errors import RunStopped
 from ..data.records import Metadata, Seed, Unreadable, identity
+from ..data.test_sets import Question, TestSource, prompts_of, read_questions
 from ..disk.threads import close_in_thread
 from ..quality.checks import Check, LanguageCheck, LengthCheck
 from ..quality.contamination import ContaminationCheck, PromptIndex
@@ -128,23 +128,21 @@ def prepare(config: Config, *, where: str) -> Plan:
     return Plan(config, recipe, roles, folder, source, metadata, prompts, fresh, rules)
 
 
-def _read_tests(quality: QualityConfig, where: str) -> dict[str, list[testsets.Question]]:
+def _read_tests(quality: QualityConfig, where: str) -> dict[str, list[Question]]:
     folder = Path(quality.tests).expanduser()
     try:
-        return {
-            name: testsets.read(testsets.TestSource(name, folder)) for name in quality.decontaminate
-        }
+        return {name: read_questions(TestSource(name, folder)) for name in quality.decontaminate}
     except seeds.SeedError as error:
         raise ConfigError(f"{where}: quality.decontaminate: {error}") from error
 
 
-def _rules(quality: QualityConfig, tests: dict[str, list[testsets.Question]], where: str) -> Rules:
+def _rules(quality: QualityConfig, tests: dict[str, list[Question]], where: str) -> Rules:
     q = quality
     checks: list[Check] = [
         LengthCheck("instruction", q.min_instruction_words, q.max_instruction_words),
         LengthCheck("response", q.min_response_words, q.max_response_words),
     ]
-    overlap = PromptIndex(testsets.prompts(tests), q.ngram) if tests else None
+    overlap = PromptIndex(prompts_of(tests), q.ngram) if tests else None
     if overlap is not None and q.on_overlap == "drop":
         checks.append(ContaminationCheck(overlap))
     try:

@@ -18,7 +18,7 @@ from msgspec import Struct
 from ...providers import json_codec
 from ..data.errors import UserError
 from ..data.records import Example, Metadata
-from ..data.seeds.formats import delimiter_of
+from ..data.seeds.delimited import delimiter_of
 from ..disk.atomic import replacing
 from ..store.schema import Review
 

@@ -71,7 +71,8 @@ class LedgerReader:
         """Open the ledger at *path*. Blocks.
 
         Raises:
-            StorageError: the file is missing, no ledger, or of another version.
+            LedgerError: the file is missing, no ledger, or of another version.
+            StorageError: it cannot be read.
         """
         self.path = path
         self.connection = ReadConnection(path)

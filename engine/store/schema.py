@@ -22,6 +22,7 @@ def row_index(position: int, number: int) -> int:
         position: The metadata item's.
         number: The instruction's, among those of its item, from 0.
     """
+    assert 0 <= number < ROWS_PER_ITEM, f"item {position}: instruction {number} has no index"
     return position * ROWS_PER_ITEM + number
 
 

@@ -32,7 +32,7 @@ class Totals(Struct, frozen=True):
         )
         if fates != self.input:
             raise ValueError(
-                f"totals do not add up: {self.input} items in, {fates} counted: {self}"
+                f"totals do not add up: {self.input} items in, {fates} counted; a bug: {self}"
             )
 
 

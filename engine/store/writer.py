@@ -54,7 +54,8 @@ class LedgerWriter:
         """Open the ledger at *path*, creating it if it is missing. Blocks.
 
         Raises:
-            StorageError: it cannot be opened or written, is no ledger, or of another version.
+            LedgerError: it is no ledger, or of another version.
+            StorageError: it cannot be opened or written.
         """
         self.path = path
         self._error: StorageError | None = None
