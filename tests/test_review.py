@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from codeclm.engine.quality.review import ReviewError, ReviewRow, read_reviews, write_reviews
@@ -53,6 +53,7 @@ cells = st.text(st.sampled_from("=+-@'\t\r\n ,;\"aé"), max_size=8)
 
 
 @given(text=cells, comment=cells)
+@example(text="", comment="' =")
 def test_no_cell_is_a_formula_and_every_comment_comes_back(text: str, comment: str) -> None:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "r.csv"
