@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from codeclm.engine.data.errors import UserError
@@ -33,6 +33,8 @@ from codeclm.engine.data.records import (
 )
 from codeclm.engine.data.registry import Registry
 from codeclm.engine.store.export import SUFFIXES, export
+
+from .examples import examples
 
 FORMATS = EXPORTS.names()
 texts = st.text(st.characters(codec="utf-8"))
@@ -245,7 +247,7 @@ def test_half_an_emoji_survives_in_json_and_is_counted_in_parquet(
         assert replaced == []
 
 
-@settings(max_examples=50)
+@examples(50)
 @given(st.lists(st.tuples(texts, texts, texts), max_size=4), st.sampled_from(SUFFIXES))
 def test_every_text_comes_back(
     tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str, str]], suffix: str
@@ -375,7 +377,7 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path) -> None:
     path.write_text("old")
     program = (
         "import resource, signal, sys; sys.path.insert(0, sys.argv[2])\n"
-        "from pathlib import Path; from test_export import UserError, example, write\n"
+        "from pathlib import Path; from tests.test_export import UserError, example, write\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536))\n"
         "examples = (example(number) for number in range(10_000))\n"
@@ -383,7 +385,7 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path) -> None:
         "try: write(examples, path)\n"
         "except UserError as error: print(error)"
     )
-    run = [sys.executable, "-c", program, str(path), str(Path(__file__).parent)]
+    run = [sys.executable, "-c", program, str(path), str(Path(__file__).parents[1])]
     output = subprocess.run(run, capture_output=True, text=True, check=True).stdout
 
     assert output == f"{path}: cannot be written (File too large)\n"
@@ -398,14 +400,14 @@ def test_a_kill_while_exporting_leaves_the_old_file(tmp_path: Path) -> None:
     program = (
         "import sys; sys.path.insert(0, sys.argv[2])\n"
         "from itertools import count; from pathlib import Path\n"
-        "from test_export import example, write\n"
+        "from tests.test_export import example, write\n"
         "def examples():\n"
         "    for number in count():\n"
         "        if number == 5000: print('half-way', flush=True)\n"
         "        yield example(number)\n"
         "write(examples(), Path(sys.argv[1]))"
     )
-    run = [sys.executable, "-c", program, str(path), str(Path(__file__).parent)]
+    run = [sys.executable, "-c", program, str(path), str(Path(__file__).parents[1])]
     with subprocess.Popen(run, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "half-way\n"
@@ -430,13 +432,13 @@ def test_without_pyarrow_the_remedy_is_named(tmp_path: Path) -> None:
     """In a process that cannot import it; JSON still works."""
     program = (
         "import sys; sys.modules['pyarrow'] = None; sys.path.insert(0, sys.argv[2])\n"
-        "from pathlib import Path; from test_export import ExportError, write\n"
+        "from pathlib import Path; from tests.test_export import ExportError, write\n"
         "for name in ('x.jsonl', 'x.parquet'):\n"
         "    path = Path(sys.argv[1]) / name\n"
         "    try: write([], path)\n"
         "    except ExportError as error: print(error)"
     )
-    run = [sys.executable, "-c", program, str(tmp_path), str(Path(__file__).parent)]
+    run = [sys.executable, "-c", program, str(tmp_path), str(Path(__file__).parents[1])]
     output = subprocess.run(run, capture_output=True, text=True, check=True).stdout
 
     assert output == 'Parquet needs pyarrow: pip install "codeclm[parquet]", or write .jsonl\n'
@@ -447,14 +449,14 @@ def test_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:
     """25,000 rows of 8 KB, 200 MB in all, add far less to the process."""
     program = (
         "import resource, sys; sys.path.insert(0, sys.argv[2])\n"
-        "from pathlib import Path; from test_export import example, write\n"
+        "from pathlib import Path; from tests.test_export import example, write\n"
         "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "before = peak()\n"
         "examples = (example(n, strong=f'{n}' * 1600) for n in range(25_000))\n"
         "write(examples, Path(sys.argv[1]))\n"
         "print(peak() - before)"
     )
-    run = [sys.executable, "-c", program, str(tmp_path / "x.json"), str(Path(__file__).parent)]
+    run = [sys.executable, "-c", program, str(tmp_path / "x.json"), str(Path(__file__).parents[1])]
     output = subprocess.run(run, capture_output=True, text=True, check=True).stdout
     kilobytes = int(output) if sys.platform == "linux" else int(output) // 1024
 

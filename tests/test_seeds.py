@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from codeclm.engine.data import seeds
 from codeclm.engine.data.records import Seed, Unreadable, identity
 from codeclm.engine.data.seeds import SeedError, SeedSource
 
+from .examples import examples
 from .steps import calls
 
 DATA = Path(__file__).parents[1] / "../shared/data"
@@ -659,7 +660,7 @@ def in_parquet(path: Path, contents: list[str]) -> Path:
 
 
 @pytest.mark.parametrize("write", [in_jsonl, in_json])
-@settings(max_examples=60)
+@examples(60)
 @given(contents=st.lists(any_texts, min_size=1, max_size=5))
 def test_json_gives_back_every_text(
     tmp_path_factory: pytest.TempPathFactory, write: Any, contents: list[str]
@@ -669,7 +670,7 @@ def test_json_gives_back_every_text(
 
 
 @pytest.mark.parametrize("write", [in_csv, in_parquet])
-@settings(max_examples=60)
+@examples(60)
 @given(contents=st.lists(texts, min_size=1, max_size=5))
 def test_tables_give_back_every_text(
     tmp_path_factory: pytest.TempPathFactory, write: Any, contents: list[str]
@@ -678,7 +679,7 @@ def test_tables_give_back_every_text(
     assert read(write(tmp_path_factory.mktemp("law") / "x", contents)) == (contents, [])
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(st.binary(min_size=1), st.sampled_from(["x.jsonl", "x.json", "x.csv", "x.parquet"]))
 def test_any_bytes_end_in_seeds_complaints_or_a_seed_error(
     tmp_path_factory: pytest.TempPathFactory, content: bytes, name: str
