@@ -87,5 +87,5 @@ async def server() -> AsyncIterator[Server]:
 
 @pytest.fixture
 async def session() -> AsyncIterator[HttpSession]:
-    async with aclosing(open_session(timeout=5, connect_timeout=5)) as opened:
+    async with aclosing(open_session(timeout=60, connect_timeout=60)) as opened:
         yield opened

@@ -576,11 +576,11 @@ def test_evaluations_that_were_made_before_are_used(home: Path, tmp_path: Path) 
     ("text", "argv", "said"),
     [
         ("[compare]", (), "two.toml: compare.recipes: name some"),
-        ('[compare]\nrecipes = ["codeclm"]', (), "two.toml: codeclm: seeds: there are none"),
+        ('[compare]\nrecipes = ["codeclm"]', (), "two.toml: codeclm: seeds: missing"),
         ("", ("--set", 'compare.recipes=["codeclm", "codeclm"]'), "one is there twice"),
         ("", ("--set", 'compare.recipes=["../up"]'), "a name has letters"),
         ("", ("--set", "compare.rowz=3"), "rowz: unknown setting; did you mean rows?"),
-        ("", ("--set", "compare.validation=0"), "compare: validation: expected"),
+        ("", ("--set", "compare.validation=0"), "compare: validation: must be"),
         ("", ("--set", "compare.overrides.lower.strong.model=scripted/x"), "one strong model"),
         ("", ("--set", "compare.overrides.lower.target_rows=3"), "as many rows"),
         ("", ("--set", "compare.overrides.other.seed=3"), "'other' is not one of the recipes"),
@@ -590,7 +590,7 @@ def test_evaluations_that_were_made_before_are_used(home: Path, tmp_path: Path) 
         ("", ("--set", 'compare.answers.x.vicuna="f"', "--set", 'compare.testsets="x"'), "vicuna"),
         ("", ("--sweep", "rows"), "write key=value,value"),
         ("", ("--sweep", "filter.thresold=1,2"), "did you mean threshold?"),
-        ("", ("--sweep", "filter.threshold=1,99"), "filter.threshold: expected"),
+        ("", ("--sweep", "filter.threshold=1,99"), "filter.threshold: must be"),
     ],
 )
 def test_what_is_wrong_is_said_before_any_call(

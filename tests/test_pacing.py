@@ -303,7 +303,7 @@ def test_a_hold_stops_all_and_ends(loop: OwnedLoop) -> None:
         d.pacer.hold(2)
 
         assert d.pacer.delay(0) == pytest.approx(7, abs=0.001)
-        assert d.pacer.statistics().held == pytest.approx(7)
+        assert d.pacer.statistics().hold == pytest.approx(7)
 
         loop.now += 7.001
 

@@ -238,7 +238,7 @@ def test_near_duplicates_say_what_they_repeat_and_are_made_up_for(tmp_path: Path
     done = run(tmp_path, "-n", "20", *(w for s in sifted for w in ("--set", s)))
 
     assert done.returncode == 0, done.stderr
-    assert "finished: 20 rows of 20" in done.stdout
+    assert "finished: 20 of 20 rows" in done.stdout
     rows = (tmp_path / "run" / "alpaca.jsonl").read_text("utf-8").splitlines()
     measure = RougeIndex(0.4)
     for row in map(json.loads, rows):

@@ -155,8 +155,8 @@ def test_money_is_what_the_tokens_cost(tmp_path: Path) -> None:
     reply = Reply(
         text="", prompt_tokens=1_000_000, cached_tokens=400_000, completion_tokens=100_000
     )
-    counters.paid("strong", "encode", reply)
-    counters.paid("target", "respond", reply)
+    counters.count_paid("strong", "encode", reply)
+    counters.count_paid("target", "respond", reply)
     told = summed(tmp_path, [], config=config, counters=counters)
 
     assert told.money == pytest.approx(0.6 * 2 + 0.4 * 0.5 + 0.1 * 8)
@@ -164,7 +164,7 @@ def test_money_is_what_the_tokens_cost(tmp_path: Path) -> None:
 
 def test_without_prices_nothing_is_said_of_money(tmp_path: Path) -> None:
     counters = Counters()
-    counters.paid("strong", "encode", Reply(text="", prompt_tokens=5))
+    counters.count_paid("strong", "encode", Reply(text="", prompt_tokens=5))
     told = summed(tmp_path, [], counters=counters)
 
     assert told.money is None
@@ -193,14 +193,14 @@ def test_the_summary_fits_80_columns_and_says_what_is_missing(tmp_path: Path) ->
     counters = Counters()
     for stage in ("encode", "decode", "rubrics", "respond", "score", "improve"):
         reply = Reply(text="", prompt_tokens=123_456_789, completion_tokens=98_765_432)
-        counters.paid("strong", stage, reply)
-        counters.reused(stage)
+        counters.count_paid("strong", stage, reply)
+        counters.count_reused(stage)
     examples = [example(n, EVEN, CLEAR) for n in range(5)]
     examples += [example(n, EVEN, EVEN) for n in range(5, 9)]
     told = summary_text(
         summed(tmp_path, examples, config=settings(target_rows=2000), counters=counters)
     )
 
-    assert told.startswith("finished: 5 rows of 2,000, 1,995 missing\n")
+    assert told.startswith("finished: 5 of 2,000 rows, 1,995 missing\n")
     assert "instructions          9 in\n" in told
     assert [line for line in told.splitlines() if len(line) > 80] == []

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from codeclm.engine.quality.review import ReviewError, ReviewRow, read_reviews, write_reviews
@@ -53,6 +53,7 @@ cells = st.text(st.sampled_from("=+-@'\t\r\n ,;\"aé"), max_size=8)
 
 
 @given(text=cells, comment=cells)
+@example(text="", comment="' =")
 def test_no_cell_is_a_formula_and_every_comment_comes_back(text: str, comment: str) -> None:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "r.csv"
@@ -153,7 +154,7 @@ def test_rows_that_a_person_drops_are_left_out_and_made_up_for(
     assert not set(now) & set(before[:4])
     assert set(before[4:]) <= set(now)
     assert resumed.returncode == 0, resumed.stderr
-    assert "finished: 20 rows of 20" in resumed.stdout
+    assert "finished: 20 of 20 rows" in resumed.stdout
     assert "4 filtered (reviewed)" in resumed.stdout
     assert len(rows_of(tmp_path)) == 20
     assert not set(rows_of(tmp_path)) & set(before[:4])

@@ -2,7 +2,7 @@
 
 `COMMANDS` is the list that ``codeclm --help`` prints, in its order. To add a verb, add a row here
 and a module beside it with the two functions of `Command`. The other modules hold what several
-verbs share: `arguments`, `settings`, `folders`, `sessions`, `output`, `exit_status`.
+verbs share: `arguments`, `settings`, `runs`, `sessions`, `output`, `exit_status`.
 """
 
 import argparse

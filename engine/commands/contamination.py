@@ -10,8 +10,8 @@ from ..quality.contamination import PromptIndex
 from ..store.folder import Folder
 from .arguments import positive_integer
 from .exit_status import ExitStatus
-from .folders import open_run
 from .output import print_text
+from .runs import open_run
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -84,7 +84,7 @@ def _rows(path: Path) -> Iterator[tuple[str, list[str]]]:
     if not Folder(path).config.exists():
         yield from texts_of(path)
         return
-    with open_run(path) as (config, ledger):
-        for example in ledger.kept(config.target_rows):
+    with open_run(path) as reader:
+        for example in reader.rows():
             answer = example.response
             yield example.id, [example.instruction, "" if answer is None else answer.text]

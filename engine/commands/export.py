@@ -8,13 +8,12 @@ from pathlib import Path
 from ..data.formats import EXPORTS, selections
 from ..pipeline.recipes import RECIPES
 from ..store.export import export
-from ..store.folder import Folder
 from ..training import handover
 from ..training.recipe import Recipe
 from .arguments import add_run_folder, positive_integer
 from .exit_status import ExitStatus
-from .folders import open_run
 from .output import print_message
+from .runs import open_run
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -67,9 +66,10 @@ def run(args: argparse.Namespace) -> int:
 def _export(args: argparse.Namespace) -> int:
     export_format = EXPORTS[args.format]
     repaired = list[str]()
-    with open_run(args.folder) as (config, ledger):
+    with open_run(args.folder) as reader:
+        config = reader.config
         RECIPES[config.recipe].check_exports((args.format,), str(args.folder))
-        with closing(ledger.kept(config.target_rows)) as examples:
+        with closing(reader.rows()) as examples:
             rows = selections(
                 examples, strong_model=config.strong.model, target_model=config.target.model
             )
@@ -91,9 +91,10 @@ def _export(args: argparse.Namespace) -> int:
 
 def _export_for_trainer(args: argparse.Namespace) -> int:
     request = handover.Wanted(args.trainer, args.model, args.devices, args.language)
-    with open_run(args.folder) as (config, ledger):
-        count = handover.write(Folder(args.folder), config, ledger, request, args.to)
-    model, batch = handover.model_of(config, request), Recipe().shared_by(args.devices).batch
+    with open_run(args.folder) as reader:
+        count = handover.write(reader.folder, reader.config, reader.ledger, request, args.to)
+    model = handover.model_of(reader.config, request)
+    batch = Recipe().shared_by(args.devices).batch
     if handover.is_doubtful(model):
         print_message(f"check the model's name in config.yaml, {model!r}, or pass --model")
     if batch != Recipe().batch:

@@ -7,8 +7,8 @@ from ..reporting.transcript import transcript
 from ..store.folder import FolderError
 from .arguments import add_json, add_run_folder
 from .exit_status import ExitStatus
-from .folders import OpenRun, open_run, seed_texts
 from .output import print_json, print_text
+from .runs import RunReader, open_run
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,9 +18,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    with open_run(args.folder) as open_folder:
-        example = _find(open_folder, args)
-        texts = seed_texts(open_folder, [example])
+    with open_run(args.folder) as reader:
+        example = _find(reader, args)
+        texts = reader.seed_texts([example])
     if args.json:
         print_json(example)
     else:
@@ -28,8 +28,8 @@ def run(args: argparse.Namespace) -> int:
     return ExitStatus.DONE
 
 
-def _find(open_folder: OpenRun, args: argparse.Namespace) -> Example:
-    examples = open_folder.ledger.find(args.id)
+def _find(reader: RunReader, args: argparse.Namespace) -> Example:
+    examples = reader.ledger.find(args.id)
     match examples:
         case []:
             raise FolderError(f"{args.folder}: no example's id begins with {args.id!r}")

@@ -6,11 +6,10 @@ from pathlib import Path
 
 from ..disk.atomic import replace_file
 from ..reporting.page import html
-from ..store.folder import Folder
 from .arguments import add_run_folder, natural_number
 from .exit_status import ExitStatus
-from .folders import current_summary, open_run, seed_texts
 from .output import print_message
+from .runs import open_run
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,13 +30,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    with open_run(args.folder) as open_folder:
-        config, ledger = open_folder
-        summary = current_summary(args.folder, open_folder)
-        examples = list(islice(ledger.kept(config.target_rows), args.transcripts))
-        texts = seed_texts(open_folder, examples)
-    manifest = Folder(args.folder).read_manifest()
-    page = html(args.folder.resolve().name, config, summary, examples, texts, manifest)
+    with open_run(args.folder) as reader:
+        summary = reader.summary()
+        examples = list(islice(reader.rows(), args.transcripts))
+        texts = reader.seed_texts(examples)
+        manifest = reader.folder.read_manifest()
+    name = args.folder.resolve().name
+    page = html(name, reader.config, summary, examples, texts, manifest)
     path = args.to or args.folder / "report.html"
     replace_file(path, page.encode("utf-8"))
     print_message(f"wrote {path}")

@@ -5,7 +5,7 @@ import argparse
 from ..config import load_config
 from ..pipeline.session import prepare
 from .arguments import add_progress, add_run_folder
-from .folders import existing_run
+from .runs import existing_run
 from .sessions import run_and_report
 from .settings import add_override, read_dotenv, toml_string
 

@@ -10,8 +10,8 @@ from ..store.schema import Subject
 from ..store.writer import LedgerWriter
 from .arguments import add_action, add_run_folder
 from .exit_status import ExitStatus
-from .folders import existing_run, open_run, resume_command
 from .output import print_message
+from .runs import existing_run, open_run, resume_command
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,12 +41,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _export(args: argparse.Namespace) -> int:
-    with open_run(args.folder) as (config, ledger):
-        reviews = ledger.reviews(args.what)
+    with open_run(args.folder) as reader:
+        reviews = reader.ledger.reviews(args.what)
         if args.what == "examples":
-            rows = review.example_rows(ledger.kept(config.target_rows), reviews)
+            rows = review.example_rows(reader.rows(), reviews)
         else:
-            rows = review.metadata_rows((item for _, item in ledger.metadata()), reviews)
+            rows = review.metadata_rows((item for _, item in reader.ledger.metadata()), reviews)
         count = review.write_reviews(rows, args.to)
     print_message(f"wrote {count:,} {args.what} to {args.to}")
     return ExitStatus.DONE

@@ -11,8 +11,8 @@ from ..reporting.progress import Display, watcher
 from ..reporting.results import write_results
 from ..reporting.summary import Summary, summary_text
 from .exit_status import ExitStatus
-from .folders import resume_command
 from .output import print_json, print_message, print_text
+from .runs import resume_command
 
 
 def run_and_report(plan: Plan, args: argparse.Namespace, *, allow_change: bool) -> int:

@@ -5,8 +5,8 @@ import argparse
 from ..reporting.summary import summary_text
 from .arguments import add_json, add_run_folder
 from .exit_status import ExitStatus
-from .folders import current_summary, open_run
 from .output import print_json, print_text
+from .runs import open_run
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -15,8 +15,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    with open_run(args.folder) as open_folder:
-        summary = current_summary(args.folder, open_folder)
+    with open_run(args.folder) as reader:
+        summary = reader.summary()
     if args.json:
         print_json(summary)
     else:

@@ -16,8 +16,8 @@ from ..training.recipe import Recipe
 from ..training.tuning import Tuning
 from .arguments import add_json, positive_integer
 from .exit_status import ExitStatus
-from .folders import open_run
 from .output import print_json, print_message, print_text
+from .runs import open_run
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -127,8 +127,8 @@ def _read_recipe(args: argparse.Namespace) -> Recipe:
 def _read_pairs(data: Path, limit: int | None) -> list[Pair]:
     if not data.is_dir():
         return pairs.read(data, limit)
-    with open_run(data) as (config, ledger):
-        rows = list(islice(pairs.of_run(ledger.kept(config.target_rows)), limit))
+    with open_run(data) as reader:
+        rows = list(islice(pairs.of_run(reader.rows()), limit))
     if not rows:
         raise ExportError(f"{data}: the run has no rows yet")
     return rows

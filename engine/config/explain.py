@@ -118,7 +118,7 @@ def explain(message: str, kind: type[Struct], tree: Mapping[str, Any]) -> str:
         return message
     path, problem = complaint["path"], complaint["problem"]
     steps = _STEP.findall(path)
-    value = _shown(tree, steps)
+    value = _actual(tree, steps)
     if problem.startswith("Invalid enum value"):
         return f"{path}: must be one of {', '.join(map(str, _choices(kind, steps)))}{value}"
     expected = _EXPECTED.fullmatch(problem)
@@ -137,7 +137,7 @@ def _requirement(expected: re.Match[str]) -> str:
     return f"must be {' or '.join(_NOUNS.get(name, name) for name in types)} {bound}".rstrip()
 
 
-def _shown(tree: Any, steps: list[str]) -> str:
+def _actual(tree: Any, steps: list[str]) -> str:
     if not _SECRETIVE.isdisjoint(steps):
         return ""
     value = _value(tree, steps)

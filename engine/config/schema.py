@@ -3,9 +3,9 @@
 `codeclm init` writes them out with their defaults: ``template.toml`` beside this module.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal, assert_never
+from typing import Annotated, Any, Literal, assert_never, cast
 
 import msgspec
 from msgspec import Meta, Struct, field
@@ -207,8 +207,8 @@ class QualityConfig(SettingsTable, frozen=True):
         for name in self.__struct_fields__:
             value: Any = getattr(self, name)
             if name != "tests" and value != getattr(defaults, name):
-                text = ", ".join(value) if isinstance(value, tuple) else str(value)
-                yield name.replace("_", " "), text
+                values = cast("Iterable[Any]", value) if isinstance(value, tuple) else (value,)
+                yield name.replace("_", " "), ", ".join(map(str, values))
 
 
 class RetryPolicy(SettingsTable, frozen=True):

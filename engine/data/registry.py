@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar, cast
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from .errors import UserError
 
@@ -144,17 +144,18 @@ class Registry(Generic[Row]):
         where = f"{_distribution(point)}: entry point {self.group}: {point.name} = {point.value}"
         try:
             row: Any = point.load()
-        except Exception as error:
+        except Exception as error:  # whatever the package's own code raises
             raise PluginError(f"{where}: cannot be imported: {error!r}") from error
-        is_row = isinstance(row, self._kind) or (
-            isinstance(row, type) and issubclass(row, self._kind)
-        )
-        if not is_row or row.name != point.name:
+        if not self._is_row(row) or row.name != point.name:
             raise PluginError(
                 f"{where}: must be a {self._kind.__name__} with the name {point.name!r}"
             )
         self._rows[point.name] = row
-        return cast("Row", row)
+        return self._rows[point.name]
+
+    def _is_row(self, value: object) -> bool:
+        is_subclass = isinstance(value, type) and issubclass(value, self._kind)
+        return is_subclass or isinstance(value, self._kind)
 
     def _unknown(self, name: str) -> str:
         names = self.names()

@@ -134,8 +134,8 @@ def _take(buffer: io.StringIO) -> str:
     return text
 
 
-_FORMULA = re.compile(r"\s*'*[=+\-@\t\r\n]")
-_GUARDED = re.compile(r"'(?=\s*'*[=+\-@\t\r\n])")
+_FORMULA = re.compile(r"[\s']*[=+\-@\t\r\n]")
+_GUARDED = re.compile(r"'(?=[\s']*[=+\-@\t\r\n])")
 
 
 def _guard(cell: str) -> str:

@@ -202,7 +202,7 @@ def _headline(summary: Summary) -> str:
     missing = (summary.target_rows or 0) - summary.rows
     short = f", {missing:,} missing" if summary.ending == "finished" and missing > 0 else ""
     reason = f"\n{printable(summary.reason)}" if summary.reason else ""
-    return f"{summary.ending}: {summary.rows:,} rows{target}{short}{reason}"
+    return f"{summary.ending}: {summary.rows:,}{target} rows{short}{reason}"
 
 
 def _sum_lines(name: str, sums: Totals) -> list[str]:
