@@ -16,7 +16,7 @@ import diskcache
 import msgspec
 import pytest
 from blockbuster import BlockBuster
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from codeclm.engine.calls.cache import open_cache
@@ -29,6 +29,7 @@ from codeclm.providers.base import Message, Request
 
 from .acting import may_read_the_cache
 from .commands import codeclm
+from .examples import examples
 
 KEY = b"0123456789abcdef"
 
@@ -239,7 +240,7 @@ async def test_what_a_process_stores_that_came_later_is_found_and_ours_by_it(
 
 
 @given(stored=st.sets(st.binary(min_size=16, max_size=16), max_size=20), asked=st.binary())
-@settings(max_examples=30, deadline=None)
+@examples(30)
 def test_every_stored_key_is_found_and_no_other(stored: set[bytes], asked: bytes) -> None:
     """After opening anew, and in the session that stored them."""
     values = {key: key[::-1] for key in stored} or {KEY: KEY[::-1]}
@@ -267,7 +268,7 @@ def test_pruning_deletes_the_old_and_gives_their_space_back(tmp_path: Path) -> N
     done = codeclm(*line, cwd=tmp_path)
 
     assert asked.stdout.startswith("30 answers are older than")
-    assert done.stdout.startswith("30 answers from before")
+    assert done.stdout.startswith("deleted 30 answers older than")
     assert list(rows(tmp_path)) == [bytes([n]) * 16 for n in range(30, 40)]
     assert (tmp_path / "cache.db").stat().st_size < size / 2
 
@@ -454,7 +455,7 @@ def pairs(draw: st.DrawFn) -> tuple[Question, Question]:
     return one, msgspec.structs.replace(one, **({name: getattr(other, name)} if name else {}))
 
 
-@settings(max_examples=600, deadline=None)
+@examples(600)
 @given(pairs())
 def test_two_keys_are_equal_if_and_only_if_the_calls_are(pair: tuple[Question, Question]) -> None:
     one, other = pair
