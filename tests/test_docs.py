@@ -32,7 +32,9 @@ pytestmark = pytest.mark.skipif(
 
 def prose(page: str) -> str:
     """Return the text of *page* without its fenced blocks."""
-    return re.sub(r"^```.*?^```$", "", (ROOT / page).read_text("utf-8"), flags=re.M | re.S)
+    return re.sub(
+        r"^```.*?^```$", "", (ROOT / page).read_text("utf-8"), flags=re.MULTILINE | re.DOTALL
+    )
 
 
 def code_spans(page: str) -> Iterator[str]:
@@ -41,7 +43,7 @@ def code_spans(page: str) -> Iterator[str]:
 
 def anchors(page: Path) -> set[str]:
     """Return the anchors of the headings in *page*, as GitHub makes them."""
-    headings = re.findall(r"^#+ (.+)$", prose(page.relative_to(ROOT).as_posix()), re.M)
+    headings = re.findall(r"^#+ (.+)$", prose(page.relative_to(ROOT).as_posix()), re.MULTILINE)
     plain = (re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading) for heading in headings)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in plain}
 
@@ -87,7 +89,7 @@ def is_defined(name: str, page: str) -> bool:
     """Whether a class, a function or an attribute of this name is defined, or *page* defines it."""
     definition = rf"\b(class|def) {name}\b|^ *(self\.)?{name}\b[^\n=(]*[=:]"
     text = SOURCE + (ROOT / page).read_text("utf-8")
-    return hasattr(builtins, name) or bool(re.search(definition, text, re.M))
+    return hasattr(builtins, name) or bool(re.search(definition, text, re.MULTILINE))
 
 
 @pytest.mark.parametrize("page", CURRENT)
