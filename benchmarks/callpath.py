@@ -31,14 +31,16 @@ import orjson
 import structlog
 from yarl import URL
 
-from codeclm.engine import config
 from codeclm.engine.bench.server import TEXT
-from codeclm.engine.calls import cache
+from codeclm.engine.calls.cache_file import open_cache_file
 from codeclm.engine.calls.clients import CallSettings, cache_folder, open_clients
 from codeclm.engine.calls.counters import Counters
-from codeclm.engine.calls.limits import Limits, Pacer
+from codeclm.engine.calls.keys import KeyBuilder
 from codeclm.engine.calls.model import Model
+from codeclm.engine.calls.pacing import Limits, Pacer
 from codeclm.engine.calls.prompts import load_prompts
+from codeclm.engine.calls.replies import decode_reply, encode_reply, to_stored
+from codeclm.engine.config import Config, build_config
 from codeclm.engine.pipeline import line as flow
 from codeclm.engine.pipeline import session as run
 from codeclm.engine.pipeline.prepare import prepare
@@ -62,6 +64,7 @@ from codeclm.providers.base import Message, Reply, Request
 
 from .measuring import (
     Cost,
+    Gate,
     Job,
     Line,
     LoadServer,
@@ -71,6 +74,7 @@ from .measuring import (
     costing,
     cpu_of_process,
     cpu_of_thread,
+    hold,
     keep,
     load_server,
     median,
@@ -183,7 +187,7 @@ async def _measured(work: Callable[[], Awaitable[None]], in_flight: int, calls: 
     return cost[0]
 
 
-def settings(server: LoadServer, in_flight: int, folder: Path, *more: str) -> config.Config:
+def settings(server: LoadServer, in_flight: int, folder: Path, *more: str) -> Config:
     """One endpoint for all roles, so that *in_flight* bounds all of them together."""
     roles = [
         f"{role}.{key}={value}"
@@ -201,7 +205,7 @@ def settings(server: LoadServer, in_flight: int, folder: Path, *more: str) -> co
         f"out='{folder / 'run'}'",
         f"cache.folder='{folder / 'cache'}'",
     )
-    return config.build({}, [*roles, *places, *more], where="benchmark")
+    return build_config({}, [*roles, *places, *more], where="benchmark")
 
 
 async def ask(server: LoadServer, in_flight: int, calls: int, folder: Path) -> Cost:
@@ -209,7 +213,7 @@ async def ask(server: LoadServer, in_flight: int, calls: int, folder: Path) -> C
     made = settings(server, in_flight, folder, "seeds='none'")
     role = {"strong": made.strong}
     loaded = {"strong": load_prompts(made, made.strong, PROMPTS, "benchmark")}
-    means = CallSettings(cache_folder(made), made.retry, made.parse_attempts)
+    call_settings = CallSettings(cache_folder(made), made.retry, made.parse_attempts)
     each = _all_questions()
 
     async def work(model: Model) -> None:
@@ -220,13 +224,10 @@ async def ask(server: LoadServer, in_flight: int, calls: int, folder: Path) -> C
 
     with costing(calls) as cost:
         async with (
-            open_clients(role, loaded, means, counters=Counters()) as opened,
-            anyio.create_task_group() as group,
+            open_clients(role, loaded, call_settings, counters=Counters()) as clients,
         ):
-            opened.start(group)
-            await asyncio.gather(*(work(opened.models["strong"]) for _ in range(in_flight)))
-            await opened.drained()
-            group.cancel_scope.cancel()
+            await asyncio.gather(*(work(clients.models["strong"]) for _ in range(in_flight)))
+            await clients.drained()
     return cost[0]
 
 
@@ -279,9 +280,9 @@ class Cell(NamedTuple):
 WIDTHS = (1, 64, 128, 256, 512, 1000, 2000, 5000)
 
 
-def cells(*, quick: bool, widths: Sequence[int], latencies: Sequence[int]) -> list[Cell]:
-    if quick:
-        return [Cell(128, 0, 100 * PER_SEED, 3)]
+def cells(job: Job, *, widths: Sequence[int], latencies: Sequence[int]) -> list[Cell]:
+    if job.size != "full":
+        return [Cell(128, 0, job.pick(5, 100, 0) * PER_SEED, job.pick(1, 3, 0))]
     wanted = [(n, ms) for ms in latencies for n in widths]
     return [
         Cell(n, ms, max(10_000, 4 * n) // PER_SEED * PER_SEED, 5)
@@ -346,12 +347,12 @@ def shares(server: LoadServer, calls: int) -> list[dict[str, Any]]:
         )
         for turns in rendered
     ]
-    keys = cache.KeyBuilder("openai", server.url, requests[0])
+    keys = KeyBuilder("openai", server.url, requests[0])
     rows = [
         {"part": name, "µs": round(timed(20, work) / PER_SEED, 2)}
         for name, work in (
             ("prompt", lambda: [loaded.render(prompt) for prompt in asked]),
-            ("key", lambda: [keys.of(request.messages, "0") for request in requests]),
+            ("key", lambda: [keys.key(request.messages, "0") for request in requests]),
             ("request body", lambda: [openai.encode(request) for request in requests]),
         )
     ]
@@ -365,17 +366,17 @@ def shares(server: LoadServer, calls: int) -> list[dict[str, Any]]:
 SAMPLED = {
     "the wire": ("http/aiohttp_transport.py", "post"),
     "provider, the wire included": ("openai.py", "complete"),
-    "dispatcher, the provider included": ("dispatch.py", "_send"),
+    "dispatcher, the provider included": ("dispatcher.py", "send"),
     "begin a question": ("model.py", "begin"),
     "of that: prompt": ("templates.py", "render"),
-    "of that: key": ("cache.py", "of"),
+    "of that: key": ("keys.py", "key"),
     "of that: lookup": ("cache.py", "get"),
-    "answer to disk form": ("model.py", "_answered"),
+    "send, account, store": ("outgoing.py", "carry_out"),
     "finish a question": ("model.py", "finish"),
     "stages, questions included": ("line.py", "_step"),
-    "fingerprints": ("duplicates.py", "fingerprint"),
+    "fingerprints": ("fingerprint.py", "fingerprint"),
     "reading scores": ("scores.py", "read_scores"),
-    "ledger": ("work.py", "_keep"),
+    "ledger": ("bookkeeping.py", "keep"),
 }
 
 
@@ -410,29 +411,25 @@ def _sampled(server: LoadServer, calls: int) -> list[dict[str, Any]]:
     ]
 
 
-def _parse_and_keep(keys: cache.KeyBuilder) -> list[dict[str, Any]]:
+def _parse_and_keep(keys: KeyBuilder) -> list[dict[str, Any]]:
     reply = Reply(text=TEXT, prompt_tokens=200, completion_tokens=220, model="canned")
-    stored = cache.store(reply, about=keys.about, sample="0")
-    value = cache.dump(stored)
+    stored = to_stored(reply, about=keys.fields, sample="0")
+    value = encode_reply(stored)
     texts = {
         "encode": "Use case: letters\nSkills: tact",
         "decode": "\n".join(f"{n}. Write letter {n} of 12 to a friend." for n in range(1, 11)),
     }
-    with tempfile.TemporaryDirectory() as folder:
-        opened = cache.Cache(Path(folder)).open()
-        try:
-            lookup = timed(1000, partial(opened.get, b"0" * 16))
-        finally:
-            opened.close()
+    with tempfile.TemporaryDirectory() as folder, open_cache_file(Path(folder)) as file:
+        lookup = timed(1000, partial(file.get, b"0" * 16))
     scored = timed(200, partial(read_scores, "9 3"))
     parsed = 20 * scored + timed(50, partial(read_metadata, texts["encode"]))
     parsed += timed(50, partial(read_instructions, texts["decode"], number=10))
     return [
         {"part": "lookup (absent)", "µs": round(lookup, 2)},
-        {"part": "record to disk form", "µs": round(timed(500, partial(cache.dump, stored)), 2)},
+        {"part": "record to disk form", "µs": round(timed(500, partial(encode_reply, stored)), 2)},
         {
             "part": "record from disk form (hits)",
-            "µs": round(timed(500, partial(cache.load, value)), 2),
+            "µs": round(timed(500, partial(decode_reply, value)), 2),
         },
         {"part": "reading answers", "µs": round(parsed / PER_SEED, 2)},
     ]
@@ -538,7 +535,7 @@ def main() -> None:
     about = announce("call path")
     calm_collector()
     rows = list[dict[str, Any]]()
-    for cell in cells(quick=job.quick, widths=args.in_flight, latencies=args.latency):
+    for cell in cells(job, widths=args.in_flight, latencies=args.latency):
         with load_server(cell.latency_ms, "--answers", "staged") as server:
             began = cpu_of_process(server.pid)
             found = measure(cell, server, VARIANTS)
@@ -547,11 +544,20 @@ def main() -> None:
         rows.append(summary(cell, found) | {"server could/s": round(1 / max(served, 1e-9))})
         show(f"{cell.calls:,} calls, {cell.turns} turns", rows[-1:])
     with load_server(0, "--answers", "staged") as server:
-        cost = shares(server, (100 if job.quick else 250) * PER_SEED)
+        cost = shares(server, job.pick(5, 100, 250) * PER_SEED)
     show("CPU-µs per call, quiet p10 over turns; calls/s, median", rows)
     show("what each part costs, µs per call (128 in flight, no latency)", cost)
     keep(job, "callpath", about, {"cells": rows, "parts": cost})
     _draw(job, rows)
+    hold(job, _gates(rows[0], {row["part"]: row["µs"] for row in cost}))
+
+
+def _gates(cell: dict[str, Any], parts: dict[str, float]) -> list[Gate]:
+    ratio = min(cell["engine ÷ tuned"], cell["engine ÷ tuned, quiet"])
+    return [
+        Gate("CPU of the engine ÷ bare aiohttp's", ratio, most=2.5),
+        Gate("render a prompt, µs", parts["prompt"], most=100),
+    ]
 
 
 def _draw(job: Job, rows: list[dict[str, Any]]) -> None:

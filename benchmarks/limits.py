@@ -9,19 +9,19 @@ end is held against the ideal.
 import asyncio
 import time
 from bisect import bisect_left
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import anyio
-
-from codeclm.engine.calls.dispatcher import Dispatcher, Job
-from codeclm.engine.calls.limits import Limits
+from codeclm.engine.calls.dispatcher import Dispatcher, open_dispatcher
+from codeclm.engine.calls.pacing import Limits
+from codeclm.engine.calls.queued_call import QueuedCall, StopReason
 from codeclm.engine.config import RetryPolicy
+from codeclm.engine.data.errors import Stopping
 from codeclm.providers.base import RateLimited, Reply, Request, ResponseFormat
 
-from .measuring import Line, announce, arguments, keep, on_loop, plot, settle, show
+from .measuring import Gate, Line, announce, arguments, hold, keep, on_loop, plot, settle, show
 
-WAITERS = 10_000
 TOKENS = 500
 """Of each call, in the trial with tokens."""
 
@@ -78,46 +78,60 @@ class Judge:
         )
 
 
+class CountedCall(QueuedCall, eq=False, kw_only=True):
+    """A call whose end is counted."""
+
+    dispatcher: Dispatcher
+    ended: Callable[[], None]
+
+    async def carry_out(self) -> None:
+        if await self.dispatcher.send(self) is not None:
+            self.ended()
+
+    def abandon(self, reason: StopReason) -> None:
+        del reason
+        self.ended()
+
+
 async def send(judge: Judge, limits: Limits, jobs: int, *, span: float | None = None) -> float:
     """Submit *jobs* at once; return the seconds until all are answered, or stop after *span*."""
-    dispatcher = Dispatcher(judge, limits, RetryPolicy())
-    ended = asyncio.get_running_loop().create_future()
-    took = 0.0
-    left = jobs
+    all_ended = asyncio.get_running_loop().create_future()
+    remaining = jobs
 
-    def answered(result: Reply | Exception) -> None:
-        nonlocal left
-        left -= 1
-        if isinstance(result, Exception) and span is None:
-            raise result
-        if not left and not ended.done():
-            ended.set_result(None)
+    def ended() -> None:
+        nonlocal remaining
+        remaining -= 1
+        if not remaining and not all_ended.done():
+            all_ended.set_result(None)
 
-    async with anyio.create_task_group() as group:
-        dispatcher.start(group)
+    async with open_dispatcher(judge, limits, RetryPolicy()) as dispatcher:
         began = time.perf_counter()
         for n in range(jobs):
-            request = Request(model="m", messages=(), sample=str(n))
-            reserved = float(TOKENS) if limits.tokens_per_minute else 0.0
-            dispatcher.submit(Job(request, priority=0, tokens=reserved, answered=answered))
-        await asyncio.wait([ended], timeout=span)
+            call = CountedCall(
+                request=Request(model="m", messages=(), sample=str(n)),
+                priority=0,
+                tokens=float(TOKENS) if limits.tokens_per_minute else 0.0,
+                dispatcher=dispatcher,
+                ended=ended,
+            )
+            dispatcher.submit(call)
+        await asyncio.wait([all_ended], timeout=span)
         took = time.perf_counter() - began
-        dispatcher.stop(RuntimeError("enough was seen"))
+        dispatcher.stop(Stopping())
         await dispatcher.drained()
-        group.cancel_scope.cancel()
     return took
 
 
 # -- known quotas -----------------------------------------------------------------------------
 
 
-def known(rate: float, span: float, *, tokens: bool) -> dict[str, Any]:
-    """Wait in a crowd for *rate* calls a second, for *span* seconds."""
+def known(rate: float, span: float, waiters: int, *, tokens: bool) -> dict[str, Any]:
+    """Wait among so many *waiters* for *rate* calls a second, for *span* seconds."""
     judge = Judge(rate)
     limits = Limits(requests_per_minute=rate * 60)
     if tokens:
         limits = Limits(tokens_per_minute=rate * 60 * TOKENS)
-    jobs = WAITERS + int(rate * span)
+    jobs = waiters + int(rate * span)
     cpu = time.process_time()
     took = on_loop(partial(send, judge, limits, jobs, span=span))
     cpu = time.process_time() - cpu
@@ -176,10 +190,10 @@ def _row(name: str, took: float, ideal: float, judge: Judge) -> dict[str, Any]:
     }
 
 
-def unknown(rate: float, span: float) -> tuple[dict[str, Any], list[int]]:
+def unknown(rate: float, span: float, waiters: int) -> tuple[dict[str, Any], list[int]]:
     """Find a quota nobody told of; return also the calls of each second."""
     judge = Judge(rate, latency=0.05)
-    took = on_loop(partial(send, judge, Limits(), WAITERS + int(rate * span), span=span))
+    took = on_loop(partial(send, judge, Limits(), waiters + int(rate * span), span=span))
     began = judge.passed[0]
     seconds = [0] * int(took)
     for at in judge.passed:
@@ -200,24 +214,38 @@ def main() -> None:
     job, _ = arguments(__doc__)
     settle()
     about = announce("limits")
-    span = 2.0 if job.quick else 15.0
-    rates = [1_000.0] if job.quick else [10.0, 100.0, 1_000.0, 5_000.0]
-    quotas = [known(rate, span, tokens=tokens) for rate in rates for tokens in (False, True)]
-    show(f"known quotas, {WAITERS:,} waiters, {span:.0f} s", quotas)
-    found = [
-        unknown(rate, 4.0 if job.quick else 30.0) for rate in (rates if job.quick else rates[1:])
+    span = job.pick(0.5, 4.0, 15.0)
+    waiters = job.pick(500, 10_000, 10_000)
+    rates = job.pick([1_000.0], [1_000.0], [10.0, 100.0, 1_000.0, 5_000.0])
+    quotas = [
+        known(rate, span, waiters, tokens=tokens) for rate in rates for tokens in (False, True)
     ]
+    show(f"known quotas, {waiters:,} waiters, {span:g} s", quotas)
+    searched = job.pick(rates, rates, rates[1:])
+    found = [unknown(rate, job.pick(1.0, 8.0, 30.0), waiters) for rate in searched]
     show("unknown quotas", [row for row, _ in found])
-    hit = storms(2_000 if job.quick else 20_000, 64, 0.05)
+    hit = storms(job.pick(200, 4_000, 20_000), 64, 0.05)
     show("refusals", hit)
     tables = {"known": quotas, "unknown": [row for row, _ in found], "storms": hit}
     keep(job, "limits", about, tables)
     lines = [
         Line(str(row["quota"]), list(range(len(seconds))), [n / rate for n in seconds])
-        for (row, seconds), rate in zip(found, rates if job.quick else rates[1:], strict=True)
+        for (row, seconds), rate in zip(found, searched, strict=True)
     ]
     plot(
         job, "limits", "An unknown limit is found", lines, x="seconds", y="share of the limit used"
+    )
+    hold(
+        job,
+        [
+            *(Gate(f"{row['quota']}: used", row["used"], least=0.98) for row in quotas),
+            *(Gate(f"{row['quota']}: 429s", row["429s"], most=0) for row in quotas),
+            *(
+                Gate(f"{row['quota']}: used", row["used after a fifth"], least=0.85)
+                for row, _ in found
+            ),
+            *(Gate(f"{row['storm']}: seconds ÷ ideal", row["ratio"], most=1.3) for row in hit),
+        ],
     )
 
 

@@ -22,8 +22,9 @@ from datetime import UTC, datetime
 from importlib import import_module
 from importlib.metadata import version
 from importlib.util import find_spec
+from math import inf
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import msgspec
 
@@ -37,26 +38,61 @@ Row = Mapping[str, object]
 # -- the command line -------------------------------------------------------------------------
 
 
+T = TypeVar("T")
+
+
 class Job(NamedTuple):
     """How a script was asked to run."""
 
-    quick: bool
+    size: Literal["quick", "gate", "full"]
     out: Path | None
     """Where results go; None: nowhere."""
+
+    def pick(self, quick: T, gate: T, full: T) -> T:
+        """Return the value for this size."""
+        match self.size:
+            case "quick":
+                return quick
+            case "gate":
+                return gate
+            case "full":
+                return full
+
+
+class Gate(NamedTuple):
+    """A figure that must not be missed."""
+
+    name: str
+    figure: float
+    least: float = -inf
+    most: float = inf
+
+    @property
+    def is_met(self) -> bool:
+        return self.least <= self.figure <= self.most
 
 
 def arguments(
     about: str | None, add: Callable[[argparse.ArgumentParser], None] | None = None
 ) -> tuple[Job, argparse.Namespace]:
-    """Read the command line. Quick runs prove that a script works, and keep no results."""
+    """Read the command line.
+
+    Quick runs prove that a script works, gates that it is as fast as promised; neither keeps its
+    results unless it is told where.
+    """
     parser = argparse.ArgumentParser(description=(about or "").split("\n", 1)[0])
-    parser.add_argument("--quick", action="store_true", help="seconds instead of minutes")
+    sizes = parser.add_mutually_exclusive_group()
+    sizes.add_argument("--quick", action="store_true", help="seconds: does it run at all?")
+    sizes.add_argument(
+        "--gate", action="store_true", help="a minute: exit with 1 where a promise is not kept"
+    )
     parser.add_argument("--out", type=Path, help="folder for JSON and PNG (default: results/)")
     if add is not None:
         add(parser)
     args = parser.parse_args()
-    out = args.out or (None if args.quick else RESULTS)
-    return Job(args.quick, out), args
+    full = not args.quick and not args.gate
+    out = args.out or (RESULTS if full else None)
+    return Job("full" if full else "quick" if args.quick else "gate", out), args
 
 
 # -- clocks and sizes -------------------------------------------------------------------------
@@ -261,6 +297,32 @@ def keep(job: Job, name: str, about: Mapping[str, object], tables: Mapping[str, 
     path = job.out / f"{name}.json"
     path.write_bytes(msgspec.json.format(whole, indent=1) + b"\n")
     print(f"\nwrote {path}")
+
+
+def hold(job: Job, gates: Sequence[Gate]) -> None:
+    """Compare figures with what is promised, if that was asked for.
+
+    Raises:
+        SystemExit: one of them is missed.
+    """
+    if job.size != "gate":
+        return
+    show(
+        "gates",
+        [
+            {
+                "gate": gate.name,
+                "figure": gate.figure,
+                "at least": "" if gate.least == -inf else gate.least,
+                "at most": "" if gate.most == inf else gate.most,
+                "": "" if gate.is_met else "MISSED",
+            }
+            for gate in gates
+        ],
+    )
+    missed = [f"{gate.name} ({gate.figure:g})" for gate in gates if not gate.is_met]
+    if missed:
+        sys.exit(f"gates missed: {', '.join(missed)}")
 
 
 class Line(NamedTuple):

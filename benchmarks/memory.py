@@ -20,10 +20,12 @@ import msgspec
 from .callpath import write_seeds
 from .measuring import (
     CLIENT_CORE,
+    Gate,
     Line,
     LoadServer,
     announce,
     arguments,
+    hold,
     keep,
     load_server,
     megabytes_of,
@@ -122,8 +124,8 @@ def _more(parser: argparse.ArgumentParser) -> None:
 
 def main() -> None:
     job, args = arguments(__doc__, _more)
-    seeds = args.seeds or ([300] if job.quick else [10_000, 100_000, 1_000_000])
-    widths = args.in_flight or ([64] if job.quick else [512, 1000])
+    seeds = args.seeds or (job.pick([40], [2_000], [10_000, 100_000, 1_000_000]))
+    widths = args.in_flight or (job.pick([64], [64], [512, 1000]))
     settle()
     about = announce("memory")
     rows, series = list[dict[str, Any]](), list[dict[str, Any]]()
@@ -151,6 +153,7 @@ def main() -> None:
         if one["seeds"] == most
     ]
     plot(job, "memory", "Memory of a run", lines, x="seeds finished", y="MB resident")
+    hold(job, [Gate("growth while working, MB", row["growth MB"], most=30) for row in rows])
 
 
 if __name__ == "__main__":

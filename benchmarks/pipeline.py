@@ -7,6 +7,7 @@ the line), the end, and what the engine leaves unused.
 """
 
 import json
+import resource
 import subprocess
 import sys
 import tempfile
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .callpath import write_seeds
-from .measuring import Line, announce, arguments, keep, plot, settle, show
+from .measuring import Gate, Line, announce, arguments, hold, keep, plot, settle, show
 
 SCORED = {"score", "judge"}
 
@@ -124,12 +125,25 @@ def started() -> float:
     return time.perf_counter() - began
 
 
+def help_cpu() -> float:
+    """CPU-seconds of ``codeclm --help``, at best."""
+    return min(_help_cpu() for _ in range(5))
+
+
+def _help_cpu() -> float:
+    command = [sys.executable, "-m", "codeclm.engine", "--help"]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
 def main() -> None:
     job, _ = arguments(__doc__)
     settle()
     about = announce("pipeline")
-    names = list(SCENES)[:1] if job.quick else list(SCENES)
-    sizes = [16] if job.quick else [30, 120]
+    names = job.pick(list(SCENES)[:1], list(SCENES)[:1], list(SCENES))
+    sizes = job.pick([2], [30], [30, 120])
     rows = list[dict[str, Any]]()
     for name in names:
         for seeds in sizes:
@@ -162,6 +176,10 @@ def main() -> None:
         for name in names
     ]
     plot(job, "pipeline", "A run against its busiest role", lines, x="calls", y="wall ÷ least")
+    gates = [
+        Gate("wall time ÷ the busiest role's", row["ratio without start"], most=1.5) for row in rows
+    ]
+    hold(job, [*gates, Gate("codeclm --help, CPU seconds", help_cpu(), most=0.3)])
 
 
 if __name__ == "__main__":

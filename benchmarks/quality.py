@@ -16,9 +16,9 @@ from random import Random
 from codeclm.engine.data.records import Seed
 from codeclm.engine.data.seeds import SeedSource, read
 from codeclm.engine.data.text.rouge import RougeIndex
-from codeclm.engine.quality.checks import Check, Language, Length
-from codeclm.engine.quality.contamination import Contamination, Overlap
-from codeclm.engine.quality.similarity import Measure, MinHash
+from codeclm.engine.quality.checks import Check, LanguageCheck, LengthCheck
+from codeclm.engine.quality.contamination import ContaminationCheck, PromptIndex
+from codeclm.engine.quality.similarity import MinHashIndex, SimilarityIndex
 
 PAGE = 4096
 
@@ -41,7 +41,7 @@ def reading(check: Check, row: str) -> object:
     return check(row, "response")
 
 
-def sifting(measure: Measure, rows: list[str]) -> tuple[float, float]:
+def sifting(measure: SimilarityIndex, rows: list[str]) -> tuple[float, float]:
     """Microseconds and bytes per row."""
     before = resident()
 
@@ -68,17 +68,17 @@ def main() -> None:
     rows = [row() for _ in range(args.rows)]
     few = rows[:2000]
     answers = ["\n".join(few[n : n + 4]) for n in range(len(few) - 4)]
-    overlap = Overlap((("seeds", str(n), text) for n, text in enumerate(found)), 13)
+    overlap = PromptIndex((("seeds", str(n), text) for n, text in enumerate(found)), 13)
     for name, check in (
-        ("length", Length("response", 3, 1000)),
-        ("language", Language(["en"])),
-        ("overlap", Contamination(overlap)),
+        ("length", LengthCheck("response", 3, 1000)),
+        ("language", LanguageCheck(["en"])),
+        ("overlap", ContaminationCheck(overlap)),
     ):
         both = [per_row(partial(reading, check), each) for each in (few, answers)]
         print(f"{name:<10} {both[0]:8.1f} µs an instruction {both[1]:8.1f} µs a response")
     for name, measure, count in (
         ("rouge", RougeIndex(0.7), min(args.rows, 20_000)),
-        ("minhash", MinHash(0.7), args.rows),
+        ("minhash", MinHashIndex(0.7), args.rows),
     ):
         took, held = sifting(measure, rows[:count])
         print(f"{name:<10} {took:8.1f} µs {held:8.0f} bytes a row, over {count:,} rows")

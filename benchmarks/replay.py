@@ -18,16 +18,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import anyio
-
-from codeclm.engine import config
 from codeclm.engine.bench.server import TEXT
-from codeclm.engine.calls.cache import Cache
+from codeclm.engine.calls.budget import Budget
+from codeclm.engine.calls.cache import open_cache
 from codeclm.engine.calls.counters import Counters
-from codeclm.engine.calls.dispatcher import Dispatcher
-from codeclm.engine.calls.limits import Limits
-from codeclm.engine.calls.model import InFlightCalls, Model, Sampling
-from codeclm.engine.config import RetryPolicy
+from codeclm.engine.calls.dispatcher import open_dispatcher
+from codeclm.engine.calls.model import Model, Sampling
+from codeclm.engine.calls.outgoing import InFlightCalls, RoleCalls
+from codeclm.engine.calls.pacing import Limits
+from codeclm.engine.config import BudgetConfig, RetryPolicy, RoleConfig, build_config
 from codeclm.engine.data import seeds
 from codeclm.engine.data.records import Example, InstructionRequest, Metadata, Seed, identity
 from codeclm.engine.pipeline.prepare import Plan, prepare, seed_source
@@ -38,11 +37,13 @@ from codeclm.providers.base import Reply, Request, ResponseFormat
 
 from .measuring import (
     Cost,
+    Gate,
     Line,
     announce,
     arguments,
     calm_collector,
     costing,
+    hold,
     keep,
     on_loop,
     plot,
@@ -71,33 +72,24 @@ class Instant:
 async def ask_all(folder: Path, order: Sequence[int], workers: int) -> tuple[Cost, int]:
     """Ask one question for each number in *order*; return the cost and how many were paid for."""
     counters = Counters()
-    cache = await asyncio.to_thread(Cache(folder).open)
-    cache.use(asyncio.get_running_loop())
-    dispatcher = Dispatcher(Instant(), Limits(max_concurrent=512), RetryPolicy())
-    model = Model(
-        "strong",
-        Sampling("m", temperature=0.7),
-        dispatcher=dispatcher,
-        cache=cache,
-        flights=InFlightCalls(),
-        prompts=PromptSet.load("default", (Respond,)),
-        counters=counters,
-    )
-    each = iter(order)
+    numbers = iter(order)
     cost = list[Cost]()
 
-    async def work() -> None:
-        for n in each:
+    async def work(model: Model) -> None:
+        for n in numbers:
             text = f"{INSTRUCTION}{n}"
             await model.ask(Respond(instruction=text), item=str(n))
 
-    async with anyio.create_task_group() as group:
-        dispatcher.start(group)
+    async with (
+        open_cache(folder) as cache,
+        open_dispatcher(Instant(), Limits(max_concurrent=512), RetryPolicy()) as dispatcher,
+    ):
+        budget = Budget(BudgetConfig(), {"strong": RoleConfig()}, (), stop=dispatcher.stop)
+        calls = RoleCalls("strong", dispatcher, cache, InFlightCalls(), counters, budget)
+        model = Model(Sampling("m", temperature=0.7), PromptSet.load("default", (Respond,)), calls)
         with costing(len(order)) as cost:
-            await asyncio.gather(*(work() for _ in range(workers)))
+            await asyncio.gather(*(work(model) for _ in range(workers)))
         await dispatcher.drained()
-        group.cancel_scope.cancel()
-    await asyncio.to_thread(cache.close)
     return cost[0], counters.total().paid
 
 
@@ -133,7 +125,7 @@ def resumed(finished: int, folder: Path) -> dict[str, Any]:
     ]
     roles = ("strong.model='scripted/strong'", "target.model='scripted/target'")
     places = (f"out='{folder / 'run'}'", f"cache.folder='{folder / 'cache'}'")
-    made = config.build({"seeds": [str(source)]}, [*roles, *places], where="benchmark")
+    made = build_config({"seeds": [str(source)]}, [*roles, *places], where="benchmark")
     _fill(prepare(made, where="benchmark"), finished)
     row: dict[str, Any] = {"finished seeds": finished}
     plan = _timed(row, "check", partial(prepare, made, where="benchmark"))
@@ -192,9 +184,20 @@ def _more(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--entries", type=int, nargs="+", help="sizes of the cache and the ledger")
 
 
+def _gates_of_resuming(rows: list[dict[str, Any]]) -> list[Gate]:
+    return [
+        Gate(
+            "skip a million finished seeds, seconds",
+            row["find the next seed"] / row["finished seeds"] * 1e6,
+            most=2.0,
+        )
+        for row in rows
+    ]
+
+
 def main() -> None:
     job, args = arguments(__doc__, _more)
-    sizes = args.entries or ([2_000] if job.quick else [10_000, 100_000, 1_000_000])
+    sizes = args.entries or (job.pick([300], [20_000], [10_000, 100_000, 1_000_000]))
     settle()
     about = announce("replay")
     calm_collector()
@@ -212,6 +215,11 @@ def main() -> None:
         for name in ("in order", "shuffled")
     ]
     plot(job, "replay", "Cached calls", lines, x="entries", y="calls per second", log_x=True)
+    gates = [
+        Gate("cached calls ÷ calls written", row["shuffled/s"] / row["filled/s"], least=1.2)
+        for row in replays
+    ]
+    hold(job, [*gates, *_gates_of_resuming(resumes)])
 
 
 if __name__ == "__main__":

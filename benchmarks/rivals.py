@@ -320,7 +320,7 @@ def install(chosen: list[Rival]) -> list[dict[str, Any]]:
 
 def scenes(job: Job, args: argparse.Namespace) -> list[Scene]:
     """No more rows in flight than there are rows; the smallest size at one width only."""
-    if job.quick:
+    if job.size != "full":
         return [Scene(200, 64, 50)]
     return [
         Scene(rows, width, ms)
@@ -335,7 +335,9 @@ def main() -> None:
     job, args = arguments(__doc__, _more)
     settle()
     about = announce("rivals")
-    names = args.only or (["codeclm", "tuned aiohttp"] if job.quick else [r.name for r in RIVALS])
+    names = args.only or (
+        ["codeclm", "tuned aiohttp"] if job.size != "full" else [r.name for r in RIVALS]
+    )
     chosen = [rival for rival in RIVALS if rival.name in names]
     installed = install(chosen)
     show("environments", installed)

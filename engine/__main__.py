@@ -1,3 +1,5 @@
+"""``python -m codeclm.engine`` is the command ``codeclm``."""
+
 from .cli import main
 
 raise SystemExit(main())

@@ -1,7 +1,6 @@
-"""The command line: argv → command → exit status.
+"""The command line: argv → the module of the verb_named command → exit status.
 
-Exit status: 0 done; 1 the run failed or was stopped and can be resumed; 2 the command, its
-configuration or its seeds are wrong, and no call was made; 3 done, but rows are missing.
+Imports no command but the verb_named one, so that ``codeclm --help`` costs no more than argparse.
 """
 
 import argparse
@@ -11,65 +10,79 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from .commands import bench, cache, compare, evaluate, look, prepare, quality, run, train
-from .commands.status import FAILED, WRONG
+from .commands import COMMANDS, load
+from .commands.exit_status import ExitStatus
+from .data.errors import RunStopped, UserError
+from .reporting.terminal import printable
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit status."""
-    parser = _parser()
-    args = parser.parse_args(argv)
-    if args.command is None:
+    """Run the command line and return its `ExitStatus`."""
+    words = sys.argv[1:] if argv is None else list(argv)
+    parser = _parser(words)
+    args = parser.parse_args(words)
+    if args.verb is None:
         parser.print_help()
-        return WRONG
+        return ExitStatus.WRONG_INPUT
     try:
-        done = int(args.do(args))
-        sys.stdout.flush()  # here, so that a reader that has gone is noticed below
-    except KeyboardInterrupt:  # while a run starts or closes; in between it heeds signals itself
+        status = load(args.verb).run(args)
+        sys.stdout.flush()  # here, so that a closed pipe is noticed below
+    except KeyboardInterrupt:  # before or after a session; a session handles signals itself
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        print("codeclm: interrupted: the same command goes on from here", file=sys.stderr)
-        return FAILED
+        _print_error("interrupted: run the same command again to continue")
+        return ExitStatus.FAILED
     except BrokenPipeError:
-        # Whoever read our output has gone: Python would complain once more at exit.
+        # The reader of our output has gone: keep Python from complaining again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILED
-    except Exception as error:
-        status = _expected(error)
-        if status is None:
-            raise
-        print(f"codeclm: {error}", file=sys.stderr)
-        return status
-    return done
+        return ExitStatus.FAILED
+    except UserError as error:
+        _print_error(str(error))
+        return ExitStatus.WRONG_INPUT
+    except RunStopped as error:
+        _print_error(str(error))
+        return ExitStatus.FAILED
+    return status
 
 
-def _expected(error: Exception) -> int | None:
-    """Return the exit status of an error that is the user's to mend, None for a bug."""
-    from .data.errors import RunStopped, UserError
-
-    if isinstance(error, UserError):
-        return WRONG
-    return FAILED if isinstance(error, RunStopped) else None
+def _print_error(message: str) -> None:
+    print(f"codeclm: {printable(message)}", file=sys.stderr)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
+    """Build the parser, with the arguments of the one command that *words* name."""
     parser = argparse.ArgumentParser(
         prog="codeclm",
-        description="Make instruction data for your task and your model (CodecLM).",
-        epilog="exit status: 0 done, 1 failed or stopped (resume), 2 wrong input, 3 rows missing",
+        description="Make instruction data tailored to your task and your model (CodecLM).",
+        epilog="exit status: 0 done; 1 failed or stopped (to be continued); 2 wrong input;"
+        " 3 rows missing",
+        formatter_class=_Formatter,
     )
-    parser.add_argument("--version", action=_PrintVersion, nargs=0, help="print it and exit")
-    parser.set_defaults(command=None)
-    verbs = parser.add_subparsers(metavar="COMMAND")
-    for commands in (run, prepare, look, quality, evaluate, compare, train, cache, bench):
-        commands.add(verbs)
+    parser.add_argument(
+        "--version", action=_PrintVersion, nargs=0, help="show the version number and exit"
+    )
+    verbs = parser.add_subparsers(dest="verb", metavar="COMMAND")
+    verb_named = next((word for word in words if not word.startswith("-")), None)
+    for verb, summary in COMMANDS.items():
+        description = f"{summary[0].upper()}{summary[1:]}."
+        subparser = verbs.add_parser(verb, help=summary, description=description)
+        if verb == verb_named:
+            load(verb).add_arguments(subparser)
     return parser
 
 
+class _Formatter(argparse.HelpFormatter):
+    """Keep each command's summary on the line of its name."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=20)
+        self._action_max_length = 17  # argparse forgets the indent of the longest command
+
+
 class _PrintVersion(argparse.Action):
-    """Look the version up only when it is asked for: reading metadata costs 20 ms."""
+    """Look the version up only on demand: reading the package's metadata takes 20 ms."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: Any, **__: Any) -> None:
-        from importlib.metadata import version
+        from importlib.metadata import version  # noqa: PLC0415  (see above)
 
         print(f"codeclm {version('codeclm')}")
         parser.exit()

@@ -154,7 +154,8 @@ def strip_quotes(text: str) -> str:
 def normalise(text: str) -> str:
     """Normalise *text* for comparison: no case, single spaces, no punctuation at either end.
 
-    Punctuation inside counts: "3 + 4" is not "3 * 4".
+    Punctuation inside counts: "3 + 4" is not "3 * 4". The engine's fingerprints of instructions
+    are coarser; this one decides whether a model changed a text.
     """
     return " ".join(text.casefold().split()).strip(" .!?\"'")
 

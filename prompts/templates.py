@@ -88,8 +88,8 @@ class PromptSet:
         if source in SETS:
             texts = {prompt: _template(prompt, str(source)) for prompt in prompts}
             return cls(texts, where=str(source))
-        known = dict.fromkeys([*(prompt.name for prompt in prompts), *names])
-        overrides = _folder(Path(source), list(known))
+        available = dict.fromkeys([*(prompt.name for prompt in prompts), *names])
+        overrides = _folder(Path(source), list(available))
         texts = {
             prompt: overrides[prompt.name]
             if prompt.name in overrides
@@ -173,13 +173,13 @@ def _split(prompt: AnyPrompt, role: MessageRole, body: str, name: str) -> _Messa
 
 def _take_breaks(parts: list[str], position: int) -> tuple[str, str]:
     """Take the line breaks before or after a paragraph of one placeholder out of *parts*."""
-    left, right = parts[position - 1], parts[position + 1]
-    if left.endswith("\n") and (not right or right.startswith("\n")):
-        parts[position - 1] = left.rstrip("\n")
-        return left[len(parts[position - 1]) :], ""
-    if not left and right.startswith("\n"):
-        parts[position + 1] = right.lstrip("\n")
-        return "", right[: len(right) - len(parts[position + 1])]
+    before, after = parts[position - 1], parts[position + 1]
+    if before.endswith("\n") and (not after or after.startswith("\n")):
+        parts[position - 1] = before.rstrip("\n")
+        return before[len(parts[position - 1]) :], ""
+    if not before and after.startswith("\n"):
+        parts[position + 1] = after.lstrip("\n")
+        return "", after[: len(after) - len(parts[position + 1])]
     return "", ""
 
 

@@ -1,23 +1,24 @@
 """Provider kinds: one row for each way of talking to a model.
 
 A row holds everything that must be known about a kind before a provider of it is opened. No other
-module names a kind: what differs between kinds is a field here.
+module names a kind: what differs between kinds is a field here. The modules that do the talking
+are imported when a provider is opened: most commands open none.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
 from difflib import get_close_matches
-from typing import Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import msgspec
 from msgspec import Struct
 
-from .anthropic import Anthropic
 from .base import Provider, ResponseFormat
-from .gemini import Gemini
-from .http.exchange import HttpSession
-from .local import LocalOptions, find_weights, open_local
-from .openai import OpenAI
-from .scripted import Scripted, ScriptedOptions
+from .local.options import LocalOptions
+from .local.weights import find_weights
+from .scripted.options import ScriptedOptions
+
+if TYPE_CHECKING:
+    from .http.exchange import HttpSession
 
 Options = TypeVar("Options", bound=Struct)
 
@@ -45,7 +46,7 @@ class ProviderSettings(Struct, frozen=True, kw_only=True):
     api_key: str | None = None
     headers: Mapping[str, str] = {}
     options: Mapping[str, Any] = {}
-    session: HttpSession | None = None
+    session: "HttpSession | None" = None
     structured: ResponseFormat = "text"
 
     def __repr__(self) -> str:
@@ -129,7 +130,7 @@ class HttpProvider(Protocol):
 
     def __call__(
         self,
-        session: HttpSession,
+        session: "HttpSession",
         /,
         *,
         base_url: str,
@@ -139,34 +140,56 @@ class HttpProvider(Protocol):
     ) -> Provider: ...
 
 
-def http_kind(name: str, provider: HttpProvider) -> ProviderKind[NoOptions]:
-    """Return the row of a kind over HTTP, which takes no options."""
+def open_http(provider: HttpProvider, settings: ProviderSettings) -> Provider:
+    """Open a provider over HTTP.
 
-    async def open_over_http(settings: ProviderSettings, _: NoOptions) -> Provider:
-        if settings.session is None:
-            raise ValueError(f"{name} is reached over HTTP: it needs a session")
-        return provider(
-            settings.session,
-            base_url=settings.base_url,
-            api_key=settings.api_key,
-            headers=settings.headers,
-            structured=settings.structured,
-        )
+    Raises:
+        ValueError: there is no session, or the base URL or a header cannot be used.
+    """
+    if settings.session is None:
+        raise ValueError(f"{settings.base_url} is reached over HTTP: it needs a session")
+    return provider(
+        settings.session,
+        base_url=settings.base_url,
+        api_key=settings.api_key,
+        headers=settings.headers,
+        structured=settings.structured,
+    )
 
-    return ProviderKind(name, open_over_http, NoOptions, over_http=True)
+
+async def _open_openai(settings: ProviderSettings, _: NoOptions) -> Provider:
+    from .openai import OpenAI  # noqa: PLC0415  (see the module's docstring, and below)
+
+    return open_http(OpenAI, settings)
+
+
+async def _open_anthropic(settings: ProviderSettings, _: NoOptions) -> Provider:
+    from .anthropic import Anthropic  # noqa: PLC0415
+
+    return open_http(Anthropic, settings)
+
+
+async def _open_gemini(settings: ProviderSettings, _: NoOptions) -> Provider:
+    from .gemini import Gemini  # noqa: PLC0415
+
+    return open_http(Gemini, settings)
 
 
 async def _open_local(settings: ProviderSettings, options: LocalOptions) -> Provider:
+    from .local.provider import open_local  # noqa: PLC0415
+
     return await open_local(settings.model, options)
 
 
 async def _open_scripted(_: ProviderSettings, options: ScriptedOptions) -> Provider:
+    from .scripted.provider import Scripted  # noqa: PLC0415
+
     return Scripted(options)
 
 
-OPENAI = http_kind("openai", OpenAI)
-ANTHROPIC = http_kind("anthropic", Anthropic)
-GEMINI = http_kind("gemini", Gemini)
+OPENAI = ProviderKind("openai", _open_openai, NoOptions, over_http=True)
+ANTHROPIC = ProviderKind("anthropic", _open_anthropic, NoOptions, over_http=True)
+GEMINI = ProviderKind("gemini", _open_gemini, NoOptions, over_http=True)
 LOCAL = ProviderKind(
     "local",
     _open_local,

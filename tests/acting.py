@@ -1,20 +1,19 @@
 """Models whose words are the test's, and around them the real cache, dispatcher and roles."""
 
-import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import anyio
-import anyio.to_thread
 from blockbuster import BlockBuster
 
-from codeclm.engine.calls.cache import Cache
+from codeclm.engine.calls.budget import Budget
+from codeclm.engine.calls.cache import open_cache
 from codeclm.engine.calls.counters import Counters
-from codeclm.engine.calls.dispatcher import Dispatcher
-from codeclm.engine.calls.limits import Limits
-from codeclm.engine.calls.model import InFlightCalls, Model, Sampling
-from codeclm.engine.config import RetryPolicy
+from codeclm.engine.calls.dispatcher import Dispatcher, open_dispatcher
+from codeclm.engine.calls.model import Model, Sampling
+from codeclm.engine.calls.outgoing import InFlightCalls, RoleCalls
+from codeclm.engine.calls.pacing import Limits
+from codeclm.engine.config import BudgetConfig, RetryPolicy, RoleConfig
 from codeclm.prompts import BUILT_IN, PromptSet
 from codeclm.providers.base import Reply, Request, ResponseFormat
 
@@ -60,7 +59,7 @@ def may_read_the_cache(alarm: BlockBuster | None) -> None:
     """Let cached answers be looked up in the loop: it takes microseconds, a thread takes thirty."""
     if alarm is not None:
         for name in ("sqlite3.Connection.execute", "sqlite3.Cursor.fetchone"):
-            alarm.functions[name].can_block_in("engine/calls/cache.py", "get")
+            alarm.functions[name].can_block_in("engine/calls/cache_file.py", "get")
 
 
 class Troupe(dict[str, Model]):
@@ -74,30 +73,28 @@ async def playing(
     actor: Actor, folder: Path, *, counters: Counters | None = None
 ) -> AsyncGenerator[Troupe]:
     """Let *actor* play strong, target and judge, with a cache in *folder*."""
-    cache = await anyio.to_thread.run_sync(Cache(folder / "cache").open)
-    cache.use(asyncio.get_running_loop())
-    dispatcher = Dispatcher(
-        actor, Limits(None, None, 64), RetryPolicy(attempts=2, first_wait=0, longest_wait=0)
-    )
     troupe = Troupe()
     troupe.counters = counters or Counters()
-    flights = InFlightCalls()
-    for role, temperature in (("strong", 0.7), ("target", 0.7), ("judge", 0.0)):
-        troupe[role] = Model(
-            role,
-            Sampling(role, temperature=temperature),
-            dispatcher=dispatcher,
-            cache=cache,
-            flights=flights,
-            prompts=PROMPTS,
-            counters=troupe.counters,
-        )
-    try:
-        async with anyio.create_task_group() as group:
-            dispatcher.start(group)
-            yield troupe
-            await dispatcher.drained()
-            group.cancel_scope.cancel()
-    finally:
-        with anyio.CancelScope(shield=True):
-            await anyio.to_thread.run_sync(cache.close)
+    in_flight = InFlightCalls()
+    async with (
+        open_cache(folder / "cache") as cache,
+        open_dispatcher(
+            actor, Limits(None, None, 64), RetryPolicy(attempts=2, first_wait=0, longest_wait=0)
+        ) as dispatcher,
+    ):
+        for role, temperature in (("strong", 0.7), ("target", 0.7), ("judge", 0.0)):
+            troupe[role] = Model(
+                Sampling(role, temperature=temperature),
+                PROMPTS,
+                RoleCalls(
+                    role, dispatcher, cache, in_flight, troupe.counters, unlimited(dispatcher)
+                ),
+            )
+        yield troupe
+        await dispatcher.drained()
+
+
+def unlimited(dispatcher: Dispatcher) -> Budget:
+    """A budget that is never spent."""
+    roles = {role: RoleConfig() for role in ("strong", "target", "judge")}
+    return Budget(BudgetConfig(), roles, (), stop=dispatcher.stop)

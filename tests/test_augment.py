@@ -9,11 +9,11 @@ from typing import Any
 import anyio.to_thread
 import pytest
 from blockbuster import BlockBuster
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from codeclm.engine.config import Config, build
+from codeclm.engine.config import Config, build_config
 from codeclm.engine.data.records import Example, Metadata, Seed, Unreadable
 from codeclm.engine.pipeline.acceptance import Acceptance
 from codeclm.engine.pipeline.execution import Execution, Widths
@@ -29,6 +29,7 @@ from codeclm.engine.store.writer import LedgerWriter
 from codeclm.providers.base import Request
 
 from .acting import Actor, may_read_the_cache, playing
+from .examples import examples
 
 
 @pytest.fixture(autouse=True)
@@ -75,7 +76,7 @@ mixings = st.builds(
 
 
 @given(pool=pools, mixing=mixings)
-@settings(max_examples=50, deadline=None)
+@examples(50)
 def test_what_is_mixed_is_new_and_made_of_what_was_encoded(
     pool: list[tuple[str, tuple[str, ...]]], mixing: Mixing
 ) -> None:
@@ -93,7 +94,7 @@ def test_what_is_mixed_is_new_and_made_of_what_was_encoded(
 
 
 @given(pool=pools, mixing=mixings)
-@settings(max_examples=30, deadline=None)
+@examples(30)
 def test_the_same_metadata_and_run_seed_are_mixed_into_the_same_set(
     pool: list[tuple[str, tuple[str, ...]]], mixing: Mixing
 ) -> None:
@@ -215,7 +216,7 @@ def seeds(count: int) -> list[Seed | Unreadable]:
 
 def config(tree: dict[str, Any]) -> Config:
     roles = {"strong": {"model": "scripted/strong"}, "target": {"model": "scripted/target"}}
-    return build({"seeds": "seeds.jsonl", **roles, **tree}, where="test")
+    return build_config({"seeds": "seeds.jsonl", **roles, **tree}, where="test")
 
 
 def rows(path: Path, query: str) -> list[tuple[Any, ...]]:
@@ -230,7 +231,7 @@ class Outcome:
         self.kept = list(ledger.kept())
         self.items = [row[0] for row in rows(ledger.path, "SELECT position FROM items")]
         self.requests = rows(
-            ledger.path, "SELECT item, count, made FROM requests ORDER BY first_row"
+            ledger.path, "SELECT item, count, instructions FROM requests ORDER BY first_row"
         )
         with count_dataset(ledger) as counts:
             self.seed_totals = counts.seeds()

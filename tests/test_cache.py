@@ -9,55 +9,55 @@ import sys
 import tempfile
 from collections.abc import Generator
 from contextlib import closing, contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 import diskcache
 import msgspec
 import pytest
-from hypothesis import given, settings
+from blockbuster import BlockBuster
+from hypothesis import given
 from hypothesis import strategies as st
 
-from codeclm.engine.calls.cache import BytesDisk, Cache, KeyBuilder, StoredReply, Write, load
+from codeclm.engine.calls.cache import open_cache
+from codeclm.engine.calls.cache_file import BytesDisk, open_cache_file
+from codeclm.engine.calls.keys import KeyBuilder
+from codeclm.engine.calls.replies import StoredReply, decode_reply
 from codeclm.engine.disk.sqlite import StorageError
 from codeclm.providers import json_codec
 from codeclm.providers.base import Message, Request
 
+from .acting import may_read_the_cache
 from .commands import codeclm
+from .examples import examples
 
 KEY = b"0123456789abcdef"
 
 
-@contextmanager
-def opened(folder: Path) -> Generator[Cache]:
-    with closing(Cache(folder).open()) as cache:
-        yield cache
+@pytest.fixture(autouse=True)
+def reading(unblocked: BlockBuster | None) -> None:
+    may_read_the_cache(unblocked)
 
 
-def keep(cache: Cache, values: dict[bytes, bytes], *, replace: bool = False) -> dict[bytes, bytes]:
-    """Put *values* as a run does, wait until all are kept, and return what is served."""
+def keep(folder: Path, values: dict[bytes, bytes], *, replace: bool = False) -> dict[bytes, bytes]:
+    """Put *values* as a run does, wait until all are stored, and return what is served."""
 
     async def put() -> dict[bytes, bytes]:
-        loop = asyncio.get_running_loop()
-        cache.use(loop)
-        served: dict[bytes, bytes] = {}
-        done = loop.create_future()
+        async with open_cache(folder) as cache:
+            stored = {key: cache.put(key, value, replace=replace) for key, value in values.items()}
+            return {key: await future for key, future in stored.items()}
 
-        def kept(key: bytes, value: bytes, error: StorageError | None) -> None:
-            if error is not None:
-                done.set_exception(error)
-                return
-            served[key] = value
-            if len(served) == len(values):
-                done.set_result(None)
+    return asyncio.run(put())
 
-        for key, value in values.items():
-            cache.put(Write(key, value, partial(kept, key), replace=replace))
-        await done
-        return served
 
-    return asyncio.run(asyncio.wait_for(put(), 20))
+def lookup(folder: Path, *keys: bytes) -> dict[bytes, bytes | None]:
+    """What a run finds under *keys*."""
+
+    async def get() -> dict[bytes, bytes | None]:
+        async with open_cache(folder) as cache:
+            return {key: cache.get(key) for key in keys}
+
+    return asyncio.run(get())
 
 
 def rows(folder: Path) -> dict[bytes, bytes]:
@@ -77,14 +77,11 @@ def database(folder: Path) -> Generator[sqlite3.Connection]:
 
 def test_what_is_kept_is_found_by_the_next_run_and_by_diskcache_itself(tmp_path: Path) -> None:
     values = {bytes([n]) * 16: b"value %d" % n for n in range(200)}
-    with opened(tmp_path) as cache:
-        served = keep(cache, values)
-    with opened(tmp_path) as cache:
-        found = {key: cache.get(key) for key in values}
-        missing = cache.get(KEY)
+    served = keep(tmp_path, values)
+    found = lookup(tmp_path, *values, KEY)
 
+    assert found.pop(KEY) is None
     assert served == found == rows(tmp_path) == values
-    assert missing is None
 
 
 def test_nothing_is_thrown_away_whatever_the_folder_was_made_with(tmp_path: Path) -> None:
@@ -96,8 +93,7 @@ def test_nothing_is_thrown_away_whatever_the_folder_was_made_with(tmp_path: Path
     }
     cast("Any", diskcache.Cache(str(tmp_path), **mean)).close()
     values = {n.to_bytes(16, "big"): bytes(2000) for n in range(500)}
-    with opened(tmp_path) as cache:
-        keep(cache, values)
+    keep(tmp_path, values)
     with closing(cast("Any", diskcache.Cache(str(tmp_path), disk=BytesDisk))) as tool:
         tool[KEY] = b"one more"
         culled = tool.cull()
@@ -109,7 +105,7 @@ def test_nothing_is_thrown_away_whatever_the_folder_was_made_with(tmp_path: Path
 
 
 def test_the_file_is_made_with_pages_that_fit_answers(tmp_path: Path) -> None:
-    with opened(tmp_path):
+    with open_cache_file(tmp_path):
         pass
     with database(tmp_path) as connection:
         found = [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in PRAGMAS]
@@ -121,52 +117,56 @@ PRAGMAS = {"page_size": 16384, "journal_mode": "wal"}
 
 
 def test_a_value_that_was_damaged_is_replaced_when_asked_to_be(tmp_path: Path) -> None:
-    with opened(tmp_path) as cache:
-        keep(cache, {KEY: b"damaged"})
-        without = keep(cache, {KEY: b"whole"})
-        replaced = keep(cache, {KEY: b"whole"}, replace=True)
+    keep(tmp_path, {KEY: b"damaged"})
+    without = keep(tmp_path, {KEY: b"whole"})
+    replaced = keep(tmp_path, {KEY: b"whole"}, replace=True)
 
     assert without == {KEY: b"damaged"}
     assert replaced == rows(tmp_path) == {KEY: b"whole"}
 
 
-def test_what_was_handed_in_is_on_disk_after_close_though_nobody_waits(tmp_path: Path) -> None:
+async def test_what_was_handed_in_is_on_disk_after_close_though_nobody_waits(
+    tmp_path: Path,
+) -> None:
     values = {n.to_bytes(16, "big"): b"paid" for n in range(2000)}
-    with opened(tmp_path) as cache:
+    async with open_cache(tmp_path) as cache:
         for key, value in values.items():
-            cache.put(Write(key, value, lambda _value, _error: None))
+            cache.put(key, value)
 
-    assert rows(tmp_path) == values
+    assert await asyncio.to_thread(rows, tmp_path) == values
+
+
+async def test_a_write_whose_caller_was_cancelled_is_stored_and_disturbs_nobody(
+    tmp_path: Path,
+) -> None:
+    async with open_cache(tmp_path) as cache:
+        cancelled = cache.put(b"1" * 16, b"paid")
+        cancelled.cancel()
+        stored = await cache.put(b"2" * 16, b"paid, too")
+
+    assert stored == b"paid, too"
+    assert await asyncio.to_thread(rows, tmp_path) == {b"1" * 16: b"paid", b"2" * 16: b"paid, too"}
 
 
 RACER = """
 import asyncio, sys
-from functools import partial
 from pathlib import Path
-from codeclm.engine.calls.cache import Cache, Write
+from codeclm.engine.calls.cache import open_cache
 
 folder, name = Path(sys.argv[1]), sys.argv[2].encode()
 print("ready", flush=True)
 sys.stdin.readline()
-cache = Cache(folder).open()
 
 async def main():
-    cache.use(asyncio.get_running_loop())
-    served = {}
-    done = asyncio.Event()
-    def kept(n, value, error):
-        served[n] = value.decode() if error is None else repr(error)
-        if len(served) == 300:
-            done.set()
-    for n in range(300):
-        cache.put(Write(n.to_bytes(16, "big"), name, partial(kept, n)))
-        if n % 10 == 0:
-            await asyncio.sleep(0.001)
-    await done.wait()
-    print(*[served[n] for n in range(300)])
+    async with open_cache(folder) as cache:
+        stored = []
+        for n in range(300):
+            stored.append(cache.put(n.to_bytes(16, "big"), name))
+            if n % 10 == 0:
+                await asyncio.sleep(0)
+        print(*[(await value).decode() for value in stored])
 
 asyncio.run(main())
-cache.close()
 """
 
 
@@ -189,7 +189,7 @@ def test_processes_that_write_the_same_keys_are_all_served_what_is_stored(tmp_pa
         assert racer.stdin is not None
         racer.stdin.write("go\n")
         racer.stdin.flush()
-    served = [racer.communicate(timeout=60)[0].split() for racer in racers]
+    served = [racer.communicate()[0].split() for racer in racers]
 
     stored = [value.decode() for _, value in sorted(rows(folder).items())]
     assert [racer.returncode for racer in racers] == [0, 0, 0]
@@ -198,16 +198,18 @@ def test_processes_that_write_the_same_keys_are_all_served_what_is_stored(tmp_pa
 
 
 NEIGHBOUR = """
-import sys
-from contextlib import closing
+import asyncio, sys
 from pathlib import Path
-from codeclm.engine.calls.cache import Cache, Write
+from codeclm.engine.calls.cache import open_cache
 
-with closing(Cache(Path(sys.argv[1])).open()) as cache:
-    print(cache.get(bytes(16)), flush=True)
-    cache.put(Write(b"theirs" + bytes(10), b"v", print))
-    sys.stdin.readline()
-    print(cache.get(b"ours" + bytes(12)))
+async def main():
+    async with open_cache(Path(sys.argv[1])) as cache:
+        print(cache.get(bytes(16)), flush=True)
+        await cache.put(b"theirs" + bytes(10), b"v")
+        await asyncio.to_thread(sys.stdin.readline)
+        print(cache.get(b"ours" + bytes(12)))
+
+asyncio.run(main())
 """
 
 
@@ -220,37 +222,43 @@ def neighbour(folder: Path) -> subprocess.Popen[str]:
     )
 
 
-def test_what_a_process_stores_that_came_later_is_found_and_ours_by_it(tmp_path: Path) -> None:
+async def test_what_a_process_stores_that_came_later_is_found_and_ours_by_it(
+    tmp_path: Path,
+) -> None:
     """Keys once found absent are no longer taken to be so as soon as somebody else may write."""
-    with opened(tmp_path) as cache:
+    async with open_cache(tmp_path) as cache:
         assert cache.get(b"theirs" + bytes(10)) is None
-        other = neighbour(tmp_path)
+        other = await asyncio.to_thread(neighbour, tmp_path)
         assert other.stdout is not None
-        assert other.stdout.readline() == "None\n"
-        keep(cache, {b"ours" + bytes(12): b"w"})
+        assert await asyncio.to_thread(other.stdout.readline) == "None\n"
+        await cache.put(b"ours" + bytes(12), b"w")
 
-        found, _ = other.communicate("go\n", timeout=20)
+        output, _ = await asyncio.to_thread(other.communicate, "go\n")
 
-        assert "w" in found
+        assert "w" in output
         assert cache.get(b"theirs" + bytes(10)) == b"v"
 
 
 @given(stored=st.sets(st.binary(min_size=16, max_size=16), max_size=20), asked=st.binary())
-@settings(max_examples=30, deadline=None)
+@examples(30)
 def test_every_stored_key_is_found_and_no_other(stored: set[bytes], asked: bytes) -> None:
     """After opening anew, and in the session that stored them."""
+    values = {key: key[::-1] for key in stored} or {KEY: KEY[::-1]}
+
+    async def check(folder: Path) -> None:
+        async with open_cache(folder) as cache:
+            await asyncio.gather(*[cache.put(key, value) for key, value in values.items()])
+            assert {key: cache.get(key) for key in values} == values
+        async with open_cache(folder) as cache:
+            assert {key: cache.get(key) for key in values} == values
+            assert (cache.get(asked) is not None) == (asked in values)
+
     with tempfile.TemporaryDirectory() as folder:
-        with opened(Path(folder)) as cache:
-            keep(cache, {key: key[::-1] for key in stored} or {KEY: KEY[::-1]})
-            assert all(cache.get(key) == key[::-1] for key in stored)
-        with opened(Path(folder)) as cache:
-            assert all(cache.get(key) == key[::-1] for key in stored)
-            assert (cache.get(asked) is not None) == (asked in (stored or {KEY}))
+        asyncio.run(check(Path(folder)))
 
 
 def test_pruning_deletes_the_old_and_gives_their_space_back(tmp_path: Path) -> None:
-    with opened(tmp_path) as cache:
-        keep(cache, {bytes([n]) * 16: bytes(50_000) for n in range(40)})
+    keep(tmp_path, {bytes([n]) * 16: bytes(50_000) for n in range(40)})
     with closing(sqlite3.connect(tmp_path / "cache.db")) as aged, aged:
         aged.execute("UPDATE Cache SET store_time = store_time - 10 * 86400 WHERE rowid <= 30")
     size = (tmp_path / "cache.db").stat().st_size
@@ -259,26 +267,26 @@ def test_pruning_deletes_the_old_and_gives_their_space_back(tmp_path: Path) -> N
     asked = codeclm(*line, "--dry-run", cwd=tmp_path)
     done = codeclm(*line, cwd=tmp_path)
 
-    assert asked.stdout.startswith("30 answers are from before")
-    assert done.stdout.startswith("30 answers from before")
+    assert asked.stdout.startswith("30 answers are older than")
+    assert done.stdout.startswith("deleted 30 answers older than")
     assert list(rows(tmp_path)) == [bytes([n]) * 16 for n in range(30, 40)]
     assert (tmp_path / "cache.db").stat().st_size < size / 2
 
 
 def test_what_is_not_there_to_look_at_is_wrong_input(tmp_path: Path) -> None:
-    Cache(tmp_path).open().close()
+    with open_cache_file(tmp_path):
+        pass
     key = codeclm("cache", "explain", "abcdef", "--cache", ".", cwd=tmp_path)
     folder = codeclm("cache", "stats", "--cache", "nope", cwd=tmp_path)
 
     assert (key.returncode, folder.returncode) == (2, 2)
     assert "no key begins with abcdef" in key.stderr
-    assert "nope: there is no cache yet" in folder.stderr
+    assert "nope: there is no cache in this folder" in folder.stderr
 
 
 def test_a_cache_in_use_is_not_pruned(tmp_path: Path) -> None:
-    with opened(tmp_path) as cache:
-        keep(cache, {KEY: b"v"})
-
+    keep(tmp_path, {KEY: b"v"})
+    with open_cache_file(tmp_path) as cache:
         done = codeclm("cache", "prune", "--older-than", "0", "--cache", ".", cwd=tmp_path)
 
         assert (done.returncode, cache.get(KEY)) == (1, b"v")
@@ -319,7 +327,7 @@ def test_a_planted_row_runs_no_code_and_its_key_can_still_be_kept(
 ) -> None:
     mark, folder = tmp_path / "ran", tmp_path / "cache"
     bomb = pickle.dumps(Bomb(mark))
-    with opened(folder):
+    with open_cache_file(folder):
         pass
     (folder / "bomb.val").write_bytes(bomb)
     (tmp_path / "secret").write_bytes(b"secret")
@@ -329,11 +337,10 @@ def test_a_planted_row_runs_no_code_and_its_key_can_still_be_kept(
             [bomb if part == "bomb" else part for part in plant],
         )
 
-    with opened(folder) as cache:
-        before = cache.get(KEY)
-        unread = before is None or not _is_reply(before)
-        served = keep(cache, {KEY: b"ours"}, replace=before is not None)
-        after = cache.get(KEY)
+    before = lookup(folder, KEY)[KEY]
+    unread = before is None or not _is_reply(before)
+    served = keep(folder, {KEY: b"ours"}, replace=before is not None)
+    after = lookup(folder, KEY)[KEY]
 
     assert unread
     assert (served, after) == ({KEY: b"ours"}, b"ours")
@@ -342,7 +349,7 @@ def test_a_planted_row_runs_no_code_and_its_key_can_still_be_kept(
 
 def _is_reply(value: bytes) -> bool:
     try:
-        load(value)
+        decode_reply(value)
     except msgspec.MsgspecError:
         return False
     return True
@@ -354,9 +361,9 @@ def test_our_disk_refuses_pickles_also_in_the_hands_of_diskcache(tmp_path: Path)
         theirs[KEY] = Bomb(mark)
         theirs["a", "tuple"] = b"x"
     with closing(cast("Any", diskcache.Cache(str(tmp_path / "cache"), disk=BytesDisk))) as ours:
-        with pytest.raises(StorageError, match="a value that is not ours"):
+        with pytest.raises(StorageError, match="a value that codeclm did not write"):
             ours[KEY]
-        with pytest.raises(StorageError, match="a key that is not ours"):
+        with pytest.raises(StorageError, match="a key that codeclm did not write"):
             list(ours)
         with pytest.raises(TypeError, match="keys are bytes, not str"):
             ours["text"] = b"x"
@@ -371,11 +378,9 @@ def test_a_folder_of_another_programs_disk_can_be_used(tmp_path: Path) -> None:
     theirs = diskcache.Cache(str(tmp_path), disk=diskcache.JSONDisk, disk_compress_level=6)
     with closing(cast("Any", theirs)):
         theirs["question"] = {"answer": 1}
-    with opened(tmp_path) as cache:
-        keep(cache, {KEY: b"ours"})
-        found = cache.get(KEY)
+    keep(tmp_path, {KEY: b"ours"})
 
-    assert found == b"ours"
+    assert lookup(tmp_path, KEY) == {KEY: b"ours"}
 
 
 # -- keys ---------------------------------------------------------------------------------------
@@ -418,7 +423,7 @@ class Question(msgspec.Struct, frozen=True):
 
     @property
     def key(self) -> bytes:
-        return KeyBuilder(self.provider, self.endpoint, self.request).of(
+        return KeyBuilder(self.provider, self.endpoint, self.request).key(
             self.request.messages, self.sample
         )
 
@@ -450,7 +455,7 @@ def pairs(draw: st.DrawFn) -> tuple[Question, Question]:
     return one, msgspec.structs.replace(one, **({name: getattr(other, name)} if name else {}))
 
 
-@settings(max_examples=600, deadline=None)
+@examples(600)
 @given(pairs())
 def test_two_keys_are_equal_if_and_only_if_the_calls_are(pair: tuple[Question, Question]) -> None:
     one, other = pair
@@ -534,10 +539,10 @@ answers = st.builds(
 def test_an_answer_is_read_back_as_it_was_half_emojis_included(
     answer: StoredReply, question: Question
 ) -> None:
-    about = KeyBuilder(question.provider, question.endpoint, question.request).about
+    about = KeyBuilder(question.provider, question.endpoint, question.request).fields
     written = msgspec.structs.replace(answer, about=about)
 
-    read = load(json_codec.dumps(written))
+    read = decode_reply(json_codec.dumps(written))
 
     assert msgspec.structs.replace(read, about=answer.about) == answer
     assert json.loads(bytes(read.about)) == json.loads(bytes(about))
@@ -548,4 +553,4 @@ def test_an_answer_is_read_back_as_it_was_half_emojis_included(
 )
 def test_a_value_that_is_no_reply_is_called_so(value: bytes) -> None:
     with pytest.raises(msgspec.MsgspecError):
-        load(value)
+        decode_reply(value)

@@ -5,7 +5,6 @@ import threading
 import tomllib
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +14,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Struct
 
-from codeclm.engine import config as configuration
-from codeclm.engine.config import Config, ConfigError, build, dump, load
+from codeclm.engine.config import (
+    TEMPLATE,
+    Config,
+    ConfigError,
+    RoleConfig,
+    api_key,
+    base_url,
+    build_config,
+    load_config,
+    to_toml,
+)
 from codeclm.engine.pipeline.recipes import recipe_of
 
 from .commands import codeclm
@@ -29,14 +37,14 @@ MODELS: dict[str, Any] = {
 SECRET = "sk-proj-4f8c21d9a7e6b305"
 
 
-def made(tree: dict[str, Any] | None = None, *overrides: str) -> Config:
-    return build({**MODELS, **(tree or {})}, overrides, where="run.toml")
+def settings_from(tree: dict[str, Any] | None = None, *overrides: str) -> Config:
+    return build_config({**MODELS, **(tree or {})}, overrides, where="run.toml")
 
 
 def complaint(tree: dict[str, Any] | None = None, *overrides: str) -> str:
     """Return what is said of settings that are refused, by themselves or by their recipe."""
     with pytest.raises(ConfigError) as caught:
-        checked(made(tree, *overrides))
+        checked(settings_from(tree, *overrides))
     return str(caught.value)
 
 
@@ -52,7 +60,7 @@ _SETTING = re.compile(r"^# (?=\[?[a-z_]+\]?(?: = |$| +#))")
 
 def template() -> dict[str, Any]:
     """What `codeclm init` writes, with everything in force."""
-    text = (files("codeclm.engine") / "template.toml").read_text("utf-8")
+    text = TEMPLATE.read_text("utf-8")
     return tomllib.loads("\n".join(_SETTING.sub("", line) for line in text.splitlines()))
 
 
@@ -65,13 +73,13 @@ def names(table: type[Struct], under: str = "") -> Iterator[str]:
 
 
 def flat(tree: dict[str, Any], under: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
     for name, value in tree.items():
         if isinstance(value, dict) and f"{under}{name}" in TABLES:
-            found |= flat(value, f"{under}{name}.")  # pyright: ignore[reportUnknownArgumentType]
+            settings |= flat(value, f"{under}{name}.")  # pyright: ignore[reportUnknownArgumentType]
         else:
-            found[f"{under}{name}"] = value
-    return found
+            settings[f"{under}{name}"] = value
+    return settings
 
 
 TABLES = {"strong", "target", "judge"} | {name.partition(".")[0] for name in names(Config)}
@@ -79,10 +87,10 @@ TABLES = {"strong", "target", "judge"} | {name.partition(".")[0] for name in nam
 
 def test_the_template_names_every_setting_there_is() -> None:
     """The target and the judge take the settings of the strong model, which are all there."""
-    spelt = set(flat(template()))
-    wanted = {name for name in names(Config) if not name.startswith(("target.", "judge."))}
+    written = set(flat(template()))
+    required = {name for name in names(Config) if not name.startswith(("target.", "judge."))}
 
-    assert wanted - spelt == set()
+    assert required - written == set()
 
 
 def test_every_default_in_the_template_is_the_default() -> None:
@@ -92,10 +100,10 @@ def test_every_default_in_the_template_is_the_default() -> None:
         for name, value in flat(_all_of(Config())).items()
         if value not in (None, "", {}) and name != "seeds"
     }
-    spelt = flat(template())
+    written = flat(template())
 
-    assert {name: spelt[name] for name in defaults if name in spelt} == {
-        name: value for name, value in defaults.items() if name in spelt
+    assert {name: written[name] for name in defaults if name in written} == {
+        name: value for name, value in defaults.items() if name in written
     }
 
 
@@ -112,7 +120,7 @@ def test_the_template_loads_with_everything_in_force(monkeypatch: pytest.MonkeyP
     del tree["strong"]["options"]  # they are for models in this process
     tree["target_rows"] = tree["decode"]["per_metadata"]
 
-    assert isinstance(checked(build(tree, where="template.toml")), Config)
+    assert isinstance(checked(build_config(tree, where="template.toml")), Config)
 
 
 def test_the_template_as_it_is_written_loads(
@@ -120,13 +128,13 @@ def test_the_template_as_it_is_written_loads(
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "x")
     path = tmp_path / "run.toml"
-    path.write_bytes((files("codeclm.engine") / "template.toml").read_bytes())
-    settings = checked(load(path))
+    path.write_bytes(TEMPLATE.read_bytes())
+    settings = checked(load_config(path))
 
     assert settings == Config(
         seeds="seeds.jsonl",
-        strong=configuration.RoleConfig(model="openai/gpt-4.1"),
-        target=configuration.RoleConfig(model="ollama/llama3.2"),
+        strong=RoleConfig(model="openai/gpt-4.1"),
+        target=RoleConfig(model="ollama/llama3.2"),
     )
 
 
@@ -134,133 +142,140 @@ def test_the_template_as_it_is_written_loads(
 
 
 @pytest.mark.parametrize(
-    ("tree", "said"),
+    ("tree", "message"),
     [
-        ({"sedes": 1}, "sedes: no such setting; did you mean seeds?"),
-        ({"strong": {"modle": "x"}}, "strong.modle: no such setting; did you mean model?"),
-        ({"judge": {"temprature": 1}}, "judge.temprature: no such setting; did you mean temp"),
-        ({"filter": {"margn": 3}}, "filter.margn: no such setting; there are threshold, "),
-        ({"filter": {"treshold": 3}}, "filter.treshold: no such setting; did you mean threshold?"),
-        ({"retry": {"attemps": 3}}, "retry.attemps: no such setting; did you mean attempts?"),
-        ({"cache": {"dir": "x"}}, "cache.dir: no such setting; there are folder"),
-        ({"threshold": 3}, "threshold: no such setting; did you mean filter.threshold?"),
-        ({"augment_to": 9}, "augment_to: no such setting; did you mean metadata.augment_to?"),
-        ({"size": {"max_candidates": 9}}, "size.max_candidates: no such setting; did you mean max"),
-        ({"decode": {"max_iteration": 9}}, "decode.max_iteration: no such setting; did you mean f"),
-        ({"strong": {"rpm": 9}}, "strong.rpm: no such setting; it is called requests_per_minute"),
-        ({"margin_threshold": 1}, "margin_threshold: no such setting; it is called filter.thres"),
-        ({"n_iterations": 1}, "n_iterations: no such setting; it is called filter.max_iterations"),
-        ({"strong_model": "x"}, "strong_model: no such setting; it is called strong.model here"),
+        ({"sedes": 1}, "sedes: unknown setting; did you mean seeds?"),
+        ({"strong": {"modle": "x"}}, "strong.modle: unknown setting; did you mean model?"),
+        ({"judge": {"temprature": 1}}, "judge.temprature: unknown setting; did you mean temp"),
+        ({"filter": {"margn": 3}}, "filter.margn: unknown setting; available: threshold, "),
+        ({"filter": {"treshold": 3}}, "filter.treshold: unknown setting; did you mean threshold?"),
+        ({"retry": {"attemps": 3}}, "retry.attemps: unknown setting; did you mean attempts?"),
+        ({"cache": {"dir": "x"}}, "cache.dir: unknown setting; available: folder"),
+        ({"threshold": 3}, "threshold: unknown setting; did you mean filter.threshold?"),
+        ({"augment_to": 9}, "augment_to: unknown setting; did you mean metadata.augment_to?"),
+        ({"size": {"max_candidates": 9}}, "size.max_candidates: unknown setting; did you mean max"),
+        ({"decode": {"max_iteration": 9}}, "decode.max_iteration: unknown setting; did you mean f"),
+        ({"strong": {"rpm": 9}}, "strong.rpm: unknown setting; it is called requests_per_minute"),
+        ({"margin_threshold": 1}, "margin_threshold: unknown setting; it is called filter.thres"),
+        ({"n_iterations": 1}, "n_iterations: unknown setting; it is called filter.max_iterations"),
+        ({"strong_model": "x"}, "strong_model: unknown setting; it is called strong.model here"),
     ],
 )
 def test_an_unknown_key_is_refused_with_the_nearest_right_one(
-    tree: dict[str, Any], said: str
+    tree: dict[str, Any], message: str
 ) -> None:
-    assert complaint(tree).startswith(f"run.toml: {said}")
+    assert complaint(tree).startswith(f"run.toml: {message}")
 
 
 @pytest.mark.parametrize(
-    ("override", "said"),
+    ("override", "message"),
     [
-        ("filter.threshold='x'", "filter.threshold: expected `float`, got `str`"),
-        ("filter.threshold=11", "filter.threshold: expected `float` <= 10.0"),
-        ("filter.threshold=-1", "filter.threshold: expected `float` >= 0.0"),
-        ("filter.max_iterations=0", "filter.max_iterations: expected `int` >= 1"),
-        ("filter.max_iterations=2.5", "filter.max_iterations: expected `int`, got `float`"),
-        ("filter.filter_basic=1", "filter.filter_basic: expected `bool`, got `int`"),
-        ("filter.leftover='keep'", "filter.leftover: 'keep' is none of drop, keep_strong"),
-        ("strong.transport=fast", "strong.transport: 'fast' is none of aiohttp, lean"),
-        ("quality.near_duplicates=x", "quality.near_duplicates: 'x' is none of minhash, off, ro"),
-        ("input.format=xls", "input.format: 'xls' is none of csv, json, jsonl, parquet"),
-        ("quality.languages=en", 'quality.languages: write a list, as in ["en"]'),
-        ("metadata.skills=3", "metadata.skills: write a list, as in [3]"),
-        ("strong.temperature=3", "strong.temperature: expected `float` <= 2.0"),
-        ("strong.max_concurrent=0", "strong.max_concurrent: expected `int` >= 1"),
-        ("strong.requests_per_minute=0", "strong.requests_per_minute: expected `float` > 0.0"),
-        ("strong.extra=3", "strong.extra: expected `object`, got `int`"),
-        ("strong=3", "strong: expected `object`, got `int`"),
-        ("target_rows=0", "target_rows: expected `int` >= 1"),
-        ("retry.attempts=0", "retry.attempts: expected `int` >= 1"),
-        ("size.max_expansion=0.5", "size.max_expansion: expected `float` >= 1.0"),
-        ("decode.chunk=51", "decode.chunk: expected `int` <= 50"),
+        ("filter.threshold='x'", "filter.threshold: must be a number, got 'x'"),
+        ("filter.threshold=11", "filter.threshold: must be a number ≤ 10, got 11"),
+        ("filter.threshold=-1", "filter.threshold: must be a number ≥ 0, got -1"),
+        ("filter.max_iterations=0", "filter.max_iterations: must be an integer ≥ 1, got 0"),
+        ("filter.max_iterations=2.5", "filter.max_iterations: must be an integer, got 2.5"),
+        ("filter.filter_basic=1", "filter.filter_basic: must be true or false, got 1"),
+        ("filter.leftover='keep'", "filter.leftover: must be one of drop, keep_strong, got 'keep'"),
+        ("strong.transport=fast", "strong.transport: must be one of aiohttp, lean, got 'fast'"),
+        ("quality.near_duplicates=x", "quality.near_duplicates: must be one of minhash, off, ro"),
+        ("input.format=xls", "input.format: must be one of arrow, csv, json, jsonl, parq"),
+        ("quality.languages=en", 'quality.languages: must be a list, as in ["en"]'),
+        ("metadata.skills=3", "metadata.skills: must be a list, as in [3]"),
+        ("strong.temperature=3", "strong.temperature: must be a number ≤ 2, got 3"),
+        ("strong.max_concurrent=0", "strong.max_concurrent: must be an integer ≥ 1, got 0"),
+        ("strong.requests_per_minute=0", "strong.requests_per_minute: must be a number > 0, got 0"),
+        ("strong.extra=3", "strong.extra: must be a table"),
+        ("strong=3", "strong: must be a table, got 3"),
+        ("target_rows=0", "target_rows: must be an integer ≥ 1, got 0"),
+        ("retry.attempts=0", "retry.attempts: must be an integer ≥ 1, got 0"),
+        ("size.max_expansion=0.5", "size.max_expansion: must be a number ≥ 1, got 0.5"),
+        ("decode.chunk=51", "decode.chunk: must be an integer ≤ 50, got 51"),
         (
             "export=['csv']",
             "export: unknown export format 'csv': available: alpaca, sharegpt, messages, p",
         ),
-        ("strong.model=''", "strong.model: "),
+        ("strong.model=''", "strong.model: must not be empty"),
+        ("strong.api_key=['sk-secret']", "strong.api_key: must be text"),
         ("strong.model='gpt'", "strong.model: "),
         ("strong.model='nobody/gpt'", "strong.model: "),
-        ("strong.extra={top_k=inf}", "strong.extra: null, inf and nan can't be kept"),
-        ("seeds='\udcff'", "'\\udcff' is no UTF-8 text: rename what holds it"),
-        ("strong.price_input=1", "strong: price_input and price_output: give both or none"),
+        ("strong.extra={top_k=inf}", "strong.extra: null, inf and nan cannot be written"),
+        ("seeds='\udcff'", "'\\udcff' is not UTF-8: rename what holds it"),
+        ("strong.price_input=1", "strong: price_input and price_output: set both or neither"),
     ],
 )
-def test_a_wrong_type_or_range_names_the_key(override: str, said: str) -> None:
-    assert complaint(None, override).startswith(f"run.toml: {said}")
+def test_a_wrong_type_or_range_names_the_key(override: str, message: str) -> None:
+    assert complaint(None, override).startswith(f"run.toml: {message}")
 
 
 @pytest.mark.parametrize(
-    ("tree", "said"),
+    ("tree", "message"),
     [
-        ({"seeds": []}, "seeds: there are none: name a file (or metadata.file)"),
+        ({"seeds": []}, "seeds: missing: name a file, or set metadata.file"),
         ({"target": {}}, "target.model: missing: write provider/model"),
-        ({"input": {"field": "a", "template": "{a}"}}, "input.field and input.template: give one"),
-        ({"target_rows": 9, "max_candidates": 8}, "max_candidates: it is less than target_rows"),
+        (
+            {"input": {"field": "a", "template": "{a}"}},
+            "input.field and input.template: set only one",
+        ),
+        (
+            {"target_rows": 9, "max_candidates": 8},
+            "max_candidates: must not be less than target_rows",
+        ),
     ],
 )
-def test_settings_that_do_not_go_together_are_refused(tree: dict[str, Any], said: str) -> None:
-    assert complaint(tree).startswith(f"run.toml: {said}")
+def test_settings_that_do_not_go_together_are_refused(tree: dict[str, Any], message: str) -> None:
+    assert complaint(tree).startswith(f"run.toml: {message}")
 
 
 @pytest.mark.parametrize(
     "base_url", ["localhost:8000/v1", "ftp://host/v1", "//host/v1", "host", "file:///etc/passwd"]
 )
 def test_a_base_url_that_is_no_http_address_is_refused(base_url: str) -> None:
-    said = complaint({"strong": {"model": "some-model", "base_url": base_url}})
+    message = complaint({"strong": {"model": "some-model", "base_url": base_url}})
 
-    assert said == f"run.toml: strong.base_url: must be an http(s) address, got {base_url!r}"
+    assert message == f"run.toml: strong.base_url: must be an http(s) address, got {base_url!r}"
 
 
 # -- keys -------------------------------------------------------------------------------------
 
 
 def test_a_missing_key_is_named_by_its_variable() -> None:
-    said = complaint({"strong": {"model": "openai/gpt-4.1"}})
+    message = complaint({"strong": {"model": "openai/gpt-4.1"}})
 
-    assert said.startswith("run.toml: strong.api_key: ")
-    assert "OPENAI_API_KEY" in said
+    assert message.startswith("run.toml: strong.api_key: ")
+    assert "OPENAI_API_KEY" in message
 
 
 def test_a_missing_key_of_one_s_own_is_named_by_its_variable() -> None:
-    said = complaint({"strong": {"model": "openai/gpt-4.1", "api_key": "TEAM_KEY"}})
+    message = complaint({"strong": {"model": "openai/gpt-4.1", "api_key": "TEAM_KEY"}})
 
-    assert said == "run.toml: strong.api_key: the environment variable TEAM_KEY is not set"
+    assert message == "run.toml: strong.api_key: the environment variable TEAM_KEY is not set"
 
 
 @pytest.mark.parametrize(
     "key", [SECRET, "AKIAIOSFODNN7EXAMPLE/x", "gsk_abc123", "0123456789abcdef", "a b"]
 )
 def test_a_key_written_where_its_variable_s_name_belongs_is_never_repeated(key: str) -> None:
-    said = complaint({"strong": {"model": "openai/gpt-4.1", "api_key": key}})
+    message = complaint({"strong": {"model": "openai/gpt-4.1", "api_key": key}})
 
-    assert key not in said
-    assert "write a variable's NAME, no key" in said
+    assert key not in message
+    assert "must be the NAME of an environment variable" in message
 
 
 def test_the_key_comes_from_the_variable_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TEAM_KEY", f" {SECRET} \n")
-    settings = made({"strong": {"model": "openai/gpt-4.1", "api_key": "TEAM_KEY"}})
+    settings = settings_from({"strong": {"model": "openai/gpt-4.1", "api_key": "TEAM_KEY"}})
 
-    assert configuration.key(settings.strong) == SECRET
-    assert SECRET not in dump(settings)
+    assert api_key(settings.strong) == SECRET
+    assert SECRET not in to_toml(settings)
     assert SECRET not in repr(settings)
 
 
 def test_a_server_of_ones_own_needs_no_key() -> None:
-    settings = made({"strong": {"model": "qwen", "base_url": "http://localhost:8000/v1/"}})
+    settings = settings_from({"strong": {"model": "qwen", "base_url": "http://localhost:8000/v1/"}})
 
-    assert configuration.key(settings.strong) is None
-    assert configuration.address(settings.strong) == "http://localhost:8000/v1"
+    assert api_key(settings.strong) is None
+    assert base_url(settings.strong) == "http://localhost:8000/v1"
 
 
 # -- what is read -----------------------------------------------------------------------------
@@ -274,46 +289,46 @@ def test_toml_yaml_and_json_say_the_same(tmp_path: Path) -> None:
         "seeds: seeds.jsonl\nstrong: {model: scripted/strong}\ntarget:\n  model: scripted/target\n"
         "filter:\n  threshold: 2.5\nexport: [sharegpt]\n"
     )
-    (tmp_path / "a.toml").write_text(dump(made(tree)))
-    read = [load(tmp_path / f"a.{suffix}") for suffix in ("json", "yaml", "toml")]
+    (tmp_path / "a.toml").write_text(to_toml(settings_from(tree)))
+    read = [load_config(tmp_path / f"a.{suffix}") for suffix in ("json", "yaml", "toml")]
 
-    assert read == [made(tree)] * 3
+    assert read == [settings_from(tree)] * 3
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "said"),
+    ("name", "text", "message"),
     [
         ("a.toml", "seeds = ", "Invalid value (at end of document)"),
         ("a.toml", "seeds = 1\nseeds = 2\n", "Cannot overwrite a value (at line 2, column 10)"),
         ("a.json", "{", "Expecting property name enclosed in double quotes: line 1 column 2"),
-        ("a.json", "[1]", "it holds no table of settings"),
+        ("a.json", "[1]", "must be a table of settings"),
         ("a.yaml", "a: [", "while parsing a flow node"),
-        ("a.yaml", "3", "it holds no table of settings"),
+        ("a.yaml", "3", "must be a table of settings"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_named_with_the_place(
-    name: str, text: str, said: str, tmp_path: Path
+    name: str, text: str, message: str, tmp_path: Path
 ) -> None:
     if name.endswith("yaml"):
         pytest.importorskip("yaml")
     path = tmp_path / name
     path.write_text(text)
     with pytest.raises(ConfigError) as caught:
-        load(path)
+        load_config(path)
 
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert str(caught.value).startswith(str(path))
 
 
 def test_bytes_that_are_no_text_are_a_complaint(tmp_path: Path) -> None:
     path = tmp_path / "a.toml"
     path.write_bytes(b"seeds = '\xff'")
-    with pytest.raises(ConfigError, match="it is not UTF-8"):
-        load(path)
+    with pytest.raises(ConfigError, match="not UTF-8"):
+        load_config(path)
 
 
 def test_set_reads_its_value_as_toml_or_else_as_words() -> None:
-    settings = made(
+    settings = settings_from(
         None,
         "filter.threshold=2",
         "out=runs/a b",
@@ -328,16 +343,16 @@ def test_set_reads_its_value_as_toml_or_else_as_words() -> None:
 
 
 @pytest.mark.parametrize(
-    ("override", "said"),
+    ("override", "message"),
     [
         ("filter", "--set filter: write key=value, as in filter.threshold=2.5"),
         ("=3", "--set =3: write key=value"),
-        ("out.x=3", "--set out.x=3: out is no table"),
-        ("filter.x=3", "run.toml: filter.x: no such setting"),
+        ("out.x=3", "--set out.x=3: out is not a table"),
+        ("filter.x=3", "run.toml: filter.x: unknown setting"),
     ],
 )
-def test_set_complains_in_its_own_words(override: str, said: str) -> None:
-    assert complaint({"out": "there"}, override).startswith(said)
+def test_set_complains_in_its_own_words(override: str, message: str) -> None:
+    assert complaint({"out": "there"}, override).startswith(message)
 
 
 # TOML has no lone surrogates and no integers beyond 64 bits.
@@ -360,23 +375,25 @@ extras = st.dictionaries(
 def test_a_run_s_own_copy_reads_back_as_what_was_run(
     extra: dict[str, Any], headers: dict[str, str], seeds: str
 ) -> None:
-    settings = made({"seeds": [seeds], "strong": {"model": "scripted/a", "extra": extra}})
+    settings = settings_from({"seeds": [seeds], "strong": {"model": "scripted/a", "extra": extra}})
     settings = msgspec.structs.replace(
         settings, target=msgspec.structs.replace(settings.target, headers=headers)
     )
 
-    assert msgspec.convert(tomllib.loads(dump(settings)), Config) == settings
+    assert msgspec.convert(tomllib.loads(to_toml(settings)), Config) == settings
 
 
 def test_the_judge_is_the_strong_model_at_temperature_0() -> None:
-    settings = made({"strong": {"model": "scripted/strong", "temperature": 0.9, "top_p": 0.5}})
+    settings = settings_from(
+        {"strong": {"model": "scripted/strong", "temperature": 0.9, "top_p": 0.5}}
+    )
 
     assert (settings.scorer.model, settings.scorer.temperature) == ("scripted/strong", 0.0)
     assert settings.scorer.top_p == 0.5
 
 
 def test_what_is_said_of_the_judge_wins_over_the_strong_model() -> None:
-    settings = made({"judge": {"temperature": 0.3, "max_tokens": 16}})
+    settings = settings_from({"judge": {"temperature": 0.3, "max_tokens": 16}})
 
     assert (settings.scorer.model, settings.scorer.temperature) == ("scripted/strong", 0.3)
     assert settings.scorer.max_tokens == 16
@@ -388,7 +405,7 @@ def test_what_is_said_of_the_judge_wins_over_the_strong_model() -> None:
 @contextmanager
 def counting() -> Generator[tuple[str, list[int]]]:
     """Give a loopback address, and the connections that came in."""
-    came = list[int]()
+    connections = list[int]()
     with closing(socket.create_server(("127.0.0.1", 0))) as listening:
 
         def accept() -> None:
@@ -397,13 +414,13 @@ def counting() -> Generator[tuple[str, list[int]]]:
                     connection, _ = listening.accept()
                 except OSError:
                     return
-                came.append(1)
+                connections.append(1)
                 connection.close()
 
         waiting = threading.Thread(target=accept, daemon=True)
         waiting.start()
         host, port = listening.getsockname()
-        yield f"http://{host}:{port}/v1", came
+        yield f"http://{host}:{port}/v1", connections
         listening.shutdown(socket.SHUT_RDWR)
         waiting.join()
 
@@ -428,18 +445,18 @@ def test_each_wrong_configuration_is_one_line_and_status_2_before_any_request(
     line: str, tmp_path: Path
 ) -> None:
     (tmp_path / "seeds.jsonl").write_text('{"instruction": "Say hello."}\n')
-    with counting() as (url, came):
+    with counting() as (url, connections):
         lines = ["seeds = 'seeds.jsonl'", "strong.model = 'm'", "target.model = 'm'"]
         lines += [f"strong.base_url = '{url}'", f"target.base_url = '{url}'"]
         key = line.partition(" = ")[0]
-        lines = [said for said in lines if said.partition(" = ")[0] != key]
+        lines = [setting for setting in lines if setting.partition(" = ")[0] != key]
         (tmp_path / "run.toml").write_text("\n".join([*lines, line]) + "\n")
         done = codeclm("run", "run.toml", cwd=tmp_path)
 
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     assert done.stderr.startswith("codeclm: ")
     assert SECRET not in done.stderr
-    assert came == []
+    assert connections == []
 
 
 def test_dotenv_holds_keys_but_the_environment_wins(tmp_path: Path) -> None:
@@ -456,9 +473,9 @@ def test_dotenv_holds_keys_but_the_environment_wins(tmp_path: Path) -> None:
 
 
 def test_a_share_needs_a_fixed_set_of_metadata() -> None:
-    assert "metadata.share: it is a part of a fixed set" in complaint(
+    assert "metadata.share: needs a fixed set of metadata" in complaint(
         {"metadata": {"share": 0.5}, "seeds": "seeds.jsonl"}
     )
-    assert made(
+    assert settings_from(
         {"metadata": {"share": 0.5, "augment_to": 9}, "seeds": "seeds.jsonl"}
     ).metadata.part(9) == 5  # fmt: skip

@@ -19,6 +19,7 @@ from blockbuster import BlockBuster
 from hypothesis import given
 from hypothesis import strategies as st
 
+from codeclm.engine.data.answers import read_answers
 from codeclm.engine.data.records import (
     Answer,
     Example,
@@ -29,12 +30,12 @@ from codeclm.engine.data.records import (
     Seed,
 )
 from codeclm.engine.data.seeds import SeedError
-from codeclm.engine.data.test_sets import KNOWN, Question, TestSource, read, read_answers, shorten
+from codeclm.engine.data.test_sets import TEST_SETS, Question, TestSource, read_questions, shorten
 from codeclm.engine.evaluate.calibration import Cost, Prices, Row, Story, row
-from codeclm.engine.evaluate.calibration import read as calibrated
+from codeclm.engine.evaluate.calibration import read_calibration as calibrated
 from codeclm.engine.evaluate.contest import Comparison, Contest
 from codeclm.engine.evaluate.outcome import Contestants, difference, summarise
-from codeclm.engine.evaluate.outcome import text as written
+from codeclm.engine.evaluate.outcome import outcome_text as written
 from codeclm.engine.evaluate.verdicts import (
     Counts,
     Interval,
@@ -224,7 +225,7 @@ def test_real_reviews_give_the_verdicts_of_their_files() -> None:
     [("evol-instruct", 218, 29), ("vicuna", 80, 9), ("self-instruct", 252, 1), ("koala", 180, 1)],
 )
 def test_the_papers_test_sets_are_read_by_name(name: str, prompts: int, categories: int) -> None:
-    found = read(TestSource(name, DATA))
+    found = read_questions(TestSource(name, DATA))
 
     assert (len(found), len({q.category for q in found})) == (prompts, categories)
     assert len({q.id for q in found}) == prompts
@@ -232,7 +233,7 @@ def test_the_papers_test_sets_are_read_by_name(name: str, prompts: int, categori
 
 @needs_data
 def test_a_task_and_its_input_are_one_prompt() -> None:
-    first = read(TestSource("self-instruct", DATA))[0]
+    first = read_questions(TestSource("self-instruct", DATA))[0]
 
     assert first.id == "user_oriented_task_0"
     assert "unnecessary words.\n\nIf you have any questions" in first.prompt
@@ -241,7 +242,7 @@ def test_a_task_and_its_input_are_one_prompt() -> None:
 @needs_data
 @pytest.mark.parametrize(("most", "cut"), [(1500, 6), (2048, 4), (0, 0)])
 def test_over_long_prompts_of_koala_lose_their_middle(most: int, cut: int) -> None:
-    prompts = [question.prompt for question in read(TestSource("koala", DATA))]
+    prompts = [question.prompt for question in read_questions(TestSource("koala", DATA))]
 
     assert sum(shorten(prompt, most) != prompt for prompt in prompts) == cut
 
@@ -265,32 +266,34 @@ def test_any_file_is_a_test_set(tmp_path: Path) -> None:
         csv.writer(file).writerows(
             [["n", "prompt", "kind"], [7, "Sing.", "art"], [9, "Add.", "sum"]]
         )
-    with_ids = read(TestSource(str(path), id_field="n", category_field="kind"))
+    with_ids = read_questions(TestSource(str(path), id_field="n", category_field="kind"))
 
     assert with_ids == [Question("7", "Sing.", "art"), Question("9", "Add.", "sum")]
-    assert read(TestSource(str(path))) == [Question("1", "Sing."), Question("2", "Add.")]
+    assert read_questions(TestSource(str(path))) == [Question("1", "Sing."), Question("2", "Add.")]
 
 
 @pytest.mark.parametrize(
     ("lines", "complaint"),
     [
-        ([{"id": 1, "prompt": "A"}, {"id": 1, "prompt": "B"}], "the id '1' is there twice"),
+        ([{"id": 1, "prompt": "A"}, {"id": 1, "prompt": "B"}], "two questions have the id '1'"),
         ([{"id": 1, "prompt": "A"}, {"id": 2}], "set.jsonl:2: none of the usual fields"),
     ],
 )
 def test_a_test_set_is_whole_or_refused(lines: list[Any], complaint: str, tmp_path: Path) -> None:
     with pytest.raises(SeedError, match=complaint):
-        read(TestSource(str(write_lines(tmp_path / "set.jsonl", lines))))
+        read_questions(TestSource(str(write_lines(tmp_path / "set.jsonl", lines))))
 
 
 def test_a_name_that_is_none_is_told_which_there_are() -> None:
-    with pytest.raises(SeedError, match=f"no test set of this name; there are {', '.join(KNOWN)}"):
-        read(TestSource("vicunna"))
+    with pytest.raises(
+        SeedError, match=f"no test set of this name; available: {', '.join(TEST_SETS)}"
+    ):
+        read_questions(TestSource("vicunna"))
 
 
 def test_a_named_set_that_is_not_there_asks_for_its_folder(tmp_path: Path) -> None:
     with pytest.raises(SeedError, match=r"koala_test_set.jsonl: no such file: .*--tests DIR"):
-        read(TestSource("koala", tmp_path))
+        read_questions(TestSource("koala", tmp_path))
 
 
 # -- answers ----------------------------------------------------------------------------------
@@ -531,7 +534,7 @@ def test_answers_come_from_files_and_two_candidates_are_compared(tmp_path: Path)
         (("--test", "set.jsonl", *MODELS, "--judge", "openai/x"), "set OPENAI_API_KEY"),
         (
             ("--test", "set.jsonl", *JUDGED, "--rule", "best"),
-            "rule: 'best' is none of alpagasus, both",
+            "rule: must be one of alpagasus, both, got 'best'",
         ),
         (
             ("--test", "set.jsonl", *JUDGED, "--set", "judge.tmperature=1"),
@@ -699,7 +702,7 @@ async def test_what_failed_for_a_passing_reason_is_asked_again_by_the_same_comma
 
     assert (first.returncode, told(first)["ending"]) == (1, "unfinished")
     assert list(told(first)["unanswered"]) == ["7"]
-    assert "go on with the same command" in first.stderr
+    assert "to continue: the same command" in first.stderr
     assert (second.returncode, told(second)["ending"]) == (0, "finished")
     assert len(server.asked) - before == 4
 
@@ -839,7 +842,7 @@ RUN = ("run", "--seeds", "seeds.jsonl", "--strong", "scripted/strong", "--target
 @pytest.mark.parametrize("theta", [1.0, 3.0, 6.0])
 def test_what_a_pilot_promises_a_run_at_that_threshold_keeps(theta: float, pilot: Path) -> None:
     """Rounds, selections, yield and calls; and every answer is in the cache already."""
-    promised = {each.threshold: each for each in calibrated(pilot / "pilot", wanted=0.5).rows}
+    promised = {each.threshold: each for each in calibrated(pilot / "pilot", target_yield=0.5).rows}
     done = codeclm(*RUN, "--threshold", str(theta), "--out", f"at-{theta}", cwd=pilot)
     came = told(done)
     gaps = came["gaps"]
@@ -854,7 +857,7 @@ def test_what_a_pilot_promises_a_run_at_that_threshold_keeps(theta: float, pilot
 
 
 def test_calibrate_names_the_highest_threshold_for_a_yield(pilot: Path) -> None:
-    found = {each.threshold: each for each in calibrated(pilot / "pilot", wanted=0.5).rows}
+    found = {each.threshold: each for each in calibrated(pilot / "pilot", target_yield=0.5).rows}
     most = max(theta for theta, each in found.items() if each.share >= 0.9)
     done = codeclm("calibrate", "pilot", "--yield", "0.9", cwd=pilot)
 
@@ -885,7 +888,7 @@ def test_calibrate_prices_a_pair(pilot: Path) -> None:
 def test_a_pilot_of_one_round_knows_every_threshold(once: tuple[str, ...], pilot: Path) -> None:
     name = f"once-{len(once)}-{once[1]}"
     codeclm(*RUN, *once, "--threshold", "1", "--out", name, cwd=pilot)
-    found = calibrated(pilot / name, wanted=0.01)
+    found = calibrated(pilot / name, target_yield=0.01)
 
     assert all(each.exact and each.share == each.at_least for each in found.rows)
     assert found.recommended is not None
@@ -934,7 +937,7 @@ def judged(folder: Path, *whole: Scores) -> list[str]:
         )  # fmt: skip
         ledger.request_done(InstructionRequest(metadata, 1), 1)
     ledger.close()
-    return list(calibrated(path, wanted=0.001).warnings)
+    return list(calibrated(path, target_yield=0.001).warnings)
 
 
 @pytest.mark.parametrize(
@@ -971,7 +974,7 @@ def test_a_small_pilot_is_warned_of(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "complaint"),
     [
-        (("calibrate", "nothing"), "nothing: there is no run in this folder"),
+        (("calibrate", "nothing"), "nothing: not a run's folder"),
         (("calibrate", "empty"), "empty: nothing was scored in this run yet"),
     ],
 )

@@ -2,7 +2,7 @@
 
 import pytest
 
-from codeclm.engine.config import Config, build
+from codeclm.engine.config import Config, build_config
 from codeclm.engine.pipeline.recipes import RECIPES
 from codeclm.engine.reporting.forecast import Forecast, forecast
 from codeclm.prompts import BUILT_IN, PromptSet
@@ -18,7 +18,7 @@ def told(config: Config, *, seeds: int = 0, metadata: int = 0) -> Forecast:
 
 
 def config(**settings: object) -> Config:
-    return build({"seeds": "x.jsonl", **MODELS, **settings}, where="test")
+    return build_config({"seeds": "x.jsonl", **MODELS, **settings}, where="test")
 
 
 def test_the_papers_setting_takes_between_8444_and_38444_calls() -> None:
@@ -74,7 +74,8 @@ def test_a_stream_of_seeds_ends_where_there_are_rows_enough() -> None:
 @pytest.mark.parametrize("recipe", RECIPES.names())
 def test_every_recipe_is_foretold_and_needs_no_role_that_it_does_not_ask(recipe: str) -> None:
     roles: dict[str, object] = {n: MODELS[n] for n in RECIPES[recipe].roles if n in MODELS}
-    settings = build({"seeds": "x", "recipe": recipe, "target_rows": 200, **roles}, where="test")
+    tree = {"seeds": "x", "recipe": recipe, "target_rows": 200, **roles}
+    settings = build_config(tree, where="test")
     prompts = {str(name): PromptSet.load("default", BUILT_IN) for name in RECIPES[recipe].roles}
 
     found = forecast(settings, prompts, seeds=44, metadata=0, seed_tokens=30, answer_tokens=400)

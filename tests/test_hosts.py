@@ -2,15 +2,15 @@
 
 import subprocess
 import sys
+from importlib import invalidate_caches
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codeclm.engine import config as configuration
 from codeclm.engine.calls.clients import check_endpoint
-from codeclm.engine.config import ConfigError, RoleConfig
+from codeclm.engine.config import ConfigError, RoleConfig, check_role, hosted_model
 from codeclm.engine.data import providers
 from codeclm.engine.data.errors import UserError
 from codeclm.engine.data.providers import PROVIDERS, resolve_model
@@ -25,7 +25,8 @@ from codeclm.providers.kinds import (
     ProviderKind,
     ProviderSettings,
 )
-from codeclm.providers.scripted import Scripted, ScriptedOptions
+from codeclm.providers.scripted.options import ScriptedOptions
+from codeclm.providers.scripted.provider import Scripted
 
 NAMES = sorted(host.name for host in HOSTS)
 
@@ -159,7 +160,7 @@ async def test_the_scripted_model_needs_no_session() -> None:
 
 
 async def test_a_host_on_the_network_needs_a_session() -> None:
-    with pytest.raises(ValueError, match="openai is reached over HTTP: it needs a session"):
+    with pytest.raises(ValueError, match="is reached over HTTP: it needs a session"):
         await open_provider(PROVIDERS["openai"], ProviderSettings())
 
 
@@ -200,7 +201,7 @@ def test_a_key_is_not_in_the_repr_of_the_settings() -> None:
 
 @pytest.mark.parametrize("module", ["codeclm.providers", "codeclm.providers.hosts"])
 def test_naming_a_host_imports_nothing_heavy(module: str) -> None:
-    heavy = {"aiohttp", "httptools", "xllamacpp"}
+    heavy = {"aiohttp", "asyncio", "httptools", "xllamacpp", "yarl"}
     command = f"import sys, {module}; print(sorted({heavy} & set(sys.modules)))"
 
     done = subprocess.run([sys.executable, "-c", command], check=True, capture_output=True)
@@ -210,21 +211,22 @@ def test_naming_a_host_imports_nothing_heavy(module: str) -> None:
 
 # A provider from another distribution.
 
-README = Path(__file__).parents[1] / "README.md"
-SHOUT = README.read_text().partition("**A provider**")[2].split("```")[1].removeprefix("python\n")
-"""The module of README's section "A provider", to the letter."""
+PAGE = Path(__file__).parents[1] / "docs" / "architecture.md"
+SHOUT = PAGE.read_text().partition("### A provider")[2].split("```")[1].removeprefix("python\n")
+"""The module of the section "A provider", to the letter."""
 
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder on the path in which a distribution offers README's provider."""
+    """A folder on the path in which a distribution offers the documented provider."""
     metadata = tmp_path / "codeclm_shout-1.0.dist-info"
     metadata.mkdir()
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: codeclm-shout\nVersion: 1.0\n")
     (metadata / "entry_points.txt").write_text(
         "[codeclm.providers]\nshout = shout_provider:SHOUT\n"
     )
-    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    invalidate_caches()
     monkeypatch.delitem(sys.modules, "shout_provider", raising=False)
     fresh = Registry(PROVIDERS.group, "provider", Host, HOSTS)
     monkeypatch.setattr(providers, "PROVIDERS", fresh)
@@ -237,14 +239,14 @@ async def test_a_plugin_adds_a_provider(site: Path) -> None:
     (site / "shout_provider.py").write_text(SHOUT)
     role = RoleConfig(model="shout/any/thing")
 
-    configuration.check_role(role, "strong")
+    check_role(role, "strong")
     check_endpoint(role, "strong")
-    host, model = configuration.hosted_model(role)
+    host, model = hosted_model(role)
     provider = await open_provider(host, ProviderSettings(model=model))
     reply = await provider.complete(Request(model=model, messages=(Message("user", "hello"),)))
 
     assert (host.name, model, reply.text) == ("shout", "any/thing", "HELLO")
-    assert ("shout", "codeclm-shout 1.0") in providers.PROVIDERS.origins()
+    assert ("shout", "codeclm-shout 1.0", None) in providers.PROVIDERS.entries()
     with pytest.raises(ConfigError, match="shout takes no options"):
         check_endpoint(RoleConfig(model="shout/x", options={"volume": 11}), "strong")
 
@@ -269,13 +271,13 @@ def test_a_plugin_with_a_step_forgotten_is_an_error_that_names_it(
     (site / "shout_provider.py").write_text(source)
 
     with pytest.raises(ConfigError) as caught:
-        configuration.check_role(RoleConfig(model="shout/x"), "strong")
+        check_role(RoleConfig(model="shout/x"), "strong")
 
     assert str(caught.value).startswith("strong.model: codeclm-shout 1.0: ")
     assert message in str(caught.value)
 
 
-# A step of README's "A provider" forgotten: an error at once, never another kind's dialect.
+# A step of the section "A provider" forgotten: an error at once, never another kind's dialect.
 
 
 def test_a_provider_without_a_host_row_is_unknown() -> None:

@@ -49,7 +49,9 @@ def transport(request: pytest.FixtureRequest) -> Transport:
 
 @pytest.fixture
 async def session(transport: Transport) -> AsyncIterator[HttpSession]:
-    async with aclosing(open_session(timeout=5, connect_timeout=5, transport=transport)) as opened:
+    async with aclosing(
+        open_session(timeout=60, connect_timeout=60, transport=transport)
+    ) as opened:
         yield opened
 
 
@@ -170,13 +172,15 @@ async def test_after_anything_odd_a_connection_serves_no_other_call(
 
 
 async def test_what_nobody_asked_for_ends_an_idle_connection(
-    server: Server, session: HttpSession
+    server: Server, transport: Transport
 ) -> None:
+    """At once, or where aiohttp looks after idle connections."""
     server.will(OK, answer(b"mine"))
-    await session.post(to(server), b"{}")
+    async with aclosing(open_session(keepalive=0.5, transport=transport)) as session:
+        await session.post(to(server), b"{}")
 
-    await server.blurt(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")
-    body, _ = await session.post(to(server), b"{}")
+        await server.blurt(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")
+        body, _ = await session.post(to(server), b"{}")
 
     assert (body, server.connections) == (b"mine", 2)
 
@@ -843,6 +847,21 @@ def test_a_socks_proxy_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> No
 
     with pytest.raises(ValueError, match=r"^the proxy socks5://proxy:1080 is not an HTTP proxy$"):
         make_endpoint("https://api.example/v1", headers={})
+
+
+async def test_a_closed_session_leaves_no_task_behind() -> None:
+    """A look-up of addresses is shared by calls, so it outlives the call that began it."""
+    before = asyncio.all_tasks()
+    endpoint = make_endpoint("http://a.invalid/", headers={})
+    async with aclosing(open_session(transport="lean")) as session:
+        call = asyncio.create_task(session.post(endpoint, b""))
+        await asyncio.sleep(0)
+        call.cancel()
+        await asyncio.wait([call])
+        looking_up = asyncio.all_tasks() - before
+
+    assert looking_up
+    assert asyncio.all_tasks() == before
 
 
 def test_a_transport_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

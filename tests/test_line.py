@@ -8,13 +8,14 @@ from typing import Any, Literal, NamedTuple
 
 import anyio
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from codeclm.engine.calls.counters import StageCounts
 from codeclm.engine.data.errors import ItemError, RunStopped, Stopping
 from codeclm.engine.pipeline.line import Line, Stage, begin, run
 
+from .examples import examples
 from .loops import in_loop, loops
 
 Path = tuple[int, ...]
@@ -108,7 +109,7 @@ def foreseen(plan: list[Plan], items: int) -> Account:
     level: list[Path] = [(n,) for n in range(items)]
     for n, stage in enumerate(plan):
         name = f"stage {n}"
-        counts = account.counts[name] = StageCounts(entered=len(level), left=len(level))
+        counts = account.counts[name] = StageCounts(entered=len(level), finished=len(level))
         following: list[Path] = []
         for item in level:
             match stage.of(item).fate:
@@ -134,7 +135,7 @@ async def source(items: int) -> AsyncIterator[Path]:
         yield (n,)
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(lines, st.integers(0, 25), loops)
 def test_every_item_reaches_the_sink_or_is_accounted_for(
     plan: list[Plan], items: int, uvloop: bool
@@ -148,7 +149,7 @@ def test_every_item_reaches_the_sink_or_is_accounted_for(
     assert told.counts == expected.counts
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(lines, st.integers(0, 25), st.integers(0, 120), loops)
 def test_a_cancelled_run_ends_and_tells_of_nothing_twice(
     plan: list[Plan], items: int, turns: int, uvloop: bool
@@ -169,9 +170,9 @@ def test_a_cancelled_run_ends_and_tells_of_nothing_twice(
     assert told.lost <= expected.lost
     for name, counts in told.counts.items():
         most = expected.counts[name]
-        assert counts.lost + counts.stopped <= counts.left + plan[int(name[-1])].workers
-        assert counts.left <= counts.entered <= most.entered
-        assert counts.entered - counts.left <= plan[int(name[-1])].workers
+        assert counts.lost + counts.stopped <= counts.finished + plan[int(name[-1])].workers
+        assert counts.finished <= counts.entered <= most.entered
+        assert counts.entered - counts.finished <= plan[int(name[-1])].workers
 
 
 async def _cancel_after(turns: int, scope: anyio.CancelScope) -> None:

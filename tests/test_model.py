@@ -13,23 +13,33 @@ import msgspec
 import pytest
 from blockbuster import BlockBuster
 
-from codeclm.engine.calls.cache import Cache, StoredReply, load
+from codeclm.engine.calls.cache import Cache, open_cache
 from codeclm.engine.calls.counters import CallCounts, Counters
-from codeclm.engine.calls.dispatcher import Dispatcher
-from codeclm.engine.calls.limits import Limits
-from codeclm.engine.calls.model import InFlightCalls, Model, ParsedReply, Sampling
+from codeclm.engine.calls.dispatcher import Dispatcher, open_dispatcher
+from codeclm.engine.calls.model import Model, ParsedReply, Sampling
+from codeclm.engine.calls.outgoing import InFlightCalls, RoleCalls
+from codeclm.engine.calls.pacing import Limits
+from codeclm.engine.calls.replies import StoredReply, decode_reply
 from codeclm.engine.config import RetryPolicy
 from codeclm.engine.data.errors import ItemError, RunStopped, Stopping
 from codeclm.engine.disk.sqlite import StorageError
-from codeclm.prompts import ParseError, PromptSet, RawReply, Respond, Score
+from codeclm.prompts import (
+    Encode,
+    ParseError,
+    PromptSet,
+    RawReply,
+    Respond,
+    Score,
+    Vocabulary,
+)
 from codeclm.providers.http.exchange import HttpSession
 from codeclm.providers.openai import OpenAI
 
-from .acting import may_read_the_cache
+from .acting import may_read_the_cache, unlimited
 from .servers import ReceivedRequest as Heard
 from .servers import Server, answer, chat, say
 
-PROMPTS = PromptSet.load("default", (Respond, Score))
+PROMPTS = PromptSet.load("default", (Encode, Respond, Score))
 SECRET = "sk-very-secret-0123456789"
 
 
@@ -41,25 +51,23 @@ def reading(unblocked: BlockBuster | None) -> None:
 class Desk:
     """Roles of one endpoint around one cache, as `run` joins them."""
 
-    def __init__(self, cache: Cache, provider: OpenAI, limits: Limits) -> None:
+    def __init__(self, cache: Cache, dispatcher: Dispatcher) -> None:
         self.cache = cache
         self.counters = Counters()
-        self.dispatcher = Dispatcher(
-            provider, limits, RetryPolicy(attempts=2, first_wait=0, longest_wait=0)
-        )
-        self._flights = InFlightCalls()
+        self.dispatcher = dispatcher
+        self._in_flight = InFlightCalls()
 
     def role(self, name: str = "strong", **sampling: Any) -> Model:
         settings: dict[str, Any] = {"temperature": 0.0, **sampling}
-        return Model(
+        calls = RoleCalls(
             name,
-            Sampling("m", **settings),
-            dispatcher=self.dispatcher,
-            cache=self.cache,
-            flights=self._flights,
-            prompts=PROMPTS,
-            counters=self.counters,
+            self.dispatcher,
+            self.cache,
+            self._in_flight,
+            self.counters,
+            unlimited(self.dispatcher),
         )
+        return Model(Sampling("m", **settings), PROMPTS, calls)
 
     @property
     def responses(self) -> CallCounts:
@@ -75,19 +83,14 @@ def at_desk(server: Server, session: HttpSession, tmp_path: Path) -> Open:
 
     @asynccontextmanager
     async def opened(key: str = SECRET, **limits: Any) -> AsyncGenerator[Desk]:
-        cache = await anyio.to_thread.run_sync(Cache(tmp_path / "cache").open)
-        cache.use(asyncio.get_running_loop())
         provider = OpenAI(session, base_url=server.url, api_key=key)
-        desk = Desk(cache, provider, Limits(**limits))
-        try:
-            async with anyio.create_task_group() as group:
-                desk.dispatcher.start(group)
-                yield desk
-                await desk.dispatcher.drained()
-                group.cancel_scope.cancel()
-        finally:
-            with anyio.CancelScope(shield=True):
-                await anyio.to_thread.run_sync(cache.close)
+        policy = RetryPolicy(attempts=2, first_wait=0, longest_wait=0)
+        async with (
+            open_cache(tmp_path / "cache") as cache,
+            open_dispatcher(provider, Limits(**limits), policy) as dispatcher,
+        ):
+            yield Desk(cache, dispatcher)
+            await dispatcher.drained()
 
     return opened
 
@@ -133,12 +136,9 @@ def numbered(server: Server) -> None:
 
 
 def stored(folder: Path) -> list[StoredReply]:
-    with (
-        closing(Cache(folder / "cache").open()),
-        closing(sqlite3.connect(folder / "cache" / "cache.db")) as connection,
-    ):
+    with closing(sqlite3.connect(folder / "cache" / "cache.db")) as connection:
         values = connection.execute("SELECT value FROM Cache ORDER BY rowid").fetchall()
-    return [load(value) for (value,) in values]
+    return [decode_reply(value) for (value,) in values]
 
 
 # -- asked once ---------------------------------------------------------------------------------
@@ -357,7 +357,7 @@ async def test_noise_that_another_process_stored_first_makes_nobody_wait_for_eve
                 "INSERT INTO Cache (key, raw, mode, value) VALUES (?, 1, 1, ?)", (key, b"noise")
             )
 
-    async with at_desk() as desk, asyncio.timeout(10):
+    async with at_desk() as desk:
         pending = desk.role().begin(AnyAnswer(instruction="Hi."), item="i")
         await held.heard.wait()
         await anyio.to_thread.run_sync(plant, pending.key)
@@ -494,17 +494,35 @@ async def test_settings_are_sent_as_given_and_what_is_unset_is_left_to_the_serve
     assert free == {"model": "m", "messages": messages, "temperature": 0.0}  # prose has no schema
 
 
+async def test_a_vocabulary_is_sent_in_the_schema(server: Server, at_desk: Open) -> None:
+    """A server that keeps to schemas cannot answer outside of it."""
+    server.always = lambda _: say(chat('{"use_case": "odes", "skills": ["metre"]}'))
+    async with at_desk() as desk:
+        structured = desk.role(response_format="json_schema")
+        free = Encode(instruction="Hi.")
+        bound = Encode(instruction="Hi.", vocabulary=Vocabulary(("odes",), ("metre", "rhyme")))
+        await structured.ask(free, item="")
+        reply = await structured.ask(bound, item="")
+
+    assert reply.value == ("odes", ("metre",))
+    one, other = (
+        heard.json["response_format"]["json_schema"]["schema"]["properties"]
+        for heard in server.asked
+    )
+    assert "enum" not in one["use_case"]
+    assert other["use_case"]["enum"] == ["odes"]
+    assert other["skills"]["items"]["enum"] == ["metre", "rhyme"]
+
+
 async def test_reserved_tokens_are_given_back_when_the_answer_says_what_it_used(
     server: Server, at_desk: Open
 ) -> None:
-    """1,000 tokens a second, 200 reserved for each of ten answers that use 8."""
-    loop = asyncio.get_running_loop()
-    async with at_desk(tokens_per_minute=60_000.0) as desk:
+    """200 are reserved for each of ten answers that use 8."""
+    async with at_desk(tokens_per_minute=6e6) as desk:
         model = desk.role(max_tokens=200, temperature=1.0)
-        began = loop.time()
         for n in range(10):
             await respond(model, item=str(n))
-        spent = loop.time() - began
+        charged = desk.dispatcher.statistics().tokens
 
     assert desk.dispatcher.reserves
-    assert spent < 1.5  # 2 s and more, were nothing given back
+    assert charged == 10 * 8

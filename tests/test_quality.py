@@ -8,14 +8,20 @@ from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from codeclm.engine.data.text.ngrams import shingles
 from codeclm.engine.data.text.rouge import RougeIndex
-from codeclm.engine.quality.checks import Check, Language, Length, Refusal, refusal
-from codeclm.engine.quality.contamination import Contamination, Hit, Overlap
-from codeclm.engine.quality.similarity import MinHash
+from codeclm.engine.quality.checks import (
+    Check,
+    LanguageCheck,
+    LengthCheck,
+    Violation,
+    first_violation,
+)
+from codeclm.engine.quality.contamination import ContaminationCheck, Overlap, PromptIndex
+from codeclm.engine.quality.similarity import MinHashIndex
 
 from .commands import codeclm, write_lines, write_seeds
 
@@ -37,7 +43,7 @@ def test_minhash_estimates_jaccard_and_finds_what_is_above_the_threshold() -> No
             near[n] = f"x{n}"
         one, other = set(shingles(base, 2)), set(shingles(near, 2))
         true = len(one & other) / len(one | other)
-        measure = MinHash(0.7)
+        measure = MinHashIndex(0.7)
         measure.add(" ".join(base))
         found = bool(measure.similar(" ".join(near)))
         missed += true > 0.82 and not found
@@ -47,7 +53,7 @@ def test_minhash_estimates_jaccard_and_finds_what_is_above_the_threshold() -> No
 
 
 def test_what_has_no_words_is_like_nothing() -> None:
-    for measure in (MinHash(0.7), RougeIndex(0.7)):
+    for measure in (MinHashIndex(0.7), RougeIndex(0.7)):
         measure.add("?!")
         measure.add("Write a poem.")
 
@@ -56,13 +62,12 @@ def test_what_has_no_words_is_like_nothing() -> None:
 
 
 @given(held=st.lists(texts, max_size=8), text=texts, order=st.randoms(use_true_random=False))
-@settings(deadline=None)
 def test_the_order_in_which_texts_were_added_does_not_change_what_is_alike(
     held: list[str], text: str, order: Random
 ) -> None:
     numbers = list(range(len(held)))
     order.shuffle(numbers)
-    for kind in (MinHash, RougeIndex):
+    for kind in (MinHashIndex, RougeIndex):
         one, other = kind(0.6), kind(0.6)
         for each in held:
             one.add(each)
@@ -77,24 +82,26 @@ def test_the_order_in_which_texts_were_added_does_not_change_what_is_alike(
 
 
 def test_length_is_bounded_on_both_sides_inclusively_and_for_its_part_only() -> None:
-    check = Length("instruction", 2, 3)
+    check = LengthCheck("instruction", 2, 3)
 
-    assert check("one", "instruction") == Refusal("too_short", "instruction: 1 words")
+    assert check("one", "instruction") == Violation("too_short", "instruction: 1 words")
     assert check("one two", "instruction") is None
     assert check("one two three", "instruction") is None
-    assert check("1 2 3 4", "instruction") == Refusal("too_long", "instruction: 4 words")
+    assert check("1 2 3 4", "instruction") == Violation("too_long", "instruction: 4 words")
     assert check("one", "response") is None
 
 
 def test_the_first_rule_against_a_text_gives_the_reason() -> None:
-    checks: list[Check] = [Length("response", None, 3), Length("response", None, 2)]
+    checks: list[Check] = [LengthCheck("response", None, 3), LengthCheck("response", None, 2)]
 
-    assert refusal(checks, "1 2 3 4", "response") == Refusal("too_long", "response: 4 words")
-    assert refusal((), "1 2 3 4", "response") is None
+    assert first_violation(checks, "1 2 3 4", "response") == Violation(
+        "too_long", "response: 4 words"
+    )
+    assert first_violation((), "1 2 3 4", "response") is None
 
 
 def test_a_text_in_another_language_is_refused_and_an_unclear_one_passes() -> None:
-    check = Language(["en", "de"])
+    check = LanguageCheck(["en", "de"])
 
     german = "Schreibe bitte ein kurzes Gedicht über den Herbst."
     french = "Écris un poème sur la mer et le vent, en trois strophes."
@@ -111,24 +118,26 @@ def test_a_text_in_another_language_is_refused_and_an_unclear_one_passes() -> No
 
 def test_thirteen_words_in_a_row_are_an_overlap_and_twelve_are_not() -> None:
     prompt = " ".join(f"w{n}" for n in range(20))
-    overlap = Overlap([("t", "7", prompt)], 13)
+    overlap = PromptIndex([("t", "7", prompt)], 13)
     said = prompt.split()
 
-    assert overlap.hits("So: " + " ".join(said[3:16]).upper() + "!") == [Hit("t", "7")]
-    assert overlap.hits("So: " + " ".join(said[3:15]) + " and on") == []
+    assert overlap.overlaps("So: " + " ".join(said[3:16]).upper() + "!") == [Overlap("t", "7")]
+    assert overlap.overlaps("So: " + " ".join(said[3:15]) + " and on") == []
 
 
 def test_a_short_prompt_counts_only_as_a_whole() -> None:
-    overlap = Overlap([("t", "1", "Write a poem.")], 13)
+    overlap = PromptIndex([("t", "1", "Write a poem.")], 13)
 
-    assert overlap.hits("write a  poem") == [Hit("t", "1")]
-    assert overlap.hits("Write a poem about the sea, and then explain it to a child.") == []
+    assert overlap.overlaps("write a  poem") == [Overlap("t", "1")]
+    assert overlap.overlaps("Write a poem about the sea, and then explain it to a child.") == []
 
 
 def test_a_contaminated_text_says_with_what() -> None:
-    check = Contamination(Overlap([("vicuna", "3", "Tell me."), ("koala", "k", "Tell me.")], 13))
+    check = ContaminationCheck(
+        PromptIndex([("vicuna", "3", "Tell me."), ("koala", "k", "Tell me.")], 13)
+    )
 
-    assert check("tell me", "response") == Refusal("contaminated", "response: koala k, vicuna 3")
+    assert check("tell me", "response") == Violation("contaminated", "response: koala k, vicuna 3")
     assert check("tell him", "response") is None
 
 
@@ -168,7 +177,7 @@ def test_any_dataset_can_be_looked_into(to: str, tmp_path: Path) -> None:
 
     assert found.returncode == 0, found.stderr
     rows = 1 if to == "x.csv" else 1 + len(others)
-    assert f"{rows:,} records" in found.stdout
+    assert f"{rows:,} rows" in found.stdout
     counted = {line.split()[0]: line.split()[1] for line in found.stdout.splitlines()[1:3]}
     assert counted["none.jsonl"] == "0"
     assert int(counted["one.jsonl"]) >= 1
@@ -179,7 +188,7 @@ def test_a_dataset_that_the_test_sets_swallowed_is_asked_for(tmp_path: Path) -> 
     done = codeclm("contamination", "--against", "vicuna", "x.jsonl", cwd=tmp_path)
 
     assert (done.returncode, done.stdout) == (2, "")
-    assert "--against took vicuna x.jsonl: write the dataset first" in done.stderr
+    assert "(--against took vicuna x.jsonl): put it first" in done.stderr
 
 
 # -- in a run ---------------------------------------------------------------------------------
@@ -228,7 +237,7 @@ def test_near_duplicates_say_what_they_repeat_and_are_made_up_for(tmp_path: Path
     done = run(tmp_path, "-n", "20", *(w for s in sifted for w in ("--set", s)))
 
     assert done.returncode == 0, done.stderr
-    assert "finished: 20 rows of 20 wanted" in done.stdout
+    assert "finished: 20 of 20 rows" in done.stdout
     rows = (tmp_path / "run" / "alpaca.jsonl").read_text("utf-8").splitlines()
     measure = RougeIndex(0.4)
     for row in map(json.loads, rows):

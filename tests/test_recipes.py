@@ -9,17 +9,19 @@ import orjson
 import pytest
 from blockbuster import BlockBuster
 
-from codeclm.engine.config import ConfigError, build
+from codeclm.engine.config import ConfigError, build_config
 from codeclm.engine.data.records import InstructionRequest, Metadata, Seed
 from codeclm.engine.pipeline.prepare import prepare
 from codeclm.engine.pipeline.recipes import RECIPES
-from codeclm.engine.pipeline.stages.answer import Answerer, Rater
-from codeclm.engine.pipeline.stages.decode import Draft, Rubrics
+from codeclm.engine.pipeline.stages.answer import Answerer
+from codeclm.engine.pipeline.stages.draft import Draft, Rubrics
 from codeclm.engine.pipeline.stages.evolve import Evolver, SampledDecoder
 from codeclm.engine.pipeline.stages.given import SeedAsInstruction, placeholder_metadata
 from codeclm.engine.pipeline.stages.grow import Grower
+from codeclm.engine.pipeline.stages.improve import Improver
 from codeclm.engine.pipeline.stages.invent import Inventor, Pool
-from codeclm.engine.pipeline.stages.refine import Improver, Rules
+from codeclm.engine.pipeline.stages.rate import Rater
+from codeclm.engine.pipeline.stages.refinement import Rules
 from codeclm.providers.base import Request
 
 from .acting import Actor, may_read_the_cache, playing
@@ -168,8 +170,8 @@ async def test_where_fewer_rows_are_due_than_rounds_survive_some_are_drawn(tmp_p
         one = await Evolver(troupe["strong"])(draft(rows=1, number=0))
         two = await Evolver(troupe["strong"])(draft("Explain.", rows=2, number=1))
 
-    assert Counter(e.reason for e in one) == {"evolved": 1, "round_not_drawn": 3}
-    assert Counter(e.reason for e in two) == {"evolved": 2, "round_not_drawn": 2}
+    assert Counter(e.reason for e in one) == {"evolved": 1, "round_not_sampled": 3}
+    assert Counter(e.reason for e in two) == {"evolved": 2, "round_not_sampled": 2}
     assert [e.number for e in one + two] == list(range(8))
 
 
@@ -196,7 +198,7 @@ def pool(size: int, most: int = 1000) -> Pool:
     return found
 
 
-async def test_requests_show_three_seeds_and_refuse_what_is_too_much_alike(tmp_path: Path) -> None:
+async def test_requests_show_three_seeds_and_refuse_what_is_too_similar(tmp_path: Path) -> None:
     said = [
         "Describe how to bake a loaf of bread number 7 at home",
         "Compare two rivers of Asia by their length",
@@ -212,7 +214,7 @@ async def test_requests_show_three_seeds_and_refuse_what_is_too_much_alike(tmp_p
         drafts = await Inventor(troupe["strong"], seeds)(order)
 
     assert [one.refused for one in drafts] == [
-        "too_much_alike", "", "too_much_alike", "not_for_text", ""
+        "too_similar", "", "too_similar", "not_for_text", ""
     ]  # fmt: skip
     assert all(text in actor.prompts("invent")[0] for text in order.texts)
     assert (len(set(order.texts)), order.metadata.position) == (3, 50)
@@ -306,14 +308,15 @@ def test_wizardlm_plus_decodes_by_the_very_calls_that_codeclm_made(tmp_path: Pat
 def test_a_recipe_that_cannot_work_is_refused_before_any_call(
     settings: dict[str, Any], complaint: str
 ) -> None:
-    config = build({"seeds": "x", "strong": {"model": "scripted/strong"}, **settings}, where="test")
+    tree = {"seeds": "x", "strong": {"model": "scripted/strong"}, **settings}
+    config = build_config(tree, where="test")
     with pytest.raises(ConfigError, match=complaint):
         prepare(config, where="test")
 
 
 def test_a_recipe_has_one_name_and_asks_no_role_it_does_not_need() -> None:
     strong = {"model": "scripted/strong"}
-    plus = build({"seeds": "x", "strong": strong, "recipe": "wizardlm+"}, where="test")
+    plus = build_config({"seeds": "x", "strong": strong, "recipe": "wizardlm+"}, where="test")
 
     assert RECIPES[plus.recipe].name == "wizardlm-plus"
     assert list(RECIPES[plus.recipe].role_configs(plus)) == ["strong"]

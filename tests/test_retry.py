@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codeclm.engine.calls.retry import (
-    FREE,
+    MAX_STALE,
     Attempts,
     Decision,
     GiveUp,
@@ -23,63 +23,67 @@ TOP = math.nextafter(1.0, 0.0)
 def after(
     error: ProviderError,
     *,
-    tries: Attempts = Attempts(),  # noqa: B008  immutable
+    attempts: Attempts = Attempts(),  # noqa: B008  immutable
     elapsed: float = 0.0,
     policy: RetryPolicy = POLICY,
     drawn: float = 0.5,
 ) -> Decision:
-    return decide(error, tries=tries, elapsed=elapsed, policy=policy, random=lambda: drawn)
+    return decide(error, attempts=attempts, elapsed=elapsed, policy=policy, random=lambda: drawn)
 
 
 @pytest.mark.parametrize(
-    ("error", "tries", "expected"),
+    ("error", "attempts", "expected"),
     [
         (Unavailable("x"), Attempts(), Retry(0.25, Attempts(failed=1))),
         (Unavailable("x"), Attempts(failed=1), Retry(0.5, Attempts(failed=2))),
         (Unavailable("x"), Attempts(failed=6), Retry(16.0, Attempts(failed=7))),
-        (Unavailable("x"), Attempts(failed=7), GiveUp("failed 8 times, at last: x")),
+        (Unavailable("x"), Attempts(failed=7), GiveUp("failed 8 times; last error: x")),
         (Unavailable("x", retry_after=7), Attempts(), Retry(7.2, Attempts(failed=1))),
-        (RateLimited("x"), Attempts(), Retry(0.25, Attempts(refused=1))),
-        (RateLimited("x"), Attempts(refused=500), Retry(30.0, Attempts(refused=501))),
-        (RateLimited("x"), Attempts(refused=99_999), Retry(30.0, Attempts(refused=100_000))),
-        (RateLimited("x", retry_after=1), Attempts(), Retry(1.05, Attempts(refused=1))),
-        (RateLimited("x", retry_after=90), Attempts(), Retry(90.5, Attempts(refused=1))),
-        (RateLimited("x", retry_after=0.02), Attempts(), Retry(0.0455, Attempts(refused=1))),
-        (RateLimited("x", retry_after=0), Attempts(), Retry(0.25, Attempts(refused=1))),
-        (RateLimited("x", retry_after=-3), Attempts(), Retry(0.25, Attempts(refused=1))),
-        (RateLimited("x", retry_after=math.nan), Attempts(), Retry(0.25, Attempts(refused=1))),
+        (RateLimited("x"), Attempts(), Retry(0.25, Attempts(rate_limited=1))),
+        (RateLimited("x"), Attempts(rate_limited=500), Retry(30.0, Attempts(rate_limited=501))),
+        (
+            RateLimited("x"),
+            Attempts(rate_limited=99_999),
+            Retry(30.0, Attempts(rate_limited=100_000)),
+        ),
+        (RateLimited("x", retry_after=1), Attempts(), Retry(1.05, Attempts(rate_limited=1))),
+        (RateLimited("x", retry_after=90), Attempts(), Retry(90.5, Attempts(rate_limited=1))),
+        (RateLimited("x", retry_after=0.02), Attempts(), Retry(0.0455, Attempts(rate_limited=1))),
+        (RateLimited("x", retry_after=0), Attempts(), Retry(0.25, Attempts(rate_limited=1))),
+        (RateLimited("x", retry_after=-3), Attempts(), Retry(0.25, Attempts(rate_limited=1))),
+        (RateLimited("x", retry_after=math.nan), Attempts(), Retry(0.25, Attempts(rate_limited=1))),
         (Stale("x"), Attempts(), Retry(0.0, Attempts(stale=1))),
         (Stale("x"), Attempts(failed=7, stale=2), Retry(0.0, Attempts(failed=7, stale=3))),
-        (Stale("x"), Attempts(stale=FREE), Retry(0.25, Attempts(failed=1, stale=FREE))),
+        (Stale("x"), Attempts(stale=MAX_STALE), Retry(0.25, Attempts(failed=1, stale=MAX_STALE))),
         (Rejected("no such field"), Attempts(), GiveUp("no such field")),
         (ProviderError("odd"), Attempts(), GiveUp("odd")),
         (Denied("wrong key"), Attempts(), Stop("wrong key")),
     ],
 )
 def test_each_failure_has_its_answer(
-    error: ProviderError, tries: Attempts, expected: Decision
+    error: ProviderError, attempts: Attempts, expected: Decision
 ) -> None:
     """Each kind of failure is retried, given up or stops the run, as the table says."""
-    decision = after(error, tries=tries)
+    decision = after(error, attempts=attempts)
 
     if isinstance(decision, Retry) and isinstance(expected, Retry):
         assert decision.wait == pytest.approx(expected.wait)
-        assert decision.tries == expected.tries
+        assert decision.attempts == expected.attempts
     else:
         assert decision == expected
 
 
 def test_refusals_do_not_use_up_attempts() -> None:
     """A call that was refused many times may still fail as often as any other."""
-    decision = after(Unavailable("x"), tries=Attempts(refused=100))
+    decision = after(Unavailable("x"), attempts=Attempts(rate_limited=100))
 
-    assert decision == Retry(0.25, Attempts(failed=1, refused=100))
+    assert decision == Retry(0.25, Attempts(failed=1, rate_limited=100))
 
 
 def test_one_attempt_means_no_second() -> None:
     decision = after(Unavailable("x"), policy=RetryPolicy(attempts=1))
 
-    assert decision == GiveUp("failed 1 times, at last: x")
+    assert decision == GiveUp("failed 1 times; last error: x")
 
 
 @pytest.mark.parametrize(
@@ -97,7 +101,7 @@ def test_a_call_out_of_time_is_given_up_with_the_cause() -> None:
     decision = after(RateLimited("HTTP 429", retry_after=30), elapsed=580)
 
     assert isinstance(decision, GiveUp)
-    assert decision.reason.endswith("exceed the call's 600 s, at last: HTTP 429")
+    assert decision.reason.endswith("exceed the call's 600 s; last error: HTTP 429")
 
 
 @given(
@@ -112,7 +116,7 @@ def test_a_wait_keeps_every_bound(
     """It is at least what the server asked, never negative, and ends within the budget."""
     decision = after(
         RateLimited("x", retry_after=asked),
-        tries=Attempts(refused=refused),
+        attempts=Attempts(rate_limited=refused),
         elapsed=elapsed,
         drawn=drawn,
     )
@@ -129,13 +133,13 @@ def test_a_wait_keeps_every_bound(
 @given(st.lists(st.sampled_from([Unavailable("x"), Stale("x")]), min_size=40, max_size=40))
 def test_failures_end(errors: list[ProviderError]) -> None:
     """Whatever the mixture, no call is attempted more often than counted and free tries allow."""
-    tries, attempts = Attempts(), 0
+    attempts, count = Attempts(), 0
     for error in errors:
-        attempts += 1
-        decision = after(error, tries=tries)
+        count += 1
+        decision = after(error, attempts=attempts)
         if not isinstance(decision, Retry):
             break
 
-        tries = decision.tries
+        attempts = decision.attempts
 
-    assert attempts <= POLICY.attempts + FREE
+    assert count <= POLICY.attempts + MAX_STALE

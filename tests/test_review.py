@@ -8,10 +8,10 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from codeclm.engine.quality.review import Columns, ReviewError, read, write
+from codeclm.engine.quality.review import ReviewError, ReviewRow, read_reviews, write_reviews
 from codeclm.engine.store.schema import Review
 
 from .commands import codeclm, write_seeds
@@ -53,13 +53,14 @@ cells = st.text(st.sampled_from("=+-@'\t\r\n ,;\"aé"), max_size=8)
 
 
 @given(text=cells, comment=cells)
+@example(text="", comment="' =")
 def test_no_cell_is_a_formula_and_every_comment_comes_back(text: str, comment: str) -> None:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "r.csv"
-        row = Columns("id1", text, text, text, text, "keep", comment)
-        write([row], path)
+        row = ReviewRow("id1", text, text, text, text, "keep", comment)
+        write_reviews([row], path)
         (found,) = read_csv(path)
-        (back,) = read(path, ["id1"])
+        (back,) = read_reviews(path, ["id1"])
 
     assert not any(cell.lstrip().startswith(FORMULA) for cell in found.values())
     assert not any(cell.startswith(FORMULA) for cell in found.values())
@@ -68,9 +69,11 @@ def test_no_cell_is_a_formula_and_every_comment_comes_back(text: str, comment: s
 
 def test_texts_that_are_no_whole_unicode_can_be_reviewed(tmp_path: Path) -> None:
     for name in ("r.csv", "r.jsonl"):
-        write([Columns("id1", "a", "b", "half \ud83d", "\0", "drop", "")], tmp_path / name)
+        write_reviews(
+            [ReviewRow("id1", "a", "b", "half \ud83d", "\0", "drop", "")], tmp_path / name
+        )
 
-        assert read(tmp_path / name, ["id1"]) == [Review("id1", "drop", "")]
+        assert read_reviews(tmp_path / name, ["id1"]) == [Review("id1", "drop", "")]
 
 
 @pytest.mark.parametrize(
@@ -79,10 +82,14 @@ def test_texts_that_are_no_whole_unicode_can_be_reviewed(tmp_path: Path) -> None
         ("r.csv", "id,decision\na,keep\nzz,drop\n", "r.csv:3: id: 'zz' is not in this run"),
         ("r.csv", 'id,comment,decision\na,"two\nlines",keep\nb,,maybe\n', "r.csv:4: decision"),
         ("r.csv", "id;decision\na;keep\nb;x\n", "r.csv:3: decision"),
-        ("r.csv", "id,comment\na,b\n", "r.csv:1: it has no columns id and decision"),
-        ("r.csv", "id,decision\na,keep\na,drop\n", "r.csv:3: id: 'a' is there twice"),
+        ("r.csv", "id,comment\na,b\n", "r.csv:1: needs the columns id and decision"),
+        ("r.csv", "id,decision\na,keep\na,drop\n", "r.csv:3: id: 'a' appears twice"),
         ("r.jsonl", '{"id":"a","decision":"keep"}\n\n{"id":1}\n', "r.jsonl:3: "),
-        ("r.jsonl", '{"id":"a","decision":"no"}\n', "r.jsonl:1: decision: 'no'"),
+        (
+            "r.jsonl",
+            '{"id":"a","decision":"no"}\n',
+            "r.jsonl:1: decision: must be keep, drop or empty, got 'no'",
+        ),
         ("r.xlsx", "", "name it .jsonl or .csv"),
     ],
 )
@@ -93,7 +100,7 @@ def test_what_is_wrong_is_named_with_its_line(
     path.write_text(text, "utf-8")
 
     with pytest.raises(ReviewError) as caught:
-        read(path, ["a", "b"])
+        read_reviews(path, ["a", "b"])
 
     assert said in str(caught.value)
 
@@ -106,7 +113,10 @@ def test_what_a_spreadsheet_saves_with_other_marks_is_read(mark: str, tmp_path: 
     with path.open("w", encoding="utf-8-sig", newline="") as file:
         csv.writer(file, delimiter=mark).writerows(table)
 
-    assert read(path, ["a", "b"]) == [Review("a", "keep", "so, yes; fine"), Review("b", "drop", "")]
+    assert read_reviews(path, ["a", "b"]) == [
+        Review("a", "keep", "so, yes; fine"),
+        Review("b", "drop", ""),
+    ]
 
 
 # -- a run ------------------------------------------------------------------------------------
@@ -144,7 +154,7 @@ def test_rows_that_a_person_drops_are_left_out_and_made_up_for(
     assert not set(now) & set(before[:4])
     assert set(before[4:]) <= set(now)
     assert resumed.returncode == 0, resumed.stderr
-    assert "finished: 20 rows of 20 wanted" in resumed.stdout
+    assert "finished: 20 of 20 rows" in resumed.stdout
     assert "4 filtered (reviewed)" in resumed.stdout
     assert len(rows_of(tmp_path)) == 20
     assert not set(rows_of(tmp_path)) & set(before[:4])

@@ -5,18 +5,20 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from codeclm.engine.data import seeds
 from codeclm.engine.data.records import Seed, Unreadable, identity
 from codeclm.engine.data.seeds import SeedError, SeedSource
+
+from .examples import examples
+from .steps import calls
 
 DATA = Path(__file__).parents[1] / "../shared/data"
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="the shared data files are not here")
@@ -78,10 +80,10 @@ def reason(tmp_path: Path, record: bytes | str, **settings: Any) -> str:
 def test_public_sets_load_without_a_flag(name: str, records: int) -> None:
     """Each public set gives all its records as seeds, in order, and counts them beforehand."""
     source = SeedSource((DATA / name,))
-    found = list(seeds.read(source))
+    items = list(seeds.read(source))
 
-    assert [seed.position for seed in found] == list(range(records))
-    assert all(isinstance(seed, Seed) for seed in found)
+    assert [seed.position for seed in items] == list(range(records))
+    assert all(isinstance(seed, Seed) for seed in items)
     assert seeds.count(source) == records
 
 
@@ -210,10 +212,10 @@ def test_a_template_needs_its_fields(tmp_path: Path, record: Any, why: str) -> N
 @pytest.mark.parametrize(
     ("template", "complaint"),
     [
-        ("{a", "a lone { at character 0"),
-        ("a } b {c}", "a lone } at character 2"),
+        ("{a", "a single { at character 0"),
+        ("a } b {c}", "a single } at character 2"),
         ("{} {a}", "no field name"),
-        ("plain {{a}}", "names no field"),
+        ("plain {{a}}", "no field: write one"),
     ],
 )
 def test_a_wrong_template_is_refused(tmp_path: Path, template: str, complaint: str) -> None:
@@ -299,7 +301,7 @@ def test_a_long_instruction_is_refused_by_its_bytes(tmp_path: Path) -> None:
 
     assert read(file, max_seed_bytes=6) == (
         ["ééé"],
-        [Unreadable(1, f"{file}:2", "the instruction is too long: 7 bytes, 6 are allowed")],
+        [Unreadable(1, f"{file}:2", "the instruction is too long: 7 bytes, at most 6")],
     )
     assert "1,048,577 bytes" in reason(tmp_path, json.dumps("x" * (1 << 20) + "y"))
 
@@ -312,7 +314,7 @@ def test_a_line_without_end_does_not_fill_the_memory(tmp_path: Path) -> None:
         hole.seek(0, os.SEEK_END)
         hole.write(b'\n"next"\n')
     program = (
-        "import resource, sys; from pathlib import Path; from codeclm.engine import seeds\n"
+        "import resource, sys; from pathlib import Path; from codeclm.engine.data import seeds\n"
         "resource.setrlimit(resource.RLIMIT_AS, (700 << 20, 700 << 20))\n"
         "for item in seeds.read(seeds.SeedSource((Path(sys.argv[1]),))): print(item)"
     )
@@ -320,7 +322,7 @@ def test_a_line_without_end_does_not_fill_the_memory(tmp_path: Path) -> None:
     lines = subprocess.run(run, capture_output=True, text=True, check=True).stdout.splitlines()
 
     assert len(lines) == 2
-    assert "the line is too long: over 67,108,864 bytes" in lines[0]
+    assert "the line is longer than 67,108,864 bytes" in lines[0]
     assert "instruction='next'" in lines[1]
 
 
@@ -341,7 +343,7 @@ def test_marks_and_line_ends_do_not_matter(tmp_path: Path, end: str, mark: str, 
 
 
 def test_json_lines_may_be_named_json(tmp_path: Path) -> None:
-    """As many datasets have it; other JSON is refused with the reason."""
+    """As contents datasets have it; other JSON is refused with the reason."""
     assert read(put(tmp_path / "x.json", '\n{"text": "a"}\n{"text": "b"}')) == (["a", "b"], [])
     for content in ('{\n "data": []}', '["a",', '["a" "b"]', "[" * 10_000):
         with pytest.raises(SeedError, match=r"x\.json: (not|neither)"):
@@ -354,15 +356,15 @@ def test_unusable_files_are_refused_with_a_remedy(tmp_path: Path) -> None:
     os.mkfifo(pipe)
     loop.symlink_to(loop)
     complaints = {
-        pipe: "not a regular file; .* save them to a file first",
+        pipe: "not a regular file: .* save them to a file first",
         Path("/dev/null"): "not a regular file",
         empty: "the file is empty",
         loop: "symbolic link",
         tmp_path / "missing.jsonl": "no such file",
-        put(tmp_path / "x.txt", "a"): "unknown kind of file; name it .jsonl",
+        put(tmp_path / "x.txt", "a"): "unknown file type: use one of .jsonl",
         Path("tatsu-lab/alpaca"): r"hf download --repo-type dataset tatsu-lab/alpaca",
-        Path("squad"): "not fetched by name",
-        Path("https://example.org/a.jsonl"): "addresses are not fetched",
+        Path("squad"): "not downloaded",
+        Path("https://example.org/a.jsonl"): "URLs are not downloaded",
         Path("a\0b.jsonl"): "null byte",
     }
     for path, complaint in complaints.items():
@@ -384,7 +386,7 @@ def test_a_file_without_permission_is_refused(tmp_path: Path) -> None:
 def test_files_without_records_are_refused(tmp_path: Path) -> None:
     """A run over nothing is a mistake."""
     for name, content in {"x.jsonl": "\n \n", "x.json": "[]", "x.csv": "instruction\n"}.items():
-        with pytest.raises(SeedError, match="holds no records"):
+        with pytest.raises(SeedError, match="no records: name a file"):
             read(put(tmp_path / name, content))
     with pytest.raises(SeedError, match="no seed file is given"):
         read()
@@ -399,12 +401,10 @@ def test_a_damaged_gzip_file_ends_with_a_clear_error(tmp_path: Path) -> None:
 
 
 def test_a_format_can_be_given(tmp_path: Path) -> None:
-    """It overrides the name; a wrong one is answered with the nearest."""
+    """It overrides the name."""
     file = put(tmp_path / "x.txt", '"a"\n')
 
     assert read(file, format="jsonl") == (["a"], [])
-    with pytest.raises(SeedError, match="did you mean 'jsonl'"):
-        read(file, format="jsnl")
     with pytest.raises(SeedError, match="choose one"):
         read(file, format="jsonl", field="a", template="{a}")
 
@@ -428,7 +428,7 @@ def test_a_dataset_folder_is_read_shard_by_shard(tmp_path: Path) -> None:
 
     assert read(tmp_path) == (["a", "b", "c", "d"], [])
     assert read(tmp_path, format="parquet") == (["a", "b", "c"], [])
-    with pytest.raises(SeedError, match="no seed file in it"):
+    with pytest.raises(SeedError, match="no seed file in this folder"):
         read(tmp_path, format="csv")
 
 
@@ -438,7 +438,7 @@ def test_a_folder_that_holds_itself_is_refused(tmp_path: Path) -> None:
     inner.mkdir()
     (inner / "again").symlink_to(tmp_path)
 
-    with pytest.raises(SeedError, match="inner/again: the folder holds itself"):
+    with pytest.raises(SeedError, match="inner/again: the folder contains itself"):
         read(tmp_path)
 
 
@@ -508,7 +508,7 @@ def test_tables_without_the_column_are_refused(tmp_path: Path) -> None:
     for choice in choices:
         with pytest.raises(SeedError, match=r"no column .*; it has 'a', 'b'"):
             read(file, **choice)
-    with pytest.raises(SeedError, match="column 'a' is there twice"):
+    with pytest.raises(SeedError, match="two columns are called 'a'"):
         read(put(file, "a,a\n1,2\n"))
     with pytest.raises(SeedError, match="no column 'c'"):
         read(put_parquet(tmp_path / "x.parquet", {"a": ["1"]}), field="c")
@@ -542,8 +542,8 @@ def test_a_text_in_parquet_that_is_no_utf8_costs_itself_only(tmp_path: Path) -> 
 
 
 def test_a_damaged_parquet_file_is_refused(tmp_path: Path) -> None:
-    whole = put_parquet(tmp_path / "x.parquet", {"text": ["a"] * 99}).read_bytes()
-    for damaged in (b"PAR1", whole[:-9], whole[:4] + bytes(40) + whole[44:]):
+    intact = put_parquet(tmp_path / "x.parquet", {"text": ["a"] * 99}).read_bytes()
+    for damaged in (b"PAR1", intact[:-9], intact[:4] + bytes(40) + intact[44:]):
         with pytest.raises(SeedError, match=r"x\.parquet: cannot be read"):
             read(put(tmp_path / "x.parquet", damaged))
 
@@ -564,14 +564,14 @@ def test_without_pyarrow_the_remedy_is_named(tmp_path: Path) -> None:
     file = put(tmp_path / "x.parquet", b"PAR1")
     program = (
         "import sys; sys.modules['pyarrow'] = None\n"
-        "from pathlib import Path; from codeclm.engine import seeds\n"
+        "from pathlib import Path; from codeclm.engine.data import seeds\n"
         "try: list(seeds.read(seeds.SeedSource((Path(sys.argv[1]),))))\n"
         "except seeds.SeedError as error: print(error)"
     )
     run = [sys.executable, "-c", program, str(file)]
-    said = subprocess.run(run, capture_output=True, text=True, check=True).stdout
+    output = subprocess.run(run, capture_output=True, text=True, check=True).stdout
 
-    assert said == f'{file}: reading it needs pyarrow: pip install "codeclm[parquet]"\n'
+    assert output == f'{file}: reading it needs pyarrow: pip install "codeclm[parquet]"\n'
 
 
 # Positions, ids, skipping
@@ -608,18 +608,20 @@ def test_skipping_changes_nothing_else(
     assert list(seeds.read(source, skip=finished)) == rest
 
 
-def test_a_million_finished_lines_are_skipped_quickly(tmp_path: Path) -> None:
-    """Without decoding them: most of them are not even JSON. Half a second is the aim; the bound
-    here leaves room for a busy machine."""
-    file = put(tmp_path / "x.jsonl", b"{not json at all, as long as a short seed is\n" * 1_000_000)
+def test_finished_lines_are_skipped_without_a_look_at_them(tmp_path: Path) -> None:
+    """Most of them are not even JSON. At three calls a line a million takes half a second."""
+    number = 10_000
+    file = put(tmp_path / "x.jsonl", b"{not json at all, as long as a short seed is\n" * number)
     with file.open("ab") as more:
         more.write(b'"last"\n')
-    start = time.perf_counter()
-    found = list(seeds.read(SeedSource((file,)), skip=bytearray(b"\1") * 1_000_000))
-    took = time.perf_counter() - start
+    items: list[Seed | Unreadable] = []
 
-    assert found == [Seed(1_000_000, identity("seed", "last"), "last")]
-    assert took < 2.0
+    counts = calls(
+        lambda: items.extend(seeds.read(SeedSource((file,)), skip=bytearray(b"\1") * number))
+    )
+
+    assert items == [Seed(number, identity("seed", "last"), "last")]
+    assert counts.total() < 4 * number
 
 
 def test_the_digest_names_the_bytes_and_nothing_else(tmp_path: Path) -> None:
@@ -639,45 +641,45 @@ def test_the_digest_names_the_bytes_and_nothing_else(tmp_path: Path) -> None:
 # Laws
 
 
-def in_jsonl(path: Path, many: list[str]) -> Path:
-    return put(path.with_suffix(".jsonl"), [{"instruction": text} for text in many])
+def in_jsonl(path: Path, contents: list[str]) -> Path:
+    return put(path.with_suffix(".jsonl"), [{"instruction": text} for text in contents])
 
 
-def in_json(path: Path, many: list[str]) -> Path:
-    return put(path.with_suffix(".json"), json.dumps(many, indent=1))
+def in_json(path: Path, contents: list[str]) -> Path:
+    return put(path.with_suffix(".json"), json.dumps(contents, indent=1))
 
 
-def in_csv(path: Path, many: list[str]) -> Path:
+def in_csv(path: Path, contents: list[str]) -> Path:
     sink = io.StringIO(newline="")
-    csv.writer(sink, quoting=csv.QUOTE_ALL).writerows([["n", "text"], *enumerate(many)])
+    csv.writer(sink, quoting=csv.QUOTE_ALL).writerows([["n", "text"], *enumerate(contents)])
     return put(path.with_suffix(".csv"), sink.getvalue())
 
 
-def in_parquet(path: Path, many: list[str]) -> Path:
-    return put_parquet(path.with_suffix(".parquet"), {"prompt": many})
+def in_parquet(path: Path, contents: list[str]) -> Path:
+    return put_parquet(path.with_suffix(".parquet"), {"prompt": contents})
 
 
 @pytest.mark.parametrize("write", [in_jsonl, in_json])
-@settings(max_examples=60)
-@given(many=st.lists(any_texts, min_size=1, max_size=5))
+@examples(60)
+@given(contents=st.lists(any_texts, min_size=1, max_size=5))
 def test_json_gives_back_every_text(
-    tmp_path_factory: pytest.TempPathFactory, write: Any, many: list[str]
+    tmp_path_factory: pytest.TempPathFactory, write: Any, contents: list[str]
 ) -> None:
     """Every text there is, lone surrogates too."""
-    assert read(write(tmp_path_factory.mktemp("law") / "x", many)) == (many, [])
+    assert read(write(tmp_path_factory.mktemp("law") / "x", contents)) == (contents, [])
 
 
 @pytest.mark.parametrize("write", [in_csv, in_parquet])
-@settings(max_examples=60)
-@given(many=st.lists(texts, min_size=1, max_size=5))
+@examples(60)
+@given(contents=st.lists(texts, min_size=1, max_size=5))
 def test_tables_give_back_every_text(
-    tmp_path_factory: pytest.TempPathFactory, write: Any, many: list[str]
+    tmp_path_factory: pytest.TempPathFactory, write: Any, contents: list[str]
 ) -> None:
     """Every text that can be encoded, quotes, line ends and NULs included."""
-    assert read(write(tmp_path_factory.mktemp("law") / "x", many)) == (many, [])
+    assert read(write(tmp_path_factory.mktemp("law") / "x", contents)) == (contents, [])
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(st.binary(min_size=1), st.sampled_from(["x.jsonl", "x.json", "x.csv", "x.parquet"]))
 def test_any_bytes_end_in_seeds_complaints_or_a_seed_error(
     tmp_path_factory: pytest.TempPathFactory, content: bytes, name: str
@@ -685,11 +687,11 @@ def test_any_bytes_end_in_seeds_complaints_or_a_seed_error(
     """Nothing else comes out of a file, whatever is in it."""
     source = SeedSource((put(tmp_path_factory.mktemp("any") / name, content),))
     try:
-        found = list(seeds.read(source))
+        items = list(seeds.read(source))
     except SeedError:
         return
 
-    assert [item.position for item in found] == list(range(seeds.count(source)))
+    assert [item.position for item in items] == list(range(seeds.count(source)))
 
 
 @given(texts, texts)

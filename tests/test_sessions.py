@@ -18,8 +18,7 @@ import pytest
 from blockbuster import BlockBuster
 from structlog.testing import capture_logs
 
-from codeclm.engine import config as configuration
-from codeclm.engine.config import Config
+from codeclm.engine.config import Config, build_config
 from codeclm.engine.data.formats import EXPORTS, selections
 from codeclm.engine.pipeline.prepare import Plan, prepare
 from codeclm.engine.pipeline.recipes import RECIPES
@@ -149,7 +148,7 @@ class Files(NamedTuple):
             **mode,
             "metadata": metadata,
         }
-        return configuration.build(tree, where="test")
+        return build_config(tree, where="test")
 
 
 async def session(files: Files, *, cut: Cut | None = None, wide: int = 16) -> Session:

@@ -20,11 +20,13 @@ from codeclm.engine.data.records import (
     Seed,
 )
 from codeclm.engine.data.text.fingerprint import fingerprint
-from codeclm.engine.pipeline.stages.decode import Decoder, Draft, Rubrics
+from codeclm.engine.pipeline.stages.decode import Decoder
+from codeclm.engine.pipeline.stages.draft import Draft, Rubrics
 from codeclm.engine.pipeline.stages.encode import Encoder
 from codeclm.engine.pipeline.stages.filter import quality_gap, verdict
 from codeclm.engine.pipeline.stages.plausible import Plausibility
-from codeclm.engine.pipeline.stages.refine import Refiner, Rules
+from codeclm.engine.pipeline.stages.refine import Refiner
+from codeclm.engine.pipeline.stages.refinement import Rules
 from codeclm.prompts import Vocabulary
 from codeclm.providers.base import Rejected, Reply, Request, Unavailable
 

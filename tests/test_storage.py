@@ -14,7 +14,8 @@ from random import Random
 
 import pytest
 
-from codeclm.engine.calls.cache import Cache, Write
+from codeclm.engine.calls.cache import open_cache
+from codeclm.engine.calls.cache_file import Entry, open_cache_file
 from codeclm.engine.data.records import Unreadable
 from codeclm.engine.disk.sqlite import GroupWriter, StorageError, connect, transaction
 from codeclm.engine.store.writer import LedgerWriter
@@ -22,32 +23,32 @@ from codeclm.engine.store.writer import LedgerWriter
 # -- told after COMMIT --------------------------------------------------------------------------
 
 WRITER = """
-import asyncio, resource, signal, sys
+import asyncio, resource, sys
 from functools import partial
 from pathlib import Path
-from codeclm.engine.calls.cache import Cache, Write
+from codeclm.engine.calls.cache import open_cache
 
 folder, most = Path(sys.argv[1]), int(sys.argv[2])
 if most:
     resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
 
 async def main():
-    cache = Cache(folder).open()
-    cache.use(asyncio.get_running_loop())
     failed = asyncio.Event()
-    def kept(n, value, error):
+    def report(n, stored):
+        error = stored.exception()
         if error is None:
             print("acknowledged", n, flush=True)
         else:
             print("failed", type(error).__name__, error, flush=True)
             failed.set()
-    n = 0
-    while not failed.is_set() and n < 100_000:
-        for n in range(n, n + 7):
-            cache.put(Write(n.to_bytes(16, "big"), b"%d" % n * 400, partial(kept, n)))
-        n += 1
-        await asyncio.sleep(0.0005)
-    await asyncio.to_thread(cache.close)
+    async with open_cache(folder) as cache:
+        n = 0
+        while not failed.is_set() and n < 100_000:
+            for n in range(n, n + 7):
+                stored = cache.put(n.to_bytes(16, "big"), b"%d" % n * 400)
+                stored.add_done_callback(partial(report, n))
+            n += 1
+            await asyncio.sleep(0)
     print("closed")
 
 asyncio.run(main())
@@ -62,7 +63,7 @@ def writer(folder: Path, *, most: int = 0) -> "subprocess.Popen[str]":
 
 def on_disk(folder: Path, numbers: Sequence[int]) -> list[int]:
     """Those of *numbers* whose whole value is there."""
-    with closing(Cache(folder).open()) as cache:
+    with open_cache_file(folder) as cache:
         return [n for n in numbers if cache.get(n.to_bytes(16, "big")) == b"%d" % n * 400]
 
 
@@ -83,7 +84,7 @@ def test_what_a_killed_process_had_acknowledged_is_on_disk(tmp_path: Path, lines
 def test_a_full_disk_is_said_and_loses_nothing_that_was_kept(tmp_path: Path) -> None:
     """The process says which file and what to do, ends by itself, and what it kept is there."""
     with writer(tmp_path, most=1_500_000) as process:
-        said, _ = process.communicate(timeout=60)
+        said, _ = process.communicate()
 
     lines = said.splitlines()
     acknowledged = [int(line.split()[1]) for line in lines if line.startswith("acknowledged")]
@@ -119,11 +120,12 @@ def _fill(connection: sqlite3.Connection, size: int) -> None:
 # -- files that can't be used -------------------------------------------------------------------
 
 
-def open_cache(folder: Path) -> None:
-    Cache(folder).open().close()
+def use_cache(folder: Path) -> None:
+    with open_cache_file(folder):
+        pass
 
 
-def open_ledger(folder: Path) -> None:
+def use_ledger(folder: Path) -> None:
     LedgerWriter(folder / "cache.db").close()
 
 
@@ -161,12 +163,11 @@ def filled(tmp_path: Path) -> Path:
 
 
 def _fill_cache(folder: Path) -> None:
-    with closing(Cache(folder).open()) as cache:
-        for n in range(500):
-            cache.put(Write(n.to_bytes(16, "big"), bytes(4000), lambda _v, _e: None))
+    with open_cache_file(folder) as file:
+        file.put([Entry(n.to_bytes(16, "big"), bytes(4000)) for n in range(500)])
 
 
-@pytest.mark.parametrize("use", [open_cache, open_ledger])
+@pytest.mark.parametrize("use", [use_cache, use_ledger])
 @pytest.mark.parametrize(
     ("spoil", "complaint"),
     [(_noise, FOREIGN), (_text, FOREIGN), (_folder, CLOSED), (_cut, DAMAGED)],
@@ -201,35 +202,25 @@ def test_a_file_that_rots_inside_is_a_storage_error_or_a_value_and_nothing_else(
     data[third : 2 * third] = Random(1).randbytes(third)
     (tmp_path / "cache.db").write_bytes(data)
 
-    found, complaints = 0, set[str]()
-    with closing(Cache(tmp_path).open()) as cache:
+    found, errors, ended = asyncio.run(_read_and_write(tmp_path))
+
+    assert found > 0
+    assert {text.split(" (")[0] for text in errors} == {f"{tmp_path}/cache.db: {DAMAGED}"}
+    assert ended == 500
+
+
+async def _read_and_write(folder: Path) -> tuple[int, list[str], int]:
+    """Return how many replies were found, what was wrong with others, how many writes ended."""
+    found, errors = 0, list[str]()
+    async with open_cache(folder) as cache:
         for n in range(500):
             try:
                 found += cache.get(n.to_bytes(16, "big")) is not None
             except StorageError as error:
-                complaints.add(str(error))
-        told = asyncio.run(_put_new(cache))
-
-    assert found > 0
-    assert [text.split(" (")[0] for text in complaints] == [f"{tmp_path}/cache.db: {DAMAGED}"]
-    assert len(told) == 500
-
-
-async def _put_new(cache: Cache) -> list[StorageError | None]:
-    cache.use(asyncio.get_running_loop())
-    told: list[StorageError | None] = []
-    all_told = asyncio.Event()
-
-    def kept(_: bytes, error: StorageError | None) -> None:
-        told.append(error)
-        if len(told) == 500:
-            all_told.set()
-
-    for n in range(500):
-        cache.put(Write(Random(n).randbytes(16), b"new", kept))
-    async with asyncio.timeout(20):
-        await all_told.wait()
-    return told
+                errors.append(str(error))
+        writes = [cache.put(Random(n).randbytes(16), b"new") for n in range(500)]
+        outcomes = await asyncio.gather(*writes, return_exceptions=True)
+    return found, errors, sum(isinstance(one, bytes | StorageError) for one in outcomes)
 
 
 @pytest.mark.parametrize("inside", ["", "deeper/still"])
@@ -237,7 +228,7 @@ def test_a_folder_that_is_a_file_is_named_with_a_remedy(tmp_path: Path, inside: 
     (tmp_path / "file").write_text("mine")
 
     with pytest.raises(StorageError) as caught:
-        Cache(tmp_path / "file" / inside).open()
+        use_cache(tmp_path / "file" / inside)
 
     assert str(caught.value).startswith(f"{tmp_path}/file")
     assert str(caught.value).endswith(": choose another folder")
@@ -247,7 +238,7 @@ def test_a_folder_that_is_a_file_is_named_with_a_remedy(tmp_path: Path, inside: 
 UNPRIVILEGED = """
 import os, sys
 from pathlib import Path
-from codeclm.engine.calls.cache import Cache
+from codeclm.engine.calls.cache_file import open_cache_file
 from codeclm.engine.store.writer import LedgerWriter
 from codeclm.engine.disk.sqlite import StorageError
 
@@ -256,8 +247,8 @@ if os.geteuid() == 0:  # root may write everywhere
     os.setuid(65534)
 folder = Path(sys.argv[1])
 for use in (
-    lambda: Cache(folder).open(),
-    lambda: Cache(folder / "new").open(),
+    lambda: open_cache_file(folder).__enter__(),
+    lambda: open_cache_file(folder / "new").__enter__(),
     lambda: LedgerWriter(folder / "cache.db"),
 ):
     try:
@@ -279,7 +270,7 @@ def shared() -> Generator[Path]:
 
 
 def test_a_folder_that_cannot_be_written_is_named_with_a_remedy(shared: Path) -> None:
-    open_cache(shared)
+    use_cache(shared)
     before = (shared / "cache.db").read_bytes()
     (shared / "cache.db").chmod(0o444)
     shared.chmod(0o555)
@@ -288,7 +279,6 @@ def test_a_folder_that_cannot_be_written_is_named_with_a_remedy(shared: Path) ->
         [sys.executable, "-c", UNPRIVILEGED, str(shared)],
         capture_output=True,
         text=True,
-        timeout=60,
         check=True,
     )
 

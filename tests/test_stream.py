@@ -6,11 +6,12 @@ from collections import Counter
 from typing import NamedTuple
 
 import anyio
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from codeclm.engine.pipeline.stream import EndOfStream, Stream, StreamStatistics
 
+from .examples import examples
 from .loops import in_loop, loops
 
 Path = tuple[int, ...]
@@ -36,7 +37,7 @@ actors = st.lists(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@examples(400)
 @given(st.integers(0, 3), actors, loops)
 def test_cancelling_a_sender_or_receiver_loses_and_doubles_nothing(
     capacity: int, cast: list[Actor], uvloop: bool

@@ -14,7 +14,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codeclm.engine.data import test_sets as testsets
+from codeclm.engine.data.answers import read_answers
 from codeclm.engine.data.formats import ExportError
 from codeclm.engine.data.seeds import SeedError
 from codeclm.engine.training import card, pairs, trainers
@@ -170,12 +170,12 @@ def test_a_card_says_nothing_of_roles_and_prompts_that_its_recipe_does_not_use(
         assert done.returncode in {0, 3}, done.stderr
     codeclm("export", "b", "--trainer", "trl", "--to", "t", "--model", "m/m", cwd=tmp_path)
     text = (tmp_path / "t" / "README.md").read_text("utf-8")
-    codeclm("report", "b", "--stories", "0", cwd=tmp_path)
+    codeclm("report", "b", "--transcripts", "0", cwd=tmp_path)
     page = (tmp_path / "b" / "report.html").read_text("utf-8")
 
     assert "wizardlm (paper A.2)" in page
     assert "quality: min response words" in page
-    assert not re.search("θ|Stories", page)
+    assert not re.search("θ|Examples", page)
     assert "`wizardlm` (paper A.2): 4 rounds of evolve" in text
     assert "min response words | 2" in text
     assert "all answers came from the cache" in text
@@ -230,7 +230,7 @@ def test_any_number_of_devices_shares_the_nearest_batch(devices: int) -> None:
     [
         "export r --to x --trainer trl --devices 0",
         "export r --to x --trainer trl --devices -1",
-        "report r --stories -1",
+        "report r --transcripts -1",
         "preview --count -1",
         "plan --answer-tokens -5",
         "cache prune --older-than -1",
@@ -241,7 +241,7 @@ def test_any_number_of_devices_shares_the_nearest_batch(devices: int) -> None:
 def test_numbers_out_of_range_are_refused(tmp_path: Path, line: str) -> None:
     done = codeclm(*line.split(), cwd=tmp_path)
 
-    assert (done.returncode, "no " in done.stderr, "usage" in done.stderr) == (2, True, True)
+    assert (done.returncode, "must be" in done.stderr, "usage" in done.stderr) == (2, True, True)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -322,11 +322,11 @@ def test_the_engine_never_imports_torch() -> None:
     """Everything else must work, and start quickly, without the extra."""
     script = (
         "import sys; import codeclm.engine.cli as c; import codeclm.engine.training.tuning;"
-        "c._parser(); import codeclm.engine.training.answering;"
+        "c._parser(['--help']); import codeclm.engine.training.answering;"
         "print({'torch', 'transformers', 'trl'} & set(sys.modules))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
 
     assert done.stdout.strip() == "set()"
@@ -414,7 +414,7 @@ def test_answers_are_what_evaluate_reads_however_often_one_is_stopped(
     other = codeclm("answer", *flags, "--max-tokens", "5", "--to", "a.jsonl", cwd=tmp_path)
 
     assert path.read_bytes() == whole
-    read = testsets.read_answers(path)
+    read = read_answers(path)
     assert set(read) == {"0", "1", "2", "3", "4"}
     assert {answer.finish_reason for answer in read.values()} <= {"stop", "length"}
     assert any(answer.finish_reason == "length" for answer in read.values())

@@ -13,16 +13,16 @@ def load() -> Call:
 
     import anyio
 
-    from codeclm.engine import config
     from codeclm.engine.calls.clients import CallSettings, cache_folder, open_clients
     from codeclm.engine.calls.counters import Counters
     from codeclm.engine.calls.prompts import load_prompts
+    from codeclm.engine.config import build_config
     from codeclm.engine.pipeline import line as flow
     from codeclm.prompts import Respond
 
     async def ask(base: str, prompts: Sequence[str], concurrency: int, folder: Path) -> int:
         role = "strong"
-        made = config.build(
+        made = build_config(
             {"seeds": "none", "target": {"model": "vllm/m"}},
             [
                 f"{role}.model='vllm/m'",
@@ -45,23 +45,24 @@ def load() -> Call:
             return
 
         loaded = {role: load_prompts(made, made.strong, (Respond,), "benchmark")}
-        means = CallSettings(cache_folder(made), made.retry, made.parse_attempts)
-        async with open_clients({role: made.strong}, loaded, means, counters=Counters()) as opened:
+        settings = CallSettings(cache_folder(made), made.retry, made.parse_attempts)
+        async with open_clients(
+            {role: made.strong}, loaded, settings, counters=Counters()
+        ) as clients:
 
             async def respond(row: tuple[int, str]) -> list[str]:
                 number, prompt = row
-                asked = await opened.models[role].ask(Respond(instruction=prompt), item=str(number))
+                asked = await clients.models[role].ask(
+                    Respond(instruction=prompt), item=str(number)
+                )
                 return [asked.value]
 
             gc.collect()
             gc.freeze()
             gc.set_threshold(20_000, 50, 1000)
-            async with anyio.create_task_group() as group:
-                opened.start(group)
-                line = flow.begin(flow.Stage("respond", respond, lost, concurrency, concurrency))
-                await flow.run(rows(), line, keep, halt=lost, counts={})
-                await opened.drained()
-                group.cancel_scope.cancel()
+            line = flow.begin(flow.Stage("respond", respond, lost, concurrency, concurrency))
+            await flow.run(rows(), line, keep, halt=lost, counts={})
+            await clients.drained()
         return len(answers)
 
     return lambda *given: anyio.run(ask, *given, backend_options={"use_uvloop": True})

@@ -1,8 +1,8 @@
-"""A server that answers from memory, so that a benchmark measures the client and not a model.
+"""A server with prepared answers, so that a benchmark measures the client and not a model.
 
 ``python -m codeclm.engine.bench.server LATENCY_MS`` prints its port and serves chat completions
-until it is killed: a raw protocol on uvloop where available, keep-alive and pipelined. It reads
-only the length of a request. Imports no other module of ours.
+until it is killed: a bare protocol, on uvloop where installed, with keep-alive and pipelining. It
+reads only the length of a request and imports no other module of ours.
 """
 
 import asyncio
@@ -13,13 +13,13 @@ from typing import cast
 import orjson
 
 Answer = Callable[[bytes, bytes], bytes]
-"""Head and body of a request → a whole response."""
+"""Head and body of a request → the response, headers included."""
 
 TEXT = " ".join(["A sentence of an answer that is about as long as answers are."] * 16)
 
 
 def http(body: bytes, *, status: str = "200 OK", headers: str = "") -> bytes:
-    """One whole response, headers and body."""
+    """Return a response: headers and body."""
     head = (
         f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\n"
         f"Content-Length: {len(body)}\r\n{headers}\r\n"
@@ -28,13 +28,13 @@ def http(body: bytes, *, status: str = "200 OK", headers: str = "") -> bytes:
 
 
 def completion(text: str, *, prompt_tokens: int = 200, completion_tokens: int = 220) -> bytes:
-    """The body of a chat completion that says *text*."""
+    """Return the body of a chat completion with the answer *text*."""
     return orjson.dumps(
         {
             "id": "chatcmpl-1",
             "object": "chat.completion",
             "created": 1,
-            "model": "canned",
+            "model": "bench",
             "choices": [
                 {
                     "index": 0,
@@ -55,7 +55,7 @@ _RESPONSE = http(completion(TEXT))
 
 
 def always(head: bytes, body: bytes) -> bytes:
-    """Say the same to everybody, 1.5 KB of it."""
+    """Give every request the same answer of 1.5 KB."""
     del head, body
     return _RESPONSE
 
@@ -64,7 +64,7 @@ class Connection(asyncio.Protocol):
     """One client's connection. Latency is in seconds."""
 
     def __init__(self, answer: Answer, latency: float) -> None:
-        self._choose = answer
+        self._answer = answer
         self._latency = latency
         self._loop = asyncio.get_running_loop()
         self._buffer = b""
@@ -87,7 +87,7 @@ class Connection(asyncio.Protocol):
             stop = end + 4 + _length(head)
             if len(self._buffer) < stop:
                 return
-            response = self._choose(head, self._buffer[end + 4 : stop])
+            response = self._answer(head, self._buffer[end + 4 : stop])
             self._buffer = self._buffer[stop:]
             last = b"connection: close" in head.lower()
             if self._latency:
@@ -109,19 +109,19 @@ def _length(head: bytes) -> int:
 
 
 async def serve(answer: Answer, latency: float, *, port: int = 0) -> None:
-    """Serve on the loopback until cancelled, having printed the port. *latency* is in seconds."""
+    """Print the port and serve on the loopback until cancelled. *latency* is in seconds."""
     loop = asyncio.get_running_loop()
     server = await loop.create_server(
         lambda: Connection(answer, latency), "127.0.0.1", port, backlog=8192
     )
-    print(server.sockets[0].getsockname()[1], flush=True)  # noqa: T201  (whoever started us reads it)
+    print(server.sockets[0].getsockname()[1], flush=True)  # noqa: T201  (the parent process reads it)
     await server.serve_forever()
 
 
 def run(answer: Answer, latency: float, *, port: int = 0) -> None:
-    """`serve` on the fastest loop there is."""
+    """`serve` on uvloop, or on asyncio where uvloop is missing."""
     try:
-        import uvloop
+        import uvloop  # noqa: PLC0415  (absent on some platforms)
     except ImportError:
         asyncio.run(serve(answer, latency, port=port))
     else:

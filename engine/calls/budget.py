@@ -1,7 +1,7 @@
 """What calls cost, and when to stop paying.
 
-Prices are the user's own, for a million tokens: no table of ours could be right for long. Without
-prices there is no money, but calls can always be counted.
+Prices are the user's own, for a million tokens: a table of ours could not stay right for long.
+Without prices there is no money, but calls can always be counted.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -20,51 +20,58 @@ class Spending(Struct):
     calls: int = 0
     roles: dict[str, RoleTokens] = field(default_factory=dict[str, RoleTokens])
     reused: int = 0
-    """Answers that were there already: another run's, or this one's own."""
+    """Replies that were not paid for: from the cache, or shared with the same call in flight."""
 
 
 def money(roles: Mapping[str, RoleConfig], tokens: Mapping[str, RoleTokens]) -> float | None:
-    """What *tokens* cost, by role; None where no role has a price."""
+    """Return what *tokens* cost, by role; None where no role has a price."""
     if all(role.price_input is None for role in roles.values()):
         return None
     return sum(price(roles[name], used) for name, used in tokens.items())
 
 
 def price(role: RoleConfig, used: RoleTokens) -> float:
-    """What *role*'s tokens cost; prompt tokens from the vendor's own cache may be cheaper."""
+    """Return what tokens of *role* cost; those from the vendor's prompt cache may be cheaper."""
     if role.price_input is None or role.price_output is None:
         return 0.0
-    cached = role.price_input if role.price_cached is None else role.price_cached
-    fresh = used.prompt_tokens - used.cached_tokens
-    whole = fresh * role.price_input + used.cached_tokens * cached
-    return (whole + used.completion_tokens * role.price_output) / 1_000_000
+    price_cached = role.price_input if role.price_cached is None else role.price_cached
+    uncached = used.prompt_tokens - used.cached_tokens
+    total = uncached * role.price_input + used.cached_tokens * price_cached
+    return (total + used.completion_tokens * role.price_output) / 1_000_000
 
 
 class Budget:
-    """Counts what is spent, former sessions included, and says stop when it is enough.
+    """Counts what is spent, earlier sessions included, and stops further calls when it is spent.
 
-    What is in flight at that moment still comes in and is paid.
+    Args:
+        limits: how many calls and how much money may be spent.
+        roles: the roles with their prices.
+        spent: what earlier sessions of the run paid for.
+        stop: called once, when a limit is reached; from then on nothing may be sent. What is in
+            flight at that moment is still answered and paid for.
     """
 
     def __init__(
-        self, most: BudgetConfig, roles: Mapping[str, RoleConfig], before: Iterable[Spending]
+        self,
+        limits: BudgetConfig,
+        roles: Mapping[str, RoleConfig],
+        spent: Iterable[Spending],
+        *,
+        stop: Callable[[RunStopped], None],
     ) -> None:
-        self._most = most
+        self._limits = limits
         self._roles = roles
-        self._halt: Callable[[RunStopped], None] | None = None
+        self._stop = stop
+        self._stopped = False
         self.calls = 0
         self.money = 0.0
-        for spent in before:
-            self.calls += spent.calls
-            self.money += money(roles, spent.roles) or 0.0
-
-    def use(self, halt: Callable[[RunStopped], None]) -> None:
-        """Say whom to tell when it is enough, and tell at once if it already is."""
-        self._halt = halt
+        for session in spent:
+            self.calls += session.calls
+            self.money += money(roles, session.roles) or 0.0
         self._check()
 
     def spend(self, role: str, reply: Reply) -> None:
-        """Note an answer that was paid for."""
+        """Count a reply that was paid for."""
         self.calls += 1
         if self._roles[role].price_input is not None:
             used = RoleTokens(reply.prompt_tokens, reply.cached_tokens, reply.completion_tokens)
@@ -72,15 +79,14 @@ class Budget:
         self._check()
 
     def _check(self) -> None:
-        most = self._most
-        if self._halt is None:
+        if self._stopped:
             return
-        if most.calls is not None and self.calls >= most.calls:
-            self._stop(f"budget.calls: {self.calls:,} calls have been paid for")
-        elif most.money is not None and self.money >= most.money:
-            self._stop(f"budget.money: {self.money:.2f} has been spent")
+        limits = self._limits
+        if limits.calls is not None and self.calls >= limits.calls:
+            self._reach(f"budget.calls: {self.calls:,} calls have been paid for")
+        elif limits.money is not None and self.money >= limits.money:
+            self._reach(f"budget.money: {self.money:.2f} has been spent")
 
-    def _stop(self, why: str) -> None:
-        if self._halt is not None:
-            self._halt(RunStopped(f"{why}: raise it, then go on"))
-            self._halt = None
+    def _reach(self, what: str) -> None:
+        self._stopped = True
+        self._stop(RunStopped(f"{what}: raise it, then run `codeclm resume RUN`"))

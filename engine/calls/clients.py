@@ -1,18 +1,11 @@
-"""What any work with models needs, opened together: cache, dispatchers, one `Model` for each role.
+"""What work with models needs, opened together: the cache, dispatchers, one `Model` per role."""
 
-Knows roles by name only; what they are for is `run`'s affair and `evaluate`'s.
-"""
-
-import asyncio
 import os
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
-import anyio
-import anyio.to_thread
 import msgspec
-from anyio.abc import TaskGroup
 from msgspec import Struct
 
 from ...prompts import PromptSet
@@ -20,46 +13,58 @@ from ...providers.base import Provider, ResponseFormat
 from ...providers.hosts import open_provider
 from ...providers.http.session import check_transport, open_session
 from ...providers.kinds import ProviderSettings
-from .. import config as configuration
-from ..config import Config, ConfigError, RetryPolicy, RoleConfig
+from ..config import (
+    BudgetConfig,
+    Config,
+    ConfigError,
+    RetryPolicy,
+    RoleConfig,
+    api_key,
+    base_url,
+    hosted_model,
+    response_format,
+)
 from ..data.errors import Stopping
-from .budget import Budget
-from .cache import Cache
+from .budget import Budget, Spending
+from .cache import open_cache
 from .counters import Counters
-from .dispatcher import Dispatcher
-from .limits import Limits
-from .model import InFlightCalls, Model, Sampling
+from .dispatcher import Dispatcher, open_dispatcher
+from .model import Model, Sampling
+from .outgoing import InFlightCalls, RoleCalls
+from .pacing import Limits
+from .queued_call import StopReason
 
 Roles = Mapping[str, RoleConfig]
 
 
 class CallSettings(Struct, frozen=True):
-    """How calls are made, whoever makes them."""
+    """How calls are made, for all roles."""
 
     cache: Path
+    """The cache's folder."""
     retry: RetryPolicy
     parse_attempts: int
     run_seed: int = 0
+    budget: BudgetConfig = BudgetConfig()
 
 
 class Clients(Struct, frozen=True):
-    """What is open while work goes on."""
+    """Models by role, and the dispatchers of their endpoints."""
 
     models: dict[str, Model]
     dispatchers: dict[str, Dispatcher]
 
-    def start(self, group: TaskGroup) -> None:
-        """Let the dispatchers take up work in *group*."""
-        for dispatcher in self.dispatchers.values():
-            dispatcher.start(group)
+    def stop(self, reason: StopReason | None = None) -> None:
+        """Send nothing more, and raise *reason* where a reply is awaited; what is in flight ends.
 
-    def stop(self) -> None:
-        """Send nothing more; what is in flight comes in."""
+        Args:
+            reason: by default, a graceful stop.
+        """
         for dispatcher in self.dispatchers.values():
-            dispatcher.stop(Stopping())
+            dispatcher.stop(reason or Stopping())
 
     async def drained(self) -> None:
-        """Wait until nothing is in flight: what was sent is paid for."""
+        """Stop, and wait until everything in flight is stored: what was sent is paid for."""
         for dispatcher in self.dispatchers.values():
             await dispatcher.drained()
 
@@ -68,58 +73,59 @@ class Clients(Struct, frozen=True):
 async def open_clients(
     roles: Roles,
     prompts: Mapping[str, PromptSet],
-    means: CallSettings,
+    settings: CallSettings,
     *,
     counters: Counters,
-    budget: Budget | None = None,
+    spent: Iterable[Spending] = (),
 ) -> AsyncGenerator[Clients]:
-    """Open everything that *roles* need and close it again.
+    """Open everything that *roles* need, and close it again.
+
+    Calls in flight when the block is left are cancelled: await `Clients.drained` before.
+
+    Args:
+        roles: by name.
+        prompts: the templates of each role, by the role's name.
+        settings: how calls are made.
+        counters: count what is asked, paid and reused.
+        spent: what earlier sessions spent of the budget.
 
     Raises:
-        StorageError: the cache can't be used.
+        StorageError: the cache cannot be used.
     """
+    clients = Clients({}, {})
     async with AsyncExitStack() as stack:
-        cache = await anyio.to_thread.run_sync(Cache(means.cache).open)
-        stack.push_async_callback(in_thread, cache.close)
-        cache.use(asyncio.get_running_loop())
-        flights = InFlightCalls()
-        dispatchers: dict[str, Dispatcher] = {}
-        models: dict[str, Model] = {}
-        for name, role in roles.items():
-            shared = endpoint_name(role)
-            if shared not in dispatchers:
-                provider = await _provider(role, stack)
-                dispatchers[shared] = Dispatcher(provider, _limits(roles, shared), means.retry)
-            models[name] = Model(
-                name,
-                _sampling(role, dispatchers[shared].provider.structured, means),
-                dispatcher=dispatchers[shared],
-                cache=cache,
-                flights=flights,
-                prompts=prompts[name],
-                counters=counters,
-                budget=budget,
+        cache = await stack.enter_async_context(open_cache(settings.cache))
+        in_flight = InFlightCalls()
+        for role in roles.values():
+            endpoint = endpoint_name(role)
+            if endpoint in clients.dispatchers:
+                continue
+            provider = await _open_provider(role, stack)
+            clients.dispatchers[endpoint] = await stack.enter_async_context(
+                open_dispatcher(provider, _limits(roles, endpoint), settings.retry)
             )
-        yield Clients(models, dispatchers)
-
-
-async def in_thread(close: Callable[[], None]) -> None:
-    """Close something that writes, whatever else is being cancelled."""
-    with anyio.CancelScope(shield=True):  # it writes what was paid for
-        await anyio.to_thread.run_sync(close)
+        budget = Budget(settings.budget, roles, spent, stop=clients.stop)
+        for name, role in roles.items():
+            dispatcher = clients.dispatchers[endpoint_name(role)]
+            clients.models[name] = Model(
+                _sampling(role, dispatcher.provider.structured, settings),
+                prompts[name],
+                RoleCalls(name, dispatcher, cache, in_flight, counters, budget),
+            )
+        yield clients
 
 
 def endpoint_name(role: RoleConfig) -> str:
-    """What shares a quota: vendors count per model and key."""
-    host, model = configuration.hosted_model(role)
-    at = configuration.address(role)
+    """Return a name for what shares a quota: vendors count per model and key."""
+    host, model = hosted_model(role)
+    at = base_url(role)
     options = msgspec.json.encode(role.options, order="sorted").decode() if role.options else ""
     return " ".join(filter(None, (f"{host.name}/{model}", at, role.api_key or "", options)))
 
 
-def _limits(roles: Roles, shared: str) -> Limits:
+def _limits(roles: Roles, endpoint: str) -> Limits:
     """Join the limits of the roles that share an endpoint: the tightest counts."""
-    sharing = [role for role in roles.values() if endpoint_name(role) == shared]
+    sharing = [role for role in roles.values() if endpoint_name(role) == endpoint]
     requests = [r.requests_per_minute for r in sharing if r.requests_per_minute is not None]
     tokens = [r.tokens_per_minute for r in sharing if r.tokens_per_minute is not None]
     return Limits(
@@ -134,20 +140,20 @@ def _width(role: RoleConfig) -> int:
 
     More would wait in its own queue, first come first served, out of reach of priorities and stops.
     """
-    capacity = configuration.hosted_model(role).host.kind.capacity(role.options)
+    capacity = hosted_model(role).host.kind.capacity(role.options)
     return role.max_concurrent if capacity is None else min(role.max_concurrent, capacity)
 
 
-async def _provider(role: RoleConfig, stack: AsyncExitStack) -> Provider:
-    host, model = configuration.hosted_model(role)
+async def _open_provider(role: RoleConfig, stack: AsyncExitStack) -> Provider:
+    host, model = hosted_model(role)
     session = None
     if host.kind.over_http:
         session = open_session(timeout=role.timeout, transport=role.transport)
         stack.push_async_callback(session.aclose)
     settings = ProviderSettings(
         model=model,
-        base_url=configuration.address(role),
-        api_key=configuration.key(role),
+        base_url=base_url(role),
+        api_key=api_key(role),
         headers={name: os.path.expandvars(value) for name, value in role.headers.items()},
         options=role.options,
         session=session,
@@ -160,21 +166,21 @@ async def _provider(role: RoleConfig, stack: AsyncExitStack) -> Provider:
 _STRICTNESS: tuple[ResponseFormat, ...] = ("text", "json_object", "json_schema")
 
 
-def _sampling(role: RoleConfig, structured: ResponseFormat, means: CallSettings) -> Sampling:
+def _sampling(role: RoleConfig, structured: ResponseFormat, settings: CallSettings) -> Sampling:
     """How *role* is asked, no stricter than its endpoint honours when that is left to us."""
-    wanted = configuration.structured(role)
+    wanted = response_format(role)
     if role.structured_output == "auto":
         wanted = _STRICTNESS[min(_STRICTNESS.index(wanted), _STRICTNESS.index(structured))]
     return Sampling(
-        model=configuration.hosted_model(role).model,
+        model=hosted_model(role).model,
         temperature=role.temperature,
         top_p=role.top_p,
         max_tokens=role.max_tokens,
         seed=role.seed,
         response_format=wanted,
         extra=role.extra,
-        parse_attempts=means.parse_attempts,
-        run_seed=means.run_seed,
+        parse_attempts=settings.parse_attempts,
+        run_seed=settings.run_seed,
     )
 
 
@@ -187,7 +193,7 @@ def check_endpoint(role: RoleConfig, where: str) -> None:
     Raises:
         ConfigError: it could not.
     """
-    host, model = configuration.hosted_model(role)
+    host, model = hosted_model(role)
     try:
         host.kind.check(model, role.options)
         check_transport(role.transport)

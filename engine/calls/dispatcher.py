@@ -1,58 +1,40 @@
-"""One endpoint's traffic: who is sent next, when, and what happens after a failure.
+"""One endpoint's traffic: which call is sent next, when, and what happens after a failure.
 
-Jobs wait in one priority queue; a pool of sender tasks carries them out. No task is made per call,
-a job that waits for a retry holds no place, and whoever asked may go away: a call that was sent is
-paid for, so its answer is delivered to the cache all the same.
+Calls wait in one priority queue; a pool of sender tasks carries them out. No task is made per call,
+a call that waits for a retry holds no place, and whoever asked may go away: what was sent is paid
+for, so its sender stores the reply all the same.
 
 Knows neither what is asked nor where answers are kept.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from heapq import heappop, heappush
 from random import random
 from typing import NamedTuple
 
-import structlog
+import anyio
 from anyio.abc import TaskGroup
 
-from ...providers.base import Provider, ProviderError, RateLimited, Rejected, Reply, Request
+from ...providers.base import Provider, ProviderError, RateLimited, Rejected, Reply
 from ..config import RetryPolicy
 from ..data.errors import ItemError, RunStopped, Stopping
-from .limits import Concurrency, Limits, Pacer, PromptLengths
-from .retry import Attempts, GiveUp, Retry, Stop, decide
-
-log = structlog.get_logger()
-
-Answered = Callable[[Reply | Exception], None]
-
-_UNTRIED = Attempts()
+from .concurrency import Concurrency
+from .pacing import Limits, Pacer
+from .queued_call import QueuedCall, StopReason
+from .retry import GiveUp, Retry, Stop, decide
+from .tokens import PromptLengths
 
 HOPELESS = 16
-"""Calls refused for good, and none answered, after which it is not the items' fault."""
+"""After so many rejected calls and no answer, the settings are at fault and not the items."""
 
-
-class Job:
-    """A call on its way. ``answered`` is called once, in the loop, with a reply or an error."""
-
-    __slots__ = ("answered", "began", "priority", "request", "sent", "spent", "tokens", "tries")
-
-    def __init__(
-        self, request: Request, *, priority: int, tokens: float, answered: Answered
-    ) -> None:
-        self.request = request
-        self.priority = priority
-        self.tokens = tokens
-        self.answered = answered
-        self.tries = _UNTRIED
-        self.began = 0.0
-        self.sent = 0.0
-        self.spent = 0.0
+_NEVER = float("-inf")
 
 
 class DispatchStatistics(NamedTuple):
-    """A look at one endpoint now."""
+    """What one endpoint does at the moment."""
 
     in_flight: int
     queued: int
@@ -63,231 +45,270 @@ class DispatchStatistics(NamedTuple):
     """Seconds until the pace lets the next call out; 0 if it may go now."""
     retries: int
     rate_limited: int
+    tokens: float
+    """Charged so far: used where known, else reserved."""
+
+
+@asynccontextmanager
+async def open_dispatcher(
+    provider: Provider, limits: Limits, policy: RetryPolicy
+) -> AsyncGenerator["Dispatcher"]:
+    """Send calls to *provider* until the block is left; whatever is in flight then is cancelled.
+
+    Await `Dispatcher.drained` before leaving the block to keep what was paid for.
+    """
+    failure = None
+    async with anyio.create_task_group() as group:
+        try:
+            yield Dispatcher(provider, limits, policy, group)
+        except Exception as error:  # noqa: BLE001  (the block's own: the group would wrap it)
+            failure = error
+        finally:
+            group.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
 
 
 class Dispatcher:
-    """The only sender to one endpoint.
+    """The only sender to one endpoint; open it with `open_dispatcher`."""
 
-    Lives in the task group it is given; `close` ends its senders.
-    """
-
-    def __init__(self, provider: Provider, limits: Limits, policy: RetryPolicy) -> None:
+    def __init__(
+        self, provider: Provider, limits: Limits, policy: RetryPolicy, group: TaskGroup
+    ) -> None:
         self.provider = provider
         self.prompt_lengths = PromptLengths()
         self.reserves = limits.tokens_per_minute is not None
-        """Whether jobs must say how many tokens to reserve."""
+        """Whether calls must say how many tokens to reserve."""
         self._policy = policy
-        self._limits = limits
-        self._queue: list[tuple[int, int, Job]] = []
-        self._order = 0
-        self._idle: deque[asyncio.Future[Job]] = deque()
-        self._later: dict[Job, asyncio.TimerHandle] = {}
+        self._group = group
+        self._loop = asyncio.get_running_loop()
+        self._pacer = Pacer(limits, clock=self._loop.time)
+        self._concurrency = Concurrency(ceiling=limits.max_concurrent, clock=self._loop.time)
+        self._queue: list[tuple[int, int, QueuedCall]] = []
+        self._submitted = 0
+        self._retry_timers: dict[QueuedCall, asyncio.TimerHandle] = {}
+        self._pace_timer: asyncio.TimerHandle | None = None
+        self._idle: deque[asyncio.Future[QueuedCall]] = deque()
         self._senders = 0
+        self._starting = False
+        """Whether a sender was started that has not looked at the queue yet."""
         self._in_flight = 0
         self._retries = 0
         self._rate_limited = 0
         self._rejected = 0
-        self._last_success = float("-inf")
-        self._closed_by: Exception | None = None
-        self._alarm: asyncio.TimerHandle | None = None
-        self._empty: asyncio.Future[None] | None = None
+        self._last_success = _NEVER
+        self._stopped_by: StopReason | None = None
+        self._all_idle = asyncio.Event()
 
-    def start(self, group: TaskGroup) -> None:
-        """Take up work in *group*, on the running loop."""
-        self._group = group
-        self._loop = asyncio.get_running_loop()
-        self._pacer = Pacer(self._limits, clock=self._loop.time)
-        self._concurrency = Concurrency(ceiling=self._limits.max_concurrent, clock=self._loop.time)
-
-    def submit(self, job: Job) -> None:
-        """Queue *job*; it is sent when its turn, the pace and the concurrency allow."""
-        if self._closed_by is not None:
-            job.answered(self._closed_by)
+    def submit(self, call: QueuedCall) -> None:
+        """Queue *call*; it is carried out when its turn, the pace and the concurrency allow."""
+        if self._stopped_by is not None:
+            call.abandon(self._stopped_by)
             return
-        job.began = self._loop.time()
-        self._push(job)
+        call.queued_at = self._loop.time()
+        self._push(call)
         self._pump()
 
-    def stop(self, reason: Exception) -> None:
-        """Send nothing more: what waits is answered with *reason*, what is in flight finishes."""
-        self._closed_by = reason
-        for timer in self._later.values():
+    def stop(self, reason: StopReason) -> None:
+        """Send nothing more: abandon what waits; what is in flight is still carried out."""
+        self._stopped_by = reason
+        for timer in self._retry_timers.values():
             timer.cancel()
-        waiting = [job for _, _, job in self._queue] + list(self._later)
+        waiting = [call for _, _, call in self._queue] + list(self._retry_timers)
         self._queue.clear()
-        self._later.clear()
-        for job in waiting:
-            job.answered(reason)
+        self._retry_timers.clear()
+        for call in waiting:
+            call.abandon(reason)
 
     async def drained(self) -> None:
-        """Wait until nothing is in flight: what was sent is paid for."""
-        self.stop(self._closed_by or Stopping())
-        while self._in_flight:
-            self._empty = self._loop.create_future()
-            await self._empty
-        if self._alarm is not None:
-            self._alarm.cancel()
+        """Stop, and wait until everything in flight has been carried out."""
+        self.stop(self._stopped_by or Stopping())
+        while len(self._idle) < self._senders:
+            self._all_idle.clear()
+            await self._all_idle.wait()
+        if self._pace_timer is not None:
+            self._pace_timer.cancel()
 
     def statistics(self) -> DispatchStatistics:
         return DispatchStatistics(
             self._in_flight,
             len(self._queue),
-            len(self._later),
+            len(self._retry_timers),
             self._concurrency.limit,
             self._pacer.delay(0) if self._queue else 0.0,
             self._retries,
             self._rate_limited,
+            self._pacer.statistics().tokens,
         )
 
     # -- choosing: synchronous, no waiting ---------------------------------------------------
 
-    def _push(self, job: Job) -> None:
-        self._order += 1
-        heappush(self._queue, (job.priority, self._order, job))
+    def _push(self, call: QueuedCall) -> None:
+        self._submitted += 1
+        heappush(self._queue, (call.priority, self._submitted, call))
 
-    def _take(self) -> Job | None:
-        """Take the next job if one may be sent now; else arrange to be called when it may."""
+    def _take(self) -> QueuedCall | None:
+        """Take the next call if one may be sent now; else arrange to be woken when it may."""
         if not self._queue or self._in_flight >= self._concurrency.limit:
             return None
-        job = self._queue[0][2]
-        wait = self._pacer.delay(job.tokens)
-        if wait > 0:
-            self._wake_after(wait)
+        call = self._queue[0][2]
+        delay = self._pacer.delay(call.tokens)
+        if delay > 0:
+            self._wake_after(delay)
             return None
         heappop(self._queue)
-        self._pacer.take(job.tokens)
+        self._pacer.take(call.tokens)
         self._in_flight += 1
-        job.sent = self._loop.time()
-        return job
+        call.sent_at = self._loop.time()
+        return call
 
-    def _wake_after(self, wait: float) -> None:
-        if self._alarm is not None:
-            if self._alarm.when() <= self._loop.time() + wait:
+    def _wake_after(self, delay: float) -> None:
+        if self._pace_timer is not None:
+            if self._pace_timer.when() <= self._loop.time() + delay:
                 return
-            self._alarm.cancel()
-        self._alarm = self._loop.call_later(wait, self._ring)
+            self._pace_timer.cancel()
+        self._pace_timer = self._loop.call_later(delay, self._wake)
 
-    def _ring(self) -> None:
-        self._alarm = None
+    def _wake(self) -> None:
+        self._pace_timer = None
         self._pump()
 
     def _pump(self) -> None:
-        """Hand jobs to idle senders, starting new ones up to the bound."""
+        """Hand calls to idle senders; start a sender where all are busy and a place is free."""
         while self._queue:
             if not self._idle:
-                if self._senders < min(self._concurrency.limit, self._in_flight + len(self._queue)):
-                    self._senders += 1
-                    self._group.start_soon(self._serve, name=f"sender-{self._senders}")
+                if not self._starting and self._in_flight < self._concurrency.limit:
+                    self._start_sender()
                 return
             if self._idle[0].cancelled():
-                return  # the group ends, and a timer came before the senders' last turn
-            job = self._take()
-            if job is None:
+                return  # the dispatcher closes, and a timer came before the senders' last turn
+            call = self._take()
+            if call is None:
                 return
-            waiter = self._idle.popleft()
-            waiter.set_result(job)
+            self._idle.popleft().set_result(call)
+
+    def _start_sender(self) -> None:
+        self._starting = True
+        self._senders += 1
+        self._group.start_soon(self._serve, name=f"sender-{self._senders}")
 
     # -- sending ------------------------------------------------------------------------------
 
     async def _serve(self) -> None:
+        self._starting = False
         try:
-            await self._send()
-        finally:  # the group ends: no timer may hand out work any more
-            self.stop(self._closed_by or Stopping())
+            while True:
+                call = self._take() or await self._next_call()
+                if self._queue:
+                    self._pump()
+                await call.carry_out()
+        finally:  # the dispatcher closes: no timer may hand out calls any more
+            self.stop(self._stopped_by or Stopping())
 
-    async def _send(self) -> None:
-        while True:
-            job = self._take()
-            if job is None:
-                waiter = self._loop.create_future()
-                self._idle.append(waiter)
-                job = await waiter
-            if self._queue:
-                self._pump()
-            try:
-                reply = await self.provider.complete(job.request)
-            except ProviderError as error:
-                self._in_flight -= 1
-                self._failed(job, error)
-            except BaseException:
-                self._in_flight -= 1
-                raise
-            else:
-                self._in_flight -= 1
-                self._succeeded(job, reply)
-            if self._empty is not None and not self._in_flight and not self._empty.done():
-                self._empty.set_result(None)
+    def _next_call(self) -> asyncio.Future[QueuedCall]:
+        waiter: asyncio.Future[QueuedCall] = self._loop.create_future()
+        self._idle.append(waiter)
+        if len(self._idle) == self._senders:
+            self._all_idle.set()
+        return waiter
 
-    def _succeeded(self, job: Job, reply: Reply) -> None:
+    async def send(self, call: QueuedCall) -> Reply | None:
+        """Send *call* once. None: the attempt failed, and the call is queued for another.
+
+        Raises:
+            ItemError: the call is given up; others may do better.
+            RunStopped: no call to this endpoint can succeed.
+            Stopping: the run is being stopped, so there is no other attempt.
+        """
+        try:
+            reply = await self.provider.complete(call.request)
+        except ProviderError as error:
+            self._in_flight -= 1
+            self._note_failure(call, error)
+            self._retry_or_raise(call, error)
+            return None
+        except BaseException:
+            self._in_flight -= 1
+            raise
+        self._in_flight -= 1
+        self._note_success(call, reply)
+        self._pump()  # this sender is not free yet: it stores the reply
+        return reply
+
+    def _note_success(self, call: QueuedCall, reply: Reply) -> None:
         self._last_success = self._loop.time()
-        self._concurrency.succeeded(self._in_flight + 1, job.sent)
+        self._concurrency.note_success(self._in_flight + 1, call.sent_at)
         if self.reserves:
             used = reply.prompt_tokens + reply.completion_tokens
-            self._pacer.settle(job.tokens, used or job.tokens)  # 0: the server did not say
+            self._pacer.settle(call.tokens, used or call.tokens)  # 0: the server did not say
         if reply.allowance is not None:
-            self._pacer.heard(reply.allowance)
-        job.answered(reply)
+            self._pacer.note_allowance(reply.allowance)
 
-    def _failed(self, job: Job, error: ProviderError) -> None:
+    def _note_failure(self, call: QueuedCall, error: ProviderError) -> None:
+        call.elapsed += self._loop.time() - call.sent_at
         if self.reserves:
-            self._pacer.settle(job.tokens, 0)
+            self._pacer.settle(call.tokens, 0)
         if isinstance(error, RateLimited):
-            self._refused(job, error)
-        if self._closed_by is not None:
-            job.answered(self._closed_by)
-            return
-        job.spent += self._loop.time() - job.sent
-        decision = decide(
-            error, tries=job.tries, elapsed=job.spent, policy=self._policy, random=random
-        )
-        match decision:
-            case Retry(wait, tries):
-                self._retry(job, wait, tries)
-            case Stop(reason):
-                stopped = RunStopped(f"{reason}; mend that, then resume")
-                self.stop(stopped)
-                job.answered(stopped)
-            case GiveUp(reason):
-                job.answered(self._given_up(job, error, reason))
+            self._note_rate_limit(call, error)
 
-    def _refused(self, job: Job, error: RateLimited) -> None:
+    def _note_rate_limit(self, call: QueuedCall, error: RateLimited) -> None:
         self._rate_limited += 1
-        self._pacer.refused()
-        hold = self._concurrency.refused(
-            self._in_flight + 1, job.sent, retry_after=error.retry_after
+        self._pacer.note_refusal()
+        hold = self._concurrency.note_refusal(
+            self._in_flight + 1, call.sent_at, retry_after=error.retry_after
         )
         if hold > 0:
             self._pacer.hold(hold)
         if error.allowance is not None:
-            self._pacer.heard(error.allowance)
+            self._pacer.note_allowance(error.allowance)
 
-    def _retry(self, job: Job, wait: float, tries: Attempts) -> None:
+    def _retry_or_raise(self, call: QueuedCall, error: ProviderError) -> None:
+        if self._stopped_by is not None:
+            raise self._stopped_by
+        decision = decide(
+            error,
+            attempts=call.attempts,
+            elapsed=call.elapsed,
+            policy=self._policy,
+            random=random,
+        )
+        match decision:
+            case Retry(wait, attempts):
+                call.attempts = attempts
+                self._queue_again(call, wait)
+            case Stop(reason):
+                stopped = RunStopped(f"{reason}; fix that, then run the same command again")
+                self.stop(stopped)
+                raise stopped from error
+            case GiveUp(reason):
+                raise self._given_up(call, error, reason) from error
+
+    def _queue_again(self, call: QueuedCall, wait: float) -> None:
         self._retries += 1
-        job.tries = tries
-        job.spent += wait
+        call.elapsed += wait
         if wait > 0:
-            self._later[job] = self._loop.call_later(wait, self._return, job)
+            self._retry_timers[call] = self._loop.call_later(wait, self._end_wait, call)
         else:
-            self._push(job)
+            self._push(call)
 
-    def _return(self, job: Job) -> None:
-        del self._later[job]
-        self._push(job)
+    def _end_wait(self, call: QueuedCall) -> None:
+        del self._retry_timers[call]
+        self._push(call)
         self._pump()
 
-    def _given_up(self, job: Job, error: ProviderError, reason: str) -> Exception:
+    def _given_up(self, call: QueuedCall, error: ProviderError, reason: str) -> Exception:
         """A call that failed loses its item; an endpoint that answers nobody ends the run."""
         if isinstance(error, Rejected):
             self._rejected += 1
-            if self._rejected >= HOPELESS and self._last_success == float("-inf"):
+            if self._rejected >= HOPELESS and self._last_success == _NEVER:
                 return RunStopped(
                     f"{reason}; so were the first {self._rejected} calls to this endpoint, and none"
-                    " succeeded: mend the settings of that role, then resume"
+                    " succeeded: fix the settings of that role, then run the same command again"
                 )
             return ItemError("rejected", reason)
-        if self._last_success < job.began:
+        if self._last_success < call.queued_at:
             return RunStopped(
-                f"{reason}; no other call to this endpoint succeeded meanwhile:"
-                " start the server or check the network, then resume"
+                f"{reason}; no other call to this endpoint has succeeded since:"
+                " start the server or check the network, then run the same command again"
             )
         return ItemError("unavailable", reason, transient=True)

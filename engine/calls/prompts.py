@@ -4,8 +4,7 @@ from collections.abc import Collection
 from typing import Final
 
 from ...prompts import BUILT_IN, AnyPrompt, Prompt, PromptError, PromptSet
-from .. import config as configuration
-from ..config import Config, ConfigError, RoleConfig
+from ..config import Config, ConfigError, RoleConfig, hosted_model
 from ..data.registry import Registry
 
 PROMPTS: Final[Registry[AnyPrompt]] = Registry("codeclm.prompts", "prompt", Prompt, BUILT_IN)
@@ -22,7 +21,7 @@ def load_prompts(
     """
     source = role.prompts or config.prompts
     if source == "auto":
-        is_small = configuration.hosted_model(role).host.kind.small_models
+        is_small = hosted_model(role).host.kind.small_models
         source = "small" if is_small and role is not config.target else "default"
     names = PROMPTS.names()
     for prompt in prompts:

@@ -1,7 +1,4 @@
-"""Which failures are worth another attempt, and when. Pure: counts and seconds in, a decision out.
-
-Sends nothing, waits for nothing, reads no clock.
-"""
+"""Which failures are worth another attempt, and when: counts and seconds in, a decision out."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -9,20 +6,24 @@ from typing import NamedTuple
 from ...providers.base import Denied, ProviderError, RateLimited, Stale, Unavailable
 from ..config import RetryPolicy
 
+MAX_STALE = 3
+"""Stale connections of one call that cost it no attempt: a pool may hold a few, but a server that
+drops them all is down."""
+
 
 class Attempts(NamedTuple):
-    """What has happened to a call so far, by kind."""
+    """How often a call has failed so far, by kind of failure."""
 
     failed: int = 0
-    refused: int = 0
+    rate_limited: int = 0
     stale: int = 0
 
 
 class Retry(NamedTuple):
-    """Ask again after ``wait`` seconds, remembering ``tries``."""
+    """Try again after ``wait`` seconds; pass ``attempts`` to the next decision."""
 
     wait: float
-    tries: Attempts
+    attempts: Attempts
 
 
 class GiveUp(NamedTuple):
@@ -32,78 +33,80 @@ class GiveUp(NamedTuple):
 
 
 class Stop(NamedTuple):
-    """No call to this endpoint will be served for now: end the run, it can be resumed."""
+    """This endpoint serves no calls for now: end the run, which can be resumed."""
 
     reason: str
 
 
 Decision = Retry | GiveUp | Stop
 
-FREE = 3  # stale connections in a row: a pool may hold a few, a server that drops them all is down
-
 
 def decide(
     error: ProviderError,
     *,
-    tries: Attempts,
+    attempts: Attempts,
     elapsed: float,
     policy: RetryPolicy,
     random: Callable[[], float],
 ) -> Decision:
-    """Say what follows *error*.
+    """Decide what follows *error*.
 
-    *tries* is what the last ``Retry`` carried (``Tries()`` at first). *elapsed* are seconds spent
-    in attempts and in waits decided here; time spent queueing for a turn is not the call's fault
-    and should not be in it. *random* draws evenly from [0, 1).
+    Args:
+        error: how the latest attempt failed.
+        attempts: what the last `Retry` carried; ``Attempts()`` at first.
+        elapsed: seconds spent in attempts and in waits decided here. Time in the queue is not the
+            call's fault and does not count.
+        policy: how often and how long to try.
+        random: returns an evenly distributed number from [0, 1).
     """
     match error:
         case Denied():
             return Stop(str(error))
-        case Stale() if tries.stale < FREE:
-            return Retry(0.0, tries._replace(stale=tries.stale + 1))
+        case Stale() if attempts.stale < MAX_STALE:
+            return Retry(0.0, attempts._replace(stale=attempts.stale + 1))
         case RateLimited():
-            tries = tries._replace(refused=tries.refused + 1)
-            wait = _wait(error.retry_after, tries.refused, policy, random)
+            attempts = attempts._replace(rate_limited=attempts.rate_limited + 1)
+            wait = _wait(error.retry_after, attempts.rate_limited, policy, random)
         case Unavailable():
-            tries = tries._replace(failed=tries.failed + 1)
-            if tries.failed >= policy.attempts:
-                return GiveUp(f"failed {tries.failed} times, at last: {error}")
+            attempts = attempts._replace(failed=attempts.failed + 1)
+            if attempts.failed >= policy.attempts:
+                return GiveUp(f"failed {attempts.failed} times; last error: {error}")
 
-            wait = _wait(error.retry_after, tries.failed, policy, random)
-        case _:
+            wait = _wait(error.retry_after, attempts.failed, policy, random)
+        case _:  # Rejected: this request will never do better
             return GiveUp(str(error))
 
-    return _within_budget(error, Retry(wait, tries), elapsed=elapsed, policy=policy)
+    return _within_budget(error, Retry(wait, attempts), elapsed=elapsed, policy=policy)
 
 
 def _within_budget(
     error: RateLimited | Unavailable, retry: Retry, *, elapsed: float, policy: RetryPolicy
 ) -> Decision:
-    asked = error.retry_after or 0.0
-    if asked > policy.budget:
-        # A used-up day's quota: every call would hear the same, and giving up call by call would
-        # burn all seeds. Stopping loses nothing.
-        return Stop(f"the server asks to come back in {asked:.0f} s: {error}")
+    retry_after = error.retry_after or 0.0
+    if retry_after > policy.budget:
+        # A used-up daily quota: every call would be told the same, and giving up call by call
+        # would burn all seeds. Stopping loses nothing.
+        return Stop(f"the server asks to come back in {retry_after:.0f} s: {error}")
 
     if elapsed + retry.wait > policy.budget:
         return GiveUp(
             f"{elapsed:.0f} s spent and {retry.wait:.0f} s more to wait"
-            f" exceed the call's {policy.budget:.0f} s, at last: {error}"
+            f" exceed the call's {policy.budget:.0f} s; last error: {error}"
         )
 
     return retry
 
 
 def _wait(
-    asked: float | None, count: int, policy: RetryPolicy, random: Callable[[], float]
+    retry_after: float | None, failures: int, policy: RetryPolicy, random: Callable[[], float]
 ) -> float:
-    """Seconds to wait: what was *asked* and a little, else full jitter after failure *count*.
+    """Return the seconds to wait: *retry_after* and a little, else full jitter.
 
-    The little spreads a thousand waiters of one refusal over up to a second. A server that asks
-    for 0 s gets the jitter, or a full endpoint would be asked in a circle.
+    The little spreads a thousand calls refused at once over up to a second. A server that names
+    0 s gets the jitter, or a full endpoint would be asked in a tight loop.
     """
-    if asked is not None and asked > 0:
-        return asked + random() * min(1.0, 0.05 + asked * 0.05)
+    if retry_after is not None and retry_after > 0:
+        return retry_after + random() * min(1.0, 0.05 + retry_after * 0.05)
 
-    doublings = min(count - 1, 64)
+    doublings = min(failures - 1, 64)
     return random() * min(policy.longest_wait, policy.first_wait * 2.0**doublings)

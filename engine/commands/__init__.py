@@ -1,1 +1,51 @@
-"""One file for each group of commands: its flags, and what it does."""
+"""The verbs of the command line: each has a module of its name, imported when it is chosen.
+
+`COMMANDS` is the list that ``codeclm --help`` prints, in its order. To add a verb, add a row here
+and a module beside it with the two functions of `Command`. The other modules hold what several
+verbs share: `arguments`, `settings`, `runs`, `sessions`, `output`, `exit_status`.
+"""
+
+import argparse
+from importlib import import_module
+from typing import Protocol, cast
+
+
+class Command(Protocol):
+    """What a verb's module defines."""
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declare the verb's own arguments."""
+        ...
+
+    def run(self, args: argparse.Namespace) -> int:
+        """Carry the verb out and return its `ExitStatus`."""
+        ...
+
+
+COMMANDS = {
+    "run": "make a dataset, or continue making it",
+    "resume": "continue a run, given its folder",
+    "preview": "make a few examples and print them in full",
+    "init": "write a configuration file to start from",
+    "check": "check configuration and seeds; makes no call",
+    "plan": "forecast calls, tokens and cost; makes no call",
+    "status": "summarise a run, even while it works",
+    "report": "write a run's summary and examples as an HTML page",
+    "export": "write the dataset to a file or a trainer's folder",
+    "inspect": "print one example in full, with all its calls",
+    "review": "export rows for human review, import the decisions",
+    "contamination": "find rows of a dataset that overlap with test sets",
+    "evaluate": "let a judge compare two models on a test set",
+    "calibrate": "choose the threshold θ from pilot runs; makes no call",
+    "compare": "make datasets by several recipes and compare them",
+    "tune": "fine-tune a model on this machine",
+    "answer": "answer a test set with a model on this machine",
+    "cache": "examine the cache of paid answers, make room in it",
+    "plugins": "list providers, recipes, export formats and prompts",
+    "bench": "measure the speed of this machine or an endpoint",
+}
+
+
+def load(verb: str) -> Command:
+    """Import the module of *verb*, which is one of `COMMANDS`."""
+    return cast("Command", import_module(f".{verb}", __name__))

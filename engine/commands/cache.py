@@ -1,149 +1,152 @@
-"""cache: what is in the store of paid answers, is it sound, what is a key made of, make room."""
+"""``codeclm cache``: what the cache of paid answers holds, whether it is sound, and its size."""
 
 import argparse
-import sys
 import time
-from contextlib import closing
+from collections import Counter
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from .arguments import Verbs, add_verb, duration
-from .status import DONE, FAILED, WRONG
+import msgspec
 
-if TYPE_CHECKING:
-    from ..calls.cache import Cache, StoredReply
+from ..calls.cache_file import CacheFile, open_cache_file
+from ..calls.clients import cache_folder
+from ..calls.keys import KeyFields
+from ..calls.replies import StoredReply
+from ..config import Config, ConfigError
+from .arguments import add_action, non_negative
+from .exit_status import ExitStatus
+from .output import print_message, print_text
 
 
-def add(verbs: Verbs) -> None:
-    parser = add_verb(verbs, "cache", _help, "the store of paid answers: stats, verify, explain, …")
-    parser.set_defaults(parser=parser)
-    inner = parser.add_subparsers(metavar="ACTION")
-    stats = add_verb(inner, "stats", _stats, "how many answers, of which models, how large")
-    verify = add_verb(
-        inner, "verify", _verify, "read every answer; exit status 1 if one is damaged"
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(metavar="ACTION", required=True)
+    stats = add_action(actions, "stats", _stats, "count the answers by model")
+    verify = add_action(
+        actions, "verify", _verify, "read every answer; exit status 1 if one is damaged"
     )
-    explain = add_verb(inner, "explain", _explain, "what a key was made of, or how two differ")
-    prune = add_verb(inner, "prune", _prune, "delete answers older than so many days, and pack")
-    pack = add_verb(inner, "pack", _pack, "give the space of deleted answers back to the disk")
-    for action in (stats, verify, explain, prune, pack):
-        action.add_argument("--cache", type=Path, metavar="DIR", help="default: the user's")
+    explain = add_action(
+        actions, "explain", _explain, "show what a key was made of, or how two keys differ"
+    )
     explain.add_argument(
-        "key", nargs="+", help="one or two keys, or their beginnings (see inspect)"
+        "key", nargs="+", help="one or two keys, or their beginnings; `codeclm inspect` shows them"
     )
-    prune.add_argument("--older-than", type=duration, required=True, metavar="DAYS")
-    prune.add_argument("--dry-run", action="store_true", help="only say how many there are")
+    prune = add_action(actions, "prune", _prune, "delete old answers and compact the file")
+    prune.add_argument(
+        "--older-than",
+        type=non_negative,
+        required=True,
+        metavar="DAYS",
+        help="delete answers older than this",
+    )
+    prune.add_argument(
+        "--dry-run", action="store_true", help="only count the answers that would be deleted"
+    )
+    pack = add_action(actions, "pack", _pack, "compact the file: return free space to the disk")
+    for action in (stats, verify, explain, prune, pack):
+        action.add_argument(
+            "--cache", type=Path, metavar="DIR", help="the cache's folder (default: the user's)"
+        )
 
 
-def _help(args: argparse.Namespace) -> int:
-    args.parser.print_help()
-    return WRONG
+def run(args: argparse.Namespace) -> int:
+    status: int = args.action(args)
+    return status
 
 
-def _open(args: argparse.Namespace) -> "Cache":
-    from ..calls.cache import Cache
-    from ..calls.clients import cache_folder
-    from ..config import Config, ConfigError
-
+def _open(args: argparse.Namespace) -> AbstractContextManager[CacheFile]:
     folder = args.cache or cache_folder(Config())
     if not (folder / "cache.db").exists():
-        raise ConfigError(f"{folder}: there is no cache yet")
-    return Cache(folder).open()
+        raise ConfigError(f"{folder}: there is no cache in this folder")
+    return open_cache_file(folder)
 
 
 def _stats(args: argparse.Namespace) -> int:
-    cache = _open(args)
-    models: dict[str, int] = {}
-    oldest, newest, damaged, count = float("inf"), 0.0, 0, 0
-    for _, answer in cache.entries():
-        count += 1
-        if answer is None:
-            damaged += 1
-            continue
-        name = _asked(answer).get("model", "?")
-        models[name] = models.get(name, 0) + 1
-        oldest, newest = min(oldest, answer.time), max(newest, answer.time)
-    cache.close()
-    print(f"folder   {cache.folder}")
-    print(f"answers  {count:,} in {cache.path.stat().st_size / 1e6:,.1f} MB")
+    models = Counter[str]()
+    damaged = 0
+    oldest, newest = float("inf"), 0.0
+    with _open(args) as cache:
+        for _, reply in cache.replies():
+            if reply is None:
+                damaged += 1
+                continue
+            models[_key_fields(reply).get("model", "?")] += 1
+            oldest, newest = min(oldest, reply.time), max(newest, reply.time)
+    print_text(f"folder   {cache.folder}")
+    size = cache.path.stat().st_size / 1e6
+    print_text(f"answers  {models.total() + damaged:,} in {size:,.1f} MB")
     if models:
-        print(f"from     {_day(oldest)} to {_day(newest)}")
-    for name, number in sorted(models.items(), key=lambda pair: -pair[1]):
-        print(f"  {name:<40} {number:>12,}")
+        print_text(f"from     {_minute(oldest)} to {_minute(newest)}")
+    for name, count in models.most_common():
+        print_text(f"  {name:<40} {count:>12,}")
     if damaged:
-        print(f"damaged  {damaged:,}: they will be asked again when they are needed")
-    return DONE
+        print_text(f"damaged  {damaged:,}: they are requested again when needed")
+    return ExitStatus.DONE
 
 
 def _verify(args: argparse.Namespace) -> int:
-    cache = _open(args)
-    problems = cache.damage()
-    damaged = 0 if problems else sum(answer is None for _, answer in cache.entries())
-    cache.close()
+    with _open(args) as cache:
+        problems = cache.integrity_errors()
+        damaged = 0 if problems else sum(reply is None for _, reply in cache.replies())
     for problem in problems:
-        print(f"codeclm: {cache.path}: {problem}", file=sys.stderr)
+        print_message(f"{cache.path}: {problem}")
     if damaged:
-        print(f"codeclm: {damaged:,} answers can't be read", file=sys.stderr)
+        print_message(f"{cache.path}: {damaged:,} answers cannot be read")
     if problems or damaged:
-        return FAILED
-    print(f"{cache.path}: sound")
-    return DONE
+        return ExitStatus.FAILED
+    print_text(f"{cache.path}: no damage found")
+    return ExitStatus.DONE
 
 
 def _explain(args: argparse.Namespace) -> int:
-    cache = _open(args)
-    found = [
-        (key.hex(), answer)
-        for key, answer in cache.entries()
-        if answer is not None and key.hex().startswith(tuple(args.key))
-    ]
-    cache.close()
-    if not found:
-        print(f"codeclm: no key begins with {' or '.join(args.key)}", file=sys.stderr)
-        return WRONG
-    asked = [_asked(answer) for _, answer in found[:2]]
-    for name in asked[0]:
-        values = [fields.get(name) for fields in asked]
+    with _open(args) as cache:
+        replies = [
+            reply
+            for key, reply in cache.replies()
+            if reply is not None and key.hex().startswith(tuple(args.key))
+        ]
+    if not replies:
+        raise ConfigError(f"no key begins with {' or '.join(args.key)}")
+    keys = [_key_fields(reply) for reply in replies[:2]]
+    for name in keys[0]:
+        values = [fields.get(name) for fields in keys]
         differ = len(values) > 1 and values[0] != values[1]
-        print(f"{'≠' if differ else ' '} {name:<16} {'  |  '.join(map(str, values))}")
-    if len(asked) > 1 and asked[0] == asked[1]:
-        print("≠ messages         the prompt's text; everything else is the same")
-    return DONE
+        print_text(f"{'≠' if differ else ' '} {name:<16} {'  |  '.join(map(str, values))}")
+    if len(keys) > 1 and keys[0] == keys[1]:
+        print_text("≠ messages         the text of the prompt; all else is equal")
+    return ExitStatus.DONE
 
 
 def _prune(args: argparse.Namespace) -> int:
-    than = time.time() - args.older_than * 86400
-    with closing(_open(args)) as cache:
+    limit = time.time() - args.older_than * 86400
+    with _open(args) as cache:
         if args.dry_run:
-            print(f"{cache.older(than):,} answers are from before {_day(than)}")
-            return DONE
-        print(f"{cache.prune(than):,} answers from before {_day(than)} were deleted")
-        return _packed(cache)
+            print_text(f"{cache.count_older(limit):,} answers are older than {_minute(limit)}")
+            return ExitStatus.DONE
+        print_text(f"deleted {cache.delete_older(limit):,} answers older than {_minute(limit)}")
+        return _pack_open(cache)
 
 
 def _pack(args: argparse.Namespace) -> int:
-    with closing(_open(args)) as cache:
-        return _packed(cache)
+    with _open(args) as cache:
+        return _pack_open(cache)
 
 
-def _packed(cache: "Cache") -> int:
+def _pack_open(cache: CacheFile) -> int:
     before = cache.path.stat().st_size
-    cache.pack()
+    cache.vacuum()
     after = cache.path.stat().st_size
-    print(f"{cache.path}: {before / 1e6:,.1f} MB, now {after / 1e6:,.1f} MB")
-    return DONE
+    print_text(f"{cache.path}: from {before / 1e6:,.1f} MB to {after / 1e6:,.1f} MB")
+    return ExitStatus.DONE
 
 
-def _asked(answer: "StoredReply") -> dict[str, Any]:
-    """What the key was made of, by name, short of the messages."""
-    import msgspec
-
-    from ..calls.cache import About
-
-    values = msgspec.json.decode(answer.about)
-    names = About.__struct_fields__
-    return {**dict(zip(names, values or (), strict=False)), "sample": answer.sample}
+def _key_fields(reply: StoredReply) -> dict[str, Any]:
+    """Return what the reply's key was made of, by name, except the messages."""
+    values = msgspec.json.decode(reply.about)
+    names = KeyFields.__struct_fields__
+    return {**dict(zip(names, values or (), strict=False)), "sample": reply.sample}
 
 
-def _day(seconds: float) -> str:
+def _minute(seconds: float) -> str:
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M}"

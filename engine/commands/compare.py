@@ -1,29 +1,46 @@
-"""compare: several recipes with one strong model, one N and one split, side by side."""
+"""``codeclm compare``: several recipes with one strong model, one size and one split of seeds."""
 
 import argparse
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from .arguments import Verbs, add_display, add_override, add_verb, display_of, read_dotenv
-from .status import DONE, FAILED, SHORT
-
-if TYPE_CHECKING:
-    from ..compare.comparison import Plan
-    from ..compare.dataset import Dataset
-    from ..compare.report import Comparison
-
+from ..compare import plots, report
+from ..compare.comparison import (
+    ComparisonPlan,
+    conclude,
+    measure_run,
+    prepare_comparison,
+)
+from ..compare.dataset import Dataset
+from ..compare.result import ComparisonResult
+from ..compare.settings import build_comparison_settings, parse_sweep
+from ..compare.tables import comparison_tables
+from ..config import read_settings
+from ..reporting import tables
+from ..reporting.forecast import forecast_run
+from ..store.folder import Folder
+from .arguments import add_progress
+from .evaluate import run_evaluation
+from .exit_status import ExitStatus
+from .output import print_json, print_message, print_text
+from .sessions import (
+    TRANSIENT,
+    is_unfinished,
+    print_how_to_continue,
+    progress_display,
+    run_session,
+)
+from .settings import add_override, read_dotenv
 
 ANSWER_TOKENS = 400
-"""Length of an answer that a plan assumes."""
+"""Length of an answer that ``--plan`` assumes."""
 
 
-def add(verbs: Verbs) -> None:
-    parser = add_verb(
-        verbs, "compare", _compare, "make datasets by several recipes and lay them side by side"
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "config", type=Path, help="configuration file (TOML, YAML or JSON) with a [compare] table"
     )
-    parser.add_argument("config", type=Path, help="TOML, YAML or JSON file with a [compare] table")
     parser.add_argument(
         "--out", "-o", type=Path, metavar="DIR", help="the comparison's folder (default: runs/NAME)"
     )
@@ -32,57 +49,60 @@ def add(verbs: Verbs) -> None:
         action="append",
         default=[],
         metavar="KEY=V,V",
-        help="each recipe also at these values, as rows=500,1000 or metadata.share=0.2,0.6",
+        help="repeat each recipe at these values, such as rows=500,1000 or metadata.share=0.2,0.6",
     )
     parser.add_argument(
-        "--plan", action="store_true", help="what it will ask and cost at most; makes no call"
+        "--plan", action="store_true", help="only estimate the calls and the cost; makes no call"
     )
     add_override(parser)
-    add_display(parser)
+    add_progress(parser)
     parser.add_argument(
         "--allow-change",
         action="store_true",
-        help="start the folder's runs anew where their configuration has changed",
+        help="start runs over where their configuration has changed; paid answers are reused",
     )
 
 
-def _compare(args: argparse.Namespace) -> int:
-    from .. import config
-    from ..compare import comparison, settings
-    from ..store.folder import Folder
-
+def run(args: argparse.Namespace) -> int:
     read_dotenv()
     where = str(args.config)
-    asked = settings.read(config.read_tree(args.config), args.overrides, where=where)
-    sweeps = [settings.sweep(text) for text in args.sweep]
-    out = _folder(args, asked.base)
+    tree = read_settings(args.config)
+    settings = build_comparison_settings(tree, args.overrides, where=where)
+    sweeps = [parse_sweep(text) for text in args.sweep]
+    out = _folder(args, settings.base)
     Folder(out).make()
     with Folder(out).locked():
-        plan = comparison.prepare(asked, sweeps, out, where=where, allow_change=args.allow_change)
+        plan = prepare_comparison(
+            settings, sweeps, out, where=where, allow_change=args.allow_change
+        )
         if args.plan:
-            _foretell(plan)
-            return DONE
-        datasets = _make(plan, args)
-        if datasets is None or not _judge(plan):
-            print(f"codeclm: go on with: {_again(args)}", file=sys.stderr)
-            return FAILED
-        result = comparison.conclude(plan, datasets)
-    _show(result, as_json=args.json)
-    short = [each.name for each in datasets if each.rows < each.wanted]
+            _print_forecasts(plan)
+            return ExitStatus.DONE
+        datasets = _make_datasets(plan, args)
+        if datasets is None or not _evaluate(plan):
+            print_how_to_continue(_same_command(args))
+            return ExitStatus.FAILED
+        result = conclude(plan, datasets)
+    _print_result(result, as_json=args.json)
+    return _exit_status(datasets)
+
+
+def _exit_status(datasets: list[Dataset]) -> ExitStatus:
+    short = [dataset.name for dataset in datasets if dataset.rows < dataset.target_rows]
     if short:
-        print(f"codeclm: rows are missing: {', '.join(short)}", file=sys.stderr)
-    return SHORT if short else DONE
+        print_message(f"rows are missing: {', '.join(short)}")
+        return ExitStatus.ROWS_MISSING
+    return ExitStatus.DONE
 
 
 def _folder(args: argparse.Namespace, base: dict[str, object]) -> Path:
     if args.out is not None:
         return Path(args.out).expanduser()
-    named = base.get("out")
-    return Path(named).expanduser() if isinstance(named, str) else Path("runs") / args.config.stem
+    out = base.get("out")
+    return Path(out).expanduser() if isinstance(out, str) else Path("runs") / args.config.stem
 
 
-def _again(args: argparse.Namespace) -> str:
-    """The command that goes on from here."""
+def _same_command(args: argparse.Namespace) -> str:
     words = ["codeclm", "compare", str(args.config)]
     words += ["--out", str(args.out)] if args.out is not None else []
     words += [word for text in args.sweep for word in ("--sweep", text)]
@@ -90,69 +110,59 @@ def _again(args: argparse.Namespace) -> str:
     return shlex.join(words)
 
 
-def _foretell(plan: "Plan") -> None:
-    """Print what each run takes by itself; what they share is paid once and so comes off."""
-    from ..reporting import tables as layout
-    from .prepare import predicted
-
+def _print_forecasts(plan: ComparisonPlan) -> None:
+    """Print what each run takes by itself; calls that runs share are paid only once."""
     rows = list[tuple[str, ...]]()
-    for job in plan.jobs:
-        found, _ = predicted(job.plan, ANSWER_TOKENS)
-        bounds = [bound for bound in (found.low_money, found.high_money) if bound is not None]
-        money = [f"{bound:.2f}" for bound in bounds]
-        rows.append((job.variant.name, f"{found.low:,}", f"{found.high:,}", *money))
+    for planned in plan.runs:
+        forecast = forecast_run(planned.plan, ANSWER_TOKENS)
+        bounds = (forecast.low_money, forecast.high_money)
+        money = [f"{bound:.2f}" for bound in bounds if bound is not None]
+        rows.append((planned.variant.name, f"{forecast.low:,}", f"{forecast.high:,}", *money))
     head = ("recipe", "calls, at least", "at most", "money, at least", "at most")
-    judging = _judging(plan)
-    more = f"; judging takes up to {judging:,} calls more" if judging else ""
-    note = f"each on an empty cache, answers of {ANSWER_TOKENS} tokens assumed{more}"
-    table = layout.Table("What it will take", head[: len(rows[0])], tuple(rows), note)
-    layout.show([table], sys.stdout)
+    judging = _judging_calls(plan)
+    more = f"; judging takes up to {judging:,} more calls" if judging else ""
+    note = f"each with an empty cache, assuming answers of {ANSWER_TOKENS} tokens{more}"
+    table = tables.Table("Forecast", head[: len(rows[0])], tuple(rows), note)
+    tables.show([table], sys.stdout)
 
 
-def _judging(plan: "Plan") -> int:
-    """Most calls that the evaluations take: an answer of the reference and two rulings each."""
-    fresh = [each.plan for each in plan.evaluations if each.plan is not None]
-    return sum(len(each.questions) * (1 + len(each.config.roles)) for each in fresh)
+def _judging_calls(plan: ComparisonPlan) -> int:
+    """Return the most calls that the evaluations take: each prompt an answer and two scorings."""
+    plans = [evaluation.plan for evaluation in plan.evaluations if evaluation.plan is not None]
+    return sum(len(plan.questions) * (1 + len(plan.config.roles)) for plan in plans)
 
 
-def _make(plan: "Plan", args: argparse.Namespace) -> "list[Dataset] | None":
-    """Carry out every run; None where one was stopped or failed."""
-    from ..compare import comparison
-    from . import run
-
-    made = list["Dataset"]()
-    for number, job in enumerate(plan.jobs, 1):
-        print(f"codeclm: {job.variant.name}, {number} of {len(plan.jobs)}", file=sys.stderr)
-        summary, ended = run.carry_out(job.plan, display_of(args), allow_change=args.allow_change)
-        if run.unfinished(summary, ended):
-            why = summary.reason or "some items failed for a passing reason"
-            print(f"codeclm: {job.variant.name}: {summary.ending}: {why}", file=sys.stderr)
+def _make_datasets(plan: ComparisonPlan, args: argparse.Namespace) -> list[Dataset] | None:
+    """Carry out every run; None if one was stopped or failed."""
+    datasets = list[Dataset]()
+    for number, planned in enumerate(plan.runs, 1):
+        name = planned.variant.name
+        print_message(f"{name}, {number} of {len(plan.runs)}")
+        summary, session = run_session(
+            planned.plan, progress_display(args), allow_change=args.allow_change
+        )
+        if is_unfinished(summary, session):
+            print_message(f"{name}: {summary.ending}: {summary.reason or TRANSIENT}")
             return None
-        made.append(comparison.measure(plan, job, summary))
-    return made
+        datasets.append(measure_run(plan, planned, summary))
+    return datasets
 
 
-def _judge(plan: "Plan") -> bool:
+def _evaluate(plan: ComparisonPlan) -> bool:
     """Carry out every evaluation; whether all of them have finished."""
-    from . import evaluate
-
-    for each in plan.evaluations:
-        if each.plan is not None and not evaluate.carry_out(each.plan).finished:
-            return False
-    return True
+    return all(
+        evaluation.plan is None or run_evaluation(evaluation.plan).finished
+        for evaluation in plan.evaluations
+    )
 
 
-def _show(result: "Comparison", *, as_json: bool) -> None:
-    from ...providers import json_codec
-    from ..compare import plots, report
-    from ..reporting import tables as layout
-
+def _print_result(result: ComparisonResult, *, as_json: bool) -> None:
     if as_json:
-        print(json_codec.dumps(result).decode())
+        print_json(result)
     else:
-        print(report.headline(result) + "\n")
-        layout.show(report.tables(result), sys.stdout)
-        print(report.claims(result.claims))
-        print("\n".join(f"{name:<12} {path}" for name, path in result.files.items()))
+        print_text(report.headline(result) + "\n\n")
+        tables.show(comparison_tables(result), sys.stdout)
+        print_text(report.claims_text(result.claims))
+        print_text("\n".join(f"{name:<12} {path}" for name, path in result.files.items()))
     if not plots.available():
-        print(f"codeclm: {plots.WANTED}", file=sys.stderr)
+        print_message(plots.NOT_INSTALLED)

@@ -1,9 +1,24 @@
-"""What the exit status of every command means."""
+"""``codeclm status``: what a run has come to, even while it is working."""
 
-DONE = 0
-FAILED = 1
-"""The run failed or was stopped; it can be resumed."""
-WRONG = 2
-"""The command, its configuration or its seeds are wrong; no call was made."""
-SHORT = 3
-"""Done, but rows are missing."""
+import argparse
+
+from ..reporting.summary import summary_text
+from .arguments import add_json, add_run_folder
+from .exit_status import ExitStatus
+from .output import print_json, print_text
+from .runs import open_run
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_run_folder(parser)
+    add_json(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    with open_run(args.folder) as reader:
+        summary = reader.summary()
+    if args.json:
+        print_json(summary)
+    else:
+        print_text(summary_text(summary))
+    return ExitStatus.DONE

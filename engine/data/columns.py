@@ -71,7 +71,7 @@ def _column_type(kind: inspect.Type) -> ColumnType:
 
 
 def _one_type(kinds: Iterable[inspect.Type]) -> ColumnType:
-    types = list(dict.fromkeys(map(_column_type, kinds)))
+    types = set[ColumnType](map(_column_type, kinds))
     if len(types) != 1:
         raise TypeError("all values of a column must have the same type")
-    return types[0]
+    return types.pop()

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar, cast
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from .errors import UserError
 
@@ -29,11 +29,18 @@ class PluginError(UserError):
     """An installed package offers a row that cannot be used. The message names the package."""
 
 
-class Origin(NamedTuple):
-    """Where a row comes from: the distribution's name and version."""
+class Entry(NamedTuple):
+    """What is listed of one row.
+
+    Attributes:
+        name: The row's name.
+        origin: ``codeclm``, or name and version of the distribution that adds the row.
+        error: Why the row cannot be used, if it cannot.
+    """
 
     name: str
-    distribution: str
+    origin: str
+    error: PluginError | None = None
 
 
 class Registry(Generic[Row]):
@@ -61,28 +68,35 @@ class Registry(Generic[Row]):
         aliases: Mapping[str, str] | None = None,
     ) -> None:
         self.group = group
-        self._noun = noun
+        self.noun = noun
         self._kind = kind
         self._rows = {row.name: row for row in rows}
         self._aliases = dict(aliases or {})
-        self._origins = dict.fromkeys(self._rows, BUILT_IN)
-        self._plugins: dict[str, EntryPoint] | None = None
+        self._built_in = frozenset(self._rows)
+        self._plugins: dict[str, list[EntryPoint]] | None = None
 
     def __getitem__(self, name: str) -> Row:
         """Return the row called *name*, or whose alias it is.
 
         Raises:
             UnknownNameError: no row has this name.
-            PluginError: the package that offers it cannot be imported, or offers something else.
+            PluginError: the package that offers it cannot be imported or offers something else, or
+                several packages offer this name.
         """
         name = self._aliases.get(name, name)
         row = self._rows.get(name)
         if row is not None:
             return row
-        point = self._entry_points().get(name)
-        if point is None:
-            raise UnknownNameError(self._unknown(name))
-        return self._load(point)
+        match self._entry_points().get(name, []):
+            case []:
+                raise UnknownNameError(self._unknown(name))
+            case [point]:
+                return self._load(point)
+            case points:
+                packages = " and ".join(map(_distribution, points))
+                raise PluginError(
+                    f"{packages} both add the {self.noun} {name!r}: uninstall one of them"
+                )
 
     def __contains__(self, name: object) -> bool:
         return name in self._aliases or name in self._rows or name in self._entry_points()
@@ -98,44 +112,56 @@ class Registry(Generic[Row]):
 
     def names(self) -> list[str]:
         """Return the name of every row, without importing a plugin."""
-        plugins = sorted(self._entry_points().keys() - self._rows.keys())
-        return [*self._rows, *plugins]
+        built_in = [name for name in self._rows if name in self._built_in]
+        return [*built_in, *sorted(self._entry_points().keys() - self._built_in)]
 
-    def origins(self) -> list[Origin]:
-        """Return where every row comes from, without importing a plugin."""
-        points = self._entry_points()
-        return [
-            Origin(name, self._origins.get(name) or _distribution(points[name]))
-            for name in self.names()
-        ]
+    def entries(self) -> list[Entry]:
+        """Return every row with its origin, importing every plugin."""
+        entries = [Entry(name, BUILT_IN) for name in self.names() if name in self._built_in]
+        for name, points in sorted(self._entry_points().items()):
+            error = self._plugin_error(name)
+            entries += [Entry(name, _distribution(point), error) for point in points]
+        return entries
 
-    def _entry_points(self) -> dict[str, EntryPoint]:
+    def _plugin_error(self, name: str) -> PluginError | None:
+        if name in self._built_in or name in self._aliases:
+            packages = " and ".join(map(_distribution, self._entry_points()[name]))
+            return PluginError(f"{packages}: codeclm has a {self.noun} {name!r}: rename the other")
+        try:
+            self[name]
+        except PluginError as error:
+            return error
+        return None
+
+    def _entry_points(self) -> dict[str, list[EntryPoint]]:
         if self._plugins is None:
-            self._plugins = {point.name: point for point in entry_points(group=self.group)}
+            self._plugins = {}
+            for point in entry_points(group=self.group):
+                self._plugins.setdefault(point.name, []).append(point)
         return self._plugins
 
     def _load(self, point: EntryPoint) -> Row:
         where = f"{_distribution(point)}: entry point {self.group}: {point.name} = {point.value}"
         try:
             row: Any = point.load()
-        except Exception as error:
-            raise PluginError(f"{where}: it cannot be imported: {error!r}") from error
-        is_row = isinstance(row, self._kind) or (
-            isinstance(row, type) and issubclass(row, self._kind)
-        )
-        if not is_row or row.name != point.name:
+        except Exception as error:  # whatever the package's own code raises
+            raise PluginError(f"{where}: cannot be imported: {error!r}") from error
+        if not self._is_row(row) or row.name != point.name:
             raise PluginError(
-                f"{where}: it must be a {self._kind.__name__} with the name {point.name!r}"
+                f"{where}: must be a {self._kind.__name__} with the name {point.name!r}"
             )
-        self._origins[point.name] = _distribution(point)
         self._rows[point.name] = row
-        return cast("Row", row)
+        return self._rows[point.name]
+
+    def _is_row(self, value: object) -> bool:
+        is_subclass = isinstance(value, type) and issubclass(value, self._kind)
+        return is_subclass or isinstance(value, self._kind)
 
     def _unknown(self, name: str) -> str:
         names = self.names()
         near = get_close_matches(name, [*names, *self._aliases], n=1, cutoff=0.5)
         hint = f"did you mean {near[0]!r}? " if near else ""
-        return f"unknown {self._noun} {name!r}: {hint}available: {', '.join(names)}"
+        return f"unknown {self.noun} {name!r}: {hint}available: {', '.join(names)}"
 
 
 def _distribution(point: EntryPoint) -> str:

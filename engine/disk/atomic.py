@@ -71,10 +71,9 @@ def _replacement(path: Path) -> Generator[IO[bytes]]:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-    except BaseException:
+    finally:
         with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise
+            temporary.unlink(missing_ok=True)  # missing after the rename
     _sync_folder(path.parent)
 
 

@@ -5,18 +5,19 @@ it, what the pilot selected was not taken further: there the yield is estimated 
 the instructions that are left (product limit, as of survival curves), and marked as such.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from math import inf, sqrt
 from pathlib import Path
 
 from msgspec import Struct
 
-from .. import config as configuration
 from ..calls.budget import price
 from ..calls.counters import RoleTokens
-from ..config import Config, RoleConfig
+from ..config import Config, RoleConfig, load_config
 from ..data.records import Call, Example, Iteration
 from ..pipeline.recipes import RECIPES
+from ..reporting.histogram import gap_histogram, histogram_lines
 from ..store.folder import Folder, FolderError
 from ..store.reader import LedgerReader
 from ..store.totals import count_dataset
@@ -114,13 +115,13 @@ class Calibration(Struct, frozen=True, kw_only=True):
     rows: tuple[Row, ...]
     unique: float
     """Share of selected instructions that were no duplicates of others or of seeds."""
-    wanted: float
+    target_yield: float
     recommended: float | None
-    """The highest θ with the wanted yield, duplicates taken out; None where there is none."""
+    """The highest θ with the target yield, duplicates taken out; None where there is none."""
     warnings: tuple[str, ...]
 
 
-def read(path: Path, *, wanted: float) -> Calibration:
+def read_calibration(path: Path, *, target_yield: float) -> Calibration:
     """Read the pilot in *path*. Blocks: it goes through all stories.
 
     Raises:
@@ -129,8 +130,8 @@ def read(path: Path, *, wanted: float) -> Calibration:
     """
     folder = Folder(path)
     if not folder.config.exists():
-        raise FolderError(f"{path}: there is no run in this folder")
-    config = configuration.load(folder.config, keys=False)
+        raise FolderError(f"{path}: not a run's folder (it has no config.toml)")
+    config = load_config(folder.config, check=False)
     recipe = RECIPES[config.recipe]
     if not recipe.scores_gaps(config):
         raise FolderError(
@@ -151,11 +152,13 @@ def read(path: Path, *, wanted: float) -> Calibration:
         raise FolderError(f"{path}: nothing was scored in this run yet: there is no gap to go by")
     copies = sum(sums.filtered.get(reason, 0) for reason in ("duplicate", "copy_of_a_seed"))
     unique = sums.kept / (sums.kept + copies) if sums.kept else 1.0
-    return calibrate(pilot, config, str(path), predicted=predicted, unique=unique, wanted=wanted)
+    return calibrate(
+        pilot, config, str(path), predicted=predicted, unique=unique, target_yield=target_yield
+    )
 
 
 def calibrate(
-    pilot: "_Pilot", config: Config, run: str, *, predicted: int, unique: float, wanted: float
+    pilot: "_Pilot", config: Config, run: str, *, predicted: int, unique: float, target_yield: float
 ) -> Calibration:
     own = config.filter.threshold
     reach = inf if _rounds(config) == 1 else own
@@ -165,7 +168,7 @@ def calibrate(
     )
     judge = _judge(pilot.rounds)
     recommended = max(
-        (each.threshold for each in rows if each.share * unique >= wanted), default=None
+        (each.threshold for each in rows if each.share * unique >= target_yield), default=None
     )
     first = [story.gaps[0] for story in pilot.stories]
     mean = sum(first) / len(first)
@@ -180,11 +183,11 @@ def calibrate(
         mean=mean,
         spread=sqrt(sum((gap - mean) ** 2 for gap in first) / len(first)),
         target_led=sum(gap < 0 for gap in gaps) / len(gaps),
-        histogram=_histogram(gaps),
+        histogram=gap_histogram(Counter(gaps)),
         scores=judge,
         rows=rows,
         unique=unique,
-        wanted=wanted,
+        target_yield=target_yield,
         recommended=recommended,
         warnings=tuple(_warnings(pilot, judge, rows, reach, recommended)),
     )
@@ -350,13 +353,6 @@ def _judge(rounds: Sequence[tuple[tuple[float, float], tuple[float, float]]]) ->
     )
 
 
-def _histogram(gaps: Iterable[float]) -> dict[str, int]:
-    found: dict[int, int] = {}
-    for gap in gaps:
-        found[int(gap // 1)] = found.get(int(gap // 1), 0) + 1
-    return {str(low): found[low] for low in sorted(found)}
-
-
 def _warnings(
     pilot: _Pilot,
     judge: Judge | None,
@@ -369,7 +365,7 @@ def _warnings(
     if judge is not None:
         yield from _doubts(judge)
     if recommended is None:
-        yield f"no θ gives the wanted yield; at most {max(r.share for r in rows):.1%} can be had"
+        yield f"no θ reaches the target yield; the most is {max(r.share for r in rows):.1%}"
     elif recommended > own:
         yield (
             f"the yield at θ = {recommended:g} is an estimate: what the pilot selected at its own θ"
@@ -398,7 +394,7 @@ def _doubts(judge: Judge) -> Iterable[str]:
 # -- as text ----------------------------------------------------------------------------------
 
 
-def text(found: Calibration) -> str:
+def calibration_text(found: Calibration) -> str:
     """Write it for people: at most 100 columns."""
     lines = [
         f"{found.run}: {found.instructions:,} instructions scored, θ = {found.threshold:g}",
@@ -408,7 +404,7 @@ def text(found: Calibration) -> str:
             f" the target led in {found.target_led:.1%} of rounds"
         ),
         "",
-        *_histogram_lines(found.histogram),
+        *histogram_lines(found.histogram),
         "",
         *_judge_lines(found.scores),
         *_row_lines(found),
@@ -417,15 +413,6 @@ def text(found: Calibration) -> str:
         *(f"warning: {each}" for each in found.warnings),
     ]
     return "\n".join(lines) + "\n"
-
-
-def _histogram_lines(histogram: Mapping[str, int]) -> list[str]:
-    most = max(histogram.values())
-    lines = ["quality gap (rounds)"]
-    for low, count in histogram.items():
-        bar = "█" * max(1, round(30 * count / most))
-        lines.append(f"  {int(low):>3} to {int(low) + 1:>2}  {count:>8,}  {bar}")
-    return lines
 
 
 def _judge_lines(judge: Judge | None) -> list[str]:
@@ -463,7 +450,7 @@ def _row_line(row: Row, numbers: Sequence[int], *, priced: bool) -> str:
 
 def _advice(found: Calibration) -> str:
     copies = f" ({found.unique:.1%} of what is selected is no duplicate)"
-    wanted = f"a yield of {found.wanted:.0%}{copies if found.unique < 1 else ''}"
+    aim = f"a yield of {found.target_yield:.0%}{copies if found.unique < 1 else ''}"
     if found.recommended is None:
-        return f"no θ gives {wanted}"
-    return f"the highest θ for {wanted}: {found.recommended:g}"
+        return f"no θ gives {aim}"
+    return f"the highest θ for {aim}: {found.recommended:g}"

@@ -12,7 +12,7 @@ from msgspec import Struct
 from ...prompts import Judge, RawReply, Respond, read_answer
 from ..calls.clients import Clients
 from ..calls.counters import Counters
-from ..calls.model import Model, Pending
+from ..calls.model import Model, PendingCall
 from ..data.errors import ItemError, RunStopped
 from ..data.records import Answer, identity
 from ..data.test_sets import Question
@@ -78,7 +78,7 @@ class Contest(Struct, frozen=True):
         return [_comparison(question, candidate, reference, rulings=rulings, error=fault)]
 
     async def _ruling(
-        self, pending: Pending[tuple[float, float]], *, swapped: bool
+        self, pending: PendingCall[tuple[float, float]], *, swapped: bool
     ) -> tuple[Ruling | None, ItemError | None]:
         """Read one order's scores; where they can't be read, say why."""
         try:
@@ -91,7 +91,7 @@ class Contest(Struct, frozen=True):
         scores = (second, first) if swapped else (first, second)
         return Ruling(*scores, asked.reply.text), None
 
-    def _begin(self, side: Side, question: Question) -> Pending[str] | Answer:
+    def _begin(self, side: Side, question: Question) -> PendingCall[str] | Answer:
         contestant = self.contestants[side]
         if not isinstance(contestant, Model):
             return contestant[question.id]
@@ -102,7 +102,7 @@ class Contest(Struct, frozen=True):
             sample=f"/{side}" if contestant.sampling.temperature != 0 else "",
         )
 
-    async def _finish(self, side: Side, pending: Pending[str] | Answer) -> Answer:
+    async def _finish(self, side: Side, pending: PendingCall[str] | Answer) -> Answer:
         contestant = self.contestants[side]
         if isinstance(pending, Answer):
             return pending
@@ -110,7 +110,7 @@ class Contest(Struct, frozen=True):
         reply = await contestant.finish(pending)
         return Answer(reply.value, reply.reply.finish_reason)
 
-    def _ask(self, question: Question, first: str, second: str) -> Pending[tuple[float, float]]:
+    def _ask(self, question: Question, first: str, second: str) -> PendingCall[tuple[float, float]]:
         prompt = Judge(instruction=question.prompt, first=first, second=second)
         return self.judge.begin(prompt, item=identity("question", question.id, question.prompt))
 
@@ -150,7 +150,7 @@ class Session(Struct):
         return [self.comparisons[q.id] for q in self.questions if q.id in self.comparisons]
 
 
-async def hold(session: Session, contest: Contest, opened: Clients, *, workers: int) -> None:
+async def hold(session: Session, contest: Contest, clients: Clients, *, workers: int) -> None:
     """Compare all of *session*'s questions, or as many as there are until it is stopped."""
 
     async def keep(comparison: Comparison) -> None:
@@ -164,11 +164,11 @@ async def hold(session: Session, contest: Contest, opened: Clients, *, workers: 
 
     def halt(error: RunStopped) -> None:
         session.stopped_by = session.stopped_by or str(error)
-        opened.stop()
+        clients.stop()
 
     line = begin(Stage("contest", contest, lost, workers=workers))
     await run(_each(session.questions), line, keep, halt=halt, counts=session.counters.stages)
-    await opened.drained()
+    await clients.drained()
 
 
 async def _each(questions: Iterable[Question]) -> AsyncIterator[Question]:

@@ -17,7 +17,6 @@ from msgspec import Struct
 
 from ...prompts import Judge, PromptSet, Respond
 from ...providers import json_codec
-from .. import config as configuration
 from ..calls.clients import (
     CallSettings,
     cache_folder,
@@ -28,11 +27,11 @@ from ..calls.clients import (
 from ..calls.counters import Counters
 from ..calls.model import Model
 from ..calls.prompts import load_prompts
-from ..config import Config, ConfigError
-from ..data import test_sets as testsets
+from ..config import Config, ConfigError, to_toml
+from ..data.answers import read_answers
 from ..data.records import identity
 from ..data.seeds import SeedError
-from ..data.test_sets import Question
+from ..data.test_sets import Question, read_questions, shorten
 from ..disk.atomic import replace_file
 from ..pipeline.background import background_tasks
 from ..store.folder import Folder, FolderError
@@ -85,7 +84,7 @@ def prepare(config: EvaluationConfig, *, where: str) -> Plan:
         name: load_prompts(as_run, role, (Judge,) if name == "judge" else (Respond,), where)
         for name, role in config.roles.items()
     }
-    whole = testsets.read(config.source)[: config.limit]
+    whole = read_questions(config.source)[: config.limit]
     questions = tuple(_shortened(question, config.max_prompt_tokens) for question in whole)
     cut = tuple(
         Shortened(before.id, len(before.prompt), len(after.prompt))
@@ -98,7 +97,7 @@ def prepare(config: EvaluationConfig, *, where: str) -> Plan:
 
 
 def _shortened(question: Question, most_tokens: int) -> Question:
-    prompt = testsets.shorten(question.prompt, most_tokens)
+    prompt = shorten(question.prompt, most_tokens)
     return msgspec.structs.replace(question, prompt=prompt)
 
 
@@ -108,7 +107,7 @@ def _read_answers(config: EvaluationConfig, questions: Sequence[Question]) -> di
         if not each.answers:
             continue
         path = Path(each.answers).expanduser()
-        answers = testsets.read_answers(path, each.model)
+        answers = read_answers(path, each.model)
         missing = [question.id for question in questions if question.id not in answers]
         if missing:
             raise SeedError(
@@ -171,7 +170,7 @@ def settle(plan: Plan) -> None:
             + "".join(f"    {line}\n" for line in changed)
             + "choose another folder (--out); answers already paid for are reused"
         )
-    plan.folder.write_manifest(configuration.dump(plan.config), plan.manifest)
+    plan.folder.write_manifest(to_toml(plan.config), plan.manifest)
 
 
 async def execute(plan: Plan) -> Session:
@@ -181,30 +180,32 @@ async def execute(plan: Plan) -> Session:
         StorageError: the cache can't be used.
     """
     config, session = plan.config, Session(plan.questions, Counters())
-    means = CallSettings(
+    call_settings = CallSettings(
         cache_folder(Config(cache=config.cache)), config.retry, config.parse_attempts
     )
     for cut in plan.shortened:
         events.warning("prompt.shortened", question=cut.id, was=cut.was, now=cut.now)
-    async with open_clients(config.roles, plan.prompts, means, counters=session.counters) as opened:
+    async with open_clients(
+        config.roles, plan.prompts, call_settings, counters=session.counters
+    ) as clients:
         contestants: dict[Side, Model | Answers] = {
-            side: plan.answers.get(side) or opened.models[side] for side in config.contestants
+            side: plan.answers.get(side) or clients.models[side] for side in config.contestants
         }
-        contest = Contest(contestants, opened.models["judge"])
+        contest = Contest(contestants, clients.models["judge"])
 
         def stop() -> None:
             session.stopped_by = "stopped on request"
-            opened.stop()
+            clients.stop()
             _say("stopping: calls in flight will finish; press Ctrl-C again to stop at once")
 
         async with background_tasks(
-            opened,
+            clients,
             event="evaluation.signalled",
             is_stopping=lambda: bool(session.stopped_by),
             stop=stop,
             tasks=(partial(_tell, session),),
         ):
-            await hold(session, contest, opened, workers=_workers(plan))
+            await hold(session, contest, clients, workers=_workers(plan))
     return session
 
 

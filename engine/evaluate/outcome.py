@@ -11,7 +11,7 @@ from ..calls.counters import Counters
 from ..config import ConfigError
 from ..data.records import Answer
 from ..data.test_sets import Question
-from ..reporting.transcript import printable
+from ..reporting.terminal import printable
 from .contest import Answers, Comparison
 from .verdicts import Counts, Interval, PositionBias, Rule, count, interval, position_bias, verdict
 
@@ -217,7 +217,7 @@ def _check_references(pairs: Iterable[tuple[Answer | None, Answer | None]], othe
 # -- as text ----------------------------------------------------------------------------------
 
 
-def text(outcome: Outcome) -> str:
+def outcome_text(outcome: Outcome) -> str:
     """Write it for people: at most 100 columns."""
     who = outcome.who
     lines = [

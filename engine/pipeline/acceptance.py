@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from msgspec import Struct, structs
 
 from ..data.records import Example
-from ..quality.checks import Check, Part, refusal
-from ..quality.contamination import Overlap
+from ..quality.checks import Check, Part, first_violation
+from ..quality.contamination import PromptIndex
 from ..quality.near_duplicates import NearDuplicateFilter
 from ..store.schema import row_index
 from ..store.writer import LedgerWriter
@@ -24,19 +24,19 @@ class Acceptance(Struct, frozen=True):
 
     ledger: LedgerWriter
     checks: tuple[Check, ...] = ()
-    overlap: Overlap | None = None
+    overlap: PromptIndex | None = None
     near_duplicates: NearDuplicateFilter | None = None
 
     def objection(self, instruction: str) -> tuple[str, str] | None:
         """Return why *instruction* may not be used: a reason in one word, and a sentence."""
-        return refusal(self.checks, instruction, "instruction")
+        return first_violation(self.checks, instruction, "instruction")
 
     def checked(self, example: Example) -> Example:
         """Return *example*, filtered where it was kept and a rule is against it."""
         if example.fate != "kept":
             return example
         for text, part in _parts(example):
-            objection = refusal(self.checks, text, part)
+            objection = first_violation(self.checks, text, part)
             if objection is not None:
                 reason, detail = objection
                 return structs.replace(example, fate="filtered", reason=reason, detail=detail)
@@ -46,9 +46,11 @@ class Acceptance(Struct, frozen=True):
         """Record with which test sets *example* shares words."""
         if self.overlap is None or not (example.fate == "kept" or example.reason == "contaminated"):
             return
-        hits = self.overlap.hits(*(text for text, _ in _parts(example)))
-        for test in {hit.test for hit in hits}:
-            self.ledger.overlap_found(example, test, (h.question for h in hits if h.test == test))
+        hits = self.overlap.overlaps(*(text for text, _ in _parts(example)))
+        for test in {hit.test_set for hit in hits}:
+            self.ledger.overlap_found(
+                example, test, (h.question for h in hits if h.test_set == test)
+            )
 
     def offer(self, example: Example) -> None:
         """Hand a row to the near-duplicate filter, which decides once all before it are known."""
@@ -62,15 +64,15 @@ class Acceptance(Struct, frozen=True):
             row_index(position, number)
         )
 
-    def build(self) -> None:
+    def load(self) -> None:
         """Read in the seeds and the rows of earlier sessions. Blocks: 50 µs a text."""
         if self.near_duplicates is not None:
-            self.near_duplicates.build()
+            self.near_duplicates.load()
 
     def record_decisions(self) -> None:
         """Record what the near-duplicate filter has decided since the last time."""
         if self.near_duplicates is not None:
-            self.ledger.near_duplicates_decided(self.near_duplicates.decisions())
+            self.ledger.near_duplicates_decided(self.near_duplicates.take_decisions())
 
     def decide_rest(self, last_position: int) -> None:
         """Decide provisionally on rows whose turn has not come when the session ends. Blocks."""

@@ -71,7 +71,7 @@ class Admission:
             self._ledger.dataset_ends(self._prefix.last)
             return
         self._ledger.dataset_ends()  # an earlier end no longer holds: a reviewer has dropped rows
-        self._acceptance.build()
+        self._acceptance.load()
 
     async def wait_for_need(self) -> None:
         """Wait while those in progress will probably suffice."""

@@ -1,4 +1,4 @@
-"""The tasks beside a session's work: dispatchers, signals, progress, accounts."""
+"""The tasks beside a session's work: signals, progress, accounts."""
 
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
@@ -24,7 +24,7 @@ async def background_tasks(
     """Run what a session needs beside its work, until that is done and no call is in flight.
 
     Args:
-        clients: the open models; their dispatchers send calls meanwhile.
+        clients: the open models, whose calls in flight finish at the end.
         event: what the log calls a signal.
         is_stopping: whether a gentle stop is under way.
         stop: begins one, at the first SIGINT or SIGTERM.
@@ -37,7 +37,6 @@ async def background_tasks(
             stop_at_once()
             group.cancel_scope.cancel()
 
-        clients.start(group)
         group.start_soon(
             partial(heed_signals, event, is_stopping=is_stopping, stop=stop, stop_at_once=cancel)
         )

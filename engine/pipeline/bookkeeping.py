@@ -11,7 +11,7 @@ from ..data.text.fingerprint import fingerprint
 from ..store.schema import row_index
 from .execution import Execution
 from .line import Line, Stage, begin
-from .stages.decode import Draft
+from .stages.draft import Draft
 from .steps import Tools
 
 Closed = Callable[[InstructionRequest, RequestOutcome | None], None]

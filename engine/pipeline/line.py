@@ -133,7 +133,7 @@ class _Worker:
                 for result in await self._step(item):
                     if not sender.send_nowait(result):
                         await sender.send(result)
-                self._counts.left += 1
+                self._counts.finished += 1
                 # An item whose every reply was cached never waited: let the other tasks run.
                 await asyncio.sleep(0)
 

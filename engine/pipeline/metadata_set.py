@@ -43,7 +43,7 @@ async def run_metadata_set(
         max_expansion=config.size.max_expansion,
         max_candidates=config.max_candidates,
     )
-    await anyio.to_thread.run_sync(execution.acceptance.build)
+    await anyio.to_thread.run_sync(execution.acceptance.load)
     fingerprints = exclusions.fingerprints.union(seed_fingerprints)
     await _MetadataSet(execution, quotas, recorded, fingerprints).run()
 

@@ -1,26 +1,23 @@
 """The rules of quality that a configuration asks for, made before the first call."""
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from msgspec import Struct
 
 from ..config import ConfigError, QualityConfig
-from ..data import seeds, test_sets
-from ..data.test_sets import Question, TestSource
-from ..quality.checks import Check, Language, Length
-from ..quality.contamination import Contamination, Overlap
-from ..quality.similarity import Measure, measure
-
-TestSets = Mapping[str, Sequence[Question]]
+from ..data import seeds
+from ..data.test_sets import Question, TestSource, prompts_of, read_questions
+from ..quality.checks import Check, LanguageCheck, LengthCheck
+from ..quality.contamination import ContaminationCheck, PromptIndex
+from ..quality.similarity import SimilarityIndex, similarity_index
 
 
 class QualityRules(Struct, frozen=True):
     """What `Acceptance` is made of, except what needs the run's ledger."""
 
     checks: tuple[Check, ...] = ()
-    overlap: Overlap | None = None
-    measure: Measure | None = None
+    overlap: PromptIndex | None = None
+    similarity: SimilarityIndex | None = None
 
 
 def read_test_sets(quality: QualityConfig, where: str) -> dict[str, list[Question]]:
@@ -31,7 +28,7 @@ def read_test_sets(quality: QualityConfig, where: str) -> dict[str, list[Questio
     """
     folder = Path(quality.tests).expanduser()
     try:
-        return {name: test_sets.read(TestSource(name, folder)) for name in quality.decontaminate}
+        return {name: read_questions(TestSource(name, folder)) for name in quality.decontaminate}
     except seeds.SeedError as error:
         raise ConfigError(f"{where}: quality.decontaminate: {error}") from error
 
@@ -45,17 +42,17 @@ def quality_rules(
         ConfigError: an extra is missing, or a language is unknown; the message starts with *where*.
     """
     checks: list[Check] = [
-        Length("instruction", quality.min_instruction_words, quality.max_instruction_words),
-        Length("response", quality.min_response_words, quality.max_response_words),
+        LengthCheck("instruction", quality.min_instruction_words, quality.max_instruction_words),
+        LengthCheck("response", quality.min_response_words, quality.max_response_words),
     ]
-    overlap = Overlap(test_sets.prompts(tests), quality.ngram) if tests else None
+    overlap = PromptIndex(prompts_of(tests), quality.ngram) if tests else None
     if overlap is not None and quality.on_overlap == "drop":
-        checks.append(Contamination(overlap))
+        checks.append(ContaminationCheck(overlap))
     try:
         if quality.languages:
-            checks.append(Language(quality.languages))
+            checks.append(LanguageCheck(quality.languages))
         kind = quality.near_duplicates
-        similarity = None if kind == "off" else measure(kind, quality.near_threshold)
+        similarity = None if kind == "off" else similarity_index(kind, quality.near_threshold)
     except ImportError as error:
         raise ConfigError(
             f'{where}: quality: needs an extra: pip install "codeclm[quality]" ({error})'

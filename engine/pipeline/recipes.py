@@ -43,13 +43,16 @@ from ..data.registry import PluginError, Registry, UnknownNameError
 from ..store.totals import DatasetCounts
 from .modes import FROM_METADATA, FROM_POOL, FROM_SEEDS
 from .recipe import Recipe
-from .stages.answer import Answerer, Rater
+from .stages.answer import Answerer
 from .stages.decode import Decoder
 from .stages.evolve import Evolver, SampledDecoder
 from .stages.given import SeedAsInstruction
 from .stages.grow import Grower
+from .stages.improve import Improver
 from .stages.invent import Inventor
-from .stages.refine import Improver, Refiner, Rules
+from .stages.rate import Rater
+from .stages.refine import Refiner
+from .stages.refinement import Rules
 from .steps import Bounds, Calls, Finish, Finishing, Prompts, Tools, Volume, Write, Writing
 
 # -- how basic instructions are written -------------------------------------------------------

@@ -13,19 +13,19 @@ import anyio.to_thread
 import structlog
 from msgspec import Struct, structs
 
-from ..calls.budget import Budget, Spending
+from ..calls.budget import Spending
 from ..calls.clients import (
     CallSettings,
     Clients,
     cache_folder,
     endpoint_name,
-    in_thread,
     open_clients,
 )
 from ..calls.counters import Counters
 from ..calls.dispatcher import Dispatcher
-from ..config import Config, RoleConfig, dump
+from ..config import Config, RoleConfig, to_toml
 from ..data.errors import RunStopped
+from ..disk.threads import close_in_thread
 from ..quality.near_duplicates import NearDuplicateFilter
 from ..store.folder import FolderError
 from ..store.manifest import differences
@@ -84,21 +84,20 @@ async def execute(plan: Plan, *, watch: Watcher, allow_change: bool = False) -> 
     name = f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}-{os.getpid()}"
     session = Session(plan, Counters(), dispatchers={}, name=name)
     async with _open_ledger(plan, allow_change=allow_change) as ledger:
-        budget = Budget(
-            plan.config.budget, plan.roles, await anyio.to_thread.run_sync(ledger.reader.spending)
-        )
+        spent = await anyio.to_thread.run_sync(ledger.reader.spending)
         settings = CallSettings(
             cache_folder(plan.config),
             plan.config.retry,
             plan.config.parse_attempts,
             plan.config.seed,
+            plan.config.budget,
         )
         async with open_clients(
-            plan.roles, plan.prompts, settings, counters=session.counters, budget=budget
+            plan.roles, plan.prompts, settings, counters=session.counters, spent=spent
         ) as clients:
             session.dispatchers = clients.dispatchers
             _tune_collector()
-            await _work(session, clients, ledger, budget, watch)
+            await _work(session, clients, ledger, watch)
     return session
 
 
@@ -113,9 +112,7 @@ def _tune_collector() -> None:
     gc.set_threshold(20_000, 50, 1000)
 
 
-async def _work(
-    session: Session, clients: Clients, ledger: LedgerWriter, budget: Budget, watch: Watcher
-) -> None:
+async def _work(session: Session, clients: Clients, ledger: LedgerWriter, watch: Watcher) -> None:
     plan, state = session.plan, SessionState(clients.stop)
 
     def stopped_at_once() -> None:
@@ -134,7 +131,6 @@ async def _work(
             partial(_halt_on_failure, state, ledger),
         ),
     ):
-        budget.use(state.halt)
         log.info("run.began", folder=str(plan.folder.path))
         if plan.source is not None:
             session.total_seeds = execution.total_seeds
@@ -186,9 +182,9 @@ async def _execution(
 
 def _acceptance(plan: Plan, ledger: LedgerWriter) -> Acceptance:
     rules, near_duplicates = plan.rules, None
-    if rules.measure is not None:
+    if rules.similarity is not None:
         near_duplicates = NearDuplicateFilter(
-            rules.measure, ledger.reader, lambda: plan.read_seeds(bytearray())
+            rules.similarity, ledger.reader, lambda: plan.read_seeds(bytearray())
         )
     return Acceptance(ledger, rules.checks, rules.overlap, near_duplicates)
 
@@ -228,7 +224,7 @@ async def _open_ledger(plan: Plan, *, allow_change: bool) -> AsyncGenerator[Ledg
     try:
         yield ledger
     finally:
-        await in_thread(ledger.close)
+        await close_in_thread(ledger.close)
 
 
 def settle_manifest(plan: Plan, ledger: LedgerWriter, *, allow_change: bool) -> None:
@@ -252,9 +248,9 @@ def settle_manifest(plan: Plan, ledger: LedgerWriter, *, allow_change: bool) -> 
             log.warning("run.changed", differences=changed)
         else:
             manifest = structs.replace(plan.manifest, started=old.started)
-            plan.folder.write_manifest(dump(plan.config), manifest)
+            plan.folder.write_manifest(to_toml(plan.config), manifest)
             return
-    plan.folder.write_manifest(dump(plan.config), plan.manifest)
+    plan.folder.write_manifest(to_toml(plan.config), plan.manifest)
 
 
 async def _halt_on_failure(state: SessionState, ledger: LedgerWriter) -> None:

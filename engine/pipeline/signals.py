@@ -31,13 +31,3 @@ async def heed_signals(
                 stop_at_once()
                 return
             stop()
-
-
-def terminate_like_interrupt() -> None:
-    """Let SIGTERM raise KeyboardInterrupt as Ctrl-C does, for the time outside a session."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-
-
-def ignore_interrupts() -> None:
-    """Ignore further Ctrl-C: what remains to be said or written must not be cut off."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -10,7 +10,7 @@ from ..calls.counters import Counters
 from ..calls.model import Model
 from ..config import Config, RoleName
 from ..data.records import Example, InstructionRequest
-from .stages.decode import Draft
+from .stages.draft import Draft
 from .stages.encode import Encoder
 from .stages.invent import Pool
 

@@ -1,1 +1,1 @@
-"""Data quality beyond the paper: rules one can add to a run. Knows records and texts, no model."""
+"""Data quality beyond the paper: rules that a run can add, and review by people."""

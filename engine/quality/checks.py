@@ -1,6 +1,6 @@
-"""Rules that look at one text alone: its length, its language, what it has of a test set.
+"""Checks that look at one text alone: its length and its language.
 
-A rule is a function from a text to what it has against it, so that one can be added.
+A check is a function from a text to its violation, if any, so that more can be added.
 """
 
 from collections.abc import Sequence
@@ -12,73 +12,78 @@ from ..data.text.words import words
 Part = Literal["instruction", "response"]
 
 
-class Refusal(NamedTuple):
-    """Why an instruction is dropped: one of few words, and a sentence."""
+class Violation(NamedTuple):
+    """Why an instruction is dropped.
+
+    Attributes:
+        reason: One of a few words, so that reasons can be counted.
+        detail: What was found, for people.
+    """
 
     reason: str
     detail: str
 
 
 class Check(Protocol):
-    def __call__(self, text: str, part: Part, /) -> Refusal | None:
-        """Say what is wrong with *text*, an instruction or a response; None: nothing."""
+    def __call__(self, text: str, part: Part, /) -> Violation | None:
+        """Return what is wrong with *text*, an instruction or a response; None if nothing is."""
         ...
 
 
-def refusal(checks: Sequence[Check], text: str, part: Part) -> Refusal | None:
-    """Return what the first of *checks* has against *text*."""
-    said = (check(text, part) for check in checks)
-    return next((found for found in said if found is not None), None)
+def first_violation(checks: Sequence[Check], text: str, part: Part) -> Violation | None:
+    """Return what the first of *checks* that *text* fails says."""
+    violations = (check(text, part) for check in checks)
+    return next((violation for violation in violations if violation is not None), None)
 
 
-class Length:
-    """Bounds on the number of words, both allowed."""
+class LengthCheck:
+    """Bounds on the number of words, both inclusive; None means no bound."""
 
-    def __init__(self, part: Part, least: int | None, most: int | None) -> None:
+    def __init__(self, part: Part, minimum: int | None, maximum: int | None) -> None:
         self._part = part
-        self._least = least or 0
-        self._most = most
+        self._minimum = minimum or 0
+        self._maximum = maximum
 
-    def __call__(self, text: str, part: Part, /) -> Refusal | None:
+    def __call__(self, text: str, part: Part, /) -> Violation | None:
         if part != self._part:
             return None
         count = len(words(text))
-        if count < self._least:
-            return Refusal("too_short", f"{part}: {count} words")
-        if self._most is not None and count > self._most:
-            return Refusal("too_long", f"{part}: {count} words")
+        if count < self._minimum:
+            return Violation("too_short", f"{part}: {count} words")
+        if self._maximum is not None and count > self._maximum:
+            return Violation("too_long", f"{part}: {count} words")
         return None
 
 
-class Language:
-    """Texts must be in one of *languages*, named by their ISO 639-1 codes.
+class LanguageCheck:
+    """Texts must be in one of *languages* (ISO 639-1 codes).
 
-    Where the detector is not sure (a formula, three words) the text passes.
+    A text passes if the detector is unsure, as with a formula or three words.
     """
 
-    SURE = 0.2
-    """Of 893 English instructions and answers it took 5 for another language, all below 0.1."""
-    LOOKED_AT = 2000
-    """Characters: the detector takes 0.15 µs for each, and more of them tell it nothing new."""
+    MIN_CONFIDENCE = 0.2
+    """Of 893 English instructions and answers, 5 were taken for another language, all below 0.1."""
+    MAX_CHARACTERS = 2000
+    """The detector takes 0.15 µs a character, and more of them change nothing."""
 
     def __init__(self, languages: Sequence[str]) -> None:
-        """Load the detector's table: 0.7 s.
+        """Load the detector's model, which takes 0.7 s.
 
         Raises:
-            ImportError: its library is not installed.
-            ValueError: no such language.
+            ImportError: py3langid is not installed.
+            ValueError: an unknown language.
         """
         langid: Any = import_module("py3langid.langid")
         self._languages = frozenset(languages)
         self._detector: Any = langid.LanguageIdentifier.from_model_file(
             langid.MODEL_FILE, norm_probs=True
         )
-        known = sorted(set(self._detector.nb_classes))
-        if unknown := self._languages - set(known):
-            raise ValueError(f"no language {min(unknown)!r}; there are {', '.join(known)}")
+        supported = sorted(set(self._detector.nb_classes))
+        if unknown := self._languages - set(supported):
+            raise ValueError(f"no language {min(unknown)!r}; there are {', '.join(supported)}")
 
-    def __call__(self, text: str, part: Part, /) -> Refusal | None:
-        found, sure = self._detector.classify(text[: self.LOOKED_AT])
-        if found in self._languages or sure < self.SURE:
+    def __call__(self, text: str, part: Part, /) -> Violation | None:
+        language, confidence = self._detector.classify(text[: self.MAX_CHARACTERS])
+        if language in self._languages or confidence < self.MIN_CONFIDENCE:
             return None
-        return Refusal("language", f"{part}: {found} ({sure:.0%})")
+        return Violation("language", f"{part}: {language} ({confidence:.0%})")

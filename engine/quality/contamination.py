@@ -1,47 +1,46 @@
-"""Contamination: what a text has in common with the prompts of test sets.
-
-Two texts overlap when they share a run of n words (GPT-3's rule, with its 13). A text of fewer
-words counts only as a whole: "Write a poem." is in no other text because that begins so.
-"""
+"""Contamination: texts that share a run of words with the prompts of test sets."""
 
 from collections.abc import Iterable
 
 from msgspec import Struct
 
 from ..data.text.ngrams import NgramIndex
-from .checks import Part, Refusal
+from .checks import Part, Violation
 
 
-class Hit(Struct, frozen=True, order=True):
-    """A prompt of a test set that a text overlaps with."""
+class Overlap(Struct, frozen=True, order=True):
+    """A question of a test set whose prompt shares a run of words with a text."""
 
-    test: str
+    test_set: str
     question: str
 
 
-class Overlap:
-    """Finds runs of test prompts in texts, at half a microsecond a word."""
+class PromptIndex:
+    """Finds prompts of test sets that share *size* consecutive words with a text."""
 
-    def __init__(self, prompts: Iterable[tuple[str, str, str]], ngram: int) -> None:
-        """Take *prompts*: test set, id of the question, and its text."""
+    def __init__(self, prompts: Iterable[tuple[str, str, str]], size: int) -> None:
+        """Index *prompts*: test set, id of the question, and its text."""
         self._index = NgramIndex(
-            ((Hit(test, question), prompt) for test, question, prompt in prompts), ngram
+            ((Overlap(test_set, question), prompt) for test_set, question, prompt in prompts), size
         )
 
-    def hits(self, *texts: str) -> list[Hit]:
-        """Return the prompts that any of *texts* overlaps with, in order."""
-        return sorted({hit for text in texts for hit in self._index.matches(text)})
+    def overlaps(self, *texts: str) -> list[Overlap]:
+        """Return the questions that any of *texts* overlaps with, sorted."""
+        return sorted({overlap for text in texts for overlap in self._index.matches(text)})
 
 
-class Contamination:
-    """The rule that drops what overlaps with a test set."""
+class ContaminationCheck:
+    """The check that drops what overlaps with a test set."""
 
-    def __init__(self, overlap: Overlap) -> None:
-        self._overlap = overlap
+    MAX_NAMED = 3
+    """Questions named in the detail."""
 
-    def __call__(self, text: str, part: Part, /) -> Refusal | None:
-        hits = self._overlap.hits(text)
-        if not hits:
+    def __init__(self, index: PromptIndex) -> None:
+        self._index = index
+
+    def __call__(self, text: str, part: Part, /) -> Violation | None:
+        overlaps = self._index.overlaps(text)
+        if not overlaps:
             return None
-        named = ", ".join(f"{hit.test} {hit.question}" for hit in hits[:3])
-        return Refusal("contaminated", f"{part}: {named}")
+        named = ", ".join(f"{o.test_set} {o.question}" for o in overlaps[: self.MAX_NAMED])
+        return Violation("contaminated", f"{part}: {named}")

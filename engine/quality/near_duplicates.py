@@ -1,106 +1,115 @@
-"""Near-duplicates: each row against the seeds and the rows before it, in the run's own order.
+"""Near-duplicates: each row compared with all seeds and the rows before it, in the run's order.
 
-What is decided stays decided and is in the ledger, so that a later session only has to read the
-texts in again. Which row wins never depends on which came first: whoever asks does so in place
-order, once all that stands before is known.
+Which row wins never depends on which came first: rows are decided in the order of their index, once
+all rows before them are known. A decision is final and is recorded in the ledger, so that a later
+session only has to read the texts in again.
 """
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 
 from msgspec import Struct
 
 from ..data.records import Seed, Unreadable
 from ..store.reader import LedgerReader
 from ..store.schema import NearDuplicateDecision
-from .similarity import Measure
+from .similarity import SimilarityIndex
 
-Seeds = Callable[[], Iterable[Seed | Unreadable]]
+SeedReader = Callable[[], Iterable[Seed | Unreadable]]
 
 
-class _Row(Struct, frozen=True):
+class _PendingRow(Struct, frozen=True):
     id: str
     text: str
 
 
 class NearDuplicateFilter:
-    """Says of each row whether it is new.
+    """Decides for each row whether it is new.
 
-    *seeds* gives all seeds of the run, so that a row is compared with those, too, that come later.
+    Args:
+        index: Empty; the filter fills it.
+        ledger: What earlier sessions kept and decided.
+        read_seeds: Reads all seeds of the run: a row is compared with later seeds, too.
     """
 
-    def __init__(self, measure: Measure, ledger: LedgerReader, seeds: Seeds) -> None:
-        self._measure = measure
+    def __init__(
+        self, index: SimilarityIndex, ledger: LedgerReader, read_seeds: SeedReader
+    ) -> None:
+        self._index = index
         self._ledger = ledger
-        self._seeds = seeds
-        self._recorded, self._dropped = ledger.near_duplicate_decisions()
-        self._pending: dict[int, _Row] = {}
-        """Kept by the flow and not yet decided, by place."""
+        self._read_seeds = read_seeds
+        self._decided, self._dropped = ledger.near_duplicate_decisions()
+        self._pending: dict[int, _PendingRow] = {}
+        """Rows kept by their stages and not decided yet, by row index."""
         self._ids = array("Q")
-        """Of the measure's texts; an id is 16 hex digits."""
-        self._made: list[NearDuplicateDecision] = []
-        self._built = False
+        """Of the texts in the index; an id is 16 hex digits."""
+        self._decisions: list[NearDuplicateDecision] = []
+        self._loaded = False
 
-    def offer(self, place: int, name: str, text: str) -> None:
-        """Hand in a row that the flow has kept; it is decided when its turn has come."""
-        self._pending[place] = _Row(name, text)
+    def offer(self, row_index: int, row_id: str, text: str) -> None:
+        """Add a row that its stages have kept; it is decided when its turn comes."""
+        self._pending[row_index] = _PendingRow(row_id, text)
 
-    def admits(self, place: int) -> bool:
-        """Decide on the row at *place*; its turn has come. The first time blocks, as `build`."""
-        if place in self._dropped:
+    def admits(self, row_index: int) -> bool:
+        """Decide whether the row is new; every row before it must be known.
+
+        The first call may block, as `load` does.
+        """
+        if row_index in self._dropped:
             return False
-        if place not in self._pending and not self._built and not self._was_decided(place):
-            self.build()
-        row = self._pending.pop(place, None)
-        return row is None or self._decide(place, row, final=True)
+        if row_index not in self._pending and not self._loaded and not self._is_decided(row_index):
+            self.load()
+        row = self._pending.pop(row_index, None)
+        return row is None or self._decide(row_index, row, final=True)
 
     def decide_rest(self, last: int) -> None:
-        """Decide for now on rows up to *last* whose turn has not come when a session ends. Blocks.
+        """Decide on pending rows up to index *last*, provisionally: the session ends. Blocks.
 
-        What stands before them is still to be finished; the next session decides them again.
+        Rows before them are not finished yet; the next session decides again.
         """
-        for place in sorted(self._pending):
-            if place <= last:
-                self._decide(place, self._pending.pop(place), final=False)
+        for row_index in sorted(self._pending):
+            if row_index <= last:
+                self._decide(row_index, self._pending.pop(row_index), final=False)
 
-    def decisions(self) -> Iterator[NearDuplicateDecision]:
-        """Yield what has been decided since the last time."""
-        made, self._made = self._made, []
-        yield from made
+    def take_decisions(self) -> list[NearDuplicateDecision]:
+        """Return the decisions made since the last call."""
+        decisions, self._decisions = self._decisions, []
+        return decisions
 
-    def build(self) -> None:
-        """Read in the seeds and what earlier sessions decided. Blocks: 50 µs a text."""
-        if self._built:
+    def load(self) -> None:
+        """Read the seeds and the rows of earlier sessions, once. Blocks: 50 µs a text."""
+        if self._loaded:
             return
-        self._built = True
-        for seed in self._seeds():
+        self._loaded = True
+        for seed in self._read_seeds():
             if isinstance(seed, Seed):
                 self._add(seed.id, seed.instruction)
-        for place, name, text in self._ledger.kept_texts():
-            if self._was_decided(place):
-                if place not in self._dropped:
-                    self._add(name, text)
-            else:
-                self._pending[place] = _Row(name, text)
+        for row_index, row_id, text in self._ledger.kept_texts():
+            if not self._is_decided(row_index):
+                self._pending[row_index] = _PendingRow(row_id, text)
+            elif row_index not in self._dropped:
+                self._add(row_id, text)
 
-    def _was_decided(self, place: int) -> bool:
-        n = bisect_left(self._recorded, place)
-        return n < len(self._recorded) and self._recorded[n] == place
+    def _is_decided(self, row_index: int) -> bool:
+        """Whether an earlier session decided on the row for good."""
+        n = bisect_left(self._decided, row_index)
+        return n < len(self._decided) and self._decided[n] == row_index
 
-    def _decide(self, place: int, row: _Row, *, final: bool) -> bool:
-        self.build()
-        matches = self._measure.similar(row.text)
+    def _decide(self, row_index: int, row: _PendingRow, *, final: bool) -> bool:
+        self.load()
+        matches = self._index.similar(row.text)
         if not matches:
             self._add(row.id, row.text)
-            self._made.append(NearDuplicateDecision(place, "", "", final))
+            self._decisions.append(NearDuplicateDecision(row_index, "", "", final))
             return True
-        how, which = max(matches, key=lambda match: (match.similarity, self._ids[match.number]))
-        self._dropped.add(place)
-        detail = f"{self._ids[which]:016x} ({how:.2f})"
-        self._made.append(NearDuplicateDecision(place, "near_duplicate", detail, final))
+        # Equally similar texts are told apart by their ids, which do not depend on their order.
+        best = max(matches, key=lambda match: (match.similarity, self._ids[match.number]))
+        self._dropped.add(row_index)
+        detail = f"{self._ids[best.number]:016x} ({best.similarity:.2f})"
+        self._decisions.append(NearDuplicateDecision(row_index, "near_duplicate", detail, final))
         return False
 
-    def _add(self, name: str, text: str) -> None:
-        self._measure.add(text)
-        self._ids.append(int(name, 16))
+    def _add(self, text_id: str, text: str) -> None:
+        self._index.add(text)
+        self._ids.append(int(text_id, 16))

@@ -1,7 +1,8 @@
-"""Review by people: rows go out to a file with two empty columns, and their decisions come back.
+"""Review by people: rows are written with two empty columns; the file comes back with decisions.
 
-JSON lines, or CSV for a spreadsheet. What models wrote must not run there: a cell that a
-spreadsheet would take for a formula gets an apostrophe in front, which is taken off again.
+The file is JSON lines, or CSV for a spreadsheet. Models' text must not run there: a cell that a
+spreadsheet would take for a formula gets an apostrophe in front, which reading removes again
+(https://owasp.org/www-community/attacks/CSV_Injection).
 """
 
 import csv
@@ -17,17 +18,17 @@ from msgspec import Struct
 from ...providers import json_codec
 from ..data.errors import UserError
 from ..data.records import Example, Metadata
-from ..data.seeds.formats import delimiter_of
+from ..data.seeds.delimited import delimiter_of
 from ..disk.atomic import replacing
 from ..store.schema import Review
 
 
 class ReviewError(UserError):
-    """A file of reviews can't be used. The message names the file and the line."""
+    """A file of reviews cannot be used. The message names the file and the line."""
 
 
-class Columns(Struct, frozen=True):
-    """One row as a person sees it."""
+class ReviewRow(Struct, frozen=True):
+    """One row of the file; the last two fields are the reviewer's."""
 
     id: str
     use_case: str
@@ -38,162 +39,172 @@ class Columns(Struct, frozen=True):
     comment: str = ""
 
 
-class _Decided(Struct, frozen=True):
-    """What is read back; the other columns are for the eye."""
+class _Decision(Struct, frozen=True):
+    """The fields that are read back."""
 
     id: str
     decision: str | None = None
     comment: str | None = None
 
 
-_decided = msgspec.json.Decoder(_Decided)
+_decision = msgspec.json.Decoder(_Decision)
+_COLUMNS = ReviewRow.__struct_fields__
 
 
-def of_examples(examples: Iterable[Example], said: Mapping[str, Review]) -> Iterator[Columns]:
+def example_rows(examples: Iterable[Example], reviews: Mapping[str, Review]) -> Iterator[ReviewRow]:
+    """Yield a row for each of *examples*, with the decision made before, if any."""
     for example in examples:
-        answer = example.response
-        yield _columns(
+        response = example.response
+        yield _row(
             example.id,
             example.metadata,
-            said,
+            reviews,
             instruction=example.instruction,
-            response="" if answer is None else answer.text,
+            response="" if response is None else response.text,
         )
 
 
-def of_metadata(items: Iterable[Metadata], said: Mapping[str, Review]) -> Iterator[Columns]:
-    return (_columns(item.id, item, said) for item in items)
+def metadata_rows(items: Iterable[Metadata], reviews: Mapping[str, Review]) -> Iterator[ReviewRow]:
+    """Yield a row for each of *items*, with the decision made before, if any."""
+    return (_row(item.id, item, reviews) for item in items)
 
 
-def _columns(
-    name: str,
+def _row(
+    subject_id: str,
     metadata: Metadata,
-    said: Mapping[str, Review],
+    reviews: Mapping[str, Review],
     *,
     instruction: str = "",
     response: str = "",
-) -> Columns:
-    before = said.get(name)
-    decision, comment = ("", "") if before is None else (before.decision, before.comment)
+) -> ReviewRow:
+    review = reviews.get(subject_id)
+    decision, comment = ("", "") if review is None else (review.decision, review.comment)
     skills = ", ".join(metadata.skills)
-    return Columns(name, metadata.use_case, skills, instruction, response, decision, comment)
+    return ReviewRow(
+        subject_id, metadata.use_case, skills, instruction, response, decision, comment
+    )
 
 
 # -- writing ----------------------------------------------------------------------------------
 
 
-def write(rows: Iterable[Columns], path: Path) -> int:
-    """Write *rows* to *path*, as its suffix says, and count them.
+def write_reviews(rows: Iterable[ReviewRow], path: Path) -> int:
+    """Write *rows* to *path*, as its suffix says, and return their number.
 
     Raises:
         ReviewError: *path* is neither JSON lines nor CSV.
         WriteError: it cannot be written.
     """
+    header = _is_csv(path)
+    lines = _csv(rows) if header else (json_codec.dumps(row) + b"\n" for row in rows)
     count = 0
-    lines = _csv(rows) if _is_csv(path) else (json_codec.dumps(row) + b"\n" for row in rows)
     with replacing(path) as file:
         for line in lines:
             file.write(line)
             count += 1
-    return count - _is_csv(path)
+    return count - header
 
 
 def _is_csv(path: Path) -> bool:
-    kind = path.suffix.lower()
-    if kind not in {".csv", ".jsonl"}:
-        raise ReviewError(f"{path}: name it .jsonl or .csv")
-    return kind == ".csv"
+    match path.suffix.lower():
+        case ".csv":
+            return True
+        case ".jsonl":
+            return False
+        case _:
+            raise ReviewError(f"{path}: name it .jsonl or .csv")
 
 
-def _csv(rows: Iterable[Columns]) -> Iterator[bytes]:
-    """Give the lines of a CSV file, with the mark by which spreadsheets know UTF-8."""
-    out = io.StringIO(newline="")
-    writer = csv.writer(out)
-    writer.writerow(Columns.__struct_fields__)
-    yield _taken(out).encode("utf-8-sig")
+def _csv(rows: Iterable[ReviewRow]) -> Iterator[bytes]:
+    """Yield the lines of a CSV file, with the byte order mark by which spreadsheets know UTF-8."""
+    buffer = io.StringIO(newline="")
+    writer = csv.writer(buffer)
+    writer.writerow(_COLUMNS)
+    yield _take(buffer).encode("utf-8-sig")
     for row in rows:
-        writer.writerow([_guarded(getattr(row, name)) for name in Columns.__struct_fields__])
-        yield _taken(out).encode("utf-8", "backslashreplace")
+        writer.writerow([_guard(getattr(row, column)) for column in _COLUMNS])
+        yield _take(buffer).encode("utf-8", "backslashreplace")
 
 
-def _taken(out: io.StringIO) -> str:
-    text = out.getvalue()
-    out.seek(0)
-    out.truncate()
+def _take(buffer: io.StringIO) -> str:
+    """Return the content of *buffer* and empty it."""
+    text = buffer.getvalue()
+    buffer.seek(0)
+    buffer.truncate()
     return text
 
 
-_FORMULA = re.compile(r"\s*'*[=+\-@\t\r\n]")
-_GUARDED = re.compile(r"'(?=\s*'*[=+\-@\t\r\n])")
+_FORMULA = re.compile(r"[\s']*[=+\-@\t\r\n]")
+_GUARDED = re.compile(r"'(?=[\s']*[=+\-@\t\r\n])")
 
 
-def _guarded(cell: str) -> str:
+def _guard(cell: str) -> str:
     return f"'{cell}" if _FORMULA.match(cell) else cell
 
 
-def _unguarded(cell: str) -> str:
+def _unguard(cell: str) -> str:
     return cell[1:] if _GUARDED.match(cell) else cell
 
 
 # -- reading ----------------------------------------------------------------------------------
 
 
-def read(path: Path, known: Iterable[str]) -> list[Review]:
-    """Read decisions about the ids in *known*; rows without one are passed over.
+def read_reviews(path: Path, ids: Iterable[str]) -> list[Review]:
+    """Read the decisions about *ids*; rows without a decision are skipped.
 
     Raises:
-        ReviewError: naming the line with an unknown id, a bad decision, or no readable row; then
-            none of the file counts.
+        ReviewError: names the line with an unknown id, an unknown decision or no readable row; then
+            nothing of the file counts.
     """
-    ids = set(known)
-    found: dict[str, Review] = {}
+    known_ids = set(ids)
+    reviews: dict[str, Review] = {}
     for where, row in _csv_rows(path) if _is_csv(path) else _json_rows(path):
-        if row.id not in ids:
+        if row.id not in known_ids:
             raise ReviewError(f"{where}: id: {row.id!r} is not in this run")
         decision = (row.decision or "").strip().lower()
         if decision not in {"", "keep", "drop"}:
             raise ReviewError(
-                f"{where}: decision: {row.decision!r}: write keep or drop, or nothing"
+                f"{where}: decision: must be keep, drop or empty, got {row.decision!r}"
             )
-        if row.id in found and found[row.id].decision != decision:
-            raise ReviewError(f"{where}: id: {row.id!r} is there twice with different decisions")
-        if decision in {"keep", "drop"}:
-            found[row.id] = Review(row.id, cast("Any", decision), (row.comment or "").strip())
-    return list(found.values())
+        if row.id in reviews and reviews[row.id].decision != decision:
+            raise ReviewError(f"{where}: id: {row.id!r} appears twice, with different decisions")
+        if decision:
+            reviews[row.id] = Review(row.id, cast("Any", decision), (row.comment or "").strip())
+    return list(reviews.values())
 
 
-def _json_rows(path: Path) -> Iterator[tuple[str, _Decided]]:
-    for number, line in enumerate(_bytes(path).splitlines(), 1):
+def _json_rows(path: Path) -> Iterator[tuple[str, _Decision]]:
+    for number, line in enumerate(_read(path).splitlines(), 1):
         if line.strip():
             try:
-                yield f"{path}:{number}", json_codec.loads(line, _decided)
+                yield f"{path}:{number}", json_codec.loads(line, _decision)
             except msgspec.MsgspecError as error:
                 raise ReviewError(f"{path}:{number}: {error}") from error
 
 
-def _csv_rows(path: Path) -> Iterator[tuple[str, _Decided]]:
+def _csv_rows(path: Path) -> Iterator[tuple[str, _Decision]]:
     try:
-        text = _bytes(path).decode("utf-8-sig")
+        text = _read(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ReviewError(f"{path}: it is not UTF-8: save it as CSV UTF-8") from error
+        raise ReviewError(f"{path}: not UTF-8: save it as CSV UTF-8") from error
     header = text.partition("\n")[0]
     csv.field_size_limit(2**31 - 1)
     rows = csv.DictReader(
         io.StringIO(text, newline=""), delimiter=delimiter_of(header), strict=True
     )
     if not {"id", "decision"} <= set(rows.fieldnames or ()):
-        raise ReviewError(f"{path}:1: it has no columns id and decision")
+        raise ReviewError(f"{path}:1: needs the columns id and decision")
     line = rows.line_num
     try:
         for row in rows:
-            cells = [row.get(name) or "" for name in ("id", "decision", "comment")]
-            yield f"{path}:{line + 1}", _Decided(*map(_unguarded, cells))
+            cells = [row.get(name) or "" for name in _Decision.__struct_fields__]
+            yield f"{path}:{line + 1}", _Decision(*map(_unguard, cells))
             line = rows.line_num
     except csv.Error as error:
         raise ReviewError(f"{path}:{line + 1}: {error}") from error
 
 
-def _bytes(path: Path) -> bytes:
+def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:

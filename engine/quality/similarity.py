@@ -1,83 +1,92 @@
-"""How alike two texts are: MinHash over runs of two words, or ROUGE-L as in Self-Instruct.
-
-A measure keeps what it has been given and finds what is like a new text among it; it does not know
-what the texts are.
-"""
+"""Indexes that find similar texts: by MinHash over two-word shingles, or by ROUGE-L."""
 
 from importlib import import_module
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, assert_never
 
 from ..data.text.ngrams import shingles
 from ..data.text.rouge import Match, RougeIndex
 from ..data.text.words import words
 
 
-class Measure(Protocol):
-    """Numbers texts from 0 in the order they are added."""
+class SimilarityIndex(Protocol):
+    """Texts, numbered from 0 in the order in which they are added."""
 
     def add(self, text: str, /) -> None: ...
 
     def similar(self, text: str, /) -> list[Match]:
-        """Return the texts so far whose similarity to *text* is above the threshold."""
+        """Return the texts whose similarity to *text* is above the threshold."""
         ...
 
 
-def measure(kind: Literal["minhash", "rouge"], threshold: float) -> Measure:
-    """Open a measure.
+def similarity_index(kind: Literal["minhash", "rouge"], threshold: float) -> SimilarityIndex:
+    """Return an empty index.
+
+    Args:
+        kind: The measure of similarity.
+        threshold: Texts are similar strictly above it; from 0 to 1.
 
     Raises:
-        ImportError: its library is not installed.
+        ImportError: a library is not installed.
     """
-    return MinHash(threshold) if kind == "minhash" else RougeIndex(threshold)
+    match kind:
+        case "minhash":
+            return MinHashIndex(threshold)
+        case "rouge":
+            return RougeIndex(threshold)
+        case _:
+            assert_never(kind)
 
 
-class MinHash:
-    """Jaccard likeness of the sets of two-word runs, estimated with a standard error of 0.04.
+class MinHashIndex:
+    """Jaccard similarity of the sets of two-word shingles, with a standard error of 0.04.
 
-    Sketches lie in a table by bands of hashes. Bands are as long as they can be while a pair just
-    at the threshold is found with 95 %: longer ones take less memory, shorter ones find more.
-    A text costs 40 µs and, at a threshold of 0.7, 3.1 KB: a million rows 3.1 GB.
+    Signatures are found by bands of hashes (locality-sensitive hashing). Bands are as long as they
+    can be while a pair just at the threshold is found with 95 %: longer ones take less memory,
+    shorter ones find more. A text costs 40 µs and, at a threshold of 0.7, 3.1 KB.
     """
 
     HASHES = 120
-    RUN = 2
+    SHINGLE_SIZE = 2
 
     def __init__(self, threshold: float) -> None:
         self._rensa: Any = import_module("rensa")
         self._threshold = threshold
-        self._sketches: list[Any] = []
-        bands = self.HASHES // _band(threshold, self.HASHES)
-        self._table: Any = self._rensa.RMinHashLSH(threshold, self.HASHES, bands)
+        self._signatures: list[Any] = []
+        bands = self.HASHES // _band_length(threshold, self.HASHES)
+        self._bands: Any = self._rensa.RMinHashLSH(threshold, self.HASHES, bands)
         self._last: tuple[str, Any] = "", None
 
     def add(self, text: str, /) -> None:
-        sketch = self._sketch(text)
-        if sketch is not None:
-            self._table.insert(len(self._sketches), sketch)
-        self._sketches.append(sketch)
+        signature = self._signature(text)
+        if signature is not None:
+            self._bands.insert(len(self._signatures), signature)
+        self._signatures.append(signature)
 
     def similar(self, text: str, /) -> list[Match]:
-        sketch = self._sketch(text)
-        if sketch is None:
+        signature = self._signature(text)
+        if signature is None:
             return []
-        candidates = self._table.query(sketch)
-        matches = (Match(sketch.jaccard(self._sketches[n]), n) for n in candidates)
+        candidates = self._bands.query(signature)
+        matches = (Match(signature.jaccard(self._signatures[n]), n) for n in candidates)
         return [match for match in matches if match.similarity > self._threshold]
 
-    def _sketch(self, text: str) -> Any:
-        """Return the sketch, None where there is no word. What is asked for is often added next."""
+    def _signature(self, text: str) -> Any:
+        """Return the signature of *text*, None if it has no words.
+
+        The last one is remembered: a text that is looked up is often added next.
+        """
         if self._last[0] != text:
-            said = shingles(words(text), self.RUN)
-            sketch: Any = None
-            if said:
-                sketch = self._rensa.RMinHash(self.HASHES, 0)
-                sketch.update(said)
-            self._last = text, sketch
+            text_shingles = shingles(words(text), self.SHINGLE_SIZE)
+            signature: Any = None
+            if text_shingles:
+                signature = self._rensa.RMinHash(self.HASHES, 0)
+                signature.update(text_shingles)
+            self._last = text, signature
         return self._last[1]
 
 
-def _band(threshold: float, hashes: int) -> int:
-    """Return how many hashes a band has."""
-    sizes = [size for size in range(1, 13) if hashes % size == 0]
-    found = [s for s in sizes if (1 - threshold**s) ** (hashes // s) <= 0.05]
-    return max(found, default=1)
+def _band_length(threshold: float, hashes: int) -> int:
+    """Return the number of hashes in a band."""
+    lengths = [length for length in range(1, 13) if hashes % length == 0]
+    sure = [n for n in lengths if (1 - threshold**n) ** (hashes // n) <= 0.05]
+    return max(sure, default=1)

@@ -1,10 +1,11 @@
-"""What a run will ask and cost, before it is started: arithmetic on the configuration (spec §3.7).
+"""Forecast a run's calls, tokens and cost from its configuration (docs/algorithm.md §3.7).
 
-Knows neither ledger nor cache. What nobody can know beforehand, how often an instruction has to be
-made harder and how long answers are, is given as bounds or as an assumption that is printed.
+Nobody can know beforehand how many rounds an instruction takes: the forecast gives bounds. The
+length of answers is an assumption of the caller's. An empty cache is assumed.
 """
 
 from collections.abc import Iterable, Mapping
+from itertools import islice
 
 from msgspec import Struct
 
@@ -12,6 +13,9 @@ from ...prompts import PromptSet, Sizes
 from ..calls.budget import price
 from ..calls.counters import RoleTokens
 from ..config import Config, RoleConfig
+from ..data import seeds as seed_files
+from ..data.records import Seed
+from ..pipeline.prepare import Plan
 from ..pipeline.recipes import RECIPES
 
 
@@ -38,6 +42,10 @@ class Forecast(Struct, frozen=True):
     high_money: float | None
     note: str = ""
     """What is assumed, where nothing bounds the calls."""
+    seeds: int = 0
+    """How many seeds there are; 0 where the run starts from metadata."""
+    seed_tokens: int = 0
+    """Length of a seed, about."""
 
     @property
     def low(self) -> int:
@@ -46,6 +54,28 @@ class Forecast(Struct, frozen=True):
     @property
     def high(self) -> int:
         return sum(row.high for row in self.rows)
+
+
+SEEDS_MEASURED = 1000
+"""Seeds that are read for their length."""
+
+
+def forecast_run(plan: Plan, answer_tokens: int) -> Forecast:
+    """Forecast a prepared run, assuming answers of *answer_tokens*. Blocks: it reads the seeds."""
+    count, length = 0, 0
+    if plan.source is not None:
+        count = seed_files.count(plan.source)
+        records = islice(seed_files.read(plan.source), SEEDS_MEASURED)
+        lengths = [len(record.instruction) for record in records if isinstance(record, Seed)]
+        length = sum(lengths) // (4 * max(len(lengths), 1))
+    return forecast(
+        plan.config,
+        plan.prompts,
+        seeds=count,
+        metadata=len(plan.metadata),
+        seed_tokens=length,
+        answer_tokens=answer_tokens,
+    )
 
 
 def forecast(
@@ -78,7 +108,9 @@ def forecast(
         # A token is a fourth of the characters.
         tokens = sum(len(text) for _, text in prompts[roles[0]].render(typical)) // 4
         rows.append(Row(prompt.name, roles, bounds.low, bounds.high, tokens, answer))
-    return Forecast(tuple(rows), *_money(recipe.role_configs(config), rows), predicted.note)
+    return Forecast(
+        tuple(rows), *_money(recipe.role_configs(config), rows), predicted.note, seeds, seed_tokens
+    )
 
 
 def _money(
@@ -95,7 +127,7 @@ def _money(
     return low, high
 
 
-def text(found: Forecast) -> str:
+def forecast_text(found: Forecast) -> str:
     """Write the forecast for people."""
     lines = ["stage       calls, at least     at most   prompt tok  answer tok (each, about)"]
     lines += [
@@ -107,7 +139,7 @@ def text(found: Forecast) -> str:
     if found.low_money is not None and found.high_money is not None:
         lines.append(f"money     {found.low_money:>17,.2f} {found.high_money:>11,.2f}")
     else:
-        lines.append("money: give price_input and price_output (for a million tokens) to see it")
+        lines.append("money: set price_input and price_output (per million tokens) to see it")
     if found.note:
         lines.append(found.note)
     return "\n".join(lines)

@@ -1,21 +1,32 @@
-"""The run's journal: one JSON line an event in ``events.jsonl``, warnings also on the screen.
+"""The run's event log: one JSON line per event in ``events.jsonl``.
 
-Nothing is written per call: an event is something that happens to a run, a seed or an endpoint.
+An event concerns a run, a seed or an endpoint; calls are counted, not logged.
 """
 
 import logging
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, BinaryIO
 
 import orjson
 import structlog
 from structlog.typing import EventDict, WrappedLogger
 
 
-def to_file(path: Path) -> IO[bytes]:
-    """Send the events of this process to *path* from now on; the caller closes the file."""
-    file = path.open("ab", buffering=0)
+@contextmanager
+def to_file(path: Path) -> Generator[None]:
+    """Append the events of this process to *path* within the block, and drop them after it."""
+    with path.open("ab", buffering=0) as file:
+        _configure(file)
+        try:
+            yield
+        finally:
+            to_nowhere()
+
+
+def _configure(file: BinaryIO) -> None:
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -27,11 +38,10 @@ def to_file(path: Path) -> IO[bytes]:
         logger_factory=structlog.BytesLoggerFactory(file),
         cache_logger_on_first_use=False,
     )
-    return file
 
 
 def to_nowhere() -> None:
-    """Drop events: for commands that only read, and after the file is closed."""
+    """Drop the events of this process from now on."""
     structlog.configure(
         processors=[_drop],
         wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL),
@@ -48,11 +58,13 @@ def _drop(logger: WrappedLogger, name: str, event: EventDict) -> EventDict:
 def _dump(event: dict[str, Any], **_: Any) -> bytes:
     try:
         return orjson.dumps(event, default=str)
-    except TypeError:  # lone surrogates
-        return orjson.dumps({key: _plain(value) for key, value in event.items()}, default=str)
+    except TypeError:  # a string with lone surrogates
+        return orjson.dumps(
+            {key: _without_surrogates(value) for key, value in event.items()}, default=str
+        )
 
 
-def _plain(value: Any) -> Any:
+def _without_surrogates(value: Any) -> Any:
     if isinstance(value, str):
         return value.encode("utf-8", "backslashreplace").decode()
     return value

@@ -1,7 +1,7 @@
-"""A run as one HTML page: what the summary says, and the first stories to read.
+"""A run as one HTML page: its summary and the transcripts of some examples.
 
-No script, nothing fetched, and every text from models and data escaped, so that the page can be
-kept beside the dataset and sent to whoever has to judge it.
+The page has no scripts, loads nothing, and escapes every text from models and data, so that it can
+be kept beside the dataset and sent around.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,7 +12,8 @@ from ..data.records import Example
 from ..pipeline.recipes import RECIPES
 from ..store.manifest import Manifest
 from .summary import Gaps, Summary
-from .transcript import printable, text
+from .terminal import printable
+from .transcript import transcript
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 60em; margin: 2em auto; padding: 0 1em }
@@ -36,19 +37,19 @@ def html(
     seeds: Mapping[str, str],
     manifest: Manifest | None = None,
 ) -> str:
-    """Write the page of the run *name*; *seeds* holds the texts of its seeds by id."""
+    """Return the page of the run *name*; *seeds* holds the texts of its seeds by id."""
     parts = [
         f"<h1>{_safe(name)}</h1>",
         f"<p>{_safe(summary.ending)}: {summary.rows:,} rows. {_safe(summary.reason)}</p>",
         _section("Run", _table(_run(config, summary, manifest))),
         _section("Models", _table(_models(config))),
-        _section("What became of them", _table(_sums(summary), "", "seeds", "instructions")),
+        _section("Fates", _table(_totals(summary), "", "seeds", "instructions")),
         _section("Rounds", _rounds(summary)),
         _section("Quality gap", _histogram(summary.gaps)),
         _section("Overlap with test sets", _table(_overlaps(summary), "", "rows", "dropped")),
         _section("Calls of this session", _table(_calls(summary), *_CALL_HEADER)),
-        _section("Failed, for instance", _table(_failures(summary), "what", "reason", "detail")),
-        _section("Stories", "".join(_story(example, seeds) for example in examples)),
+        _section("First failures", _table(_failures(summary), "item", "reason", "detail")),
+        _section("Examples", "".join(_details(example, seeds) for example in examples)),
     ]
     return (
         "<!doctype html>\n<html lang=en><meta charset=utf-8>"
@@ -58,8 +59,8 @@ def html(
     )
 
 
-def _safe(said: str) -> str:
-    return escape(printable(said))
+def _safe(text: str) -> str:
+    return escape(printable(text))
 
 
 def _section(title: str, body: str) -> str:
@@ -79,8 +80,8 @@ def _cell(value: Cell) -> str:
         return "<td></td>"
     if isinstance(value, str):
         return f"<td>{_safe(value)}</td>"
-    shown = f"{value:,}" if isinstance(value, int) else f"{value:.1%}"
-    return f"<td class=number>{shown}</td>"
+    figure = f"{value:,}" if isinstance(value, int) else f"{value:.1%}"
+    return f"<td class=number>{figure}</td>"
 
 
 def _run(config: Config, summary: Summary, manifest: Manifest | None) -> Iterator[tuple[Cell, ...]]:
@@ -88,17 +89,17 @@ def _run(config: Config, summary: Summary, manifest: Manifest | None) -> Iterato
     yield "recipe", f"{recipe.name} ({recipe.source}): {recipe.summary}"
     if manifest:
         yield "started", f"{manifest.started}, with codeclm {manifest.codeclm}"
-    yield "rows wanted", summary.target_rows or "as many as there are"
-    yield "answers paid for, all sessions", summary.calls_in_all
+    yield "target rows", summary.target_rows or "none: as many as the seeds give"
+    yield "paid answers, all sessions", summary.calls_in_all
     if summary.money_in_all is not None:
-        yield "money, all sessions, at the prices given", f"{summary.money_in_all:.4f}"
+        yield "cost, all sessions", f"{summary.money_in_all:.4f}"
     for name, value in config.quality.in_force():
         yield f"quality: {name}", value
 
 
 def _overlaps(summary: Summary) -> Iterator[tuple[Cell, ...]]:
-    for test, found in summary.overlaps.items():
-        yield test, len(found.rows), len(found.dropped)
+    for test, overlap in summary.overlaps.items():
+        yield test, len(overlap.rows), len(overlap.dropped)
 
 
 def _models(config: Config) -> Iterator[tuple[Cell, ...]]:
@@ -110,14 +111,15 @@ def _models(config: Config) -> Iterator[tuple[Cell, ...]]:
     yield "seed", str(config.seed), ""
 
 
-def _sums(summary: Summary) -> Iterator[tuple[Cell, ...]]:
+def _totals(summary: Summary) -> Iterator[tuple[Cell, ...]]:
     seeds, instructions = summary.seeds, summary.instructions
-    yield "came in", seeds.input, instructions.input
+    yield "input", seeds.input, instructions.input
     yield "kept", seeds.kept, instructions.kept
     for kind in ("filtered", "failed"):
-        one, other = getattr(seeds, kind), getattr(instructions, kind)
-        for reason in dict.fromkeys([*one, *other]):
-            yield f"{kind}: {reason.replace('_', ' ')}", one.get(reason), other.get(reason)
+        of_seeds, of_instructions = getattr(seeds, kind), getattr(instructions, kind)
+        for reason in dict.fromkeys([*of_seeds, *of_instructions]):
+            label = f"{kind}: {reason.replace('_', ' ')}"
+            yield label, of_seeds.get(reason), of_instructions.get(reason)
     if seeds.unfinished or instructions.unfinished:
         yield "unfinished", seeds.unfinished, instructions.unfinished
 
@@ -144,8 +146,8 @@ def _histogram(gaps: Gaps) -> str:
     bias = ""
     if gaps.flipped is not None and gaps.first_lead is not None:
         bias = (
-            f"<p>Position bias: the orders disagreed in {gaps.flipped:.1%} of rounds; being first"
-            f" was worth {gaps.first_lead:+.2f} points.</p>"
+            f"<p>Position bias: the orders disagreed in {gaps.flipped:.1%} of rounds; the first"
+            f" place was worth {gaps.first_lead:+.2f} points.</p>"
         )
     return (
         f"<table><tr><th>gap<th>rounds<th></tr>{''.join(lines)}</table><p>Pairs:</p>{pairs}{bias}"
@@ -163,11 +165,11 @@ def _calls(summary: Summary) -> Iterator[tuple[Cell, ...]]:
 
 def _failures(summary: Summary) -> Iterator[tuple[Cell, ...]]:
     for failure in summary.failures:
-        yield failure.what, failure.reason.replace("_", " "), failure.detail[:300]
+        yield failure.item, failure.reason.replace("_", " "), failure.detail[:300]
 
 
-def _story(example: Example, seeds: Mapping[str, str]) -> str:
+def _details(example: Example, seeds: Mapping[str, str]) -> str:
     title = printable(example.instruction)[:120].replace("\n", " ")
     fate = f"{example.fate}, gap {example.gap:+g}" if example.gap is not None else example.fate
-    told = escape(text(example, seeds))
-    return f"<details><summary>{escape(title)} ({fate})</summary><pre>{told}</pre></details>\n"
+    body = escape(transcript(example, seeds))
+    return f"<details><summary>{escape(title)} ({fate})</summary><pre>{body}</pre></details>\n"

@@ -1,116 +1,125 @@
-"""What a person sees while a run works: on stderr, at most four times a second.
+"""Show the progress of a session on stderr: a live table, a line now and then, or JSON lines.
 
-On a terminal a small table that redraws itself, elsewhere a plain line now and then, or JSON lines
-for programs. It reads counters; nothing calls it per item.
+It reads counters at intervals; nothing calls it for an item or a call.
 """
 
 import shutil
 import sys
 import time
-from typing import Literal, TextIO
+from typing import Literal, TextIO, assert_never
 
 import anyio
 
 from ...providers import json_codec
 from ..calls.budget import money
 from ..calls.counters import StageCounts
+from ..calls.dispatcher import Dispatcher
 from ..pipeline.session import Session, Watcher
+from .terminal import printable
 
 Display = Literal["auto", "full", "plain", "json", "none"]
+"""``auto``: ``full`` on a terminal, else ``plain``."""
 
-_EVERY = {"full": 0.25, "plain": 10.0, "json": 1.0}
+_Shown = Literal["full", "plain", "json"]
+_INTERVALS: dict[_Shown, float] = {"full": 0.25, "plain": 10.0, "json": 1.0}
+"""Seconds between two updates."""
 
 
 def watcher(display: Display, *, stream: TextIO = sys.stderr) -> Watcher:
     """Return what shows a session until it is cancelled."""
+    if display == "none":
+        return _show_nothing
     if display == "auto":
         display = "full" if stream.isatty() else "plain"
+    kind: _Shown = display
 
     async def watch(session: Session) -> None:
-        if display == "none":
-            return
-        view = _View(session, stream, display)
+        view = _View(session, stream, kind)
         try:
             while True:
-                await anyio.sleep(_EVERY[display])
-                view.show()
+                await anyio.sleep(_INTERVALS[kind])
+                view.update()
         finally:
-            view.end()
+            view.close()
 
     return watch
 
 
+async def _show_nothing(session: Session) -> None:
+    del session
+
+
+class _Rates:
+    """Calls and tokens per second over the last intervals, smoothed."""
+
+    def __init__(self) -> None:
+        self.calls = 0.0
+        self.tokens = 0.0
+        self._time = time.monotonic()
+        self._totals = (0, 0)
+        self._weight = 1.0
+        """Of the newest interval."""
+
+    def update(self, calls: int, tokens: int) -> None:
+        now = time.monotonic()
+        seconds = max(now - self._time, 1e-6)
+        calls_before, tokens_before = self._totals
+        self.calls += self._weight * ((calls - calls_before) / seconds - self.calls)
+        self.tokens += self._weight * ((tokens - tokens_before) / seconds - self.tokens)
+        self._time, self._totals, self._weight = now, (calls, tokens), 0.3
+
+
 class _View:
-    def __init__(self, session: Session, stream: TextIO, display: str) -> None:
+    def __init__(self, session: Session, stream: TextIO, kind: _Shown) -> None:
         self._session = session
         self._stream = stream
-        self._display = display
-        self._began = time.monotonic()
-        self._last = (self._began, 0, 0)
-        self._rates = (0.0, 0.0)
-        self._drawn = 0
+        self._kind: _Shown = kind
+        self._start = time.monotonic()
+        self._rates = _Rates()
+        self._lines_on_screen = 0
 
-    def show(self) -> None:
-        self._measure()
-        if self._display == "full":
-            self._redraw(self._lines())
-        elif self._display == "json":
-            self._stream.write(json_codec.dumps(self._snapshot()).decode() + "\n")
-        else:
-            self._stream.write(self._line() + "\n")
+    def update(self) -> None:
+        total = self._session.counters.total()
+        self._rates.update(total.paid, total.prompt_tokens + total.completion_tokens)
+        match self._kind:
+            case "full":
+                self._redraw()
+            case "json":
+                self._stream.write(json_codec.dumps(self._snapshot()).decode() + "\n")
+            case "plain":
+                self._stream.write(printable(self._line()) + "\n")
+            case _:
+                assert_never(self._kind)
         self._stream.flush()
 
-    def end(self) -> None:
-        if self._display == "full" and self._drawn:
-            self._redraw(self._lines())
+    def close(self) -> None:
+        """Bring a table that is on the screen up to date, and leave it there."""
+        if self._lines_on_screen:
+            self._redraw()
             self._stream.flush()
 
-    def _redraw(self, lines: list[str]) -> None:
-        width = shutil.get_terminal_size().columns
-        up = f"\x1b[{self._drawn}A" if self._drawn else ""
-        body = "".join(f"\x1b[2K{line[: width - 1]}\n" for line in lines)
+    def _redraw(self) -> None:
+        lines = self._table()
+        width = shutil.get_terminal_size().columns - 1
+        up = f"\x1b[{self._lines_on_screen}A" if self._lines_on_screen else ""
+        body = "".join(f"\x1b[2K{printable(line)[:width]}\n" for line in lines)
         self._stream.write(up + body)
-        self._drawn = len(lines)
+        self._lines_on_screen = len(lines)
 
-    def _measure(self) -> None:
-        """Rates over the last interval, smoothed."""
-        now = time.monotonic()
-        total = self._session.counters.total()
-        then, calls, tokens = self._last
-        paid, made = total.paid, total.prompt_tokens + total.completion_tokens
-        span = max(now - then, 1e-6)
-        fresh = (paid - calls) / span, (made - tokens) / span
-        keep = 0.0 if then == self._began else 0.7
-        self._rates = (
-            keep * self._rates[0] + (1 - keep) * fresh[0],
-            keep * self._rates[1] + (1 - keep) * fresh[1],
-        )
-        self._last = now, paid, made
+    # -- contents -----------------------------------------------------------------------------
 
-    # -- what there is to say -----------------------------------------------------------------
-
-    def _lines(self) -> list[str]:
+    def _table(self) -> list[str]:
         lines = ["stage            in       out   working    failed"]
-        for name, counts in self._session.counters.stages.items():
-            lines.append(self._stage_line(name, counts))
+        lines += [_stage_line(*stage) for stage in self._session.counters.stages.items()]
         lines.append(f"calls    {self._calls()}")
-        for name, dispatcher in self._session.dispatchers.items():
-            seen = dispatcher.statistics()
-            waits = (
-                f", {seen.waiting_for_retry} waiting for a retry" if seen.waiting_for_retry else ""
-            )
-            pace = f", paced {seen.paused:.1f} s" if seen.paused >= 0.1 else ""
-            lines.append(
-                f"  {name}: {seen.in_flight} in flight of {seen.concurrency},"
-                f" {seen.queued} queued{waits}{pace}, {seen.rate_limited} times 429"
-            )
+        lines += [_endpoint_line(*endpoint) for endpoint in self._session.dispatchers.items()]
         lines.append(f"kept     {self._kept()}")
         lines.append(f"time     {_clock(self._elapsed)}{self._remaining()}")
         return lines
 
     def _line(self) -> str:
         stages = ", ".join(
-            f"{name} {counts.left}/{counts.entered}"
+            f"{name} {counts.finished}/{counts.entered}"
             for name, counts in self._session.counters.stages.items()
         )
         return (
@@ -125,8 +134,8 @@ class _View:
             "stages": counters.stages,
             "calls_paid": total.paid,
             "calls_reused": total.reused,
-            "calls_per_second": round(self._rates[0], 1),
-            "tokens_per_second": round(self._rates[1], 1),
+            "calls_per_second": round(self._rates.calls, 1),
+            "tokens_per_second": round(self._rates.tokens, 1),
             "kept": counters.kept,
             "target_rows": self._session.plan.config.target_rows,
             "scored": counters.scored,
@@ -140,45 +149,56 @@ class _View:
 
     @property
     def _elapsed(self) -> float:
-        return time.monotonic() - self._began
-
-    def _stage_line(self, name: str, counts: StageCounts) -> str:
-        inside = counts.entered - counts.left
-        return f"{name:<8} {counts.entered:>10,}{counts.left:>10,}{inside:>10,}{counts.lost:>10,}"
+        return time.monotonic() - self._start
 
     def _calls(self) -> str:
         total = self._session.counters.total()
-        spent = money(self._session.plan.roles, self._session.counters.roles)
-        price = "" if spent is None else f", {spent:.2f} spent"
+        cost = money(self._session.plan.roles, self._session.counters.roles)
+        spent = "" if cost is None else f", {cost:.2f} spent"
         return (
             f"{total.paid:,} paid, {total.reused:,} reused,"
-            f" {self._rates[0]:,.0f}/s, {self._rates[1]:,.0f} tokens/s{price}"
+            f" {self._rates.calls:,.0f}/s, {self._rates.tokens:,.0f} tokens/s{spent}"
         )
 
     def _kept(self) -> str:
         counters = self._session.counters
-        wanted = self._session.plan.config.target_rows
-        of = f" of {wanted:,}" if wanted else ""
+        target_rows = self._session.plan.config.target_rows
+        target = f" of {target_rows:,}" if target_rows else ""
         rounds = ", ".join(
             f"round {number} {counters.selected.get(number, 0) / scored:.0%}"
             for number, scored in sorted(counters.scored.items())
         )
-        return f"{counters.kept:,}{of} rows{f' (selected: {rounds})' if rounds else ''}"
+        return f"{counters.kept:,}{target} rows{f' (selected: {rounds})' if rounds else ''}"
 
     def _remaining(self) -> str:
-        share = self._share()
+        share = self._share_done()
         if not share or self._elapsed < 2:
             return ""
         return f", about {_clock(self._elapsed * (1 - share) / share)} to go"
 
-    def _share(self) -> float:
-        """How much of the work of this session is done, 0 to 1; 0 where it can't be known."""
+    def _share_done(self) -> float:
+        """Return the share of the session's work that is done, 0 to 1; 0 if unknown."""
         config, counters = self._session.plan.config, self._session.counters
         if config.target_rows:
             return min(1.0, counters.kept / config.target_rows)
         if self._session.total_seeds and not config.metadata.augment_to:
             return min(1.0, counters.requests / self._session.total_seeds)
         return 0.0
+
+
+def _stage_line(name: str, counts: StageCounts) -> str:
+    working = counts.entered - counts.finished
+    return f"{name:<8} {counts.entered:>10,}{counts.finished:>10,}{working:>10,}{counts.lost:>10,}"
+
+
+def _endpoint_line(name: str, dispatcher: Dispatcher) -> str:
+    now = dispatcher.statistics()
+    retries = f", {now.waiting_for_retry} waiting for a retry" if now.waiting_for_retry else ""
+    pause = f", paused {now.paused:.1f} s" if now.paused >= 0.1 else ""
+    return (
+        f"  {name}: {now.in_flight} of {now.concurrency} in flight,"
+        f" {now.queued} queued{retries}{pause}, {now.rate_limited} rate-limited (429)"
+    )
 
 
 def _clock(seconds: float) -> str:

@@ -1,8 +1,6 @@
-"""What a run came to: sums, gaps, selection, bias, money; as a struct and as text.
+"""Summarise a run: what became of its seeds and instructions, gaps, bias, calls and money."""
 
-Reads the ledger and the session's counters; writes nothing.
-"""
-
+from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
@@ -13,46 +11,49 @@ from ..config import Config
 from ..pipeline.recipes import RECIPES
 from ..store.reader import LedgerReader
 from ..store.totals import DatasetCounts, Totals, count_dataset, failed_items
-from .transcript import printable
+from .histogram import gap_histogram, histogram_lines
+from .terminal import printable
 
 THRESHOLDS = tuple(step / 2 for step in range(1, 11))
 """θ = 0.5, 1, …, 5."""
 
 
 class Gaps(Struct, frozen=True):
-    """What the judge's scores say, over all instructions of the run."""
+    """What the judge's scores say about all instructions of the run."""
 
     histogram: dict[str, int]
-    """Rounds by gap, in bins of one point named by their lower end."""
+    """Rounds by gap, as `gap_histogram` counts them."""
     pairs_at: dict[str, int]
-    """Pairs that each θ would select from the rounds there are: the first round above it. Above
-    the run's own θ a lower bound, since a selected instruction was not taken further."""
+    """Instructions with a round whose gap is above θ, by θ. Above the run's own θ this is a lower
+    bound, since a selected instruction goes through no more rounds."""
     scored_rounds: int
     flipped: float | None
-    """Share of rounds in which the two orders named different winners: position bias."""
+    """Share of rounds in which the two orders named different winners (position bias)."""
     first_lead: float | None
-    """Points an answer gained on average by being shown first."""
+    """Points that an answer gains on average by being shown first."""
     scored: dict[int, int]
     """Instructions scored in each round."""
     selected: dict[int, int]
-    """Instructions selected in each round, before duplicates are taken out."""
+    """Instructions selected in each round, before duplicates are removed."""
 
 
-class Overlapping(Struct, frozen=True):
-    """Instructions that share a run of words with a test set's prompts, by their ids."""
+class OverlapIds(Struct, frozen=True):
+    """Ids of the instructions that share words in a row with a test set's prompts."""
 
     rows: tuple[str, ...]
     dropped: tuple[str, ...]
 
 
 class Failure(Struct, frozen=True):
-    what: str
+    """A seed or an instruction that failed, and why."""
+
+    item: str
     reason: str
     detail: str
 
 
 class Summary(Struct, frozen=True):
-    """A run's result, as it is written to ``summary.json``."""
+    """The result of a run, as in ``summary.json``."""
 
     ending: str
     reason: str
@@ -64,27 +65,27 @@ class Summary(Struct, frozen=True):
     by_iteration: dict[int, int]
     gaps: Gaps
     calls: dict[str, dict[str, int]]
-    """This session's calls by stage."""
+    """Calls of this session, by stage."""
     predicted_calls: int | None
-    """What spec §3.7 predicts from the ledger's counts for a run without retries, in all; None for
-    recipes that it does not speak of."""
+    """Calls that a run without retries takes for the ledger's counts (docs/algorithm.md §3.7);
+    None for recipes other than codeclm."""
     money: float | None
-    """This session's, at the prices given; None where none were."""
+    """Cost of this session at the configured prices; None without prices."""
     money_in_all: float | None
-    """All sessions'."""
+    """Cost of all sessions."""
     calls_in_all: int
-    """Answers that all sessions paid for."""
+    """Paid answers of all sessions."""
     failures: tuple[Failure, ...]
     """The first few, seeds before instructions."""
     files: dict[str, str]
-    overlaps: dict[str, Overlapping] = {}
-    """By test set, where any were given."""
+    overlaps: dict[str, OverlapIds] = {}
+    """By test set, if any were configured."""
 
 
 def summarise(
     config: Config, ledger: LedgerReader, counters: Counters, *, ending: str, reason: str
 ) -> Summary:
-    """Read the whole ledger. Blocks: a second or so for a million seeds."""
+    """Summarise the run in *ledger*. Blocks: about a second for a million seeds."""
     with count_dataset(ledger, config.target_rows) as counts:
         return _summarise(config, ledger, counts, counters, ending=ending, reason=reason)
 
@@ -115,7 +116,7 @@ def _summarise(
         {stage: _calls(made) for stage, made in counters.calls.items()},
         None if count_calls is None else count_calls(counts, config),
         money(roles, counters.roles),
-        money(roles, _joined(spent)),
+        money(roles, _total_tokens(spent)),
         sum(session.calls for session in spent),
         tuple(Failure(*row) for row in failed_items(ledger, 10)),
         {},
@@ -124,23 +125,23 @@ def _summarise(
 
 
 def _overlaps(
-    found: Iterable[tuple[str, str, bool]], tests: Iterable[str]
-) -> dict[str, Overlapping]:
+    overlaps: Iterable[tuple[str, str, bool]], tests: Iterable[str]
+) -> dict[str, OverlapIds]:
     ids: dict[str, tuple[list[str], list[str]]] = {test: ([], []) for test in tests}
-    for test, name, is_row in found:
+    for test, name, is_row in overlaps:
         ids.setdefault(test, ([], []))[not is_row].append(name)
-    return {test: Overlapping(tuple(rows), tuple(dropped)) for test, (rows, dropped) in ids.items()}
+    return {test: OverlapIds(tuple(rows), tuple(dropped)) for test, (rows, dropped) in ids.items()}
 
 
-def _joined(sessions: Iterable[Spending]) -> dict[str, RoleTokens]:
+def _total_tokens(sessions: Iterable[Spending]) -> dict[str, RoleTokens]:
     """Add up the tokens of all sessions."""
-    whole: dict[str, RoleTokens] = {}
+    total: dict[str, RoleTokens] = {}
     for session in sessions:
         for name, used in session.roles.items():
-            sofar = whole.setdefault(name, RoleTokens())
+            tokens = total.setdefault(name, RoleTokens())
             for field in RoleTokens.__struct_fields__:
-                setattr(sofar, field, getattr(sofar, field) + getattr(used, field))
-    return whole
+                setattr(tokens, field, getattr(tokens, field) + getattr(used, field))
+    return total
 
 
 def _calls(counts: CallCounts) -> dict[str, int]:
@@ -148,7 +149,7 @@ def _calls(counts: CallCounts) -> dict[str, int]:
 
 
 def _gaps(rows: Iterable[tuple[int, list[float], int, float]], threshold: float) -> Gaps:
-    histogram: dict[int, int] = {}
+    gap_counts = Counter[float]()
     pairs = dict.fromkeys(THRESHOLDS, 0)
     scored: dict[int, int] = {}
     selected: dict[int, int] = {}
@@ -158,8 +159,8 @@ def _gaps(rows: Iterable[tuple[int, list[float], int, float]], threshold: float)
         rounds += len(gaps)
         flipped += flips
         led += lead
+        gap_counts.update(gaps)
         for number, gap in enumerate(gaps, first):
-            histogram[int(gap // 1)] = histogram.get(int(gap // 1), 0) + 1
             scored[number] = scored.get(number, 0) + 1
             if abs(gap) > threshold:
                 selected[number] = selected.get(number, 0) + 1
@@ -167,7 +168,7 @@ def _gaps(rows: Iterable[tuple[int, list[float], int, float]], threshold: float)
         for theta in THRESHOLDS:
             pairs[theta] += largest > theta
     return Gaps(
-        {str(low): histogram[low] for low in sorted(histogram)},
+        gap_histogram(gap_counts),
         {f"{theta:g}": count for theta, count in pairs.items()},
         rounds,
         flipped / rounds if rounds else None,
@@ -180,7 +181,7 @@ def _gaps(rows: Iterable[tuple[int, list[float], int, float]], threshold: float)
 # -- as text ----------------------------------------------------------------------------------
 
 
-def text(summary: Summary) -> str:
+def summary_text(summary: Summary) -> str:
     """Write the summary for people: at most 80 columns."""
     lines = [_headline(summary), ""]
     lines += _sum_lines("seeds", summary.seeds)
@@ -190,19 +191,19 @@ def text(summary: Summary) -> str:
     lines += _gap_lines(summary.gaps)
     lines += _call_lines(summary)
     if summary.failures:
-        lines += ["", "failed, for instance", *map(_failure_line, summary.failures)]
+        lines += ["", "first failures", *map(_failure_line, summary.failures)]
     if summary.files:
         lines += ["", "files"]
-        lines += [f"  {name:<11} {place}" for name, place in summary.files.items()]
+        lines += [f"  {name:<11} {path}" for name, path in summary.files.items()]
     return "\n".join(lines) + "\n"
 
 
 def _headline(summary: Summary) -> str:
-    wanted = f" of {summary.target_rows:,} wanted" if summary.target_rows else ""
+    target = f" of {summary.target_rows:,}" if summary.target_rows else ""
     missing = (summary.target_rows or 0) - summary.rows
-    short = f"; {missing:,} short" if summary.ending == "finished" and missing > 0 else ""
-    said = f"\n{printable(summary.reason)}" if summary.reason else ""
-    return f"{summary.ending}: {summary.rows:,} rows{wanted}{short}{said}"
+    short = f", {missing:,} missing" if summary.ending == "finished" and missing > 0 else ""
+    reason = f"\n{printable(summary.reason)}" if summary.reason else ""
+    return f"{summary.ending}: {summary.rows:,}{target} rows{short}{reason}"
 
 
 def _sum_lines(name: str, sums: Totals) -> list[str]:
@@ -240,32 +241,29 @@ def _round_lines(summary: Summary) -> list[str]:
     return lines
 
 
-def _overlap_lines(overlaps: Mapping[str, Overlapping]) -> list[str]:
+def _overlap_lines(overlaps: Mapping[str, OverlapIds]) -> list[str]:
     if not overlaps:
         return []
     lines = ["", "overlap with test sets     rows   dropped"]
-    for test, found in overlaps.items():
-        lines.append(f"  {test[-22:]:<22} {len(found.rows):>6,} {len(found.dropped):>9,}")
-        if found.rows:
-            more = ", …" if len(found.rows) > 3 else ""
-            lines.append(f"    rows {', '.join(found.rows[:3])}{more}")
+    for test, overlap in overlaps.items():
+        kept, dropped = overlap.rows, overlap.dropped
+        lines.append(f"  {test[-22:]:<22} {len(kept):>6,} {len(dropped):>9,}")
+        if kept:
+            more = ", …" if len(kept) > 3 else ""
+            lines.append(f"    rows {', '.join(kept[:3])}{more}")
     return lines
 
 
 def _gap_lines(gaps: Gaps) -> list[str]:
     if not gaps.histogram:
         return []
-    most = max(gaps.histogram.values())
-    lines = ["", "quality gap (rounds)"]
-    for low, count in gaps.histogram.items():
-        bar = "█" * max(1, round(30 * count / most))
-        lines.append(f"  {int(low):>3} to {int(low) + 1:>2}  {count:>8,}  {bar}")
+    lines = ["", *histogram_lines(gaps.histogram)]
     lines.append(f"θ      {''.join(f'{theta:>7}' for theta in gaps.pairs_at)}")
     lines.append(f"pairs  {''.join(f'{count:>7}' for count in gaps.pairs_at.values())}")
     if gaps.flipped is not None and gaps.first_lead is not None:
         lines.append(
             f"position bias: the orders disagreed in {gaps.flipped:.1%} of rounds;\n"
-            f"being first was worth {gaps.first_lead:+.2f} points"
+            f"the first place was worth {gaps.first_lead:+.2f} points"
         )
     return lines
 
@@ -282,19 +280,18 @@ def _call_lines(summary: Summary) -> list[str]:
             total[name] += counts[name]
     lines.append(_call_line("all", total))
     if summary.predicted_calls is not None and summary.ending == "finished":
-        lines.append(f"without retries the whole run takes {summary.predicted_calls:,} calls")
-    lines.append(f"all sessions of this run paid for {summary.calls_in_all:,}")
+        lines.append(f"without retries, this run takes {summary.predicted_calls:,} calls")
+    lines.append(f"paid answers in all sessions: {summary.calls_in_all:,}")
     if summary.money is not None and summary.money_in_all is not None:
         lines.append(
-            f"money, at the prices given: {summary.money:.4f} in this session,"
-            f" {summary.money_in_all:.4f} in all"
+            f"cost: {summary.money:.4f} in this session, {summary.money_in_all:.4f} in all sessions"
         )
     return lines
 
 
 def _failure_line(failure: Failure) -> str:
     detail = f": {printable(failure.detail[:300])}" if failure.detail else ""
-    return f"  {failure.what}: {_words(failure.reason)}{detail}"
+    return f"  {failure.item}: {_words(failure.reason)}{detail}"
 
 
 def _call_line(stage: str, counts: Mapping[str, int]) -> str:

@@ -1,24 +1,18 @@
-"""One example's whole story as text: where it came from, each round, every call.
+"""One example in full as text: where it came from, each round, every call."""
 
-What models wrote is printed with its control characters escaped: it must not drive the terminal.
-"""
-
-import re
 from collections.abc import Iterator, Mapping
 from textwrap import indent
 
 from ..data.records import Answer, Call, Example, Iteration
-
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-
-
-def printable(text: str) -> str:
-    """Escape control characters, direction marks and lone surrogates; keep line breaks and tabs."""
-    return _CONTROL.sub(lambda found: ascii(found[0])[1:-1], text.replace("\r\n", "\n"))
+from .terminal import printable
 
 
-def text(example: Example, seeds: Mapping[str, str]) -> str:
-    """Tell *example*; *seeds* holds the texts of its seeds by id, as far as they are known."""
+def transcript(example: Example, seeds: Mapping[str, str]) -> str:
+    """Write *example* for people, with its control characters escaped.
+
+    *seeds* holds the texts of its seeds by id; those that are gone from the seed file may be
+    missing.
+    """
     return "\n".join(_lines(example, seeds))
 
 
@@ -32,7 +26,7 @@ def _lines(example: Example, seeds: Mapping[str, str]) -> Iterator[str]:
         yield f"winner     {example.winner}{gap}"
     for seed_id in metadata.seed_ids:
         yield f"seed       {seed_id}"
-        yield _block(seeds.get(seed_id, "(not in the seed file any more)"))
+        yield _block(seeds.get(seed_id, "(no longer in the seed file)"))
     if not metadata.seed_ids:
         yield f"seed       none: this metadata is {metadata.origin}"
     if metadata.origin != "none":
@@ -60,23 +54,23 @@ def _round(iteration: Iteration) -> Iterator[str]:
     if iteration.action is not None:
         yield f"  action: {printable(iteration.action)}"
         yield "  instruction"
-        yield _block(iteration.instruction, deep=4)
-    for who, answer in (("strong", iteration.strong), ("target", iteration.target)):
+        yield _block(iteration.instruction, depth=4)
+    for role, answer in (("strong", iteration.strong), ("target", iteration.target)):
         if answer is not None:
-            yield f"  {who} answered{_cut(answer)}"
-            yield _block(answer.text, deep=4)
+            yield f"  {role} answered{_finish(answer)}"
+            yield _block(answer.text, depth=4)
     if iteration.judgements is not None:
         first, second = iteration.judgements
         yield f"  scores, strong first: strong {first.strong:g}, target {first.target:g}"
         yield f"  scores, target first: strong {second.strong:g}, target {second.target:g}"
 
 
-def _cut(answer: Answer) -> str:
+def _finish(answer: Answer) -> str:
     return "" if answer.finish_reason == "stop" else f" ({answer.finish_reason})"
 
 
 def _calls(calls: tuple[Call, ...]) -> Iterator[str]:
-    yield "\ncall        role     prompt  answer  asked  from      key"
+    yield "\ncall        role     prompt  answer  tries  from      key"
     for call in calls:
         origin = "cache" if call.cached else "provider"
         yield (
@@ -85,5 +79,5 @@ def _calls(calls: tuple[Call, ...]) -> Iterator[str]:
         )
 
 
-def _block(said: str, *, deep: int = 2) -> str:
-    return indent(printable(said), " " * deep + "│ ", lambda _: True)
+def _block(text: str, *, depth: int = 2) -> str:
+    return indent(printable(text), " " * depth + "│ ", lambda _: True)

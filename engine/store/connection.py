@@ -10,6 +10,7 @@ from typing import Any, Self, TypeVar
 import msgspec
 
 from ...providers import json_codec
+from ..data.errors import UserError
 from ..disk.sqlite import StorageError, connect, storage_error
 from .schema import VERSION
 
@@ -21,6 +22,10 @@ START_OVER = (
 """What to do about a run's folder that cannot be used."""
 
 
+class LedgerError(UserError):
+    """A file is not a ledger that this version of codeclm reads. The message says what to do."""
+
+
 class ReadConnection:
     """Runs queries, for one thread at a time; other processes may be writing the file."""
 
@@ -28,10 +33,11 @@ class ReadConnection:
         """Open the ledger at *path*. Blocks.
 
         Raises:
-            StorageError: the file is missing, no ledger, or of another version.
+            LedgerError: the file is missing, no ledger, or of another version.
+            StorageError: it cannot be read.
         """
         if not path.exists():
-            raise StorageError(f"{path}: not found; is {path.parent} a run's folder?")
+            raise LedgerError(f"{path}: not found; is {path.parent} a run's folder?")
         self.path = path
         self._connection = connect(path)
         try:
@@ -40,16 +46,16 @@ class ReadConnection:
         except sqlite3.Error as error:
             self._connection.close()
             raise storage_error(path, error) from error
-        except StorageError:
+        except LedgerError:
             self._connection.close()
             raise
 
     def _check_version(self) -> None:
         (version,) = self._connection.execute("PRAGMA user_version").fetchone()
         if version == 0:
-            raise StorageError(f"{self.path}: not a ledger of codeclm's: move it away")
+            raise LedgerError(f"{self.path}: not a ledger of codeclm's: move it away")
         if version != VERSION:
-            raise StorageError(
+            raise LedgerError(
                 f"{self.path}: written by another version of codeclm (ledger format {version}, this"
                 f" one reads {VERSION}): {START_OVER}"
             )

@@ -10,7 +10,7 @@ from typing import Any, cast
 from msgspec import Struct
 
 from ...providers import json_codec
-from ..config import Config, RoleConfig, structured
+from ..config import Config, RoleConfig, response_format
 
 FORMAT = 2
 """Of a run's folder; raise it whenever an older one can no longer be read."""
@@ -117,7 +117,7 @@ def _run_settings(
 
 def role_settings(role: RoleConfig) -> dict[str, Any]:
     """Return the settings of *role* that can change a reply."""
-    settings = _all_settings(role) | {"structured_output": structured(role)}
+    settings = _all_settings(role) | {"structured_output": response_format(role)}
     return {key: value for key, value in settings.items() if key not in _ROLE_OPERATIONAL}
 
 
@@ -154,9 +154,9 @@ def _settings_differences(table: str, old: Mapping[str, Any], new: Mapping[str, 
             tables = cast("tuple[dict[str, Any], dict[str, Any]]", (before, now))
             lines += _settings_differences(f"{table}{key}.", *tables)
         elif before != now:
-            lines.append(f"{table}{key}: {_shown(before)} → {_shown(now)}")
+            lines.append(f"{table}{key}: {_display(before)} → {_display(now)}")
     return lines
 
 
-def _shown(value: Any) -> str:
+def _display(value: Any) -> str:
     return "(default)" if value is None else repr(value)

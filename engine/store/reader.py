@@ -42,13 +42,13 @@ class FinishedItem(NamedTuple):
 
     Attributes:
         position: The item's.
-        made: Number of instructions made from it.
+        instructions: Number made from it.
         kept: Number and fingerprint of those that its stages kept.
         fingerprint: The seed's own; None without a readable seed.
     """
 
     position: int
-    made: int
+    instructions: int
     kept: tuple[tuple[int, int], ...]
     fingerprint: int | None
 
@@ -71,7 +71,8 @@ class LedgerReader:
         """Open the ledger at *path*. Blocks.
 
         Raises:
-            StorageError: the file is missing, no ledger, or of another version.
+            LedgerError: the file is missing, no ledger, or of another version.
+            StorageError: it cannot be read.
         """
         self.path = path
         self.connection = ReadConnection(path)
@@ -175,14 +176,14 @@ class LedgerReader:
         ):
             examples.setdefault(item, []).append(tuple(example))
         outcomes: dict[int, RequestOutcome] = {}
-        for first_row, item, count, made in self.connection.rows(
-            "SELECT first_row, item, count, made FROM requests WHERE done"
+        for first_row, item, count, instructions in self.connection.rows(
+            "SELECT first_row, item, count, instructions FROM requests WHERE done"
         ):
             start = item * ROWS_PER_ITEM + first_row % ROWS_PER_ITEM * rows_per_draft
             rows = range(start, start + count * rows_per_draft)
             of_request = [example for example in examples.get(item, ()) if example[0] in rows]
             outcomes[first_row] = RequestOutcome(
-                made,
+                instructions,
                 tuple(
                     (index % ROWS_PER_ITEM, fingerprint)
                     for index, fate, fingerprint, _ in of_request
@@ -195,8 +196,8 @@ class LedgerReader:
 
     def finished_items(self) -> Iterator[FinishedItem]:
         """Yield finished seeds, and finished requests behind the last seed, by position."""
-        for position, made, kept, fingerprint in self.connection.rows(
-            "SELECT p.position, coalesce(r.made, 0),"
+        for position, instructions, kept, fingerprint in self.connection.rows(
+            "SELECT p.position, coalesce(r.instructions, 0),"
             f" group_concat((e.row_index % {ROWS_PER_ITEM}) || ' ' || e.fingerprint), s.fingerprint"
             " FROM (SELECT position FROM seeds UNION SELECT item FROM requests) p"
             " LEFT JOIN seeds s ON s.position = p.position"
@@ -206,7 +207,7 @@ class LedgerReader:
             " WHERE r.done OR (s.state = 'failed' AND NOT s.transient)"
             " GROUP BY p.position ORDER BY p.position"
         ):
-            yield FinishedItem(position, made, _number_pairs(kept or ""), fingerprint)
+            yield FinishedItem(position, instructions, _number_pairs(kept or ""), fingerprint)
 
     def near_duplicate_decisions(self) -> "tuple[array[int], set[int]]":
         """Return the rows decided for good, sorted, and those among them that are dropped."""

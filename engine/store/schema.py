@@ -22,6 +22,7 @@ def row_index(position: int, number: int) -> int:
         position: The metadata item's.
         number: The instruction's, among those of its item, from 0.
     """
+    assert 0 <= number < ROWS_PER_ITEM, f"item {position}: instruction {number} has no index"
     return position * ROWS_PER_ITEM + number
 
 
@@ -37,7 +38,8 @@ CREATE TABLE seeds (
 CREATE TABLE items (position INTEGER PRIMARY KEY, metadata BLOB NOT NULL);
 CREATE TABLE requests (
     first_row INTEGER PRIMARY KEY, item INTEGER NOT NULL, count INTEGER NOT NULL,
-    made INTEGER NOT NULL, done INTEGER NOT NULL, reason TEXT NOT NULL, detail TEXT NOT NULL);
+    instructions INTEGER NOT NULL, done INTEGER NOT NULL, reason TEXT NOT NULL,
+    detail TEXT NOT NULL);
 CREATE TABLE examples (
     row_index INTEGER PRIMARY KEY, item INTEGER NOT NULL, id TEXT NOT NULL, fate TEXT NOT NULL,
     reason TEXT NOT NULL, transient INTEGER NOT NULL, fingerprint INTEGER NOT NULL,

@@ -32,7 +32,7 @@ class Totals(Struct, frozen=True):
         )
         if fates != self.input:
             raise ValueError(
-                f"totals do not add up: {self.input} items in, {fates} counted: {self}"
+                f"totals do not add up: {self.input} items in, {fates} counted; a bug: {self}"
             )
 
 
@@ -100,18 +100,18 @@ class DatasetCounts:
         rows = self._connection.rows(
             f"WITH {_LAST},"
             f" kept_items AS (SELECT DISTINCT row_index / {ROWS_PER_ITEM} AS item FROM dataset),"
-            " requested AS (SELECT item, max(done) AS done, max(made) AS made,"
+            " requested AS (SELECT item, max(done) AS done, max(instructions) AS instructions,"
             "  max(reason) AS reason FROM requests GROUP BY item)"
             " SELECT CASE WHEN s.state = 'failed' AND NOT s.transient THEN 'failed'"
             "  WHEN s.item IN (SELECT item FROM kept_items) THEN 'kept'"
             f"  WHEN r.reason IN {NEVER_REQUESTED} THEN 'filtered'"
-            "  WHEN r.done AND r.made = 0 THEN 'failed'"
+            "  WHEN r.done AND r.instructions = 0 THEN 'failed'"
             "  WHEN s.state = 'pooled' AND s.item IS NULL THEN 'filtered'"
             f"  WHEN {beyond} THEN 'filtered'"
             "  WHEN s.state = 'failed' OR coalesce(r.done, 0) = 0 THEN 'unfinished'"
             "  ELSE 'filtered' END,"
             " CASE WHEN s.state = 'failed' AND NOT s.transient THEN s.reason"
-            "  WHEN r.done AND r.made = 0 THEN r.reason"
+            "  WHEN r.done AND r.instructions = 0 THEN r.reason"
             "  WHEN s.state = 'pooled' AND s.item IS NULL THEN 'never_shown'"
             f"  WHEN {beyond} THEN 'beyond_target'"
             "  ELSE 'no_instruction_kept' END, count(*)"
@@ -166,7 +166,7 @@ class DatasetCounts:
         chunks, items = next(
             self._connection.rows(
                 "SELECT coalesce(sum((count + ?1 - 1) / ?1), 0), count(DISTINCT item)"
-                " FROM requests WHERE made > 0",
+                " FROM requests WHERE instructions > 0",
                 chunk,
             )
         )

@@ -54,7 +54,8 @@ class LedgerWriter:
         """Open the ledger at *path*, creating it if it is missing. Blocks.
 
         Raises:
-            StorageError: it cannot be opened or written, is no ledger, or of another version.
+            LedgerError: it is no ledger, or of another version.
+            StorageError: it cannot be opened or written.
         """
         self.path = path
         self._error: StorageError | None = None
@@ -135,8 +136,8 @@ class LedgerWriter:
         """Leave rows made of the metadata item at *position* out: a reviewer dropped it."""
         self._put("excluded_items", position)
 
-    def request_done(self, request: InstructionRequest, made: int) -> None:
-        self._request(request, made, done=True)
+    def request_done(self, request: InstructionRequest, instructions: int) -> None:
+        self._request(request, instructions, done=True)
 
     def request_unneeded(self, item: Metadata, reason: str = "no_quota") -> None:
         """Record that nothing is requested of *item*."""
@@ -150,14 +151,14 @@ class LedgerWriter:
     def _request(
         self,
         request: InstructionRequest,
-        made: int,
+        instructions: int,
         *,
         done: bool,
         reason: str = "",
         detail: str = "",
     ) -> None:
         item = request.metadata.position
-        row = (row_index(item, request.start), item, request.count, made, int(done))
+        row = (row_index(item, request.start), item, request.count, instructions, int(done))
         self._put("requests", *row, reason, detail)
 
     def example_finished(self, example: Example, *, transient: bool = False) -> None:

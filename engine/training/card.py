@@ -15,7 +15,7 @@ from ..data.records import Example
 from ..pipeline.recipe import Recipe
 from ..pipeline.recipes import RECIPES
 from ..reporting.summary import Summary
-from ..reporting.transcript import printable
+from ..reporting.terminal import printable
 from ..store.manifest import Manifest
 from ..store.totals import Totals
 

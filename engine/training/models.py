@@ -11,7 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from ...providers.local import find_weights
+from ...providers.local.weights import find_weights
 from ..data.errors import UserError
 from .pairs import Pair
 from .recipe import ALPACA_CHAT

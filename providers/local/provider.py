@@ -5,7 +5,8 @@ from typing import Any
 
 from ..base import Reply, Request, ResponseFormat
 from .chat import render_request
-from .runtime import LocalOptions, release_runtime, share_runtime
+from .options import LocalOptions
+from .runtime import release_runtime, share_runtime
 from .weights import check_release, digest_of, find_weights
 
 

@@ -7,32 +7,13 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Annotated, Any, Final, Protocol, TypeVar, cast
-
-from msgspec import Meta, Struct
+from typing import Any, Final, Protocol, TypeVar, cast
 
 from ..base import Denied, Rejected, Reply, Unavailable
 from .chat import read_reply
+from .options import LocalOptions
 
 T = TypeVar("T")
-
-_Count = Annotated[int, Meta(ge=1)]
-
-
-class LocalOptions(Struct, frozen=True, kw_only=True):
-    """How a model is run. Roles with the same file and the same options share one."""
-
-    slots: _Count = 1
-    """Calls answered at once. With one, the same request has the same reply. With more, a sampled
-    text now and then depends on its neighbours (1 in 40 was seen)."""
-    context: Annotated[int, Meta(ge=64)] = 2048
-    """Tokens of a prompt and its reply together, for each slot."""
-    threads: _Count | None = None
-    """Cores to use; None means all of them, but for a file below 500 MB one to write and up to four
-    to read prompts: more slow it down."""
-    prompt_cache: bool = False
-    """Keep what prompts have in common between calls: faster where they begin alike, but a sampled
-    text may then depend on what was asked before."""
 
 
 class _Server(Protocol):
@@ -132,7 +113,7 @@ _PROMPT_CACHE_MIB: Final = 512
 
 
 def _load(path: Path, options: LocalOptions) -> _Server:
-    import xllamacpp
+    import xllamacpp  # noqa: PLC0415  (an extra)
 
     write_threads, read_threads = _thread_counts(path.stat().st_size, options.threads)
     params = cast("Any", xllamacpp).CommonParams()

@@ -5,7 +5,3 @@ request gets the same reply on every machine. The quality of a reply shows in it
 points, which the scripted judge counts: a model named ``strong`` is able, one named ``target`` is
 weaker, and any other model's ability follows from its name.
 """
-
-from .provider import Scripted, ScriptedOptions
-
-__all__ = ["Scripted", "ScriptedOptions"]

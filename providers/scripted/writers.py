@@ -1,6 +1,5 @@
 """Writing scripted replies: one writer for each of the built-in prompts."""
 
-import re
 from bisect import bisect
 from collections.abc import Callable
 from functools import partial
@@ -9,9 +8,10 @@ from itertools import accumulate
 from typing import Any, Final, NamedTuple
 
 from .. import json_codec
-from ..base import Request
+from ..base import Denied, Request
 from . import words
 from .dice import Dice
+from .reading import allowed_names, requested_number, requested_tasks, text_after, text_between
 
 
 class Question(NamedTuple):
@@ -31,12 +31,20 @@ class Question(NamedTuple):
 def write(request: Request, entropy: bytes) -> str:
     """Write the reply to *request*; the same *entropy* gives the same reply.
 
-    A prompt without a writer of its own, such as another distribution's, gets prose.
+    Raises:
+        Denied: there is no writer for its prompt, such as another distribution's.
     """
+    writer = _WRITERS.get(request.purpose)
+    if writer is None:
+        raise Denied(
+            f"scripted: no reply to the prompt {request.purpose!r}: set"
+            f' options.replies.{request.purpose} = "…", or add a writer to'
+            " providers/scripted/writers.py"
+        )
     prompt = request.messages[-1].content if request.messages else ""
     dice = Dice(int.from_bytes(entropy, "little"))
     question = Question(request, prompt, dice, request.response_format != "text")
-    return _WRITERS.get(request.purpose, _write_prose)(question)
+    return writer(question)
 
 
 # Understanding the seeds and writing instructions.
@@ -47,8 +55,8 @@ def _encode(question: Question) -> str:
     use_cases: tuple[str, ...] = words.USE_CASES
     skills: tuple[str, ...] = words.SKILLS
     if "Allowed " in prompt:
-        use_cases = _allowed(prompt, "Allowed use cases") or use_cases
-        skills = _allowed(prompt, "Allowed skills") or skills
+        use_cases = allowed_names(prompt, "Allowed use cases") or use_cases
+        skills = allowed_names(prompt, "Allowed skills") or skills
     if request.schema:
         fields = request.schema.get("properties", {})
         use_cases = tuple(fields.get("use_case", {}).get("enum", ())) or use_cases
@@ -61,10 +69,10 @@ def _encode(question: Question) -> str:
 
 def _decode(question: Question) -> str:
     request, prompt, dice, is_structured = question
-    use_case = _after(prompt, "Use case:") or dice.pick(words.USE_CASES)
-    skills = (_after(prompt, "Skills:") or dice.pick(words.SKILLS)).split(",")[dice.roll(2) :]
+    use_case = text_after(prompt, "Use case:") or dice.pick(words.USE_CASES)
+    skills = (text_after(prompt, "Skills:") or dice.pick(words.SKILLS)).split(",")[dice.roll(2) :]
     skill = skills[0].strip() if skills else use_case
-    number = _requested_number(request, prompt, 10)
+    number = requested_number(request, prompt, 10)
     instructions = [_instruction(dice, use_case, skill) for _ in range(number)]
     if is_structured:
         return _json(instructions=instructions)
@@ -98,7 +106,7 @@ def _invent(question: Question) -> str:
     """Write new tasks: every fifth has an input, every twelfth breaks a rule of Self-Instruct."""
     request, prompt, dice, is_structured = question
     tasks = list[tuple[str, str]]()
-    for _ in range(_requested_tasks(request, prompt)):
+    for _ in range(requested_tasks(request, prompt)):
         text = _instruction(dice, dice.pick(words.USE_CASES), dice.pick(words.SKILLS))
         if dice.roll(12) == 0:
             text = f"Draw a picture of {dice.pick(words.TOPICS)}."
@@ -112,20 +120,13 @@ def _invent(question: Question) -> str:
     )
 
 
-def _requested_tasks(request: Request, prompt: str) -> int:
-    """Return how many tasks to invent: the last line says it, below the demonstrations."""
-    array = (request.schema or {}).get("properties", {}).get("instructions", {})
-    numbers = _NUMBER.findall(prompt.rstrip().rpartition("\n")[2])
-    return int(array.get("maxItems") or (numbers[0] if numbers else 20))
-
-
 # Making instructions harder.
 
 
 def _rubrics(question: Question) -> str:
     request, prompt, dice, is_structured = question
-    number = _requested_number(request, prompt, 4)
-    use_case = _after(prompt, "Use case:") or "this kind of task"
+    number = requested_number(request, prompt, 4)
+    use_case = text_after(prompt, "Use case:") or "this kind of task"
     rubrics = [
         f"How far the instruction demands {aspect} in {use_case}."
         for aspect in dice.sample(words.ASPECTS, number)
@@ -214,8 +215,10 @@ def _point(dice: Dice) -> str:
 
 def _score(question: Question, *, explains: bool) -> str:
     _, prompt, dice, is_structured = question
-    first = _quality(_between(prompt, "[Assistant 1 answer start]", "[Assistant 1 answer end]"))
-    second = _quality(_between(prompt, "[Assistant 2 answer start]", "[Assistant 2 answer end]"))
+    first = _quality(text_between(prompt, "[Assistant 1 answer start]", "[Assistant 1 answer end]"))
+    second = _quality(
+        text_between(prompt, "[Assistant 2 answer start]", "[Assistant 2 answer end]")
+    )
     if dice.roll(100) < 5:
         first = min(10, first + 1)
     explanation = (
@@ -269,40 +272,9 @@ _WRITERS: Final[dict[str, Callable[[Question], str]]] = {
     **{name: partial(_evolve, name) for name in ("grow", "deepen", "complicate", "broaden")},
     "equal": _equal,
     "plausible": _plausible,
+    "respond": _write_prose,
+    "": _write_prose,
 }
-
-
-# Reading prompts.
-
-_NUMBER = re.compile(r"\b[1-9][0-9]{0,2}\b")
-
-
-def _requested_number(request: Request, prompt: str, default: int) -> int:
-    """Return how many items to write: by the schema, or the first number in the prompt."""
-    for field in (request.schema or {}).get("properties", {}).values():
-        if "minItems" in field:
-            return int(field["minItems"])
-    number = _NUMBER.search(prompt)
-    return int(number[0]) if number else default
-
-
-def _allowed(prompt: str, label: str) -> tuple[str, ...]:
-    line = _after(prompt, label).partition(":")[2]
-    return tuple(name.strip() for name in line.split(";") if name.strip())
-
-
-def _after(text: str, label: str) -> str:
-    """Return the rest of the last line that holds *label*."""
-    start = text.rfind(label)
-    if start < 0:
-        return ""
-    end = text.find("\n", start)
-    return text[start + len(label) : end if end >= 0 else len(text)].strip()
-
-
-def _between(text: str, start: str, end: str) -> str:
-    at = text.find(start)
-    return text[at : text.find(end, at)] if at >= 0 else text
 
 
 def _json(**fields: Any) -> str:

@@ -33,7 +33,7 @@ import msgspec
 from msgspec import Struct
 
 from codeclm.providers.base import Message, Request
-from codeclm.providers.scripted import Scripted
+from codeclm.providers.scripted.provider import Scripted
 
 from .misbehaviour import MISBEHAVIOURS, Play, error, http
 from .quota import Quota, QuotaSettings

@@ -1,19 +1,29 @@
-"""Limits are kept and used: real runs against a server that enforces them to the millisecond."""
+"""Whole runs against servers that refuse: nothing is lost, nothing is paid for twice.
 
+How much of a limit is used is a matter of time: `tests/test_dispatch_quotas.py` owns the clock for
+it, `scripts/bench --gate quotas` measures.
+"""
+
+import json
+import signal
 import subprocess
-import time
+from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
-from .driving import FaultServer, command, environment, fault_server, write_seeds
-from .measuring import use
+from .driving import HANGS, FaultServer, codeclm, command, environment, fault_server, write_seeds
 from .quota import QuotaSettings
-from .server import Rule, Settings
+from .server import Rule, Seen, Settings
 
-pytestmark = pytest.mark.slow
+
+class Finished(NamedTuple):
+    rows: bytes
+    paid: Counter[str]
+    """How often each content was paid for."""
+    seen: list[Seen]
 
 
 @pytest.fixture(scope="module")
@@ -22,105 +32,115 @@ def strict() -> Iterator[FaultServer]:
         yield server
 
 
-def test_a_known_request_limit_is_used_to_99_percent_without_a_refusal(
-    strict: FaultServer, tmp_path: Path
+@pytest.fixture(scope="module")
+def undisturbed(strict: FaultServer, tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    return finish(strict, tmp_path_factory.mktemp("undisturbed"), Settings())
+
+
+def line(server: FaultServer, folder: Path, *arguments: str) -> list[str]:
+    """A run on six seeds: some 100 calls."""
+    seeds = write_seeds(folder / "seeds.jsonl", 6)
+    roles = ("--strong", "vllm/strong", "--target", "vllm/target", "--base-url", server.url)
+    return [
+        *("run", "--seeds", str(seeds), *roles, "--out", "run", "--cache", "cache"),
+        *("--per-metadata", "4", "--max-iterations", "1", *arguments),
+    ]
+
+
+def finish(server: FaultServer, folder: Path, settings: Settings, *arguments: str) -> Finished:
+    """Run to the end, which must be a good one."""
+    server.reset(settings)
+    done = codeclm(*line(server, folder, *arguments, "--display", "none"), cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return finished(server, folder)
+
+
+def finished(server: FaultServer, folder: Path) -> Finished:
+    seen = server.seen()
+    paid = Counter(one.digest for one in seen if one.paid)
+    return Finished((folder / "run" / "alpaca.jsonl").read_bytes(), paid, seen)
+
+
+def test_calls_that_are_refused_once_are_sent_once_more(
+    strict: FaultServer, undisturbed: Finished, tmp_path: Path
 ) -> None:
-    quota = QuotaSettings(requests_per_minute=6000, kind="bucket", span=0.1)
+    """15 % of all contents, while the others run on."""
+    rule = Rule(fault="429", value="0.05", share=0.15, times=1)
 
-    found = use(strict, tmp_path, quota, "--set", "strong.requests_per_minute=6000", lead=1)
+    found = finish(strict, tmp_path, Settings(rules=(rule,)), "-c", "8")
 
-    assert found.refused == 0, found
-    assert found.requests >= 0.99, found
-
-
-def test_a_known_token_limit_is_used_to_95_percent_without_a_refusal(
-    strict: FaultServer, tmp_path: Path
-) -> None:
-    quota = QuotaSettings(tokens_per_minute=1_500_000, kind="bucket", span=2.0)
-
-    found = use(
-        strict, tmp_path, quota, "--set", "strong.tokens_per_minute=1500000", lead=3, span=5
-    )
-
-    assert found.refused == 0, found
-    assert found.tokens >= 0.95, found
+    refused = Counter(one.digest for one in found.seen if one.outcome == "429")
+    assert (found.rows, found.paid) == (undisturbed.rows, undisturbed.paid)
+    assert len(refused) >= 10
+    assert set(refused.values()) == {1}
 
 
 @pytest.mark.parametrize(
-    "said", [pytest.param("seconds", marks=pytest.mark.slow), pytest.param("none")]
+    "quota",
+    [
+        QuotaSettings(requests_per_minute=6000, kind="bucket", span=0.08, retry_after="seconds"),
+        QuotaSettings(requests_per_minute=6000, kind="window", span=0.08, retry_after="ms"),
+        QuotaSettings(requests_per_minute=6000, kind="window", span=0.08, retry_after="none"),
+        QuotaSettings(requests_per_minute=6000, kind="bucket", span=0.08, headers=True),
+    ],
+    ids=["bucket", "window", "silent window", "bucket that tells what is left"],
 )
-def test_an_unknown_limit_is_found_and_used_to_85_percent(
-    said: str, strict: FaultServer, tmp_path: Path
+def test_a_quota_that_nobody_told_of_costs_no_answer(
+    quota: QuotaSettings, strict: FaultServer, undisturbed: Finished, tmp_path: Path
 ) -> None:
-    """Under steady refusals the pace neither freezes nor swings."""
-    quota = QuotaSettings(requests_per_minute=6000, kind="bucket", span=1.0, retry_after=said)
+    """There is room for eight requests at once, and for a hundred in a second."""
+    found = finish(strict, tmp_path, Settings(quotas={"strong": quota}))
 
-    found = use(strict, tmp_path, quota, lead=2, span=4)
-
-    assert found.requests >= 0.85, found
-    assert min(found.by_second) >= 60, found
+    assert (found.rows, found.paid) == (undisturbed.rows, undisturbed.paid)
 
 
-def finish(server: FaultServer, folder: Path, settings: Settings, *arguments: object) -> float:
-    """Run to the end and return the seconds from the first request to the last answer."""
-    server.reset(settings)
-    seeds = write_seeds(folder / "seeds.jsonl", 30)
-    roles = ("--strong", "vllm/strong", "--target", "vllm/target", "--base-url", server.url)
-    subprocess.run(
-        command(
-            *("run", "--seeds", seeds, *roles, "--out", folder / "run"),
-            *("--cache", folder / "cache", "--display", "none", *arguments),
-        ),
-        env=environment(),
-        capture_output=True,
-        timeout=60,
-        check=True,
-    )
-    seen = server.seen()
-    return max(one.answered or 0 for one in seen) - seen[0].received
-
-
-@pytest.mark.slow
-def test_one_refusal_in_seven_costs_less_than_a_third_of_the_time(
+def test_a_limit_that_is_set_holds_back_all_but_the_first_call(
     strict: FaultServer, tmp_path: Path
 ) -> None:
-    """15 % of requests are refused once for a second: the others run on meanwhile.
+    """At one request a minute the run tells that the next one waits for its time."""
+    strict.reset()
+    process = started(strict, tmp_path, "--json", "--set", "strong.requests_per_minute=1")
+    with process:
+        assert process.stderr is not None
+        paused = 0.0
+        while paused <= 0.0:
+            told = process.stderr.readline()
+            if told.startswith("{"):
+                endpoints = json.loads(told)["endpoints"]
+                paused = max(one["paused"] for one in endpoints.values())
+        seen = strict.seen()
+        process.send_signal(signal.SIGKILL)
 
-    Long enough that the last item's own waits, which nothing can fill, do not decide.
-    """
-    arguments = ("--per-metadata", 12, "--max-iterations", 1, "-c", 8)
-    folders = tmp_path / "ideal", tmp_path / "refused"
-    for folder in folders:
-        folder.mkdir()
-    rule = Rule(fault="429", value="1", share=0.15, times=1)
-
-    with fault_server() as kind, ThreadPoolExecutor() as both:
-        one = both.submit(finish, kind, folders[0], Settings(latency=0.1), *arguments)
-        other = both.submit(
-            finish, strict, folders[1], Settings(latency=0.1, rules=(rule,)), *arguments
-        )
-        ideal, took = one.result(), other.result()
-
-    assert sum(one.outcome == "429" for one in strict.seen()) > 200
-    assert took <= 1.3 * ideal
+    assert 0 < paused <= 61
+    assert len(seen) == 1
 
 
-def test_an_endpoint_in_trouble_does_not_slow_another(strict: FaultServer, tmp_path: Path) -> None:
-    """While the target model refuses everybody for seconds, the strong one answers all it can."""
-    arguments = ("--per-metadata", 2, "--max-iterations", 1, "--limit", 6)
-    (tmp_path / "ideal").mkdir()
-    trouble = Rule(fault="429", value="1", times=2, model="target")
+def test_an_endpoint_in_trouble_does_not_stop_another(
+    strict: FaultServer, undisturbed: Finished, tmp_path: Path
+) -> None:
+    """While the target model refuses everybody, the strong one answers all that it can."""
+    free = [one for one in undisturbed.seen if one.model == "strong" and one.purpose != "score"]
+    trouble = Rule(fault="429", value="0.05", model="target")
+    strict.reset(rules=(trouble,))
+    with started(strict, tmp_path, "--display", "none") as process:
+        during = strict.wait(len(free), timeout=HANGS)
+        models = {one.model for one in strict.seen() if one.paid}
+        strict.set()
+        process.communicate(timeout=HANGS)
 
-    finish(strict, tmp_path / "ideal", Settings(latency=0.05), *arguments)
-    ideal = _strong_answers_took(strict)
-    began = time.monotonic()
-    finish(strict, tmp_path, Settings(latency=0.05, rules=(trouble,)), *arguments)
-
-    assert time.monotonic() - began > 2
-    assert _strong_answers_took(strict) <= 1.3 * ideal + 0.1
+    assert during.answered == len(free)
+    assert models == {"strong"}
+    assert process.returncode == 0
+    found = finished(strict, tmp_path)
+    assert (found.rows, found.paid) == (undisturbed.rows, undisturbed.paid)
 
 
-def _strong_answers_took(server: FaultServer) -> float:
-    """Seconds until the strong model had written everything that does not wait for the target."""
-    seen = [one for one in server.seen() if one.model == "strong" and one.purpose != "score"]
-    return max(one.answered or 0 for one in seen) - seen[0].received
+def started(server: FaultServer, folder: Path, *arguments: str) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        command(*line(server, folder, *arguments)),
+        cwd=folder,
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )

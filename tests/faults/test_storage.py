@@ -284,6 +284,36 @@ def test_answers_from_the_future_are_as_good(
     assert len(shop.seen()) == paid
 
 
+def _old_ledger(folder: Path) -> None:
+    with closing(sqlite3.connect(folder / "ledger.sqlite")) as ledger:
+        ledger.execute("PRAGMA user_version = 2")
+
+
+def _old_manifest(folder: Path) -> None:
+    (folder / "manifest.json").write_text('{"format": 1}')
+
+
+@pytest.mark.parametrize("age", [_old_ledger, _old_manifest])
+def test_a_folder_of_another_version_is_refused_in_one_line_before_any_call(
+    age: Harm, shop: FaultServer, undisturbed: bytes, tmp_path: Path
+) -> None:
+    """Once it is moved away, the answers in the cache make the same dataset again."""
+    shop.reset()
+    run(shop, tmp_path)
+    paid = len(shop.seen())
+    age(tmp_path / "run")
+
+    ended = run(shop, tmp_path)
+    (tmp_path / "run").rename(tmp_path / "old")
+    after = run(shop, tmp_path)
+
+    (line,) = (line for line in ended.said.splitlines() if "another version" in line)
+    assert ended.status == 2
+    assert "move the run's folder away and run again" in line
+    assert after == (0, after.said, undisturbed)
+    assert len(shop.seen()) == paid
+
+
 def test_changed_seeds_are_refused_under_the_same_name(shop: FaultServer, tmp_path: Path) -> None:
     shop.reset()
     run(shop, tmp_path)

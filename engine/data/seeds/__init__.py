@@ -1,12 +1,11 @@
-"""Seed files become seeds: JSON lines, JSON, CSV, Parquet, Arrow, and folders of them.
+"""Read seed files: JSON lines, JSON, CSV, TSV, Parquet, Arrow, and folders of them.
 
-Records come in the order of the files, one at a time; only a JSON array is read whole. A record
-that is no seed is told, with its place and the reason, and the next one is read. Nothing is fetched
-from a network. Knows no run and no model.
+Records come in the order of the files, one at a time; only a JSON array is held in memory. A record
+that is not a seed is reported with its place and the reason, and reading goes on. Nothing is read
+from a network.
 """
 
 from collections.abc import Container, Iterator
-from functools import partial
 from hashlib import blake2b
 from itertools import chain, repeat
 from itertools import count as counter
@@ -14,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from ..records import Seed, Unreadable, identity
-from .files import find
-from .formats import length, rows_of
-from .instructions import Pick, from_json, parse, picker
-from .source import SeedError, SeedSource, Unfit
+from .files import SeedFile, find_files
+from .instructions import ReadInstruction, instruction_reader, json_instruction_reader
+from .rows import count_rows, read_rows
+from .source import SeedError, SeedFormat, SeedSource, UnusableRecordError
+from .values import parse_json
 
-__all__ = ["SeedError", "SeedSource", "count", "digest", "read", "whole"]
+__all__ = ["SeedError", "SeedFormat", "SeedSource", "count", "digest", "read", "records"]
 
 
 def read(source: SeedSource, *, skip: Container[int] = b"") -> Iterator[Seed | Unreadable]:
@@ -27,77 +27,80 @@ def read(source: SeedSource, *, skip: Container[int] = b"") -> Iterator[Seed | U
 
     Args:
         source: The files.
-        skip: Finished records. Bytes or a bytearray hold a flag for each position, and may be too
-            short; any other container holds the positions themselves.
+        skip: Records that are not wanted. Bytes or a bytearray hold a flag for each position, and
+            may be too short; any other container holds the positions themselves.
 
     Raises:
         SeedError: at once if a file cannot be used, or while reading if it turns out damaged.
     """
-    pick = picker(source)
-    return _read(source, find(source), pick, _flags(skip))
+    read_instruction = instruction_reader(source)
+    return _read(source, find_files(source), read_instruction, _flags(skip))
 
 
-def whole(path: Path) -> Iterator[tuple[str, Any]]:
-    """Yield place and the whole of each record, whatever its fields are. Blocks.
+def records(path: Path) -> Iterator[tuple[str, Any]]:
+    """Yield the place and the value of each record, whatever its fields are. Blocks.
 
     Raises:
-        SeedError: naming a file that cannot be used, or a record that cannot be read.
+        SeedError: a file cannot be used, or a record cannot be read; the message names it.
     """
-    for file, kind in find(SeedSource((path,))):
-        rows, mark = rows_of(file, kind, None)
-        for number, row in rows:
-            where = f"{file}{mark}{number}"
+    for file in find_files(SeedSource((path,))):
+        rows = read_rows(file, None)
+        for number, row in rows.numbered:
+            place = f"{file.path}{rows.separator}{number}"
             try:
-                if isinstance(row, Unfit):
+                if isinstance(row, UnusableRecordError):
                     raise row
-                yield where, parse(row) if isinstance(row, bytes) else row
-            except Unfit as fault:
-                raise SeedError(f"{where}: {fault}") from fault
+                yield place, parse_json(row) if isinstance(row, bytes) else row
+            except UnusableRecordError as error:
+                raise SeedError(f"{place}: {error}") from error
 
 
 def count(source: SeedSource) -> int:
-    """How many records `read` would give, readable or not."""
-    return sum(length(path, kind, source) for path, kind in find(source))
+    """Return how many records `read` would yield, readable or not."""
+    return sum(count_rows(file, source) for file in find_files(source))
 
 
 def digest(source: SeedSource) -> str:
-    """Name the bytes of all files in 32 hex digits; where the files lie does not matter."""
-    whole = blake2b(digest_size=16)
+    """Return 32 hex digits for the bytes of all files; where the files are does not matter."""
+    total = blake2b(digest_size=16)
     block = memoryview(bytearray(1 << 20))
-    for path, _ in find(source):
+    for path, _ in find_files(source):
         size = 0
         try:
             with path.open("rb", buffering=0) as file:
-                while filled := file.readinto(block):
-                    whole.update(block[:filled])
-                    size += filled
+                while length := file.readinto(block):
+                    total.update(block[:length])
+                    size += length
         except OSError as error:
             raise SeedError(f"{path}: {error.strerror}") from error
-        whole.update(size.to_bytes(8, "little"))
-    return whole.hexdigest()
+        total.update(size.to_bytes(8, "little"))
+    return total.hexdigest()
 
 
 def _read(
-    source: SeedSource, files: list[tuple[Path, str]], pick: Pick, flags: Iterator[object]
+    source: SeedSource,
+    files: list[SeedFile],
+    read_instruction: ReadInstruction,
+    flags: Iterator[object],
 ) -> Iterator[Seed | Unreadable]:
     positions = counter()
-    for path, kind in files:
-        rows, mark = rows_of(path, kind, source)
-        take = partial(_take, from_json(pick) if kind in {"jsonl", "json"} else pick)
-        limit = source.max_seed_bytes
-        # rows come first: zip then takes no position for the row that is not there
-        for (number, row), position, finished in zip(rows, positions, flags, strict=False):
-            if finished:
+    for file in files:
+        rows = read_rows(file, source)
+        is_json = file.format in {"jsonl", "json"}
+        read_row = json_instruction_reader(read_instruction) if is_json else read_instruction
+        # Rows come first: at the end of a file, zip must not use up a position.
+        for (number, row), position, skipped in zip(rows.numbered, positions, flags, strict=False):
+            if skipped:
                 continue
             try:
-                instruction = take(row, limit)
-            except Unfit as fault:
-                yield Unreadable(position, f"{path}{mark}{number}", str(fault))
+                instruction = _checked(read_row, row, source.max_seed_bytes)
+            except UnusableRecordError as error:
+                yield Unreadable(position, f"{file.path}{rows.separator}{number}", str(error))
             else:
                 yield Seed(position, identity("seed", instruction), instruction)
     if next(positions) == 0:
         names = ", ".join(str(path) for path in source.paths)
-        raise SeedError(f"{names}: holds no records; give a file with at least one instruction")
+        raise SeedError(f"{names}: no records: name a file with at least one instruction")
 
 
 def _flags(skip: Container[int]) -> Iterator[object]:
@@ -106,12 +109,12 @@ def _flags(skip: Container[int]) -> Iterator[object]:
     return (position in skip for position in counter())
 
 
-def _take(pick: Pick, row: Any, limit: int) -> str:
-    if isinstance(row, Unfit):
+def _checked(read_row: ReadInstruction, row: Any, limit: int) -> str:
+    if isinstance(row, UnusableRecordError):
         raise row
-    text = pick(row)
+    text = read_row(row)
     if not text or text.isspace():
-        raise Unfit("the instruction is empty")
+        raise UnusableRecordError("the instruction is empty")
     if len(text) * 4 > limit and (size := len(text.encode("utf-8", "surrogatepass"))) > limit:
-        raise Unfit(f"the instruction is too long: {size:,} bytes, {limit:,} are allowed")
+        raise UnusableRecordError(f"the instruction is too long: {size:,} bytes, at most {limit:,}")
     return text

@@ -1,105 +1,109 @@
-"""Which files a path stands for: itself, or all that a folder holds."""
+"""Which files a path stands for: itself, or all seed files in a folder."""
 
 import os
 import re
 import stat
 from collections.abc import Iterator
-from difflib import get_close_matches
 from pathlib import Path
+from typing import Final, NamedTuple
 
-from .source import KINDS, SeedError, SeedSource
+from .source import FORMATS, SeedError, SeedFormat, SeedSource
 
-_ABOUT_A_DATASET = {"dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json"}
+_DATASET_METADATA: Final = frozenset(
+    {"dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json"}
+)
+"""What the datasets library writes beside the data."""
+
+FolderId = tuple[int, int]
+"""Device and inode."""
 
 
-def find(source: SeedSource) -> list[tuple[Path, str]]:
-    _check_format(source.format)
+class SeedFile(NamedTuple):
+    path: Path
+    format: SeedFormat
+
+
+def find_files(source: SeedSource) -> list[SeedFile]:
+    """Return the files of *source*, those of a folder in order of name.
+
+    Raises:
+        SeedError: a path does not exist or is not a seed file, or a folder has none.
+    """
     if not source.paths:
         raise SeedError("no seed file is given")
-    return [
-        file
-        for path in source.paths
-        for file in (
-            _inside(path, source.format, frozenset())
-            if stat.S_ISDIR(_stat(path).st_mode)
-            else [_file(path, source.format)]
-        )
-    ]
+    files = list[SeedFile]()
+    for path in source.paths:
+        if stat.S_ISDIR(_stat(path).st_mode):
+            files += _in_folder(path, source.format, frozenset())
+        else:
+            files.append(_file(path, source.format))
+    return files
 
 
-def _check_format(name: str | None) -> None:
-    known = dict.fromkeys(KINDS.values())
-    if name is not None and name not in known:
-        near = get_close_matches(name, known, 1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise SeedError(f"seed format {name!r} is not one of {', '.join(known)}{hint}")
+def _format_of(path: Path) -> SeedFormat | None:
+    return FORMATS.get(Path(path.name.lower().removesuffix(".gz")).suffix)
 
 
-def _kind(path: Path) -> str | None:
-    return KINDS.get(Path(path.name.lower().removesuffix(".gz")).suffix)
-
-
-def _file(path: Path, kind: str | None) -> tuple[Path, str]:
-    state = _stat(path)
-    if not stat.S_ISREG(state.st_mode):
+def _file(path: Path, requested: SeedFormat | None) -> SeedFile:
+    status = _stat(path)
+    if not stat.S_ISREG(status.st_mode):
         raise SeedError(
-            f"{path}: not a regular file; a run that is resumed reads its seeds again, "
-            "so save them to a file first"
+            f"{path}: not a regular file: a resumed run reads its seeds again, so save them to a"
+            " file first"
         )
-    if state.st_size == 0:
+    if status.st_size == 0:
         raise SeedError(f"{path}: the file is empty")
-    kind = kind or _kind(path)
-    if kind is None:
+    file_format = requested or _format_of(path)
+    if file_format is None:
         raise SeedError(
-            f"{path}: unknown kind of file; name it {', '.join(KINDS)} (text also .gz), "
-            "or say which format it has"
+            f"{path}: unknown file type: use one of {', '.join(FORMATS)} (text also .gz), or set"
+            " the format"
         )
-    return path, kind
+    return SeedFile(path, file_format)
 
 
 def _stat(path: Path) -> os.stat_result:
     try:
         return path.stat()
     except FileNotFoundError as error:
-        if _kind(path) is None and not path.is_absolute() and len(path.parts) <= 2:
+        if _format_of(path) is None and not path.is_absolute() and len(path.parts) <= 2:
             raise SeedError(
-                f"{path}: no such file or folder. Datasets are not fetched by name: download it "
-                f"(hf download --repo-type dataset {path} --local-dir DIR) and give the folder"
+                f"{path}: no such file or folder. Datasets are not downloaded: run"
+                f" `hf download --repo-type dataset {path} --local-dir DIR` and name the folder"
             ) from error
         if re.match(r"\w+:/", str(path)):
             raise SeedError(
-                f"{path}: addresses are not fetched; download the file and give its path"
+                f"{path}: URLs are not downloaded: download the file and name it"
             ) from error
         raise SeedError(f"{path}: no such file or folder") from error
     except (OSError, ValueError) as error:
         raise SeedError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
 
 
-def _inside(
-    folder: Path, kind: str | None, above: frozenset[tuple[int, int]]
-) -> list[tuple[Path, str]]:
-    found = list(_walk(folder, kind, above))
-    if not found and not above:
-        raise SeedError(f"{folder}: no seed file in it; looked for {', '.join(KINDS)}")
-    return found
+def _in_folder(
+    folder: Path, requested: SeedFormat | None, parents: frozenset[FolderId]
+) -> list[SeedFile]:
+    files = list(_walk(folder, requested, parents))
+    if not files and not parents:
+        raise SeedError(f"{folder}: no seed file in this folder; looked for {', '.join(FORMATS)}")
+    return files
 
 
 def _walk(
-    folder: Path, kind: str | None, above: frozenset[tuple[int, int]]
-) -> Iterator[tuple[Path, str]]:
-    state = _stat(folder)
-    here = (state.st_dev, state.st_ino)
-    if here in above:
-        raise SeedError(f"{folder}: the folder holds itself through a link; remove the link")
+    folder: Path, requested: SeedFormat | None, parents: frozenset[FolderId]
+) -> Iterator[SeedFile]:
+    status = _stat(folder)
+    folder_id = (status.st_dev, status.st_ino)
+    if folder_id in parents:
+        raise SeedError(f"{folder}: the folder contains itself through a link: remove the link")
     try:
-        names = sorted(os.listdir(folder))  # noqa: PTH208 - names, to sort by
+        names = sorted(os.listdir(folder))  # noqa: PTH208 - sorted by name, not by path
     except OSError as error:
         raise SeedError(f"{folder}: {error.strerror}") from error
     for path in (folder / name for name in names if not name.startswith(".")):
         if path.is_dir():
-            yield from _inside(path, kind, above | {here})
-        elif (own := _kind(path)) and own == (kind or own) and path.name not in _ABOUT_A_DATASET:
-            yield _file(path, own)
-
-
-# What the rows of a file are
+            yield from _in_folder(path, requested, parents | {folder_id})
+        elif path.name not in _DATASET_METADATA:
+            file_format = _format_of(path)
+            if file_format is not None and requested in {None, file_format}:
+                yield _file(path, file_format)

@@ -1,12 +1,15 @@
-"""Which seed files, and which part of a record is meant; what can be wrong with either."""
+"""Which seed files are meant, and which part of a record; what can be wrong with either."""
 
 from pathlib import Path
+from typing import Final, Literal
 
 from msgspec import Struct
 
 from ..errors import UserError
 
-KINDS = {
+SeedFormat = Literal["jsonl", "json", "csv", "tsv", "parquet", "arrow"]
+
+FORMATS: Final[dict[str, SeedFormat]] = {
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
     ".json": "json",
@@ -15,29 +18,33 @@ KINDS = {
     ".parquet": "parquet",
     ".arrow": "arrow",
 }
+"""The format of a file by its suffix. Text files may also be gzipped."""
 
 
 class SeedError(UserError):
-    """A seed file as a whole cannot be used. The message names the file and what to do."""
+    """A seed file cannot be used at all. The message names the file and what to do."""
 
 
 class SeedSource(Struct, frozen=True):
     r"""Where seeds are read from, and which part of a record is the instruction.
 
-    ``field`` is a path such as ``instances.0.input``. ``template`` joins several fields, as in
-    ``"{instruction}\n{input}"``; ``{{`` and ``}}`` stand for braces. A placeholder alone on its
-    line, the first one excepted, may be empty or missing; every other must hold text. With neither,
-    each record's instruction is looked for under the names common datasets use. ``format`` is read
-    off the file's name unless given.
+    Attributes:
+        paths: Files or folders of files.
+        field: Path of the instruction in a record, such as ``instances.0.input``.
+        template: Joins several fields, as in ``"{instruction}\n{input}"``; ``{{`` and ``}}`` stand
+            for braces. A placeholder alone on its line may be empty or missing, unless it is the
+            first; all others must hold text. With neither ``field`` nor ``template``, the names
+            that common datasets use are tried.
+        format: Of all files; None: by each file's suffix.
+        max_seed_bytes: A longer instruction, in UTF-8, is reported as unreadable.
     """
 
     paths: tuple[Path, ...]
     field: str | None = None
     template: str | None = None
-    format: str | None = None
+    format: SeedFormat | None = None
     max_seed_bytes: int = 1 << 20
-    """An instruction longer than this, in UTF-8, is reported as unreadable."""
 
 
-class Unfit(Exception):  # noqa: N818 - a verdict on one record, told as Unreadable
-    """This record is no seed, for the reason given."""
+class UnusableRecordError(Exception):
+    """One record is not a seed. The message says why; reading goes on with the next one."""

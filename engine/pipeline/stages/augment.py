@@ -1,6 +1,7 @@
-"""Augment: mix use cases and skills of encoded seeds into more metadata (paper A.3, spec §3.2).
+"""Augment: mix use cases and skills of encoded seeds into more metadata (docs/algorithm.md §3.2).
 
-The one barrier of the flow. Pure: the same metadata and run seed give the same set.
+It needs all encoded seeds, so it is the one barrier of the pipeline. The same metadata and run seed
+give the same set.
 """
 
 from collections.abc import Sequence
@@ -13,13 +14,13 @@ from ...data.records import Metadata, identity
 from ...data.text.fingerprint import normalised
 
 TRIES = 1000
-"""Draws in a row that bring nothing new before the set counts as exhausted."""
+"""Draws in a row that give nothing new before the set counts as exhausted."""
 
 Combination = tuple[str, frozenset[str]]
 
 
 class Mixing(Struct, frozen=True):
-    """How metadata is mixed; `config` documents it."""
+    """How metadata is mixed; `AugmentConfig` documents it."""
 
     draw_use_case: Literal["multiset", "distinct"] = "multiset"
     skill_count: Literal["empirical", "uniform"] = "empirical"
@@ -28,24 +29,25 @@ class Mixing(Struct, frozen=True):
 
 
 def merge(encoded: Sequence[Metadata]) -> list[Metadata]:
-    """Number *encoded* anew; items with the same use case and skills become one.
+    """Number *encoded* from 0, with items of the same use case and skills merged into one.
 
-    It keeps the ids of all its seeds. How often a use case occurs still counts, in `mix`.
+    A merged item keeps the ids of all its seeds. How often a use case occurs still counts in
+    `Mixer`, which is given the items before they are merged.
     """
     merged: dict[Combination, Metadata] = {}
     for item in encoded:
         key = _combination(item.use_case, item.skills)
-        known = merged.get(key)
+        earlier = merged.get(key)
         merged[key] = (
             structs.replace(item, position=len(merged))
-            if known is None
-            else structs.replace(known, seed_ids=known.seed_ids + item.seed_ids)
+            if earlier is None
+            else structs.replace(earlier, seed_ids=earlier.seed_ids + item.seed_ids)
         )
     return list(merged.values())
 
 
 class Mixer:
-    """Draws combinations that are not there yet."""
+    """Draws combinations that are not among *encoded* and were not drawn before."""
 
     def __init__(self, encoded: Sequence[Metadata], mixing: Mixing) -> None:
         self._random = Random(f"{mixing.run_seed}/augment")
@@ -56,17 +58,17 @@ class Mixer:
         self._use_cases = use_cases
         self._skills = list(_distinct([s for item in encoded for s in item.skills]))
         self._sizes = [min(len(i.skills), mixing.max_skills) for i in encoded if i.skills] or [1]
-        self._known = {_combination(item.use_case, item.skills) for item in encoded}
+        self._combinations = {_combination(item.use_case, item.skills) for item in encoded}
 
     def draw(self, position: int) -> Metadata | None:
-        """Return a new combination, or None when `TRIES` draws brought nothing new."""
+        """Return a new combination, or None if `TRIES` draws gave nothing new."""
         if not self._use_cases or not self._skills:
             return None
         for _ in range(TRIES):
             use_case, skills = self._combine()
             key = _combination(use_case, skills)
-            if key not in self._known:
-                self._known.add(key)
+            if key not in self._combinations:
+                self._combinations.add(key)
                 return Metadata(
                     position=position,
                     id=identity("metadata", "mixed", use_case, *skills),
@@ -78,10 +80,10 @@ class Mixer:
 
     def draw_some(self, count: int, *, start: int) -> list[Metadata]:
         """Draw up to *count* new combinations, numbered from *start*."""
-        drawn = list[Metadata]()
-        while len(drawn) < count and (item := self.draw(start + len(drawn))) is not None:
-            drawn.append(item)
-        return drawn
+        items = list[Metadata]()
+        while len(items) < count and (item := self.draw(start + len(items))) is not None:
+            items.append(item)
+        return items
 
     def _combine(self) -> tuple[str, tuple[str, ...]]:
         random = self._random
@@ -95,11 +97,11 @@ class Mixer:
 
 
 def _distinct(texts: Sequence[str]) -> list[str]:
-    """Drop repetitions, whatever their case; the first spelling stays."""
-    seen: dict[str, str] = {}
+    """Drop repetitions, compared without case; the first spelling stays."""
+    by_fold: dict[str, str] = {}
     for text in texts:
-        seen.setdefault(normalised(text), text)
-    return list(seen.values())
+        by_fold.setdefault(normalised(text), text)
+    return list(by_fold.values())
 
 
 def _combination(use_case: str, skills: Sequence[str]) -> Combination:

@@ -3,83 +3,14 @@
 Both are asked for at once, since neither needs the other (paper §4.1 and §4.2).
 """
 
-from collections.abc import Sequence
-
 from msgspec import Struct
 
 from ....prompts import Decode, RubricsAndActions, WriteRubrics
-from ...calls.model import Model, Pending
+from ...calls.model import Model, PendingCall
 from ...data.errors import ItemError
-from ...data.records import (
-    Call,
-    Example,
-    Fate,
-    InstructionRequest,
-    Iteration,
-    Metadata,
-    Winner,
-    identity,
-)
+from ...data.records import Call, InstructionRequest, Metadata, identity
 from ...data.text.fingerprint import fingerprint
-
-
-class Rubrics(Struct, frozen=True):
-    """What makes an instruction of this metadata hard, and how to make one harder.
-
-    ``reason`` says why there are none; instructions can then still be filtered as they are.
-    """
-
-    rubrics: tuple[str, ...] = ()
-    actions: tuple[str, ...] = ()
-    reason: str = ""
-
-
-class Draft(Struct, frozen=True):
-    """A basic instruction on its way to its end. ``calls`` made it.
-
-    ``refused`` says in a word why it is not to be taken further; ``rows`` is the most rows it may
-    become (one, but where every round of evolving is a row).
-    """
-
-    id: str
-    request: InstructionRequest
-    number: int
-    instruction: str
-    rubrics: Rubrics
-    calls: tuple[Call, ...] = ()
-    refused: str = ""
-    rows: int = 1
-
-    @property
-    def metadata(self) -> Metadata:
-        return self.request.metadata
-
-    def ended(
-        self,
-        fate: Fate,
-        reason: str,
-        detail: str = "",
-        *,
-        iterations: Sequence[Iteration] = (),
-        winner: Winner | None = None,
-        calls: Sequence[Call] | None = None,
-    ) -> Example:
-        """Give the example that this draft ends as."""
-        return Example(
-            id=self.id,
-            position=self.metadata.position,
-            number=self.number,
-            metadata=self.metadata,
-            basic_instruction=self.instruction,
-            iterations=tuple(iterations),
-            fate=fate,
-            winner=winner,
-            reason=reason,
-            detail=detail,
-            rubrics=self.rubrics.rubrics,
-            actions=self.rubrics.actions,
-            calls=self.calls if calls is None else tuple(calls),
-        )
+from .draft import Draft, Rubrics
 
 
 class Decoder(Struct, frozen=True):
@@ -117,7 +48,7 @@ class Decoder(Struct, frozen=True):
             raise ItemError("no_instructions", collected.detail)
         return collected.drafts(drafts_rubrics)
 
-    def _begin(self, request: InstructionRequest, n: int, size: int) -> Pending[list[str]]:
+    def _begin(self, request: InstructionRequest, n: int, size: int) -> PendingCall[list[str]]:
         metadata = request.metadata
         return self.strong.begin(
             Decode(number=size, use_case=metadata.use_case, skills=metadata.skills),
@@ -125,7 +56,7 @@ class Decoder(Struct, frozen=True):
             sample=f"/{request.start}.{n}" if request.start or n else "",
         )
 
-    async def _collect(self, collected: "_Collected", question: Pending[list[str]]) -> None:
+    async def _collect(self, collected: "_Collected", question: PendingCall[list[str]]) -> None:
         try:
             reply = await self.strong.finish(question)
         except ItemError as error:
@@ -135,14 +66,14 @@ class Decoder(Struct, frozen=True):
         else:
             collected.add(reply.value, reply.call)
 
-    def _begin_rubrics(self, metadata: Metadata) -> Pending[RubricsAndActions]:
+    def _begin_rubrics(self, metadata: Metadata) -> PendingCall[RubricsAndActions]:
         return self.strong.begin(
             WriteRubrics(number=self.rubrics, use_case=metadata.use_case, skills=metadata.skills),
             item=metadata.id,
         )
 
     async def _finish_rubrics(
-        self, collected: "_Collected", question: Pending[RubricsAndActions]
+        self, collected: "_Collected", question: PendingCall[RubricsAndActions]
     ) -> Rubrics:
         try:
             reply = await self.strong.finish(question)
@@ -167,9 +98,10 @@ class _Collected:
     def add(self, texts: list[str], call: Call) -> None:
         self.calls.append(call)
         for text in texts:
-            mark = fingerprint(text)
-            if mark not in self._fingerprints and len(self.texts) < self.request.count:
-                self._fingerprints.add(mark)
+            text_fingerprint = fingerprint(text)
+            is_new = text_fingerprint not in self._fingerprints
+            if is_new and len(self.texts) < self.request.count:
+                self._fingerprints.add(text_fingerprint)
                 self.texts.append(text)
 
     def drafts(self, rubrics: Rubrics) -> list[Draft]:

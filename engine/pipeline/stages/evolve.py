@@ -1,7 +1,7 @@
 """Evolve: WizardLM's Evol-Instruct, rounds of one random operation each, and its eliminator.
 
-Spec §8.4. Every round of a draft is an example of its own: evolved and answered, or eliminated, in
-which case the next round sets out from the same instruction once more.
+Every round of a draft is an example of its own: evolved and answered, or eliminated, and then the
+next round starts from the same instruction again (docs/algorithm.md §8.4).
 """
 
 from collections.abc import Awaitable, Callable
@@ -24,17 +24,17 @@ from ....prompts import (
 from ...calls.model import Model
 from ...data.errors import ItemError
 from ...data.records import Answer, Call, Example, Fate, InstructionRequest, Iteration, identity
-from .answer import respond
-from .decode import Draft
+from .draft import Draft
+from .respond import respond
 
-Ending = tuple[Fate, str, str]
+Outcome = tuple[Fate, str, str]
 """A round's fate, its reason in a word, and a sentence."""
 
-_SURVIVED: Ending = ("kept", "evolved", "")
+_SURVIVED: Outcome = ("kept", "evolved", "")
 
 
 class Evolver(Struct, frozen=True):
-    """*rounds* rounds; with *complicate_input* the sixth operation is among those drawn."""
+    """Evolves drafts in *rounds* rounds; *complicate_input* adds a sixth operation to draw from."""
 
     strong: Model
     rounds: int = 4
@@ -43,42 +43,42 @@ class Evolver(Struct, frozen=True):
     run_seed: int = 0
 
     async def __call__(self, draft: Draft) -> list[Example]:
-        """Evolve *draft*; an example for each round, of which at most ``draft.rows`` are kept.
+        """Evolve *draft* into an example per round, of which at most ``draft.rows`` are kept.
 
         Raises:
-            ItemError: a passing failure; the draft is to be taken up again another time.
+            ItemError: a transient failure; the draft is to be evolved again another time.
         """
         lineage = list[Iteration]()
         examples = list[Example]()
         for number in range(1, self.rounds + 1):
-            trial = _Trial(draft, number, tuple(lineage))
+            step = _Step(draft, number, tuple(lineage))
             try:
-                ending = await self._evolve(trial)
+                outcome = await self._evolve(step)
             except ItemError as error:
                 if error.transient:
                     raise
-                ending = ("failed", error.reason, error.detail)
-            examples.append(trial.ended(*ending, rounds=self.rounds))
-            if ending == _SURVIVED:
-                lineage.append(structs.replace(trial.evolved, strong=None))
-        return self._sampled(draft, examples)
+                outcome = ("failed", error.reason, error.detail)
+            examples.append(step.example(*outcome, rounds=self.rounds))
+            if outcome == _SURVIVED:
+                lineage.append(structs.replace(step.evolved, strong=None))
+        return self._sample(draft, examples)
 
-    async def _evolve(self, trial: "_Trial") -> Ending:
-        """Carry *trial* out; return how it ends."""
-        before = trial.before
-        action, prompt = self._operation(trial)
-        reply = await self.strong.ask(prompt, item=trial.draft.id, sample=f"/{trial.number}")
-        trial.calls.append(reply.call)
-        trial.evolved = structs.replace(trial.evolved, instruction=reply.value, action=action)
+    async def _evolve(self, step: "_Step") -> Outcome:
+        """Evolve and answer; return how the round ends."""
+        before = step.before
+        action, prompt = self._operation(step)
+        reply = await self.strong.ask(prompt, item=step.draft.id, sample=f"/{step.number}")
+        step.calls.append(reply.call)
+        step.evolved = structs.replace(step.evolved, instruction=reply.value, action=action)
         if copies_frame(reply.value, original=before):
             return "filtered", "copied_frame", "the evolved prompt holds words of the frame"
-        if await self._equal(trial, before, reply.value):
+        if await self._is_equal(step, reply.value):
             return "filtered", "no_information_gain", "judged equal to the prompt before"
-        return await self._answered(trial)
+        return await self._answer(step)
 
-    def _operation(self, trial: "_Trial") -> tuple[str, Prompt[str]]:
+    def _operation(self, step: "_Step") -> tuple[str, Prompt[str]]:
         """Draw one of the operations; return what it does and its prompt."""
-        before = trial.before
+        before = step.before
         operations: list[tuple[str, Prompt[str]]] = [
             (method, Deepen(instruction=before, method=method)) for method in METHODS
         ]
@@ -86,25 +86,25 @@ class Evolver(Struct, frozen=True):
         operations.append(("a brand new prompt of the same domain", broaden))
         if self.complicate_input:
             operations.append(("structured data as input", Complicate(instruction=before)))
-        random = Random(f"{self.run_seed}/{trial.draft.id}/{trial.number}/operation")
+        random = Random(f"{self.run_seed}/{step.draft.id}/{step.number}/operation")
         return random.choice(operations)
 
-    async def _equal(self, trial: "_Trial", before: str, evolved: str) -> bool:
-        prompt = Equal(first=before, second=evolved)
-        reply = await self.strong.ask(prompt, item=trial.draft.id, sample=f"/{trial.number}")
-        trial.calls.append(reply.call)
+    async def _is_equal(self, step: "_Step", evolved: str) -> bool:
+        prompt = Equal(first=step.before, second=evolved)
+        reply = await self.strong.ask(prompt, item=step.draft.id, sample=f"/{step.number}")
+        step.calls.append(reply.call)
         return reply.value
 
-    async def _answered(self, trial: "_Trial") -> Ending:
-        evolved = trial.evolved
+    async def _answer(self, step: "_Step") -> Outcome:
+        evolved = step.evolved
         answer, call = await respond(
-            self.strong, trial.draft.id, evolved.instruction, number=trial.number
+            self.strong, step.draft.id, evolved.instruction, number=step.number
         )
-        trial.calls.append(call)
-        trial.evolved = structs.replace(evolved, strong=answer)
-        return self._judged(answer)
+        step.calls.append(call)
+        step.evolved = structs.replace(evolved, strong=answer)
+        return self._judge_answer(answer)
 
-    def _judged(self, answer: Answer) -> Ending:
+    def _judge_answer(self, answer: Answer) -> Outcome:
         if apologises(answer.text):
             return "filtered", "apology", "a short answer that says sorry"
         if says_nothing(answer.text):
@@ -113,21 +113,21 @@ class Evolver(Struct, frozen=True):
             return "filtered", "cut_off", "the answer of strong ended at max_tokens"
         return _SURVIVED
 
-    def _sampled(self, draft: Draft, examples: list[Example]) -> list[Example]:
-        """Keep at most ``draft.rows`` of the rounds, drawn evenly from those that survived."""
+    def _sample(self, draft: Draft, examples: list[Example]) -> list[Example]:
+        """Keep at most ``draft.rows`` of the rounds that survived, drawn at random."""
         kept = [example.number for example in examples if example.fate == "kept"]
         random = Random(f"{self.run_seed}/{draft.id}/rounds")
-        chosen = set(random.sample(kept, min(draft.rows, len(kept))))
+        sampled = set(random.sample(kept, min(draft.rows, len(kept))))
         return [
-            structs.replace(example, fate="filtered", winner=None, reason="round_not_drawn")
-            if example.fate == "kept" and example.number not in chosen
+            structs.replace(example, fate="filtered", winner=None, reason="round_not_sampled")
+            if example.fate == "kept" and example.number not in sampled
             else example
             for example in examples
         ]
 
 
-class _Trial:
-    """One round of one draft."""
+class _Step:
+    """One round of evolving one draft."""
 
     def __init__(self, draft: Draft, number: int, lineage: tuple[Iteration, ...]) -> None:
         self.draft = draft
@@ -137,8 +137,8 @@ class _Trial:
         self.evolved = Iteration(number=number, instruction=self.before)
         self.calls: list[Call] = list(draft.calls)
 
-    def ended(self, fate: Fate, reason: str, detail: str, *, rounds: int) -> Example:
-        """Give the round's example, numbered so that no two rounds share a place."""
+    def example(self, fate: Fate, reason: str, detail: str, *, rounds: int) -> Example:
+        """Return the round's example, numbered so that no two rounds share a number."""
         draft = structs.replace(
             self.draft,
             id=identity("round", self.draft.id, str(self.number)),
@@ -155,9 +155,9 @@ class _Trial:
 
 
 class SampledDecoder(Struct, frozen=True):
-    """Of an order's basic instructions, so many as give its rows in *rounds* rounds each.
+    """Decodes all instructions, and samples as many to evolve as the request needs.
 
-    All are decoded, by the very calls that CodecLM makes; which are evolved is drawn.
+    The calls are those that CodecLM makes. Each instruction gives a row per round.
     """
 
     write: Callable[[InstructionRequest], Awaitable[list[Draft]]]
@@ -165,7 +165,7 @@ class SampledDecoder(Struct, frozen=True):
     run_seed: int = 0
 
     async def __call__(self, request: InstructionRequest) -> list[Draft]:
-        """Write the drafts of *request*, and draw those to be evolved.
+        """Write the drafts of *request*, and sample those to evolve.
 
         Raises:
             ItemError: not one instruction could be had.
@@ -173,9 +173,9 @@ class SampledDecoder(Struct, frozen=True):
         drafts = await self.write(request)
         number = min(len(drafts), ceil(request.count / self.rounds))
         random = Random(f"{self.run_seed}/{request.metadata.id}/{request.start}/evolved")
-        drawn = sorted(random.sample(range(len(drafts)), number))
+        sample = sorted(random.sample(range(len(drafts)), number))
         base, rest = divmod(request.count, number)
         return [
             structs.replace(drafts[at], rows=min(self.rounds, base + (n < rest)))
-            for n, at in enumerate(drawn)
+            for n, at in enumerate(sample)
         ]

@@ -1,4 +1,4 @@
-"""Contrastive Filtering: the rule that selects an instruction (paper §4.3). Pure."""
+"""Contrastive Filtering: the rule that selects an instruction (paper §4.3)."""
 
 from typing import Literal
 
@@ -8,13 +8,13 @@ Verdict = Winner | Literal["again"]
 
 
 def quality_gap(judgements: tuple[Judgement, Judgement]) -> float:
-    """Mean strong score minus mean target score over both orders; from -10 to 10."""
+    """Return the mean strong score minus the mean target score over both orders, in -10 to 10."""
     first, second = judgements
     return (first.strong + second.strong) / 2 - (first.target + second.target) / 2
 
 
 def verdict(gap: float, threshold: float) -> Verdict:
-    """Who is selected; strictly above the threshold, else the instruction goes on."""
+    """Return whose answer is selected: the gap must exceed the threshold; else go on refining."""
     if gap > threshold:
         return "strong"
     if gap < -threshold:

@@ -1,22 +1,22 @@
-"""Given: the user's own instructions instead of decoded ones, for recipes without metadata."""
+"""Seeds as instructions: the user's own in place of decoded ones, for recipes without metadata."""
 
 from msgspec import Struct
 
 from ...data.records import InstructionRequest, Metadata, Seed, identity
-from .decode import Draft, Rubrics
+from .draft import Draft, Rubrics
 
 
 def placeholder_metadata(seed: Seed, *, again: int = 0) -> Metadata:
-    """Metadata that say nothing but where they come from.
+    """Return metadata that says nothing but which seed it comes from.
 
-    *again* counts the passes over the seeds before this one: each draws its own samples.
+    *again* counts the passes over the seeds before this one: each gets its own samples.
     """
     more = (str(again),) if again else ()
     return Metadata(seed.position, identity("seed", seed.id, *more), "", (), "none", (seed.id,))
 
 
 class SeedAsInstruction(Struct, frozen=True):
-    """Takes ``request.texts`` as basic instructions; each may give *rows* rows."""
+    """Takes ``request.texts`` as basic instructions; each may become *rows* rows."""
 
     rows: int = 1
 

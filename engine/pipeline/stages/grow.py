@@ -1,49 +1,45 @@
-"""Grow: Tree-Instruct's rewrite, which enlarges an instruction's semantic tree (spec §8.3)."""
+"""Grow: Tree-Instruct's rewrite, a larger semantic tree (docs/algorithm.md §8.3)."""
 
 from msgspec import Struct
 
 from ....prompts import Grow
 from ...calls.model import Model
 from ...data.errors import ItemError
-from .refine import Story
+from .refinement import Refinement
 
-WORDS_A_NODE = 4
+WORDS_PER_NODE = 4
 """Words that a node adds at least: the original asks for 12 with three nodes."""
 
 MOST_WORDS = 200
-"""Of a grown instruction; the original's 100 for three nodes hold no ten."""
+"""Words of a grown instruction at most; the original's 100, for three nodes, do not hold ten."""
 
 
 class Grower(Struct, frozen=True):
-    """Adds ``nodes`` nodes, in each pass so many as its place says: (10,) or (3, 3, 4)."""
+    """Adds ``nodes[n]`` nodes in pass *n*: (10,) in one pass, (3, 3, 4) in three."""
 
     strong: Model
     nodes: tuple[int, ...] = (10,)
 
-    async def __call__(self, story: Story) -> bool:
-        """Enlarge *story*'s instruction. False: it could not be done.
+    async def __call__(self, refinement: Refinement) -> bool:
+        """Enlarge the instruction of *refinement*, and tell whether that worked.
 
         Raises:
-            ItemError: a passing failure.
+            ItemError: a transient failure.
         """
-        done = len(story.rounds)
-        nodes = self.nodes[done - 1]
+        number = len(refinement.rounds)
+        nodes = self.nodes[number - 1]
+        prompt = Grow(
+            instruction=refinement.instruction,
+            nodes=nodes,
+            fewest=WORDS_PER_NODE * nodes,
+            most=MOST_WORDS,
+        )
         try:
-            reply = await self.strong.ask(
-                Grow(
-                    instruction=story.instruction,
-                    nodes=nodes,
-                    fewest=WORDS_A_NODE * nodes,
-                    most=MOST_WORDS,
-                ),
-                item=story.draft.id,
-                sample=f"/{done}",
-            )
+            reply = await self.strong.ask(prompt, item=refinement.draft.id, sample=f"/{number}")
         except ItemError as error:
             if error.transient:
                 raise
-            story.exhausted = ("grow_failed", error.detail)
+            refinement.failure = ("grow_failed", error.detail)
             return False
-        story.calls.append(reply.call)
-        story.improve(f"{nodes} more nodes", reply.value)
+        refinement.rewrite(reply.value, action=f"{nodes} more nodes", call=reply.call)
         return True

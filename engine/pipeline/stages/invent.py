@@ -1,6 +1,6 @@
-"""Invent: Self-Instruct's request for new tasks in the manner of a few seeds (spec §8.1).
+"""Invent: new tasks in the style of a few seeds (Self-Instruct, docs/algorithm.md §8.1).
 
-Alpaca's variant: three demonstrations, drawn from the seeds alone, and twenty tasks a request.
+This is Alpaca's variant: a request shows three seeds and asks for twenty tasks.
 """
 
 from collections.abc import Iterator
@@ -13,10 +13,10 @@ from ....prompts import Invent, Task, demonstrations, unsuitable
 from ...calls.model import Model
 from ...data.records import InstructionRequest, Metadata, Seed, identity
 from ...data.text.rouge import RougeIndex
-from .decode import Draft, Rubrics
+from .draft import Draft, Rubrics
 
-ALIKE = 0.7
-"""ROUGE-L above which two instructions are too much alike."""
+MAX_SIMILARITY = 0.7
+"""ROUGE-L above which two instructions are too similar."""
 
 
 class Pool:
@@ -27,21 +27,21 @@ class Pool:
 
     def __init__(self, most: int, run_seed: int) -> None:
         self.seeds: list[Seed] = []
-        self.index = RougeIndex(ALIKE)
+        self.index = RougeIndex(MAX_SIMILARITY)
         self._most = most
         self._run_seed = run_seed
-        self._seen = 0
+        self._count = 0
         self._random = Random(f"{run_seed}/pool")
 
     def add(self, seed: Seed) -> None:
         """Take *seed* in; when the pool is full, perhaps in another's place."""
-        self._seen += 1
+        self._count += 1
         if len(self.seeds) < self._most:
             self.seeds.append(seed)
             return
-        place = self._random.randrange(self._seen)
-        if place < self._most:
-            self.seeds[place] = seed
+        index = self._random.randrange(self._count)
+        if index < self._most:
+            self.seeds[index] = seed
 
     def close(self) -> None:
         """Make it ready for comparing: no seed comes in any more."""
@@ -56,30 +56,32 @@ class Pool:
         position = first
         while True:
             random = Random(f"{self._run_seed}/{position - first}/demonstrations")
-            shown = random.sample(self.seeds, number)
-            ids = tuple(seed.id for seed in shown)
+            sample = random.sample(self.seeds, number)
+            ids = tuple(seed.id for seed in sample)
             name = identity("request", str(position - first), *ids)
             metadata = Metadata(position, name, "", (), "none", ids)
             yield InstructionRequest(
-                metadata, tasks, texts=tuple(seed.instruction for seed in shown)
+                metadata, tasks, texts=tuple(seed.instruction for seed in sample)
             )
             position += 1
 
 
 class Inventor(Struct, frozen=True):
+    """Asks for new tasks; those that do not suit or resemble others are refused."""
+
     strong: Model
     pool: Pool
 
     async def __call__(self, request: InstructionRequest) -> list[Draft]:
-        """Ask for ``request.count`` tasks like ``request.texts``; those that won't do are refused.
+        """Ask for ``request.count`` tasks in the style of ``request.texts``.
 
         Raises:
             ItemError: no readable reply could be had.
         """
         prompt = Invent(number=request.count, demonstrations=demonstrations(request.texts))
         reply = await self.strong.ask(prompt, item=request.metadata.id)
-        # Twenty tasks against a thousand seeds take some milliseconds.
-        reasons = await anyio.to_thread.run_sync(self._sift, reply.value)
+        # Comparing twenty tasks with a thousand seeds takes some milliseconds.
+        reasons = await anyio.to_thread.run_sync(self._refusals, reply.value)
         return [
             Draft(
                 identity("instruction", request.metadata.id, str(n), task.text),
@@ -93,16 +95,16 @@ class Inventor(Struct, frozen=True):
             for n, (task, reason) in enumerate(zip(reply.value, reasons, strict=True))
         ]
 
-    def _sift(self, tasks: list[Task]) -> list[str]:
-        """Say for each task why it won't do, or nothing."""
-        accepted = RougeIndex(ALIKE)
+    def _refusals(self, tasks: list[Task]) -> list[str]:
+        """Return a one-word reason for each of *tasks* that is refused, empty for the others."""
+        accepted = RougeIndex(MAX_SIMILARITY)
         reasons = list[str]()
         for task in tasks:
             reason = unsuitable(task)
             if not reason and (
                 self.pool.index.similar(task.instruction) or accepted.similar(task.instruction)
             ):
-                reason = "too_much_alike"
+                reason = "too_similar"
             if not reason:
                 accepted.add(task.instruction)
             reasons.append(reason)

@@ -1,0 +1,72 @@
+"""Cache keys: two calls have the same key if and only if the same answer will do for both."""
+
+from collections.abc import Sequence
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
+from msgspec import Raw, Struct
+
+from ...providers import json_codec
+from ...providers.base import Message, Request
+
+KEY_VERSION = 1
+"""Raise it when the meaning of a key changes: older answers are then no longer found."""
+
+_sorted = msgspec.json.Encoder(order="sorted")
+
+
+class KeyFields(Struct, frozen=True, array_like=True):
+    """What a key is made of besides messages and sample; stored so that keys can be compared."""
+
+    provider: str
+    endpoint: str
+    model: str
+    temperature: float | None
+    top_p: float | None
+    max_tokens: int | None
+    seed: int | None
+    response_format: str
+    schema: dict[str, Any] | None
+    extra: dict[str, Any]
+    key_version: int = KEY_VERSION
+
+
+class KeyBuilder:
+    """Makes the keys of calls that differ only in messages and sample.
+
+    What they share is hashed once, which leaves one pass over the messages per call.
+
+    Args:
+        provider: the provider's kind.
+        endpoint: the provider's identity, usually its base URL.
+        request: any of the calls; its messages, sample and purpose do not matter.
+    """
+
+    def __init__(self, provider: str, endpoint: str, request: Request) -> None:
+        fields = KeyFields(
+            provider,
+            endpoint,
+            request.model,
+            request.temperature,
+            request.top_p,
+            request.max_tokens,
+            request.seed,
+            request.response_format,
+            request.schema,
+            request.extra,
+        )
+        try:
+            self.fields = Raw(_sorted.encode(fields))
+        except UnicodeEncodeError:  # half an emoji
+            self.fields = Raw(json_codec.dumps(msgspec.to_builtins(fields, order="sorted")))
+        self._base = blake2b(bytes(self.fields), digest_size=16)
+
+    def key(self, messages: Sequence[Message], sample: str) -> bytes:
+        """Return the key: 16 bytes, the same in every run and on every machine."""
+        encoded = json_codec.dumps(messages)
+        digest = self._base.copy()
+        # The length keeps messages and sample apart; the JSON hashed before ends with a bracket.
+        digest.update(b"%d:%b" % (len(encoded), encoded))
+        digest.update(sample.encode("utf-8", "surrogatepass"))
+        return digest.digest()

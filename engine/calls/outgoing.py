@@ -1,0 +1,136 @@
+"""A call that has to be paid for: sent, counted, paid, stored, given to everyone who asked."""
+
+import asyncio
+
+import msgspec
+from msgspec import Raw, Struct, field
+
+from ...providers.base import Message, Reply, Request
+from ..data.errors import ItemError, RunStopped, Stopping
+from .budget import Budget
+from .cache import Cache
+from .counters import Counters
+from .dispatcher import Dispatcher
+from .queued_call import QueuedCall, StopReason
+from .replies import StoredReply, decode_reply, encode_reply, to_stored
+from .tokens import OutputLengths
+
+Outcome = StoredReply | ItemError | StopReason
+
+
+class RoleCalls(Struct, frozen=True):
+    """What all calls of one role share."""
+
+    role: str
+    dispatcher: Dispatcher
+    cache: Cache
+    in_flight: "InFlightCalls"
+    counters: Counters
+    budget: Budget
+    output_lengths: OutputLengths = field(default_factory=OutputLengths)
+
+    def _reserve(self, request: Request) -> float:
+        """Return how many of the tokens per minute to reserve; 0 where they are not limited."""
+        if not self.dispatcher.reserves:
+            return 0.0
+        prompt = self.dispatcher.prompt_lengths.estimate(_characters(request.messages))
+        return prompt + self.output_lengths.reserve(request.purpose, request.max_tokens)
+
+    def send_for(
+        self, request: Request, priority: int, *, key: bytes, about: Raw, replace: bool
+    ) -> "asyncio.Future[Outcome]":
+        """Queue *request*; the future of its outcome may be abandoned without harm.
+
+        Args:
+            request: what to send.
+            priority: lower goes first.
+            key: the cache key under which the reply is stored.
+            about: the fields of the key, stored with the reply.
+            replace: whether a damaged value stands under the key.
+        """
+        call = self.in_flight[key] = OutgoingCall(
+            request=request,
+            priority=priority,
+            tokens=self._reserve(request),
+            role=self,
+            key=key,
+            about=about,
+            replace=replace,
+        )
+        outcome = call.outcome()
+        self.dispatcher.submit(call)
+        return outcome
+
+    def account_for(self, request: Request, reply: Reply) -> None:
+        """Count and pay for *reply*, and learn from it what to reserve next time."""
+        if self.dispatcher.reserves:
+            self.output_lengths.learn(request.purpose, reply.completion_tokens)
+            characters = _characters(request.messages)
+            self.dispatcher.prompt_lengths.learn(characters, reply.prompt_tokens)
+        self.counters.count_paid(self.role, request.purpose, reply)
+        self.budget.spend(self.role, reply)
+
+
+class OutgoingCall(QueuedCall, eq=False, kw_only=True):
+    """A call on its way, in `InFlightCalls` until all who asked have its outcome."""
+
+    role: RoleCalls
+    key: bytes
+    about: Raw
+    replace: bool
+    waiters: list[asyncio.Future[Outcome]] = field(default_factory=list)
+
+    def outcome(self) -> asyncio.Future[Outcome]:
+        """Return a future of the outcome, which may be abandoned without harm."""
+        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self.waiters.append(future)
+        return future
+
+    async def carry_out(self) -> None:
+        """Send the request; count, pay for and store the reply; give it to everyone who asked.
+
+        Runs in one of the dispatcher's senders: those who asked may be gone by then, but what was
+        sent is paid for. Nobody is given a reply before it is on disk.
+        """
+        role = self.role
+        outcome: Outcome
+        try:
+            reply = await role.dispatcher.send(self)
+            if reply is None:
+                return  # queued again: this attempt failed, another follows
+            role.account_for(self.request, reply)
+            stored = to_stored(reply, about=self.about, sample=self.request.sample)
+            value = encode_reply(stored)
+            on_disk = await role.cache.put(self.key, value, replace=self.replace)
+            outcome = stored if on_disk is value else _adopted(on_disk, stored)
+        except (ItemError, RunStopped, Stopping) as error:
+            outcome = error
+        self._resolve(outcome)
+
+    def abandon(self, reason: StopReason) -> None:
+        self._resolve(reason)
+
+    def _resolve(self, outcome: Outcome) -> None:
+        del self.role.in_flight[self.key]
+        for waiter in self.waiters:
+            if not waiter.done():
+                waiter.set_result(outcome)
+
+
+class InFlightCalls(dict[bytes, OutgoingCall]):
+    """Calls queued or in flight, by key: the same question is asked once, whichever role asks."""
+
+
+def _adopted(on_disk: bytes, stored: StoredReply) -> StoredReply:
+    """Return the reply that another process stored before ours, unless it is damaged.
+
+    In that case whoever looks it up next replaces it.
+    """
+    try:
+        return decode_reply(on_disk)
+    except msgspec.MsgspecError:
+        return stored
+
+
+def _characters(messages: tuple[Message, ...]) -> int:
+    return sum([len(message.content) for message in messages])

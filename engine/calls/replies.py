@@ -1,0 +1,72 @@
+"""A reply as it is stored: what is kept of a provider's reply, and its form on disk."""
+
+import time
+from typing import Any
+
+import msgspec
+from msgspec import Raw, Struct
+
+from ...providers import json_codec
+from ...providers.base import Reply
+
+
+class StoredReply(Struct, frozen=True, omit_defaults=True):
+    """What the cache keeps of a reply."""
+
+    text: str
+    finish_reason: str = "stop"
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+    model: str = ""
+    time: float = 0.0
+    """Seconds since 1970, when the reply came."""
+    sample: str = ""
+    about: Raw = Raw(b"null")
+    """The `KeyFields` of its key."""
+
+
+class _EscapedReply(StoredReply, frozen=True):
+    """A reply that holds half an emoji: only the slow decoder reads it, which has no Raw."""
+
+    about: Any = None
+
+
+_stored = msgspec.json.Decoder(StoredReply)
+_escaped = msgspec.json.Decoder(_EscapedReply)
+
+
+def to_stored(reply: Reply, *, about: Raw, sample: str) -> StoredReply:
+    """Return what to store of *reply*."""
+    return StoredReply(
+        text=reply.text,
+        finish_reason=reply.finish_reason,
+        prompt_tokens=reply.prompt_tokens,
+        completion_tokens=reply.completion_tokens,
+        cached_tokens=reply.cached_tokens,
+        model=reply.model,
+        time=round(time.time(), 3),
+        sample=sample,
+        about=about,
+    )
+
+
+encode_reply = json_codec.dumps
+"""Encode a `StoredReply` for the disk."""
+
+
+def decode_reply(value: bytes) -> StoredReply:
+    """Decode a value from the disk.
+
+    Raises:
+        msgspec.MsgspecError: it is not a stored reply.
+    """
+    try:
+        return _stored.decode(value)
+    except msgspec.ValidationError:
+        raise
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        escaped = json_codec.loads(value, _escaped)
+    fields: dict[str, Any] = msgspec.structs.asdict(escaped)
+    fields["about"] = Raw(json_codec.dumps(escaped.about))
+    return StoredReply(**fields)

@@ -1,0 +1,70 @@
+"""``codeclm answer``: a model's greedy answers to a test set, for ``codeclm evaluate``."""
+
+import argparse
+from pathlib import Path
+
+from ..data.test_sets import TestSource, read_questions
+from ..training import answering
+from .arguments import positive_integer
+from .exit_status import ExitStatus
+from .output import print_message
+from .tune import add_model
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_model(parser)
+    parser.add_argument(
+        "--test", required=True, metavar="NAME|FILE", help="a test set, named as for evaluate"
+    )
+    parser.add_argument(
+        "--tests",
+        type=Path,
+        default=Path(),
+        metavar="DIR",
+        help="folder of the named test sets (default: the current one)",
+    )
+    parser.add_argument("--field", metavar="NAME", help="field that holds a test prompt")
+    parser.add_argument(
+        "--template",
+        metavar="TEXT",
+        help='how to join several fields, such as "{instruction}\\n{input}"',
+    )
+    parser.add_argument("--id-field", metavar="NAME", help="field that holds a prompt's id")
+    parser.add_argument(
+        "--to", type=Path, required=True, metavar="FILE", help="JSON-lines file to write"
+    )
+    parser.add_argument(
+        "--max-tokens",
+        type=positive_integer,
+        default=2048,
+        metavar="N",
+        help="length limit of an answer (default: 2048)",
+    )
+    parser.add_argument(
+        "--batch",
+        type=positive_integer,
+        default=8,
+        metavar="N",
+        help="prompts at a time (default: 8)",
+    )
+    parser.add_argument(
+        "--limit", type=positive_integer, metavar="N", help="use only the first N prompts"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    source = TestSource(
+        args.test, args.tests.expanduser(), args.field, args.template, None, args.id_field
+    )
+    questions = read_questions(source)[: args.limit]
+    request = answering.Wanted(args.model, args.max_tokens, args.batch)
+    truncated = answering.answer(questions, request, args.to, _print_progress)
+    print_message(
+        f"wrote {len(questions):,} answers to {args.to};"
+        f" {truncated:,} were cut off at {args.max_tokens:,} tokens"
+    )
+    return ExitStatus.DONE
+
+
+def _print_progress(done: int, total: int) -> None:
+    print_message(f"{done:,} of {total:,} answered")

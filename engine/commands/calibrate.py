@@ -1,0 +1,35 @@
+"""``codeclm calibrate``: what each threshold θ would have made of pilot runs; makes no call."""
+
+import argparse
+from pathlib import Path
+
+from ..evaluate.calibration import calibration_text, read_calibration
+from .arguments import add_json, share
+from .exit_status import ExitStatus
+from .output import print_json, print_text
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "folders", nargs="+", type=Path, metavar="DIR", help="folders of pilot runs"
+    )
+    parser.add_argument(
+        "--yield",
+        dest="target_yield",
+        type=share,
+        default=0.5,
+        metavar="SHARE",
+        help="pairs to get per basic instruction, above 0 and at most 1 (default: 0.5)",
+    )
+    add_json(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    calibrations = [
+        read_calibration(folder, target_yield=args.target_yield) for folder in args.folders
+    ]
+    if args.json:
+        print_json(calibrations)
+    else:
+        print_text("\n".join(map(calibration_text, calibrations)))
+    return ExitStatus.DONE

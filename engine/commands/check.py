@@ -1,0 +1,71 @@
+"""``codeclm check``: everything that a run checks before its first call."""
+
+import argparse
+from collections.abc import Iterator
+from itertools import islice
+
+from ..calls.clients import cache_folder
+from ..config import Config, to_toml
+from ..data import seeds
+from ..data.records import Unreadable
+from ..data.seeds import SeedSource
+from ..pipeline.prepare import Plan, prepare
+from .exit_status import ExitStatus
+from .output import print_text
+from .settings import add_run_settings, read_run_settings
+
+RECORDS_CHECKED = 1000
+"""Seed records that are parsed: enough to see what is wrong with a file."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_run_settings(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    config, where = read_run_settings(args)
+    plan = prepare(config, where=where)
+    plan.folder.make()
+    print_text("\n".join(_lines(plan)))
+    return ExitStatus.DONE
+
+
+def _lines(plan: Plan) -> Iterator[str]:
+    config = plan.config
+    if plan.source is not None:
+        yield f"seeds    {seeds_used(seeds.count(plan.source), config.limit)}"
+        yield from _unreadable(plan.source, config.limit)
+    else:
+        yield f"metadata {len(plan.metadata):,}"
+    yield f"recipe   {plan.recipe.name}: {plan.recipe.summary}"
+    yield f"rows     {_target(config)}"
+    yield f"quality  {'; '.join(to_toml(config.quality).splitlines()) or 'no rules'}"
+    for name, role in plan.roles.items():
+        yield f"{name:<8} {role.model} at temperature {role.temperature}"
+    yield f"folder   {plan.folder.path}"
+    yield f"cache    {cache_folder(config)}"
+    yield "ready to run; no call was made"
+
+
+def seeds_used(count: int, limit: int | None) -> str:
+    """Say how many of *count* seeds a run uses."""
+    return f"{count:,}" if limit is None or limit >= count else f"{limit:,} of {count:,}"
+
+
+def _unreadable(source: SeedSource, limit: int | None) -> Iterator[str]:
+    """Say how many of the first records are not seeds, and why the first three are not."""
+    records = list(islice(seeds.read(source), min(RECORDS_CHECKED, limit or RECORDS_CHECKED)))
+    unreadable = [record for record in records if isinstance(record, Unreadable)]
+    if not unreadable:
+        return
+    share = len(unreadable) / len(records)
+    count = f"{len(unreadable):,} of the first {len(records):,} ({share:.1%})"
+    yield f"         {count} cannot be read and will be skipped:"
+    for record in unreadable[:3]:
+        yield f"           {record.where}: {record.reason}"
+
+
+def _target(config: Config) -> str:
+    if config.target_rows is not None:
+        return f"exactly {config.target_rows:,}, if possible"
+    return "as many as the seeds give (set target_rows for an exact number)"

@@ -1,0 +1,15 @@
+"""What the exit status of every command means."""
+
+from enum import IntEnum
+
+
+class ExitStatus(IntEnum):
+    """Scripts may rely on these values."""
+
+    DONE = 0
+    FAILED = 1
+    """The run failed or was stopped; it can be resumed."""
+    WRONG_INPUT = 2
+    """The command, its configuration or its seeds are wrong; no call was made."""
+    ROWS_MISSING = 3
+    """The run has finished with fewer rows than its target."""

@@ -1,0 +1,107 @@
+"""``codeclm export``: the dataset in one of the export formats, or as a trainer's folder."""
+
+import argparse
+import shlex
+from contextlib import closing
+from pathlib import Path
+
+from ..data.formats import EXPORTS, selections
+from ..pipeline.recipes import RECIPES
+from ..store.export import export
+from ..training import handover
+from ..training.recipe import Recipe
+from .arguments import add_run_folder, positive_integer
+from .exit_status import ExitStatus
+from .output import print_message
+from .runs import open_run
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_run_folder(parser)
+    parser.add_argument(
+        "--format",
+        default="alpaca",
+        metavar="FORMAT",
+        help="alpaca (default), sharegpt, messages, preference, or a plugin's",
+    )
+    parser.add_argument(
+        "--to",
+        type=Path,
+        required=True,
+        metavar="FILE|DIR",
+        help="file to write: .jsonl, .json, .parquet, .jsonl.gz; with --trainer a folder",
+    )
+    parser.add_argument(
+        "--with-metadata", action="store_true", help="add use case, skills, gap, … to each row"
+    )
+    parser.add_argument(
+        "--trainer",
+        choices=("trl", "axolotl", "llama-factory"),
+        help="write a folder for this trainer: data, configuration (the paper's), dataset card",
+    )
+    parser.add_argument(
+        "--model",
+        metavar="DIR|NAME",
+        help="with --trainer: the model to train (default: the target model)",
+    )
+    parser.add_argument(
+        "--devices",
+        type=positive_integer,
+        default=1,
+        metavar="N",
+        help="with --trainer: the number of GPUs (default: 1)",
+    )
+    parser.add_argument(
+        "--language",
+        default="en",
+        metavar="CODE",
+        help="with --trainer: the data's language, for the card (default: en)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    return _export_for_trainer(args) if args.trainer else _export(args)
+
+
+def _export(args: argparse.Namespace) -> int:
+    export_format = EXPORTS[args.format]
+    repaired = list[str]()
+    with open_run(args.folder) as reader:
+        config = reader.config
+        RECIPES[config.recipe].check_exports((args.format,), str(args.folder))
+        with closing(reader.rows()) as examples:
+            rows = selections(
+                examples, strong_model=config.strong.model, target_model=config.target.model
+            )
+            count = export(
+                rows,
+                args.to,
+                export_format,
+                with_metadata=args.with_metadata,
+                on_replacement=repaired.append,
+            )
+    print_message(f"wrote {count:,} rows to {args.to}")
+    if repaired:
+        print_message(
+            f"in {len(repaired):,} rows U+FFFD replaces half a surrogate pair, which Parquet cannot"
+            f" store (the first: {repaired[0]})"
+        )
+    return ExitStatus.DONE
+
+
+def _export_for_trainer(args: argparse.Namespace) -> int:
+    request = handover.Wanted(args.trainer, args.model, args.devices, args.language)
+    with open_run(args.folder) as reader:
+        count = handover.write(reader.folder, reader.config, reader.ledger, request, args.to)
+    model = handover.model_of(reader.config, request)
+    batch = Recipe().shared_by(args.devices).batch
+    if handover.is_doubtful(model):
+        print_message(f"check the model's name in config.yaml, {model!r}, or pass --model")
+    if batch != Recipe().batch:
+        print_message(f"{args.devices} devices share batches of {batch}, not {Recipe().batch}")
+    folder = shlex.quote(str(args.to))
+    print_message(
+        f"wrote {count:,} rows, a config and a card to {args.to}; to train:\n"
+        f"  cd {folder} && {handover.command(args.trainer)}"
+    )
+    return ExitStatus.DONE

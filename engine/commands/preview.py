@@ -1,0 +1,69 @@
+"""``codeclm preview``: a few examples in a temporary folder; paid answers stay in the cache."""
+
+import argparse
+import tempfile
+from itertools import islice
+
+from msgspec import structs
+
+from ..config import Config
+from ..data import seeds
+from ..data.records import Seed
+from ..pipeline.prepare import Plan, prepare
+from ..pipeline.recipes import recipe_of
+from ..reporting import log
+from ..reporting.transcript import transcript
+from ..store.reader import LedgerReader
+from ..store.totals import failed_items
+from .arguments import add_progress, positive_integer
+from .exit_status import ExitStatus
+from .output import print_json, print_message, print_text
+from .sessions import execute_plan, interrupt_on_sigterm, progress_display
+from .settings import add_run_settings, read_run_settings
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_run_settings(parser)
+    add_progress(parser)
+    parser.add_argument(
+        "--count",
+        type=positive_integer,
+        default=3,
+        metavar="N",
+        help="how many seeds to use, with one instruction from each (default: 3)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    config, where = read_run_settings(args)
+    interrupt_on_sigterm()
+    with tempfile.TemporaryDirectory(prefix="codeclm-preview-") as folder:
+        plan = prepare(_reduced(config, args.count, folder, where), where=where)
+        plan.folder.make()
+        log.to_nowhere()
+        session = execute_plan(plan, progress_display(args), allow_change=False)
+        with LedgerReader(plan.folder.ledger) as ledger:
+            _print_examples(plan, ledger, as_json=args.json)
+    if session.ending != "finished":
+        print_message(session.reason)
+        return ExitStatus.FAILED
+    return ExitStatus.DONE
+
+
+def _reduced(config: Config, seed_count: int, folder: str, where: str) -> Config:
+    return structs.replace(recipe_of(config, where).preview(config, seed_count), out=folder)
+
+
+def _print_examples(plan: Plan, ledger: LedgerReader, *, as_json: bool) -> None:
+    """Print what became of each instruction, and of the seeds that gave none."""
+    texts = dict[str, str]()
+    if plan.source is not None:
+        first = islice(seeds.read(plan.source), plan.config.limit)
+        texts = {record.id: record.instruction for record in first if isinstance(record, Seed)}
+    for example in ledger.examples():
+        if as_json:
+            print_json(example)
+        else:
+            print_text(transcript(example, texts) + "\n\n")
+    for item, reason, detail in failed_items(ledger):
+        print_message(f"{item}: {reason}: {detail}")

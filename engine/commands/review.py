@@ -1,0 +1,75 @@
+"""``codeclm review``: hand rows to human reviewers, and read their decisions back."""
+
+import argparse
+import shlex
+from pathlib import Path
+
+from ..quality import review
+from ..store.reader import LedgerReader
+from ..store.schema import Subject
+from ..store.writer import LedgerWriter
+from .arguments import add_action, add_run_folder
+from .exit_status import ExitStatus
+from .output import print_message
+from .runs import existing_run, open_run, resume_command
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    steps = parser.add_subparsers(metavar="STEP", required=True)
+    exporting = add_action(
+        steps, "export", _export, "write rows with empty columns for decision and comment"
+    )
+    add_run_folder(exporting)
+    exporting.add_argument(
+        "--to", type=Path, required=True, metavar="FILE", help="file to write: .jsonl or .csv"
+    )
+    importing = add_action(steps, "import", _import, "read the decisions, keep or drop")
+    add_run_folder(importing)
+    importing.add_argument("file", type=Path, help="the exported file, filled in")
+    for parser_of_step in (exporting, importing):
+        parser_of_step.add_argument(
+            "--what",
+            choices=("examples", "metadata"),
+            default="examples",
+            help="what is reviewed (default: examples)",
+        )
+
+
+def run(args: argparse.Namespace) -> int:
+    status: int = args.action(args)
+    return status
+
+
+def _export(args: argparse.Namespace) -> int:
+    with open_run(args.folder) as reader:
+        reviews = reader.ledger.reviews(args.what)
+        if args.what == "examples":
+            rows = review.example_rows(reader.rows(), reviews)
+        else:
+            rows = review.metadata_rows((item for _, item in reader.ledger.metadata()), reviews)
+        count = review.write_reviews(rows, args.to)
+    print_message(f"wrote {count:,} {args.what} to {args.to}")
+    return ExitStatus.DONE
+
+
+def _import(args: argparse.Namespace) -> int:
+    folder = existing_run(args.folder)
+    with folder.locked():
+        with LedgerWriter(folder.ledger) as writer:
+            reviews = review.read_reviews(args.file, _ids(writer.reader, args.what))
+            writer.record_reviews(args.what, reviews)
+        folder.summary.unlink(missing_ok=True)  # it counts what may be dropped now
+    dropped = sum(review.decision == "drop" for review in reviews)
+    print_message(
+        f"{shlex.quote(str(args.file))}: {len(reviews) - dropped:,} kept, {dropped:,} dropped"
+    )
+    print_message(
+        f"to write the exports again and replace dropped rows: {resume_command(args.folder)}"
+    )
+    return ExitStatus.DONE
+
+
+def _ids(ledger: LedgerReader, subject: Subject) -> set[str]:
+    if subject == "examples":
+        return set(ledger.example_ids())
+    return {item.id for _, item in ledger.metadata()}

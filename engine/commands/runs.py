@@ -1,0 +1,101 @@
+"""Read a run: its configuration and ledger, how it stands, its rows, the texts of its seeds."""
+
+import shlex
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from ...providers import json_codec
+from ..calls.counters import Counters
+from ..config import Config, load_config
+from ..data import seeds
+from ..data.records import Example, Seed
+from ..pipeline.prepare import seed_source
+from ..reporting.summary import Summary, summarise
+from ..store.folder import Folder, FolderError
+from ..store.reader import LedgerReader
+from .output import print_message
+
+
+class RunReader(NamedTuple):
+    """A run that is open for reading; another process may be working on it."""
+
+    folder: Folder
+    config: Config
+    ledger: LedgerReader
+
+    def rows(self) -> Generator[Example]:
+        """Yield the examples of the dataset, in seed order."""
+        return self.ledger.kept(self.config.target_rows)
+
+    def summary(self) -> Summary:
+        """Summarise the run as it stands now."""
+        ending, reason = self._state()
+        return summarise(self.config, self.ledger, Counters(), ending=ending, reason=reason)
+
+    def _state(self) -> tuple[str, str]:
+        """Return whether the run is working, or else how its last session ended, and why."""
+        if self.folder.is_locked:
+            return "working", ""
+        try:
+            last = json_codec.loads(self.folder.summary.read_bytes(), _summary)
+        except (OSError, msgspec.MsgspecError):
+            return "interrupted", f"to continue: {resume_command(self.folder.path)}"
+        return last.ending, last.reason
+
+    def seed_texts(self, examples: Iterable[Example]) -> dict[str, str]:
+        """Return the texts of the examples' seeds by id, as far as the seed files still have them.
+
+        A seed file that cannot be read is reported on stderr.
+        """
+        ids = {seed_id for example in examples for seed_id in example.metadata.seed_ids}
+        looked_up = map(self.ledger.seed_position, ids)
+        positions = {position for position in looked_up if position is not None}
+        texts: dict[str, str] = {}
+        if not positions:
+            return texts
+        last = max(positions)
+        try:
+            for record in seeds.read(seed_source(self.config)):
+                if isinstance(record, Seed) and record.position in positions:
+                    texts[record.id] = record.instruction
+                if record.position >= last:
+                    break
+        except seeds.SeedError as error:
+            print_message(str(error))
+        return texts
+
+
+_summary = msgspec.json.Decoder(Summary)
+
+
+@contextmanager
+def open_run(path: Path) -> Generator[RunReader]:
+    """Open the run in the folder *path* for reading.
+
+    Raises:
+        FolderError: there is no run in it.
+    """
+    folder = existing_run(path)
+    config = load_config(folder.config, check=False)
+    with LedgerReader(folder.ledger) as ledger:
+        yield RunReader(folder, config, ledger)
+
+
+def existing_run(path: Path) -> Folder:
+    """Return the folder at *path*.
+
+    Raises:
+        FolderError: there is no run in it.
+    """
+    folder = Folder(path)
+    if not folder.config.exists():
+        raise FolderError(f"{path}: not a run's folder (it has no config.toml)")
+    return folder
+
+
+def resume_command(path: Path) -> str:
+    return f"codeclm resume {shlex.quote(str(path))}"

@@ -1,0 +1,93 @@
+"""Run one session of a prepared run: signals, progress, results, exit status."""
+
+import argparse
+import signal
+from functools import partial
+
+from ..pipeline.event_loop import run_async
+from ..pipeline.prepare import Plan
+from ..pipeline.session import Session, execute
+from ..reporting import log
+from ..reporting.progress import Display, watcher
+from ..reporting.results import write_results
+from ..reporting.summary import Summary, summary_text
+from .exit_status import ExitStatus
+from .output import print_json, print_message, print_text
+from .runs import resume_command
+
+
+def run_and_report(plan: Plan, args: argparse.Namespace, *, allow_change: bool) -> int:
+    """Run a session, print its summary, and return the exit status."""
+    summary, session = run_session(plan, progress_display(args), allow_change=allow_change)
+    if args.json:
+        print_json(summary)
+    else:
+        print_text(summary_text(summary))
+    # A late second Ctrl-C must not change the exit status.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return _exit_status(summary, plan, session)
+
+
+def progress_display(args: argparse.Namespace) -> Display:
+    """Return how to show progress, as the flags of `arguments.add_progress` say."""
+    display: Display = "json" if args.json else args.display
+    return display
+
+
+def run_session(plan: Plan, display: Display, *, allow_change: bool) -> tuple[Summary, Session]:
+    """Work until the run ends one way or another, and write its results."""
+    interrupt_on_sigterm()
+    plan.folder.make()
+    with plan.folder.locked(), log.to_file(plan.folder.events):
+        print_message(str(plan.folder.path))
+        try:
+            session = execute_plan(plan, display, allow_change=allow_change)
+        except BaseException:
+            # The process is ending: a second Ctrl-C must not cut its last words off.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            print_how_to_continue(resume_command(plan.folder.path))
+            raise
+        summary = write_results(plan, session)
+    return summary, session
+
+
+def interrupt_on_sigterm() -> None:
+    """Let SIGTERM do what Ctrl-C does; a working session handles both itself."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+def execute_plan(plan: Plan, display: Display, *, allow_change: bool) -> Session:
+    return run_async(partial(execute, plan, watch=watcher(display), allow_change=allow_change))
+
+
+def is_unfinished(summary: Summary, session: Session) -> bool:
+    """Whether the same command would do more: the run was stopped, or items are left for later."""
+    short = not summary.target_rows or summary.rows < summary.target_rows
+    unfinished = summary.seeds.unfinished or summary.instructions.unfinished
+    # Metadata that the user wrote is neither a seed nor an instruction.
+    return bool(summary.ending != "finished" or unfinished or (session.left_for_later and short))
+
+
+TRANSIENT = "some items failed with transient errors"
+
+
+def print_how_to_continue(command: str) -> None:
+    print_message(f"to continue: {command}")
+
+
+def _exit_status(summary: Summary, plan: Plan, session: Session) -> ExitStatus:
+    if is_unfinished(summary, session):
+        if summary.ending == "finished":
+            print_message(TRANSIENT)
+        print_how_to_continue(resume_command(plan.folder.path))
+        return ExitStatus.FAILED
+    if not summary.rows:
+        print_message("the dataset is empty; the summary above says why")
+        return ExitStatus.ROWS_MISSING
+    if summary.target_rows and summary.rows < summary.target_rows:
+        print_message(
+            f"{summary.target_rows - summary.rows} rows are missing: raise size.max_expansion or"
+            " max_candidates, lower filter.threshold, or add seeds"
+        )
+        return ExitStatus.ROWS_MISSING
+    return ExitStatus.DONE

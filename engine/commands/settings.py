@@ -1,0 +1,163 @@
+"""Flags that stand for settings: each becomes a ``KEY=VALUE`` override of the configuration."""
+
+import argparse
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from dotenv import load_dotenv
+
+from ..config import Config, build_config, load_config
+from .arguments import is_number
+
+
+class Flag(NamedTuple):
+    """A flag and the settings it stands for; ``*.name`` is the setting *name* of every role."""
+
+    options: tuple[str, ...]
+    settings: tuple[str, ...]
+    metavar: str
+    help: str
+
+    @property
+    def dest(self) -> str:
+        return f"setting {self.options[0]}"
+
+    def toml(self, value: str) -> str:
+        """Write *value* as TOML; a folder may be called 2026, a field 3."""
+        numeric = self.metavar in {"N", "POINTS"} and is_number(value)
+        return value if numeric else toml_string(value)
+
+
+ROLES = ("strong", "target", "judge")
+
+RUN_FLAGS = (
+    Flag(("--strong",), ("strong.model",), "P/MODEL", "strong model, as provider/model"),
+    Flag(("--target",), ("target.model",), "P/MODEL", "target model, the one to be trained"),
+    Flag(("--judge",), ("judge.model",), "P/MODEL", "model that scores (default: the strong one)"),
+    Flag(("--recipe",), ("recipe",), "NAME", "codeclm (default), an ablation or a baseline"),
+    Flag(("--out", "-o"), ("out",), "DIR", "the run's folder (default: runs/NAME)"),
+    Flag(("--base-url",), ("*.base_url",), "URL", "OpenAI-compatible server for all roles"),
+    Flag(("--strong-base-url",), ("strong.base_url",), "URL", "server for the strong model only"),
+    Flag(("--target-base-url",), ("target.base_url",), "URL", "server for the target model only"),
+    Flag(("--seed-field",), ("input.field",), "NAME", "field that holds a seed's instruction"),
+    Flag(
+        ("--seed-template",),
+        ("input.template",),
+        "TEXT",
+        'how to join several fields, such as "{instruction}\\n{input}"',
+    ),
+    Flag(("--metadata",), ("metadata.file",), "FILE", "start from this metadata, without seeds"),
+    Flag(
+        ("--augment-to",), ("metadata.augment_to",), "N", "mix metadata up to N items (paper: 200)"
+    ),
+    Flag(
+        ("--per-metadata",), ("decode.per_metadata",), "N", "basic instructions per metadata item"
+    ),
+    Flag(("--target-rows", "-n"), ("target_rows",), "N", "make exactly N rows"),
+    Flag(("--max-candidates",), ("max_candidates",), "N", "from at most N basic instructions"),
+    Flag(("--limit",), ("limit",), "N", "use only the first N seeds"),
+    Flag(
+        ("--threshold",),
+        ("filter.threshold",),
+        "POINTS",
+        "θ, the quality gap above which a pair is selected (paper: 3)",
+    ),
+    Flag(
+        ("--max-iterations",), ("filter.max_iterations",), "N", "rounds per instruction (paper: 4)"
+    ),
+    Flag(("--max-concurrent", "-c"), ("*.max_concurrent",), "N", "calls in flight per endpoint"),
+    Flag(("--transport",), ("*.transport",), "NAME", "aiohttp, or lean: less CPU (codeclm[lean])"),
+    Flag(("--rpm",), ("*.requests_per_minute",), "N", "limit of requests per minute per endpoint"),
+    Flag(("--tpm",), ("*.tokens_per_minute",), "N", "limit of tokens per minute per endpoint"),
+    Flag(("--max-tokens",), ("*.max_tokens",), "N", "length limit of an answer, for all roles"),
+    Flag(("--prompts",), ("prompts",), "SET", "default, small, or a folder with your templates"),
+    Flag(
+        ("--max-calls",),
+        ("budget.calls",),
+        "N",
+        "stop after N paid answers; resume with a larger number",
+    ),
+    Flag(("--cache",), ("cache.folder",), "DIR", "folder of the cache of paid answers"),
+    Flag(("--seed",), ("seed",), "N", "random seed of actions, mixing and samples"),
+)
+
+
+def add_run_settings(parser: argparse.ArgumentParser) -> None:
+    """Add a configuration file, and the flags that override it."""
+    parser.add_argument(
+        "config", nargs="?", type=Path, help="configuration file: TOML, YAML or JSON"
+    )
+    add_flags(parser, RUN_FLAGS)
+    parser.add_argument("--seeds", nargs="+", metavar="FILE", help="seed files or folders")
+    parser.add_argument(
+        "--export", nargs="+", metavar="FORMAT", help="formats to write when the run is finished"
+    )
+    add_override(parser)
+
+
+def add_flags(parser: argparse.ArgumentParser, flags: Iterable[Flag]) -> None:
+    for flag in flags:
+        parser.add_argument(*flag.options, dest=flag.dest, metavar=flag.metavar, help=flag.help)
+
+
+def add_override(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--set",
+        dest="overrides",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="override any setting, such as --set filter.threshold=2.5; may be repeated",
+    )
+
+
+def read_run_settings(args: argparse.Namespace) -> tuple[Config, str]:
+    """Return the configuration that *args* give, and its name in error messages."""
+    read_dotenv()
+    overrides = [*_run_overrides(args), *args.overrides]
+    if args.config is None:
+        return build_config({}, overrides, where="command line"), "command line"
+    config = load_config(args.config, overrides)
+    if config.out is None and args.config.stem not in {"codeclm", "config"}:
+        out = f"out={toml_string(str(Path('runs') / args.config.stem))}"
+        config = load_config(args.config, [*overrides, out])
+    return config, str(args.config)
+
+
+def _run_overrides(args: argparse.Namespace) -> Iterator[str]:
+    own_judge = vars(args)["setting --judge"] is not None
+    for override in flag_overrides(args, RUN_FLAGS, ROLES):
+        # A judge that is the strong model is called where the strong model is.
+        if own_judge or not override.startswith("judge.base_url="):
+            yield override
+    for name in ("seeds", "export"):
+        values: list[str] | None = getattr(args, name)
+        if values:
+            yield f"{name}=[{', '.join(map(toml_string, values))}]"
+
+
+def flag_overrides(
+    args: argparse.Namespace, flags: Iterable[Flag], roles: Sequence[str]
+) -> Iterator[str]:
+    """Yield the overrides that *flags* stand for; a later one wins over an earlier one."""
+    values = vars(args)
+    for flag in flags:
+        value: str | None = values[flag.dest]
+        if value is None:
+            continue
+        for setting in flag.settings:
+            each_role = roles if setting.startswith("*.") else ("",)
+            for role in each_role:
+                yield f"{setting.replace('*', role, 1)}={flag.toml(value)}"
+
+
+def toml_string(text: str) -> str:
+    """Write *text* as a TOML string."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def read_dotenv() -> None:
+    """Read ``./.env``; variables that are set already win."""
+    load_dotenv(Path(".env"))

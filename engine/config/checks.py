@@ -1,0 +1,45 @@
+"""Checks of a run's settings that types cannot express and that no recipe has to be known for."""
+
+from collections.abc import Iterable
+
+from ..data.formats import EXPORTS
+from ..data.registry import UnknownNameError
+from .schema import Config, ConfigError, QualityConfig
+
+
+def check_config(config: Config, where: str) -> None:
+    """Check that the settings of *config* go together.
+
+    Raises:
+        ConfigError: they do not; the message starts with *where* and the key at fault.
+    """
+    if config.input.field and config.input.template:
+        raise ConfigError(f"{where}: input.field and input.template: set only one of them")
+    if not config.seeds and not config.metadata.file:
+        raise ConfigError(f"{where}: seeds: missing: name a file, or set metadata.file")
+    if config.metadata.share and not (config.metadata.augment_to or config.metadata.file):
+        raise ConfigError(
+            f"{where}: metadata.share: needs a fixed set of metadata: set metadata.augment_to or"
+            " metadata.file"
+        )
+    if config.target_rows and config.max_candidates and config.max_candidates < config.target_rows:
+        raise ConfigError(f"{where}: max_candidates: must not be less than target_rows")
+    _check_exports(config.export, f"{where}: export")
+    _check_quality(config.quality, f"{where}: quality")
+
+
+def _check_exports(names: Iterable[str], where: str) -> None:
+    for name in names:
+        try:
+            EXPORTS[name]
+        except UnknownNameError as error:
+            raise ConfigError(f"{where}: {error}") from error
+
+
+def _check_quality(quality: QualityConfig, where: str) -> None:
+    for part in ("instruction", "response"):
+        least, most = (getattr(quality, f"{end}_{part}_words") for end in ("min", "max"))
+        if least is not None and most is not None and least > most:
+            raise ConfigError(f"{where}: min_{part}_words: must not be more than max_{part}_words")
+    if quality.on_overlap == "drop" and not quality.decontaminate:
+        raise ConfigError(f"{where}: on_overlap: drop needs test sets: name them in decontaminate")

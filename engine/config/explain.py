@@ -1,0 +1,185 @@
+"""Explain what is wrong with a tree of settings: the key, what it must be, what it is."""
+
+import re
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from typing import Any, Final, cast
+
+import msgspec
+from msgspec import Struct, inspect
+
+from .schema import ConfigError
+from .toml import toml_value
+
+# -- unknown keys -----------------------------------------------------------------------------
+
+_OTHER_NAMES: Final = {
+    "rpm": "requests_per_minute",
+    "tpm": "tokens_per_minute",
+    "max_requests_per_minute": "requests_per_minute",
+    "max_tokens_per_minute": "tokens_per_minute",
+    "margin_threshold": "filter.threshold",
+    "n_iterations": "filter.max_iterations",
+    "n_rubrics": "decode.rubrics",
+    "n_instructions": "decode.per_metadata",
+    "strong_model": "strong.model",
+    "target_model": "target.model",
+    "judge_model": "judge.model",
+    "max_parallel_requests": "max_concurrent",
+    "max_concurrent_requests": "max_concurrent",
+    "max_connections": "max_concurrent",
+}
+"""What settings of ours are called in other tools."""
+
+
+def check_keys(tree: Mapping[str, Any], root: type[Struct], where: str) -> None:
+    """Check that every key of *tree* is a setting of *root* or of one of its tables.
+
+    Raises:
+        ConfigError: a key is not; the message names the nearest setting.
+    """
+    _check_table(tree, root, root, where, "")
+
+
+def _check_table(
+    tree: Mapping[str, Any], table: type[Struct], root: type[Struct], where: str, prefix: str
+) -> None:
+    settings = {f.name: f.type for f in msgspec.structs.fields(table)}
+    for key, value in tree.items():
+        if key not in settings:
+            hint = _nearest(key, list(settings), root)
+            raise ConfigError(f"{where}: {prefix}{key}: unknown setting; {hint}")
+        inner = settings[key]
+        if _is_table(inner) and isinstance(value, dict):
+            values = cast("dict[str, Any]", value)
+            _check_table(values, inner, root, where, f"{prefix}{key}.")
+
+
+def _nearest(key: str, siblings: list[str], root: type[Struct]) -> str:
+    """Name the setting that *key* most likely stands for: a sibling, or any setting of *root*."""
+    if key == "compare":
+        return "this file is for codeclm compare"
+    if key in _OTHER_NAMES:
+        return f"it is called {_OTHER_NAMES[key]} here"
+    paths = _paths(root)
+    candidates = (
+        paths.get(key)
+        or get_close_matches(key, siblings, n=1, cutoff=0.8)
+        or [paths[name][0] for name in get_close_matches(key, paths, n=1, cutoff=0.8)]
+        or get_close_matches(key, siblings, n=1, cutoff=0.5)
+    )
+    return f"did you mean {candidates[0]}?" if candidates else f"available: {', '.join(siblings)}"
+
+
+def _paths(root: type[Struct]) -> dict[str, list[str]]:
+    """Return the paths of every setting by its name; one at the top comes first."""
+    paths: dict[str, list[str]] = {}
+    for field in msgspec.structs.fields(root):
+        if _is_table(field.type):
+            for name in field.type.__struct_fields__:
+                paths.setdefault(name, []).append(f"{field.name}.{name}")
+        else:
+            paths.setdefault(field.name, []).insert(0, field.name)
+    return paths
+
+
+def _is_table(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Struct)
+
+
+# -- wrong values -----------------------------------------------------------------------------
+
+_COMPLAINT = re.compile(r"(?P<problem>.*?)(?: - at `\$\.?(?P<path>[^`]*)`)?", re.DOTALL)
+_EXPECTED = re.compile(
+    r"Expected `(?P<types>[^`]+)`(?P<of_length> of length)?(?: (?P<bound>[<>]=? \S+))?"
+    r"(?:, got `\w+`)?"
+)
+_STEP = re.compile(r"\.\.\.|[^.\[\]]+")
+"""One step of a path: a name, a number, or ``...`` for any key."""
+_NOUNS: Final = {
+    "int": "an integer",
+    "float": "a number",
+    "bool": "true or false",
+    "str": "text",
+    "array": "a list",
+    "object": "a table",
+}
+_SECRETIVE: Final = frozenset({"api_key", "headers", "extra", "options", "..."})
+"""Settings that may hold a secret: their values are not repeated."""
+
+
+def explain(message: str, kind: type[Struct], tree: Mapping[str, Any]) -> str:
+    """Say what msgspec's *message* about *tree* means: ``filter.threshold: must be a number ≤ 10``.
+
+    Messages that are not of a known form are returned as they are, behind the path.
+    """
+    complaint = _COMPLAINT.fullmatch(message)
+    if complaint is None or not complaint["path"]:
+        return message
+    path, problem = complaint["path"], complaint["problem"]
+    steps = _STEP.findall(path)
+    value = _actual(tree, steps)
+    if problem.startswith("Invalid enum value"):
+        return f"{path}: must be one of {', '.join(map(str, _choices(kind, steps)))}{value}"
+    expected = _EXPECTED.fullmatch(problem)
+    if expected is None:
+        return f"{path}: {problem[:1].lower()}{problem[1:]}"
+    if expected["types"] == "array" and "..." not in steps:
+        return f"{path}: must be a list, as in [{toml_value(_value(tree, steps))}]"
+    return f"{path}: {_requirement(expected)}{value}"
+
+
+def _requirement(expected: re.Match[str]) -> str:
+    if expected["of_length"]:
+        return "must not be empty" if expected["bound"] == ">= 1" else expected[0]
+    types = [name for name in expected["types"].split(" | ") if name != "null"]
+    bound = (expected["bound"] or "").removesuffix(".0").replace(">=", "≥").replace("<=", "≤")
+    return f"must be {' or '.join(_NOUNS.get(name, name) for name in types)} {bound}".rstrip()
+
+
+def _actual(tree: Any, steps: list[str]) -> str:
+    if not _SECRETIVE.isdisjoint(steps):
+        return ""
+    value = _value(tree, steps)
+    match value:
+        case dict():
+            return ", got a table"
+        case list():
+            return ", got a list"
+        case _:
+            return f", got {value!r}"
+
+
+def _value(tree: Any, steps: list[str]) -> Any:
+    for step in steps:
+        tree = tree[int(step) if step.isdecimal() else step]
+    return tree
+
+
+def _choices(kind: type[Struct], steps: list[str]) -> list[Any]:
+    """Return the values that are allowed at *steps*, sorted."""
+    types = [inspect.type_info(kind)]
+    for step in steps:
+        types = [inner for outer in types for inner in _inside(outer, step)]
+    return [
+        value
+        for union in types
+        for one in _alternatives(union)
+        if isinstance(one, inspect.LiteralType)
+        for value in one.values
+    ]
+
+
+def _inside(kind: inspect.Type, step: str) -> Iterator[inspect.Type]:
+    """Yield the types of what is at *step* within a value of *kind*."""
+    for one in _alternatives(kind):
+        if isinstance(one, inspect.StructType):
+            yield from (field.type for field in one.fields if field.encode_name == step)
+        elif isinstance(one, inspect.VarTupleType | inspect.ListType):
+            yield one.item_type
+        elif isinstance(one, inspect.DictType):
+            yield one.value_type
+
+
+def _alternatives(kind: inspect.Type) -> tuple[inspect.Type, ...]:
+    return kind.types if isinstance(kind, inspect.UnionType) else (kind,)

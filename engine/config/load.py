@@ -1,0 +1,126 @@
+"""Read settings from TOML, YAML or JSON files, and build the structs of `schema` from them."""
+
+import json
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, TypeVar, cast
+
+import msgspec
+from msgspec import Struct
+
+from .checks import check_config
+from .explain import check_keys, explain
+from .schema import Config, ConfigError
+
+Table = TypeVar("Table", bound=Struct)
+
+TEMPLATE: Final = Path(__file__).with_name("template.toml")
+"""What `codeclm init` writes: every setting with its default."""
+
+
+def load_config(path: Path, overrides: Sequence[str] = (), *, check: bool = True) -> Config:
+    """Read *path* and apply *overrides*, each ``key=value``.
+
+    With ``check=False`` settings that do not go together are accepted, as for looking at a run.
+
+    Raises:
+        ConfigError: the configuration cannot be used; the message names the file and the key.
+    """
+    return build_config(read_settings(path), overrides, where=str(path), check=check)
+
+
+def build_config(
+    tree: Mapping[str, Any],
+    overrides: Sequence[str] = (),
+    *,
+    where: str = "settings",
+    check: bool = True,
+) -> Config:
+    """Build a run's configuration from *tree*; messages start with *where*.
+
+    Raises:
+        ConfigError: as for `load_config`.
+    """
+    config = build_table(Config, tree, overrides, where=where)
+    if check:
+        check_config(config, where)
+    return config
+
+
+def build_table(
+    kind: type[Table], tree: Mapping[str, Any], overrides: Sequence[str] = (), *, where: str
+) -> Table:
+    """Build a struct of *kind* from *tree*; messages start with *where*.
+
+    Raises:
+        ConfigError: a key is unknown, or a value has the wrong type or is out of range.
+    """
+    plain: dict[str, Any] = json.loads(json.dumps(tree, default=str))
+    for override in overrides:
+        _apply(override, plain)
+    _check_text(plain, where)
+    check_keys(plain, kind, where)
+    try:
+        return msgspec.convert(plain, kind)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{where}: {explain(str(error), kind, plain)}") from error
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """Read a file of settings: YAML or JSON by its suffix, else TOML.
+
+    Raises:
+        ConfigError: the file cannot be read or parsed.
+    """
+    try:
+        text = path.read_text("utf-8")
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not UTF-8: {error.reason}") from error
+    parse: Callable[[str], Any] = _PARSERS.get(path.suffix.lower(), tomllib.loads)
+    try:
+        tree = parse(text)
+    except (tomllib.TOMLDecodeError, msgspec.DecodeError, ValueError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+    except ImportError as error:
+        raise ConfigError(f'{path}: YAML needs an extra: pip install "codeclm[yaml]"') from error
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{path}: must be a table of settings")
+    return cast("dict[str, Any]", tree)
+
+
+_PARSERS: Final[dict[str, Callable[[str], Any]]] = {
+    ".toml": tomllib.loads,
+    ".json": json.loads,
+    ".yaml": msgspec.yaml.decode,
+    ".yml": msgspec.yaml.decode,
+}
+
+
+def _apply(override: str, tree: dict[str, Any]) -> None:
+    """Set one ``table.key=value`` in *tree*; a value that is not TOML is plain text."""
+    key, equals, text = override.partition("=")
+    if not equals or not key.strip():
+        raise ConfigError(f"--set {override}: write key=value, as in filter.threshold=2.5")
+    try:
+        value = tomllib.loads(f"x = {text}")["x"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    *tables, name = key.strip().split(".")
+    for table in tables:
+        inner: Any = tree.setdefault(table, {})
+        if not isinstance(inner, dict):
+            raise ConfigError(f"--set {override}: {table} is not a table")
+        tree = cast("dict[str, Any]", inner)
+    tree[name] = value
+
+
+def _check_text(tree: dict[str, Any], where: str) -> None:
+    """Refuse lone surrogates, which file names that are not UTF-8 hold: TOML cannot keep them."""
+    try:
+        json.dumps(tree, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        text = ascii(error.object[error.start : error.end])
+        raise ConfigError(f"{where}: {text} is not UTF-8: rename what holds it") from error

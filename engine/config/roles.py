@@ -1,0 +1,92 @@
+"""What the settings of a role stand for: its provider and model, its address, its key."""
+
+import os
+import re
+from math import isfinite
+from typing import Any, cast
+
+from ...providers.base import ResponseFormat
+from ..data.errors import UserError
+from ..data.providers import HostedModel, resolve_model
+from .schema import ConfigError, RoleConfig
+
+_VARIABLE = re.compile(r"[A-Z][A-Z0-9_]{2,63}")
+
+
+def hosted_model(role: RoleConfig) -> HostedModel:
+    """Return the host and the model that *role* names.
+
+    Raises:
+        UserError: the provider or the model is missing or unknown.
+    """
+    return resolve_model(role.model, has_base_url=bool(role.base_url))
+
+
+def base_url(role: RoleConfig) -> str:
+    """Return the address of the role's endpoint; empty for models that run in this process."""
+    return (role.base_url or hosted_model(role).host.address()).rstrip("/")
+
+
+def api_key(role: RoleConfig) -> str | None:
+    """Return the role's API key. None: its server needs none.
+
+    Raises:
+        ConfigError: the environment variable that should hold it is not set.
+    """
+    if role.api_key:
+        value = os.environ.get(role.api_key, "").strip()
+        if not value:
+            raise ConfigError(_missing_key(role.api_key))
+        return value
+    host = hosted_model(role).host
+    if role.base_url:
+        return host.key()
+    try:
+        return host.required_key()
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+
+
+def response_format(role: RoleConfig) -> ResponseFormat:
+    """Return the response format that *role* asks for."""
+    if role.structured_output != "auto":
+        return role.structured_output
+    return hosted_model(role).host.kind.default_format
+
+
+def check_role(role: RoleConfig, where: str) -> None:
+    """Check that *role* can be called: its provider exists and its key is set.
+
+    Raises:
+        ConfigError: it cannot; the message starts with *where* and the key at fault.
+    """
+    try:
+        host, _ = hosted_model(role)
+    except UserError as error:
+        raise ConfigError(f"{where}.model: {error}") from error
+    try:
+        api_key(role)
+    except ConfigError as error:
+        raise ConfigError(f"{where}.api_key: {error}") from error
+    if not _is_writable(role.extra):
+        raise ConfigError(f"{where}.extra: null, inf and nan cannot be written to config.toml")
+    if (role.price_input is None) != (role.price_output is None):
+        raise ConfigError(f"{where}: price_input and price_output: set both or neither")
+    if host.kind.over_http and not base_url(role).startswith("http"):
+        raise ConfigError(f"{where}.base_url: must be an http(s) address, got {base_url(role)!r}")
+
+
+def _missing_key(variable: str) -> str:
+    if _VARIABLE.fullmatch(variable):
+        return f"the environment variable {variable} is not set"
+    # It may be the key itself, which must not be repeated.
+    return "must be the NAME of an environment variable that is set, not a key"
+
+
+def _is_writable(value: Any) -> bool:
+    """Return whether *value* can be written both in TOML and in a request's JSON."""
+    if isinstance(value, dict):
+        return all(map(_is_writable, cast("dict[str, Any]", value).values()))
+    if isinstance(value, list | tuple):
+        return all(map(_is_writable, cast("list[Any]", value)))
+    return value is not None and (not isinstance(value, float) or isfinite(value))

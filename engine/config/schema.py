@@ -1,0 +1,306 @@
+"""The settings of a run, as frozen structs: each one's meaning, unit, range and default.
+
+`codeclm init` writes them out with their defaults: ``template.toml`` beside this module.
+"""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal, assert_never, cast
+
+import msgspec
+from msgspec import Meta, Struct, field
+
+from ...providers.base import Transport
+from ..data.errors import UserError
+from ..data.seeds import SeedFormat
+
+Count = Annotated[int, Meta(ge=1)]
+Points = Annotated[float, Meta(ge=0, le=10)]
+Positive = Annotated[float, Meta(gt=0)]
+Money = Annotated[float, Meta(ge=0)]
+RoleName = Literal["strong", "target", "judge"]
+
+
+class ConfigError(UserError):
+    """The configuration cannot be used. The message names the file, the key and the remedy."""
+
+
+class SettingsTable(
+    Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True
+):
+    """A table of settings. Unknown keys are errors: a misspelt setting must not be ignored."""
+
+
+class RoleConfig(SettingsTable, frozen=True):
+    """One model, and how it is called."""
+
+    model: Annotated[str, Meta(min_length=1)] = ""
+    """``provider/model``, such as ``openai/gpt-4.1`` or ``ollama/llama3.2``."""
+    base_url: str | None = None
+    """An OpenAI-compatible server. None: the provider's own address."""
+    api_key: str | None = None
+    """NAME of the environment variable that holds the key. None: the provider's usual one."""
+    temperature: Annotated[float, Meta(ge=0, le=2)] | None = 0.7
+    top_p: Annotated[float, Meta(gt=0, le=1)] | None = None
+    max_tokens: Count | None = 2048
+    seed: int | None = None
+    """Sent with each request; a retry after an unreadable reply sends the next number."""
+    extra: dict[str, Any] = {}
+    """Merged into the body of every request (``reasoning_effort``, ``top_k``, …)."""
+    headers: dict[str, str] = {}
+    """Extra HTTP headers. ``$NAME`` is replaced by that environment variable."""
+    structured_output: Literal["auto", "text", "json_object", "json_schema"] = "auto"
+    """auto: plain text, as in the paper; ``json_schema`` for the embedded model."""
+    prompts: str | None = None
+    """A prompt set for this role alone. None: the run's."""
+    timeout: Positive = 600.0
+    """Seconds without a byte after which a call is retried."""
+    transport: Transport = "aiohttp"
+    """The HTTP client. lean takes less CPU per call and needs ``codeclm[lean]``."""
+    max_concurrent: Count = 256
+    """Most calls in flight at this endpoint; fewer while it answers 429."""
+    requests_per_minute: Positive | None = None
+    tokens_per_minute: Positive | None = None
+    """Prompt and completion together."""
+    price_input: Money | None = None
+    """Per million prompt tokens. With ``price_output``, the run reports what it costs."""
+    price_cached: Money | None = None
+    price_output: Money | None = None
+    options: dict[str, Any] = {}
+    """For ``scripted`` (latency, jitter, error_rate, …) and ``local`` (slots, context, …)."""
+
+
+class JudgeConfig(RoleConfig, frozen=True):
+    """The model that scores; greedy by default (paper A.3)."""
+
+    temperature: Annotated[float, Meta(ge=0, le=2)] | None = 0.0
+
+
+class InputConfig(SettingsTable, frozen=True):
+    """How seeds are read."""
+
+    field: str | None = None
+    """Field that holds the instruction. None: tries the names that common datasets use."""
+    template: str | None = None
+    """Joins several fields, as in ``"{instruction}\\n{input}"``. Excludes ``field``."""
+    format: SeedFormat | None = None
+    """None: by the file's suffix."""
+
+
+class MetadataConfig(SettingsTable, frozen=True):
+    """Use cases and skills."""
+
+    file: str | None = None
+    """Start from this file, not from seeds: JSON lines of {"use_case": …, "skills": […]}."""
+    augment_to: Count | None = None
+    """Mix use cases and skills until there are this many items (the paper: 200). None: streaming;
+    each seed's metadata is decoded at once."""
+    draw_use_case: Literal["multiset", "distinct"] = "multiset"
+    """multiset keeps the task distribution; distinct samples every use case equally often."""
+    skill_count: Literal["empirical", "uniform"] = "empirical"
+    """How many skills a mixed item gets: as many as encoded items have, or 1 to 3 uniformly."""
+    plausibility_check: bool = False
+    """Ask the strong model whether a mixed item makes sense (the paper's authors looked)."""
+    use_cases: tuple[str, ...] = ()
+    """The use cases to choose from. Empty: any."""
+    skills: tuple[str, ...] = ()
+    """The skills to choose from. Empty: any."""
+    share: Annotated[float, Meta(gt=0, le=1)] | None = None
+    """Use only this share of a fixed set, sampled with the run's seed: fewer items then share
+    ``target_rows`` (paper §5.5, Figure 4). None: all of it."""
+
+    def part(self, items: int) -> int:
+        """Return how many of *items* are used."""
+        return items if self.share is None else min(items, max(1, int(self.share * items + 0.5)))
+
+
+class DecodeConfig(SettingsTable, frozen=True):
+    """Basic instructions."""
+
+    per_metadata: Count | None = None
+    """Basic instructions per metadata item. None: an equal share of ``target_rows`` in augmented
+    mode, else 10."""
+    chunk: Annotated[int, Meta(ge=1, le=50)] = 10
+    """Most instructions requested in one call."""
+    extra_calls: Annotated[int, Meta(ge=0)] = 3
+    """Further calls when replies hold too few instructions, or duplicates."""
+    rubrics: Annotated[int, Meta(ge=1, le=20)] = 4
+    """Rubrics per metadata item, and as many actions."""
+
+
+class FilterConfig(SettingsTable, frozen=True):
+    """Self-Rubrics and Contrastive Filtering."""
+
+    threshold: Points = 3.0
+    """θ: an instruction is selected if its quality gap is strictly larger, in points of 10."""
+    max_iterations: Annotated[int, Meta(ge=1, le=20)] = 4
+    """Rounds per instruction. The basic instruction is the first."""
+    filter_basic: bool = True
+    """true: score the basic instruction before any rewrite (A.3). false: rewrite it first
+    (Figure 2)."""
+    leftover: Literal["drop", "keep_strong"] = "drop"
+    """What happens to an instruction that no round selects."""
+    action_sampling: Literal["without_replacement", "independent"] = "without_replacement"
+    improve_attempts: Count = 3
+    """Actions to try in one round if rewrites fail."""
+    keep_cut_off: bool = True
+    """Keep a pair whose answer was cut off at ``max_tokens`` (it is marked)."""
+
+
+class BaselineConfig(SettingsTable, frozen=True):
+    """Settings of the baselines; the recipe that reads each is named."""
+
+    pool: Count = 1000
+    """self-instruct, alpagasus: most seeds that demonstrations are sampled from."""
+    demonstrations: Count = 3
+    """self-instruct, alpagasus: seeds shown in one request."""
+    tasks: Annotated[int, Meta(ge=1, le=50)] = 20
+    """self-instruct, alpagasus: new instructions asked for in one request."""
+    rating: Annotated[float, Meta(ge=0, le=5)] = 4.5
+    """alpagasus: the lowest rating that is kept, of 5."""
+    staged: bool = False
+    """tree-instruct: add the 10 nodes in three passes, 3 + 3 + 4, not in one."""
+    rounds: Annotated[int, Meta(ge=1, le=20)] = 4
+    """wizardlm, wizardlm-plus: rounds of evolution."""
+    complicate_input: bool = False
+    """wizardlm, wizardlm-plus: also use the sixth operation, structured data as input."""
+
+
+class SizeConfig(SettingsTable, frozen=True):
+    """How many rows."""
+
+    shortfall: Literal["topup", "report"] = "topup"
+    """topup: ask metadata items below their quota for more. report: only say how many rows are
+    missing."""
+    max_expansion: Annotated[float, Meta(ge=1)] = 5.0
+    """Most basic instructions per metadata item, in multiples of its quota."""
+
+
+class QualityConfig(SettingsTable, frozen=True):
+    """Further checks of a row. All are off by default."""
+
+    near_duplicates: Literal["off", "minhash", "rouge"] = "off"
+    """Drop rows whose instruction nearly repeats a seed or an earlier row. minhash: for any number
+    of rows; rouge (Self-Instruct's): for some ten thousand."""
+    near_threshold: Annotated[float, Meta(ge=0.1, lt=1)] = 0.7
+    """A near-duplicate has a strictly higher estimated Jaccard similarity (minhash) or ROUGE-L F1
+    (rouge)."""
+    min_instruction_words: Count | None = None
+    max_instruction_words: Count | None = None
+    min_response_words: Count | None = None
+    max_response_words: Count | None = None
+    languages: tuple[str, ...] = ()
+    """Languages of instructions and responses, as ISO 639-1 codes. Empty: any."""
+    decontaminate: tuple[str, ...] = ()
+    """Test sets (evol-instruct, vicuna, self-instruct, koala, or files): rows that overlap with
+    their prompts are reported."""
+    tests: str = "."
+    """Folder of the test sets that are given by name."""
+    ngram: Annotated[int, Meta(ge=3)] = 13
+    """Consecutive words that count as an overlap (GPT-3: 13). A shorter text counts as a whole."""
+    on_overlap: Literal["report", "drop"] = "report"
+    """drop: and make other rows in their place."""
+
+    def in_force(self) -> Iterator[tuple[str, str]]:
+        """Yield the name and value, as text, of every setting that is not the default."""
+        defaults = QualityConfig()
+        for name in self.__struct_fields__:
+            value: Any = getattr(self, name)
+            if name != "tests" and value != getattr(defaults, name):
+                values = cast("Iterable[Any]", value) if isinstance(value, tuple) else (value,)
+                yield name.replace("_", " "), ", ".join(map(str, values))
+
+
+class RetryPolicy(SettingsTable, frozen=True):
+    """How many attempts and how much time one call may take."""
+
+    attempts: Annotated[int, Meta(ge=1)] = 8
+    """Most attempts, the first included, that fail with a lost connection, a 5xx or silence.
+    Rate limits (429) do not count: only ``budget`` bounds them."""
+    first_wait: Annotated[float, Meta(ge=0)] = 0.5
+    """Upper bound in seconds of the first wait, doubled for each further one. The wait itself is
+    uniformly random below the bound (full jitter)."""
+    longest_wait: Annotated[float, Meta(ge=0)] = 60.0
+    """Seconds at which the bound stops growing. A server's Retry-After may be longer."""
+    budget: Annotated[float, Meta(ge=0)] = 600.0
+    """Most seconds for all attempts and waits of one call, Retry-After included."""
+
+
+class BudgetConfig(SettingsTable, frozen=True):
+    """When to stop paying. Earlier sessions of the run count; a larger budget continues it."""
+
+    calls: Count | None = None
+    """Most paid answers."""
+    money: Money | None = None
+    """Most money, at the prices of the roles."""
+
+
+class CacheConfig(SettingsTable, frozen=True):
+    """Where paid answers are kept, for all runs."""
+
+    folder: str | None = None
+    """None: ``CODECLM_CACHE_DIR``, else ``codeclm`` in the user's cache folder."""
+
+
+class Config(SettingsTable, frozen=True):
+    """A run."""
+
+    recipe: str = "codeclm"
+    """codeclm, one of its ablations, or a baseline (docs/algorithm.md §8)."""
+    seeds: str | tuple[str, ...] = ()
+    """Files or folders of .jsonl, .json, .csv, .tsv, .parquet or .arrow files; text also .gz."""
+    out: str | None = None
+    """The run's folder. None: ``runs/NAME``, after the configuration or the seed file."""
+    seed: int = 0
+    """Seeds every random choice of ours; another number also samples other replies."""
+    prompts: str = "auto"
+    """default, small, or a folder of templates. auto: small for the embedded model."""
+    target_rows: Count | None = None
+    """Exactly this many rows, if they can be made."""
+    max_candidates: Count | None = None
+    """Most basic instructions to make for them."""
+    limit: Count | None = None
+    """Read only this many seeds."""
+    parse_attempts: Annotated[int, Meta(ge=1, le=20)] = 3
+    """How often to ask until a reply can be parsed."""
+    strong: RoleConfig = field(default_factory=RoleConfig)
+    target: RoleConfig = field(default_factory=RoleConfig)
+    judge: JudgeConfig = field(default_factory=JudgeConfig)
+    input: InputConfig = field(default_factory=InputConfig)
+    metadata: MetadataConfig = field(default_factory=MetadataConfig)
+    decode: DecodeConfig = field(default_factory=DecodeConfig)
+    filter: FilterConfig = field(default_factory=FilterConfig)
+    size: SizeConfig = field(default_factory=SizeConfig)
+    baseline: BaselineConfig = field(default_factory=BaselineConfig)
+    quality: QualityConfig = field(default_factory=QualityConfig)
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    budget: BudgetConfig = field(default_factory=BudgetConfig)
+    cache: CacheConfig = field(default_factory=CacheConfig)
+    export: tuple[str, ...] = ("alpaca",)
+    """Export formats, written when the run ends."""
+
+    @property
+    def seed_files(self) -> tuple[Path, ...]:
+        """Return the paths that ``seeds`` names."""
+        names = (self.seeds,) if isinstance(self.seeds, str) else self.seeds
+        return tuple(Path(name).expanduser() for name in names)
+
+    @property
+    def scorer(self) -> RoleConfig:
+        """Return the judge; by default the strong model itself, at temperature 0 (paper A.3)."""
+        if self.judge.model:
+            return self.judge
+        inherited = msgspec.to_builtins(self.strong) | {"temperature": 0.0}
+        return msgspec.convert(inherited | msgspec.to_builtins(self.judge), JudgeConfig)
+
+    def role(self, name: RoleName) -> RoleConfig:
+        """Return the settings of the role *name*."""
+        match name:
+            case "strong":
+                return self.strong
+            case "target":
+                return self.target
+            case "judge":
+                return self.scorer
+            case _:
+                assert_never(name)

@@ -1,0 +1,97 @@
+"""Rows of Parquet and Arrow files; reading them needs pyarrow."""
+
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from .delimited import check_columns
+from .instructions import used_fields
+from .source import SeedError, SeedSource, UnusableRecordError
+from .values import describe_bad_byte
+
+Numbered = Iterator[tuple[int, Any]]
+
+
+def read_parquet(path: Path, source: SeedSource | None) -> Numbered:
+    """Yield each row of a Parquet file as an object with its number, from 0.
+
+    Raises:
+        SeedError: pyarrow is missing, the file is damaged, or it lacks a column.
+    """
+    with _open(path) as (pa, file):
+        table = pa.parquet.ParquetFile(file)
+        columns = _columns(path, table.schema_arrow.names, source)
+        # Small batches, because one record may be a megabyte.
+        yield from _rows(table.iter_batches(batch_size=256, columns=columns, use_threads=False))
+
+
+def read_arrow(path: Path, source: SeedSource | None) -> Numbered:
+    """Yield each row of an Arrow file as an object with its number, from 0.
+
+    The datasets library saves streams; older versions of it, files.
+
+    Raises:
+        SeedError: as for `read_parquet`.
+    """
+    with _open(path) as (pa, file):
+        is_file_format = file.read(6) == b"ARROW1"
+        file.seek(0)
+        if is_file_format:
+            table = pa.ipc.open_file(file)
+            batches = (table.get_batch(number) for number in range(table.num_record_batches))
+        else:
+            table = pa.ipc.open_stream(file)
+            batches = iter(table)
+        columns = _columns(path, table.schema.names, source)
+        yield from _rows(batch.select(columns) for batch in batches)
+
+
+def count_parquet(path: Path) -> int:
+    """Return how many rows a Parquet file has, by its footer."""
+    with _open(path) as (pa, file), pa.parquet.ParquetFile(file) as table:
+        return int(table.metadata.num_rows)
+
+
+@contextmanager
+def _open(path: Path) -> Generator[tuple[Any, Any]]:
+    try:
+        pa: Any = import_module("pyarrow")
+        import_module("pyarrow.parquet")
+    except ImportError as error:
+        raise SeedError(
+            f'{path}: reading it needs pyarrow: pip install "codeclm[parquet]"'
+        ) from error
+    try:
+        with path.open("rb") as file:
+            yield pa, file
+    except (pa.ArrowException, OSError) as error:
+        raise SeedError(f"{path}: cannot be read ({error})") from error
+
+
+def _columns(path: Path, names: list[str], source: SeedSource | None) -> list[str]:
+    if source is None:
+        return names
+    check_columns(path, names, source)
+    fields = used_fields(source)
+    return [name for name in names if name in fields]
+
+
+def _rows(batches: Iterator[Any]) -> Numbered:
+    number = 0
+    for batch in batches:
+        for row in _records(batch):
+            yield number, row
+            number += 1
+
+
+def _records(batch: Any) -> Iterator[Any]:
+    try:
+        yield from batch.to_pylist()
+    except UnicodeDecodeError:
+        for number in range(batch.num_rows):
+            try:
+                yield batch.slice(number, 1).to_pylist()[0]
+            except UnicodeDecodeError as error:
+                yield UnusableRecordError(describe_bad_byte(error))

@@ -1,0 +1,47 @@
+"""Improve: an instruction, rewritten by one random action of its metadata (paper §4.2)."""
+
+from msgspec import Struct
+
+from ....prompts import Improve
+from ...calls.model import Model
+from ...data.errors import ItemError
+from .refinement import Refinement
+
+
+class Improver(Struct, frozen=True):
+    """Makes an instruction harder; tries at most *attempts* actions."""
+
+    strong: Model
+    attempts: int = 3
+
+    async def __call__(self, refinement: Refinement) -> bool:
+        """Rewrite the instruction of *refinement*, and tell whether that worked.
+
+        Raises:
+            ItemError: a transient failure.
+        """
+        rubrics, metadata = refinement.draft.rubrics, refinement.draft.metadata
+        if not rubrics.actions:
+            refinement.failure = ("no_actions", rubrics.reason)
+            return False
+        for attempt in range(self.attempts):
+            action = refinement.next_action()
+            prompt = Improve(
+                instruction=refinement.instruction,
+                action=action,
+                use_case=metadata.use_case,
+                skills=metadata.skills,
+            )
+            sample = f"/{len(refinement.rounds)}.{attempt}"
+            try:
+                reply = await self.strong.ask(
+                    prompt, item=refinement.draft.id, sample=sample, attempts=1
+                )
+            except ItemError as error:
+                if error.transient:
+                    raise
+                refinement.failure = ("improve_failed", error.detail)
+            else:
+                refinement.rewrite(reply.value, action=action, call=reply.call)
+                return True
+        return False

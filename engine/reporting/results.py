@@ -1,0 +1,67 @@
+"""Write down what a session came to: the exports of a finished run, and ``summary.json``."""
+
+import msgspec
+
+from ...providers import json_codec
+from ..data.formats import EXPORTS, selections
+from ..disk.atomic import replace_file
+from ..pipeline.prepare import Plan
+from ..pipeline.session import Session
+from ..store.export import export
+from ..store.reader import LedgerReader
+from .summary import Summary, summarise
+
+_summary = msgspec.json.Decoder(Summary)
+
+
+def write_results(plan: Plan, session: Session) -> Summary:
+    """Summarise *session*; if the run is finished, write its exports, too. Blocks."""
+    return _unchanged_summary(plan, session) or _write(plan, session)
+
+
+def _unchanged_summary(plan: Plan, session: Session) -> Summary | None:
+    """Return the summary of a finished run that had nothing left to do, if its files are there.
+
+    Counting a million rows again would take seconds.
+    """
+    if session.ending != "finished" or not session.counters.idle:
+        return None
+    try:
+        summary = json_codec.loads(plan.folder.summary.read_bytes(), _summary)
+    except (OSError, msgspec.MsgspecError):
+        return None
+    exports = [plan.folder.export(layout) for layout in plan.config.export]
+    if summary.ending != "finished" or not all(path.exists() for path in exports):
+        return None
+    return msgspec.structs.replace(summary, calls={}, money=None)
+
+
+def _write(plan: Plan, session: Session) -> Summary:
+    with LedgerReader(plan.folder.ledger) as ledger:
+        summary = summarise(
+            plan.config,
+            ledger,
+            session.counters,
+            ending=session.ending,
+            reason=session.reason,
+        )
+        files = _write_exports(plan, ledger) if session.ending == "finished" else {}
+    files |= {"ledger": str(plan.folder.ledger), "summary": str(plan.folder.summary)}
+    summary = msgspec.structs.replace(summary, files=files)
+    pretty = msgspec.json.format(json_codec.dumps(summary), indent=2)
+    replace_file(plan.folder.summary, pretty)
+    return summary
+
+
+def _write_exports(plan: Plan, ledger: LedgerReader) -> dict[str, str]:
+    files: dict[str, str] = {}
+    for layout in plan.config.export:
+        path = plan.folder.export(layout)
+        rows = selections(
+            ledger.kept(plan.config.target_rows),
+            strong_model=plan.config.strong.model,
+            target_model=plan.config.target.model,
+        )
+        export(rows, path, EXPORTS[layout])
+        files[layout] = str(path)
+    return files

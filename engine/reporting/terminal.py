@@ -1,0 +1,13 @@
+"""Make text from models, data and files safe to print: it must not control the terminal."""
+
+import re
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def printable(text: str) -> str:
+    """Escape control characters, direction marks and lone surrogates; keep newlines and tabs.
+
+    Escaping twice is the same as escaping once.
+    """
+    return _CONTROL.sub(lambda match: ascii(match[0])[1:-1], text.replace("\r\n", "\n"))

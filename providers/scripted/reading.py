@@ -1,0 +1,42 @@
+"""What scripted replies read out of prompts and schemas."""
+
+import re
+
+from ..base import Request
+
+_NUMBER = re.compile(r"\b[1-9][0-9]{0,2}\b")
+
+
+def requested_number(request: Request, prompt: str, default: int) -> int:
+    """Return how many items to write: by the schema, or the first number in the prompt."""
+    for field in (request.schema or {}).get("properties", {}).values():
+        if "minItems" in field:
+            return int(field["minItems"])
+    number = _NUMBER.search(prompt)
+    return int(number[0]) if number else default
+
+
+def requested_tasks(request: Request, prompt: str) -> int:
+    """Return how many tasks to invent: the last line says it, below the demonstrations."""
+    array = (request.schema or {}).get("properties", {}).get("instructions", {})
+    numbers = _NUMBER.findall(prompt.rstrip().rpartition("\n")[2])
+    return int(array.get("maxItems") or (numbers[0] if numbers else 20))
+
+
+def allowed_names(prompt: str, label: str) -> tuple[str, ...]:
+    line = text_after(prompt, label).partition(":")[2]
+    return tuple(name.strip() for name in line.split(";") if name.strip())
+
+
+def text_after(text: str, label: str) -> str:
+    """Return the rest of the last line that holds *label*."""
+    start = text.rfind(label)
+    if start < 0:
+        return ""
+    end = text.find("\n", start)
+    return text[start + len(label) : end if end >= 0 else len(text)].strip()
+
+
+def text_between(text: str, start: str, end: str) -> str:
+    at = text.find(start)
+    return text[at : text.find(end, at)] if at >= 0 else text
