@@ -3,7 +3,6 @@ from typing import Any
 
 import pytest
 from hypothesis import given
-from hypothesis import settings as settings_of
 from hypothesis import strategies as st
 
 from codeclm.engine.calls.counters import Counters
@@ -21,6 +20,8 @@ from codeclm.engine.reporting.summary import Summary, summarise, summary_text
 from codeclm.engine.store.reader import LedgerReader
 from codeclm.engine.store.writer import LedgerWriter
 from codeclm.providers.base import Reply
+
+from .examples import examples
 
 Scores = tuple[tuple[float, float], tuple[float, float]]
 """Strong and target, in the order strong-first, then in the other."""
@@ -175,7 +176,7 @@ scores = st.integers(0, 10).map(float)
 pairs = st.tuples(st.tuples(scores, scores), st.tuples(scores, scores))
 
 
-@settings_of(max_examples=25, deadline=None)
+@examples(25)
 @given(rounds=st.lists(st.lists(pairs, min_size=1, max_size=4), max_size=6))
 def test_the_histogram_holds_every_round_and_pairs_fall_with_the_threshold(
     rounds: list[list[Scores]], tmp_path_factory: pytest.TempPathFactory

@@ -45,6 +45,8 @@ class DispatchStatistics(NamedTuple):
     """Seconds until the pace lets the next call out; 0 if it may go now."""
     retries: int
     rate_limited: int
+    tokens: float
+    """Charged so far: used where known, else reserved."""
 
 
 @asynccontextmanager
@@ -136,6 +138,7 @@ class Dispatcher:
             self._pacer.delay(0) if self._queue else 0.0,
             self._retries,
             self._rate_limited,
+            self._pacer.statistics().tokens,
         )
 
     # -- choosing: synchronous, no waiting ---------------------------------------------------
