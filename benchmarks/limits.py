@@ -13,8 +13,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from codeclm.engine.calls.dispatcher import Dispatcher, QueuedCall, StopReason, open_dispatcher
+from codeclm.engine.calls.dispatcher import Dispatcher, open_dispatcher
 from codeclm.engine.calls.pacing import Limits
+from codeclm.engine.calls.queued_call import QueuedCall, StopReason
 from codeclm.engine.config import RetryPolicy
 from codeclm.engine.data.errors import Stopping
 from codeclm.providers.base import RateLimited, Reply, Request, ResponseFormat

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
-from hypothesis import HealthCheck, settings
 
 from codeclm.providers.hosts import HOSTS
 from codeclm.providers.http.exchange import HttpSession
 from codeclm.providers.http.session import open_session
 
+from .examples import load_profile
 from .servers import Server, serving
 
 _LOOPS = [
@@ -25,10 +25,7 @@ _LOOPS = [
     pytest.param(("asyncio", {"use_uvloop": True}), id="uvloop"),
 ]
 
-# Hypothesis' own limits are of wall-clock time. HYPOTHESIS_PROFILE=thorough is for a night.
-settings.register_profile("quick", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("thorough", settings.get_profile("quick"), max_examples=2000)
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+load_profile()
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
@@ -87,5 +84,5 @@ async def server() -> AsyncIterator[Server]:
 
 @pytest.fixture
 async def session() -> AsyncIterator[HttpSession]:
-    async with aclosing(open_session(timeout=5, connect_timeout=5)) as opened:
+    async with aclosing(open_session(timeout=60, connect_timeout=60)) as opened:
         yield opened

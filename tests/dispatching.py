@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
-from codeclm.engine.calls.dispatcher import Dispatcher, QueuedCall, StopReason, open_dispatcher
+from codeclm.engine.calls.dispatcher import Dispatcher, open_dispatcher
 from codeclm.engine.calls.pacing import Limits
+from codeclm.engine.calls.queued_call import QueuedCall, StopReason
 from codeclm.engine.config import RetryPolicy
 from codeclm.engine.data.errors import ItemError, RunStopped, Stopping
 from codeclm.providers.base import Provider, Reply

@@ -22,7 +22,6 @@ def test_the_documented_example_makes_a_dataset(tmp_path: Path) -> None:
         env=environment(tmp_path),
         capture_output=True,
         text=True,
-        timeout=60,
         check=False,
     )
     rows = (tmp_path / "runs" / "first" / "alpaca.jsonl").read_text().count("\n")

@@ -9,7 +9,7 @@ from typing import Any
 import anyio.to_thread
 import pytest
 from blockbuster import BlockBuster
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
@@ -25,6 +25,7 @@ from codeclm.engine.store.writer import LedgerWriter
 from codeclm.providers.base import Request
 
 from .acting import Actor, may_read_the_cache, playing
+from .examples import examples
 
 
 @pytest.fixture(autouse=True)
@@ -71,7 +72,7 @@ mixings = st.builds(
 
 
 @given(pool=pools, mixing=mixings)
-@settings(max_examples=50, deadline=None)
+@examples(50)
 def test_what_is_mixed_is_new_and_made_of_what_was_encoded(
     pool: list[tuple[str, tuple[str, ...]]], mixing: Mixing
 ) -> None:
@@ -89,7 +90,7 @@ def test_what_is_mixed_is_new_and_made_of_what_was_encoded(
 
 
 @given(pool=pools, mixing=mixings)
-@settings(max_examples=30, deadline=None)
+@examples(30)
 def test_the_same_metadata_and_run_seed_are_mixed_into_the_same_set(
     pool: list[tuple[str, tuple[str, ...]]], mixing: Mixing
 ) -> None:

@@ -318,7 +318,7 @@ def test_an_interrupted_run_goes_on_and_pays_nothing_twice(home: Path, tmp_path:
     with started(*line, cwd=tmp_path) as process:
         _after_some_calls(process)
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate()
     stopped = json.loads(out)
     resumed = codeclm("resume", "run", "--json", cwd=tmp_path)
 
@@ -347,7 +347,7 @@ def test_a_second_interrupt_stops_at_once(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         process.stderr.readline()
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate()
 
     assert (process.returncode, json.loads(out)["reason"]) == (1, "stopped at once on request")
     assert "to continue: codeclm resume run" in err
@@ -365,7 +365,7 @@ def test_two_processes_never_work_on_one_run(tmp_path: Path) -> None:
             status = codeclm("status", "run", "--json", cwd=tmp_path)
         finally:
             process.kill()
-            process.communicate(timeout=20)
+            process.communicate()
 
     assert (second.returncode, second.stdout, second.stderr.count("\n")) == (2, "", 1)
     assert (
@@ -536,7 +536,6 @@ def test_a_reader_that_has_gone_is_no_traceback(home: Path) -> None:
             stdout=writing,
             stderr=subprocess.PIPE,
             text=True,
-            timeout=30,
             check=False,
         )
     finally:
@@ -693,7 +692,6 @@ def test_a_run_without_a_server_reaches_for_no_network(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
     )
 
     assert done.stdout.splitlines()[-1] == "0 []"

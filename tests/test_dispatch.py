@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import anyio
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from codeclm.engine.calls.dispatcher import Dispatcher
@@ -32,6 +32,7 @@ from codeclm.providers.openai import OpenAI
 
 from .clock import OWNED_CLOCK, OwnedClockLoop
 from .dispatching import AT_ONCE, Outcome, OutcomeCall, dispatching
+from .examples import examples
 from .servers import Server, chat, say
 
 Result = asyncio.Future[Outcome]
@@ -408,7 +409,7 @@ class Fickle:
         return
 
 
-@settings(max_examples=150)
+@examples(150)
 @given(
     st.lists(lives, max_size=20),
     st.integers(1, 6),

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from codeclm.engine.data.errors import UserError
@@ -33,6 +33,8 @@ from codeclm.engine.data.records import (
 )
 from codeclm.engine.data.registry import Registry
 from codeclm.engine.store.export import SUFFIXES, export
+
+from .examples import examples
 
 FORMATS = EXPORTS.names()
 texts = st.text(st.characters(codec="utf-8"))
@@ -159,9 +161,9 @@ def test_the_target_can_win() -> None:
 
 
 def test_only_kept_examples_are_written_in_their_order(tmp_path: Path) -> None:
-    many = [example(3), example(1, fate="filtered"), example(2), example(4, fate="failed")]
+    examples = [example(3), example(1, fate="filtered"), example(2), example(4, fate="failed")]
 
-    assert write(many, tmp_path / "x.jsonl", "alpaca") == 2
+    assert write(examples, tmp_path / "x.jsonl", "alpaca") == 2
     assert [row["id"][-1] for row in load(tmp_path / "x.jsonl")] == ["3", "2"]
 
 
@@ -195,9 +197,9 @@ def test_a_missing_answer_is_an_error_that_names_the_example(tmp_path: Path) -> 
 @pytest.mark.parametrize("form", FORMATS)
 def test_the_same_examples_give_the_same_bytes(tmp_path: Path, form: str, suffix: str) -> None:
     """Whatever the file is called, at any time, over several groups of rows."""
-    many = [example(number, f"Task {number}") for number in range(5000)]
+    examples = [example(number, f"Task {number}") for number in range(5000)]
     one, other = tmp_path / f"one{suffix}", tmp_path / f"two{suffix}"
-    counts = [write(many, path, form, with_metadata=True) for path in (one, other)]
+    counts = [write(examples, path, form, with_metadata=True) for path in (one, other)]
 
     assert counts == [5000, 5000]
     assert one.read_bytes() == other.read_bytes()
@@ -227,16 +229,16 @@ def test_half_an_emoji_survives_in_json_and_is_counted_in_parquet(
 ) -> None:
     """JSON has an escape for it; Parquet has not, and the rows that lost it are named."""
     path = tmp_path / f"x{suffix}"
-    many = [example(1), example(2, strong="cut \ud83d"), example(3, "\ud83d\ude00 😀")]
+    examples = [example(1), example(2, strong="cut \ud83d"), example(3, "\ud83d\ude00 😀")]
     replaced: list[str] = []
-    write(many, path, "preference", on_replacement=replaced.append, with_metadata=True)
-    found = load(path)
-    answers = [row["chosen"][0]["content"] for row in found]
+    write(examples, path, "preference", on_replacement=replaced.append, with_metadata=True)
+    rows = load(path)
+    answers = [row["chosen"][0]["content"] for row in rows]
 
     if suffix == ".parquet":
         assert answers == ["By train.", "cut \ufffd", "By train."]
-        assert found[2]["prompt"][0]["content"] == "😀 😀"
-        assert replaced == [many[1].id, many[2].id]
+        assert rows[2]["prompt"][0]["content"] == "😀 😀"
+        assert replaced == [examples[1].id, examples[2].id]
     else:
         assert answers == ["By train.", "cut \ud83d", "By train."]
         assert b"cut \\ud83d" in (gzip.decompress if suffix.endswith("gz") else bytes)(
@@ -245,19 +247,19 @@ def test_half_an_emoji_survives_in_json_and_is_counted_in_parquet(
         assert replaced == []
 
 
-@settings(max_examples=50)
+@examples(50)
 @given(st.lists(st.tuples(texts, texts, texts), max_size=4), st.sampled_from(SUFFIXES))
 def test_every_text_comes_back(
-    tmp_path_factory: pytest.TempPathFactory, many: list[tuple[str, str, str]], suffix: str
+    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str, str]], suffix: str
 ) -> None:
     path = tmp_path_factory.mktemp("law") / f"x{suffix}"
-    made = [example(1, one, strong=two, target=three) for one, two, three in many]
-    write(made, path, "preference")
+    kept = [example(1, one, strong=two, target=three) for one, two, three in rows]
+    write(kept, path, "preference")
     messages = [
         [row[name][0]["content"] for name in ("prompt", "chosen", "rejected")] for row in load(path)
     ]
 
-    assert messages == [list(row) for row in many]
+    assert messages == [list(row) for row in rows]
 
 
 def test_a_line_is_a_row_whatever_the_text_holds(tmp_path: Path) -> None:
@@ -375,18 +377,18 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path) -> None:
     path.write_text("old")
     program = (
         "import resource, signal, sys; sys.path.insert(0, sys.argv[2])\n"
-        "from pathlib import Path; from test_export import UserError, example, write\n"
+        "from pathlib import Path; from tests.test_export import UserError, example, write\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536))\n"
-        "many = (example(number) for number in range(10_000))\n"
+        "examples = (example(number) for number in range(10_000))\n"
         "path = Path(sys.argv[1])\n"
-        "try: write(many, path)\n"
+        "try: write(examples, path)\n"
         "except UserError as error: print(error)"
     )
-    run = [sys.executable, "-c", program, str(path), str(Path(__file__).parent)]
-    said = subprocess.run(run, capture_output=True, text=True, check=True).stdout
+    run = [sys.executable, "-c", program, str(path), str(Path(__file__).parents[1])]
+    output = subprocess.run(run, capture_output=True, text=True, check=True).stdout
 
-    assert said == f"{path}: cannot be written (File too large)\n"
+    assert output == f"{path}: cannot be written (File too large)\n"
     assert [file.name for file in tmp_path.iterdir()] == ["x.jsonl"]
     assert path.read_text() == "old"
 
@@ -398,14 +400,14 @@ def test_a_kill_while_exporting_leaves_the_old_file(tmp_path: Path) -> None:
     program = (
         "import sys; sys.path.insert(0, sys.argv[2])\n"
         "from itertools import count; from pathlib import Path\n"
-        "from test_export import example, write\n"
-        "def many():\n"
+        "from tests.test_export import example, write\n"
+        "def examples():\n"
         "    for number in count():\n"
         "        if number == 5000: print('half-way', flush=True)\n"
         "        yield example(number)\n"
-        "write(many(), Path(sys.argv[1]))"
+        "write(examples(), Path(sys.argv[1]))"
     )
-    run = [sys.executable, "-c", program, str(path), str(Path(__file__).parent)]
+    run = [sys.executable, "-c", program, str(path), str(Path(__file__).parents[1])]
     with subprocess.Popen(run, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "half-way\n"
@@ -430,16 +432,16 @@ def test_without_pyarrow_the_remedy_is_named(tmp_path: Path) -> None:
     """In a process that cannot import it; JSON still works."""
     program = (
         "import sys; sys.modules['pyarrow'] = None; sys.path.insert(0, sys.argv[2])\n"
-        "from pathlib import Path; from test_export import ExportError, write\n"
+        "from pathlib import Path; from tests.test_export import ExportError, write\n"
         "for name in ('x.jsonl', 'x.parquet'):\n"
         "    path = Path(sys.argv[1]) / name\n"
         "    try: write([], path)\n"
         "    except ExportError as error: print(error)"
     )
-    run = [sys.executable, "-c", program, str(tmp_path), str(Path(__file__).parent)]
-    said = subprocess.run(run, capture_output=True, text=True, check=True).stdout
+    run = [sys.executable, "-c", program, str(tmp_path), str(Path(__file__).parents[1])]
+    output = subprocess.run(run, capture_output=True, text=True, check=True).stdout
 
-    assert said == 'Parquet needs pyarrow: pip install "codeclm[parquet]", or write .jsonl\n'
+    assert output == 'Parquet needs pyarrow: pip install "codeclm[parquet]", or write .jsonl\n'
     assert [path.name for path in tmp_path.iterdir()] == ["x.jsonl"]
 
 
@@ -447,16 +449,16 @@ def test_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:
     """25,000 rows of 8 KB, 200 MB in all, add far less to the process."""
     program = (
         "import resource, sys; sys.path.insert(0, sys.argv[2])\n"
-        "from pathlib import Path; from test_export import example, write\n"
+        "from pathlib import Path; from tests.test_export import example, write\n"
         "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "before = peak()\n"
-        "many = (example(n, strong=f'{n}' * 1600) for n in range(25_000))\n"
-        "write(many, Path(sys.argv[1]))\n"
+        "examples = (example(n, strong=f'{n}' * 1600) for n in range(25_000))\n"
+        "write(examples, Path(sys.argv[1]))\n"
         "print(peak() - before)"
     )
-    run = [sys.executable, "-c", program, str(tmp_path / "x.json"), str(Path(__file__).parent)]
-    said = subprocess.run(run, capture_output=True, text=True, check=True).stdout
-    kilobytes = int(said) if sys.platform == "linux" else int(said) // 1024
+    run = [sys.executable, "-c", program, str(tmp_path / "x.json"), str(Path(__file__).parents[1])]
+    output = subprocess.run(run, capture_output=True, text=True, check=True).stdout
+    kilobytes = int(output) if sys.platform == "linux" else int(output) // 1024
 
     assert (tmp_path / "x.json").stat().st_size > 150_000_000
     assert kilobytes < 60_000

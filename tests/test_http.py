@@ -49,7 +49,9 @@ def transport(request: pytest.FixtureRequest) -> Transport:
 
 @pytest.fixture
 async def session(transport: Transport) -> AsyncIterator[HttpSession]:
-    async with aclosing(open_session(timeout=5, connect_timeout=5, transport=transport)) as opened:
+    async with aclosing(
+        open_session(timeout=60, connect_timeout=60, transport=transport)
+    ) as opened:
         yield opened
 
 
@@ -170,13 +172,15 @@ async def test_after_anything_odd_a_connection_serves_no_other_call(
 
 
 async def test_what_nobody_asked_for_ends_an_idle_connection(
-    server: Server, session: HttpSession
+    server: Server, transport: Transport
 ) -> None:
+    """At once, or where aiohttp looks after idle connections."""
     server.will(OK, answer(b"mine"))
-    await session.post(to(server), b"{}")
+    async with aclosing(open_session(keepalive=0.5, transport=transport)) as session:
+        await session.post(to(server), b"{}")
 
-    await server.blurt(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")
-    body, _ = await session.post(to(server), b"{}")
+        await server.blurt(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")
+        body, _ = await session.post(to(server), b"{}")
 
     assert (body, server.connections) == (b"mine", 2)
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import anyio
 import anyio.to_thread
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Struct, structs
 
@@ -34,6 +34,8 @@ from codeclm.engine.store.reader import LedgerReader
 from codeclm.engine.store.schema import VERSION, row_index
 from codeclm.engine.store.totals import Totals, count_dataset, failed_items
 from codeclm.engine.store.writer import LedgerWriter
+
+from .examples import examples
 
 TEXTS = ("Name a river.", "name a RIVER", "Name a lake.", "Sing.", "Dance.", "Walk on.", "Rest.")
 
@@ -182,7 +184,7 @@ limits = st.none() | st.integers(1, 6)
 
 
 @given(history=histories, target_rows=limits)
-@settings(max_examples=40, deadline=None)
+@examples(40)
 def test_the_dataset_is_in_seed_order_without_duplicates_or_copies_of_seeds(
     history: list[SeedHistory], target_rows: int | None
 ) -> None:
@@ -193,7 +195,7 @@ def test_the_dataset_is_in_seed_order_without_duplicates_or_copies_of_seeds(
 
 
 @given(history=histories, target_rows=limits)
-@settings(max_examples=40, deadline=None)
+@examples(40)
 def test_fates_add_up_to_what_came_in(history: list[SeedHistory], target_rows: int | None) -> None:
     with written(history) as reader:
         rows = len(list(reader.kept(target_rows)))
@@ -208,7 +210,7 @@ def test_fates_add_up_to_what_came_in(history: list[SeedHistory], target_rows: i
 
 
 @given(history=histories, target_rows=limits)
-@settings(max_examples=100, deadline=None)
+@examples(100)
 def test_a_seed_is_kept_where_the_dataset_holds_an_instruction_from_it(
     history: list[SeedHistory], target_rows: int | None
 ) -> None:
@@ -245,7 +247,7 @@ def finished(one: SeedHistory) -> bool:
 
 
 @given(history=histories)
-@settings(max_examples=40, deadline=None)
+@examples(40)
 def test_a_resumed_run_skips_the_seeds_that_are_finished_and_no_others(
     history: list[SeedHistory],
 ) -> None:
@@ -257,7 +259,7 @@ def test_a_resumed_run_skips_the_seeds_that_are_finished_and_no_others(
 
 
 @given(history=histories)
-@settings(max_examples=40, deadline=None)
+@examples(40)
 def test_finished_seeds_come_back_with_what_they_made_and_kept(history: list[SeedHistory]) -> None:
     with written(history) as reader:
         prefix = list(reader.finished_items())
@@ -277,7 +279,7 @@ def test_finished_seeds_come_back_with_what_they_made_and_kept(history: list[See
 
 
 @given(history=histories)
-@settings(max_examples=40, deadline=None)
+@examples(40)
 def test_finished_requests_come_back_as_they_ended(history: list[SeedHistory]) -> None:
     with written(history) as reader:
         outcomes = reader.request_outcomes()
@@ -547,8 +549,7 @@ async def test_whoever_waits_for_a_failure_is_told_when_rows_cannot_be_written(
     ledger = await anyio.to_thread.run_sync(LedgerWriter, path)
     await anyio.to_thread.run_sync(_lock_up, path)
     ledger.example_finished(example(0, 0, "Sing."))
-    with anyio.fail_after(10):
-        error = await ledger.failure()
+    error = await ledger.failure()
     await anyio.to_thread.run_sync(ledger.close)
 
     assert str(path) in str(error)

@@ -1,11 +1,13 @@
 from collections.abc import Callable
 from random import Random
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from codeclm.engine.data.records import InstructionRequest, Metadata, RequestOutcome
 from codeclm.engine.pipeline.orders import Prefix, Quotas, share
+
+from .examples import examples
 
 World = Callable[[InstructionRequest], RequestOutcome]
 Book = dict[tuple[int, int], tuple[int, RequestOutcome]]
@@ -159,7 +161,7 @@ def test_every_quota_is_reached_or_its_item_is_exhausted(
 
 
 @given(wanted=wants, seed=seeds, rate=st.floats(0.3, 1))
-@settings(max_examples=50)
+@examples(50)
 def test_with_a_budget_that_suffices_the_wanted_rows_are_reached(
     wanted: list[int], seed: int, rate: float
 ) -> None:

@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,8 @@ from codeclm.prompts.judge import read_verdict
 from codeclm.prompts.plausible import read_yes
 from codeclm.prompts.rubrics import read_rubrics
 from codeclm.prompts.score import read_scores
+
+from .steps import cpu_at_most
 
 DATA = Path(__file__).parents[1] / "../shared/data"
 
@@ -603,7 +604,7 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("reply", HOSTILE, ids=[repr(reply[:12]) for reply in HOSTILE])
-def test_hostile_replies_take_less_than_a_second(reply: str) -> None:
+def test_hostile_replies_are_read_or_refused_in_linear_time(reply: str) -> None:
     readers: list[Callable[[], object]] = [
         lambda: read_metadata(reply),
         lambda: read_instructions(reply, number=1),
@@ -616,14 +617,12 @@ def test_hostile_replies_take_less_than_a_second(reply: str) -> None:
     ]
     for reader in readers:
         complaint = "read"
-        started = time.perf_counter()
         try:
-            reader()
+            with cpu_at_most(5.0):
+                reader()
         except ParseError as error:
             complaint = str(error)
-        seconds = time.perf_counter() - started
 
-        assert seconds < 1
         assert len(complaint.splitlines()) == 1
         assert len(complaint) < 300
 

@@ -8,7 +8,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from codeclm.engine.data.text.ngrams import shingles
@@ -62,7 +62,6 @@ def test_what_has_no_words_is_like_nothing() -> None:
 
 
 @given(held=st.lists(texts, max_size=8), text=texts, order=st.randoms(use_true_random=False))
-@settings(deadline=None)
 def test_the_order_in_which_texts_were_added_does_not_change_what_is_alike(
     held: list[str], text: str, order: Random
 ) -> None:

@@ -3,7 +3,6 @@ from typing import Any
 
 import pytest
 from hypothesis import given
-from hypothesis import settings as settings_of
 from hypothesis import strategies as st
 
 from codeclm.engine.calls.counters import Counters
@@ -21,6 +20,8 @@ from codeclm.engine.reporting.summary import Summary, summarise, summary_text
 from codeclm.engine.store.reader import LedgerReader
 from codeclm.engine.store.writer import LedgerWriter
 from codeclm.providers.base import Reply
+
+from .examples import examples
 
 Scores = tuple[tuple[float, float], tuple[float, float]]
 """Strong and target, in the order strong-first, then in the other."""
@@ -155,8 +156,8 @@ def test_money_is_what_the_tokens_cost(tmp_path: Path) -> None:
     reply = Reply(
         text="", prompt_tokens=1_000_000, cached_tokens=400_000, completion_tokens=100_000
     )
-    counters.paid("strong", "encode", reply)
-    counters.paid("target", "respond", reply)
+    counters.count_paid("strong", "encode", reply)
+    counters.count_paid("target", "respond", reply)
     told = summed(tmp_path, [], config=config, counters=counters)
 
     assert told.money == pytest.approx(0.6 * 2 + 0.4 * 0.5 + 0.1 * 8)
@@ -164,7 +165,7 @@ def test_money_is_what_the_tokens_cost(tmp_path: Path) -> None:
 
 def test_without_prices_nothing_is_said_of_money(tmp_path: Path) -> None:
     counters = Counters()
-    counters.paid("strong", "encode", Reply(text="", prompt_tokens=5))
+    counters.count_paid("strong", "encode", Reply(text="", prompt_tokens=5))
     told = summed(tmp_path, [], counters=counters)
 
     assert told.money is None
@@ -175,7 +176,7 @@ scores = st.integers(0, 10).map(float)
 pairs = st.tuples(st.tuples(scores, scores), st.tuples(scores, scores))
 
 
-@settings_of(max_examples=25, deadline=None)
+@examples(25)
 @given(rounds=st.lists(st.lists(pairs, min_size=1, max_size=4), max_size=6))
 def test_the_histogram_holds_every_round_and_pairs_fall_with_the_threshold(
     rounds: list[list[Scores]], tmp_path_factory: pytest.TempPathFactory
@@ -193,8 +194,8 @@ def test_the_summary_fits_80_columns_and_says_what_is_missing(tmp_path: Path) ->
     counters = Counters()
     for stage in ("encode", "decode", "rubrics", "respond", "score", "improve"):
         reply = Reply(text="", prompt_tokens=123_456_789, completion_tokens=98_765_432)
-        counters.paid("strong", stage, reply)
-        counters.reused(stage)
+        counters.count_paid("strong", stage, reply)
+        counters.count_reused(stage)
     examples = [example(n, EVEN, CLEAR) for n in range(5)]
     examples += [example(n, EVEN, EVEN) for n in range(5, 9)]
     told = summary_text(

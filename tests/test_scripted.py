@@ -1,7 +1,6 @@
 """The scripted model: the same question, the same answer; and failures on request."""
 
 import asyncio
-import time
 from typing import Any, TypeVar
 
 import msgspec
@@ -43,6 +42,8 @@ from codeclm.providers.base import (
 )
 from codeclm.providers.scripted.options import ScriptedOptions
 from codeclm.providers.scripted.provider import Scripted
+
+from .clock import OwnedClockLoop
 
 PROMPTS = {source: PromptSet.load(source, BUILT_IN) for source in ("default", "small")}
 ITEM: dict[str, Any] = {"use_case": "poetry", "skills": ("rhyme", "metre")}
@@ -258,14 +259,21 @@ def test_an_answer_longer_than_allowed_is_cut_and_says_so() -> None:
 def test_latency_is_waited_for_and_jitter_spreads_it() -> None:
     requests = [respond(f"Explain {n}.") for n in range(20)]
 
-    async def run() -> None:
-        provider = Scripted(ScriptedOptions(latency=0.05, jitter=0.05))
-        await asyncio.gather(*map(provider.complete, requests))
+    async def timed(one: Request) -> float:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        await provider.complete(one)
+        return loop.time() - began
 
-    started = time.perf_counter()
-    asyncio.run(run())
+    async def run() -> list[float]:
+        return await asyncio.gather(*map(timed, requests))
 
-    assert 0.04 < time.perf_counter() - started < 1
+    provider = Scripted(ScriptedOptions(latency=0.05, jitter=0.05))
+    with asyncio.Runner(loop_factory=OwnedClockLoop) as runner:
+        seconds = runner.run(run())
+
+    assert 0 < min(seconds) < 0.03
+    assert 0.07 < max(seconds) <= 0.1
 
 
 def test_a_prompt_without_a_script_is_denied_unless_the_options_hold_a_reply() -> None:

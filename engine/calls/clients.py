@@ -28,10 +28,11 @@ from ..data.errors import Stopping
 from .budget import Budget, Spending
 from .cache import open_cache
 from .counters import Counters
-from .dispatcher import Dispatcher, StopReason, open_dispatcher
+from .dispatcher import Dispatcher, open_dispatcher
 from .model import Model, Sampling
 from .outgoing import InFlightCalls, RoleCalls
 from .pacing import Limits
+from .queued_call import StopReason
 
 Roles = Mapping[str, RoleConfig]
 

@@ -1,4 +1,4 @@
-"""How many calls one endpoint bears at a time, found by trying.
+"""How many calls one endpoint takes at a time, found by trying.
 
 Synchronous, on an injected clock: the dispatcher asks for the limit and reports what happened.
 """
@@ -6,32 +6,45 @@ Synchronous, on an injected clock: the dispatcher asks for the limit and reports
 from collections.abc import Callable
 from math import inf
 
-USED = 0.8  # of the limit in flight: below it, success says nothing about a higher one
-DECREASE, STEEP_DECREASE = 0.85, 0.5  # steep where the milder one before it did not help
+USED = 0.8
+"""Share of the limit in flight below which a success says nothing about a higher limit."""
+
+DECREASE, STEEP_DECREASE = 0.85, 0.5
+"""Factors by which the limit shrinks; the steep one if the decrease before it did not help."""
+
 REFUSED_SHARE = 1 / 3
-FEWEST_CALLS = 16  # of which a share is taken; at a limit below 4, four round trips
+"""Share of refused calls from which on the endpoint is at fault rather than single calls."""
+
+MIN_CALLS = 16
+"""Fewest calls of which that share is taken; at a limit below 4, four round trips."""
+
 FIRST_PATIENCE, LONGEST_PATIENCE = 1.0, 30.0
-BREATH, LONGEST_BREATH = 0.1, 0.05  # round trips, seconds
+"""Seconds before the limit probes beyond the wall again."""
+
+BREATH, LONGEST_BREATH = 0.1, 0.05
+"""A short pause after a refusal: round trips, and at most so many seconds."""
+
 FIRST_HOLD, LONGEST_HOLD = 0.05, 5.0
+"""Seconds for which nothing is sent to an endpoint that refuses everything."""
 
 
 class Concurrency:
-    """Adaptive bound on calls in flight.
+    """An adaptive limit on calls in flight.
 
-    Grows while used: twofold per round trip up to where refusals were last met (the wall), then
-    waits just below it, and probes on by one call (or 2 %) per round trip; each probe that meets
-    the same wall doubles the patience before the next.
+    While it is used up it doubles in each round trip, up to where calls were last refused (the
+    wall). It stays just below the wall for a while, then probes beyond by one call (or 2 %) per
+    round trip; each probe that meets the same wall doubles the patience before the next.
 
-    A 429 may concern its own request (a server's whim, one user's quota) or the endpoint. One by
-    one they look alike, so the share decides. Less than a third of the calls under way refused:
-    those wait by themselves. More: the limit shrinks, once per burst. If after that *nothing* new
-    gets through either, no concurrency is low enough, and the whole endpoint is held.
+    A 429 may concern its own request (a whim of the server, one user's quota) or the endpoint.
+    Single ones look alike, so the share decides. If less than a third of the calls are refused,
+    they wait and the others go on. If more are, the limit shrinks, once per burst. If *nothing* new
+    gets through after that, no limit is low enough, and the whole endpoint is held.
     """
 
     def __init__(
         self, *, ceiling: int, start: int | None = None, clock: Callable[[], float]
     ) -> None:
-        """Allow 1 to *ceiling* calls, at first *start* (32 if not given)."""
+        """Allow 1 to *ceiling* calls in flight, at first *start* (by default 32)."""
         self._ceiling = float(max(1, ceiling))
         self._limit = min(self._ceiling, 32.0 if start is None else max(1.0, start))
         self._clock = clock
@@ -39,7 +52,7 @@ class Concurrency:
         self._shrunk_before = -inf
         self._answered = 0
         self._refused = 0
-        self._streak = 0  # decreases between which no call got through
+        self._streak = 0  # decreases since a call last got through
         self._latency = 0.0
         self._wall = inf
         self._patience = FIRST_PATIENCE
@@ -51,7 +64,7 @@ class Concurrency:
         return int(self._limit)
 
     def note_success(self, in_flight: int, sent_at: float) -> None:
-        """Count an answer. *in_flight* includes it; *sent_at* is when it was sent."""
+        """Note an answer. *in_flight* includes it; *sent_at* is when it was sent."""
         self._latency += (self._clock() - sent_at - self._latency) * 0.1
         if sent_at > self._shrunk_before:
             self._streak = 0
@@ -65,17 +78,17 @@ class Concurrency:
     def note_refusal(
         self, in_flight: int, sent_at: float, *, retry_after: float | None = None
     ) -> float:
-        """Count a 429, as `note_success`. *retry_after* are seconds, if the server named any.
+        """Note a 429, with arguments as for `note_success`; *retry_after* is in seconds.
 
-        Returns seconds for which nothing at all should be sent. Mostly 0.0 where the server named
-        a time for this call: then only it waits, and the others run on.
+        Returns the seconds for which nothing at all should be sent: mostly 0.0 if the server named
+        a time for this call, since then this call waits and the others go on.
         """
         if sent_at <= self._shrunk_at:
-            return 0.0  # of a burst that was counted
+            return 0.0  # part of a burst that was counted
 
         self._count()
         self._refused += 1
-        calls = max(self._answered + in_flight - 1, min(FEWEST_CALLS, 4 * self.limit))
+        calls = max(self._answered + in_flight - 1, min(MIN_CALLS, 4 * self.limit))
         if self._refused <= REFUSED_SHARE * calls:
             return self._breath(retry_after)
 
@@ -84,8 +97,8 @@ class Concurrency:
 
     def _count(self) -> None:
         self._answered += 1
-        if self._answered > 4 * max(self._limit, FEWEST_CALLS):
-            # halved now and then, so that an hour of answers does not hide a minute of refusals
+        if self._answered > 4 * max(self._limit, MIN_CALLS):
+            # Halve now and then, so that an hour of answers does not hide a minute of refusals.
             self._answered //= 2
             self._refused //= 2
 
@@ -96,15 +109,16 @@ class Concurrency:
         elif self._clock() >= self._probe_at:
             self._limit += max(1.0, self._limit * 0.02) / self._limit
             if self._limit > max(self._wall * 1.1, self._wall + 1):
-                self._wall = inf  # it is gone
+                self._wall = inf  # the wall is gone
         self._limit = min(self._limit, self._ceiling)
 
     def _shrink(self) -> None:
         now = self._clock()
         self._streak += 1
         if self._streak == 1:
-            same = self._limit >= self._wall * 0.9
-            self._patience = min(self._patience * 2, LONGEST_PATIENCE) if same else FIRST_PATIENCE
+            same_wall = self._limit >= self._wall * 0.9
+            longer = min(self._patience * 2, LONGEST_PATIENCE)
+            self._patience = longer if same_wall else FIRST_PATIENCE
             self._wall = self._limit
         self._probe_at = now + self._patience
         self._limit = max(1.0, self._limit * (DECREASE if self._streak == 1 else STEEP_DECREASE))
@@ -112,10 +126,10 @@ class Concurrency:
         self._answered = self._refused = 0
 
     def _breath(self, retry_after: float | None) -> float:
-        """A moment, lest the place of a refused call be offered again within milliseconds.
+        """Return a moment to wait, so that a refused call's place is not reused at once.
 
-        A server that refills steadily would refuse those too: a bucket a tenth of a second deep
-        was used to 75 % without it, to 89 % with it.
+        A server that refills steadily would refuse the next call, too: of a bucket 0.1 s deep 75 %
+        was used without this pause, 89 % with it (measured).
         """
         breath = min(self._latency * BREATH, LONGEST_BREATH)
         return breath if retry_after is None or 0 < retry_after <= breath else 0.0

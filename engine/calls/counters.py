@@ -1,7 +1,4 @@
-"""Counters of a run: what was asked, paid and reused, and how many items each stage holds.
-
-Counts only; how they look is `progress`'s affair.
-"""
+"""Counters of one session: calls paid for and reused, tokens, and items in each stage."""
 
 from msgspec import Struct, field
 
@@ -12,13 +9,13 @@ class CallCounts(Struct):
     """Calls of one stage in this session."""
 
     paid: int = 0
-    """Answers that came from a provider."""
+    """Replies that came from a provider."""
     reused: int = 0
-    """Answers found on disk, or shared with the same question in flight."""
+    """Replies from the cache, or shared with the same call in flight."""
     unreadable: int = 0
-    """Replies that could not be read and were asked again."""
+    """Replies that could not be parsed."""
     cut_off: int = 0
-    """Replies that ended at max_tokens."""
+    """Replies that ended at ``max_tokens``."""
     prompt_tokens: int = 0
     completion_tokens: int = 0
 
@@ -32,39 +29,41 @@ class RoleTokens(Struct):
 
 
 class StageCounts(Struct):
-    """Items of one stage in this session; ``entered - left`` are inside."""
+    """Items of one stage in this session; ``entered - finished`` are in it."""
 
     entered: int = 0
-    left: int = 0
+    finished: int = 0
     lost: int = 0
-    """Of those that left: items that could not go on."""
+    """Of those finished: items that could not go on."""
     stopped: int = 0
-    """Of those that left: items put aside for the next time by a gentle stop."""
+    """Of those finished: items that a graceful stop left for the next session."""
 
 
 class Counters(Struct):
     """All counters of one session."""
 
     calls: dict[str, CallCounts] = field(default_factory=dict[str, CallCounts])
+    """By stage."""
     roles: dict[str, RoleTokens] = field(default_factory=dict[str, RoleTokens])
+    """By role."""
     stages: dict[str, StageCounts] = field(default_factory=dict[str, StageCounts])
+    """By stage."""
     scored: dict[int, int] = field(default_factory=dict[int, int])
     """Instructions scored, by iteration."""
     selected: dict[int, int] = field(default_factory=dict[int, int])
     """Instructions selected, by iteration."""
-
     kept: int = 0
-    """Instructions kept in this session, before duplicates are taken out."""
-    orders: int = 0
-    """Orders finished; in streaming mode, seeds."""
+    """Instructions kept in this session, before duplicates are removed."""
+    requests: int = 0
+    """Requests for instructions finished; in streaming mode, seeds."""
 
     @property
     def idle(self) -> bool:
         """Whether this session found nothing to do."""
         return not self.calls and not any(counts.entered for counts in self.stages.values())
 
-    def paid(self, role: str, stage: str, reply: Reply) -> None:
-        calls = self._of(stage)
+    def count_paid(self, role: str, stage: str, reply: Reply) -> None:
+        calls = self._calls(stage)
         calls.paid += 1
         calls.prompt_tokens += reply.prompt_tokens
         calls.completion_tokens += reply.completion_tokens
@@ -77,22 +76,22 @@ class Counters(Struct):
         tokens.cached_tokens += reply.cached_tokens
         tokens.completion_tokens += reply.completion_tokens
 
-    def reused(self, stage: str) -> None:
-        self._of(stage).reused += 1
+    def count_reused(self, stage: str) -> None:
+        self._calls(stage).reused += 1
 
-    def unreadable(self, stage: str) -> None:
-        self._of(stage).unreadable += 1
+    def count_unreadable(self, stage: str) -> None:
+        self._calls(stage).unreadable += 1
 
-    def _of(self, stage: str) -> CallCounts:
+    def _calls(self, stage: str) -> CallCounts:
         calls = self.calls.get(stage)
         if calls is None:
             calls = self.calls[stage] = CallCounts()
         return calls
 
     def total(self) -> CallCounts:
-        """All stages together."""
-        whole = CallCounts()
+        """Return the calls of all stages together."""
+        total = CallCounts()
         for calls in self.calls.values():
             for name in CallCounts.__struct_fields__:
-                setattr(whole, name, getattr(whole, name) + getattr(calls, name))
-        return whole
+                setattr(total, name, getattr(total, name) + getattr(calls, name))
+        return total

@@ -17,51 +17,20 @@ from typing import NamedTuple
 
 import anyio
 from anyio.abc import TaskGroup
-from msgspec import Struct
 
-from ...providers.base import Provider, ProviderError, RateLimited, Rejected, Reply, Request
+from ...providers.base import Provider, ProviderError, RateLimited, Rejected, Reply
 from ..config import RetryPolicy
 from ..data.errors import ItemError, RunStopped, Stopping
 from .concurrency import Concurrency
 from .pacing import Limits, Pacer
-from .retry import Attempts, GiveUp, Retry, Stop, decide
+from .queued_call import QueuedCall, StopReason
+from .retry import GiveUp, Retry, Stop, decide
 from .tokens import PromptLengths
-
-StopReason = RunStopped | Stopping
-"""Why nothing more is sent: no call can succeed, or the run is being stopped."""
 
 HOPELESS = 16
 """After so many rejected calls and no answer, the settings are at fault and not the items."""
 
 _NEVER = float("-inf")
-
-
-class QueuedCall(Struct, eq=False, kw_only=True):
-    """A call to one endpoint, from `Dispatcher.submit` until it is answered or given up."""
-
-    request: Request
-    priority: int
-    """Lower goes first; among equals the oldest."""
-    tokens: float
-    """To reserve of the tokens per minute."""
-    attempts: Attempts = Attempts()
-    queued_at: float = 0.0
-    """When it was submitted, on the loop's clock."""
-    sent_at: float = 0.0
-    """When its latest attempt was sent, on the loop's clock."""
-    elapsed: float = 0.0
-    """Seconds spent in attempts and in waits between them."""
-
-    async def carry_out(self) -> None:
-        """Make one attempt with `Dispatcher.send` and deal with what comes of it.
-
-        Runs in a sender, when it is this call's turn. An exception from here ends the run.
-        """
-        raise NotImplementedError
-
-    def abandon(self, reason: StopReason) -> None:
-        """Note that the call will not be sent (again)."""
-        raise NotImplementedError
 
 
 class DispatchStatistics(NamedTuple):
@@ -76,6 +45,8 @@ class DispatchStatistics(NamedTuple):
     """Seconds until the pace lets the next call out; 0 if it may go now."""
     retries: int
     rate_limited: int
+    tokens: float
+    """Charged so far: used where known, else reserved."""
 
 
 @asynccontextmanager
@@ -167,6 +138,7 @@ class Dispatcher:
             self._pacer.delay(0) if self._queue else 0.0,
             self._retries,
             self._rate_limited,
+            self._pacer.statistics().tokens,
         )
 
     # -- choosing: synchronous, no waiting ---------------------------------------------------

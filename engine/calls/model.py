@@ -169,13 +169,13 @@ class Model:
         for attempt in range(1, attempts + 1):
             reply = await pending.reply()
             if not pending.paid:
-                self._calls.counters.reused(stage)
+                self._calls.counters.count_reused(stage)
             try:
                 value = prompt.read(reply)
             except WithheldError as error:
                 raise ItemError(error.reason, str(error)) from error
             except ParseError as error:
-                self._calls.counters.unreadable(stage)
+                self._calls.counters.count_unreadable(stage)
                 if attempt == attempts:
                     raise ItemError(
                         "unreadable",

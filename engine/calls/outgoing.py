@@ -10,7 +10,8 @@ from ..data.errors import ItemError, RunStopped, Stopping
 from .budget import Budget
 from .cache import Cache
 from .counters import Counters
-from .dispatcher import Dispatcher, QueuedCall, StopReason
+from .dispatcher import Dispatcher
+from .queued_call import QueuedCall, StopReason
 from .replies import StoredReply, decode_reply, encode_reply, to_stored
 from .tokens import OutputLengths
 
@@ -66,7 +67,7 @@ class RoleCalls(Struct, frozen=True):
             self.output_lengths.learn(request.purpose, reply.completion_tokens)
             characters = _characters(request.messages)
             self.dispatcher.prompt_lengths.learn(characters, reply.prompt_tokens)
-        self.counters.paid(self.role, request.purpose, reply)
+        self.counters.count_paid(self.role, request.purpose, reply)
         self.budget.spend(self.role, reply)
 
 

@@ -4,32 +4,37 @@ from bisect import bisect_left, insort
 from collections import deque
 from math import ceil
 
-MEMORY = 64  # answers per stage: enough for a nine-in-ten quantile, few enough to follow a change
+MEMORY = 64
+"""Answers per stage: enough for the 90th percentile, few enough to follow a change."""
+
+MIN_ANSWERS = 8
+"""Answers of a stage before its lengths count."""
+
 UNKNOWN_OUTPUT = 1024
+"""Tokens reserved at least while a stage's lengths are unknown."""
 
 
 class OutputLengths:
-    """How many tokens to reserve for an answer: what nine in ten of the stage's last ones needed.
+    """How many tokens to reserve for an answer: what 90 % of the stage's latest answers needed.
 
-    The tenth is charged afterwards. Before a stage has been heard 8 times: a quarter of what it
-    may use, at least 1,024.
+    The rest is charged afterwards. Before a stage has ``MIN_ANSWERS`` answers, a quarter of what it
+    may use is reserved, but at least ``UNKNOWN_OUTPUT``.
     """
 
     def __init__(self) -> None:
         self._recent: dict[str, tuple[deque[int], list[int]]] = {}
 
     def reserve(self, stage: str, max_tokens: int | None) -> int:
-        """Tokens to reserve for one answer, at most *max_tokens*."""
+        """Return the tokens to reserve for one answer, at most *max_tokens*."""
         bound = UNKNOWN_OUTPUT * 64 if max_tokens is None else max_tokens
-        heard = self._recent.get(stage)
-        if heard is None or len(heard[1]) < 8:
+        _, ordered = self._recent.get(stage, ((), ()))
+        if len(ordered) < MIN_ANSWERS:
             return min(bound, max(UNKNOWN_OUTPUT, (max_tokens or 0) // 4))
 
-        ordered = heard[1]
         return min(bound, ordered[len(ordered) * 9 // 10])
 
     def learn(self, stage: str, used: int) -> None:
-        """Remember that an answer of *stage* took *used* tokens."""
+        """Learn that an answer of *stage* took *used* tokens."""
         order, ordered = self._recent.setdefault(stage, (deque(), []))
         if len(order) == MEMORY:
             del ordered[bisect_left(ordered, order.popleft())]
@@ -38,9 +43,9 @@ class OutputLengths:
 
 
 class PromptLengths:
-    """How many tokens a prompt has: a fourth of its characters, corrected by what servers count.
+    """How many tokens a prompt has: a quarter of its characters, corrected by what servers count.
 
-    One for each endpoint: vendors and languages differ by a factor of three.
+    One per endpoint, since vendors and languages differ by a factor of three.
     """
 
     def __init__(self) -> None:
@@ -48,11 +53,11 @@ class PromptLengths:
         self._tokens = 1000.0
 
     def estimate(self, characters: int) -> int:
-        """Tokens of a prompt of so many *characters*, rounded up."""
+        """Return the tokens of a prompt of so many *characters*, rounded up."""
         return ceil(characters * self._tokens / self._characters)
 
     def learn(self, characters: int, tokens: int) -> None:
-        """Remember that *characters* were counted as *tokens*; 0 tokens say nothing."""
+        """Learn that *characters* were counted as *tokens*; 0 means that the server did not say."""
         if characters <= 0 or tokens <= 0:
             return
 

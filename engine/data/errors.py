@@ -1,12 +1,22 @@
 """Every exception that the engine raises on purpose.
 
 CodeclmError
-├── UserError       the user can fix it; the message says what, where, and what to type next
-│   ├── config.ConfigError, seeds.SeedError, store.folder.FolderError, …
-├── ItemError       this item is lost and counted; the run goes on
-├── Stopping        a graceful stop: this item is left for the next session, nothing is lost
-└── RunStopped      no item can go on: the run ends with exit status 1 and says how to resume
-    └── StorageError    one of our files cannot be read or written
+├── UserError             the user can fix it: exit status 2, one line, no traceback
+│   ├── ConfigError       a setting                                      config.schema
+│   ├── SeedError         a seed file, test set or file of answers       data.seeds.source
+│   ├── ExportError       a dataset cannot be exported                   data.formats
+│   ├── UnknownNameError  no provider, recipe, format or prompt          data.registry
+│   ├── PluginError       an installed package's row cannot be used      data.registry
+│   ├── ModelNameError    a model is not given as provider/model         data.providers
+│   ├── WriteError        a file cannot be written                       disk.atomic
+│   ├── FolderError       a run's folder cannot be used                  store.folder
+│   ├── LedgerError       a run's ledger cannot be used                  store.connection
+│   ├── ReviewError       a file of decisions cannot be used             quality.review
+│   └── TrainingError     a model cannot be trained                      training.models
+├── ItemError             this item is lost and counted; the run goes on
+├── Stopping              a graceful stop: this item is left for the next session
+└── RunStopped            no item can go on: exit status 1; says how to resume
+    └── StorageError      the cache or the ledger failed                 disk.sqlite
 
 Anything else is a bug and ends the run with its traceback.
 """

@@ -1,7 +1,7 @@
-"""What travels through the line, in the paper's words. Knows no stage and no file.
+"""What travels through the pipeline, in the paper's words.
 
-Positions order everything that is written: the seed's place in its file, then the instruction's
-number. Ids come from content and lineage, so that they name the same thing in every run.
+Positions order everything that is written: the seed's position in its file, then the instruction's
+number. Ids are derived from content and lineage, so they name the same thing in every run.
 """
 
 from hashlib import blake2b
@@ -15,7 +15,7 @@ Origin = Literal["seed", "mixed", "user", "none"]
 
 
 def identity(*parts: str) -> str:
-    """A short id from content: 16 hex digits, the same on every machine."""
+    """Return an id derived from *parts*: 16 hex digits, the same on every machine."""
     digest = blake2b(digest_size=8)
     for part in parts:
         data = part.encode("utf-8", "surrogatepass")
@@ -25,7 +25,7 @@ def identity(*parts: str) -> str:
 
 
 class Seed(Struct, frozen=True):
-    """An instruction of the user's. ``position`` counts records from 0 over all seed files."""
+    """An instruction from a seed file. ``position`` counts records from 0 over all files."""
 
     position: int
     id: str
@@ -33,7 +33,7 @@ class Seed(Struct, frozen=True):
 
 
 class Unreadable(Struct, frozen=True):
-    """A record of a seed file that is no seed. ``where`` is ``file:line`` (or ``file#record``)."""
+    """A record of a seed file that is not a seed. ``where`` is ``file:line`` or ``file#record``."""
 
     position: int
     where: str
@@ -43,9 +43,10 @@ class Unreadable(Struct, frozen=True):
 class Metadata(Struct, frozen=True):
     """What an instruction is for (use case) and what answering it takes (skills); paper §4.1.
 
-    ``position`` is the seed's in streaming mode, else the place in the augmented set. ``origin``
-    is ``seed`` (encoded), ``mixed`` (augmented), ``user`` (written by hand) or ``none``: in recipes
-    without metadata it only says from which seeds something comes.
+    Attributes:
+        position: The seed's in streaming mode, else the item's in the augmented set.
+        origin: ``seed`` (encoded from one), ``mixed`` (augmented), ``user`` (written by hand), or
+            ``none``: recipes without metadata only record from which seeds something comes.
     """
 
     position: int
@@ -85,9 +86,9 @@ class RequestOutcome(Struct, frozen=True):
 
 
 class Call(Struct, frozen=True, array_like=True):
-    """One question to a model, for `inspect`.
+    """One call of a model, for `codeclm inspect`.
 
-    ``key`` is the cache key in hex; ``asked`` how often it was asked until it could be read.
+    ``key`` is the cache key in hex, ``asked`` the number of attempts until a reply could be parsed.
     """
 
     stage: str
@@ -105,7 +106,7 @@ class Answer(Struct, frozen=True):
 
 
 class Judgement(Struct, frozen=True):
-    """One order of the pairwise scoring: both scores (0 to 10) and the scorer's own words."""
+    """One order of the pairwise scoring: both scores, 0 to 10, and the judge's reply."""
 
     strong: float
     target: float
@@ -113,11 +114,14 @@ class Judgement(Struct, frozen=True):
 
 
 class Iteration(Struct, frozen=True, kw_only=True):
-    """One round of Contrastive Filtering. ``number`` starts at 1, the basic instruction.
+    """One round of Contrastive Filtering.
 
-    ``action`` made this round's instruction out of the one before; None for the basic one.
-    ``judgements`` holds the order strong-first, then target-first. ``gap`` is the mean strong score
-    minus the mean target score (paper §4.3), None where nothing was scored.
+    Attributes:
+        number: From 1, the round of the basic instruction.
+        action: What rewrote the instruction of the round before; None for the basic one.
+        judgements: The strong model's answer first, then the target's.
+        gap: Mean score of the strong model minus that of the target (paper §4.3); None if nothing
+            was scored.
     """
 
     number: int
@@ -130,10 +134,12 @@ class Iteration(Struct, frozen=True, kw_only=True):
 
 
 class Example(Struct, frozen=True, kw_only=True):
-    """A basic instruction's whole story and its fate.
+    """What happened to a basic instruction, and its fate.
 
-    ``reason`` says why it was filtered or failed, in one of few words (``gap``, ``duplicate``, …)
-    so that reasons can be counted; ``detail`` adds a sentence where there is one.
+    Attributes:
+        reason: Why it was filtered or failed: one of a few words (``gap``, ``duplicate``, …), so
+            that reasons can be counted.
+        detail: A sentence on it, or nothing.
     """
 
     id: str
@@ -152,7 +158,7 @@ class Example(Struct, frozen=True, kw_only=True):
 
     @property
     def instruction(self) -> str:
-        """The instruction as it is exported: the last iterate."""
+        """The instruction that is exported: the last iterate."""
         return self.iterations[-1].instruction if self.iterations else self.basic_instruction
 
     @property
@@ -166,7 +172,7 @@ class Example(Struct, frozen=True, kw_only=True):
 
     @property
     def response(self) -> Answer | None:
-        """The answer as it is exported."""
+        """The answer that is exported."""
         return self.answer(self.author)
 
     def answer(self, author: Winner) -> Answer | None:

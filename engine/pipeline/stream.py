@@ -260,7 +260,7 @@ class _Worker:
                 for result in await self._step(item):
                     if not sender.send_nowait(result):
                         await sender.send(result)
-                self._counts.left += 1
+                self._counts.finished += 1
                 # An item whose every answer was on disk never waited: let the others have a turn.
                 await asyncio.sleep(0)
 

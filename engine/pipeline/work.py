@@ -549,7 +549,7 @@ class Work:
         self._close(order)
 
     def _close(self, order: InstructionRequest) -> None:
-        self._counters.orders += 1
+        self._counters.requests += 1
         del self._open[_place(order)]
         self._left()
 

@@ -119,7 +119,7 @@ class _View:
 
     def _line(self) -> str:
         stages = ", ".join(
-            f"{name} {counts.left}/{counts.entered}"
+            f"{name} {counts.finished}/{counts.entered}"
             for name, counts in self._session.counters.stages.items()
         )
         return (
@@ -182,13 +182,13 @@ class _View:
         if config.target_rows:
             return min(1.0, counters.kept / config.target_rows)
         if self._session.total_seeds and not config.metadata.augment_to:
-            return min(1.0, counters.orders / self._session.total_seeds)
+            return min(1.0, counters.requests / self._session.total_seeds)
         return 0.0
 
 
 def _stage_line(name: str, counts: StageCounts) -> str:
-    working = counts.entered - counts.left
-    return f"{name:<8} {counts.entered:>10,}{counts.left:>10,}{working:>10,}{counts.lost:>10,}"
+    working = counts.entered - counts.finished
+    return f"{name:<8} {counts.entered:>10,}{counts.finished:>10,}{working:>10,}{counts.lost:>10,}"
 
 
 def _endpoint_line(name: str, dispatcher: Dispatcher) -> str:

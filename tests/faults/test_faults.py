@@ -12,7 +12,6 @@ from .server import Rule, Seen
 QUICK = (
     *("--per-metadata", 2, "--max-iterations", 1, "--display", "none"),
     *("--set", "retry.first_wait=0.01", "--set", "retry.longest_wait=0.05"),
-    *("--set", "strong.timeout=0.5", "--set", "target.timeout=0.5"),
 )
 
 
@@ -38,12 +37,18 @@ def undisturbed(faulty: FaultServer, tmp_path_factory: pytest.TempPathFactory) -
     return ended
 
 
-def run(server: FaultServer, folder: Path, *arguments: object) -> Ended:
-    """Run on two seeds, each with two instructions of one round: 22 calls."""
+def run(server: FaultServer, folder: Path, *arguments: object, fault: str = "") -> Ended:
+    """Run on two seeds, each with two instructions of one round: 22 calls.
+
+    Only where servers stall is the time-out short enough to be waited for.
+    """
     seeds = write_seeds(folder / "seeds.jsonl", 2)
     roles = ("--strong", "vllm/strong", "--target", "vllm/target", "--base-url", server.url)
     line = ("run", "--seeds", seeds, *roles, "--out", "run", "--cache", "cache", *QUICK)
-    done = codeclm(*line, *arguments, cwd=folder)
+    timeout = 1 if fault.startswith("stalled") else 60
+    patience = (f"{role}.timeout={timeout}" for role in ("strong", "target"))
+    settings = [word for setting in patience for word in ("--set", setting)]
+    done = codeclm(*line, *settings, *arguments, cwd=folder)
     export = folder / "run" / "alpaca.jsonl"
     rows = export.read_bytes() if export.exists() else b""
     return Ended(done.returncode, done.stderr + done.stdout, rows)
@@ -89,7 +94,7 @@ def test_a_failure_that_passes_costs_nothing_but_time(
     """Half of all requests fail once: the dataset is the same, and no answer is paid for twice."""
     faulty.reset(rules=(Rule(fault=fault, value=PASSING[fault], share=0.5, times=1),))
 
-    ended = run(faulty, tmp_path)
+    ended = run(faulty, tmp_path, fault=fault)
 
     seen = faulty.seen()
     assert ended._replace(said="") == undisturbed._replace(said="")
@@ -135,7 +140,7 @@ def test_the_lean_transport_bears_as_much(
     rule = Rule(fault=fault, value=PASSING.get(fault, ""), share=0.5, times=1)
     faulty.reset(rules=(rule,) if fault else (), keep_alive=0 if fault else 2)
 
-    ended = run(faulty, tmp_path, "--transport", "lean")
+    ended = run(faulty, tmp_path, "--transport", "lean", fault=fault)
 
     seen = faulty.seen()
     assert ended._replace(said="") == undisturbed._replace(said="")
@@ -276,8 +281,7 @@ def test_an_answer_beyond_all_bounds_is_not_read(
 ) -> None:
     faulty.reset(rules=(Rule(fault="huge", purpose="respond", model="target", most=1),))
 
-    patient = ("--set", "target.timeout=10")
-    ended = run(faulty, tmp_path, *patient, "--transport", transport)
+    ended = run(faulty, tmp_path, "--transport", transport)
 
     assert (ended.status, ended.rows.count(b"\n")) == (0, 3)
     assert "1 failed (rejected)" in ended.said
