@@ -9,7 +9,7 @@ import orjson
 import pytest
 from blockbuster import BlockBuster
 
-from codeclm.engine.config import ConfigError, build_config
+from codeclm.engine.config import ConfigError, FilterConfig, build_config
 from codeclm.engine.data.records import InstructionRequest, Metadata, Seed
 from codeclm.engine.pipeline.prepare import prepare
 from codeclm.engine.pipeline.recipes import RECIPES
@@ -21,7 +21,6 @@ from codeclm.engine.pipeline.stages.grow import Grower
 from codeclm.engine.pipeline.stages.improve import Improver
 from codeclm.engine.pipeline.stages.invent import Inventor, Pool
 from codeclm.engine.pipeline.stages.rate import Rater
-from codeclm.engine.pipeline.stages.refinement import Rules
 from codeclm.providers.base import Request
 
 from .acting import Actor, may_read_the_cache, playing
@@ -58,7 +57,7 @@ async def test_the_last_of_three_rewrites_is_answered_and_kept(tmp_path: Path) -
     actor = Actor(improve=turns, respond="It falls.")
     async with playing(actor, tmp_path) as troupe:
         strong = troupe["strong"]
-        [kept] = await Answerer(strong, Rules(), Improver(strong), 3)(draft())
+        [kept] = await Answerer(strong, FilterConfig(), Improver(strong), 3)(draft())
 
     assert (kept.fate, kept.winner, kept.instruction) == (
         "kept",
@@ -74,8 +73,8 @@ async def test_a_rewrite_that_fails_midway_leaves_the_one_before(tmp_path: Path)
     actor = Actor(improve=turns, respond="It falls.")
     async with playing(actor, tmp_path) as troupe:
         strong = troupe["strong"]
-        [kept] = await Answerer(strong, Rules(), Improver(strong), 3)(draft())
-        [lost] = await Answerer(strong, Rules(), Improver(strong), 3)(
+        [kept] = await Answerer(strong, FilterConfig(), Improver(strong), 3)(draft())
+        [lost] = await Answerer(strong, FilterConfig(), Improver(strong), 3)(
             Draft(
                 "d2", InstructionRequest(METADATA, 1), 1, "Explain.", Rubrics(reason="unreadable")
             )
@@ -98,7 +97,7 @@ async def test_alpagasus_keeps_four_and_a_half(
 ) -> None:
     actor = Actor(respond="It falls.", rate=said)
     async with playing(actor, tmp_path) as troupe:
-        answerer = Answerer(troupe["strong"], Rules())
+        answerer = Answerer(troupe["strong"], FilterConfig())
         [example] = await Rater(answerer, troupe["judge"])(draft())
 
     assert (example.fate, example.reason) == (fate, reason)
@@ -114,9 +113,9 @@ async def test_a_tree_grows_in_one_pass_or_three(tmp_path: Path) -> None:
     actor = Actor(grow=longer, respond="It falls.")
     async with playing(actor, tmp_path) as troupe:
         strong = troupe["strong"]
-        [one] = await Answerer(strong, Rules(), Grower(strong), 1)(draft())
+        [one] = await Answerer(strong, FilterConfig(), Grower(strong), 1)(draft())
         grower = Grower(strong, (3, 3, 4))
-        [three] = await Answerer(strong, Rules(), grower, 3)(draft())
+        [three] = await Answerer(strong, FilterConfig(), grower, 3)(draft())
 
     assert one.instruction == "Explain rain. And why?"
     assert three.instruction == "Explain rain. And why? And why? And why?"

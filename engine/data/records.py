@@ -58,37 +58,41 @@ class Metadata(Struct, frozen=True):
 
 
 class InstructionRequest(Struct, frozen=True):
-    """Ask *metadata* for *count* basic instructions, to be numbered from *start*.
+    """A request for instructions: *count* more from *metadata*, numbered from *start*.
 
-    ``known`` are fingerprints of the instructions it has already made. ``texts`` are the user's own
-    instructions, where there is no metadata: to set out from, or to show as demonstrations.
+    Attributes:
+        fingerprints: Of the instructions that the metadata gave before.
+        texts: Instructions of seeds, in recipes without metadata: to start from, or to show as
+            demonstrations.
     """
 
     metadata: Metadata
     count: int
     start: int = 0
-    known: frozenset[int] = frozenset()
+    fingerprints: frozenset[int] = frozenset()
     texts: tuple[str, ...] = ()
 
 
 class RequestOutcome(Struct, frozen=True):
-    """What became of an order.
+    """What came of a request for instructions.
 
-    ``made`` instructions; of those ``kept``, number and fingerprint; ``known`` are the fingerprints
-    of all that were made, as they first were. ``asked`` is given where an earlier session asked for
-    another number than the order says.
+    Attributes:
+        instructions: How many there were.
+        kept: Number and fingerprint of each that was kept.
+        fingerprints: Of all of them, as they were before any rewrite.
+        requested: How many an earlier session requested, if that differs from the request's count.
     """
 
-    made: int
+    instructions: int
     kept: tuple[tuple[int, int], ...] = ()
-    known: tuple[int, ...] = ()
-    asked: int | None = None
+    fingerprints: tuple[int, ...] = ()
+    requested: int | None = None
 
 
 class Call(Struct, frozen=True, array_like=True):
     """One call of a model, for `codeclm inspect`.
 
-    ``key`` is the cache key in hex, ``asked`` the number of attempts until a reply could be parsed.
+    ``key`` is the cache key in hex, ``attempts`` how often it was asked until a reply was parsed.
     """
 
     stage: str
@@ -97,7 +101,7 @@ class Call(Struct, frozen=True, array_like=True):
     prompt_tokens: int
     completion_tokens: int
     cached: bool
-    asked: int = 1
+    attempts: int = 1
 
 
 class Answer(Struct, frozen=True):

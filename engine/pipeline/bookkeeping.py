@@ -32,7 +32,7 @@ class _OpenRequest(Struct):
     """A request whose drafts are being finished."""
 
     request: InstructionRequest
-    made: int
+    instructions: int
     remaining: int
     """Drafts that are not finished yet."""
     fingerprints: tuple[int, ...]
@@ -99,7 +99,7 @@ class Book:
         drafts = await self._write(request)
         self._open[first_row(request)] = _OpenRequest(
             request,
-            made=sum(draft.rows for draft in drafts),
+            instructions=sum(draft.rows for draft in drafts),
             remaining=len(drafts),
             fingerprints=tuple(fingerprint(draft.instruction) for draft in drafts),
             kept=[],
@@ -153,14 +153,14 @@ class Book:
         open_request.remaining -= 1
         if open_request.remaining:
             return
-        request, made = open_request.request, open_request.made
+        request, instructions = open_request.request, open_request.instructions
         del self._open[first_row(request)]
         if open_request.incomplete:
             self._close(request, None)
             return
-        self._ledger.request_done(request, made)
+        self._ledger.request_done(request, instructions)
         kept, fingerprints = tuple(open_request.kept), open_request.fingerprints
-        self._close(request, RequestOutcome(made, kept, fingerprints))
+        self._close(request, RequestOutcome(instructions, kept, fingerprints))
 
     def _close(self, request: InstructionRequest, outcome: RequestOutcome | None) -> None:
         self._counters.requests += 1

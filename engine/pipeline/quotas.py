@@ -19,11 +19,11 @@ class Account(Struct):
     quota: int
     most: int
     """Basic instructions that may be asked of it altogether."""
-    known: set[int]
+    fingerprints: set[int]
     """Fingerprints of the instructions it has made."""
     kept: list[tuple[int, int]]
     """Number and fingerprint."""
-    asked: int = 0
+    requested: int = 0
     unique: int = 0
     """How many of those kept are rows: what repeats another item's is known only at the end."""
     exhausted: bool = False
@@ -34,11 +34,13 @@ class Account(Struct):
 
     def request(self, count: int) -> InstructionRequest | None:
         """Ask for *count* more, or for as many as may still be asked; None where none may."""
-        count = min(count, self.most - self.asked)
+        count = min(count, self.most - self.requested)
         if count <= 0 or self.exhausted:
             return None
-        request = InstructionRequest(self.metadata, count, self.asked, frozenset(self.known))
-        self.asked += count
+        request = InstructionRequest(
+            self.metadata, count, self.requested, frozenset(self.fingerprints)
+        )
+        self.requested += count
         return request
 
 
@@ -84,12 +86,12 @@ class Quotas:
     ) -> list[InstructionRequest]:
         """Note an outcome; return what its item is asked next."""
         account = self.accounts[request.metadata.position]
-        account.known.update(outcome.known)
+        account.fingerprints.update(outcome.fingerprints)
         account.kept.extend(outcome.kept)
         account.unique += len(outcome.kept)
-        if outcome.asked is not None:
-            account.asked += outcome.asked - request.count
-        if not outcome.made:
+        if outcome.requested is not None:
+            account.requested += outcome.requested - request.count
+        if not outcome.instructions:
             account.exhausted = True
         if not self._topup or not account.missing:
             return []
@@ -120,7 +122,7 @@ class Quotas:
 
     def _redistribute(self, accounts: Sequence[Account]) -> list[InstructionRequest]:
         """Ask those that still deliver for what the others could not, while the budget lasts."""
-        spare = (self._budget or 0) - sum(account.asked for account in accounts)
+        spare = (self._budget or 0) - sum(account.requested for account in accounts)
         missing = min(self._wanted - sum(account.unique for account in accounts), spare)
         able = [account for account in accounts if not account.exhausted and account.unique]
         if missing <= 0 or not able:
@@ -130,7 +132,7 @@ class Quotas:
         for n, account in enumerate(able):
             count = base + (n < rest)
             account.quota = account.unique + count
-            account.most = account.asked + count
+            account.most = account.requested + count
             requests.append(account.request(count))
         return _present(requests)
 
