@@ -16,11 +16,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codeclm.engine.compare.claims import METHODS, Claim, Table, claims
+from codeclm.engine.compare.claims import METHODS, Claim, ScoreTable, check_claims
 from codeclm.engine.compare.metrics import (
-    Overlap,
+    OverlapCounts,
     Spread,
-    distinct,
+    distinct_n,
     entropy,
     lengths,
     overlap,
@@ -28,12 +28,11 @@ from codeclm.engine.compare.metrics import (
     spread,
 )
 from codeclm.engine.compare.settings import CompareConfig
-from codeclm.engine.compare.split import draw, keep
+from codeclm.engine.compare.split import split_seeds, write_split
 from codeclm.engine.data.seeds import SeedSource
 from codeclm.engine.data.text.words import words
 from codeclm.engine.pipeline.recipes import RECIPES
-from codeclm.engine.reporting.tables import Table as Laid
-from codeclm.engine.reporting.tables import markdown, plain, show
+from codeclm.engine.reporting.tables import Table, markdown, plain, show
 from codeclm.engine.store.folder import FolderError
 
 from .commands import codeclm, started, write_lines, write_seeds
@@ -48,12 +47,12 @@ texts = st.lists(st.text(alphabet="ab c,Ä", max_size=30), max_size=12)
 @pytest.mark.parametrize(("size", "share"), [(1, 4 / 7), (2, 4 / 5), (3, 1.0), (5, None)])
 def test_distinct_counts_different_n_grams_within_texts(size: int, share: float | None) -> None:
     """Words a b c d of 7; pairs ab, ba, bc, cd of 5; triples aba, bab, bcd, none across texts."""
-    assert distinct(["a b a b", "B, c d"], size) == (share and pytest.approx(share))
+    assert distinct_n(["a b a b", "B, c d"], size) == (share and pytest.approx(share))
 
 
 @given(texts, st.integers(1, 4))
 def test_distinct_is_a_share_and_repeating_a_dataset_halves_it(said: list[str], size: int) -> None:
-    once, twice = distinct(said, size), distinct(said + said, size)
+    once, twice = distinct_n(said, size), distinct_n(said + said, size)
 
     assert once is None or 0 < once <= 1
     assert twice == (once and pytest.approx(once / 2))
@@ -65,7 +64,7 @@ def test_self_similarity_is_the_mean_of_each_text_s_nearest() -> None:
 
     assert self_similarity(said, Random(0)) == pytest.approx((0.5 + 0.5 + 0) / 3)
     assert self_similarity(["a b", "A, b!"], Random(0)) == pytest.approx(1)
-    assert self_similarity(["alone"], Random(0)) is None
+    assert self_similarity(["standalone"], Random(0)) is None
 
 
 @given(st.lists(st.text(alphabet="ab c", max_size=12), min_size=2, max_size=8), st.integers())
@@ -82,8 +81,10 @@ def test_of_many_texts_a_sample_is_compared() -> None:
     """All but one are alike: a sample of two shows it or does not, by its seed alone."""
     said = [*("one and the same" for _ in range(30)), "something else"]
 
-    assert self_similarity(said, Random("x"), most=2) == self_similarity(said, Random("x"), most=2)
-    assert self_similarity(said, Random("x"), most=31) == pytest.approx(30 / 31)
+    assert self_similarity(said, Random("x"), limit=2) == self_similarity(
+        said, Random("x"), limit=2
+    )
+    assert self_similarity(said, Random("x"), limit=31) == pytest.approx(30 / 31)
 
 
 def test_entropy_is_in_bits() -> None:
@@ -123,28 +124,28 @@ def test_thirteen_words_in_a_row_overlap_and_twelve_do_not() -> None:
     twelve = " ".join(f"w{n}" for n in range(5, 17))
 
     assert overlap([f"so {thirteen} it goes", f"so {twelve} it goes"], [prompt, "?"]) == (
-        Overlap(rows=1, prompts=1)
+        OverlapCounts(rows=1, prompts=1)
     )
 
 
 def test_a_short_prompt_overlaps_only_as_a_whole() -> None:
     rows = ["Tell me a joke!", "tell me a joke about tell me a joke", "Tell us a joke"]
 
-    assert overlap(rows, ["Tell me a joke.", "tell me a JOKE"]) == Overlap(rows=1, prompts=2)
+    assert overlap(rows, ["Tell me a joke.", "tell me a JOKE"]) == OverlapCounts(rows=1, prompts=2)
 
 
 @given(texts)
 def test_a_dataset_overlaps_wholly_with_itself(said: list[str]) -> None:
     spoken = [text for text in said if words(text)]
 
-    assert overlap(spoken, spoken) == Overlap(len(spoken), len(spoken))
-    assert overlap(spoken, []) == Overlap(0, 0)
+    assert overlap(spoken, spoken) == OverlapCounts(len(spoken), len(spoken))
+    assert overlap(spoken, []) == OverlapCounts(0, 0)
 
 
 # -- the paper's claims -----------------------------------------------------------------------
 
 
-def table(columns: str, rows: str) -> Table:
+def table(columns: str, rows: str) -> ScoreTable:
     """Read a table of the paper: a recipe and its figures on each line."""
     lines = [line.split() for line in rows.strip().splitlines()]
     return {
@@ -191,41 +192,41 @@ TABLE_6 = {
 }
 
 
-def told(found: tuple[Claim, ...]) -> dict[int, str]:
-    return {claim.number: claim.told for claim in found}
+def statuses(claims: tuple[Claim, ...]) -> dict[int, str]:
+    return {claim.number: claim.status for claim in claims}
 
 
 def test_the_papers_tables_bear_out_its_claims() -> None:
     """Table 1 with Table 3's rows in their column; Table 6 for the judges; Figure 3's 70 %."""
     both = {**TABLE_1, "7B-evol": {**TABLE_1["7B-evol"], **TABLE_3["7B-evol"]}}
 
-    assert told(claims({"ChatGPT": both}, {1: 71, 2: 15, 3: 9, 4: 5})) == {
+    assert statuses(check_claims({"ChatGPT": both}, {1: 71, 2: 15, 3: 9, 4: 5})) == {
         1: "holds",
         2: "holds",
         3: "holds",
         4: "not tested",
         5: "holds",
     }
-    assert told(claims(TABLE_6, {}))[4] == "holds"
+    assert statuses(check_claims(TABLE_6, {}))[4] == "holds"
 
 
 def test_the_numbers_stand_behind_each_claim() -> None:
-    first, second, third, fourth, fifth = claims({"ChatGPT": TABLE_3}, {1: 3, 2: 1})
+    first, second, third, fourth, fifth = check_claims({"ChatGPT": TABLE_3}, {1: 3, 2: 1})
 
     assert first.evidence == (
         "7B-evol: codeclm-metadata 75.23 > self-instruct 72.02",
         "7B-evol: codeclm-rubrics 77.52 > codeclm-metadata 75.23",
         "7B-evol: codeclm 79.82 > codeclm-rubrics 77.52",
     )
-    assert (second.told, second.evidence) == ("not tested", ())
+    assert (second.status, second.evidence) == ("not tested", ())
     assert third.evidence == ("7B-evol: codeclm 79.82 > self-instruct 72.02, of 2 methods",)
     assert fourth.evidence == ()
     assert fifth.evidence == ("3 of 4 rows, 75.0%",)
 
 
 def test_table_6_has_one_winner_and_two_orders() -> None:
-    assert claims(TABLE_6, {})[3].evidence == (
-        "7B: codeclm by ChatGPT, codeclm by GPT-4; the full order is another",
+    assert check_claims(TABLE_6, {})[3].evidence == (
+        "7B: codeclm by ChatGPT, codeclm by GPT-4; the full order differs",
         "13B: codeclm by ChatGPT, codeclm by GPT-4; the full order is the same",
     )
 
@@ -244,16 +245,16 @@ def test_one_figure_the_other_way_round_and_a_claim_does_not_hold(
 ) -> None:
     column = {**TABLE_1["7B-evol"], **TABLE_3["7B-evol"], **changed}
 
-    assert told(claims({"judge": {"evol": column}}, {}))[number] == "does not hold"
+    assert statuses(check_claims({"judge": {"evol": column}}, {}))[number] == "does not hold"
 
 
 def test_judges_that_name_other_winners_do_not_agree() -> None:
     judges = {"one": {"evol": {"a": 1.0, "b": 2.0}}, "two": {"evol": {"a": 2.0, "b": 2.0}}}
 
-    (*_, fourth, _) = claims(judges, {})
-    assert (fourth.told, fourth.evidence) == (
+    (*_, fourth, _) = check_claims(judges, {})
+    assert (fourth.status, fourth.evidence) == (
         "does not hold",
-        ("evol: b by one, a = b by two; the full order is another",),
+        ("evol: b by one, a = b by two; the full order differs",),
     )
 
 
@@ -261,13 +262,15 @@ def test_judges_that_name_other_winners_do_not_agree() -> None:
     ("rounds", "verdict"), [({1: 2, 2: 2}, "does not hold"), ({}, "not tested")]
 )
 def test_half_is_not_most(rounds: Mapping[int, int], verdict: str) -> None:
-    assert told(claims({}, rounds))[5] == verdict
+    assert statuses(check_claims({}, rounds))[5] == verdict
 
 
 def test_a_step_that_was_not_tested_is_named() -> None:
-    (first, *_) = claims({"j": {"evol": {"codeclm-metadata": 2.0, "codeclm-rubrics": 3.0}}}, {})
+    (first, *_) = check_claims(
+        {"j": {"evol": {"codeclm-metadata": 2.0, "codeclm-rubrics": 3.0}}}, {}
+    )
 
-    assert first.told == "not tested"
+    assert first.status == "not tested"
     assert first.evidence[-1] == "not tested: metadata, the filter"
 
 
@@ -283,12 +286,12 @@ def test_claim_three_holds_exactly_where_codeclm_is_first(column: dict[str, floa
         else "does not hold"
     )
 
-    assert told(claims({"j": {"evol": column}}, {}))[3] == expected
+    assert statuses(check_claims({"j": {"evol": column}}, {}))[3] == expected
 
 
 # -- tables -----------------------------------------------------------------------------------
 
-SMALL = Laid("A title", ("name", "figure"), (("a|b", "1,000"), ("long\x1b[31m", "2")), "a note")
+SMALL = Table("A title", ("name", "figure"), (("a|b", "1,000"), ("long\x1b[31m", "2")), "a note")
 
 
 class Terminal(io.StringIO):
@@ -335,7 +338,7 @@ def test_a_terminal_gets_rules_and_the_same_figures() -> None:
 def test_a_fifth_is_rounded_half_up_as_the_papers_sizes(
     size: int, chosen: int, tmp_path: Path
 ) -> None:
-    split, seeds = draw(SeedSource((write_seeds(tmp_path, size),)), 0.2, run_seed=0)
+    split, seeds = split_seeds(SeedSource((write_seeds(tmp_path, size),)), 0.2, random_seed=0)
 
     assert (len(seeds), len(split.validation), split.total) == (chosen, chosen, size)
     assert [seed.position for seed in seeds] == sorted(seed.position for seed in seeds)
@@ -345,20 +348,20 @@ def test_a_fifth_is_rounded_half_up_as_the_papers_sizes(
 def test_a_split_comes_from_the_seed_alone(tmp_path: Path) -> None:
     source = SeedSource((write_seeds(tmp_path, 50),))
 
-    assert draw(source, 0.2, run_seed=1) == draw(source, 0.2, run_seed=1)
-    assert draw(source, 0.2, run_seed=1) != draw(source, 0.2, run_seed=2)
-    assert draw(source, 1.0, run_seed=1)[0].evaluation == ()
-    assert draw(source, 1.0, run_seed=1, limit=7)[0].total == 7
+    assert split_seeds(source, 0.2, random_seed=1) == split_seeds(source, 0.2, random_seed=1)
+    assert split_seeds(source, 0.2, random_seed=1) != split_seeds(source, 0.2, random_seed=2)
+    assert split_seeds(source, 1.0, random_seed=1)[0].evaluation == ()
+    assert split_seeds(source, 1.0, random_seed=1, limit=7)[0].total == 7
 
 
 def test_a_folder_keeps_its_split(tmp_path: Path) -> None:
     source = SeedSource((write_seeds(tmp_path, 10),))
-    keep(tmp_path, *draw(source, 0.2, run_seed=0), allow_change=False)
-    keep(tmp_path, *draw(source, 0.2, run_seed=0), allow_change=False)
+    write_split(tmp_path, *split_seeds(source, 0.2, random_seed=0), allow_change=False)
+    write_split(tmp_path, *split_seeds(source, 0.2, random_seed=0), allow_change=False)
 
-    with pytest.raises(FolderError, match="another choice"):
-        keep(tmp_path, *draw(source, 0.5, run_seed=0), allow_change=False)
-    path = keep(tmp_path, *draw(source, 0.5, run_seed=0), allow_change=True)
+    with pytest.raises(FolderError, match="a different split of the seeds"):
+        write_split(tmp_path, *split_seeds(source, 0.5, random_seed=0), allow_change=False)
+    path = write_split(tmp_path, *split_seeds(source, 0.5, random_seed=0), allow_change=True)
     assert len(path.read_text().splitlines()) == 5
 
 
@@ -455,7 +458,7 @@ def test_what_recipes_share_is_paid_once(home: Path) -> None:
 
     assert one["paid"]["calls"] > 0
     assert (other["paid"]["calls"], other["reused"] > 0) == (0, True)
-    assert one["alone"]["money"] > other["alone"]["money"] > 0
+    assert one["standalone"]["money"] > other["standalone"]["money"] > 0
     assert {each["paid"]["calls"] for each in swept} == {0}
 
 
@@ -479,7 +482,7 @@ def test_answers_are_judged_and_the_claims_told(home: Path) -> None:
         cells["first", "lower"]["crr"] - cells["first", "codeclm"]["crr"]
     )
     assert cells["first", "codeclm"]["counts"]["wins"] <= 20
-    assert [claim["told"] for claim in found["claims"][:4]] == [*(["not tested"] * 3), "holds"]
+    assert [claim["status"] for claim in found["claims"][:4]] == [*(["not tested"] * 3), "holds"]
 
 
 def test_prompts_that_were_seeds_are_counted_apart(home: Path) -> None:
@@ -556,9 +559,9 @@ def test_all_recipes_make_as_many_rows_and_cost_nothing_again(tmp_path: Path) ->
 def test_evaluations_that_were_made_before_are_used(home: Path, tmp_path: Path) -> None:
     folder = home / "runs/two/evaluations/first/questions"
     judged = """
-[compare.judged.gpt.codeclm]
+[compare.evaluations.gpt.codeclm]
 "questions.jsonl" = "{at}/codeclm"
-[compare.judged.gpt.target]
+[compare.evaluations.gpt.target]
 "questions.jsonl" = "{at}/lower"
 """.replace("{at}", str(folder))
     begin(tmp_path, SETTINGS + judged)
@@ -575,17 +578,21 @@ def test_evaluations_that_were_made_before_are_used(home: Path, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("text", "argv", "said"),
     [
-        ("[compare]", (), "two.toml: compare.recipes: name some"),
+        ("[compare]", (), "two.toml: compare.recipes: missing"),
         ('[compare]\nrecipes = ["codeclm"]', (), "two.toml: codeclm: seeds: missing"),
-        ("", ("--set", 'compare.recipes=["codeclm", "codeclm"]'), "one is there twice"),
-        ("", ("--set", 'compare.recipes=["../up"]'), "a name has letters"),
+        ("", ("--set", 'compare.recipes=["codeclm", "codeclm"]'), "names one recipe twice"),
+        ("", ("--set", 'compare.recipes=["../up"]'), "a name consists of letters"),
         ("", ("--set", "compare.rowz=3"), "rowz: unknown setting; did you mean rows?"),
         ("", ("--set", "compare.validation=0"), "compare: validation: must be"),
-        ("", ("--set", "compare.overrides.lower.strong.model=scripted/x"), "one strong model"),
-        ("", ("--set", "compare.overrides.lower.target_rows=3"), "as many rows"),
+        ("", ("--set", "compare.overrides.lower.strong.model=scripted/x"), "the same strong model"),
+        ("", ("--set", "compare.overrides.lower.target_rows=3"), "the same number of rows"),
         ("", ("--set", "compare.overrides.other.seed=3"), "'other' is not one of the recipes"),
         ("", ("--set", 'compare.tests=["nowhere"]'), "nowhere: no such file"),
-        ("", ("--set", "compare.judges.j.temperature=0"), "judges.j: model: write provider/model"),
+        (
+            "",
+            ("--set", "compare.judges.j.temperature=0"),
+            "judges.j.model: missing: write provider/model",
+        ),
         ("", ("--set", "compare.judges.j.model=nobody/x"), "nobody"),
         ("", ("--set", 'compare.answers.x.vicuna="f"', "--set", 'compare.testsets="x"'), "vicuna"),
         ("", ("--sweep", "rows"), "write key=value,value"),

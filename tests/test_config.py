@@ -37,14 +37,14 @@ MODELS: dict[str, Any] = {
 SECRET = "sk-proj-4f8c21d9a7e6b305"
 
 
-def made(tree: dict[str, Any] | None = None, *overrides: str) -> Config:
+def settings_from(tree: dict[str, Any] | None = None, *overrides: str) -> Config:
     return build_config({**MODELS, **(tree or {})}, overrides, where="run.toml")
 
 
 def complaint(tree: dict[str, Any] | None = None, *overrides: str) -> str:
     """Return what is said of settings that are refused, by themselves or by their recipe."""
     with pytest.raises(ConfigError) as caught:
-        checked(made(tree, *overrides))
+        checked(settings_from(tree, *overrides))
     return str(caught.value)
 
 
@@ -73,13 +73,13 @@ def names(table: type[Struct], under: str = "") -> Iterator[str]:
 
 
 def flat(tree: dict[str, Any], under: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
     for name, value in tree.items():
         if isinstance(value, dict) and f"{under}{name}" in TABLES:
-            found |= flat(value, f"{under}{name}.")  # pyright: ignore[reportUnknownArgumentType]
+            settings |= flat(value, f"{under}{name}.")  # pyright: ignore[reportUnknownArgumentType]
         else:
-            found[f"{under}{name}"] = value
-    return found
+            settings[f"{under}{name}"] = value
+    return settings
 
 
 TABLES = {"strong", "target", "judge"} | {name.partition(".")[0] for name in names(Config)}
@@ -87,10 +87,10 @@ TABLES = {"strong", "target", "judge"} | {name.partition(".")[0] for name in nam
 
 def test_the_template_names_every_setting_there_is() -> None:
     """The target and the judge take the settings of the strong model, which are all there."""
-    spelt = set(flat(template()))
-    wanted = {name for name in names(Config) if not name.startswith(("target.", "judge."))}
+    written = set(flat(template()))
+    required = {name for name in names(Config) if not name.startswith(("target.", "judge."))}
 
-    assert wanted - spelt == set()
+    assert required - written == set()
 
 
 def test_every_default_in_the_template_is_the_default() -> None:
@@ -100,10 +100,10 @@ def test_every_default_in_the_template_is_the_default() -> None:
         for name, value in flat(_all_of(Config())).items()
         if value not in (None, "", {}) and name != "seeds"
     }
-    spelt = flat(template())
+    written = flat(template())
 
-    assert {name: spelt[name] for name in defaults if name in spelt} == {
-        name: value for name, value in defaults.items() if name in spelt
+    assert {name: written[name] for name in defaults if name in written} == {
+        name: value for name, value in defaults.items() if name in written
     }
 
 
@@ -142,7 +142,7 @@ def test_the_template_as_it_is_written_loads(
 
 
 @pytest.mark.parametrize(
-    ("tree", "said"),
+    ("tree", "message"),
     [
         ({"sedes": 1}, "sedes: unknown setting; did you mean seeds?"),
         ({"strong": {"modle": "x"}}, "strong.modle: unknown setting; did you mean model?"),
@@ -162,13 +162,13 @@ def test_the_template_as_it_is_written_loads(
     ],
 )
 def test_an_unknown_key_is_refused_with_the_nearest_right_one(
-    tree: dict[str, Any], said: str
+    tree: dict[str, Any], message: str
 ) -> None:
-    assert complaint(tree).startswith(f"run.toml: {said}")
+    assert complaint(tree).startswith(f"run.toml: {message}")
 
 
 @pytest.mark.parametrize(
-    ("override", "said"),
+    ("override", "message"),
     [
         ("filter.threshold='x'", "filter.threshold: must be a number, got 'x'"),
         ("filter.threshold=11", "filter.threshold: must be a number ≤ 10, got 11"),
@@ -204,12 +204,12 @@ def test_an_unknown_key_is_refused_with_the_nearest_right_one(
         ("strong.price_input=1", "strong: price_input and price_output: set both or neither"),
     ],
 )
-def test_a_wrong_type_or_range_names_the_key(override: str, said: str) -> None:
-    assert complaint(None, override).startswith(f"run.toml: {said}")
+def test_a_wrong_type_or_range_names_the_key(override: str, message: str) -> None:
+    assert complaint(None, override).startswith(f"run.toml: {message}")
 
 
 @pytest.mark.parametrize(
-    ("tree", "said"),
+    ("tree", "message"),
     [
         ({"seeds": []}, "seeds: missing: name a file, or set metadata.file"),
         ({"target": {}}, "target.model: missing: write provider/model"),
@@ -223,48 +223,48 @@ def test_a_wrong_type_or_range_names_the_key(override: str, said: str) -> None:
         ),
     ],
 )
-def test_settings_that_do_not_go_together_are_refused(tree: dict[str, Any], said: str) -> None:
-    assert complaint(tree).startswith(f"run.toml: {said}")
+def test_settings_that_do_not_go_together_are_refused(tree: dict[str, Any], message: str) -> None:
+    assert complaint(tree).startswith(f"run.toml: {message}")
 
 
 @pytest.mark.parametrize(
     "base_url", ["localhost:8000/v1", "ftp://host/v1", "//host/v1", "host", "file:///etc/passwd"]
 )
 def test_a_base_url_that_is_no_http_address_is_refused(base_url: str) -> None:
-    said = complaint({"strong": {"model": "some-model", "base_url": base_url}})
+    message = complaint({"strong": {"model": "some-model", "base_url": base_url}})
 
-    assert said == f"run.toml: strong.base_url: must be an http(s) address, got {base_url!r}"
+    assert message == f"run.toml: strong.base_url: must be an http(s) address, got {base_url!r}"
 
 
 # -- keys -------------------------------------------------------------------------------------
 
 
 def test_a_missing_key_is_named_by_its_variable() -> None:
-    said = complaint({"strong": {"model": "openai/gpt-4.1"}})
+    message = complaint({"strong": {"model": "openai/gpt-4.1"}})
 
-    assert said.startswith("run.toml: strong.api_key: ")
-    assert "OPENAI_API_KEY" in said
+    assert message.startswith("run.toml: strong.api_key: ")
+    assert "OPENAI_API_KEY" in message
 
 
 def test_a_missing_key_of_one_s_own_is_named_by_its_variable() -> None:
-    said = complaint({"strong": {"model": "openai/gpt-4.1", "api_key": "TEAM_KEY"}})
+    message = complaint({"strong": {"model": "openai/gpt-4.1", "api_key": "TEAM_KEY"}})
 
-    assert said == "run.toml: strong.api_key: the environment variable TEAM_KEY is not set"
+    assert message == "run.toml: strong.api_key: the environment variable TEAM_KEY is not set"
 
 
 @pytest.mark.parametrize(
     "key", [SECRET, "AKIAIOSFODNN7EXAMPLE/x", "gsk_abc123", "0123456789abcdef", "a b"]
 )
 def test_a_key_written_where_its_variable_s_name_belongs_is_never_repeated(key: str) -> None:
-    said = complaint({"strong": {"model": "openai/gpt-4.1", "api_key": key}})
+    message = complaint({"strong": {"model": "openai/gpt-4.1", "api_key": key}})
 
-    assert key not in said
-    assert "must be the NAME of an environment variable" in said
+    assert key not in message
+    assert "must be the NAME of an environment variable" in message
 
 
 def test_the_key_comes_from_the_variable_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TEAM_KEY", f" {SECRET} \n")
-    settings = made({"strong": {"model": "openai/gpt-4.1", "api_key": "TEAM_KEY"}})
+    settings = settings_from({"strong": {"model": "openai/gpt-4.1", "api_key": "TEAM_KEY"}})
 
     assert api_key(settings.strong) == SECRET
     assert SECRET not in to_toml(settings)
@@ -272,7 +272,7 @@ def test_the_key_comes_from_the_variable_named(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_server_of_ones_own_needs_no_key() -> None:
-    settings = made({"strong": {"model": "qwen", "base_url": "http://localhost:8000/v1/"}})
+    settings = settings_from({"strong": {"model": "qwen", "base_url": "http://localhost:8000/v1/"}})
 
     assert api_key(settings.strong) is None
     assert base_url(settings.strong) == "http://localhost:8000/v1"
@@ -289,14 +289,14 @@ def test_toml_yaml_and_json_say_the_same(tmp_path: Path) -> None:
         "seeds: seeds.jsonl\nstrong: {model: scripted/strong}\ntarget:\n  model: scripted/target\n"
         "filter:\n  threshold: 2.5\nexport: [sharegpt]\n"
     )
-    (tmp_path / "a.toml").write_text(to_toml(made(tree)))
+    (tmp_path / "a.toml").write_text(to_toml(settings_from(tree)))
     read = [load_config(tmp_path / f"a.{suffix}") for suffix in ("json", "yaml", "toml")]
 
-    assert read == [made(tree)] * 3
+    assert read == [settings_from(tree)] * 3
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "said"),
+    ("name", "text", "message"),
     [
         ("a.toml", "seeds = ", "Invalid value (at end of document)"),
         ("a.toml", "seeds = 1\nseeds = 2\n", "Cannot overwrite a value (at line 2, column 10)"),
@@ -307,7 +307,7 @@ def test_toml_yaml_and_json_say_the_same(tmp_path: Path) -> None:
     ],
 )
 def test_a_file_that_cannot_be_read_is_named_with_the_place(
-    name: str, text: str, said: str, tmp_path: Path
+    name: str, text: str, message: str, tmp_path: Path
 ) -> None:
     if name.endswith("yaml"):
         pytest.importorskip("yaml")
@@ -316,7 +316,7 @@ def test_a_file_that_cannot_be_read_is_named_with_the_place(
     with pytest.raises(ConfigError) as caught:
         load_config(path)
 
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert str(caught.value).startswith(str(path))
 
 
@@ -328,7 +328,7 @@ def test_bytes_that_are_no_text_are_a_complaint(tmp_path: Path) -> None:
 
 
 def test_set_reads_its_value_as_toml_or_else_as_words() -> None:
-    settings = made(
+    settings = settings_from(
         None,
         "filter.threshold=2",
         "out=runs/a b",
@@ -343,7 +343,7 @@ def test_set_reads_its_value_as_toml_or_else_as_words() -> None:
 
 
 @pytest.mark.parametrize(
-    ("override", "said"),
+    ("override", "message"),
     [
         ("filter", "--set filter: write key=value, as in filter.threshold=2.5"),
         ("=3", "--set =3: write key=value"),
@@ -351,8 +351,8 @@ def test_set_reads_its_value_as_toml_or_else_as_words() -> None:
         ("filter.x=3", "run.toml: filter.x: unknown setting"),
     ],
 )
-def test_set_complains_in_its_own_words(override: str, said: str) -> None:
-    assert complaint({"out": "there"}, override).startswith(said)
+def test_set_complains_in_its_own_words(override: str, message: str) -> None:
+    assert complaint({"out": "there"}, override).startswith(message)
 
 
 # TOML has no lone surrogates and no integers beyond 64 bits.
@@ -375,7 +375,7 @@ extras = st.dictionaries(
 def test_a_run_s_own_copy_reads_back_as_what_was_run(
     extra: dict[str, Any], headers: dict[str, str], seeds: str
 ) -> None:
-    settings = made({"seeds": [seeds], "strong": {"model": "scripted/a", "extra": extra}})
+    settings = settings_from({"seeds": [seeds], "strong": {"model": "scripted/a", "extra": extra}})
     settings = msgspec.structs.replace(
         settings, target=msgspec.structs.replace(settings.target, headers=headers)
     )
@@ -384,14 +384,16 @@ def test_a_run_s_own_copy_reads_back_as_what_was_run(
 
 
 def test_the_judge_is_the_strong_model_at_temperature_0() -> None:
-    settings = made({"strong": {"model": "scripted/strong", "temperature": 0.9, "top_p": 0.5}})
+    settings = settings_from(
+        {"strong": {"model": "scripted/strong", "temperature": 0.9, "top_p": 0.5}}
+    )
 
     assert (settings.scorer.model, settings.scorer.temperature) == ("scripted/strong", 0.0)
     assert settings.scorer.top_p == 0.5
 
 
 def test_what_is_said_of_the_judge_wins_over_the_strong_model() -> None:
-    settings = made({"judge": {"temperature": 0.3, "max_tokens": 16}})
+    settings = settings_from({"judge": {"temperature": 0.3, "max_tokens": 16}})
 
     assert (settings.scorer.model, settings.scorer.temperature) == ("scripted/strong", 0.3)
     assert settings.scorer.max_tokens == 16
@@ -403,7 +405,7 @@ def test_what_is_said_of_the_judge_wins_over_the_strong_model() -> None:
 @contextmanager
 def counting() -> Generator[tuple[str, list[int]]]:
     """Give a loopback address, and the connections that came in."""
-    came = list[int]()
+    connections = list[int]()
     with closing(socket.create_server(("127.0.0.1", 0))) as listening:
 
         def accept() -> None:
@@ -412,13 +414,13 @@ def counting() -> Generator[tuple[str, list[int]]]:
                     connection, _ = listening.accept()
                 except OSError:
                     return
-                came.append(1)
+                connections.append(1)
                 connection.close()
 
         waiting = threading.Thread(target=accept, daemon=True)
         waiting.start()
         host, port = listening.getsockname()
-        yield f"http://{host}:{port}/v1", came
+        yield f"http://{host}:{port}/v1", connections
         listening.shutdown(socket.SHUT_RDWR)
         waiting.join()
 
@@ -443,18 +445,18 @@ def test_each_wrong_configuration_is_one_line_and_status_2_before_any_request(
     line: str, tmp_path: Path
 ) -> None:
     (tmp_path / "seeds.jsonl").write_text('{"instruction": "Say hello."}\n')
-    with counting() as (url, came):
+    with counting() as (url, connections):
         lines = ["seeds = 'seeds.jsonl'", "strong.model = 'm'", "target.model = 'm'"]
         lines += [f"strong.base_url = '{url}'", f"target.base_url = '{url}'"]
         key = line.partition(" = ")[0]
-        lines = [said for said in lines if said.partition(" = ")[0] != key]
+        lines = [setting for setting in lines if setting.partition(" = ")[0] != key]
         (tmp_path / "run.toml").write_text("\n".join([*lines, line]) + "\n")
         done = codeclm("run", "run.toml", cwd=tmp_path)
 
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     assert done.stderr.startswith("codeclm: ")
     assert SECRET not in done.stderr
-    assert came == []
+    assert connections == []
 
 
 def test_dotenv_holds_keys_but_the_environment_wins(tmp_path: Path) -> None:
@@ -474,6 +476,6 @@ def test_a_share_needs_a_fixed_set_of_metadata() -> None:
     assert "metadata.share: needs a fixed set of metadata" in complaint(
         {"metadata": {"share": 0.5}, "seeds": "seeds.jsonl"}
     )
-    assert made(
+    assert settings_from(
         {"metadata": {"share": 0.5, "augment_to": 9}, "seeds": "seeds.jsonl"}
     ).metadata.part(9) == 5  # fmt: skip

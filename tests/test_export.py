@@ -161,9 +161,9 @@ def test_the_target_can_win() -> None:
 
 
 def test_only_kept_examples_are_written_in_their_order(tmp_path: Path) -> None:
-    many = [example(3), example(1, fate="filtered"), example(2), example(4, fate="failed")]
+    examples = [example(3), example(1, fate="filtered"), example(2), example(4, fate="failed")]
 
-    assert write(many, tmp_path / "x.jsonl", "alpaca") == 2
+    assert write(examples, tmp_path / "x.jsonl", "alpaca") == 2
     assert [row["id"][-1] for row in load(tmp_path / "x.jsonl")] == ["3", "2"]
 
 
@@ -197,9 +197,9 @@ def test_a_missing_answer_is_an_error_that_names_the_example(tmp_path: Path) -> 
 @pytest.mark.parametrize("form", FORMATS)
 def test_the_same_examples_give_the_same_bytes(tmp_path: Path, form: str, suffix: str) -> None:
     """Whatever the file is called, at any time, over several groups of rows."""
-    many = [example(number, f"Task {number}") for number in range(5000)]
+    examples = [example(number, f"Task {number}") for number in range(5000)]
     one, other = tmp_path / f"one{suffix}", tmp_path / f"two{suffix}"
-    counts = [write(many, path, form, with_metadata=True) for path in (one, other)]
+    counts = [write(examples, path, form, with_metadata=True) for path in (one, other)]
 
     assert counts == [5000, 5000]
     assert one.read_bytes() == other.read_bytes()
@@ -229,16 +229,16 @@ def test_half_an_emoji_survives_in_json_and_is_counted_in_parquet(
 ) -> None:
     """JSON has an escape for it; Parquet has not, and the rows that lost it are named."""
     path = tmp_path / f"x{suffix}"
-    many = [example(1), example(2, strong="cut \ud83d"), example(3, "\ud83d\ude00 😀")]
+    examples = [example(1), example(2, strong="cut \ud83d"), example(3, "\ud83d\ude00 😀")]
     replaced: list[str] = []
-    write(many, path, "preference", on_replacement=replaced.append, with_metadata=True)
-    found = load(path)
-    answers = [row["chosen"][0]["content"] for row in found]
+    write(examples, path, "preference", on_replacement=replaced.append, with_metadata=True)
+    rows = load(path)
+    answers = [row["chosen"][0]["content"] for row in rows]
 
     if suffix == ".parquet":
         assert answers == ["By train.", "cut \ufffd", "By train."]
-        assert found[2]["prompt"][0]["content"] == "😀 😀"
-        assert replaced == [many[1].id, many[2].id]
+        assert rows[2]["prompt"][0]["content"] == "😀 😀"
+        assert replaced == [examples[1].id, examples[2].id]
     else:
         assert answers == ["By train.", "cut \ud83d", "By train."]
         assert b"cut \\ud83d" in (gzip.decompress if suffix.endswith("gz") else bytes)(
@@ -250,16 +250,16 @@ def test_half_an_emoji_survives_in_json_and_is_counted_in_parquet(
 @examples(50)
 @given(st.lists(st.tuples(texts, texts, texts), max_size=4), st.sampled_from(SUFFIXES))
 def test_every_text_comes_back(
-    tmp_path_factory: pytest.TempPathFactory, many: list[tuple[str, str, str]], suffix: str
+    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str, str]], suffix: str
 ) -> None:
     path = tmp_path_factory.mktemp("law") / f"x{suffix}"
-    made = [example(1, one, strong=two, target=three) for one, two, three in many]
-    write(made, path, "preference")
+    kept = [example(1, one, strong=two, target=three) for one, two, three in rows]
+    write(kept, path, "preference")
     messages = [
         [row[name][0]["content"] for name in ("prompt", "chosen", "rejected")] for row in load(path)
     ]
 
-    assert messages == [list(row) for row in many]
+    assert messages == [list(row) for row in rows]
 
 
 def test_a_line_is_a_row_whatever_the_text_holds(tmp_path: Path) -> None:
@@ -380,15 +380,15 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path) -> None:
         "from pathlib import Path; from tests.test_export import UserError, example, write\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536))\n"
-        "many = (example(number) for number in range(10_000))\n"
+        "examples = (example(number) for number in range(10_000))\n"
         "path = Path(sys.argv[1])\n"
-        "try: write(many, path)\n"
+        "try: write(examples, path)\n"
         "except UserError as error: print(error)"
     )
     run = [sys.executable, "-c", program, str(path), str(Path(__file__).parents[1])]
-    said = subprocess.run(run, capture_output=True, text=True, check=True).stdout
+    output = subprocess.run(run, capture_output=True, text=True, check=True).stdout
 
-    assert said == f"{path}: cannot be written (File too large)\n"
+    assert output == f"{path}: cannot be written (File too large)\n"
     assert [file.name for file in tmp_path.iterdir()] == ["x.jsonl"]
     assert path.read_text() == "old"
 
@@ -401,11 +401,11 @@ def test_a_kill_while_exporting_leaves_the_old_file(tmp_path: Path) -> None:
         "import sys; sys.path.insert(0, sys.argv[2])\n"
         "from itertools import count; from pathlib import Path\n"
         "from tests.test_export import example, write\n"
-        "def many():\n"
+        "def examples():\n"
         "    for number in count():\n"
         "        if number == 5000: print('half-way', flush=True)\n"
         "        yield example(number)\n"
-        "write(many(), Path(sys.argv[1]))"
+        "write(examples(), Path(sys.argv[1]))"
     )
     run = [sys.executable, "-c", program, str(path), str(Path(__file__).parents[1])]
     with subprocess.Popen(run, stdout=subprocess.PIPE, text=True) as process:
@@ -439,9 +439,9 @@ def test_without_pyarrow_the_remedy_is_named(tmp_path: Path) -> None:
         "    except ExportError as error: print(error)"
     )
     run = [sys.executable, "-c", program, str(tmp_path), str(Path(__file__).parents[1])]
-    said = subprocess.run(run, capture_output=True, text=True, check=True).stdout
+    output = subprocess.run(run, capture_output=True, text=True, check=True).stdout
 
-    assert said == 'Parquet needs pyarrow: pip install "codeclm[parquet]", or write .jsonl\n'
+    assert output == 'Parquet needs pyarrow: pip install "codeclm[parquet]", or write .jsonl\n'
     assert [path.name for path in tmp_path.iterdir()] == ["x.jsonl"]
 
 
@@ -452,13 +452,13 @@ def test_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:
         "from pathlib import Path; from tests.test_export import example, write\n"
         "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "before = peak()\n"
-        "many = (example(n, strong=f'{n}' * 1600) for n in range(25_000))\n"
-        "write(many, Path(sys.argv[1]))\n"
+        "examples = (example(n, strong=f'{n}' * 1600) for n in range(25_000))\n"
+        "write(examples, Path(sys.argv[1]))\n"
         "print(peak() - before)"
     )
     run = [sys.executable, "-c", program, str(tmp_path / "x.json"), str(Path(__file__).parents[1])]
-    said = subprocess.run(run, capture_output=True, text=True, check=True).stdout
-    kilobytes = int(said) if sys.platform == "linux" else int(said) // 1024
+    output = subprocess.run(run, capture_output=True, text=True, check=True).stdout
+    kilobytes = int(output) if sys.platform == "linux" else int(output) // 1024
 
     assert (tmp_path / "x.json").stat().st_size > 150_000_000
     assert kilobytes < 60_000

@@ -80,10 +80,10 @@ def reason(tmp_path: Path, record: bytes | str, **settings: Any) -> str:
 def test_public_sets_load_without_a_flag(name: str, records: int) -> None:
     """Each public set gives all its records as seeds, in order, and counts them beforehand."""
     source = SeedSource((DATA / name,))
-    found = list(seeds.read(source))
+    items = list(seeds.read(source))
 
-    assert [seed.position for seed in found] == list(range(records))
-    assert all(isinstance(seed, Seed) for seed in found)
+    assert [seed.position for seed in items] == list(range(records))
+    assert all(isinstance(seed, Seed) for seed in items)
     assert seeds.count(source) == records
 
 
@@ -343,7 +343,7 @@ def test_marks_and_line_ends_do_not_matter(tmp_path: Path, end: str, mark: str, 
 
 
 def test_json_lines_may_be_named_json(tmp_path: Path) -> None:
-    """As many datasets have it; other JSON is refused with the reason."""
+    """As contents datasets have it; other JSON is refused with the reason."""
     assert read(put(tmp_path / "x.json", '\n{"text": "a"}\n{"text": "b"}')) == (["a", "b"], [])
     for content in ('{\n "data": []}', '["a",', '["a" "b"]', "[" * 10_000):
         with pytest.raises(SeedError, match=r"x\.json: (not|neither)"):
@@ -542,8 +542,8 @@ def test_a_text_in_parquet_that_is_no_utf8_costs_itself_only(tmp_path: Path) -> 
 
 
 def test_a_damaged_parquet_file_is_refused(tmp_path: Path) -> None:
-    whole = put_parquet(tmp_path / "x.parquet", {"text": ["a"] * 99}).read_bytes()
-    for damaged in (b"PAR1", whole[:-9], whole[:4] + bytes(40) + whole[44:]):
+    intact = put_parquet(tmp_path / "x.parquet", {"text": ["a"] * 99}).read_bytes()
+    for damaged in (b"PAR1", intact[:-9], intact[:4] + bytes(40) + intact[44:]):
         with pytest.raises(SeedError, match=r"x\.parquet: cannot be read"):
             read(put(tmp_path / "x.parquet", damaged))
 
@@ -569,9 +569,9 @@ def test_without_pyarrow_the_remedy_is_named(tmp_path: Path) -> None:
         "except seeds.SeedError as error: print(error)"
     )
     run = [sys.executable, "-c", program, str(file)]
-    said = subprocess.run(run, capture_output=True, text=True, check=True).stdout
+    output = subprocess.run(run, capture_output=True, text=True, check=True).stdout
 
-    assert said == f'{file}: reading it needs pyarrow: pip install "codeclm[parquet]"\n'
+    assert output == f'{file}: reading it needs pyarrow: pip install "codeclm[parquet]"\n'
 
 
 # Positions, ids, skipping
@@ -614,13 +614,13 @@ def test_finished_lines_are_skipped_without_a_look_at_them(tmp_path: Path) -> No
     file = put(tmp_path / "x.jsonl", b"{not json at all, as long as a short seed is\n" * number)
     with file.open("ab") as more:
         more.write(b'"last"\n')
-    found: list[Seed | Unreadable] = []
+    items: list[Seed | Unreadable] = []
 
     counts = calls(
-        lambda: found.extend(seeds.read(SeedSource((file,)), skip=bytearray(b"\1") * number))
+        lambda: items.extend(seeds.read(SeedSource((file,)), skip=bytearray(b"\1") * number))
     )
 
-    assert found == [Seed(number, identity("seed", "last"), "last")]
+    assert items == [Seed(number, identity("seed", "last"), "last")]
     assert counts.total() < 4 * number
 
 
@@ -641,42 +641,42 @@ def test_the_digest_names_the_bytes_and_nothing_else(tmp_path: Path) -> None:
 # Laws
 
 
-def in_jsonl(path: Path, many: list[str]) -> Path:
-    return put(path.with_suffix(".jsonl"), [{"instruction": text} for text in many])
+def in_jsonl(path: Path, contents: list[str]) -> Path:
+    return put(path.with_suffix(".jsonl"), [{"instruction": text} for text in contents])
 
 
-def in_json(path: Path, many: list[str]) -> Path:
-    return put(path.with_suffix(".json"), json.dumps(many, indent=1))
+def in_json(path: Path, contents: list[str]) -> Path:
+    return put(path.with_suffix(".json"), json.dumps(contents, indent=1))
 
 
-def in_csv(path: Path, many: list[str]) -> Path:
+def in_csv(path: Path, contents: list[str]) -> Path:
     sink = io.StringIO(newline="")
-    csv.writer(sink, quoting=csv.QUOTE_ALL).writerows([["n", "text"], *enumerate(many)])
+    csv.writer(sink, quoting=csv.QUOTE_ALL).writerows([["n", "text"], *enumerate(contents)])
     return put(path.with_suffix(".csv"), sink.getvalue())
 
 
-def in_parquet(path: Path, many: list[str]) -> Path:
-    return put_parquet(path.with_suffix(".parquet"), {"prompt": many})
+def in_parquet(path: Path, contents: list[str]) -> Path:
+    return put_parquet(path.with_suffix(".parquet"), {"prompt": contents})
 
 
 @pytest.mark.parametrize("write", [in_jsonl, in_json])
 @examples(60)
-@given(many=st.lists(any_texts, min_size=1, max_size=5))
+@given(contents=st.lists(any_texts, min_size=1, max_size=5))
 def test_json_gives_back_every_text(
-    tmp_path_factory: pytest.TempPathFactory, write: Any, many: list[str]
+    tmp_path_factory: pytest.TempPathFactory, write: Any, contents: list[str]
 ) -> None:
     """Every text there is, lone surrogates too."""
-    assert read(write(tmp_path_factory.mktemp("law") / "x", many)) == (many, [])
+    assert read(write(tmp_path_factory.mktemp("law") / "x", contents)) == (contents, [])
 
 
 @pytest.mark.parametrize("write", [in_csv, in_parquet])
 @examples(60)
-@given(many=st.lists(texts, min_size=1, max_size=5))
+@given(contents=st.lists(texts, min_size=1, max_size=5))
 def test_tables_give_back_every_text(
-    tmp_path_factory: pytest.TempPathFactory, write: Any, many: list[str]
+    tmp_path_factory: pytest.TempPathFactory, write: Any, contents: list[str]
 ) -> None:
     """Every text that can be encoded, quotes, line ends and NULs included."""
-    assert read(write(tmp_path_factory.mktemp("law") / "x", many)) == (many, [])
+    assert read(write(tmp_path_factory.mktemp("law") / "x", contents)) == (contents, [])
 
 
 @examples(100)
@@ -687,11 +687,11 @@ def test_any_bytes_end_in_seeds_complaints_or_a_seed_error(
     """Nothing else comes out of a file, whatever is in it."""
     source = SeedSource((put(tmp_path_factory.mktemp("any") / name, content),))
     try:
-        found = list(seeds.read(source))
+        items = list(seeds.read(source))
     except SeedError:
         return
 
-    assert [item.position for item in found] == list(range(seeds.count(source)))
+    assert [item.position for item in items] == list(range(seeds.count(source)))
 
 
 @given(texts, texts)

@@ -42,11 +42,11 @@ def test_neither_case_nor_what_stands_between_words_changes_them(parts: list[str
 
 @given(tokens=st.lists(st.sampled_from("abc"), max_size=20), size=st.integers(1, 15))
 def test_every_word_is_in_some_shingle(tokens: list[str], size: int) -> None:
-    found = shingles(tokens, size)
+    actual = shingles(tokens, size)
 
-    assert len(found) == max(len(tokens) - size + 1, int(bool(tokens)))
-    assert {word for shingle in found for word in shingle.split()} == set(tokens)
-    assert ngrams(tokens, size) == (found if len(tokens) >= size else [])
+    assert len(actual) == max(len(tokens) - size + 1, int(bool(tokens)))
+    assert {word for shingle in actual for word in shingle.split()} == set(tokens)
+    assert ngrams(tokens, size) == (actual if len(tokens) >= size else [])
 
 
 def test_an_index_of_ngrams_names_each_text_that_shares_one() -> None:
@@ -100,8 +100,8 @@ def test_an_index_finds_what_comparing_each_text_finds(
         index.add(other)
     similarities = [rouge_l(words(text), words(other)) for other in texts]
 
-    found = {number: similarity for similarity, number in index.similar(text)}
-    assert found == {n: value for n, value in enumerate(similarities) if value > threshold}
+    actual = {number: similarity for similarity, number in index.similar(text)}
+    assert actual == {n: value for n, value in enumerate(similarities) if value > threshold}
 
 
 def test_exactly_the_threshold_is_not_similar() -> None:

@@ -5,11 +5,17 @@ import shlex
 import sys
 from pathlib import Path
 
-from ..compare import comparison, plots, report
-from ..compare import settings as compare_settings
-from ..compare.comparison import Plan
+from ..compare import plots, report
+from ..compare.comparison import (
+    ComparisonPlan,
+    conclude,
+    measure_run,
+    prepare_comparison,
+)
 from ..compare.dataset import Dataset
-from ..compare.report import Comparison
+from ..compare.result import ComparisonResult
+from ..compare.settings import build_comparison_settings, parse_sweep
+from ..compare.tables import comparison_tables
 from ..config import read_settings
 from ..reporting import tables
 from ..reporting.forecast import forecast_run
@@ -61,12 +67,12 @@ def run(args: argparse.Namespace) -> int:
     read_dotenv()
     where = str(args.config)
     tree = read_settings(args.config)
-    settings = compare_settings.read(tree, args.overrides, where=where)
-    sweeps = [compare_settings.sweep(text) for text in args.sweep]
+    settings = build_comparison_settings(tree, args.overrides, where=where)
+    sweeps = [parse_sweep(text) for text in args.sweep]
     out = _folder(args, settings.base)
     Folder(out).make()
     with Folder(out).locked():
-        plan = comparison.prepare(
+        plan = prepare_comparison(
             settings, sweeps, out, where=where, allow_change=args.allow_change
         )
         if args.plan:
@@ -76,13 +82,13 @@ def run(args: argparse.Namespace) -> int:
         if datasets is None or not _evaluate(plan):
             print_how_to_continue(_same_command(args))
             return ExitStatus.FAILED
-        result = comparison.conclude(plan, datasets)
+        result = conclude(plan, datasets)
     _print_result(result, as_json=args.json)
     return _exit_status(datasets)
 
 
 def _exit_status(datasets: list[Dataset]) -> ExitStatus:
-    short = [dataset.name for dataset in datasets if dataset.rows < dataset.wanted]
+    short = [dataset.name for dataset in datasets if dataset.rows < dataset.target_rows]
     if short:
         print_message(f"rows are missing: {', '.join(short)}")
         return ExitStatus.ROWS_MISSING
@@ -104,14 +110,14 @@ def _same_command(args: argparse.Namespace) -> str:
     return shlex.join(words)
 
 
-def _print_forecasts(plan: Plan) -> None:
+def _print_forecasts(plan: ComparisonPlan) -> None:
     """Print what each run takes by itself; calls that runs share are paid only once."""
     rows = list[tuple[str, ...]]()
-    for job in plan.jobs:
-        forecast = forecast_run(job.plan, ANSWER_TOKENS)
+    for planned in plan.runs:
+        forecast = forecast_run(planned.plan, ANSWER_TOKENS)
         bounds = (forecast.low_money, forecast.high_money)
         money = [f"{bound:.2f}" for bound in bounds if bound is not None]
-        rows.append((job.variant.name, f"{forecast.low:,}", f"{forecast.high:,}", *money))
+        rows.append((planned.variant.name, f"{forecast.low:,}", f"{forecast.high:,}", *money))
     head = ("recipe", "calls, at least", "at most", "money, at least", "at most")
     judging = _judging_calls(plan)
     more = f"; judging takes up to {judging:,} more calls" if judging else ""
@@ -120,29 +126,29 @@ def _print_forecasts(plan: Plan) -> None:
     tables.show([table], sys.stdout)
 
 
-def _judging_calls(plan: Plan) -> int:
+def _judging_calls(plan: ComparisonPlan) -> int:
     """Return the most calls that the evaluations take: each prompt an answer and two scorings."""
     plans = [evaluation.plan for evaluation in plan.evaluations if evaluation.plan is not None]
     return sum(len(plan.questions) * (1 + len(plan.config.roles)) for plan in plans)
 
 
-def _make_datasets(plan: Plan, args: argparse.Namespace) -> list[Dataset] | None:
+def _make_datasets(plan: ComparisonPlan, args: argparse.Namespace) -> list[Dataset] | None:
     """Carry out every run; None if one was stopped or failed."""
     datasets = list[Dataset]()
-    for number, job in enumerate(plan.jobs, 1):
-        name = job.variant.name
-        print_message(f"{name}, {number} of {len(plan.jobs)}")
+    for number, planned in enumerate(plan.runs, 1):
+        name = planned.variant.name
+        print_message(f"{name}, {number} of {len(plan.runs)}")
         summary, session = run_session(
-            job.plan, progress_display(args), allow_change=args.allow_change
+            planned.plan, progress_display(args), allow_change=args.allow_change
         )
         if is_unfinished(summary, session):
             print_message(f"{name}: {summary.ending}: {summary.reason or TRANSIENT}")
             return None
-        datasets.append(comparison.measure(plan, job, summary))
+        datasets.append(measure_run(plan, planned, summary))
     return datasets
 
 
-def _evaluate(plan: Plan) -> bool:
+def _evaluate(plan: ComparisonPlan) -> bool:
     """Carry out every evaluation; whether all of them have finished."""
     return all(
         evaluation.plan is None or run_evaluation(evaluation.plan).finished
@@ -150,13 +156,13 @@ def _evaluate(plan: Plan) -> bool:
     )
 
 
-def _print_result(result: Comparison, *, as_json: bool) -> None:
+def _print_result(result: ComparisonResult, *, as_json: bool) -> None:
     if as_json:
         print_json(result)
     else:
         print_text(report.headline(result) + "\n\n")
-        tables.show(report.tables(result), sys.stdout)
-        print_text(report.claims(result.claims))
+        tables.show(comparison_tables(result), sys.stdout)
+        print_text(report.claims_text(result.claims))
         print_text("\n".join(f"{name:<12} {path}" for name, path in result.files.items()))
     if not plots.available():
-        print_message(plots.WANTED)
+        print_message(plots.NOT_INSTALLED)

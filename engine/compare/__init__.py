@@ -1,1 +1,1 @@
-"""Recipes side by side: one strong model, one number of rows, one split of the seeds."""
+"""Compare recipes: one strong model, one number of rows, one split of the seeds."""

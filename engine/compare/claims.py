@@ -1,7 +1,7 @@
-"""The paper's five claims that need no scale, only an order (spec §10). Pure.
+"""The paper's five claims that need no scale, only an order (docs/algorithm.md §10).
 
-They are told by what was found, point against point as the paper does; how certain a difference is
-stands beside the differences, not here.
+A claim is decided by the points themselves, as in the paper. How certain a difference is stands
+beside the differences, not here.
 """
 
 from collections.abc import Iterable, Mapping
@@ -9,122 +9,147 @@ from typing import Literal
 
 from msgspec import Struct
 
-Told = Literal["holds", "does not hold", "not tested"]
+ClaimStatus = Literal["holds", "does not hold", "not tested"]
 
-Table = Mapping[str, Mapping[str, float]]
-"""CRR in per cent, or any figure that is better when larger: by column, then by recipe."""
+Scores = Mapping[str, float]
+"""CRR in per cent, or any figure that is better when larger, by recipe."""
 
-METHODS = ("self-instruct", "alpagasus", "tree-instruct", "wizardlm", "wizardlm-plus", "codeclm")
-"""The paper's Table 1, in its order."""
+ScoreTable = Mapping[str, Scores]
+"""Scores by column: a test set, or whatever the recipes were compared on."""
+
+CODECLM = "codeclm"
+SELF_INSTRUCT = "self-instruct"
+
+METHODS = (SELF_INSTRUCT, "alpagasus", "tree-instruct", "wizardlm", "wizardlm-plus", CODECLM)
+"""The recipes of the paper's Table 1, in its order."""
+
+
+class Step(Struct, frozen=True):
+    """What one row of the paper's Table 3 adds to the row before."""
+
+    addition: str
+    before: str
+    after: str
+
 
 STEPS = (
-    ("metadata", "self-instruct", "codeclm-metadata"),
-    ("Self-Rubrics", "codeclm-metadata", "codeclm-rubrics"),
-    ("the filter", "codeclm-rubrics", "codeclm"),
+    Step("metadata", SELF_INSTRUCT, "codeclm-metadata"),
+    Step("Self-Rubrics", "codeclm-metadata", "codeclm-rubrics"),
+    Step("the filter", "codeclm-rubrics", CODECLM),
 )
-"""The paper's Table 3: what each row adds to the one before."""
 
 
 class Claim(Struct, frozen=True):
+    """A claim, and the figures that decide it."""
+
     number: int
     text: str
-    told: Told
+    status: ClaimStatus
     evidence: tuple[str, ...]
 
 
-def claims(judges: Mapping[str, Table], rounds: Mapping[int, int]) -> tuple[Claim, ...]:
-    """Test all five.
+def check_claims(judges: Mapping[str, ScoreTable], rounds: Mapping[int, int]) -> tuple[Claim, ...]:
+    """Check all five claims.
 
     Args:
-        judges: what each judge found. Columns are test sets, or whatever the recipes share.
-        rounds: codeclm's rows by the round that selected them; empty where it was not run.
+        judges: the scores that each judge led to.
+        rounds: rows of the CodecLM recipe by the round that selected them; empty if it was not run.
     """
-    columns = _columns(judges)
+    table = _all_columns(judges)
     return (
-        _each_step_helps(columns),
-        _plus_is_no_worse(columns),
-        _codeclm_is_first(columns),
+        _each_step_helps(table),
+        _plus_is_no_worse(table),
+        _codeclm_is_first(table),
         _judges_agree(judges),
         _mostly_the_first_round(rounds),
     )
 
 
-def _columns(judges: Mapping[str, Table]) -> Table:
-    """All judges' columns, named after both where there are several."""
+def _all_columns(judges: Mapping[str, ScoreTable]) -> ScoreTable:
+    """Return the columns of all judges; if there are several, the names say whose."""
     if len(judges) == 1:
         return next(iter(judges.values()))
-    return {f"{column} by {judge}": found for judge, table in judges.items()
-            for column, found in table.items()}  # fmt: skip
+    return {
+        f"{column} by {judge}": scores
+        for judge, table in judges.items()
+        for column, scores in table.items()
+    }
 
 
-def _each_step_helps(columns: Table) -> Claim:
+def _each_step_helps(table: ScoreTable) -> Claim:
     evidence = list[str]()
-    seen, failed = set[str](), False
-    for column, found in columns.items():
-        for what, before, after in STEPS:
-            if before in found and after in found:
-                seen.add(what)
-                failed |= found[after] <= found[before]
-                evidence.append(f"{column}: {_sides(found, after, before)}")
-    told: Told = "does not hold" if failed else _told(len(seen) == len(STEPS))
-    missing = [what for what, _, _ in STEPS if what not in seen]
-    if missing and evidence:
-        evidence.append(f"not tested: {', '.join(missing)}")
-    text = "metadata, Self-Rubrics on top of it and the filter on top of both each raise CRR"
-    return Claim(1, text, told, tuple(evidence))
+    tested, fails = set[str](), False
+    for column, scores in table.items():
+        for step in STEPS:
+            if step.before in scores and step.after in scores:
+                tested.add(step.addition)
+                fails |= scores[step.after] <= scores[step.before]
+                evidence.append(f"{column}: {_compared(scores, step.after, step.before)}")
+    untested = [step.addition for step in STEPS if step.addition not in tested]
+    status: ClaimStatus = "does not hold" if fails else "not tested" if untested else "holds"
+    if untested and evidence:
+        evidence.append(f"not tested: {', '.join(untested)}")
+    text = "Metadata, Self-Rubrics on top of it, and the filter on top of both each raise CRR"
+    return Claim(1, text, status, tuple(evidence))
 
 
-def _plus_is_no_worse(columns: Table) -> Claim:
-    pair = ("wizardlm-plus", "wizardlm")
-    both = {name: found for name, found in columns.items() if all(each in found for each in pair)}
-    held = all(found[pair[0]] >= found[pair[1]] for found in both.values())
-    evidence = [f"{name}: {_sides(found, *pair)}" for name, found in both.items()]
+def _plus_is_no_worse(table: ScoreTable) -> Claim:
+    plus, plain = "wizardlm-plus", "wizardlm"
+    columns = {name: scores for name, scores in table.items() if {plus, plain} <= scores.keys()}
+    results = [scores[plus] >= scores[plain] for scores in columns.values()]
+    evidence = [f"{name}: {_compared(scores, plus, plain)}" for name, scores in columns.items()]
     text = "WizardLM+, on CodecLM's basic instructions, is nowhere below WizardLM"
-    return Claim(2, text, _told(bool(both), held), tuple(evidence))
+    return Claim(2, text, _status(results), tuple(evidence))
 
 
-def _codeclm_is_first(columns: Table) -> Claim:
+def _codeclm_is_first(table: ScoreTable) -> Claim:
     evidence = list[str]()
-    held = True
-    for column, found in columns.items():
-        others = [name for name in METHODS[:-1] if name in found]
-        if "codeclm" in found and others:
-            best = max(others, key=lambda name: found[name])
-            held &= found["codeclm"] > found[best]
-            among = f"of {len(others) + 1} methods"
-            evidence.append(f"{column}: {_sides(found, 'codeclm', best)}, {among}")
+    results = list[bool]()
+    for column, scores in table.items():
+        others = [name for name in METHODS if name != CODECLM and name in scores]
+        if CODECLM in scores and others:
+            best = max(others, key=lambda name: scores[name])
+            results.append(scores[CODECLM] > scores[best])
+            evidence.append(
+                f"{column}: {_compared(scores, CODECLM, best)}, of {len(others) + 1} methods"
+            )
     text = "CodecLM is first on every test set"
-    return Claim(3, text, _told(bool(evidence), held), tuple(evidence))
+    return Claim(3, text, _status(results), tuple(evidence))
 
 
-def _judges_agree(judges: Mapping[str, Table]) -> Claim:
-    """Agreement on the winner is the claim; whether the whole order agrees too is only told."""
+def _judges_agree(judges: Mapping[str, ScoreTable]) -> Claim:
+    """Check that judges agree on the winner; their full order is evidence only."""
     evidence = list[str]()
-    held = True
-    whole = list(judges.values()) if len(judges) > 1 else []
-    for column in (name for name in (whole[0] if whole else ()) if all(name in t for t in whole)):
+    results = list[bool]()
+    for column in _common_columns(judges):
         tables = {judge: table[column] for judge, table in judges.items()}
-        common = set[str].intersection(*map(set, tables.values()))
-        if len(common) < 2:
+        recipes = set[str].intersection(*map(set, tables.values()))
+        if len(recipes) < 2:
             continue
-        orders = {judge: _order(found, common) for judge, found in tables.items()}
-        held &= len({order[0] for order in orders.values()}) == 1
-        same = "the same" if len(set(orders.values())) == 1 else "another"
-        winners = ", ".join(f"{_named(order[0])} by {judge}" for judge, order in orders.items())
-        evidence.append(f"{column}: {winners}; the full order is {same}")
+        orders = {judge: _ranking(scores, recipes) for judge, scores in tables.items()}
+        results.append(len({order[0] for order in orders.values()}) == 1)
+        winners = ", ".join(f"{_tied(order[0])} by {judge}" for judge, order in orders.items())
+        same = "is the same" if len(set(orders.values())) == 1 else "differs"
+        evidence.append(f"{column}: {winners}; the full order {same}")
     text = "Judges agree on the winner (not always on the full order)"
-    return Claim(4, text, _told(bool(evidence), held), tuple(evidence))
+    return Claim(4, text, _status(results), tuple(evidence))
 
 
-def _order(found: Mapping[str, float], common: Iterable[str]) -> tuple[frozenset[str], ...]:
-    """Recipes from best to worst; those that are equal stand together."""
-    places: dict[float, set[str]] = {}
-    for name in common:
-        places.setdefault(found[name], set()).add(name)
-    return tuple(frozenset(places[value]) for value in sorted(places, reverse=True))
+def _common_columns(judges: Mapping[str, ScoreTable]) -> list[str]:
+    """Return the columns that all judges have; none if there is only one judge."""
+    first, *others = judges.values() if len(judges) > 1 else ({},)
+    return [column for column in first if all(column in table for table in others)]
 
 
-def _named(names: frozenset[str]) -> str:
+def _ranking(scores: Scores, recipes: Iterable[str]) -> tuple[frozenset[str], ...]:
+    """Rank *recipes* from best to worst; those that are equal share a rank."""
+    ranks: dict[float, set[str]] = {}
+    for name in recipes:
+        ranks.setdefault(scores[name], set()).add(name)
+    return tuple(frozenset(ranks[score]) for score in sorted(ranks, reverse=True))
+
+
+def _tied(names: frozenset[str]) -> str:
     return " = ".join(sorted(names))
 
 
@@ -134,14 +159,18 @@ def _mostly_the_first_round(rounds: Mapping[int, int]) -> Claim:
     if not total:
         return Claim(5, text, "not tested", ())
     first = rounds.get(1, 0)
-    told = _told(tested=True, held=2 * first > total)
-    return Claim(5, text, told, (f"{first:,} of {total:,} rows, {first / total:.1%}",))
+    evidence = f"{first:,} of {total:,} rows, {first / total:.1%}"
+    return Claim(5, text, _status([2 * first > total]), (evidence,))
 
 
-def _told(tested: bool, held: bool = True) -> Told:  # noqa: FBT001, FBT002
-    return "not tested" if not tested else "holds" if held else "does not hold"
+def _status(results: Iterable[bool]) -> ClaimStatus:
+    """Return what the *results* of all tests say together."""
+    results = list(results)
+    if not results:
+        return "not tested"
+    return "holds" if all(results) else "does not hold"
 
 
-def _sides(found: Mapping[str, float], one: str, other: str) -> str:
-    sign = (">", "=", "<")[(found[one] <= found[other]) + (found[one] < found[other])]
-    return f"{one} {found[one]:.2f} {sign} {other} {found[other]:.2f}"
+def _compared(scores: Scores, one: str, other: str) -> str:
+    sign = (">", "=", "<")[(scores[one] <= scores[other]) + (scores[one] < scores[other])]
+    return f"{one} {scores[one]:.2f} {sign} {other} {scores[other]:.2f}"

@@ -1,8 +1,8 @@
-"""A comparison from its file to its result: check everything, and sum up what was made.
+"""A comparison from its settings to its result; the caller carries out runs and evaluations.
 
 The folder holds ``split.json`` and ``validation.jsonl``, an ordinary run in ``runs/NAME`` for every
-recipe, ``evaluations/JUDGE/TEST/NAME``, and what came of it: ``comparison.json``, ``report.md`` and
-plots. Carrying out runs and evaluations is the caller's.
+recipe, ``evaluations/JUDGE/TEST/NAME``, and the result: ``comparison.json``, ``report.md`` and
+plots.
 """
 
 from collections.abc import Sequence
@@ -16,150 +16,166 @@ from ..config import Config, ConfigError
 from ..data import seeds
 from ..data.test_sets import TestSource, read_questions
 from ..disk.atomic import replace_file
-from ..pipeline import session as run
+from ..pipeline import session
 from ..reporting.summary import Summary
 from ..store.folder import Folder, FolderError
 from ..store.reader import LedgerReader
-from . import dataset, judging, plots, report
-from . import split as splits
-from .claims import claims
-from .dataset import Dataset
-from .judging import Evaluation, label
-from .report import Comparison
-from .settings import PLAIN, Asked, CompareConfig, Sweep, Variant, variants
-from .split import Split
+from .claims import CODECLM, check_claims
+from .dataset import Dataset, measure_dataset
+from .judging import Evaluation, Judging, crr_tables, prepare_evaluations, test_label
+from .plots import draw_plots
+from .report import markdown_report
+from .result import ComparisonResult
+from .settings import CompareConfig, ComparisonSettings, Sweep
+from .split import SEEDS_FILE, Split, split_seeds, write_split
+from .variants import Variant, build_variants
 
 
-class Job(Struct, frozen=True):
+class PlannedRun(Struct, frozen=True):
     """One run of the comparison, checked."""
 
     variant: Variant
-    plan: run.Plan
+    plan: session.Plan
 
 
-class Plan(Struct, frozen=True):
-    """A checked comparison, with everything that is read before the first call."""
+class ComparisonPlan(Struct, frozen=True):
+    """A checked comparison, with everything that is read before the first call.
+
+    Attributes:
+        folder: the comparison's.
+        compare: its settings.
+        shared: what all runs share.
+        split: of the seeds; None if the runs share none.
+        runs: one per recipe and value of a sweep.
+        evaluations: of the answers.
+        tests: prompts by test set.
+    """
 
     folder: Folder
     compare: CompareConfig
-    common: Config
+    shared: Config
     split: Split | None
-    jobs: tuple[Job, ...]
+    runs: tuple[PlannedRun, ...]
     evaluations: tuple[Evaluation, ...]
     tests: dict[str, list[str]]
-    """Prompts by test set."""
 
 
 # -- before the first call --------------------------------------------------------------------
 
 
-def prepare(
-    asked: Asked, sweeps: Sequence[Sweep], out: Path, *, where: str, allow_change: bool = False
-) -> Plan:
+def prepare_comparison(
+    settings: ComparisonSettings,
+    sweeps: Sequence[Sweep],
+    out: Path,
+    *,
+    where: str,
+    allow_change: bool = False,
+) -> ComparisonPlan:
     """Check everything that can be checked without a call; write the split. Blocks.
 
     Raises:
         ConfigError, SeedError, FolderError: naming the file, the key and the remedy.
     """
-    tests = _read_tests(asked.compare, where)
+    tests = _read_tests(settings.compare, where)
     folder = Folder(out)
     folder.make()
-    common = asked.common(where=where)
-    split, common_seeds = _split(common, asked.compare.validation, out, allow_change=allow_change)
-    made = variants(asked, sweeps, common_seeds, folder=str(out), where=where)
-    jobs = tuple(
-        Job(each, run.prepare(each.config, where=f"{where}: {each.name}")) for each in made
+    shared = settings.shared_config(where=where)
+    split, seeds_file = _split(shared, settings.compare.validation, out, allow_change=allow_change)
+    variants = build_variants(settings, sweeps, seeds_file, folder=str(out), where=where)
+    runs = tuple(
+        PlannedRun(variant, session.prepare(variant.config, where=f"{where}: {variant.name}"))
+        for variant in variants
     )
-    names = [each.name for each in made]
-    evaluations = judging.prepare(asked, common, names, folder=str(out), where=where)
-    return Plan(folder, asked.compare, common, split, jobs, tuple(evaluations), tests)
+    names = [variant.name for variant in variants]
+    evaluations = prepare_evaluations(settings, shared, names, folder=str(out), where=where)
+    return ComparisonPlan(folder, settings.compare, shared, split, runs, tuple(evaluations), tests)
 
 
 def _split(
-    common: Config, validation: float, out: Path, *, allow_change: bool
+    shared: Config, validation: float, out: Path, *, allow_change: bool
 ) -> tuple[Split | None, str | None]:
-    if not common.seeds:
+    """Split the seeds that runs share; return the split and the file of the validation part."""
+    if not shared.seeds:
         return None, None
-    source = run.seed_source(common)
-    if (out / splits.SEEDS).resolve() in [path.resolve() for path in source.paths]:
-        raise FolderError(f"{out}: its {splits.SEEDS} would be overwritten: choose another folder")
-    drawn, chosen = splits.draw(source, validation, run_seed=common.seed, limit=common.limit)
-    return drawn, str(splits.keep(out, drawn, chosen, allow_change=allow_change))
+    source = session.seed_source(shared)
+    if (out / SEEDS_FILE).resolve() in [path.resolve() for path in source.paths]:
+        raise FolderError(f"{out}: its {SEEDS_FILE} would be overwritten: choose another folder")
+    split, kept = split_seeds(source, validation, random_seed=shared.seed, limit=shared.limit)
+    return split, str(write_split(out, split, kept, allow_change=allow_change))
 
 
 def _read_tests(compare: CompareConfig, where: str) -> dict[str, list[str]]:
-    """Read the prompts of every test set that is named anywhere."""
-    named = [*compare.tests, *(test for tests in compare.answers.values() for test in tests)]
-    found: dict[str, list[str]] = {}
-    for test in dict.fromkeys(named):
-        if label(test) in found:
-            raise ConfigError(f"{where}: compare: two test sets are called {label(test)!r}")
-        source = TestSource(test, Path(compare.testsets).expanduser())
-        found[label(test)] = [question.prompt for question in read_questions(source)]
-    return found
+    """Read the prompts of every test set that the settings name."""
+    names = [*compare.tests, *(test for tests in compare.answers.values() for test in tests)]
+    prompts: dict[str, list[str]] = {}
+    for name in dict.fromkeys(names):
+        label = test_label(name)
+        if label in prompts:
+            raise ConfigError(f"{where}: compare: two test sets are called {label!r}")
+        source = TestSource(name, Path(compare.testsets).expanduser())
+        prompts[label] = [question.prompt for question in read_questions(source)]
+    return prompts
 
 
 # -- afterwards -------------------------------------------------------------------------------
 
 
-def measure(plan: Plan, job: Job, summary: Summary) -> Dataset:
-    """Measure a run that has ended. Blocks."""
-    ledger = LedgerReader(job.plan.folder.ledger)
-    try:
-        return dataset.measure(
-            job.variant,
+def measure_run(plan: ComparisonPlan, run: PlannedRun, summary: Summary) -> Dataset:
+    """Measure the dataset of a finished run. Blocks."""
+    folder = run.plan.folder
+    with LedgerReader(folder.ledger) as ledger:
+        return measure_dataset(
+            run.variant,
             ledger,
             summary,
             plan.tests,
-            seeds=_given(job.plan),
-            folder=str(job.plan.folder.path),
+            seeds=_available_seeds(run.plan),
+            folder=str(folder.path),
         )
-    finally:
-        ledger.close()
 
 
-def _given(plan: run.Plan) -> int:
-    whole = seeds.count(plan.source) if plan.source is not None else 0
-    return min(whole, plan.config.limit or whole)
+def _available_seeds(plan: session.Plan) -> int:
+    total = seeds.count(plan.source) if plan.source is not None else 0
+    return min(total, plan.config.limit or total)
 
 
-def conclude(plan: Plan, datasets: Sequence[Dataset]) -> Comparison:
-    """Lay everything side by side and write it down. Blocks.
+def conclude(plan: ComparisonPlan, datasets: Sequence[Dataset]) -> ComparisonResult:
+    """Compare the datasets and the evaluations, and write the result to the folder. Blocks.
 
     Raises:
-        ConfigError, FolderError: an evaluation that was made before, or a file of ours, can't be
-            used.
+        ConfigError: an existing evaluation cannot be read.
+        WriteError: the folder cannot be written.
     """
-    baseline = plan.compare.against
-    seed_ids = {place.id for place in plan.split.validation} if plan.split else set[str]()
-    cells = judging.cells(
-        plan.evaluations,
-        baseline=baseline,
-        rule=plan.compare.rule,
-        seed=plan.common.seed,
-        seed_ids=seed_ids,
-    )
-    own = {each.name: each for each in datasets if not each.swept}
-    rounds = {n: found.rows for n, found in own[PLAIN].rounds.items()} if PLAIN in own else {}
+    result = _result(plan, datasets)
     path = plan.folder.path
-    result = Comparison(
-        folder=str(path),
-        strong=plan.common.strong.model,
-        target=plan.common.target.model,
-        seeds=plan.split.total if plan.split else 0,
-        validation=len(plan.split.validation) if plan.split else 0,
-        datasets=tuple(datasets),
-        baseline=baseline,
-        cells=tuple(cells),
-        claims=claims(judging.tables(cells, own), rounds),
-        files={"comparison": str(path / "comparison.json"), "report": str(path / "report.md")},
-    )
-    drawn = plots.draw(result, path)
-    result = msgspec.structs.replace(result, files=result.files | _files(path, drawn))
-    replace_file(path / "comparison.json", msgspec.json.format(json_codec.dumps(result), indent=1))
-    replace_file(path / "report.md", report.document(result, drawn).encode())
+    plots = draw_plots(result, path)
+    files = {Path(name).stem: str(path / name) for name in plots}
+    result = msgspec.structs.replace(result, files=result.files | files)
+    pretty = msgspec.json.format(json_codec.dumps(result), indent=1)
+    replace_file(path / "comparison.json", pretty)
+    replace_file(path / "report.md", markdown_report(result, plots).encode())
     return result
 
 
-def _files(path: Path, names: Sequence[str]) -> dict[str, str]:
-    return {Path(name).stem: str(path / name) for name in names}
+def _result(plan: ComparisonPlan, datasets: Sequence[Dataset]) -> ComparisonResult:
+    compare, split, path = plan.compare, plan.split, plan.folder.path
+    seed_ids = {seed.id for seed in split.validation} if split else set[str]()
+    judging = Judging(compare.baseline_recipe, compare.rule, plan.shared.seed, seed_ids)
+    cells = judging.cells(plan.evaluations)
+    plain = {dataset.name: dataset for dataset in datasets if not dataset.sweep_key}
+    rounds = plain[CODECLM].rounds if CODECLM in plain else {}
+    claims = check_claims(
+        crr_tables(cells, plain), {number: counts.rows for number, counts in rounds.items()}
+    )
+    return ComparisonResult(
+        folder=str(path),
+        strong=plan.shared.strong.model,
+        target=plan.shared.target.model,
+        seeds=split.total if split else 0,
+        validation=len(split.validation) if split else 0,
+        datasets=tuple(datasets),
+        baseline=compare.baseline_recipe,
+        cells=tuple(cells),
+        claims=claims,
+        files={"comparison": str(path / "comparison.json"), "report": str(path / "report.md")},
+    )

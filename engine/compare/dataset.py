@@ -17,12 +17,12 @@ from ..pipeline.recipes import RECIPES
 from ..reporting.summary import Summary
 from ..store.reader import LedgerReader
 from . import metrics
-from .metrics import Overlap, Spread
-from .settings import Variant
+from .metrics import OverlapCounts, Spread
+from .variants import Variant
 
 
-class Cost(Struct, frozen=True):
-    """Calls and tokens; money at the prices given, None where none were."""
+class DatasetCost(Struct, frozen=True):
+    """Calls and tokens; money at the configured prices, None without prices."""
 
     calls: int
     prompt_tokens: int
@@ -30,7 +30,7 @@ class Cost(Struct, frozen=True):
     money: float | None
 
 
-class Round(Struct, frozen=True):
+class RoundCounts(Struct, frozen=True):
     """One round of the filter: instructions scored and selected, and rows of the dataset."""
 
     scored: int
@@ -39,7 +39,7 @@ class Round(Struct, frozen=True):
 
 
 class Diversity(Struct, frozen=True):
-    """Of the rows' instructions; entropies in bits, None where rows carry no metadata."""
+    """Of the rows' instructions; entropies in bits, None if rows carry no metadata."""
 
     distinct_1: float | None
     distinct_2: float | None
@@ -50,43 +50,65 @@ class Diversity(Struct, frozen=True):
 
 
 class Dataset(Struct, frozen=True, kw_only=True):
-    """One recipe's dataset, as it stands in ``comparison.json``."""
+    """One run's dataset, as in ``comparison.json``.
+
+    Attributes:
+        name: of the run.
+        recipe: as named in ``compare.recipes``.
+        sweep_key: the setting that a sweep varies; empty outside sweeps.
+        sweep_value: the value it has here.
+        folder: the run's.
+        rows: in the dataset.
+        target_rows: how many there should be.
+        seeds: available to the run, which may need fewer.
+        seeds_used: seeds that at least one row comes from.
+        paid: what all sessions of this run paid for.
+        reused: answers that all its sessions took from the cache.
+        standalone: what the calls behind its instructions cost with an empty cache, each counted
+            once; ``paid`` depends on which recipe ran first. Leaves out encoding: one short call
+            per seed.
+        rounds: by number, from 1.
+        winners: rows by the model whose answer they hold.
+        diversity: of the rows' instructions.
+        instruction_words: their lengths.
+        response_words: the responses' lengths.
+        overlap: by test set.
+    """
 
     name: str
     recipe: str
-    swept: str
-    value: Any
+    sweep_key: str
+    sweep_value: Any
     folder: str
     rows: int
-    wanted: int
+    target_rows: int
     seeds: int
-    """What the run was given; it may need fewer."""
     seeds_used: int
-    """Seeds that at least one row comes from."""
-    paid: Cost
-    """What this run paid for, over all its sessions."""
+    paid: DatasetCost
     reused: int
-    """Answers that it found in the cache, over all its sessions."""
-    alone: Cost
-    """What the questions behind its instructions take on an empty cache, each counted once; how
-    much of that was paid here depends on which recipe came first. Encoding is not in it: one short
-    call a seed."""
-    rounds: dict[int, Round]
+    standalone: DatasetCost
+    rounds: dict[int, RoundCounts]
     winners: dict[str, int]
     diversity: Diversity
     instruction_words: Spread | None
     response_words: Spread | None
-    overlap: dict[str, Overlap]
-    """By test set."""
+    overlap: dict[str, OverlapCounts]
 
     @property
-    def selection(self) -> float | None:
+    def selection_rate(self) -> float | None:
         """The share of scored instructions that some round selected."""
-        begun = max((each.scored for each in self.rounds.values()), default=0)
-        return sum(each.selected for each in self.rounds.values()) / begun if begun else None
+        scored = max((counts.scored for counts in self.rounds.values()), default=0)
+        selected = sum(counts.selected for counts in self.rounds.values())
+        return selected / scored if scored else None
+
+    def shares_by_round(self, rounds: Iterable[int]) -> list[float]:
+        """Return the share of selected rows that each of *rounds* selected (paper Figure 3)."""
+        total = sum(counts.rows for counts in self.rounds.values())
+        rows = [self.rounds[n].rows if n in self.rounds else 0 for n in rounds]
+        return [count / total if total else 0.0 for count in rows]
 
 
-def measure(
+def measure_dataset(
     variant: Variant,
     ledger: LedgerReader,
     summary: Summary,
@@ -95,15 +117,15 @@ def measure(
     seeds: int,
     folder: str,
 ) -> Dataset:
-    """Measure a run that has ended. Blocks: it reads the whole ledger.
+    """Measure the dataset of a finished run. Blocks: it reads the whole ledger.
 
     Args:
-        variant: what was run.
+        variant: the run.
         ledger: its ledger, open for reading.
-        summary: what it came to.
+        summary: its summary.
         tests: prompts by test set.
-        seeds: how many the run was given.
-        folder: where the run is, for people.
+        seeds: available to the run.
+        folder: the run's, for people.
     """
     config = variant.config
     rows = list(ledger.kept(config.target_rows))
@@ -111,35 +133,35 @@ def measure(
     return Dataset(
         name=variant.name,
         recipe=variant.recipe,
-        swept=variant.swept,
-        value=variant.value,
+        sweep_key=variant.sweep_key,
+        sweep_value=variant.sweep_value,
         folder=folder,
         rows=len(rows),
-        wanted=config.target_rows or len(rows),
+        target_rows=config.target_rows or len(rows),
         seeds=seeds,
         seeds_used=summary.seeds.kept,
         paid=_paid(config, ledger),
         reused=sum(session.reused for session in ledger.spending()),
-        alone=_alone(config, ledger),
+        standalone=_standalone(config, ledger),
         rounds=_rounds(summary, rows),
         winners=summary.winners,
-        diversity=diversity(rows, Random(f"{config.seed}/self-similarity")),
+        diversity=_diversity(rows, Random(f"{config.seed}/self-similarity")),
         instruction_words=metrics.lengths(instructions),
         response_words=metrics.lengths(map(_response, rows)),
         overlap={test: metrics.overlap(instructions, prompts) for test, prompts in tests.items()},
     )
 
 
-def diversity(rows: Sequence[Example], random: Random) -> Diversity:
+def _diversity(rows: Sequence[Example], random: Random) -> Diversity:
     instructions = [row.instruction for row in rows]
-    known = [row.metadata for row in rows if row.metadata.use_case]
+    metadata = [row.metadata for row in rows if row.metadata.use_case]
     return Diversity(
-        metrics.distinct(instructions, 1),
-        metrics.distinct(instructions, 2),
-        metrics.distinct(instructions, 3),
+        metrics.distinct_n(instructions, 1),
+        metrics.distinct_n(instructions, 2),
+        metrics.distinct_n(instructions, 3),
         metrics.self_similarity(instructions, random),
-        metrics.entropy(metadata.use_case for metadata in known),
-        metrics.entropy(skill for metadata in known for skill in metadata.skills),
+        metrics.entropy(item.use_case for item in metadata),
+        metrics.entropy(skill for item in metadata for skill in item.skills),
     )
 
 
@@ -148,38 +170,36 @@ def _response(row: Example) -> str:
     return answer.text if answer else ""
 
 
-def _paid(config: Config, ledger: LedgerReader) -> Cost:
+def _paid(config: Config, ledger: LedgerReader) -> DatasetCost:
     sessions = ledger.spending()
     tokens: dict[str, RoleTokens] = {}
     for session in sessions:
         for role, used in session.roles.items():
-            _add(tokens, role, used.prompt_tokens, used.completion_tokens, used.cached_tokens)
+            _add_tokens(tokens, role, used)
     return _cost(config, sum(session.calls for session in sessions), tokens)
 
 
-def _alone(config: Config, ledger: LedgerReader) -> Cost:
-    distinct = {call.key: call for call in _calls(ledger.examples())}
+def _standalone(config: Config, ledger: LedgerReader) -> DatasetCost:
+    calls = {call.key: call for call in _calls(ledger.examples())}
     tokens: dict[str, RoleTokens] = {}
-    for call in distinct.values():
-        _add(tokens, call.role, call.prompt_tokens, call.completion_tokens)
-    return _cost(config, sum(call.asked for call in distinct.values()), tokens)
+    for call in calls.values():
+        _add_tokens(tokens, call.role, RoleTokens(call.prompt_tokens, 0, call.completion_tokens))
+    return _cost(config, sum(call.asked for call in calls.values()), tokens)
 
 
-def _calls(stories: Iterable[Example]) -> Iterable[Call]:
-    return (call for story in stories for call in story.calls)
+def _calls(examples: Iterable[Example]) -> Iterable[Call]:
+    return (call for example in examples for call in example.calls)
 
 
-def _add(
-    tokens: dict[str, RoleTokens], role: str, prompt: int, completion: int, cached: int = 0
-) -> None:
-    used = tokens.setdefault(role, RoleTokens())
-    used.prompt_tokens += prompt
-    used.completion_tokens += completion
-    used.cached_tokens += cached
+def _add_tokens(tokens: dict[str, RoleTokens], role: str, used: RoleTokens) -> None:
+    total = tokens.setdefault(role, RoleTokens())
+    total.prompt_tokens += used.prompt_tokens
+    total.completion_tokens += used.completion_tokens
+    total.cached_tokens += used.cached_tokens
 
 
-def _cost(config: Config, calls: int, tokens: Mapping[str, RoleTokens]) -> Cost:
-    return Cost(
+def _cost(config: Config, calls: int, tokens: Mapping[str, RoleTokens]) -> DatasetCost:
+    return DatasetCost(
         calls,
         sum(used.prompt_tokens for used in tokens.values()),
         sum(used.completion_tokens for used in tokens.values()),
@@ -187,14 +207,15 @@ def _cost(config: Config, calls: int, tokens: Mapping[str, RoleTokens]) -> Cost:
     )
 
 
-def _rounds(summary: Summary, rows: Sequence[Example]) -> dict[int, Round]:
-    """Rounds in which something was scored; rows that no round selected are in none."""
-    made: dict[int, int] = {}
+def _rounds(summary: Summary, rows: Sequence[Example]) -> dict[int, RoundCounts]:
+    """Count what each round did. Rows that no round selected count for none."""
+    selected_rows: dict[int, int] = {}
     for row in rows:
         if row.gap is not None and not row.reason.startswith("leftover"):
-            made[len(row.iterations)] = made.get(len(row.iterations), 0) + 1
+            number = len(row.iterations)
+            selected_rows[number] = selected_rows.get(number, 0) + 1
     gaps = summary.gaps
     return {
-        number: Round(scored, gaps.selected.get(number, 0), made.get(number, 0))
+        number: RoundCounts(scored, gaps.selected.get(number, 0), selected_rows.get(number, 0))
         for number, scored in gaps.scored.items()
     }

@@ -1,7 +1,7 @@
 """Answers of the models tuned on each dataset, judged: the paper's Tables 1 and 5, and differences.
 
-The judging itself is `evaluate`'s; here is which evaluations there are, and what they come to side
-by side.
+`evaluate` does the judging. This module says which evaluations a comparison has, and lays their
+results out by judge, test set and recipe.
 """
 
 from collections.abc import Container, Iterable, Sequence
@@ -19,199 +19,236 @@ from ..evaluate.outcome import Difference
 from ..evaluate.settings import ContestantConfig, EvaluationConfig
 from ..evaluate.verdicts import Counts, Rule, count, verdict
 from ..pipeline.recipes import RECIPES
-from .settings import UNTUNED, Asked
+from .claims import ScoreTable
+from .settings import UNTUNED, ComparisonSettings
 
-RUNS_OWN = "judge"
-"""What the run's own judge is called where no other is named."""
+DEFAULT_JUDGE = "judge"
+"""What the run's own judge is called if no other is named."""
 
 
 class Evaluation(Struct, frozen=True):
-    """One recipe's answers to one test set before one judge."""
+    """The evaluation of one recipe's answers to one test set by one judge.
+
+    Attributes:
+        judge: by the name it has in the comparison.
+        test: the test set's label.
+        recipe: or a recipe at a value of a sweep, such as ``codeclm@rows=500``.
+        plan: None for an existing evaluation.
+        folder: the evaluation's.
+    """
 
     judge: str
     test: str
     recipe: str
-    """Or a recipe at a swept value: ``codeclm@rows=500``."""
     plan: evaluation.Plan | None
-    """None: it was made before, and lies in ``folder``."""
     folder: Path
 
 
 class Cell(Struct, frozen=True, kw_only=True):
-    """What became of it."""
+    """The result of one `Evaluation`.
+
+    Attributes:
+        judge: as in the evaluation.
+        test: as in the evaluation.
+        recipe: as in the evaluation.
+        counts: the verdicts on all prompts.
+        crr: in per cent; None if more than 2 % of the verdicts are invalid, or there is none.
+        unseen: the verdicts on the prompts that were not seeds; None if none was a seed.
+        difference: to the baseline's answers, with a paired interval.
+        unpaired: why there is no difference: the baseline was judged against other answers.
+        folder: the evaluation's.
+    """
 
     judge: str
     test: str
     recipe: str
     counts: Counts
     crr: float | None
-    """In per cent; None where more than 2 % of verdicts are invalid, or none are there."""
     unseen: Counts | None = None
-    """Over the prompts that were no seeds; None where none of them was."""
     difference: Difference | None = None
-    """To the baseline's answers, with a paired interval."""
     unpaired: str = ""
-    """Why there is none: the baseline's answers were judged against other ones."""
     folder: str
 
 
-def prepare(
-    asked: Asked, common: Config, names: Iterable[str], *, folder: str, where: str
+# -- before the first call --------------------------------------------------------------------
+
+
+def prepare_evaluations(
+    settings: ComparisonSettings,
+    shared: Config,
+    variants: Iterable[str],
+    *,
+    folder: str,
+    where: str,
 ) -> list[Evaluation]:
-    """Check every evaluation that is asked for. Blocks: it reads test sets and answers.
+    """Check every evaluation of a comparison. Blocks: it reads test sets and answers.
 
     Args:
-        asked: the comparison.
-        common: a run's configuration: its strong model, its judge, how calls are made.
-        names: the runs there are.
+        settings: of the comparison.
+        shared: what all runs share: the strong model, the judge, how calls are made.
+        variants: the names of the runs.
         folder: the comparison's.
-        where: what to call the configuration in complaints.
+        where: what messages call the configuration.
 
     Raises:
         ConfigError, SeedError: naming the file, the key and the remedy.
     """
-    known, compare = {*names, UNTUNED}, asked.compare
-    for recipe in chain(compare.answers, *compare.judged.values()):
-        if recipe not in known:
-            there = ", ".join(sorted(known))
-            raise ConfigError(f"{where}: compare: no answers can be of {recipe!r}: {there}")
-    judges = asked.judges or ({} if compare.judged else {RUNS_OWN: _own_judge(common)})
-    fresh = (
-        _fresh(asked, common, name, judge, recipe, test, answers, folder=folder, where=where)
-        for name, judge in judges.items()
-        for recipe, tests in compare.answers.items()
-        for test, answers in tests.items()
-    )
-    before = [
-        Evaluation(judge, label(test), recipe, None, Path(made).expanduser())
-        for judge, recipes in compare.judged.items()
+    names, compare = {*variants, UNTUNED}, settings.compare
+    for recipe in chain(compare.answers, *compare.evaluations.values()):
+        if recipe not in names:
+            raise ConfigError(
+                f"{where}: compare: answers of {recipe!r}: no such run; available:"
+                f" {', '.join(sorted(names))}"
+            )
+    existing = _existing_evaluations(settings)
+    for old in existing:
+        _read_comparisons(old)  # a damaged file must be reported now
+    builder = _EvaluationBuilder(settings, shared, folder, where)
+    return [*builder.build_all(), *existing]
+
+
+def _existing_evaluations(settings: ComparisonSettings) -> list[Evaluation]:
+    return [
+        Evaluation(judge, test_label(test), recipe, None, Path(folder).expanduser())
+        for judge, recipes in settings.compare.evaluations.items()
         for recipe, tests in recipes.items()
-        for test, made in tests.items()
+        for test, folder in tests.items()
     ]
-    for each in before:
-        _read(each)  # what is damaged is to be known now
-    return [*fresh, *before]
 
 
-def _own_judge(common: Config) -> JudgeConfig:
-    return msgspec.convert(msgspec.to_builtins(common.scorer), JudgeConfig)
-
-
-def label(test: str) -> str:
-    """Name a test set: as it is known, or its file's name."""
+def test_label(test: str) -> str:
+    """Return the name of a test set, or of its file without suffixes."""
     return Path(test).name.split(".")[0]
 
 
-def _fresh(
-    asked: Asked,
-    common: Config,
-    judge_name: str,
-    judge: JudgeConfig,
-    recipe: str,
-    test: str,
-    answers: str,
-    *,
-    folder: str,
-    where: str,
-) -> Evaluation:
-    strong = {**msgspec.to_builtins(common.strong), "temperature": 0.0}
-    if test in asked.compare.reference:
-        strong["answers"] = asked.compare.reference[test]
-    out = f"{folder}/evaluations/{judge_name}/{label(test)}/{recipe}"
-    config = EvaluationConfig(
-        test=test,
-        tests=asked.compare.testsets,
-        candidate=ContestantConfig(model=recipe, answers=answers),
-        reference=msgspec.convert(strong, ContestantConfig),
-        judge=judge,
-        rule=asked.compare.rule,
-        seed=common.seed,
-        prompts=common.prompts,
-        parse_attempts=common.parse_attempts,
-        retry=common.retry,
-        cache=common.cache,
-        out=out,
-    )
-    plan = evaluation.prepare(config, where=f"{where}: compare.answers.{recipe}.{test}")
-    return Evaluation(judge_name, label(test), recipe, plan, Path(out))
+class _EvaluationBuilder(Struct, frozen=True):
+    """What new evaluations are built from; see `prepare_evaluations`."""
 
+    settings: ComparisonSettings
+    shared: Config
+    folder: str
+    where: str
 
-def cells(
-    whole: Sequence[Evaluation],
-    *,
-    baseline: str,
-    rule: Rule,
-    seed: int,
-    seed_ids: Container[str] = (),
-) -> list[Cell]:
-    """Read what all evaluations came to. Blocks.
+    def build_all(self) -> Iterable[Evaluation]:
+        compare = self.settings.compare
+        judges = self.settings.judges or ({} if compare.evaluations else self._default_judge())
+        for name, judge in judges.items():
+            for recipe, tests in compare.answers.items():
+                for test, answers in tests.items():
+                    yield self._build(
+                        name, judge, ContestantConfig(model=recipe, answers=answers), test
+                    )
 
-    Args:
-        whole: the evaluations, all of them made.
-        baseline: what differences are to.
-        rule: what wins.
-        seed: draws the bootstrap's samples.
-        seed_ids: prompts that are among the seeds by their ids, to be counted apart.
+    def _default_judge(self) -> dict[str, JudgeConfig]:
+        judge = msgspec.convert(msgspec.to_builtins(self.shared.scorer), JudgeConfig)
+        return {DEFAULT_JUDGE: judge}
 
-    Raises:
-        ConfigError: the file of one that was made before is damaged.
-    """
-    found = {(e.judge, e.test, e.recipe): (e, _read(e)) for e in whole}
-    made = list[Cell]()
-    for (judge, test, recipe), (each, comparisons) in found.items():
-        counts = _counts(comparisons, rule)
-        unseen = [one for one in comparisons if identity("seed", one.prompt) not in seed_ids]
-        cell = Cell(
-            judge=judge,
+    def _build(
+        self, judge_name: str, judge: JudgeConfig, candidate: ContestantConfig, test: str
+    ) -> Evaluation:
+        recipe, label = candidate.model, test_label(test)
+        out = f"{self.folder}/evaluations/{judge_name}/{label}/{recipe}"
+        config = EvaluationConfig(
             test=test,
-            recipe=recipe,
+            tests=self.settings.compare.testsets,
+            candidate=candidate,
+            reference=self._reference(test),
+            judge=judge,
+            rule=self.settings.compare.rule,
+            seed=self.shared.seed,
+            prompts=self.shared.prompts,
+            parse_attempts=self.shared.parse_attempts,
+            retry=self.shared.retry,
+            cache=self.shared.cache,
+            out=out,
+        )
+        where = f"{self.where}: compare.answers.{recipe}.{test}"
+        return Evaluation(
+            judge_name, label, recipe, evaluation.prepare(config, where=where), Path(out)
+        )
+
+    def _reference(self, test: str) -> ContestantConfig:
+        strong = {**msgspec.to_builtins(self.shared.strong), "temperature": 0.0}
+        if test in self.settings.compare.reference:
+            strong["answers"] = self.settings.compare.reference[test]
+        return msgspec.convert(strong, ContestantConfig)
+
+
+# -- afterwards -------------------------------------------------------------------------------
+
+
+class Judging(Struct, frozen=True):
+    """How verdicts become the cells of a comparison.
+
+    Attributes:
+        baseline: the recipe that differences refer to.
+        rule: what counts as a win.
+        random_seed: of the bootstrap.
+        seed_ids: of the seeds that recipes share; prompts among them are left out of ``unseen``.
+    """
+
+    baseline: str
+    rule: Rule
+    random_seed: int
+    seed_ids: Container[str] = ()
+
+    def cells(self, evaluations: Iterable[Evaluation]) -> list[Cell]:
+        """Read the results of *evaluations*, all of them finished. Blocks.
+
+        Raises:
+            ConfigError: the file of an existing evaluation is damaged.
+        """
+        results = {(e.judge, e.test, e.recipe): (e, _read_comparisons(e)) for e in evaluations}
+        cells = list[Cell]()
+        for (judge, test, recipe), (evaluated, comparisons) in results.items():
+            cell = self._cell(evaluated, comparisons)
+            baseline = results.get((judge, test, self.baseline))
+            if baseline is not None and recipe != self.baseline:
+                cell = self._paired(cell, comparisons, baseline[1])
+            cells.append(cell)
+        return cells
+
+    def _cell(self, evaluated: Evaluation, comparisons: Sequence[Comparison]) -> Cell:
+        counts = self._counts(comparisons)
+        unseen = [c for c in comparisons if identity("seed", c.prompt) not in self.seed_ids]
+        return Cell(
+            judge=evaluated.judge,
+            test=evaluated.test,
+            recipe=evaluated.recipe,
             counts=counts,
             crr=counts.crr if counts.usable else None,
-            unseen=_counts(unseen, rule) if len(unseen) < len(comparisons) else None,
-            folder=str(each.folder),
+            unseen=self._counts(unseen) if len(unseen) < len(comparisons) else None,
+            folder=str(evaluated.folder),
         )
-        other = found.get((judge, test, baseline))
-        if other is not None and recipe != baseline:
-            cell = _paired(cell, comparisons, other[1], baseline, rule=rule, seed=seed)
-        made.append(cell)
-    return made
+
+    def _paired(self, cell: Cell, ours: Sequence[Comparison], theirs: Sequence[Comparison]) -> Cell:
+        try:
+            gap = outcome.difference(
+                ours, theirs, other=self.baseline, rule=self.rule, seed=self.random_seed
+            )
+        except ConfigError as error:
+            return msgspec.structs.replace(cell, unpaired=str(error))
+        return msgspec.structs.replace(cell, difference=gap)
+
+    def _counts(self, comparisons: Iterable[Comparison]) -> Counts:
+        return count(verdict(comparison.rulings, self.rule) for comparison in comparisons)
 
 
-def _paired(
-    cell: Cell,
-    ours: Sequence[Comparison],
-    theirs: Sequence[Comparison],
-    baseline: str,
-    *,
-    rule: Rule,
-    seed: int,
-) -> Cell:
-    try:
-        gap = outcome.difference(ours, theirs, other=baseline, rule=rule, seed=seed)
-    except ConfigError as error:
-        return msgspec.structs.replace(cell, unpaired=str(error))
-    return msgspec.structs.replace(cell, difference=gap)
+def _read_comparisons(evaluated: Evaluation) -> list[Comparison]:
+    return list(evaluation.read_comparisons(evaluated.folder))
 
 
-def _counts(comparisons: Iterable[Comparison], rule: Rule) -> Counts:
-    return count(verdict(each.rulings, rule) for each in comparisons)
-
-
-def _read(each: Evaluation) -> list[Comparison]:
-    return list(evaluation.read_comparisons(each.folder))
-
-
-def tables(whole: Iterable[Cell], recipes: Iterable[str]) -> dict[str, dict[str, dict[str, float]]]:
-    """CRR by judge, test set and recipe, of *recipes* alone: what the claims are tested on."""
-    wanted = set(recipes)
-    found: dict[str, dict[str, dict[str, float]]] = {}
-    for cell in whole:
-        if cell.crr is not None and cell.recipe in wanted:
-            column = found.setdefault(cell.judge, {}).setdefault(cell.test, {})
+def crr_tables(cells: Iterable[Cell], recipes: Iterable[str]) -> dict[str, ScoreTable]:
+    """Return CRR by judge, test set and recipe, of *recipes* only: what the claims are about."""
+    names = set(recipes)
+    tables: dict[str, dict[str, dict[str, float]]] = {}
+    for cell in cells:
+        if cell.crr is not None and cell.recipe in names:
+            column = tables.setdefault(cell.judge, {}).setdefault(cell.test, {})
             column[_recipe_name(cell.recipe)] = cell.crr
-    return found
+    return dict(tables)
 
 
 def _recipe_name(name: str) -> str:
-    """Return the recipe's own name where *name* is an alias; a variant keeps the user's name."""
+    """Return the recipe's own name if *name* is an alias; a variant keeps the user's name."""
     return RECIPES[name].name if name in RECIPES else name

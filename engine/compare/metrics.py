@@ -1,7 +1,7 @@
-"""What a dataset is like: diversity, lengths, overlap with test sets. Pure.
+"""Measures of a dataset: diversity, lengths, overlap with test sets.
 
-Each function returns None where there is nothing to measure. How each is defined, and what it does
-not say, is in docs/evaluation.md. Knows no run and no file.
+Each function returns None if there is nothing to measure. docs/evaluation.md defines each measure
+and says what it does not show.
 """
 
 from collections import Counter
@@ -18,40 +18,43 @@ from ..data.text.ngrams import NgramIndex, ngrams
 from ..data.text.rouge import rouge_l
 from ..data.text.words import words
 
-SAMPLE = 200
-"""Texts that are compared with each other: every pair of them, so that 2,000 would take minutes."""
-NGRAM = 13
-"""Words in a row that are no chance, as GPT-3's authors took them for their overlap with tests."""
+MAX_COMPARED = 200
+"""Texts compared with each other. All pairs are compared: 2,000 texts would take minutes."""
+
+OVERLAP_WORDS = 13
+"""Consecutive words that count as overlap (Brown et al. 2020, appendix C)."""
 
 
-def distinct(texts: Iterable[str], size: int) -> float | None:
-    """Different n-grams of words by all of them, from above 0 to 1 (Li et al. 2016, distinct-n).
+def distinct_n(texts: Iterable[str], size: int) -> float | None:
+    """Return the share of n-grams that are different, from above 0 to 1 (Li et al. 2016).
 
-    It falls as texts are added: only datasets of one size can be compared.
+    It falls as texts are added: compare datasets of one size only.
     """
-    found = [gram for text in texts for gram in ngrams(words(text), size)]
-    return len(set(found)) / len(found) if found else None
+    grams = [gram for text in texts for gram in ngrams(words(text), size)]
+    return len(set(grams)) / len(grams) if grams else None
 
 
-def self_similarity(texts: Sequence[str], random: Random, *, most: int = SAMPLE) -> float | None:
-    """How alike a text and the one most like it are: the mean of the highest ROUGE-L F, 0 to 1.
+def self_similarity(
+    texts: Sequence[str], random: Random, *, limit: int = MAX_COMPARED
+) -> float | None:
+    """Return the mean, over texts, of the highest ROUGE-L F1 with any other text, 0 to 1.
 
-    Of more than *most* texts a sample is taken. It rises with the number of texts compared.
+    Of more than *limit* texts a sample is compared. The mean rises with the number compared.
     """
-    chosen = random.sample(texts, most) if len(texts) > most else texts
-    if len(chosen) < 2:
+    compared = random.sample(texts, limit) if len(texts) > limit else texts
+    if len(compared) < 2:
         return None
-    tokens = [words(text) for text in chosen]
+    tokens = [words(text) for text in compared]
     nearest = [0.0] * len(tokens)
     for one, other in combinations(range(len(tokens)), 2):
-        alike = rouge_l(tokens[one], tokens[other])
-        nearest[one] = max(nearest[one], alike)
-        nearest[other] = max(nearest[other], alike)
+        similarity = rouge_l(tokens[one], tokens[other])
+        nearest[one] = max(nearest[one], similarity)
+        nearest[other] = max(nearest[other], similarity)
     return sum(nearest) / len(nearest)
 
 
 def entropy(names: Iterable[str]) -> float | None:
-    """Shannon entropy of how often each name occurs, in bits; case and spaces do not count.
+    """Return the Shannon entropy of *names* in bits, ignoring case and spaces.
 
     2 to its power is the number of equally frequent names that would be as varied.
     """
@@ -63,7 +66,7 @@ def entropy(names: Iterable[str]) -> float | None:
 
 
 class Spread(Struct, frozen=True):
-    """The middle of many numbers, and what a tenth of them lies below and above."""
+    """The 10th, 50th and 90th percentile of many numbers."""
 
     p10: float
     median: float
@@ -71,7 +74,7 @@ class Spread(Struct, frozen=True):
 
 
 def spread(values: Sequence[float]) -> Spread | None:
-    """Interpolate linearly between neighbours, the least value at 0 % and the largest at 100 %."""
+    """Return percentiles, interpolated linearly; the least value is 0 %, the largest 100 %."""
     if not values:
         return None
     if len(values) == 1:
@@ -81,21 +84,23 @@ def spread(values: Sequence[float]) -> Spread | None:
 
 
 def lengths(texts: Iterable[str]) -> Spread | None:
-    """Lengths in words, as white space parts them."""
+    """Return the spread of lengths in words, separated by white space."""
     return spread([len(text.split()) for text in texts])
 
 
-class Overlap(Struct, frozen=True):
-    """How many rows hold part of a test prompt, and of how many prompts part is in some row."""
+class OverlapCounts(Struct, frozen=True):
+    """Rows that share words with some test prompt, and test prompts that do with some row."""
 
     rows: int
     prompts: int
 
 
-def overlap(texts: Iterable[str], prompts: Iterable[str], *, size: int = NGRAM) -> Overlap:
-    """Count the *texts* that share *size* words in a row with one of *prompts*.
+def overlap(
+    texts: Iterable[str], prompts: Iterable[str], *, size: int = OVERLAP_WORDS
+) -> OverlapCounts:
+    """Count the *texts* that share *size* consecutive words with one of *prompts*.
 
-    A shorter text is compared as a whole: it overlaps with what holds the same words and no others.
+    A shorter text matches only a text of the same words.
     """
     index = NgramIndex(enumerate(prompts), size)
     rows, matched = 0, set[int]()
@@ -103,4 +108,4 @@ def overlap(texts: Iterable[str], prompts: Iterable[str], *, size: int = NGRAM) 
         matches = index.matches(text)
         rows += bool(matches)
         matched |= matches
-    return Overlap(rows, len(matched))
+    return OverlapCounts(rows, len(matched))

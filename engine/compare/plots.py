@@ -1,99 +1,122 @@
-"""Pictures in the manner of the paper's Figures 3 to 5; they need the extra ``plots``."""
+"""Plots in the manner of the paper's Figures 3 to 5; they need the extra ``plots``."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from .claims import CODECLM
 from .dataset import Dataset
-from .report import Comparison, shares
-from .settings import PLAIN
+from .result import ComparisonResult
 
-WANTED = 'no plots: they need matplotlib: pip install "codeclm[plots]"'
+NOT_INSTALLED = 'no plots: matplotlib is not installed: pip install "codeclm[plots]"'
+
+Point = tuple[Any, float | None]
+"""A value of the setting that a sweep varies, and a figure, None if there is none."""
 
 
 def available() -> bool:
     return find_spec("matplotlib") is not None
 
 
-def draw(result: Comparison, folder: Path) -> list[str]:
-    """Draw what there is to draw and return the files' names; none without matplotlib. Blocks."""
+def draw_plots(result: ComparisonResult, folder: Path) -> list[str]:
+    """Draw what there are figures for and return the files' names. Blocks.
+
+    Without matplotlib, draw nothing.
+    """
     if not available():
         return []
     import_module("matplotlib").use("agg")
-    drawn = list[str]()
-    filtered = [each for each in result.plain if each.rounds]
+    names = list[str]()
+    filtered = [dataset for dataset in result.plain_datasets if dataset.rounds]
     if filtered:
-        drawn.append(_rounds(filtered, folder / "rounds.png"))
+        names.append(_draw_rounds(filtered, folder / "rounds.png"))
     for key, swept in result.sweeps.items():
-        drawn.append(_sweep(key, swept, result, folder / f"sweep-{key}.png"))
-    return drawn
+        names.append(_draw_sweep(result, key, swept, folder / f"sweep-{key}.png"))
+    return names
 
 
-def _rounds(whole: Sequence[Dataset], path: Path) -> str:
-    """Shares of rows by round: the bars of Figure 3."""
+def _draw_rounds(datasets: Sequence[Dataset], path: Path) -> str:
+    """Draw the shares of rows by round: the bars of Figure 3."""
     figure, axes = _figure(1)
-    rounds = sorted({n for each in whole for n in each.rounds})
-    _bars(axes[0], [(each.name, shares(each, rounds)) for each in whole], rounds)
+    rounds = _rounds(datasets)
+    _bars(axes[0], [(d.name, d.shares_by_round(rounds)) for d in datasets], rounds)
     return _save(figure, path)
+
+
+def _rounds(datasets: Sequence[Dataset]) -> list[int]:
+    return sorted({number for dataset in datasets for number in dataset.rounds})
 
 
 def _bars(axes: Any, series: Sequence[tuple[str, Sequence[float]]], rounds: Sequence[int]) -> None:
     width = 0.8 / len(series)
-    for n, (name, heights) in enumerate(series):
-        places = [number - 0.4 + (n + 0.5) * width for number in rounds]
-        axes.bar(places, [100 * height for height in heights], width, label=name)
+    for n, (name, shares) in enumerate(series):
+        positions = [number - 0.4 + (n + 0.5) * width for number in rounds]
+        axes.bar(positions, [100 * share for share in shares], width, label=name)
     axes.set(xlabel="round", ylabel="share of the data, %", xticks=list(rounds), ylim=(0, 100))
     axes.legend(fontsize="small")
 
 
-def _sweep(key: str, swept: Sequence[Dataset], result: Comparison, path: Path) -> str:
-    """CRR over the setting where it was judged (Figures 3 to 5), and what the data is like."""
-    crr = {(cell.judge, cell.test, cell.recipe): cell.crr for cell in result.cells}
-    names = {each.name for each in swept}
-    judged = list(dict.fromkeys((judge, test) for judge, test, name in crr if name in names))
+def _draw_sweep(result: ComparisonResult, key: str, datasets: Sequence[Dataset], path: Path) -> str:
+    """Draw CRR over the setting where it was judged (Figures 3 to 5), and figures of the data."""
     by_recipe: dict[str, list[Dataset]] = {}
-    for each in swept:
-        by_recipe.setdefault(each.recipe, []).append(each)
-    rounds = sorted({n for each in swept for n in each.rounds})
-    figure, axes = _figure(len(judged) + 2 + bool(rounds))
+    for dataset in datasets:
+        by_recipe.setdefault(dataset.recipe, []).append(dataset)
+    judge_tests, rounds = result.judge_tests(datasets), _rounds(datasets)
+    figure, axes = _figure(len(judge_tests) + 2 + bool(rounds))
     panels = iter(axes)
-    for judge, test in judged:
-        _lines(next(panels), key, f"CRR on {test} ({judge}), %", {
-            name: [(each.value, crr.get((judge, test, each.name))) for each in runs]
-            for name, runs in by_recipe.items()
-        })  # fmt: skip
-    _lines(next(panels), key, "calls per row", {
-        name: [(each.value, each.alone.calls / each.rows if each.rows else None) for each in runs]
-        for name, runs in by_recipe.items()
-    })  # fmt: skip
-    _lines(next(panels), key, "self-similarity", {
-        name: [(each.value, each.diversity.self_similarity) for each in runs]
-        for name, runs in by_recipe.items()
-    })  # fmt: skip
+    for judge, test in judge_tests:
+        figures = _figures(by_recipe, partial(_crr, result, judge, test))
+        _draw_lines(next(panels), key, f"CRR on {test} ({judge}), %", figures)
+    _draw_lines(next(panels), key, "calls per row", _figures(by_recipe, _calls_per_row))
+    _draw_lines(next(panels), key, "self-similarity", _figures(by_recipe, _self_similarity))
     if rounds:
-        first = next(each.recipe for each in swept if each.rounds)
-        runs = by_recipe.get(PLAIN, by_recipe[first])
-        _bars(next(panels), [(f"{e.recipe}, {e.value}", shares(e, rounds)) for e in runs], rounds)
+        first = next(dataset.recipe for dataset in datasets if dataset.rounds)
+        runs = by_recipe.get(CODECLM, by_recipe[first])
+        bars = [(f"{d.recipe}, {d.sweep_value}", d.shares_by_round(rounds)) for d in runs]
+        _bars(next(panels), bars, rounds)
     return _save(figure, path)
 
 
-def _lines(axes: Any, x: str, y: str, lines: dict[str, list[tuple[Any, float | None]]]) -> None:
+def _crr(result: ComparisonResult, judge: str, test: str, dataset: Dataset) -> float | None:
+    cell = result.find_cell(judge, test, dataset.name)
+    return None if cell is None else cell.crr
+
+
+def _calls_per_row(dataset: Dataset) -> float | None:
+    return dataset.standalone.calls / dataset.rows if dataset.rows else None
+
+
+def _self_similarity(dataset: Dataset) -> float | None:
+    return dataset.diversity.self_similarity
+
+
+def _figures(
+    by_recipe: Mapping[str, Sequence[Dataset]], figure: Callable[[Dataset], float | None]
+) -> dict[str, list[Point]]:
+    return {
+        name: [(dataset.sweep_value, figure(dataset)) for dataset in datasets]
+        for name, datasets in by_recipe.items()
+    }
+
+
+def _draw_lines(axes: Any, x: str, y: str, lines: Mapping[str, Sequence[Point]]) -> None:
     for name, points in lines.items():
-        if known := [(_place(at), value) for at, value in points if value is not None]:
-            axes.plot(*zip(*known, strict=True), marker="o", markersize=4, label=name)
-    places = {_place(at) for points in lines.values() for at, _ in points}
-    if not any(isinstance(place, str) for place in places):
-        axes.set_xticks(sorted(places))
+        if pairs := [(_tick(value), figure) for value, figure in points if figure is not None]:
+            axes.plot(*zip(*pairs, strict=True), marker="o", markersize=4, label=name)
+    ticks = {_tick(value) for points in lines.values() for value, _ in points}
+    if not any(isinstance(tick, str) for tick in ticks):
+        axes.set_xticks(sorted(ticks))
     axes.set(xlabel=x, ylabel=y)
     axes.grid(alpha=0.3)
     if axes.lines:
         axes.legend(fontsize="small")
 
 
-def _place(value: Any) -> Any:
-    """Numbers stand where they belong, words side by side."""
+def _tick(value: Any) -> Any:
+    """Numbers stay numbers, so that they are to scale; anything else becomes a label."""
     return value if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
 
 

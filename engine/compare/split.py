@@ -1,7 +1,7 @@
-"""The seed split: which part of the seed file all recipes get (paper §5.3, spec §3.0).
+"""The seed split: which part of the seed file all recipes get (paper §5.3).
 
-Metadata comes from the validation part alone; results are told for the whole test set. The split is
-kept by place and id, so that anyone can leave the validation part out.
+Metadata comes from the validation part alone; results are reported on the full test set. The split
+is kept by position and id, so that anyone can leave the validation part out.
 """
 
 from collections.abc import Iterable
@@ -19,76 +19,88 @@ from ..data.seeds import SeedError, SeedSource
 from ..disk.atomic import replace_file
 from ..store.folder import FolderError
 
-SEEDS = "validation.jsonl"
-"""The file of the seeds that all recipes have in common."""
+SEEDS_FILE = "validation.jsonl"
+"""The file of the seeds that all recipes share."""
 
 
-class Place(Struct, frozen=True):
-    """A seed's place in its files, from 0, and its id, which comes from its text."""
+class SeedRef(Struct, frozen=True):
+    """A seed's position in its files, from 0, and its id, which comes from its text."""
 
     position: int
     id: str
 
 
 class Split(Struct, frozen=True):
+    """The two parts of the seed files, as in ``split.json``.
+
+    Attributes:
+        digest: of the seed files' bytes.
+        seed: the random seed that chose the parts.
+        share: of the seeds in the validation part.
+        validation: the seeds that all recipes get.
+        evaluation: the others.
+    """
+
     digest: str
-    """Of the seed files' bytes."""
     seed: int
     share: float
-    validation: tuple[Place, ...]
-    evaluation: tuple[Place, ...]
+    validation: tuple[SeedRef, ...]
+    evaluation: tuple[SeedRef, ...]
 
     @property
     def total(self) -> int:
         return len(self.validation) + len(self.evaluation)
 
 
-def draw(
-    source: SeedSource, share: float, *, run_seed: int, limit: int | None = None
+def split_seeds(
+    source: SeedSource, share: float, *, random_seed: int, limit: int | None = None
 ) -> tuple[Split, list[Seed]]:
-    """Shuffle the first *limit* seeds and take *share* of them, rounded half up. Blocks.
+    """Choose *share* of the first *limit* seeds at random, rounded half up. Blocks.
 
-    The seeds are returned in the order of their files.
+    Returns the split and the seeds of its validation part, in the order of their files.
 
     Raises:
-        SeedError: the files can't be read, or hold no seed.
+        SeedError: the files cannot be read, or hold no seed.
     """
-    whole = [record for record in islice(seeds.read(source), limit) if isinstance(record, Seed)]
-    if not whole:
+    records = [record for record in islice(seeds.read(source), limit) if isinstance(record, Seed)]
+    if not records:
         raise SeedError(f"{', '.join(map(str, source.paths))}: no seed can be read")
-    size = max(1, int(share * len(whole) + 0.5))
-    chosen = set(Random(f"{run_seed}/split").sample(range(len(whole)), size))
-    kept = [seed for n, seed in enumerate(whole) if n in chosen]
-    others = (seed for n, seed in enumerate(whole) if n not in chosen)
-    return Split(seeds.digest(source), run_seed, share, _places(kept), _places(others)), kept
+    size = max(1, int(share * len(records) + 0.5))
+    indices = set(Random(f"{random_seed}/split").sample(range(len(records)), size))
+    validation = [seed for n, seed in enumerate(records) if n in indices]
+    others = (seed for n, seed in enumerate(records) if n not in indices)
+    digest = seeds.digest(source)
+    return Split(digest, random_seed, share, _refs(validation), _refs(others)), validation
 
 
-def _places(whole: Iterable[Seed]) -> tuple[Place, ...]:
-    return tuple(Place(seed.position, seed.id) for seed in whole)
+def _refs(records: Iterable[Seed]) -> tuple[SeedRef, ...]:
+    return tuple(SeedRef(seed.position, seed.id) for seed in records)
 
 
 _split = msgspec.json.Decoder(Split)
 
 
-def keep(folder: Path, fresh: Split, chosen: Iterable[Seed], *, allow_change: bool) -> Path:
-    """Write ``split.json`` and ``validation.jsonl``, and return where the seeds are.
+def write_split(
+    folder: Path, split: Split, validation: Iterable[Seed], *, allow_change: bool
+) -> Path:
+    """Write ``split.json`` and the validation part to *folder*; return the latter's path.
 
     Raises:
         FolderError: the folder holds another split.
     """
-    path, texts = folder / "split.json", folder / SEEDS
-    if path.exists() and not allow_change and _read(path) != fresh:
+    path, seeds_path = folder / "split.json", folder / SEEDS_FILE
+    if path.exists() and not allow_change and _read_split(path) != split:
         raise FolderError(
-            f"{path}: this comparison's seeds were another choice: name another folder (--out), or"
-            " --allow-change to begin anew (answers already paid for are reused)"
+            f"{path}: this folder's comparison has a different split of the seeds: choose another"
+            " folder (--out), or --allow-change to start over (paid answers are reused)"
         )
-    lines = b"".join(json_codec.dumps({"instruction": seed.instruction}) + b"\n" for seed in chosen)
-    replace_file(path, msgspec.json.format(json_codec.dumps(fresh), indent=1) + b"\n")
-    replace_file(texts, lines)
-    return texts
+    lines = (json_codec.dumps({"instruction": seed.instruction}) + b"\n" for seed in validation)
+    replace_file(path, msgspec.json.format(json_codec.dumps(split), indent=1) + b"\n")
+    replace_file(seeds_path, b"".join(lines))
+    return seeds_path
 
 
-def _read(path: Path) -> Split | None:
+def _read_split(path: Path) -> Split | None:
     try:
         return json_codec.loads(path.read_bytes(), _split)
     except (OSError, msgspec.MsgspecError):
