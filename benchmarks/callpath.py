@@ -44,8 +44,9 @@ from codeclm.engine.calls.prompts import load_prompts
 from codeclm.engine.calls.replies import decode_reply, encode_reply, to_stored
 from codeclm.engine.config import Config, build_config
 from codeclm.engine.data.text.fingerprint import fingerprint
+from codeclm.engine.pipeline import line as flow
 from codeclm.engine.pipeline import session as run
-from codeclm.engine.pipeline import stream as flow
+from codeclm.engine.pipeline.prepare import prepare
 from codeclm.engine.pipeline.stages.refine import Refiner
 from codeclm.engine.reporting import log
 from codeclm.engine.store.writer import LedgerWriter
@@ -249,7 +250,7 @@ async def engine(server: LoadServer, in_flight: int, calls: int, folder: Path, *
     count = max(1, calls // PER_SEED)
     write_seeds(folder / "seeds.jsonl", count)
     seeds = f"seeds='{folder / 'seeds.jsonl'}'"
-    plan = run.prepare(settings(server, in_flight, folder, seeds, *more), where="benchmark")
+    plan = prepare(settings(server, in_flight, folder, seeds, *more), where="benchmark")
     plan.folder.make()
     with plan.folder.locked(), log.to_file(plan.folder.events), costing(count * PER_SEED) as cost:
         session = await run.execute(plan, watch=_nothing)
@@ -471,9 +472,9 @@ async def _hops(items: int) -> list[dict[str, Any]]:
     def lost(*_: object) -> None:
         return
 
-    line = flow.begin(flow.Stage("a", step, 64, 64)).then(flow.Stage("b", step, 64, 64))
+    line = flow.begin(flow.Stage("a", step, lost, 64, 64)).then(flow.Stage("b", step, lost, 64, 64))
     with costing(items) as cost:
-        await flow.run(source(), line, sink, flow.Callbacks(lost, lost, {}))
+        await flow.run(source(), line, sink, halt=lost, counts={})
     return [{"part": "hop between stages (per item)", "µs": round(cost[0].cpu_us / 2, 2)}]
 
 
@@ -491,7 +492,7 @@ async def _whole(server: LoadServer, calls: int) -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory() as folder:
         write_seeds(Path(folder, "seeds.jsonl"), calls // PER_SEED)
         seeds = f"seeds='{Path(folder, 'seeds.jsonl')}'"
-        plan = run.prepare(settings(server, 128, Path(folder), seeds), where="benchmark")
+        plan = prepare(settings(server, 128, Path(folder), seeds), where="benchmark")
         plan.folder.make()
         lag = _Lag()
         with costing(calls) as cost:
