@@ -13,7 +13,6 @@ import argparse
 import asyncio
 import gc
 import json
-import os
 import signal
 import tempfile
 import time
@@ -32,18 +31,25 @@ import structlog
 from yarl import URL
 
 from codeclm.engine.bench.server import TEXT
+from codeclm.engine.calls.cache import Cache
 from codeclm.engine.calls.cache_file import open_cache_file
 from codeclm.engine.calls.clients import CallSettings, cache_folder, open_clients
 from codeclm.engine.calls.counters import Counters
+from codeclm.engine.calls.dispatcher import Dispatcher
 from codeclm.engine.calls.keys import KeyBuilder
 from codeclm.engine.calls.model import Model
+from codeclm.engine.calls.outgoing import OutgoingCall
 from codeclm.engine.calls.pacing import Limits, Pacer
 from codeclm.engine.calls.prompts import load_prompts
 from codeclm.engine.calls.replies import decode_reply, encode_reply, to_stored
 from codeclm.engine.config import Config, build_config
+from codeclm.engine.data.text.fingerprint import fingerprint
+from codeclm.engine.pipeline import line as flow
 from codeclm.engine.pipeline import session as run
-from codeclm.engine.pipeline import stream as flow
+from codeclm.engine.pipeline.prepare import prepare
+from codeclm.engine.pipeline.stages.refine import Refiner
 from codeclm.engine.reporting import log
+from codeclm.engine.store.writer import LedgerWriter
 from codeclm.prompts import (
     AnyPrompt,
     Decode,
@@ -60,6 +66,7 @@ from codeclm.prompts.encode import read_metadata
 from codeclm.prompts.score import read_scores
 from codeclm.providers import openai
 from codeclm.providers.base import Message, Reply, Request
+from codeclm.providers.http.aiohttp_transport import AiohttpSession
 
 from .measuring import (
     Cost,
@@ -243,7 +250,7 @@ async def engine(server: LoadServer, in_flight: int, calls: int, folder: Path, *
     count = max(1, calls // PER_SEED)
     write_seeds(folder / "seeds.jsonl", count)
     seeds = f"seeds='{folder / 'seeds.jsonl'}'"
-    plan = run.prepare(settings(server, in_flight, folder, seeds, *more), where="benchmark")
+    plan = prepare(settings(server, in_flight, folder, seeds, *more), where="benchmark")
     plan.folder.make()
     with plan.folder.locked(), log.to_file(plan.folder.events), costing(count * PER_SEED) as cost:
         session = await run.execute(plan, watch=_nothing)
@@ -362,20 +369,20 @@ def shares(server: LoadServer, calls: int) -> list[dict[str, Any]]:
     return rows + _sampled(server, calls)
 
 
-SAMPLED = {
-    "the wire": ("http/aiohttp_transport.py", "post"),
-    "provider, the wire included": ("openai.py", "complete"),
-    "dispatcher, the provider included": ("dispatcher.py", "send"),
-    "begin a question": ("model.py", "begin"),
-    "of that: prompt": ("templates.py", "render"),
-    "of that: key": ("keys.py", "key"),
-    "of that: lookup": ("cache.py", "get"),
-    "send, account, store": ("outgoing.py", "carry_out"),
-    "finish a question": ("model.py", "finish"),
-    "stages, questions included": ("stream.py", "_step"),
-    "fingerprints": ("fingerprint.py", "fingerprint"),
-    "reading scores": ("scores.py", "read_scores"),
-    "ledger": ("work.py", "_keep"),
+SAMPLED: dict[str, Callable[..., object]] = {
+    "the wire": AiohttpSession.post,
+    "provider, the wire included": openai.OpenAI.complete,
+    "dispatcher, the provider included": Dispatcher.send,
+    "a call from its turn on: send, count, store": OutgoingCall.carry_out,
+    "begin a call": Model.begin,
+    "of that: prompt": PromptSet.render,
+    "of that: key": KeyBuilder.key,
+    "of that: lookup": Cache.get,
+    "finish a call": Model.finish,
+    "refining, calls included": Refiner.__call__,
+    "fingerprints": fingerprint,
+    "reading scores": read_scores,
+    "ledger": LedgerWriter.example_finished,
 }
 
 
@@ -384,28 +391,27 @@ def _sampled(server: LoadServer, calls: int) -> list[dict[str, Any]]:
 
     Inclusive. The two writers have no stack of their own here: what they use is spread over all.
     """
-    places = {place: name for name, place in SAMPLED.items()}
-    seen, looks = Counter[str](), 0
+    names = {function.__code__: name for name, function in SAMPLED.items()}
+    hits, samples = Counter[str](), 0
 
-    def look(_: int, frame: FrameType | None) -> None:
-        nonlocal looks
-        looks += 1
-        inside = set[str]()
+    def sample(_: int, frame: FrameType | None) -> None:
+        nonlocal samples
+        samples += 1
+        stack = set[str]()
         while frame is not None:
-            path, file = os.path.split(frame.f_code.co_filename)
-            if "site-packages" not in path and (file, frame.f_code.co_name) in places:
-                inside.add(places[file, frame.f_code.co_name])
+            if frame.f_code in names:
+                stack.add(names[frame.f_code])
             frame = frame.f_back
-        seen.update(inside)
+        hits.update(stack)
 
-    before = signal.signal(signal.SIGPROF, look)
+    before = signal.signal(signal.SIGPROF, sample)
     signal.setitimer(signal.ITIMER_PROF, 0.001, 0.001)
     with tempfile.TemporaryDirectory() as folder:
-        whole: Cost = on_loop(partial(engine, server, 128, calls, Path(folder)))
+        total: Cost = on_loop(partial(engine, server, 128, calls, Path(folder)))
     signal.setitimer(signal.ITIMER_PROF, 0)
     signal.signal(signal.SIGPROF, before)
     return [
-        {"part": f"sampled: {name}", "µs": round(seen[name] / max(1, looks) * whole.cpu_us, 1)}
+        {"part": f"sampled: {name}", "µs": round(hits[name] / max(1, samples) * total.cpu_us, 1)}
         for name in SAMPLED
     ]
 
@@ -464,9 +470,9 @@ async def _hops(items: int) -> list[dict[str, Any]]:
     def lost(*_: object) -> None:
         return
 
-    line = flow.begin(flow.Stage("a", step, 64, 64)).then(flow.Stage("b", step, 64, 64))
+    line = flow.begin(flow.Stage("a", step, lost, 64, 64)).then(flow.Stage("b", step, lost, 64, 64))
     with costing(items) as cost:
-        await flow.run(source(), line, sink, flow.Callbacks(lost, lost, {}))
+        await flow.run(source(), line, sink, halt=lost, counts={})
     return [{"part": "hop between stages (per item)", "µs": round(cost[0].cpu_us / 2, 2)}]
 
 
@@ -484,7 +490,7 @@ async def _whole(server: LoadServer, calls: int) -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory() as folder:
         write_seeds(Path(folder, "seeds.jsonl"), calls // PER_SEED)
         seeds = f"seeds='{Path(folder, 'seeds.jsonl')}'"
-        plan = run.prepare(settings(server, 128, Path(folder), seeds), where="benchmark")
+        plan = prepare(settings(server, 128, Path(folder), seeds), where="benchmark")
         plan.folder.make()
         lag = _Lag()
         with costing(calls) as cost:

@@ -29,7 +29,8 @@ from codeclm.engine.calls.pacing import Limits
 from codeclm.engine.config import BudgetConfig, RetryPolicy, RoleConfig, build_config
 from codeclm.engine.data import seeds
 from codeclm.engine.data.records import Example, InstructionRequest, Metadata, Seed, identity
-from codeclm.engine.pipeline import session as run
+from codeclm.engine.pipeline.prepare import Plan, prepare, seed_source
+from codeclm.engine.pipeline.session import settle_manifest
 from codeclm.engine.store.writer import LedgerWriter
 from codeclm.prompts import PromptSet, Respond
 from codeclm.providers.base import Reply, Request, ResponseFormat
@@ -125,13 +126,13 @@ def resumed(finished: int, folder: Path) -> dict[str, Any]:
     roles = ("strong.model='scripted/strong'", "target.model='scripted/target'")
     places = (f"out='{folder / 'run'}'", f"cache.folder='{folder / 'cache'}'")
     made = build_config({"seeds": [str(source)]}, [*roles, *places], where="benchmark")
-    _fill(run.prepare(made, where="benchmark"), finished)
+    _fill(prepare(made, where="benchmark"), finished)
     row: dict[str, Any] = {"finished seeds": finished}
-    plan = _timed(row, "check", partial(run.prepare, made, where="benchmark"))
+    plan = _timed(row, "check", partial(prepare, made, where="benchmark"))
     ledger = _timed(row, "open", partial(LedgerWriter, plan.folder.ledger))
     done = _timed(row, "skip list", ledger.reader.finished_seeds)
     ledger.close()
-    _timed(row, "find the next seed", lambda: next(seeds.read(run.seed_source(made), skip=done)))
+    _timed(row, "find the next seed", lambda: next(seeds.read(seed_source(made), skip=done)))
     row["until its first call"] = round(sum(row[name] for name in list(row)[1:]), 2)
     began = time.perf_counter()
     ended = subprocess.run(
@@ -153,11 +154,11 @@ def _timed(row: dict[str, Any], name: str, work: Any) -> Any:
     return found
 
 
-def _fill(plan: run.Plan, finished: int) -> None:
+def _fill(plan: Plan, finished: int) -> None:
     """Write what a run leaves of so many seeds, one instruction each, filtered."""
     plan.folder.make()
     ledger = LedgerWriter(plan.folder.ledger)
-    run.settle_manifest(plan, ledger, allow_change=False)
+    settle_manifest(plan, ledger, allow_change=False)
     for n in range(finished):
         name = identity("seed", str(n))
         metadata = Metadata(n, name, f"letters {n}", ("tact", "style"), "seed", (name,))

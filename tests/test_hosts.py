@@ -211,14 +211,14 @@ def test_naming_a_host_imports_nothing_heavy(module: str) -> None:
 
 # A provider from another distribution.
 
-README = Path(__file__).parents[1] / "README.md"
-SHOUT = README.read_text().partition("**A provider**")[2].split("```")[1].removeprefix("python\n")
-"""The module of README's section "A provider", to the letter."""
+PAGE = Path(__file__).parents[1] / "docs" / "architecture.md"
+SHOUT = PAGE.read_text().partition("### A provider")[2].split("```")[1].removeprefix("python\n")
+"""The module of the section "A provider", to the letter."""
 
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder on the path in which a distribution offers README's provider."""
+    """A folder on the path in which a distribution offers the documented provider."""
     metadata = tmp_path / "codeclm_shout-1.0.dist-info"
     metadata.mkdir()
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: codeclm-shout\nVersion: 1.0\n")
@@ -277,7 +277,7 @@ def test_a_plugin_with_a_step_forgotten_is_an_error_that_names_it(
     assert message in str(caught.value)
 
 
-# A step of README's "A provider" forgotten: an error at once, never another kind's dialect.
+# A step of the section "A provider" forgotten: an error at once, never another kind's dialect.
 
 
 def test_a_provider_without_a_host_row_is_unknown() -> None:

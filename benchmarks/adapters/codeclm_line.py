@@ -17,7 +17,7 @@ def load() -> Call:
     from codeclm.engine.calls.counters import Counters
     from codeclm.engine.calls.prompts import load_prompts
     from codeclm.engine.config import build_config
-    from codeclm.engine.pipeline import stream as flow
+    from codeclm.engine.pipeline import line as flow
     from codeclm.prompts import Respond
 
     async def ask(base: str, prompts: Sequence[str], concurrency: int, folder: Path) -> int:
@@ -60,8 +60,8 @@ def load() -> Call:
             gc.collect()
             gc.freeze()
             gc.set_threshold(20_000, 50, 1000)
-            line = flow.begin(flow.Stage("respond", respond, concurrency, concurrency))
-            await flow.run(rows(), line, keep, flow.Callbacks(lost, lost, {}))
+            line = flow.begin(flow.Stage("respond", respond, lost, concurrency, concurrency))
+            await flow.run(rows(), line, keep, halt=lost, counts={})
             await clients.drained()
         return len(answers)
 

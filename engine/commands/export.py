@@ -35,6 +35,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--with-metadata", action="store_true", help="add use case, skills, gap, … to each row"
     )
+    _add_trainer(parser)
+
+
+def _add_trainer(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--trainer",
         choices=[trainer.name for trainer in TRAINERS],

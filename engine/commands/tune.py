@@ -13,7 +13,7 @@ from ..store.folder import Folder
 from ..training.hyperparameters import Hyperparameters
 from ..training.pairs import Pair, pairs_of_run, read_pairs
 from ..training.tuning import TuningJob, TuningRecord, tune
-from .arguments import add_json, positive_integer
+from .arguments import add_json, add_limit, positive_integer
 from .exit_status import ExitStatus
 from .output import print_json, print_message, print_text
 from .runs import open_run
@@ -28,6 +28,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out", "-o", type=Path, required=True, metavar="DIR", help="folder of the tuned model"
     )
     _add_hyperparameters(parser)
+    _add_training(parser)
+    add_json(parser)
+
+
+def _add_training(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--template",
         choices=("alpaca", "chat"),
@@ -40,9 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="number format (default: auto: bf16 on a GPU, else fp32)",
     )
-    parser.add_argument(
-        "--limit", type=positive_integer, metavar="N", help="use only the first N rows"
-    )
+    add_limit(parser, "rows")
     parser.add_argument(
         "--held-out",
         type=Path,
@@ -55,7 +58,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="save a checkpoint every N steps (default: after each epoch)",
     )
-    add_json(parser)
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:

@@ -12,7 +12,8 @@ from msgspec import Struct
 
 from ..config import Config
 from ..data.records import Example
-from ..pipeline.recipes import RECIPES, Recipe
+from ..pipeline.recipe import Recipe
+from ..pipeline.recipes import RECIPES
 from ..reporting.summary import Summary
 from ..reporting.terminal import printable
 from ..store.manifest import Manifest
@@ -162,8 +163,8 @@ def _has(facts: CardFacts, role: str) -> bool:
 def _method(facts: CardFacts) -> Iterator[str]:
     config, manifest, recipe = facts.config, facts.manifest, _recipe(facts)
     yield "\n## How it was made\n"
-    yield f"By the recipe `{recipe.name}` ({recipe.source}): {recipe.line}.\n"
-    if recipe.end in {"refine", "filter"}:
+    yield f"By the recipe `{recipe.name}` ({recipe.source}): {recipe.summary}.\n"
+    if recipe.scores_gaps(config):
         yield (
             "An instruction is kept, with the better answer, if the judge's scores of the strong"
             " and the target model's answers differ by more than θ (Contrastive Filtering).\n"
@@ -178,26 +179,15 @@ def _method(facts: CardFacts) -> Iterator[str]:
 
 def _settings(facts: CardFacts) -> Iterator[str]:
     yield "\n| setting | value |\n|---|---|"
-    yield from (f"| {name} | {escaped(value)} |" for name, value in _rules(facts))
+    yield from (
+        f"| {name} | {escaped(value)} |" for name, value in _recipe(facts).settings(facts.config)
+    )
     yield f"| target rows | {facts.config.target_rows or 'none: as many as the seeds give'} |"
     yield f"| random seed | {facts.config.seed} |"
     yield from (
         f"| quality: {name} | {escaped(value)} |" for name, value in facts.config.quality.in_force()
     )
     yield from _prompts(facts)
-
-
-def _rules(facts: CardFacts) -> Iterator[tuple[str, str]]:
-    chosen, recipe = facts.config.filter, _recipe(facts)
-    if recipe.end in {"refine", "filter"}:
-        yield "θ (strictly larger)", f"{chosen.threshold:g}"
-        yield "instructions no round selected", chosen.leftover
-    if recipe.end in {"refine", "harden"}:
-        yield "rounds at most", str(chosen.max_iterations)
-    if recipe.end == "refine":
-        yield "basic instruction scored first", "yes" if chosen.filter_basic else "no"
-    if recipe.start == "metadata":
-        yield "metadata mixed up to", str(facts.config.metadata.augment_to or "not mixed")
 
 
 def _prompts(facts: CardFacts) -> Iterator[str]:

@@ -1,0 +1,103 @@
+"""The pages point at what exists: links, anchors, files, classes and functions."""
+
+import builtins
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SOURCES = ("engine", "providers", "prompts")
+PAGES = sorted(
+    page.relative_to(ROOT).as_posix()
+    for page in (
+        *(ROOT / f"{name}.md" for name in ("README", "CONTRIBUTING", "SECURITY", "CHANGELOG")),
+        *(ROOT / "docs").glob("*.md"),
+        ROOT / "benchmarks" / "LOG.md",
+    )
+    if page.exists()
+)
+CURRENT = [
+    page
+    for page in PAGES
+    if page not in {"CHANGELOG.md", "benchmarks/LOG.md", "docs/architecture.md"}
+]
+"""Pages that describe the tree as it is; the others may name what has gone."""
+
+pytestmark = pytest.mark.skipif(
+    not all((ROOT / name).is_dir() for name in SOURCES), reason="the sources are out of reach"
+)
+
+
+def prose(page: str) -> str:
+    """Return the text of *page* without its fenced blocks."""
+    return re.sub(
+        r"^```.*?^```$", "", (ROOT / page).read_text("utf-8"), flags=re.MULTILINE | re.DOTALL
+    )
+
+
+def code_spans(page: str) -> Iterator[str]:
+    yield from re.findall(r"`([^`\n]+)`", prose(page))
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors of the headings in *page*, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", prose(page.relative_to(ROOT).as_posix()), re.MULTILINE)
+    plain = (re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading) for heading in headings)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in plain}
+
+
+def is_broken(page: str, target: str) -> bool:
+    path, _, anchor = target.partition("#")
+    file = (ROOT / page).parent / path if path else ROOT / page
+    return not file.exists() or bool(anchor and anchor not in anchors(file.resolve()))
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_link_leads_somewhere(page: str) -> None:
+    targets = re.findall(r"\]\(([^)\s]+)\)", prose(page))
+    relative = [target for target in targets if not re.match(r"[a-z]+:", target)]
+
+    assert [target for target in relative if is_broken(page, target)] == []
+
+
+FOLDERS = (
+    *SOURCES,
+    *("tests", "docs", "benchmarks", "examples", "scripts", "src", ".ci"),
+)
+
+
+def exists(path: str) -> bool:
+    """Whether the repository has *path*, in which a word in capitals stands for any name."""
+    return any(ROOT.glob(re.sub(r"\b[A-Z]{2,}\b", "*", path).rstrip("/")))
+
+
+@pytest.mark.parametrize("page", CURRENT)
+def test_every_file_that_is_named_exists(page: str) -> None:
+    paths = {span for span in code_spans(page) if span.startswith(tuple(f"{f}/" for f in FOLDERS))}
+
+    assert sorted(path for path in paths if not exists(path.split()[0])) == []
+
+
+SOURCE = "\n".join(
+    file.read_text("utf-8") for folder in SOURCES for file in sorted((ROOT / folder).rglob("*.py"))
+)
+
+
+def is_defined(name: str, page: str) -> bool:
+    """Whether a class, a function or an attribute of this name is defined, or *page* defines it."""
+    definition = rf"\b(class|def) {name}\b|^ *(self\.)?{name}\b[^\n=(]*[=:]"
+    text = SOURCE + (ROOT / page).read_text("utf-8")
+    return hasattr(builtins, name) or bool(re.search(definition, text, re.MULTILINE))
+
+
+@pytest.mark.parametrize("page", CURRENT)
+def test_every_class_and_function_that_is_named_is_defined(page: str) -> None:
+    """`CamelCase`, `CamelCase.name` and `function()`; other names may be settings or columns."""
+    names = set[str]()
+    for span in code_spans(page):
+        if re.fullmatch(r"[A-Z]+[a-z]\w*(\.\w+)*(\(\))?|[a-z_]\w*(\.\w+)*\(\)", span):
+            names.update(span.removesuffix("()").split("."))
+
+    assert sorted(name for name in names if not is_defined(name, page)) == []
