@@ -29,13 +29,12 @@ MODULE = '''
 
     from msgspec import Struct
 
-    from codeclm.engine import ExportFormat, ExportRow, Host, Prompt, ProviderKind, Recipe
+    from codeclm.engine import FROM_SEEDS, ExportFormat, ExportRow, Finishing, Host, Prompt
+    from codeclm.engine import ProviderKind, Recipe
     from codeclm.engine.calls.model import Model
-    from codeclm.engine.pipeline.modes import FROM_SEEDS
     from codeclm.engine.pipeline.recipes import TAKE_SEEDS
     from codeclm.engine.pipeline.stages.answer import Answerer
     from codeclm.engine.pipeline.stages.refinement import Refinement, Rules
-    from codeclm.engine.pipeline.steps import Finishing
     from codeclm.prompts import Priority, Respond, Typical
     from codeclm.providers.base import Reply
     from codeclm.providers.kinds import NoOptions
