@@ -23,7 +23,8 @@ class Account(Struct):
     """Fingerprints of the instructions it has made."""
     kept: list[tuple[int, int]]
     """Number and fingerprint."""
-    asked: int = 0
+    requested: int = 0
+    """Basic instructions asked of it so far."""
     unique: int = 0
     """How many of those kept are rows: what repeats another item's is known only at the end."""
     exhausted: bool = False
@@ -34,11 +35,11 @@ class Account(Struct):
 
     def request(self, count: int) -> InstructionRequest | None:
         """Ask for *count* more, or for as many as may still be asked; None where none may."""
-        count = min(count, self.most - self.asked)
+        count = min(count, self.most - self.requested)
         if count <= 0 or self.exhausted:
             return None
-        request = InstructionRequest(self.metadata, count, self.asked, frozenset(self.known))
-        self.asked += count
+        request = InstructionRequest(self.metadata, count, self.requested, frozenset(self.known))
+        self.requested += count
         return request
 
 
@@ -73,7 +74,7 @@ class Quotas:
             item.position: Account(item, quota, cap, set(), [])
             for item, quota, cap in zip(items, quotas, caps, strict=True)
         }
-        self._wanted = sum(quotas)
+        self._target = sum(quotas)
 
     def first(self) -> list[InstructionRequest]:
         """Return the first request to every item."""
@@ -88,7 +89,7 @@ class Quotas:
         account.kept.extend(outcome.kept)
         account.unique += len(outcome.kept)
         if outcome.asked is not None:
-            account.asked += outcome.asked - request.count
+            account.requested += outcome.asked - request.count
         if not outcome.made:
             account.exhausted = True
         if not self._topup or not account.missing:
@@ -120,8 +121,8 @@ class Quotas:
 
     def _redistribute(self, accounts: Sequence[Account]) -> list[InstructionRequest]:
         """Ask those that still deliver for what the others could not, while the budget lasts."""
-        spare = (self._budget or 0) - sum(account.asked for account in accounts)
-        missing = min(self._wanted - sum(account.unique for account in accounts), spare)
+        spare = (self._budget or 0) - sum(account.requested for account in accounts)
+        missing = min(self._target - sum(account.unique for account in accounts), spare)
         able = [account for account in accounts if not account.exhausted and account.unique]
         if missing <= 0 or not able:
             return []
@@ -130,7 +131,7 @@ class Quotas:
         for n, account in enumerate(able):
             count = base + (n < rest)
             account.quota = account.unique + count
-            account.most = account.asked + count
+            account.most = account.requested + count
             requests.append(account.request(count))
         return _present(requests)
 
