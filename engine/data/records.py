@@ -58,12 +58,12 @@ class Metadata(Struct, frozen=True):
 
 
 class InstructionRequest(Struct, frozen=True):
-    """A request for instructions: *count* more from *metadata*, numbered from *start*.
+    """A request for *count* basic instructions of *metadata*, numbered from *start*.
 
     Attributes:
-        fingerprints: Of the instructions that the metadata gave before.
-        texts: Instructions of seeds, in recipes without metadata: to start from, or to show as
-            demonstrations.
+        fingerprints: of the instructions that the metadata has already given.
+        texts: instructions of the user's, where there is no metadata: the basic instruction itself,
+            or demonstrations.
     """
 
     metadata: Metadata
@@ -74,13 +74,13 @@ class InstructionRequest(Struct, frozen=True):
 
 
 class RequestOutcome(Struct, frozen=True):
-    """What came of a request for instructions.
+    """What became of a request for instructions.
 
     Attributes:
-        instructions: How many there were.
-        kept: Number and fingerprint of each that was kept.
-        fingerprints: Of all of them, as they were before any rewrite.
-        requested: How many an earlier session requested, if that differs from the request's count.
+        instructions: how many were written.
+        kept: number and fingerprint of those that became rows.
+        fingerprints: of all that were written, before any rewrite.
+        requested: how many an earlier session asked for, where that differs from the request.
     """
 
     instructions: int

@@ -64,9 +64,9 @@ class Admission:
         """
         if not self._prefix.counts:
             return
-        for position, made, kept, seed_fingerprint in self._ledger.reader.finished_items():
-            if position >= first:
-                self._prefix.finished(position, made, kept, seed_fingerprint)
+        for item in self._ledger.reader.finished_items():
+            if item.position >= first:
+                self._prefix.finished(*item)
         if self._prefix.enough:
             self._ledger.dataset_ends(self._prefix.last)
             return

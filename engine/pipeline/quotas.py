@@ -20,10 +20,11 @@ class Account(Struct):
     most: int
     """Basic instructions that may be asked of it altogether."""
     fingerprints: set[int]
-    """Fingerprints of the instructions it has made."""
+    """Of the instructions it has given."""
     kept: list[tuple[int, int]]
     """Number and fingerprint."""
     requested: int = 0
+    """Basic instructions asked of it so far."""
     unique: int = 0
     """How many of those kept are rows: what repeats another item's is known only at the end."""
     exhausted: bool = False
@@ -75,7 +76,7 @@ class Quotas:
             item.position: Account(item, quota, cap, set(), [])
             for item, quota, cap in zip(items, quotas, caps, strict=True)
         }
-        self._wanted = sum(quotas)
+        self._target = sum(quotas)
 
     def first(self) -> list[InstructionRequest]:
         """Return the first request to every item."""
@@ -105,12 +106,12 @@ class Quotas:
         Only now can rows be compared across items. Fingerprints in *excluded* (the seeds', for
         instance) are no rows.
         """
-        fingerprints = set(excluded)
+        counted = set(excluded)
         for account in self.accounts.values():
             account.unique = 0
             for number, fingerprint in sorted(account.kept):
-                if fingerprint not in fingerprints and admits(account.metadata.position, number):
-                    fingerprints.add(fingerprint)
+                if fingerprint not in counted and admits(account.metadata.position, number):
+                    counted.add(fingerprint)
                     account.unique += 1
         if not self._topup:
             return []
@@ -123,7 +124,7 @@ class Quotas:
     def _redistribute(self, accounts: Sequence[Account]) -> list[InstructionRequest]:
         """Ask those that still deliver for what the others could not, while the budget lasts."""
         spare = (self._budget or 0) - sum(account.requested for account in accounts)
-        missing = min(self._wanted - sum(account.unique for account in accounts), spare)
+        missing = min(self._target - sum(account.unique for account in accounts), spare)
         able = [account for account in accounts if not account.exhausted and account.unique]
         if missing <= 0 or not able:
             return []

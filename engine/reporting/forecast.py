@@ -19,33 +19,37 @@ from ..pipeline.prepare import Plan
 from ..pipeline.recipes import RECIPES
 
 
-class Row(Struct, frozen=True):
-    """Calls and tokens of one stage.
+class StageForecast(Struct, frozen=True):
+    """Calls and tokens of one prompt.
 
-    ``low`` if every instruction is selected in its first scored round, ``high`` if none ever is.
+    There are ``low`` calls if every instruction is selected in its first scored round, and ``high``
+    if none ever is.
     """
 
     stage: str
     roles: tuple[str, ...]
-    """Those that are asked, each as often as the others."""
+    """The roles that are asked, equally often."""
     low: int
     high: int
     prompt_tokens: int
-    """Of one call, about."""
+    """Of one call, roughly."""
     answer_tokens: int
-    """Of one call, about."""
+    """Of one call, roughly."""
 
 
 class Forecast(Struct, frozen=True):
-    rows: tuple[Row, ...]
+    """What a run takes, at least and at most."""
+
+    rows: tuple[StageForecast, ...]
     low_money: float | None
+    """At the configured prices; None without prices."""
     high_money: float | None
     note: str = ""
     """What is assumed, where nothing bounds the calls."""
     seeds: int = 0
     """How many seeds there are; 0 where the run starts from metadata."""
     seed_tokens: int = 0
-    """Length of a seed, about."""
+    """Length of a seed, roughly."""
 
     @property
     def low(self) -> int:
@@ -87,34 +91,34 @@ def forecast(
     seed_tokens: int,
     answer_tokens: int,
 ) -> Forecast:
-    """Count calls for *seeds* seeds (or *metadata* items written by hand).
+    """Forecast the calls for *seeds* seeds, or for *metadata* items that the user wrote.
 
     Args:
         config: the run.
-        prompts: by role; their own length counts.
-        seeds: how many there are.
-        metadata: items to start from where there are no seeds, else 0.
-        seed_tokens: length of a seed, about.
-        answer_tokens: length of a model's answer, assumed.
+        prompts: the templates by role; their length counts.
+        seeds: how many seeds there are.
+        metadata: how many metadata items there are instead of seeds, else 0.
+        seed_tokens: rough length of a seed.
+        answer_tokens: assumed length of a model's answer.
     """
     recipe = RECIPES[config.recipe]
     used = 0 if metadata else min(seeds, config.limit or seeds)
     predicted = recipe.forecast(config, seeds=used, metadata=metadata)
     sizes = Sizes(seed=seed_tokens, answer=answer_tokens, number=predicted.per_call)
-    rows = list[Row]()
+    rows = list[StageForecast]()
     for prompt, bounds in predicted.calls.items():
-        roles = tuple(role for role, asked in recipe.prompts(config).items() if prompt in asked)
+        roles = tuple(role for role, own in recipe.prompts(config).items() if prompt in own)
         typical, answer = prompt.typical(sizes)
         # A token is a fourth of the characters.
         tokens = sum(len(text) for _, text in prompts[roles[0]].render(typical)) // 4
-        rows.append(Row(prompt.name, roles, bounds.low, bounds.high, tokens, answer))
+        rows.append(StageForecast(prompt.name, roles, bounds.low, bounds.high, tokens, answer))
     return Forecast(
         tuple(rows), *_money(recipe.role_configs(config), rows), predicted.note, seeds, seed_tokens
     )
 
 
 def _money(
-    configs: Mapping[str, RoleConfig], rows: Iterable[Row]
+    configs: Mapping[str, RoleConfig], rows: Iterable[StageForecast]
 ) -> tuple[float | None, float | None]:
     if all(role.price_input is None for role in configs.values()):
         return None, None
@@ -127,19 +131,19 @@ def _money(
     return low, high
 
 
-def forecast_text(found: Forecast) -> str:
+def forecast_text(result: Forecast) -> str:
     """Write the forecast for people."""
-    lines = ["stage       calls, at least     at most   prompt tok  answer tok (each, about)"]
+    lines = ["stage       calls, at least     at most   prompt tok  answer tok (per call)"]
     lines += [
         f"{row.stage:<9} {row.low:>17,} {row.high:>11,} {row.prompt_tokens:>12,}"
         f" {row.answer_tokens:>11,}"
-        for row in found.rows
+        for row in result.rows
     ]
-    lines.append(f"{'all':<9} {found.low:>17,} {found.high:>11,}")
-    if found.low_money is not None and found.high_money is not None:
-        lines.append(f"money     {found.low_money:>17,.2f} {found.high_money:>11,.2f}")
+    lines.append(f"{'all':<9} {result.low:>17,} {result.high:>11,}")
+    if result.low_money is not None and result.high_money is not None:
+        lines.append(f"money     {result.low_money:>17,.2f} {result.high_money:>11,.2f}")
     else:
         lines.append("money: set price_input and price_output (per million tokens) to see it")
-    if found.note:
-        lines.append(found.note)
+    if result.note:
+        lines.append(result.note)
     return "\n".join(lines)
