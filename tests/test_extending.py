@@ -1,0 +1,142 @@
+"""docs/architecture.md, "Where to add what", followed to the letter, and with a step forgotten."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import codeclm.engine
+
+from .commands import environment, write_seeds
+
+PAGE = (Path(__file__).parents[1] / "docs" / "architecture.md").read_text("utf-8")
+PACKAGE = Path(codeclm.engine.__file__ or "").parents[1]
+
+Edit = Callable[[str], str]
+
+
+def blocks(heading: str) -> list[str]:
+    """Return the fenced blocks of the section under *heading*."""
+    section = PAGE.partition(f"### {heading}\n")[2].partition("\n### ")[0]
+    fenced = re.findall(r"^( *)```\w+\n(.*?)^ *```$", section, re.MULTILINE | re.DOTALL)
+    return [re.sub(rf"^{indent}", "", text, flags=re.MULTILINE) for indent, text in fenced]
+
+
+class Clone:
+    """A copy of the sources that can be edited and run."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        for name in ("engine", "providers", "prompts"):
+            shutil.copytree(
+                PACKAGE / name,
+                folder / "codeclm" / name,
+                ignore=shutil.ignore_patterns("__pycache__"),
+            )
+
+    def add(self, path: str, text: str) -> None:
+        (self.folder / "codeclm" / path).write_text(text, "utf-8")
+
+    def remove(self, path: str) -> None:
+        (self.folder / "codeclm" / path).unlink()
+
+    def replace(self, path: str, old: str, new: str) -> None:
+        file = self.folder / "codeclm" / path
+        text = file.read_text("utf-8")
+        assert text.count(old) == 1, f"{path}: {old!r}"
+        file.write_text(text.replace(old, new), "utf-8")
+
+    def run(self, *argv: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "codeclm.engine", *argv],
+            cwd=self.folder,
+            env=environment(self.folder, PYTHONPATH=str(self.folder)),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+
+def add_prompt_and_stage(clone: Clone) -> None:
+    template, prompt, stage = blocks("A prompt and a stage")
+    clone.add("prompts/default/simplify.txt", template)
+    clone.add("prompts/simplify.py", prompt)
+    clone.replace(
+        "prompts/__init__.py", "from .score ", "from .simplify import Simplify\nfrom .score "
+    )
+    clone.replace("prompts/__init__.py", "    Equal,\n)", "    Equal,\n    Simplify,\n)")
+    clone.replace("prompts/__init__.py", '    "Score",\n', '    "Score",\n    "Simplify",\n')
+    clone.add("engine/pipeline/stages/simplify.py", stage)
+
+
+RECIPES = "engine/pipeline/recipes.py"
+
+
+def add_recipe(clone: Clone) -> None:
+    step, row = blocks("A recipe")
+    clone.replace(RECIPES, "    Score,\n", "    Score,\n    Simplify,\n")
+    imported = "from .stages.simplify import Simplifier\n"
+    clone.replace(RECIPES, "from .steps import", f"{imported}from .steps import")
+    clone.replace(RECIPES, "# -- the rows ", f"{step}\n\n# -- the rows ")
+    clone.replace(RECIPES, "_BUILT_IN: Final = (\n", f"_BUILT_IN: Final = (\n{row}")
+
+
+def add_export_format(clone: Clone) -> None:
+    path = "engine/data/formats.py"
+    (block,) = blocks("An export format")
+    clone.replace(path, "\nEXPORTS: ", f"\n\n{block}\n\nEXPORTS: ")
+    clone.replace(path, "MESSAGES, PREFERENCE)", "MESSAGES, PREFERENCE, PAIR)")
+
+
+def add_setting(clone: Clone) -> None:
+    field, line = blocks("A setting")
+    schema = "engine/config/schema.py"
+    clone.replace(schema, "\n\nclass SizeConfig", f"{field}\n\nclass SizeConfig")
+    clone.replace("engine/config/template.toml", "# pool = ", f"{line}# pool = ")
+    clone.replace(RECIPES, "most=30), 1)", "most=tools.config.baseline.simplify_to), 1)")
+
+
+def add_command(clone: Clone) -> None:
+    (module,) = blocks("A command")
+    clone.add("engine/commands/count.py", module)
+    clone.replace(
+        "engine/commands/__init__.py", '    "report":', '    "count": "count rows",\n    "report":'
+    )
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    clone = Clone(tmp_path_factory.mktemp("clone"))
+    for add in (add_prompt_and_stage, add_recipe, add_export_format, add_setting, add_command):
+        add(clone)
+    write_seeds(clone.folder, 2)
+    return clone
+
+
+RUN = ("--seeds", "seeds.jsonl", "--strong", "scripted/strong", "--recipe", "simplify")
+REPLY = ("--set", "strong.options.replies.simplify=Say hello.")
+
+
+def test_what_the_page_adds_works(clone: Clone) -> None:
+    """A prompt, a stage, a recipe, an export format, a setting and a command."""
+    line = (*RUN, *REPLY, "--out", "run", "--export", "pair")
+    plan = clone.run("plan", *line)
+    done = clone.run("run", *line, "--json")
+    shorter = clone.run("run", *line[:-3], "other", "--set", "baseline.simplify_to=5", "--json")
+    count = clone.run("count", "run")
+    row = json.loads((clone.folder / "run" / "pair.jsonl").read_text().splitlines()[0])
+
+    assert plan.returncode == 0, plan.stderr
+    assert [text.split()[:3] for text in plan.stdout.splitlines()[2:4]] == [
+        ["simplify", "2", "2"],
+        ["respond", "2", "2"],
+    ]
+    assert done.returncode == 0, done.stderr
+    assert row["question"] == "Say hello."
+    assert json.loads(shorter.stdout)["calls"]["simplify"]["paid"] == 2, shorter.stderr
+    assert (count.returncode, count.stdout) == (0, "1 rows\n")
