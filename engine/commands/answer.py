@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ..data.test_sets import TestSource, read_questions
 from ..training import answering
-from .arguments import positive_integer
+from .arguments import add_limit, add_tests_folder, positive_integer
 from .exit_status import ExitStatus
 from .output import print_message
 from .tune import add_model
@@ -16,13 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--test", required=True, metavar="NAME|FILE", help="a test set, named as for evaluate"
     )
-    parser.add_argument(
-        "--tests",
-        type=Path,
-        default=Path(),
-        metavar="DIR",
-        help="folder of the named test sets (default: the current one)",
-    )
+    add_tests_folder(parser)
     parser.add_argument("--field", metavar="NAME", help="field that holds a test prompt")
     parser.add_argument(
         "--template",
@@ -47,9 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="prompts at a time (default: 8)",
     )
-    parser.add_argument(
-        "--limit", type=positive_integer, metavar="N", help="use only the first N prompts"
-    )
+    add_limit(parser, "prompts")
 
 
 def run(args: argparse.Namespace) -> int:

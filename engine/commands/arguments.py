@@ -45,6 +45,22 @@ def add_progress(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_tests_folder(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--tests",
+        type=Path,
+        default=Path(),
+        metavar="DIR",
+        help="folder of the named test sets (default: the current one)",
+    )
+
+
+def add_limit(parser: argparse.ArgumentParser, items: str) -> None:
+    parser.add_argument(
+        "--limit", type=positive_integer, metavar="N", help=f"use only the first N {items}"
+    )
+
+
 def positive_integer(text: str) -> int:
     """Read an integer from 1, for argparse."""
     return _integer(text, 1)

@@ -8,7 +8,7 @@ from ..config import ConfigError
 from ..data.test_sets import TestSource, prompts_of, read_questions, texts_of
 from ..quality.contamination import PromptIndex
 from ..store.folder import Folder
-from .arguments import positive_integer
+from .arguments import add_tests_folder, positive_integer
 from .exit_status import ExitStatus
 from .output import print_text
 from .runs import open_run
@@ -33,13 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="TEST",
         help="test sets: vicuna, koala, …, or files; may be repeated",
     )
-    parser.add_argument(
-        "--tests",
-        type=Path,
-        default=Path(),
-        metavar="DIR",
-        help="folder of the named test sets (default: the current one)",
-    )
+    add_tests_folder(parser)
     parser.add_argument(
         "--ngram",
         type=positive_integer,

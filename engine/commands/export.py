@@ -34,6 +34,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--with-metadata", action="store_true", help="add use case, skills, gap, … to each row"
     )
+    _add_trainer(parser)
+
+
+def _add_trainer(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--trainer",
         choices=("trl", "axolotl", "llama-factory"),

@@ -14,7 +14,7 @@ from ..training import pairs, tuning
 from ..training.pairs import Pair
 from ..training.recipe import Recipe
 from ..training.tuning import Tuning
-from .arguments import add_json, positive_integer
+from .arguments import add_json, add_limit, positive_integer
 from .exit_status import ExitStatus
 from .output import print_json, print_message, print_text
 from .runs import open_run
@@ -29,6 +29,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out", "-o", type=Path, required=True, metavar="DIR", help="folder of the tuned model"
     )
     _add_hyperparameters(parser)
+    _add_training(parser)
+    add_json(parser)
+
+
+def _add_training(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--template",
         choices=("alpaca", "chat"),
@@ -41,9 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="number format (default: auto: bf16 on a GPU, else fp32)",
     )
-    parser.add_argument(
-        "--limit", type=positive_integer, metavar="N", help="use only the first N rows"
-    )
+    add_limit(parser, "rows")
     parser.add_argument(
         "--held-out",
         type=Path,
@@ -56,7 +59,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="save a checkpoint every N steps (default: after each epoch)",
     )
-    add_json(parser)
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:

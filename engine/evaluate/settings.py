@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct, field
+from msgspec import Meta, field
 
 from ..config import (
     CacheConfig,
@@ -13,6 +13,7 @@ from ..config import (
     JudgeConfig,
     RetryPolicy,
     RoleConfig,
+    SettingsTable,
     check_role,
 )
 from ..data.test_sets import TestSource
@@ -34,9 +35,7 @@ class ContestantConfig(RoleConfig, frozen=True):
         return self.model or Path(self.answers or "").name
 
 
-class EvaluationConfig(
-    Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True
-):
+class EvaluationConfig(SettingsTable, frozen=True):
     """A comparison of two models on a test set."""
 
     test: str = ""
