@@ -5,8 +5,8 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -17,8 +17,6 @@ from .commands import environment, write_seeds
 PAGE = (Path(__file__).parents[1] / "docs" / "architecture.md").read_text("utf-8")
 PACKAGE = Path(codeclm.engine.__file__ or "").parents[1]
 
-Edit = Callable[[str], str]
-
 
 def blocks(heading: str) -> list[str]:
     """Return the fenced blocks of the section under *heading*."""
@@ -27,23 +25,18 @@ def blocks(heading: str) -> list[str]:
     return [re.sub(rf"^{indent}", "", text, flags=re.MULTILINE) for indent, text in fenced]
 
 
-class Clone:
-    """A copy of the sources that can be edited and run."""
+class Clone(NamedTuple):
+    """A copy of the sources, which can be edited and run."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        for name in ("engine", "providers", "prompts"):
-            shutil.copytree(
-                PACKAGE / name,
-                folder / "codeclm" / name,
-                ignore=shutil.ignore_patterns("__pycache__"),
-            )
+    folder: Path
+
+    def copy(self, folder: Path) -> "Clone":
+        """Copy this copy, compiled modules included."""
+        shutil.copytree(self.folder, folder)
+        return Clone(folder)
 
     def add(self, path: str, text: str) -> None:
         (self.folder / "codeclm" / path).write_text(text, "utf-8")
-
-    def remove(self, path: str) -> None:
-        (self.folder / "codeclm" / path).unlink()
 
     def replace(self, path: str, old: str, new: str) -> None:
         file = self.folder / "codeclm" / path
@@ -111,7 +104,10 @@ def add_command(clone: Clone) -> None:
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """A copy with everything that the page adds."""
     clone = Clone(tmp_path_factory.mktemp("clone"))
+    for name in ("engine", "providers", "prompts"):
+        shutil.copytree(PACKAGE / name, clone.folder / "codeclm" / name)
     for add in (add_prompt_and_stage, add_recipe, add_export_format, add_setting, add_command):
         add(clone)
     write_seeds(clone.folder, 2)
@@ -140,3 +136,69 @@ def test_what_the_page_adds_works(clone: Clone) -> None:
     assert row["question"] == "Say hello."
     assert json.loads(shorter.stdout)["calls"]["simplify"]["paid"] == 2, shorter.stderr
     assert (count.returncode, count.stdout) == (0, "1 rows\n")
+
+
+SIMPLIFY = "prompts/simplify.py"
+TEMPLATE = "prompts/default/simplify.txt"
+REMAINS = {
+    "    Equal,\n    Simplify,\n": "    Equal,\n",
+    '"strong": (Simplify, Respond)': '"strong": (Respond,)',
+    "{Simplify: drafts, Respond: drafts}": "{Respond: drafts}",
+    ", PAIR)": ")",
+}
+"""What is left where a step is a part of a line."""
+
+
+@pytest.mark.parametrize(
+    ("path", "step", "verb", "status", "message"),
+    [
+        (SIMPLIFY, "    priority = Priority.REWRITE\n", "check", 1, "Simplify: define priority"),
+        (TEMPLATE, "{{most}}", "check", 2, "default/simplify.txt: {{most}} is missing"),
+        (
+            "prompts/__init__.py",
+            "    Equal,\n    Simplify,\n",
+            "check",
+            2,
+            "add Simplify to BUILT_IN",
+        ),
+        (RECIPES, "        finishing=SIMPLIFY,\n", "check", 1, "Missing required argument"),
+        (RECIPES, '"strong": (Simplify, Respond)', "check", 2, "strong"),
+        (RECIPES, "{Simplify: drafts, Respond: drafts}", "check", 2, "forecast"),
+        ("engine/data/formats.py", ", PAIR)", "check", 2, "unknown export format 'pair'"),
+        (
+            "engine/commands/__init__.py",
+            '    "count": "count rows",\n',
+            "count",
+            2,
+            "invalid choice",
+        ),
+    ],
+)
+def test_a_step_forgotten_is_an_error_that_names_it(
+    clone: Clone, tmp_path: Path, path: str, step: str, verb: str, status: int, message: str
+) -> None:
+    forgetful = clone.copy(tmp_path / "clone")
+    forgetful.replace(path, step, REMAINS.get(step, ""))
+    done = forgetful.run(
+        *((verb, *RUN, *REPLY, "--export", "pair") if verb == "check" else (verb,))
+    )
+
+    assert (done.returncode, message in done.stderr) == (status, True), done.stderr
+
+
+def test_a_template_forgotten_is_an_error_that_names_it(clone: Clone, tmp_path: Path) -> None:
+    forgetful = clone.copy(tmp_path / "clone")
+    (forgetful.folder / "codeclm" / TEMPLATE).unlink()
+    done = forgetful.run("check", *RUN, *REPLY)
+
+    assert done.returncode == 2
+    assert "'simplify' of codeclm.prompts.simplify has no template: add default/simplify.txt" in (
+        done.stderr
+    )
+
+
+def test_a_scripted_reply_forgotten_is_an_error_that_names_it(clone: Clone, tmp_path: Path) -> None:
+    done = clone.run("run", *RUN, "--out", str(tmp_path / "run"))
+
+    assert done.returncode == 1
+    assert "no reply to the prompt 'simplify': set options.replies.simplify" in done.stderr
