@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from textwrap import indent
 from typing import NamedTuple
 
 import pytest
@@ -76,7 +77,7 @@ def add_recipe(clone: Clone) -> None:
     imported = "from .stages.simplify import Simplifier\n"
     clone.replace(RECIPES, "from .steps import", f"{imported}from .steps import")
     clone.replace(RECIPES, "# -- the rows ", f"{step}\n\n# -- the rows ")
-    clone.replace(RECIPES, "_BUILT_IN: Final = (\n", f"_BUILT_IN: Final = (\n{row}")
+    clone.replace(RECIPES, "_BUILT_IN: Final = (\n", f"_BUILT_IN: Final = (\n    {row.rstrip()},\n")
 
 
 def add_export_format(clone: Clone) -> None:
@@ -89,7 +90,7 @@ def add_export_format(clone: Clone) -> None:
 def add_setting(clone: Clone) -> None:
     field, line = blocks("A setting")
     schema = "engine/config/schema.py"
-    clone.replace(schema, "\n\nclass SizeConfig", f"{field}\n\nclass SizeConfig")
+    clone.replace(schema, "\n\nclass SizeConfig", f"{indent(field, '    ')}\n\nclass SizeConfig")
     clone.replace("engine/config/template.toml", "# pool = ", f"{line}# pool = ")
     clone.replace(RECIPES, "most=30), 1)", "most=tools.config.baseline.simplify_to), 1)")
 
@@ -161,7 +162,7 @@ REMAINS = {
             2,
             "add Simplify to BUILT_IN",
         ),
-        (RECIPES, "        finishing=SIMPLIFY,\n", "check", 1, "Missing required argument"),
+        (RECIPES, "    finishing=SIMPLIFY,\n", "check", 1, "Missing required argument"),
         (RECIPES, '"strong": (Simplify, Respond)', "check", 2, "strong"),
         (RECIPES, "{Simplify: drafts, Respond: drafts}", "check", 2, "forecast"),
         ("engine/data/formats.py", ", PAIR)", "check", 2, "unknown export format 'pair'"),
