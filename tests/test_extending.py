@@ -60,9 +60,8 @@ def add_prompt_and_stage(clone: Clone) -> None:
     template, prompt, stage = blocks("A prompt and a stage")
     clone.add("prompts/default/simplify.txt", template)
     clone.add("prompts/simplify.py", prompt)
-    clone.replace(
-        "prompts/__init__.py", "from .score ", "from .simplify import Simplify\nfrom .score "
-    )
+    imported = "from .simplify import Simplify\n"
+    clone.replace("prompts/__init__.py", "from .templates", f"{imported}from .templates")
     clone.replace("prompts/__init__.py", "    Equal,\n)", "    Equal,\n    Simplify,\n)")
     clone.replace("prompts/__init__.py", '    "Score",\n', '    "Score",\n    "Simplify",\n')
     clone.add("engine/pipeline/stages/simplify.py", stage)
@@ -202,4 +201,4 @@ def test_a_scripted_reply_forgotten_is_an_error_that_names_it(clone: Clone, tmp_
     done = clone.run("run", *RUN, "--out", str(tmp_path / "run"))
 
     assert done.returncode == 1
-    assert "no reply to the prompt 'simplify': set options.replies.simplify" in done.stderr
+    assert "no reply to the prompt 'simplify': set options.replies.simplify" in done.stdout
