@@ -37,12 +37,19 @@ if TYPE_CHECKING:
     from .data.formats import EXPORTS, ExportFormat, ExportRow, Selection
     from .data.providers import PROVIDERS
     from .data.registry import Registry
-    from .pipeline.recipes import RECIPES, Recipe
-    from .pipeline.session import Plan, Session, Watcher
+    from .pipeline.modes import FROM_METADATA, FROM_POOL, FROM_SEEDS
+    from .pipeline.prepare import Plan
+    from .pipeline.recipe import Recipe
+    from .pipeline.recipes import RECIPES
+    from .pipeline.session import Session, Watcher
+    from .pipeline.steps import Finishing, Tools, Writing
     from .reporting.summary import Summary
 
 __all__ = [
     "EXPORTS",
+    "FROM_METADATA",
+    "FROM_POOL",
+    "FROM_SEEDS",
     "PROMPTS",
     "PROVIDERS",
     "RECIPES",
@@ -51,6 +58,7 @@ __all__ = [
     "ConfigError",
     "ExportFormat",
     "ExportRow",
+    "Finishing",
     "Host",
     "Plan",
     "Prompt",
@@ -61,8 +69,10 @@ __all__ = [
     "Selection",
     "Session",
     "Summary",
+    "Tools",
     "UserError",
     "Watcher",
+    "Writing",
     "build_config",
     "load_config",
     "make_dataset",
@@ -80,8 +90,12 @@ _MODULES = {
     ".data.formats": ("EXPORTS", "ExportFormat", "ExportRow", "Selection"),
     ".data.providers": ("PROVIDERS",),
     ".data.registry": ("Registry",),
-    ".pipeline.recipes": ("RECIPES", "Recipe"),
-    ".pipeline.session": ("Plan", "Session", "Watcher"),
+    ".pipeline.modes": ("FROM_METADATA", "FROM_POOL", "FROM_SEEDS"),
+    ".pipeline.prepare": ("Plan",),
+    ".pipeline.recipe": ("Recipe",),
+    ".pipeline.recipes": ("RECIPES",),
+    ".pipeline.session": ("Session", "Watcher"),
+    ".pipeline.steps": ("Finishing", "Tools", "Writing"),
     ".reporting.summary": ("Summary",),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}

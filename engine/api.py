@@ -6,8 +6,9 @@ import anyio
 import anyio.to_thread
 
 from .config import Config
-from .pipeline import session as sessions
-from .pipeline.session import Plan, Session, Watcher, execute
+from .pipeline import prepare as preparation
+from .pipeline.prepare import Plan
+from .pipeline.session import Session, Watcher, execute
 from .reporting import log
 from .reporting.results import write_results
 from .reporting.summary import Summary
@@ -19,7 +20,7 @@ def prepare(config: Config) -> Plan:
     Raises:
         UserError: naming the file or the key at fault, and the remedy.
     """
-    return sessions.prepare(config, where="configuration")
+    return preparation.prepare(config, where="configuration")
 
 
 async def make_dataset(

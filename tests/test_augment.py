@@ -15,10 +15,14 @@ from msgspec import structs
 
 from codeclm.engine.config import Config, build_config
 from codeclm.engine.data.records import Example, Metadata, Seed, Unreadable
-from codeclm.engine.pipeline.build import Widths, crew
-from codeclm.engine.pipeline.session import Session, execute, prepare
+from codeclm.engine.pipeline.acceptance import Acceptance
+from codeclm.engine.pipeline.execution import Execution, Widths
+from codeclm.engine.pipeline.prepare import prepare
+from codeclm.engine.pipeline.recipes import RECIPES
+from codeclm.engine.pipeline.session import Session, execute
 from codeclm.engine.pipeline.stages.augment import Mixer, Mixing, merge
-from codeclm.engine.pipeline.work import Work
+from codeclm.engine.pipeline.state import SessionState
+from codeclm.engine.pipeline.steps import Tools
 from codeclm.engine.store.reader import LedgerReader
 from codeclm.engine.store.totals import count_dataset
 from codeclm.engine.store.writer import LedgerWriter
@@ -223,7 +227,7 @@ def rows(path: Path, query: str) -> list[tuple[Any, ...]]:
 class Outcome:
     """What a run came to: its examples, its metadata, its calls."""
 
-    def __init__(self, ledger: LedgerReader, actor: Actor, work: Work) -> None:
+    def __init__(self, ledger: LedgerReader, actor: Actor) -> None:
         self.kept = list(ledger.kept())
         self.items = [row[0] for row in rows(ledger.path, "SELECT position FROM items")]
         self.requests = rows(
@@ -232,7 +236,6 @@ class Outcome:
         with count_dataset(ledger) as counts:
             self.seed_totals = counts.seeds()
         self.actor = actor
-        self.work = work
 
 
 async def play(
@@ -245,17 +248,25 @@ async def play(
 ) -> Outcome:
     ledger = await anyio.to_thread.run_sync(LedgerWriter, folder / "ledger.sqlite")
     async with playing(actor, folder) as troupe:
-        stages = crew(settings, dict(troupe), troupe.counters, Widths(4, 4, 8))
-        work = Work(settings, stages, ledger, troupe.counters, stop_calls=lambda: None)
-        if metadata is not None:
-            await work.ordered(list(metadata), set())
-        else:
-            await work.augmented(iter(seeds(count)))
+        recipe = RECIPES[settings.recipe]
+        execution = Execution(
+            config=settings,
+            writing=recipe.writing,
+            finishing=recipe.finishing,
+            tools=Tools(settings, troupe, troupe.counters),
+            ledger=ledger,
+            state=SessionState(lambda: None),
+            acceptance=Acceptance(ledger),
+            widths=Widths(4, 4, 8),
+            read_seeds=lambda _done: iter(seeds(count)),
+            metadata=tuple(metadata or ()),
+        )
+        await recipe.mode.run(execution)
 
     def close_ledger() -> Outcome:
         ledger.close()
         with LedgerReader(folder / "ledger.sqlite") as reader:
-            return Outcome(reader, actor, work)
+            return Outcome(reader, actor)
 
     return await anyio.to_thread.run_sync(close_ledger)
 

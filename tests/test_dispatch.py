@@ -133,6 +133,46 @@ async def test_a_call_that_waits_for_its_retry_holds_no_place() -> None:
     assert outcomes == [Reply(text="other"), Stopping]
 
 
+class StoringCall(OutcomeCall, eq=False, kw_only=True):
+    """A call that goes on after its reply, as one that waits for the disk does."""
+
+    stored: asyncio.Event
+
+    async def carry_out(self) -> None:
+        reply = await self.dispatcher.send(self)
+        assert reply is not None
+        await self.stored.wait()
+        self.answered(reply)
+
+
+async def test_a_call_that_stores_its_reply_holds_no_place_and_is_waited_for_at_the_end() -> None:
+    puppet, stored, answers = Puppet(), asyncio.Event(), list[Outcome]()
+    names = ["a", "b", "c"]
+    async with dispatching(puppet, Limits(max_concurrent=1)) as dispatcher:
+        for name in names:
+            call = StoringCall(
+                request=Request(model="m", messages=(Message("user", name),)),
+                priority=0,
+                tokens=0,
+                dispatcher=dispatcher,
+                answered=answers.append,
+                stored=stored,
+            )
+            dispatcher.submit(call)
+        for number, name in enumerate(names, start=1):
+            await puppet.hears(number)
+            await puppet.says(name)
+        draining = asyncio.ensure_future(dispatcher.drained())
+        await anyio.wait_all_tasks_blocked()
+        before = (list(answers), draining.done(), dispatcher.statistics().in_flight)
+        stored.set()
+        await draining
+
+    assert before == ([], False, 0)
+    assert puppet.most == 1
+    assert answers == [Reply(text=name) for name in names]
+
+
 async def test_a_429_of_one_call_does_not_stop_the_others() -> None:
     puppet = Puppet()
     names = [str(n) for n in range(24)]

@@ -756,7 +756,7 @@ async def test_a_second_interrupt_stops_at_once(server: Server, tmp_path: Path) 
         await asked.wait()
         process.send_signal(signal.SIGINT)
         async for said in process.stderr:
-            if b"once more stops at once" in said:
+            if b"again to stop at once" in said:
                 break
         process.send_signal(signal.SIGINT)
         status = await process.wait()

@@ -11,8 +11,8 @@ from blockbuster import BlockBuster
 
 from codeclm.engine.config import ConfigError, build_config
 from codeclm.engine.data.records import InstructionRequest, Metadata, Seed
+from codeclm.engine.pipeline.prepare import prepare
 from codeclm.engine.pipeline.recipes import RECIPES
-from codeclm.engine.pipeline.session import prepare
 from codeclm.engine.pipeline.stages.answer import Answerer
 from codeclm.engine.pipeline.stages.draft import Draft, Rubrics
 from codeclm.engine.pipeline.stages.evolve import Evolver, SampledDecoder

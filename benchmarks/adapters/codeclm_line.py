@@ -17,12 +17,12 @@ def load() -> Call:
     from codeclm.engine.calls.counters import Counters
     from codeclm.engine.calls.prompts import load_prompts
     from codeclm.engine.config import build_config
-    from codeclm.engine.pipeline import stream as flow
+    from codeclm.engine.pipeline import line as flow
     from codeclm.prompts import Respond
 
     async def ask(base: str, prompts: Sequence[str], concurrency: int, folder: Path) -> int:
         role = "strong"
-        made = build_config(
+        config = build_config(
             {"seeds": "none", "target": {"model": "vllm/m"}},
             [
                 f"{role}.model='vllm/m'",
@@ -44,28 +44,28 @@ def load() -> Call:
         def lost(*_: object) -> None:
             return
 
-        loaded = {role: load_prompts(made, made.strong, (Respond,), "benchmark")}
-        settings = CallSettings(cache_folder(made), made.retry, made.parse_attempts)
+        loaded = {role: load_prompts(config, config.strong, (Respond,), "benchmark")}
+        settings = CallSettings(cache_folder(config), config.retry, config.parse_attempts)
         async with open_clients(
-            {role: made.strong}, loaded, settings, counters=Counters()
+            {role: config.strong}, loaded, settings, counters=Counters()
         ) as clients:
 
             async def respond(row: tuple[int, str]) -> list[str]:
                 number, prompt = row
-                asked = await clients.models[role].ask(
+                reply = await clients.models[role].ask(
                     Respond(instruction=prompt), item=str(number)
                 )
-                return [asked.value]
+                return [reply.value]
 
             gc.collect()
             gc.freeze()
             gc.set_threshold(20_000, 50, 1000)
-            line = flow.begin(flow.Stage("respond", respond, concurrency, concurrency))
-            await flow.run(rows(), line, keep, flow.Callbacks(lost, lost, {}))
+            line = flow.begin(flow.Stage("respond", respond, lost, concurrency, concurrency))
+            await flow.run(rows(), line, keep, halt=lost, counts={})
             await clients.drained()
         return len(answers)
 
-    return lambda *given: anyio.run(ask, *given, backend_options={"use_uvloop": True})
+    return lambda *arguments: anyio.run(ask, *arguments, backend_options={"use_uvloop": True})
 
 
 if __name__ == "__main__":

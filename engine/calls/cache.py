@@ -57,12 +57,12 @@ async def open_cache(folder: Path) -> AsyncGenerator["Cache"]:
     Raises:
         StorageError: it cannot be opened or written, or it is damaged.
     """
-    async with entered_in_thread(_opened(folder, asyncio.get_running_loop())) as cache:
+    async with entered_in_thread(_open(folder, asyncio.get_running_loop())) as cache:
         yield cache
 
 
 @contextmanager
-def _opened(folder: Path, loop: asyncio.AbstractEventLoop) -> Generator["Cache"]:
+def _open(folder: Path, loop: asyncio.AbstractEventLoop) -> Generator["Cache"]:
     with open_cache_file(folder) as file:
         key_filter = None
         if file.alone and file.row_bound() <= _MAX_NOTED:

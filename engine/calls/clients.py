@@ -124,7 +124,7 @@ def endpoint_name(role: RoleConfig) -> str:
 
 
 def _limits(roles: Roles, endpoint: str) -> Limits:
-    """Join the limits of the roles that share an endpoint: the tightest counts."""
+    """Return the tightest limits of the roles that share *endpoint*."""
     sharing = [role for role in roles.values() if endpoint_name(role) == endpoint]
     requests = [r.requests_per_minute for r in sharing if r.requests_per_minute is not None]
     tokens = [r.tokens_per_minute for r in sharing if r.tokens_per_minute is not None]
@@ -167,17 +167,17 @@ _STRICTNESS: tuple[ResponseFormat, ...] = ("text", "json_object", "json_schema")
 
 
 def _sampling(role: RoleConfig, structured: ResponseFormat, settings: CallSettings) -> Sampling:
-    """How *role* is asked, no stricter than its endpoint honours when that is left to us."""
-    wanted = response_format(role)
+    """Return how *role* is asked; "auto" is as strict as the endpoint honours, and no stricter."""
+    requested = response_format(role)
     if role.structured_output == "auto":
-        wanted = _STRICTNESS[min(_STRICTNESS.index(wanted), _STRICTNESS.index(structured))]
+        requested = _STRICTNESS[min(map(_STRICTNESS.index, (requested, structured)))]
     return Sampling(
         model=hosted_model(role).model,
         temperature=role.temperature,
         top_p=role.top_p,
         max_tokens=role.max_tokens,
         seed=role.seed,
-        response_format=wanted,
+        response_format=requested,
         extra=role.extra,
         parse_attempts=settings.parse_attempts,
         run_seed=settings.run_seed,
@@ -188,10 +188,10 @@ def _sampling(role: RoleConfig, structured: ResponseFormat, settings: CallSettin
 
 
 def check_endpoint(role: RoleConfig, where: str) -> None:
-    """See, without a call, that *role*'s provider could be opened.
+    """Check, without a call, that *role*'s provider can be opened.
 
     Raises:
-        ConfigError: it could not.
+        ConfigError: it cannot.
     """
     host, model = hosted_model(role)
     try:
@@ -202,10 +202,10 @@ def check_endpoint(role: RoleConfig, where: str) -> None:
 
 
 def cache_folder(config: Config) -> Path:
-    """Where answers are kept: the run's own choice, CODECLM_CACHE_DIR, or the user's cache."""
+    """Return the cache's folder: as configured, CODECLM_CACHE_DIR, or in the user's cache."""
     if config.cache.folder:
         return Path(config.cache.folder).expanduser()
-    if chosen := os.environ.get("CODECLM_CACHE_DIR"):
-        return Path(chosen).expanduser()
+    if folder := os.environ.get("CODECLM_CACHE_DIR"):
+        return Path(folder).expanduser()
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     return Path(base).expanduser() / "codeclm"

@@ -9,7 +9,7 @@ from ..config import Config, to_toml
 from ..data import seeds
 from ..data.records import Unreadable
 from ..data.seeds import SeedSource
-from ..pipeline.session import Plan, prepare
+from ..pipeline.prepare import Plan, prepare
 from .exit_status import ExitStatus
 from .output import print_text
 from .settings import add_run_settings, read_run_settings
@@ -37,7 +37,7 @@ def _lines(plan: Plan) -> Iterator[str]:
         yield from _unreadable(plan.source, config.limit)
     else:
         yield f"metadata {len(plan.metadata):,}"
-    yield f"recipe   {plan.recipe.name}: {plan.recipe.line}"
+    yield f"recipe   {plan.recipe.name}: {plan.recipe.summary}"
     yield f"rows     {_target(config)}"
     yield f"quality  {'; '.join(to_toml(config.quality).splitlines()) or 'no rules'}"
     for name, role in plan.roles.items():

@@ -2,7 +2,7 @@
 
 import argparse
 
-from ..pipeline.session import prepare
+from ..pipeline.prepare import prepare
 from ..reporting.forecast import forecast_run, forecast_text
 from .arguments import positive_integer
 from .check import seeds_used

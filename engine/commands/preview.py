@@ -9,8 +9,8 @@ from msgspec import structs
 from ..config import Config
 from ..data import seeds
 from ..data.records import Seed
+from ..pipeline.prepare import Plan, prepare
 from ..pipeline.recipes import recipe_of
-from ..pipeline.session import Plan, prepare
 from ..reporting import log
 from ..reporting.transcript import transcript
 from ..store.reader import LedgerReader
@@ -51,16 +51,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _reduced(config: Config, seed_count: int, folder: str, where: str) -> Config:
-    return structs.replace(
-        config,
-        out=folder,
-        limit=seed_count,
-        target_rows=None,
-        # Without a target, a pool would go on sending requests.
-        max_candidates=1 if recipe_of(config, where).start == "pool" else None,
-        metadata=structs.replace(config.metadata, augment_to=None),
-        decode=structs.replace(config.decode, per_metadata=1),
-    )
+    return structs.replace(recipe_of(config, where).preview(config, seed_count), out=folder)
 
 
 def _print_examples(plan: Plan, ledger: LedgerReader, *, as_json: bool) -> None:

@@ -3,7 +3,7 @@
 import argparse
 
 from ..config import load_config
-from ..pipeline.session import prepare
+from ..pipeline.prepare import prepare
 from .arguments import add_progress, add_run_folder
 from .runs import existing_run
 from .sessions import run_and_report

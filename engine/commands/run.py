@@ -2,7 +2,7 @@
 
 import argparse
 
-from ..pipeline.session import prepare
+from ..pipeline.prepare import prepare
 from .arguments import add_progress
 from .sessions import run_and_report
 from .settings import add_run_settings, read_run_settings

@@ -13,7 +13,7 @@ from ..calls.counters import Counters
 from ..config import Config, load_config
 from ..data import seeds
 from ..data.records import Example, Seed
-from ..pipeline.session import seed_source
+from ..pipeline.prepare import seed_source
 from ..reporting.summary import Summary, summarise
 from ..store.folder import Folder, FolderError
 from ..store.reader import LedgerReader

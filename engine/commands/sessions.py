@@ -5,7 +5,8 @@ import signal
 from functools import partial
 
 from ..pipeline.event_loop import run_async
-from ..pipeline.session import Plan, Session, execute
+from ..pipeline.prepare import Plan
+from ..pipeline.session import Session, execute
 from ..reporting import log
 from ..reporting.progress import Display, watcher
 from ..reporting.results import write_results

@@ -16,7 +16,9 @@ from ..config import Config, ConfigError
 from ..data import seeds
 from ..data.test_sets import TestSource, read_questions
 from ..disk.atomic import replace_file
-from ..pipeline import session
+from ..pipeline.prepare import Plan as RunPlan
+from ..pipeline.prepare import prepare as prepare_run
+from ..pipeline.prepare import seed_source
 from ..reporting.summary import Summary
 from ..store.folder import Folder, FolderError
 from ..store.reader import LedgerReader
@@ -35,7 +37,7 @@ class PlannedRun(Struct, frozen=True):
     """One run of the comparison, checked."""
 
     variant: Variant
-    plan: session.Plan
+    plan: RunPlan
 
 
 class ComparisonPlan(Struct, frozen=True):
@@ -83,7 +85,7 @@ def prepare_comparison(
     split, seeds_file = _split(shared, settings.compare.validation, out, allow_change=allow_change)
     variants = build_variants(settings, sweeps, seeds_file, folder=str(out), where=where)
     runs = tuple(
-        PlannedRun(variant, session.prepare(variant.config, where=f"{where}: {variant.name}"))
+        PlannedRun(variant, prepare_run(variant.config, where=f"{where}: {variant.name}"))
         for variant in variants
     )
     names = [variant.name for variant in variants]
@@ -97,7 +99,7 @@ def _split(
     """Split the seeds that runs share; return the split and the file of the validation part."""
     if not shared.seeds:
         return None, None
-    source = session.seed_source(shared)
+    source = seed_source(shared)
     if (out / SEEDS_FILE).resolve() in [path.resolve() for path in source.paths]:
         raise FolderError(f"{out}: its {SEEDS_FILE} would be overwritten: choose another folder")
     split, kept = split_seeds(source, validation, random_seed=shared.seed, limit=shared.limit)
@@ -134,7 +136,7 @@ def measure_run(plan: ComparisonPlan, run: PlannedRun, summary: Summary) -> Data
         )
 
 
-def _available_seeds(plan: session.Plan) -> int:
+def _available_seeds(plan: RunPlan) -> int:
     total = seeds.count(plan.source) if plan.source is not None else 0
     return min(total, plan.config.limit or total)
 

@@ -132,14 +132,15 @@ def read_calibration(path: Path, *, target_yield: float) -> Calibration:
     if not folder.config.exists():
         raise FolderError(f"{path}: not a run's folder (it has no config.toml)")
     config = load_config(folder.config, check=False)
-    if RECIPES[config.recipe].end not in {"refine", "filter"}:
+    recipe = RECIPES[config.recipe]
+    if not recipe.scores_gaps(config):
         raise FolderError(
             f"{path}: recipe {config.recipe} scores no answers against each other, so there is no"
             " gap to go by: give a run of codeclm or codeclm-filter"
         )
     ledger = LedgerReader(folder.ledger)
     try:
-        pilot = _Pilot(RECIPES[config.recipe].role_configs(config))
+        pilot = _Pilot(recipe.role_configs(config))
         for example in ledger.examples():
             pilot.add(example)
         with count_dataset(ledger) as counts:
@@ -194,9 +195,7 @@ def calibrate(
 
 def _rounds(config: Config) -> int:
     """Most rounds that are scored. After the only one nothing goes on: every θ is counted."""
-    if RECIPES[config.recipe].end == "filter":
-        return 1
-    return config.filter.max_iterations - (not config.filter.filter_basic)
+    return RECIPES[config.recipe].finishing.scored_rounds(config)
 
 
 # -- one threshold ----------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from ..calls.model import Model, PendingCall
 from ..data.errors import ItemError, RunStopped
 from ..data.records import Answer, identity
 from ..data.test_sets import Question
-from ..pipeline.stream import Callbacks, Stage, begin, run
+from ..pipeline.line import Stage, begin, run
 from .settings import Side
 from .verdicts import Ruling
 
@@ -158,8 +158,7 @@ async def hold(session: Session, contest: Contest, clients: Clients, *, workers:
         if comparison.reason:
             events.warning("verdict.invalid", question=comparison.id, reason=comparison.reason)
 
-    def lost(stage: str, question: Question, error: ItemError) -> None:
-        del stage
+    def lost(question: Question, error: ItemError) -> None:
         session.unanswered[question.id] = str(error)
         events.warning("question.lost", question=question.id, error=str(error))
 
@@ -167,8 +166,8 @@ async def hold(session: Session, contest: Contest, clients: Clients, *, workers:
         session.stopped_by = session.stopped_by or str(error)
         clients.stop()
 
-    line = begin(Stage("contest", contest, workers=workers))
-    await run(_each(session.questions), line, keep, Callbacks(lost, halt, session.counters.stages))
+    line = begin(Stage("contest", contest, lost, workers=workers))
+    await run(_each(session.questions), line, keep, halt=halt, counts=session.counters.stages)
     await clients.drained()
 
 

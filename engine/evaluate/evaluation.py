@@ -5,13 +5,12 @@ prompt with its answers and rulings, in the order of the test set) and ``summary
 """
 
 import asyncio
-import signal
 import sys
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import anyio
 import msgspec
 import structlog
 from msgspec import Struct
@@ -20,7 +19,6 @@ from ...prompts import Judge, PromptSet, Respond
 from ...providers import json_codec
 from ..calls.clients import (
     CallSettings,
-    Clients,
     cache_folder,
     check_endpoint,
     endpoint_name,
@@ -35,6 +33,7 @@ from ..data.records import identity
 from ..data.seeds import SeedError
 from ..data.test_sets import Question, read_questions, shorten
 from ..disk.atomic import replace_file
+from ..pipeline.background import background_tasks
 from ..store.folder import Folder, FolderError
 from ..store.manifest import Manifest, differences, new_manifest, role_settings
 from . import settings
@@ -193,30 +192,26 @@ async def execute(plan: Plan) -> Session:
             side: plan.answers.get(side) or clients.models[side] for side in config.contestants
         }
         contest = Contest(contestants, clients.models["judge"])
-        async with anyio.create_task_group() as group:
-            group.start_soon(_heed_signals, session, clients, group.cancel_scope)
-            group.start_soon(_tell, session)
+
+        def stop() -> None:
+            session.stopped_by = "stopped on request"
+            clients.stop()
+            _say("stopping: calls in flight will finish; press Ctrl-C again to stop at once")
+
+        async with background_tasks(
+            clients,
+            event="evaluation.signalled",
+            is_stopping=lambda: bool(session.stopped_by),
+            stop=stop,
+            tasks=(partial(_tell, session),),
+        ):
             await hold(session, contest, clients, workers=_workers(plan))
-            group.cancel_scope.cancel()
     return session
 
 
 def _workers(plan: Plan) -> int:
     shared = {endpoint_name(r): r.max_concurrent for r in plan.config.roles.values()}
     return max(1, min(len(plan.questions), sum(shared.values())))
-
-
-async def _heed_signals(session: Session, clients: Clients, scope: anyio.CancelScope) -> None:
-    """First SIGINT or SIGTERM: finish what is in flight. Second: stop now."""
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as received:
-        async for number in received:
-            events.warning("evaluation.signalled", signal=number.name)
-            if session.stopped_by:
-                scope.cancel()
-                return
-            session.stopped_by = "stopped on request"
-            clients.stop()
-            _say("stopping: what is in flight comes in and is kept; once more stops at once")
 
 
 async def _tell(session: Session) -> None:

@@ -1,34 +1,20 @@
-"""Stages joined by bounded streams in one task group: the scheduler.
-
-Knows nothing of models or instructions: items go in, items come out, and every item that cannot go
-on is told of once. A line is a chain, never a circle: a circle of bounded streams deadlocks (seen
-with two workers and buffers of 8); whatever repeats does so inside one stage, or comes in again
-through the source.
-"""
+"""A bounded stream between tasks of one event loop."""
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from types import TracebackType
-from typing import Any, Generic, NamedTuple, Self, TypeVar
-
-import anyio
-from msgspec import Struct
-
-from ..calls.counters import StageCounts
-from ..data.errors import ItemError, RunStopped, Stopping
+from typing import Generic, NamedTuple, Self, TypeVar
 
 T = TypeVar("T")
-In = TypeVar("In")
-Out = TypeVar("Out")
-Next = TypeVar("Next")
 
 
 class EndOfStream(Exception):  # noqa: N818  (the term anyio uses)
-    """Every sender has left and the buffer is empty."""
+    """Every sender has been closed and the buffer is empty."""
 
 
 class StreamStatistics(NamedTuple):
+    """A snapshot of a stream."""
+
     buffered: int
     waiting_to_send: int
     waiting_to_receive: int
@@ -36,12 +22,12 @@ class StreamStatistics(NamedTuple):
 
 
 class Stream(Generic[T]):
-    """A bounded stream between tasks of one event loop.
+    """A bounded stream, like anyio's memory stream at a tenth of its cost per item.
 
-    Like anyio's memory stream, at a tenth of its cost per item. With ``capacity`` 0 an item passes
-    only from hand to hand. When the last `Sender` has left and the buffer is empty, receivers get
-    `EndOfStream`. An item is received once or not at all, also when either side is cancelled: what
-    a cancelled receiver had been handed goes to the next one.
+    With ``capacity`` 0 an item passes only from a sender to a waiting receiver. When the last
+    `Sender` has been closed and the buffer is empty, receivers get `EndOfStream`. An item is
+    received at most once, even when either side is cancelled: an item handed to a receiver that is
+    cancelled goes to the next one.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -52,7 +38,7 @@ class Stream(Generic[T]):
         self._senders = 0
 
     def sender(self) -> "Sender[T]":
-        """Make a sending end; it counts from now on, until it is left."""
+        """Open a sending end; the stream stays open until every one of them is closed."""
         self._senders += 1
         return Sender(self)
 
@@ -62,7 +48,7 @@ class Stream(Generic[T]):
         )
 
     def send_nowait(self, item: T) -> bool:
-        """Pass *item* on if a receiver waits or the buffer has room; else return False."""
+        """Send *item* if a receiver waits or the buffer has room; return whether it was sent."""
         if self._hand_over(item):
             return True
         if len(self._buffer) < self._capacity:
@@ -71,7 +57,7 @@ class Stream(Generic[T]):
         return False
 
     async def send(self, item: T) -> None:
-        """Pass *item* on, waiting for room."""
+        """Send *item*, waiting for room."""
         if self.send_nowait(item):
             return
         room: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -85,10 +71,10 @@ class Stream(Generic[T]):
             raise
 
     async def receive(self) -> T:
-        """Take the next item.
+        """Return the next item.
 
         Raises:
-            EndOfStream: there will be none.
+            EndOfStream: there will be no more.
         """
         if self._buffer:
             item = self._buffer.popleft()
@@ -109,7 +95,7 @@ class Stream(Generic[T]):
             if receiver in self._receivers:
                 self._receivers.remove(receiver)
             elif receiver.done() and not receiver.cancelled() and receiver.exception() is None:
-                self._give_back(receiver.result())
+                self._put_back(receiver.result())
             raise
 
     def _hand_over(self, item: T) -> bool:
@@ -120,7 +106,7 @@ class Stream(Generic[T]):
                 return True
         return False
 
-    def _give_back(self, item: T) -> None:
+    def _put_back(self, item: T) -> None:
         if not self._hand_over(item):
             self._buffer.appendleft(item)
 
@@ -131,8 +117,8 @@ class Stream(Generic[T]):
                 self._buffer.append(item)
                 room.set_result(None)
 
-    def leave(self) -> None:
-        """One sender less; `Sender` calls it."""
+    def close_sender(self) -> None:
+        """Close one sending end; `Sender` calls this."""
         self._senders -= 1
         if not self._senders:
             for receiver in self._receivers:
@@ -142,7 +128,7 @@ class Stream(Generic[T]):
 
 
 class Sender(Generic[T]):
-    """A sending end of a `Stream`, left by leaving its ``with``."""
+    """A sending end of a `Stream`; leaving its ``with`` block closes it."""
 
     def __init__(self, stream: Stream[T]) -> None:
         self._stream = stream
@@ -158,121 +144,4 @@ class Sender(Generic[T]):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._stream.leave()
-
-
-class Stage(Struct, Generic[In, Out], frozen=True):
-    """A step that many workers carry out: one item in, any number out.
-
-    ``step`` raises `ItemError` for an item that is lost. ``buffer`` is the number of items that may
-    wait in front of the stage.
-    """
-
-    name: str
-    step: Callable[[In], Awaitable[Iterable[Out]]]
-    workers: int = 1
-    buffer: int = 0
-
-
-class Line(Generic[In, Out]):
-    """Stages in a row; the type checker refuses two that do not fit."""
-
-    def __init__(self, stages: tuple[Stage[Any, Any], ...]) -> None:
-        self.stages = stages
-
-    def then(self, stage: Stage[Out, Next]) -> "Line[In, Next]":
-        return Line((*self.stages, stage))
-
-
-def begin(stage: Stage[In, Out]) -> Line[In, Out]:
-    """Start a line."""
-    return Line((stage,))
-
-
-class Callbacks(Struct, frozen=True):
-    """Who is told what befalls items.
-
-    ``lost(stage, item, error)`` for every `ItemError`; ``halt(error)`` when no item can go on, so
-    that the rest can be stopped gently; ``counts`` gets a row per stage.
-    """
-
-    lost: Callable[[str, Any, ItemError], None]
-    halt: Callable[[RunStopped], None]
-    counts: dict[str, StageCounts]
-
-
-async def run(
-    source: AsyncIterator[In],
-    line: Line[In, Out],
-    sink: Callable[[Out], Awaitable[None]],
-    watch: Callbacks,
-) -> None:
-    """Let everything *source* gives go through *line* into *sink*.
-
-    Ends when the source has ended and every item has reached the sink or was lost. Items left
-    behind by `Stopping` reach neither, and are not told of: they are for the next time.
-    """
-    async with anyio.create_task_group() as group:
-        stream: Stream[Any] = Stream(line.stages[0].buffer)
-        group.start_soon(_pour, source, stream.sender(), name="source")
-        for n, stage in enumerate(line.stages):
-            last = n + 1 == len(line.stages)
-            out: Stream[Any] = Stream(0 if last else line.stages[n + 1].buffer)
-            worker = _Worker(stage, stream, watch)
-            for number in range(stage.workers):
-                group.start_soon(worker.run, out.sender(), name=f"{stage.name}-{number}")
-            stream = out
-        await _drain(stream, sink)
-
-
-async def _pour(source: AsyncIterator[In], sender: Sender[In]) -> None:
-    with sender:
-        async for item in source:
-            await sender.send(item)
-
-
-async def _drain(stream: Stream[Out], sink: Callable[[Out], Awaitable[None]]) -> None:
-    while True:
-        try:
-            item = await stream.receive()
-        except EndOfStream:
-            return
-        await sink(item)
-
-
-class _Worker:
-    """What the workers of one stage share."""
-
-    def __init__(self, stage: Stage[Any, Any], stream: Stream[Any], watch: Callbacks) -> None:
-        self._stage = stage
-        self._stream = stream
-        self._watch = watch
-        self._counts = watch.counts.setdefault(stage.name, StageCounts())
-
-    async def run(self, sender: Sender[Any]) -> None:
-        with sender:
-            while True:
-                try:
-                    item = await self._stream.receive()
-                except EndOfStream:
-                    return
-                self._counts.entered += 1
-                for result in await self._step(item):
-                    if not sender.send_nowait(result):
-                        await sender.send(result)
-                self._counts.finished += 1
-                # An item whose every answer was on disk never waited: let the others have a turn.
-                await asyncio.sleep(0)
-
-    async def _step(self, item: Any) -> Iterable[Any]:
-        try:
-            return await self._stage.step(item)
-        except ItemError as error:
-            self._counts.lost += 1
-            self._watch.lost(self._stage.name, item, error)
-        except Stopping:
-            self._counts.stopped += 1
-        except RunStopped as error:
-            self._counts.stopped += 1
-            self._watch.halt(error)
-        return ()
+        self._stream.close_sender()

@@ -86,7 +86,7 @@ def _cell(value: Cell) -> str:
 
 def _run(config: Config, summary: Summary, manifest: Manifest | None) -> Iterator[tuple[Cell, ...]]:
     recipe = RECIPES[config.recipe]
-    yield "recipe", f"{config.recipe} ({recipe.source}): {recipe.line}"
+    yield "recipe", f"{recipe.name} ({recipe.source}): {recipe.summary}"
     if manifest:
         yield "started", f"{manifest.started}, with codeclm {manifest.codeclm}"
     yield "target rows", summary.target_rows or "none: as many as the seeds give"

@@ -5,7 +5,8 @@ import msgspec
 from ...providers import json_codec
 from ..data.formats import EXPORTS, selections
 from ..disk.atomic import replace_file
-from ..pipeline.session import Plan, Session
+from ..pipeline.prepare import Plan
+from ..pipeline.session import Session
 from ..store.export import export
 from ..store.reader import LedgerReader
 from .summary import Summary, summarise

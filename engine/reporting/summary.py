@@ -100,7 +100,8 @@ def _summarise(
     reason: str,
 ) -> Summary:
     spent = ledger.spending()
-    roles = RECIPES[config.recipe].role_configs(config)
+    recipe = RECIPES[config.recipe]
+    roles, count_calls = recipe.role_configs(config), recipe.calls_without_retries
     instructions = counts.instructions()
     return Summary(
         ending,
@@ -113,7 +114,7 @@ def _summarise(
         counts.rows_by("iteration"),
         _gaps(counts.scored_rounds(), config.filter.threshold),
         {stage: _calls(made) for stage, made in counters.calls.items()},
-        counts.predicted_calls(config.decode.chunk) if config.recipe == "codeclm" else None,
+        None if count_calls is None else count_calls(counts, config),
         money(roles, counters.roles),
         money(roles, _total_tokens(spent)),
         sum(session.calls for session in spent),

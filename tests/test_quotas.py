@@ -1,3 +1,5 @@
+"""Who is asked for how many instructions, whatever becomes of them."""
+
 from collections.abc import Callable
 from random import Random
 
@@ -5,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codeclm.engine.data.records import InstructionRequest, Metadata, RequestOutcome
-from codeclm.engine.pipeline.orders import Prefix, Quotas, share
+from codeclm.engine.pipeline.quotas import Quotas
+from codeclm.engine.pipeline.sizes import share
 
 from .examples import examples
 
@@ -37,18 +40,18 @@ def quotas(
 
 
 def drive(plan: Quotas, world: World, *, arrival: int, seeds: frozenset[int] = frozenset()) -> Book:
-    """Carry out every order, letting outcomes arrive in an order drawn from *arrival*."""
+    """Carry out every request, letting outcomes arrive in an order drawn from *arrival*."""
     random = Random(arrival)
     book: Book = {}
     waiting = plan.first()
     while waiting:
         while waiting:
-            order = waiting.pop(random.randrange(len(waiting)))
-            outcome = world(order)
-            place = (order.metadata.position, order.start)
+            request = waiting.pop(random.randrange(len(waiting)))
+            outcome = world(request)
+            place = (request.metadata.position, request.start)
             assert place not in book, "asked twice"
-            book[place] = order.count, outcome
-            waiting += plan.finished(order, outcome)
+            book[place] = request.count, outcome
+            waiting += plan.finished(request, outcome)
         waiting = plan.settle(seeds)
     return book
 
@@ -59,11 +62,11 @@ def chance(seed: int, *, rate: float, fewest: float = 0.0, prints: int = 2**60) 
     With few *prints* what is kept repeats itself, within an item and across items.
     """
 
-    def world(order: InstructionRequest) -> RequestOutcome:
-        random = Random(f"{seed}/{order.metadata.position}/{order.start}/{order.count}")
-        made = random.randint(int(fewest * order.count), order.count)
+    def world(request: InstructionRequest) -> RequestOutcome:
+        random = Random(f"{seed}/{request.metadata.position}/{request.start}/{request.count}")
+        made = random.randint(int(fewest * request.count), request.count)
         marks = [random.randrange(prints) for _ in range(made)]
-        kept = [(order.start + n, m) for n, m in enumerate(marks) if random.random() < rate]
+        kept = [(request.start + n, m) for n, m in enumerate(marks) if random.random() < rate]
         return RequestOutcome(made, tuple(kept), tuple(marks))
 
     return world
@@ -169,11 +172,11 @@ def test_with_a_budget_that_suffices_the_wanted_rows_are_reached(
     plan = quotas(wanted, max_expansion=1, max_candidates=100 * sum(wanted))
     world = chance(seed, rate=rate, fewest=1)
 
-    def one_is_barren(order: InstructionRequest) -> RequestOutcome:
-        barren = order.metadata.position == 0 and len(wanted) > 1
-        return RequestOutcome(0) if barren else world(order)
+    def one_is_exhausted(request: InstructionRequest) -> RequestOutcome:
+        exhausted = request.metadata.position == 0 and len(wanted) > 1
+        return RequestOutcome(0) if exhausted else world(request)
 
-    book = drive(plan, one_is_barren, arrival=seed)
+    book = drive(plan, one_is_exhausted, arrival=seed)
 
     nothing = not any(outcome.kept for _, outcome in book.values())
     assert distinct(book) >= sum(wanted) or nothing
@@ -196,7 +199,7 @@ def test_what_is_asked_does_not_depend_on_which_outcome_arrives_first(
 def test_instructions_of_an_item_are_numbered_without_a_gap(
     wanted: list[int], seed: int, rate: float
 ) -> None:
-    """So that places in the ledger never collide, and a resumed run finds its orders again."""
+    """So that places in the ledger never collide, and a resumed run finds its requests again."""
     book = drive(quotas(wanted), chance(seed, rate=rate, prints=40), arrival=seed)
     following = dict.fromkeys(range(len(wanted)), 0)
     for (position, start), (count, _) in sorted(book.items()):
@@ -211,9 +214,9 @@ def test_copies_of_seeds_and_of_other_items_are_asked_for_again() -> None:
     plan = quotas([1, 1])
     said = {(0, 0): 7, (1, 0): 7, (0, 1): 8, (1, 1): 9}
 
-    def world(order: InstructionRequest) -> RequestOutcome:
-        mark = said[order.metadata.position, order.start]
-        return RequestOutcome(1, ((order.start, mark),), (mark,))
+    def world(request: InstructionRequest) -> RequestOutcome:
+        mark = said[request.metadata.position, request.start]
+        return RequestOutcome(1, ((request.start, mark),), (mark,))
 
     book = drive(plan, world, arrival=0, seeds=frozenset({7}))
 
@@ -226,141 +229,12 @@ def test_an_item_that_makes_nothing_is_not_asked_again() -> None:
     assert asked(book) == {0: 3, 1: 3}
 
 
-def test_a_topup_order_knows_what_its_item_made_before() -> None:
+def test_a_topup_request_knows_what_its_item_made_before() -> None:
     plan = quotas([2])
     (first,) = plan.first()
     (again,) = plan.finished(first, RequestOutcome(2, ((0, 5),), (5, 6)))
 
     assert again == InstructionRequest(first.metadata, 1, 2, frozenset({5, 6}))
-
-
-# -- streaming --------------------------------------------------------------------------------
-
-Finished = tuple[int, tuple[int, ...]]
-histories = st.lists(
-    st.tuples(st.integers(0, 10), st.lists(st.integers(0, 20), max_size=5).map(tuple)), max_size=30
-)
-
-
-def walk(
-    history: list[Finished], arrival: int, rows: int | None, most: int | None
-) -> tuple[int, int, bool]:
-    prefix = Prefix(rows, most)
-    places = list(range(len(history)))
-    Random(arrival).shuffle(places)
-    for position in places:
-        made, marks = history[position]
-        prefix.finished(position, made, tuple(enumerate(marks)))
-    return prefix.rows, prefix.candidates, prefix.enough
-
-
-@given(
-    history=histories,
-    arrival=seeds,
-    rows=st.none() | st.integers(1, 40),
-    most=st.none() | st.integers(1, 60),
-)
-def test_the_prefix_does_not_depend_on_which_seed_finishes_first(
-    history: list[Finished], arrival: int, rows: int | None, most: int | None
-) -> None:
-    assert walk(history, arrival, rows, most) == walk(history, arrival + 1, rows, most)
-
-
-@given(history=histories, arrival=seeds, rows=st.integers(1, 40))
-def test_there_is_enough_once_the_first_finished_seeds_hold_the_wanted_rows(
-    history: list[Finished], arrival: int, rows: int
-) -> None:
-    """What seeds gave twice counts once."""
-    held = len({mark for _, kept in history for mark in kept})
-
-    assert walk(history, arrival, rows, None)[2] == (held >= rows)
-
-
-@given(history=histories, most=st.integers(1, 60))
-def test_no_more_seeds_are_admitted_once_max_candidates_are_made(
-    history: list[Finished], most: int
-) -> None:
-    made = sum(count for count, _ in history)
-
-    assert walk(history, 0, None, most)[2] == (made >= most)
-
-
-@given(
-    history=st.lists(
-        st.tuples(st.lists(st.integers(0, 6), max_size=4).map(tuple), st.integers(0, 6)),
-        max_size=20,
-    ),
-    arrival=seeds,
-    rows=st.integers(1, 6),
-)
-def test_copies_of_seeds_that_were_read_are_no_rows(
-    history: list[tuple[tuple[int, ...], int]], arrival: int, rows: int
-) -> None:
-    """The finished seeds are taken one by one until those so far hold enough; none is read on."""
-    kept, originals, read = set[int](), set[int](), 0
-    while read < len(history) and len(kept - originals) < rows:
-        kept |= set(history[read][0])
-        originals.add(history[read][1])
-        read += 1
-
-    prefix = Prefix(rows, None)
-    places = list(range(len(history)))
-    Random(arrival).shuffle(places)
-    for position in places:
-        marks, seed = history[position]
-        prefix.finished(position, len(marks), tuple(enumerate(marks)), seed)
-
-    assert (prefix.rows, prefix.last) == (len(kept - originals), read - 1)
-
-
-def test_a_seed_that_is_not_finished_holds_back_those_after_it() -> None:
-    prefix = Prefix(2, None)
-    prefix.finished(1, 2, ((0, 1), (1, 2)))
-    before = prefix.enough
-    prefix.finished(0, 1, ())
-
-    assert (before, prefix.enough, prefix.rows) == (False, True, 2)
-
-
-def test_without_a_wanted_number_there_is_never_enough_and_nothing_is_remembered() -> None:
-    prefix = Prefix(None, None)
-    for position in range(100):
-        prefix.finished(position, 1, ((0, position),))
-
-    assert (prefix.enough, prefix.rows) == (False, 0)
-
-
-@given(
-    history=st.lists(
-        st.tuples(st.lists(st.integers(0, 9), max_size=4).map(tuple), st.integers(0, 9)),
-        max_size=20,
-    ),
-    arrival=seeds,
-)
-def test_rows_are_compared_in_the_order_of_the_seeds_whichever_finishes_first(
-    history: list[tuple[tuple[int, ...], int]], arrival: int
-) -> None:
-    """A rule that compares rows is asked once for each, with all before it decided."""
-    asked: list[tuple[int, int]] = []
-
-    def admits(position: int, number: int) -> bool:
-        asked.append((position, number))
-        return (position + number) % 2 == 0
-
-    def rows(order: list[int]) -> int:
-        asked.clear()
-        prefix = Prefix(None, None, admits=admits)
-        for position in order:
-            marks, seed = history[position]
-            prefix.finished(position, len(marks), tuple(enumerate(marks)), seed)
-        return prefix.rows
-
-    places = list(range(len(history)))
-    expected, in_order = rows(places), list(asked)
-    Random(arrival).shuffle(places)
-
-    assert (rows(places), asked) == (expected, in_order)
-    assert in_order == sorted(set(in_order))
 
 
 def test_what_a_rule_drops_is_asked_for_again_from_the_same_item() -> None:
@@ -374,7 +248,7 @@ def test_what_a_rule_drops_is_asked_for_again_from_the_same_item() -> None:
     assert again == [InstructionRequest(first.metadata, 1, 2, frozenset({5, 6}))]
 
 
-def test_an_order_of_another_number_in_an_earlier_session_is_followed_by_the_right_one() -> None:
+def test_a_request_of_another_number_in_an_earlier_session_is_followed_by_the_right_one() -> None:
     plan = quotas([4])
     (first,) = plan.first()
     (again,) = plan.finished(first, RequestOutcome(3, ((0, 5),), (5, 6, 7), asked=3))

@@ -20,8 +20,9 @@ from structlog.testing import capture_logs
 
 from codeclm.engine.config import Config, build_config
 from codeclm.engine.data.formats import EXPORTS, selections
+from codeclm.engine.pipeline.prepare import Plan, prepare
 from codeclm.engine.pipeline.recipes import RECIPES
-from codeclm.engine.pipeline.session import Plan, Session, execute, prepare
+from codeclm.engine.pipeline.session import Session, execute
 from codeclm.engine.store.export import export
 from codeclm.engine.store.reader import LedgerReader
 from codeclm.engine.store.totals import Totals, count_dataset

@@ -1,0 +1,129 @@
+"""When no further seed or request is begun: the finished ones hold enough rows, or will."""
+
+from collections.abc import AsyncIterator, Iterator
+from itertools import islice
+from typing import NamedTuple, TypeVar
+
+import anyio.to_thread
+import structlog
+
+from ..data.records import RequestOutcome, Unreadable
+from ..store.reader import LedgerReader
+from ..store.schema import NO_LAST_ITEM
+from ..store.writer import LedgerWriter
+from .execution import Execution
+from .prefix import Prefix
+
+log = structlog.get_logger()
+
+T = TypeVar("T")
+
+BATCH = 256
+"""Records read at a time in a thread: a trip to a thread costs 30 µs, a seed 2."""
+
+
+async def read_in_batches(records: Iterator[T]) -> AsyncIterator[T]:
+    """Iterate over *records*, which block, in a thread."""
+    while batch := await anyio.to_thread.run_sync(list, islice(records, BATCH)):
+        for record in batch:
+            yield record
+        if len(batch) < BATCH:
+            return
+
+
+class Exclusions(NamedTuple):
+    """What a reviewer dropped: ids of metadata, fingerprints of instructions."""
+
+    metadata: frozenset[str]
+    fingerprints: frozenset[int]
+
+
+def read_exclusions(ledger: LedgerReader) -> Exclusions:
+    """Read what a reviewer dropped. Blocks."""
+    reviews = ledger.reviews("metadata").values()
+    metadata = frozenset(review.id for review in reviews if review.decision == "drop")
+    return Exclusions(metadata, frozenset(ledger.excluded_fingerprints()))
+
+
+class Admission:
+    """Admits seeds or requests one after the other until the finished prefix holds enough rows."""
+
+    def __init__(self, execution: Execution, prefix: Prefix) -> None:
+        self._state = execution.state
+        self._ledger = execution.ledger
+        self._acceptance = execution.acceptance
+        self._prefix = prefix
+        self._fingerprints: dict[int, int] = {}
+        """Of the seeds in progress, by position."""
+        self._in_progress = 0
+
+    def catch_up(self, first: int = 0) -> None:
+        """Count what earlier sessions finished, from position *first* on.
+
+        Blocks: a million seeds take seconds.
+        """
+        if not self._prefix.counts:
+            return
+        for position, made, kept, seed_fingerprint in self._ledger.reader.finished_items():
+            if position >= first:
+                self._prefix.finished(position, made, kept, seed_fingerprint)
+        if self._prefix.enough:
+            self._ledger.dataset_ends(self._prefix.last)
+            return
+        self._ledger.dataset_ends()  # an earlier end no longer holds: a reviewer has dropped rows
+        self._acceptance.load()
+
+    async def wait_for_need(self) -> None:
+        """Wait while those in progress will probably suffice."""
+        while not self._state.stopping and self._prefix.enough_in_progress(self._in_progress):
+            await self._state.changed()
+
+    @property
+    def should_stop(self) -> bool:
+        """Whether no more is begun, also where only transient failures keep rows from counting.
+
+        These leave a gap behind which nothing counts yet; the next session fills it.
+        """
+        if self._state.stopping or self._prefix.enough:
+            return True
+        return self._state.left_for_later > 0 and self._prefix.suffices
+
+    def begin(self, position: int, seed_fingerprint: int | None = None) -> None:
+        """Note that the seed or request at *position* is in progress."""
+        self._in_progress += 1
+        if seed_fingerprint is not None:
+            self._fingerprints[position] = seed_fingerprint
+
+    def close(self, position: int, outcome: RequestOutcome | None) -> None:
+        """Note that it no longer is; without an outcome it is left for the next session."""
+        if outcome is not None:
+            self._advance(position, outcome)
+        self._in_progress -= 1
+        self._state.notify()
+
+    def skip(self, record: Unreadable, *, first_pass: bool = True) -> None:
+        """Note a record that is no seed."""
+        if first_pass:
+            record_unreadable(self._ledger, record)
+        self._advance(record.position, RequestOutcome(0))
+
+    def _advance(self, position: int, outcome: RequestOutcome) -> None:
+        kept = tuple(sorted(outcome.kept))
+        seed_fingerprint = self._fingerprints.pop(position, None)
+        self._prefix.finished(position, outcome.made, kept, seed_fingerprint)
+        self._acceptance.record_decisions()
+        if self._prefix.enough and not self._state.stopping:
+            self._ledger.dataset_ends(self._prefix.last)
+            self._state.finish()
+
+    async def conclude(self) -> None:
+        """Decide provisionally on rows behind a gap, as far as the dataset reaches."""
+        last = self._prefix.last if self._prefix.enough else NO_LAST_ITEM
+        await anyio.to_thread.run_sync(self._acceptance.decide_rest, last)
+        self._acceptance.record_decisions()
+
+
+def record_unreadable(ledger: LedgerWriter, record: Unreadable) -> None:
+    """Log and record a line of a seed file that is no seed."""
+    log.warning("seed.unreadable", where=record.where, reason=record.reason)
+    ledger.seed_unreadable(record)

@@ -1,0 +1,47 @@
+"""The tasks beside a session's work: signals, progress, accounts."""
+
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any
+
+import anyio
+
+from ..calls.clients import Clients
+from .signals import heed_signals
+
+
+@asynccontextmanager
+async def background_tasks(
+    clients: Clients,
+    *,
+    event: str,
+    is_stopping: Callable[[], bool],
+    stop: Callable[[], None],
+    stop_at_once: Callable[[], None] = lambda: None,
+    tasks: Iterable[Callable[[], Coroutine[Any, Any, None]]] = (),
+) -> AsyncGenerator[None]:
+    """Run what a session needs beside its work, until that is done and no call is in flight.
+
+    Args:
+        clients: the open models, whose calls in flight finish at the end.
+        event: what the log calls a signal.
+        is_stopping: whether a gentle stop is under way.
+        stop: begins one, at the first SIGINT or SIGTERM.
+        stop_at_once: called at the second, before everything is cancelled.
+        tasks: further tasks, which are cancelled at the end.
+    """
+    async with anyio.create_task_group() as group:
+
+        def cancel() -> None:
+            stop_at_once()
+            group.cancel_scope.cancel()
+
+        group.start_soon(
+            partial(heed_signals, event, is_stopping=is_stopping, stop=stop, stop_at_once=cancel)
+        )
+        for task in tasks:
+            group.start_soon(task)
+        yield
+        await clients.drained()
+        group.cancel_scope.cancel()

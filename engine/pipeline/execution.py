@@ -1,0 +1,53 @@
+"""What a mode works with while a session lasts."""
+
+from collections.abc import Callable, Iterator
+
+from msgspec import Struct
+
+from ..config import Config
+from ..data.records import Metadata, Seed, Unreadable
+from ..store.writer import LedgerWriter
+from .acceptance import Acceptance
+from .state import SessionState
+from .steps import Finishing, Tools, Writing
+
+SeedRecords = Iterator[Seed | Unreadable]
+
+
+class Widths(Struct, frozen=True):
+    """Workers per stage: enough that every endpoint has work while other calls are waited for."""
+
+    encode: int
+    write: int
+    finish: int
+
+
+class Execution(Struct, frozen=True):
+    """One session's settings, open models, ledger and state.
+
+    Attributes:
+        config: the run's settings.
+        writing: how the recipe writes basic instructions.
+        finishing: how it finishes them.
+        tools: what the steps are built from.
+        ledger: open for writing.
+        state: whether the session goes on.
+        acceptance: the rules of quality.
+        widths: workers per stage.
+        read_seeds: reads the seed files up to the configured limit, skipping the positions whose
+            byte is not zero. Blocks.
+        total_seeds: records in the seed files, unreadable ones included.
+        metadata: metadata written by the user, instead of seeds.
+    """
+
+    config: Config
+    writing: Writing
+    finishing: Finishing
+    tools: Tools
+    ledger: LedgerWriter
+    state: SessionState
+    acceptance: Acceptance
+    widths: Widths
+    read_seeds: Callable[[bytearray], SeedRecords]
+    total_seeds: int = 0
+    metadata: tuple[Metadata, ...] = ()

@@ -1,0 +1,53 @@
+"""Metadata that the user wrote: JSON lines of a use case and skills (paper §3, scenario 2)."""
+
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from ...providers import json_codec
+from ..config import ConfigError
+from ..data.records import Metadata, identity
+
+
+class _Line(Struct, forbid_unknown_fields=False):
+    use_case: str
+    skills: tuple[str, ...] = ()
+
+
+_decoder = msgspec.json.Decoder(_Line)
+
+
+def read_metadata(path: Path) -> tuple[Metadata, ...]:
+    """Read *path*. Blocks.
+
+    Raises:
+        ConfigError: it cannot be read, a line is not metadata, or there is no line.
+    """
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
+    items = list[Metadata]()
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            items.append(_item(line, len(items), f"{path}:{number}"))
+    if not items:
+        raise ConfigError(f"{path}: contains no metadata")
+    return tuple(items)
+
+
+def _item(line: bytes, position: int, where: str) -> Metadata:
+    try:
+        parsed = json_codec.loads(line, _decoder)
+    except msgspec.MsgspecError as error:
+        raise ConfigError(f"{where}: {error}") from error
+    if not parsed.use_case.strip():
+        raise ConfigError(f"{where}: use_case: must not be empty")
+    return Metadata(
+        position=position,
+        id=identity("metadata", "user", str(position), parsed.use_case, *parsed.skills),
+        use_case=parsed.use_case.strip(),
+        skills=tuple(skill.strip() for skill in parsed.skills if skill.strip()),
+        origin="user",
+    )

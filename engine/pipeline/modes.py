@@ -1,0 +1,205 @@
+"""How a recipe sets out: from metadata, from seeds as they are, or from a pool of seeds.
+
+A mode makes the requests for instructions, decides when there are enough, and forecasts how many
+there will be.
+"""
+
+from collections.abc import Iterator
+from math import ceil
+from typing import Protocol
+
+from msgspec import Struct
+
+from ...prompts import AnyPrompt, Encode, Plausible
+from ..config import Config
+from . import sizes
+from .augmented import run_augmented
+from .execution import Execution
+from .metadata_set import run_metadata_set
+from .pooled import run_pooled
+from .steps import Bounds, Calls, Volume
+from .streaming import stream_encoded, stream_unchanged
+
+
+class Input(Struct, frozen=True):
+    """What a run starts from, for a forecast.
+
+    Attributes:
+        seeds: how many seeds are used.
+        metadata: how many items the user wrote instead of seeds, else 0.
+        rows_per_draft: the most rows that one basic instruction becomes.
+        assumed_yield: the share of instructions that are kept, where nothing bounds the calls.
+    """
+
+    seeds: int
+    metadata: int = 0
+    rows_per_draft: int = 1
+    assumed_yield: float = 1.0
+
+
+class Mode(Protocol):
+    """How a recipe sets out."""
+
+    @property
+    def takes_metadata(self) -> bool:
+        """Whether it can start from metadata that the user wrote (``metadata.file``)."""
+        ...
+
+    @property
+    def endless(self) -> bool:
+        """Whether it makes requests until told how many rows or instructions are wanted."""
+        ...
+
+    def prompts(self, config: Config) -> tuple[AnyPrompt, ...]:
+        """Return the prompts that it asks the strong model."""
+        ...
+
+    def settings(self, config: Config) -> Iterator[tuple[str, str]]:
+        """Yield the settings that shape its rows as (name, value), for people."""
+        ...
+
+    def volume(self, config: Config, start: Input) -> Volume:
+        """Forecast how much is made."""
+        ...
+
+    def calls(self, volume: Volume) -> Calls:
+        """Forecast the mode's own calls by prompt."""
+        ...
+
+    async def run(self, execution: Execution) -> None:
+        """Carry out a session.
+
+        Raises:
+            RunStopped: no item can go on.
+        """
+        ...
+
+
+class FromMetadata(Struct, frozen=True):
+    """Seeds are encoded; instructions are decoded from their metadata (paper §4).
+
+    The metadata may be mixed into a larger set first, or be written by the user.
+    """
+
+    takes_metadata: bool = True
+    endless: bool = False
+
+    def prompts(self, config: Config) -> tuple[AnyPrompt, ...]:
+        return (Encode, Plausible) if config.metadata.plausibility_check else (Encode,)
+
+    def settings(self, config: Config) -> Iterator[tuple[str, str]]:
+        yield "metadata mixed up to", str(config.metadata.augment_to or "not mixed")
+
+    def volume(self, config: Config, start: Input) -> Volume:
+        if start.metadata or config.metadata.augment_to:
+            return _metadata_set_volume(config, start)
+        return _streamed_volume(config, start.seeds)
+
+    def calls(self, volume: Volume) -> Calls:
+        return {Encode: volume.encoded}
+
+    async def run(self, execution: Execution) -> None:
+        if execution.metadata:
+            await run_metadata_set(execution, execution.metadata)
+        elif execution.config.metadata.augment_to:
+            await run_augmented(execution)
+        else:
+            await stream_encoded(execution)
+
+
+class FromSeeds(Struct, frozen=True):
+    """Seeds are the basic instructions themselves."""
+
+    takes_metadata: bool = False
+    endless: bool = False
+
+    def prompts(self, config: Config) -> tuple[AnyPrompt, ...]:
+        del config
+        return ()
+
+    def settings(self, config: Config) -> Iterator[tuple[str, str]]:
+        del config
+        return iter(())
+
+    def volume(self, config: Config, start: Input) -> Volume:
+        rows = start.rows_per_draft
+        drafts = ceil((config.target_rows or start.seeds * rows) / rows)
+        return Volume(Bounds(drafts, ceil(drafts * sizes.expansion(config))))
+
+    def calls(self, volume: Volume) -> Calls:
+        del volume
+        return {}
+
+    async def run(self, execution: Execution) -> None:
+        await stream_unchanged(execution)
+
+
+class FromPool(Struct, frozen=True):
+    """Seeds are demonstrations in requests for new instructions (docs/algorithm.md §8.1)."""
+
+    takes_metadata: bool = False
+    endless: bool = True
+
+    def prompts(self, config: Config) -> tuple[AnyPrompt, ...]:
+        del config
+        return ()
+
+    def settings(self, config: Config) -> Iterator[tuple[str, str]]:
+        del config
+        return iter(())
+
+    def volume(self, config: Config, start: Input) -> Volume:
+        tasks = config.baseline.tasks
+        wanted = config.target_rows or config.max_candidates or 0
+        most = config.max_candidates or ceil(wanted / start.assumed_yield)
+        low = min(wanted, most)
+        requests = Bounds(ceil(low / tasks), ceil(most / tasks))
+        return Volume(Bounds(low, most), requests, tasks)
+
+    def calls(self, volume: Volume) -> Calls:
+        del volume
+        return {}
+
+    async def run(self, execution: Execution) -> None:
+        await run_pooled(execution)
+
+
+FROM_METADATA = FromMetadata()
+FROM_SEEDS = FromSeeds()
+FROM_POOL = FromPool()
+
+
+def _metadata_set_volume(config: Config, start: Input) -> Volume:
+    """A fixed set: each item has its quota, and more is asked in place of what is filtered out."""
+    items = config.metadata.part(
+        start.metadata or max(start.seeds, config.metadata.augment_to or 0)
+    )
+    low = high = sizes.total_quota(config, items)
+    if sizes.tops_up(config):
+        high = config.max_candidates or ceil(low * sizes.expansion(config))
+    per_item = ceil(low / items) if items else 0
+    calls = items * ceil(per_item / config.decode.chunk)
+    return Volume(
+        instructions=Bounds(low, high),
+        requests=Bounds(calls, calls * ceil(high / max(low, 1))),
+        per_call=min(per_item, config.decode.chunk),
+        encoded=Bounds(start.seeds, start.seeds),
+        items=Bounds(items, items),
+    )
+
+
+def _streamed_volume(config: Config, seeds: int) -> Volume:
+    """Seed after seed, each with as many instructions, until there are enough rows."""
+    count = sizes.per_seed(config, seeds)
+    candidates = sizes.seed_candidates(config, seeds)
+    most = ceil(min(candidates, config.max_candidates or candidates) / count)
+    least = min(most, ceil((config.target_rows or most * count) / count))
+    encoded = Bounds(min(least, seeds), min(most, seeds))
+    calls = ceil(count / config.decode.chunk)
+    return Volume(
+        instructions=Bounds(least * count, most * count),
+        requests=Bounds(least * calls, most * calls),
+        per_call=min(count, config.decode.chunk),
+        encoded=encoded,
+        items=encoded,
+    )

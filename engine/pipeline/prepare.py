@@ -1,0 +1,133 @@
+"""Before the first call: a configuration is checked, and everything it names is read."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from msgspec import Struct, structs
+
+from ...prompts import PromptSet
+from ..calls.clients import check_endpoint
+from ..calls.prompts import load_prompts
+from ..config import Config, RoleConfig
+from ..data import seeds
+from ..data.records import Metadata, Seed, Unreadable, identity
+from ..data.seeds import SeedError, SeedSource
+from ..store.folder import Folder
+from ..store.manifest import Manifest, run_manifest
+from .metadata_file import read_metadata
+from .quality_rules import QualityRules, quality_rules, read_test_sets
+from .recipe import Recipe
+from .recipes import recipe_of
+
+
+class Plan(Struct, frozen=True):
+    """A checked configuration, with everything that is read before the first call.
+
+    Attributes:
+        config: the run's settings.
+        recipe: the one that they name.
+        roles: the settings of each role that it asks.
+        folder: the run's.
+        source: where the seeds are; None where the user wrote metadata instead.
+        metadata: what the user wrote, else empty.
+        prompts: the templates of each role.
+        manifest: what makes this run this run.
+        rules: the rules of quality.
+    """
+
+    config: Config
+    recipe: Recipe
+    roles: dict[str, RoleConfig]
+    folder: Folder
+    source: SeedSource | None
+    metadata: tuple[Metadata, ...]
+    prompts: dict[str, PromptSet]
+    manifest: Manifest
+    rules: QualityRules
+
+    def read_seeds(self, done: bytearray) -> Iterator[Seed | Unreadable]:
+        """Yield seeds up to the configured limit, but for those whose byte in *done* is not zero.
+
+        Blocks.
+        """
+        if self.source is None:
+            return
+        for record in seeds.read(self.source, skip=done):
+            if self.config.limit is not None and record.position >= self.config.limit:
+                return
+            yield record
+
+    def count_seeds(self) -> int:
+        """Count the records of the seed files, unreadable ones included. Blocks."""
+        return 0 if self.source is None else seeds.count(self.source)
+
+
+def prepare(config: Config, *, where: str) -> Plan:
+    """Check everything that can be checked without a call. Blocks: it reads the seed files.
+
+    Raises:
+        ConfigError, SeedError, FolderError: naming the file, the key and the remedy.
+    """
+    recipe = recipe_of(config, where)
+    config = structs.replace(config, recipe=recipe.name)  # it may have been an alias
+    recipe.check(config, where)
+    roles = recipe.role_configs(config)
+    prompts: dict[str, PromptSet] = {
+        role: load_prompts(config, roles[role], used, where)
+        for role, used in recipe.prompts(config).items()
+    }
+    source = _source(config)
+    metadata = read_metadata(Path(config.metadata.file)) if config.metadata.file else ()
+    for role in roles.values():
+        check_endpoint(role, where)
+    tests = read_test_sets(config.quality, where)
+    manifest = run_manifest(
+        config,
+        roles,
+        seeds=_digest(config, source),
+        prompts={role: templates.digests for role, templates in prompts.items()},
+        tests={
+            name: identity(*(question.prompt for question in questions))
+            for name, questions in tests.items()
+        },
+    )
+    rules = quality_rules(config.quality, tests, where)
+    folder = Folder(_folder(config))
+    return Plan(config, recipe, roles, folder, source, metadata, prompts, manifest, rules)
+
+
+def seed_source(config: Config) -> SeedSource:
+    """Return where *config*'s seeds are and how they are read."""
+    settings = config.input
+    return SeedSource(config.seed_files, settings.field, settings.template, settings.format)
+
+
+def _source(config: Config) -> SeedSource | None:
+    """Return where the seeds are, once one of them has been read."""
+    if config.metadata.file:
+        return None
+    source = seed_source(config)
+    reasons = list[str]()
+    for record in seeds.read(source):
+        if not isinstance(record, Unreadable):
+            return source
+        reasons.append(f"{record.where}: {record.reason}")
+        if len(reasons) == 1000:
+            break
+    why = "; ".join(reasons[:3]) or "it is empty"
+    raise SeedError(f"{', '.join(map(str, config.seed_files))}: no seed can be read: {why}")
+
+
+def _digest(config: Config, source: SeedSource | None) -> str:
+    """Return a digest of what the run starts from."""
+    digest = "" if source is None else seeds.digest(source)
+    if config.metadata.file:
+        digest += identity(Path(config.metadata.file).read_text("utf-8", "replace"))
+    return digest
+
+
+def _folder(config: Config) -> Path:
+    if config.out:
+        return Path(config.out).expanduser()
+    files = config.seed_files or (Path(config.metadata.file or ""),)
+    return Path("runs") / (files[0].name.split(".")[0] or "run")

@@ -1,0 +1,62 @@
+"""The rules of quality that a configuration asks for, made before the first call."""
+
+from pathlib import Path
+
+from msgspec import Struct
+
+from ..config import ConfigError, QualityConfig
+from ..data import seeds
+from ..data.test_sets import Question, TestSource, prompts_of, read_questions
+from ..quality.checks import Check, LanguageCheck, LengthCheck
+from ..quality.contamination import ContaminationCheck, PromptIndex
+from ..quality.similarity import SimilarityIndex, similarity_index
+
+
+class QualityRules(Struct, frozen=True):
+    """What `Acceptance` is made of, except what needs the run's ledger."""
+
+    checks: tuple[Check, ...] = ()
+    overlap: PromptIndex | None = None
+    similarity: SimilarityIndex | None = None
+
+
+def read_test_sets(quality: QualityConfig, where: str) -> dict[str, list[Question]]:
+    """Read the test sets that rows are compared with. Blocks.
+
+    Raises:
+        ConfigError: one cannot be read; the message starts with *where*.
+    """
+    folder = Path(quality.tests).expanduser()
+    try:
+        return {name: read_questions(TestSource(name, folder)) for name in quality.decontaminate}
+    except seeds.SeedError as error:
+        raise ConfigError(f"{where}: quality.decontaminate: {error}") from error
+
+
+def quality_rules(
+    quality: QualityConfig, tests: dict[str, list[Question]], where: str
+) -> QualityRules:
+    """Make the rules of *quality*.
+
+    Raises:
+        ConfigError: an extra is missing, or a language is unknown; the message starts with *where*.
+    """
+    checks: list[Check] = [
+        LengthCheck("instruction", quality.min_instruction_words, quality.max_instruction_words),
+        LengthCheck("response", quality.min_response_words, quality.max_response_words),
+    ]
+    overlap = PromptIndex(prompts_of(tests), quality.ngram) if tests else None
+    if overlap is not None and quality.on_overlap == "drop":
+        checks.append(ContaminationCheck(overlap))
+    try:
+        if quality.languages:
+            checks.append(LanguageCheck(quality.languages))
+        kind = quality.near_duplicates
+        similarity = None if kind == "off" else similarity_index(kind, quality.near_threshold)
+    except ImportError as error:
+        raise ConfigError(
+            f'{where}: quality: needs an extra: pip install "codeclm[quality]" ({error})'
+        ) from error
+    except ValueError as error:
+        raise ConfigError(f"{where}: quality.languages: {error}") from error
+    return QualityRules(tuple(checks), overlap, similarity)

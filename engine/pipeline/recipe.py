@@ -1,0 +1,158 @@
+"""A recipe: one row that says how seeds become rows of a dataset."""
+
+from collections.abc import Callable, Iterable, Iterator
+
+from msgspec import Struct, structs
+
+from ..config import Config, ConfigError, RoleConfig, RoleName, check_role
+from ..data.formats import EXPORTS
+from ..store.totals import DatasetCounts
+from .modes import Input, Mode
+from .steps import Bounds, Calls, Finishing, Prompts, Writing
+
+ROLES: tuple[RoleName, ...] = ("strong", "target", "judge")
+
+
+class CallForecast(Struct, frozen=True):
+    """The calls of a run by prompt, at least and at most.
+
+    Attributes:
+        calls: by prompt.
+        per_call: basic instructions asked for in one call.
+        note: what is assumed, where nothing bounds the calls.
+    """
+
+    calls: Calls
+    per_call: int
+    note: str = ""
+
+
+class Recipe(Struct, frozen=True, kw_only=True):
+    """How seeds become rows: a mode, and two steps.
+
+    Attributes:
+        name: what configurations call it.
+        summary: its steps in a line, for people.
+        source: the paper's section it comes from, or who made it.
+        mode: where its requests for instructions come from.
+        writing: how basic instructions are written.
+        finishing: what makes rows of them.
+        assumed_yield: the share of instructions assumed to be kept where nothing bounds the calls.
+        forecast_note: what a forecast says about that.
+        calls_without_retries: counts the calls of a run without retries from what its ledger holds;
+            None where no formula is known.
+    """
+
+    name: str
+    summary: str
+    source: str
+    mode: Mode
+    writing: Writing
+    finishing: Finishing
+    assumed_yield: float = 1.0
+    forecast_note: str = ""
+    calls_without_retries: Callable[[DatasetCounts, Config], int] | None = None
+
+    # -- what it asks -------------------------------------------------------------------------
+
+    @property
+    def roles(self) -> tuple[RoleName, ...]:
+        """The roles it asks, in the order strong, target, judge."""
+        return tuple(role for role in ROLES if role == "strong" or role in self.finishing.prompts)
+
+    def role_configs(self, config: Config) -> dict[str, RoleConfig]:
+        """Return the settings of each role it asks, in the order strong, target, judge."""
+        return {name: config.role(name) for name in self.roles}
+
+    def prompts(self, config: Config) -> Prompts:
+        """Return the prompts that each role is asked."""
+        before = (*self.mode.prompts(config), *self.writing.prompts)
+        return {
+            role: (*(before if role == "strong" else ()), *self.finishing.prompts.get(role, ()))
+            for role in self.roles
+        }
+
+    # -- what it makes ------------------------------------------------------------------------
+
+    def rows_per_draft(self, config: Config) -> int:
+        """Return the most rows that one basic instruction becomes."""
+        return self.finishing.rows_per_draft(config)
+
+    def scores_gaps(self, config: Config) -> bool:
+        """Whether the judge compares the strong and the target model's answers."""
+        return self.finishing.scored_rounds(config) > 0
+
+    def settings(self, config: Config) -> Iterator[tuple[str, str]]:
+        """Yield the settings that shape its rows as (name, value), for people."""
+        yield from self.finishing.settings(config)
+        yield from self.mode.settings(config)
+
+    def forecast(self, config: Config, *, seeds: int, metadata: int = 0) -> CallForecast:
+        """Forecast the calls of a run (docs/algorithm.md §3.7).
+
+        Args:
+            config: the run's settings.
+            seeds: how many seeds it uses.
+            metadata: how many items the user wrote instead of seeds, else 0.
+        """
+        start = Input(seeds, metadata, self.rows_per_draft(config), self.assumed_yield)
+        volume = self.mode.volume(config, start)
+        drafts = Bounds(*(self.writing.drafts(config, count) for count in volume.instructions))
+        calls = {
+            **self.mode.calls(volume),
+            **self.writing.calls(config, volume),
+            **self.finishing.calls(config, drafts),
+        }
+        return CallForecast(calls, volume.per_call, self.forecast_note)
+
+    def preview(self, config: Config, seeds: int) -> Config:
+        """Return *config* for a preview: one instruction from each of the first *seeds* seeds."""
+        return structs.replace(
+            config,
+            limit=seeds,
+            target_rows=None,
+            max_candidates=1 if self.mode.endless else None,
+            metadata=structs.replace(config.metadata, augment_to=None),
+            decode=structs.replace(config.decode, per_metadata=1),
+        )
+
+    # -- what it needs ------------------------------------------------------------------------
+
+    def check(self, config: Config, where: str) -> None:
+        """Check that *config* has what this recipe needs.
+
+        Raises:
+            ConfigError: it does not; the message starts with *where* and names the key.
+        """
+        for name in self.roles:
+            if name != "judge" and not config.role(name).model:
+                raise ConfigError(f"{where}: {name}.model: missing: write provider/model")
+        if config.metadata.file and not self.mode.takes_metadata:
+            raise ConfigError(f"{where}: metadata.file: recipe {self.name} starts from seeds")
+        if self.mode.endless and not (config.target_rows or config.max_candidates):
+            raise ConfigError(
+                f"{where}: target_rows: recipe {self.name} never runs out of instructions: say how"
+                " many rows"
+            )
+        self.check_exports(config.export, where)
+        roles = self.role_configs(config)
+        for role_name, role in roles.items():
+            check_role(role, f"{where}: {role_name}")
+        priced = any(role.price_input is not None for role in roles.values())
+        if config.budget.money is not None and not priced:
+            raise ConfigError(f"{where}: budget.money: needs prices: set strong.price_input, …")
+
+    def check_exports(self, formats: Iterable[str], where: str) -> None:
+        """Check that this recipe's rows hold what *formats* need.
+
+        Raises:
+            ConfigError: they do not; the message starts with *where*.
+        """
+        if "target" in self.roles:
+            return
+        for name in formats:
+            if EXPORTS[name].needs_both:
+                raise ConfigError(
+                    f"{where}: export: {name} needs two answers per row, and recipe {self.name}"
+                    " does not ask the target model"
+                )

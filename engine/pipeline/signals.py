@@ -1,0 +1,33 @@
+"""Ctrl-C and SIGTERM: the first stops gently, the second at once."""
+
+import signal
+from collections.abc import Callable
+
+import anyio
+import structlog
+
+log = structlog.get_logger()
+
+
+async def heed_signals(
+    event: str,
+    *,
+    is_stopping: Callable[[], bool],
+    stop: Callable[[], None],
+    stop_at_once: Callable[[], None],
+) -> None:
+    """Stop gently at SIGINT or SIGTERM, and at once where the session is stopping already.
+
+    Args:
+        event: what the log calls a signal, such as ``run.signalled``.
+        is_stopping: whether a gentle stop is under way.
+        stop: begins one: calls in flight still finish.
+        stop_at_once: cancels everything.
+    """
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async for number in signals:
+            log.warning(event, signal=number.name)
+            if is_stopping():
+                stop_at_once()
+                return
+            stop()

@@ -1,0 +1,86 @@
+"""How a session stands: whether it goes on, and why it ends."""
+
+from collections.abc import Callable
+from typing import Literal, NamedTuple
+
+import anyio
+import structlog
+
+from ..data.errors import ItemError, RunStopped
+
+log = structlog.get_logger()
+
+Ending = Literal["finished", "stopped", "failed"]
+
+
+class Verdict(NamedTuple):
+    """How a session ended. ``reason`` is empty where it finished."""
+
+    ending: Ending
+    reason: str = ""
+
+
+class SessionState:
+    """What every part of a session may ask about it, and wait for.
+
+    Attributes:
+        stopping: nothing more is admitted and no call is sent; calls in flight still finish.
+        enough: every row that is wanted exists.
+        stopped_by: the error that ended the session early.
+        left_for_later: items that failed with transient errors; the next session tries them again.
+    """
+
+    def __init__(self, stop_calls: Callable[[], None]) -> None:
+        self._stop_calls = stop_calls
+        self._change = anyio.Event()
+        self.stopping = False
+        self.enough = False
+        self.stopped_by: RunStopped | None = None
+        self.left_for_later = 0
+
+    def stop(self) -> None:
+        """Admit nothing more and send no further call; calls in flight still finish."""
+        self.stopping = True
+        self._stop_calls()
+        self.notify()
+
+    def finish(self) -> None:
+        """Stop because every row that is wanted exists."""
+        self.enough = True
+        self.stop()
+
+    def halt(self, error: RunStopped) -> None:
+        """Stop because no item can go on."""
+        if self.stopped_by is None and not self.stopping:
+            self.stopped_by = error
+            log.error("run.stopped", reason=str(error))
+        self.stop()
+
+    def item_lost(self, stage: str, error: ItemError) -> None:
+        """Log an item that cannot go on, and count it if the next session is to try it again."""
+        log.warning(
+            "item.failed",
+            stage=stage,
+            reason=error.reason,
+            detail=error.detail,
+            transient=error.transient,
+        )
+        if error.transient:
+            self.left_for_later += 1
+
+    def notify(self) -> None:
+        """Wake everyone who waits in `changed`."""
+        change, self._change = self._change, anyio.Event()
+        change.set()
+
+    async def changed(self) -> None:
+        """Wait until something that was in progress no longer is, or the session stops."""
+        await self._change.wait()
+
+    def verdict(self) -> Verdict:
+        """Say how the session ends if it ends now."""
+        if self.stopped_by is not None:
+            return Verdict("failed", str(self.stopped_by))
+        if self.stopping and not self.enough:
+            return Verdict("stopped", "stopped on request")
+        return Verdict("finished")

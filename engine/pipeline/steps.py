@@ -1,0 +1,149 @@
+"""The two steps of every recipe: how basic instructions are written, and what finishes them."""
+
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from typing import NamedTuple
+
+from msgspec import Struct
+
+from ...prompts import AnyPrompt, Vocabulary
+from ..calls.counters import Counters
+from ..calls.model import Model
+from ..config import Config, RoleName
+from ..data.records import Example, InstructionRequest
+from .stages.draft import Draft
+from .stages.encode import Encoder
+from .stages.invent import Pool
+
+Write = Callable[[InstructionRequest], Awaitable[list[Draft]]]
+Finish = Callable[[Draft], Awaitable[list[Example]]]
+Prompts = Mapping[RoleName, tuple[AnyPrompt, ...]]
+"""The prompts that each role is asked."""
+
+
+class Bounds(NamedTuple):
+    """The least and the most of something."""
+
+    low: int
+    high: int
+
+    def times(self, factor: int) -> "Bounds":
+        """Multiply both bounds."""
+        return Bounds(self.low * factor, self.high * factor)
+
+
+Calls = Mapping[AnyPrompt, Bounds]
+"""Calls by prompt."""
+
+NONE = Bounds(0, 0)
+
+
+class Volume(Struct, frozen=True):
+    """How much a run makes, as far as its configuration says.
+
+    Attributes:
+        instructions: basic instructions.
+        requests: calls that ask for basic instructions.
+        per_call: basic instructions asked for in one of them.
+        encoded: seeds that are encoded.
+        items: metadata items that instructions are asked of.
+    """
+
+    instructions: Bounds
+    requests: Bounds = NONE
+    per_call: int = 1
+    encoded: Bounds = NONE
+    items: Bounds = NONE
+
+
+class Tools(Struct, frozen=True):
+    """What a recipe's steps are built from.
+
+    Attributes:
+        config: the run's settings.
+        models: the models by role.
+        counters: the session's.
+        rows_per_draft: the most rows that one basic instruction becomes.
+        pool: the seeds that demonstrations are sampled from; None outside of the pooled mode.
+    """
+
+    config: Config
+    models: Mapping[str, Model]
+    counters: Counters
+    rows_per_draft: int = 1
+    pool: Pool | None = None
+
+    @property
+    def strong(self) -> Model:
+        """The strong model, which every recipe asks."""
+        return self.models["strong"]
+
+    def encoder(self) -> Encoder:
+        """Build what encodes seeds."""
+        metadata = self.config.metadata
+        return Encoder(self.strong, Vocabulary(metadata.use_cases, metadata.skills))
+
+
+def _no_calls(_config: Config, _volume: Volume) -> Calls:
+    return {}
+
+
+def _every_instruction(_config: Config, instructions: int) -> int:
+    return instructions
+
+
+class Writing(Struct, frozen=True, kw_only=True):
+    """How basic instructions are written.
+
+    Attributes:
+        stage: what progress calls it.
+        build: builds the step: a request in, drafts out.
+        prompts: those it asks the strong model.
+        calls: forecasts its calls by prompt.
+        drafts: how many drafts it makes of so many instructions.
+        generated: whether models write the instructions. Where they are the user's own, they are
+            never rows themselves, and the rules of quality do not apply to them.
+    """
+
+    stage: str
+    build: Callable[[Tools], Write]
+    prompts: tuple[AnyPrompt, ...] = ()
+    calls: Callable[[Config, Volume], Calls] = _no_calls
+    drafts: Callable[[Config, int], int] = _every_instruction
+    generated: bool = True
+
+
+def _one(_config: Config) -> int:
+    return 1
+
+
+def _none(_config: Config) -> int:
+    return 0
+
+
+def _no_settings(_config: Config) -> Iterator[tuple[str, str]]:
+    return iter(())
+
+
+class Finishing(Struct, frozen=True, kw_only=True):
+    """What makes rows of basic instructions.
+
+    Attributes:
+        stage: what progress calls it.
+        build: builds the step: a draft in, its examples out.
+        prompts: those it asks each role; a role that is not here is not asked.
+        calls: forecasts its calls by prompt for so many drafts.
+        rows_per_draft: the most rows that one basic instruction becomes.
+        rewrites: whether it rewrites the instruction, so that one that is too short may grow.
+        scored_rounds: the most rounds in which the judge compares both models' answers
+            (Contrastive Filtering); 0: it never does.
+        settings: yields the settings that shape its rows as (name, value), for people.
+    """
+
+    stage: str
+    build: Callable[[Tools], Finish]
+    prompts: Prompts
+    calls: Callable[[Config, Bounds], Calls]
+    rows_per_draft: Callable[[Config], int] = _one
+    rewrites: bool = False
+    scored_rounds: Callable[[Config], int] = _none
+    settings: Callable[[Config], Iterator[tuple[str, str]]] = _no_settings
