@@ -18,11 +18,7 @@ PAGES = sorted(
     )
     if page.exists()
 )
-CURRENT = [
-    page
-    for page in PAGES
-    if page not in {"CHANGELOG.md", "benchmarks/LOG.md", "docs/architecture.md"}
-]
+CURRENT = [page for page in PAGES if page not in {"CHANGELOG.md", "benchmarks/LOG.md"}]
 """Pages that describe the tree as it is; the others may name what has gone."""
 
 pytestmark = pytest.mark.skipif(
