@@ -41,11 +41,13 @@ class Clone(NamedTuple):
     def add(self, path: str, text: str) -> None:
         (self.folder / "codeclm" / path).write_text(text, "utf-8")
 
+    def read(self, path: str) -> str:
+        return (self.folder / "codeclm" / path).read_text("utf-8")
+
     def replace(self, path: str, old: str, new: str) -> None:
-        file = self.folder / "codeclm" / path
-        text = file.read_text("utf-8")
+        text = self.read(path)
         assert text.count(old) == 1, f"{path}: {old!r}"
-        file.write_text(text.replace(old, new), "utf-8")
+        self.add(path, text.replace(old, new))
 
     def run(self, *argv: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -69,16 +71,22 @@ def add_prompt_and_stage(clone: Clone) -> None:
     clone.add("engine/pipeline/stages/simplify.py", stage)
 
 
+FINISHING = "engine/pipeline/finishing.py"
 RECIPES = "engine/pipeline/recipes.py"
 
 
 def add_recipe(clone: Clone) -> None:
     step, row = blocks("A recipe")
-    clone.replace(RECIPES, "    Score,\n", "    Score,\n    Simplify,\n")
+    clone.replace(FINISHING, "    Score,\n", "    Score,\n    Simplify,\n")
     imported = "from .stages.simplify import Simplifier\n"
-    clone.replace(RECIPES, "from .steps import", f"{imported}from .steps import")
-    clone.replace(RECIPES, "# -- the rows ", f"{step}\n\n# -- the rows ")
-    clone.replace(RECIPES, "_BUILT_IN: Final = (\n", f"_BUILT_IN: Final = (\n    {row.rstrip()},\n")
+    clone.replace(FINISHING, "from .steps import", f"{imported}from .steps import")
+    clone.add(FINISHING, f"{clone.read(FINISHING)}\n\n{step}")
+    clone.replace(RECIPES, "RATE, REFINE\n", "RATE, REFINE, SIMPLIFY\n")
+    clone.replace(
+        RECIPES,
+        "_BUILT_IN: Final = (\n",
+        f"_BUILT_IN: Final = (\n{indent(row, '    ').rstrip()},\n",
+    )
 
 
 def add_export_format(clone: Clone) -> None:
@@ -93,7 +101,7 @@ def add_setting(clone: Clone) -> None:
     schema = "engine/config/schema.py"
     clone.replace(schema, "\n\nclass SizeConfig", f"{indent(field, '    ')}\n\nclass SizeConfig")
     clone.replace("engine/config/template.toml", "# pool = ", f"{line}# pool = ")
-    clone.replace(RECIPES, "most=30), 1)", "most=tools.config.baseline.simplify_to), 1)")
+    clone.replace(FINISHING, "most=30), 1)", "most=tools.config.baseline.simplify_to), 1)")
 
 
 def add_command(clone: Clone) -> None:
@@ -162,8 +170,8 @@ REMAINS = {
             2,
             "add Simplify to BUILT_IN",
         ),
-        (RECIPES, "    finishing=SIMPLIFY,\n", "check", 1, "Missing required argument"),
-        (RECIPES, '"strong": (Simplify, Respond)', "check", 2, "add Simplify to the prompts"),
+        (RECIPES, "        finishing=SIMPLIFY,\n", "check", 1, "Missing required argument"),
+        (FINISHING, '"strong": (Simplify, Respond)', "check", 2, "add Simplify to the prompts"),
         ("engine/data/formats.py", ", PAIR)", "check", 2, "unknown export format 'pair'"),
         (
             "engine/commands/__init__.py",
