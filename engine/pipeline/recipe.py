@@ -53,6 +53,19 @@ class Recipe(Struct, frozen=True, kw_only=True):
     forecast_note: str = ""
     calls_without_retries: Callable[[DatasetCounts, Config], int] | None = None
 
+    def __post_init__(self) -> None:
+        """Reject a mode and a writing step that do not fit.
+
+        Raises:
+            ValueError: the mode's requests do not hold what the step needs.
+        """
+        if self.mode.material != self.writing.material:
+            raise ValueError(
+                f"recipe {self.name}: {self.writing.stage} needs requests with"
+                f" {self.writing.material}, and those of {type(self.mode).__name__} hold"
+                f" {self.mode.material}"
+            )
+
     # -- what it asks -------------------------------------------------------------------------
 
     @property
@@ -127,7 +140,7 @@ class Recipe(Struct, frozen=True, kw_only=True):
         for name in self.roles:
             if name != "judge" and not config.role(name).model:
                 raise ConfigError(f"{where}: {name}.model: missing: write provider/model")
-        if config.metadata.file and not self.mode.takes_metadata:
+        if config.metadata.file and self.mode.material != "metadata":
             raise ConfigError(f"{where}: metadata.file: recipe {self.name} starts from seeds")
         if self.mode.endless and not (config.target_rows or config.max_candidates):
             raise ConfigError(
