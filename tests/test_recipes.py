@@ -1,18 +1,24 @@
 """Every recipe is the method it is named after: what is asked, what is kept, what is shared."""
 
+import subprocess
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import anyio
+import anyio.lowlevel
+import anyio.to_thread
 import orjson
 import pytest
 from blockbuster import BlockBuster
+from msgspec import structs
 
 from codeclm.engine.config import ConfigError, build_config
 from codeclm.engine.data.records import InstructionRequest, Metadata, Seed
-from codeclm.engine.pipeline.prepare import prepare
+from codeclm.engine.pipeline.prepare import Plan, prepare
 from codeclm.engine.pipeline.recipes import RECIPES
+from codeclm.engine.pipeline.session import Session, execute
 from codeclm.engine.pipeline.stages.answer import Answerer
 from codeclm.engine.pipeline.stages.draft import Draft, Rubrics
 from codeclm.engine.pipeline.stages.evolve import Evolver, SampledDecoder
@@ -22,10 +28,11 @@ from codeclm.engine.pipeline.stages.improve import Improver
 from codeclm.engine.pipeline.stages.invent import Inventor, Pool
 from codeclm.engine.pipeline.stages.rate import Rater
 from codeclm.engine.pipeline.stages.refinement import Rules
+from codeclm.engine.pipeline.writing import INVENT
 from codeclm.providers.base import Request
 
 from .acting import Actor, may_read_the_cache, playing
-from .commands import codeclm, write_seeds
+from .commands import COMMAND, codeclm, environment, write_seeds
 
 
 @pytest.fixture(autouse=True)
@@ -261,6 +268,46 @@ def ran(folder: Path, recipe: str, *more: str) -> dict[str, Any]:
     return summary
 
 
+STAGES = {
+    "codeclm": ["encode", "decode", "refine"],
+    "codeclm-metadata": ["encode", "decode", "answer"],
+    "codeclm-rubrics": ["encode", "decode", "harden"],
+    "codeclm-filter": ["encode", "decode", "filter"],
+    "self-instruct": ["invent", "answer"],
+    "alpagasus": ["invent", "answer"],
+    "tree-instruct": ["seeds", "grow"],
+    "wizardlm": ["seeds", "evolve"],
+    "wizardlm-plus": ["encode", "decode", "evolve"],
+}
+
+
+@pytest.mark.blocking
+@pytest.mark.parametrize("recipe", RECIPES.names())
+async def test_progress_shows_the_stages_that_the_recipe_has(tmp_path: Path, recipe: str) -> None:
+    models = {role: {"model": f"scripted/{role}"} for role in ("strong", "target")}
+    places = {"out": str(tmp_path / "run"), "cache": {"folder": str(tmp_path / "cache")}}
+    shown: list[list[str]] = []
+
+    def ready() -> Plan:
+        seeds = write_seeds(tmp_path, 2)
+        tree = {"seeds": str(seeds), "recipe": recipe, "target_rows": 2, **models, **places}
+        plan = prepare(build_config(tree, where="test"), where="test")
+        plan.folder.make()
+        return plan
+
+    async def watch(session: Session) -> None:
+        while True:
+            shown.append(list(session.counters.stages))
+            await anyio.lowlevel.checkpoint()
+
+    plan = await anyio.to_thread.run_sync(ready)
+    session = await execute(plan, watch=watch)
+
+    assert session.ending == "finished"
+    assert shown[-1] == list(session.counters.stages) == STAGES[recipe]
+    assert all(counts.entered for counts in session.counters.stages.values())
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("recipe", RECIPES.names())
 def test_every_recipe_reaches_the_same_number_of_rows(tmp_path: Path, recipe: str) -> None:
@@ -312,6 +359,68 @@ def test_a_recipe_that_cannot_work_is_refused_before_any_call(
     config = build_config(tree, where="test")
     with pytest.raises(ConfigError, match=complaint):
         prepare(config, where="test")
+
+
+PLUGIN = """
+from codeclm.engine import FROM_SEEDS, Finishing, Recipe
+from codeclm.engine.pipeline.stages.answer import Answerer
+from codeclm.engine.pipeline.stages.refinement import Rules
+from codeclm.engine.pipeline.writing import TAKE_SEEDS
+from codeclm.prompts import Respond
+
+PLAIN = Recipe(
+    name="plain",
+    summary="answer the seeds",
+    source="a test",
+    mode=FROM_SEEDS,
+    writing=TAKE_SEEDS,
+    finishing=Finishing(
+        stage="reply",
+        build=lambda tools: Answerer(tools.strong, Rules()),
+        prompts={"strong": (Respond,)},
+        calls=lambda _config, drafts: {Respond: drafts},
+    ),
+)
+"""
+
+
+def test_another_distribution_adds_a_recipe(tmp_path: Path) -> None:
+    """In twenty lines: it runs, and plans, forecasts and checks know it."""
+    (tmp_path / "plain_recipe.py").write_text(PLUGIN)
+    metadata = tmp_path / "codeclm_plain-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: codeclm-plain\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[codeclm.recipes]\nplain = plain_recipe:PLAIN\n")
+    write_seeds(tmp_path, 3)
+    line = ("--recipe", "plain", "--seeds", "seeds.jsonl", "--strong", "scripted/strong")
+
+    def command(*argv: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*COMMAND, *argv],
+            cwd=tmp_path,
+            env=environment(tmp_path, PYTHONPATH=str(tmp_path)),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    plan = command("plan", *line)
+    check = command("check", *line)
+    unknown = command("check", *line, "--recipe", "plane")
+    run = command("run", *line, "--display", "none", "--json", "--out", "run")
+
+    assert "respond" in plan.stdout, plan.stderr
+    assert "plain: answer the seeds" in check.stdout
+    assert (unknown.returncode, unknown.stdout) == (2, "")
+    assert "unknown recipe 'plane': did you mean 'plain'?" in unknown.stderr
+    assert run.returncode in {0, 3}, run.stderr
+    summary = orjson.loads(run.stdout)
+    assert summary["calls"]["respond"]["paid"] == 3
+
+
+def test_a_recipe_whose_parts_do_not_fit_is_refused_when_it_is_made() -> None:
+    with pytest.raises(ValueError, match="odd: invent needs requests with demonstrations"):
+        structs.replace(RECIPES["wizardlm"], name="odd", writing=INVENT)
 
 
 def test_a_recipe_has_one_name_and_asks_no_role_it_does_not_need() -> None:

@@ -64,9 +64,9 @@ class Admission:
         """
         if not self._prefix.counts:
             return
-        for position, made, kept, seed_fingerprint in self._ledger.reader.finished_items():
-            if position >= first:
-                self._prefix.finished(position, made, kept, seed_fingerprint)
+        for item in self._ledger.reader.finished_items():
+            if item.position >= first:
+                self._prefix.finished(*item)
         if self._prefix.enough:
             self._ledger.dataset_ends(self._prefix.last)
             return
@@ -110,7 +110,7 @@ class Admission:
     def _advance(self, position: int, outcome: RequestOutcome) -> None:
         kept = tuple(sorted(outcome.kept))
         seed_fingerprint = self._fingerprints.pop(position, None)
-        self._prefix.finished(position, outcome.made, kept, seed_fingerprint)
+        self._prefix.finished(position, outcome.instructions, kept, seed_fingerprint)
         self._acceptance.record_decisions()
         if self._prefix.enough and not self._state.stopping:
             self._ledger.dataset_ends(self._prefix.last)

@@ -98,17 +98,17 @@ async def _augment(execution: Execution, encoded: list[Metadata]) -> list[Metada
         skill_count=settings.skill_count,
         run_seed=execution.config.seed,
     )
-    wanted = settings.augment_to or 0
-    items += await _mix(execution, Mixer(encoded, mixing), range(len(items), wanted))
+    target = settings.augment_to or 0
+    items += await _mix(execution, Mixer(encoded, mixing), range(len(items), target))
     log.info(
         "metadata.augmented",
         encoded=len(encoded),
         items=len(items),
-        wanted=wanted,
+        target=target,
         plausibility_check=settings.plausibility_check,
     )
-    if len(items) < wanted:
-        log.warning("metadata.exhausted", items=len(items), wanted=wanted)
+    if len(items) < target:
+        log.warning("metadata.exhausted", items=len(items), target=target)
     return items
 
 

@@ -32,7 +32,7 @@ class _OpenRequest(Struct):
     """A request whose drafts are being finished."""
 
     request: InstructionRequest
-    made: int
+    instructions: int
     remaining: int
     """Drafts that are not finished yet."""
     fingerprints: tuple[int, ...]
@@ -97,9 +97,11 @@ class Book:
 
     async def _written(self, request: InstructionRequest) -> list[Draft]:
         drafts = await self._write(request)
+        if not drafts:  # or nothing would ever close the request
+            raise ItemError("no_instructions", "nothing was written")
         self._open[first_row(request)] = _OpenRequest(
             request,
-            made=sum(draft.rows for draft in drafts),
+            instructions=sum(draft.rows for draft in drafts),
             remaining=len(drafts),
             fingerprints=tuple(fingerprint(draft.instruction) for draft in drafts),
             kept=[],
@@ -110,7 +112,7 @@ class Book:
         """Finish *draft*; one that a rule is against is not worth its calls."""
         objection = self._objection(draft)
         if objection is not None:
-            return [Finished(draft.request, [self._ended(draft, "filtered", *objection)])]
+            return [Finished(draft.request, [self._end(draft, "filtered", *objection)])]
         examples = await self._finish(draft)
         return [Finished(draft.request, [self._acceptance.checked(one) for one in examples])]
 
@@ -118,13 +120,13 @@ class Book:
         """Return what is against a basic instruction that no rewrite can remedy."""
         if draft.refused:
             return draft.refused, ""
-        if not self._writing.generated:
+        if self._writing.material == "instruction":
             return None
         objection = self._acceptance.objection(draft.instruction)
         may_grow = self._finishing.rewrites
         return None if objection and objection[0] == "too_short" and may_grow else objection
 
-    def _ended(self, draft: Draft, fate: Fate, reason: str, detail: str = "") -> Example:
+    def _end(self, draft: Draft, fate: Fate, reason: str, detail: str = "") -> Example:
         """End *draft* before its first round, under the number of that round."""
         first = draft.number * self._rows_per_draft
         return structs.replace(draft.ended(fate, reason, detail), number=first)
@@ -141,7 +143,7 @@ class Book:
 
     def _draft_lost(self, draft: Draft, error: ItemError) -> None:
         self._state.item_lost(self._finishing.stage, error)
-        example = self._ended(draft, "failed", error.reason, error.detail)
+        example = self._end(draft, "failed", error.reason, error.detail)
         self._ledger.example_finished(example, transient=error.transient)
         open_request = self._open[first_row(draft.request)]
         open_request.incomplete |= error.transient
@@ -153,14 +155,14 @@ class Book:
         open_request.remaining -= 1
         if open_request.remaining:
             return
-        request, made = open_request.request, open_request.made
+        request, count = open_request.request, open_request.instructions
         del self._open[first_row(request)]
         if open_request.incomplete:
             self._close(request, None)
             return
-        self._ledger.request_done(request, made)
+        self._ledger.request_done(request, count)
         kept, fingerprints = tuple(open_request.kept), open_request.fingerprints
-        self._close(request, RequestOutcome(made, kept, fingerprints))
+        self._close(request, RequestOutcome(count, kept, fingerprints))
 
     def _close(self, request: InstructionRequest, outcome: RequestOutcome | None) -> None:
         self._counters.requests += 1

@@ -33,12 +33,12 @@ async def run_metadata_set(
     recorded = await anyio.to_thread.run_sync(
         ledger.reader.request_outcomes, execution.tools.rows_per_draft
     )
-    wanted = wanted_by_position(config, items, exclusions.metadata)
-    _record_unneeded(execution, items, wanted, recorded, exclusions)
-    used = [item for item in items if item.position in wanted]
+    quota_of = quotas_by_position(config, items, exclusions.metadata)
+    _record_unneeded(execution, items, quota_of, recorded, exclusions)
+    used = [item for item in items if item.position in quota_of]
     quotas = Quotas(
         used,
-        [wanted[item.position] for item in used],
+        [quota_of[item.position] for item in used],
         topup=sizes.tops_up(config),
         max_expansion=config.size.max_expansion,
         max_candidates=config.max_candidates,
@@ -48,7 +48,7 @@ async def run_metadata_set(
     await _MetadataSet(execution, quotas, recorded, fingerprints).run()
 
 
-def wanted_by_position(
+def quotas_by_position(
     config: Config, items: Sequence[Metadata], excluded: Iterable[str] = ()
 ) -> dict[int, int]:
     """Return the quotas of all *items* that are not *excluded*, by position.
@@ -57,24 +57,24 @@ def wanted_by_position(
     """
     dropped = set(excluded)
     quotas = sizes.quotas(config, len(items))
-    wanted = {
+    quota_of = {
         item.position: quota
         for item, quota in zip(items, quotas, strict=True)
         if item.id not in dropped
     }
-    able = [position for position, quota in wanted.items() if quota]
+    able = [position for position, quota in quota_of.items() if quota]
     if config.target_rows is not None and able:
-        missing = sum(quotas) - sum(wanted.values())
+        missing = sum(quotas) - sum(quota_of.values())
         extra = sizes.share(missing, len(able), Random(f"{config.seed}/barred"))
         for position, more in zip(able, extra, strict=True):
-            wanted[position] += more
-    return wanted
+            quota_of[position] += more
+    return quota_of
 
 
 def _record_unneeded(
     execution: Execution,
     items: Iterable[Metadata],
-    wanted: Mapping[int, int],
+    quota_of: Mapping[int, int],
     recorded: Mapping[int, RequestOutcome],
     exclusions: Exclusions,
 ) -> None:
@@ -85,7 +85,7 @@ def _record_unneeded(
             execution.ledger.item_excluded(item.position)
             if is_new:
                 execution.ledger.request_unneeded(item, "reviewed")
-        elif is_new and not wanted[item.position]:
+        elif is_new and not quota_of[item.position]:
             execution.ledger.request_unneeded(item)
 
 

@@ -17,7 +17,7 @@ from .augmented import run_augmented
 from .execution import Execution
 from .metadata_set import run_metadata_set
 from .pooled import run_pooled
-from .steps import Bounds, Calls, Volume
+from .steps import Bounds, Calls, Material, Volume
 from .streaming import stream_encoded, stream_unchanged
 
 
@@ -41,8 +41,8 @@ class Mode(Protocol):
     """How a recipe sets out."""
 
     @property
-    def takes_metadata(self) -> bool:
-        """Whether it can start from metadata that the user wrote (``metadata.file``)."""
+    def material(self) -> Material:
+        """What its requests hold."""
         ...
 
     @property
@@ -81,7 +81,7 @@ class FromMetadata(Struct, frozen=True):
     The metadata may be mixed into a larger set first, or be written by the user.
     """
 
-    takes_metadata: bool = True
+    material: Material = "metadata"
     endless: bool = False
 
     def prompts(self, config: Config) -> tuple[AnyPrompt, ...]:
@@ -110,7 +110,7 @@ class FromMetadata(Struct, frozen=True):
 class FromSeeds(Struct, frozen=True):
     """Seeds are the basic instructions themselves."""
 
-    takes_metadata: bool = False
+    material: Material = "instruction"
     endless: bool = False
 
     def prompts(self, config: Config) -> tuple[AnyPrompt, ...]:
@@ -137,7 +137,7 @@ class FromSeeds(Struct, frozen=True):
 class FromPool(Struct, frozen=True):
     """Seeds are demonstrations in requests for new instructions (docs/algorithm.md §8.1)."""
 
-    takes_metadata: bool = False
+    material: Material = "demonstrations"
     endless: bool = True
 
     def prompts(self, config: Config) -> tuple[AnyPrompt, ...]:
@@ -150,9 +150,9 @@ class FromPool(Struct, frozen=True):
 
     def volume(self, config: Config, start: Input) -> Volume:
         tasks = config.baseline.tasks
-        wanted = config.target_rows or config.max_candidates or 0
-        most = config.max_candidates or ceil(wanted / start.assumed_yield)
-        low = min(wanted, most)
+        rows = config.target_rows or config.max_candidates or 0
+        most = config.max_candidates or ceil(rows / start.assumed_yield)
+        low = min(rows, most)
         requests = Bounds(ceil(low / tasks), ceil(most / tasks))
         return Volume(Bounds(low, most), requests, tasks)
 

@@ -52,7 +52,7 @@ class Prefix:
         self._most_stalled = most_stalled
         self._first = first
         self._stalled = 0
-        self._all_made = 0
+        self._all_candidates = 0
         self._all_kept = 0
         self._next = 0
         self._ahead: dict[int, tuple[int, tuple[tuple[int, int], ...], int | None]] = {}
@@ -80,7 +80,7 @@ class Prefix:
     @property
     def suffices(self) -> bool:
         """Whether it would be enough if the gaps that transient failures left were filled."""
-        return self._reaches(self._all_kept, self._all_made) or (
+        return self._reaches(self._all_kept, self._all_candidates) or (
             self._most_stalled is not None and len(self._ahead) >= self._most_stalled
         )
 
@@ -94,8 +94,8 @@ class Prefix:
         if not in_progress:
             return False
         coming = in_progress * self._per_position
-        share = self._all_kept / self._all_made if self._all_made >= 20 else 1.0
-        return self._reaches(self._all_kept + coming * share, self._all_made + coming)
+        share = self._all_kept / self._all_candidates if self._all_candidates >= 20 else 1.0
+        return self._reaches(self._all_kept + coming * share, self._all_candidates + coming)
 
     def _reaches(self, rows: float, candidates: int) -> bool:
         """Whether so many rows or so many basic instructions are enough."""
@@ -111,7 +111,7 @@ class Prefix:
     def finished(
         self,
         position: int,
-        made: int,
+        candidates: int,
         kept: tuple[tuple[int, int], ...],
         seed_fingerprint: int | None = None,
     ) -> None:
@@ -121,24 +121,24 @@ class Prefix:
 
         Args:
             position: the seed's or the request's.
-            made: basic instructions written.
+            candidates: basic instructions written.
             kept: number and fingerprint of those that were kept, by number.
             seed_fingerprint: of the seed itself, where a seed stands there.
         """
         if not self.counts:
             return
-        self._all_made += made
+        self._all_candidates += candidates
         self._all_kept += len(kept)
-        self._ahead[position] = made, kept, seed_fingerprint
+        self._ahead[position] = candidates, kept, seed_fingerprint
         while self._next in self._ahead and not self.enough:
             self._take(self._next, *self._ahead.pop(self._next))
 
     def _take(
-        self, position: int, made: int, kept: tuple[tuple[int, int], ...], seed: int | None
+        self, position: int, candidates: int, kept: tuple[tuple[int, int], ...], seed: int | None
     ) -> None:
         before = self.rows
         self._next = position + 1
-        self.candidates += made
+        self.candidates += candidates
         for number, fingerprint in kept:
             if fingerprint in self._kept or (
                 fingerprint not in self._seeds and not self._admits(position, number)

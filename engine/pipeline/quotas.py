@@ -19,11 +19,12 @@ class Account(Struct):
     quota: int
     most: int
     """Basic instructions that may be asked of it altogether."""
-    known: set[int]
-    """Fingerprints of the instructions it has made."""
+    fingerprints: set[int]
+    """Of the instructions it has given."""
     kept: list[tuple[int, int]]
     """Number and fingerprint."""
-    asked: int = 0
+    requested: int = 0
+    """Basic instructions asked of it so far."""
     unique: int = 0
     """How many of those kept are rows: what repeats another item's is known only at the end."""
     exhausted: bool = False
@@ -34,11 +35,13 @@ class Account(Struct):
 
     def request(self, count: int) -> InstructionRequest | None:
         """Ask for *count* more, or for as many as may still be asked; None where none may."""
-        count = min(count, self.most - self.asked)
+        count = min(count, self.most - self.requested)
         if count <= 0 or self.exhausted:
             return None
-        request = InstructionRequest(self.metadata, count, self.asked, frozenset(self.known))
-        self.asked += count
+        request = InstructionRequest(
+            self.metadata, count, self.requested, frozenset(self.fingerprints)
+        )
+        self.requested += count
         return request
 
 
@@ -73,7 +76,7 @@ class Quotas:
             item.position: Account(item, quota, cap, set(), [])
             for item, quota, cap in zip(items, quotas, caps, strict=True)
         }
-        self._wanted = sum(quotas)
+        self._target = sum(quotas)
 
     def first(self) -> list[InstructionRequest]:
         """Return the first request to every item."""
@@ -84,12 +87,12 @@ class Quotas:
     ) -> list[InstructionRequest]:
         """Note an outcome; return what its item is asked next."""
         account = self.accounts[request.metadata.position]
-        account.known.update(outcome.known)
+        account.fingerprints.update(outcome.fingerprints)
         account.kept.extend(outcome.kept)
         account.unique += len(outcome.kept)
-        if outcome.asked is not None:
-            account.asked += outcome.asked - request.count
-        if not outcome.made:
+        if outcome.requested is not None:
+            account.requested += outcome.requested - request.count
+        if not outcome.instructions:
             account.exhausted = True
         if not self._topup or not account.missing:
             return []
@@ -103,12 +106,12 @@ class Quotas:
         Only now can rows be compared across items. Fingerprints in *excluded* (the seeds', for
         instance) are no rows.
         """
-        fingerprints = set(excluded)
+        counted = set(excluded)
         for account in self.accounts.values():
             account.unique = 0
             for number, fingerprint in sorted(account.kept):
-                if fingerprint not in fingerprints and admits(account.metadata.position, number):
-                    fingerprints.add(fingerprint)
+                if fingerprint not in counted and admits(account.metadata.position, number):
+                    counted.add(fingerprint)
                     account.unique += 1
         if not self._topup:
             return []
@@ -120,8 +123,8 @@ class Quotas:
 
     def _redistribute(self, accounts: Sequence[Account]) -> list[InstructionRequest]:
         """Ask those that still deliver for what the others could not, while the budget lasts."""
-        spare = (self._budget or 0) - sum(account.asked for account in accounts)
-        missing = min(self._wanted - sum(account.unique for account in accounts), spare)
+        spare = (self._budget or 0) - sum(account.requested for account in accounts)
+        missing = min(self._target - sum(account.unique for account in accounts), spare)
         able = [account for account in accounts if not account.exhausted and account.unique]
         if missing <= 0 or not able:
             return []
@@ -130,7 +133,7 @@ class Quotas:
         for n, account in enumerate(able):
             count = base + (n < rest)
             account.quota = account.unique + count
-            account.most = account.asked + count
+            account.most = account.requested + count
             requests.append(account.request(count))
         return _present(requests)
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from msgspec import Struct, structs
 
+from ...prompts import AnyPrompt
 from ..config import Config, ConfigError, RoleConfig, RoleName, check_role
 from ..data.formats import EXPORTS
 from ..store.totals import DatasetCounts
@@ -52,6 +53,19 @@ class Recipe(Struct, frozen=True, kw_only=True):
     assumed_yield: float = 1.0
     forecast_note: str = ""
     calls_without_retries: Callable[[DatasetCounts, Config], int] | None = None
+
+    def __post_init__(self) -> None:
+        """Reject a mode and a writing step that do not fit.
+
+        Raises:
+            ValueError: the mode's requests do not hold what the step needs.
+        """
+        if self.mode.material != self.writing.material:
+            raise ValueError(
+                f"recipe {self.name}: {self.writing.stage} needs requests with"
+                f" {self.writing.material}, and those of {type(self.mode).__name__} hold"
+                f" {self.mode.material}"
+            )
 
     # -- what it asks -------------------------------------------------------------------------
 
@@ -127,7 +141,7 @@ class Recipe(Struct, frozen=True, kw_only=True):
         for name in self.roles:
             if name != "judge" and not config.role(name).model:
                 raise ConfigError(f"{where}: {name}.model: missing: write provider/model")
-        if config.metadata.file and not self.mode.takes_metadata:
+        if config.metadata.file and self.mode.material != "metadata":
             raise ConfigError(f"{where}: metadata.file: recipe {self.name} starts from seeds")
         if self.mode.endless and not (config.target_rows or config.max_candidates):
             raise ConfigError(
@@ -141,6 +155,17 @@ class Recipe(Struct, frozen=True, kw_only=True):
         priced = any(role.price_input is not None for role in roles.values())
         if config.budget.money is not None and not priced:
             raise ConfigError(f"{where}: budget.money: needs prices: set strong.price_input, …")
+        self._check_prompts(config, where)
+
+    def _check_prompts(self, config: Config, where: str) -> None:
+        """Check that the prompts in the forecast are among those whose templates are loaded."""
+        loaded = set[AnyPrompt]().union(*self.prompts(config).values())
+        for prompt in self.forecast(config, seeds=1).calls:
+            if prompt not in loaded:
+                raise ConfigError(
+                    f"{where}: recipe {self.name} forecasts calls of {prompt.name!r}: add"
+                    f" {prompt.__name__} to the prompts of its step"
+                )
 
     def check_exports(self, formats: Iterable[str], where: str) -> None:
         """Check that this recipe's rows hold what *formats* need.

@@ -77,8 +77,8 @@ def quotas(config: Config, items: int) -> list[int]:
     part = config.metadata.part(items)
     used = sorted(Random(f"{config.seed}/share").sample(range(items), part))
     equal = share(total_quota(config, part), part, Random(f"{config.seed}/quotas"))
-    wanted = dict(zip(used, equal, strict=True))
-    return [wanted.get(n, 0) for n in range(items)]
+    quota_of = dict(zip(used, equal, strict=True))
+    return [quota_of.get(n, 0) for n in range(items)]
 
 
 def share(total: int, parts: int, random: Random) -> list[int]:

@@ -1,7 +1,7 @@
 """The two steps of every recipe: how basic instructions are written, and what finishes them."""
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from msgspec import Struct
 
@@ -13,6 +13,9 @@ from ..data.records import Example, InstructionRequest
 from .stages.draft import Draft
 from .stages.encode import Encoder
 from .stages.invent import Pool
+
+Material = Literal["metadata", "instruction", "demonstrations"]
+"""What a request gives the writing step to work with."""
 
 Write = Callable[[InstructionRequest], Awaitable[list[Draft]]]
 Finish = Callable[[Draft], Awaitable[list[Example]]]
@@ -96,20 +99,20 @@ class Writing(Struct, frozen=True, kw_only=True):
 
     Attributes:
         stage: what progress calls it.
+        material: what its requests must hold. Where that is an instruction, the user's own becomes
+            the basic instruction: it is no row itself, and the rules of quality do not apply to it.
         build: builds the step: a request in, drafts out.
         prompts: those it asks the strong model.
         calls: forecasts its calls by prompt.
         drafts: how many drafts it makes of so many instructions.
-        generated: whether models write the instructions. Where they are the user's own, they are
-            never rows themselves, and the rules of quality do not apply to them.
     """
 
     stage: str
+    material: Material
     build: Callable[[Tools], Write]
     prompts: tuple[AnyPrompt, ...] = ()
     calls: Callable[[Config, Volume], Calls] = _no_calls
     drafts: Callable[[Config, int], int] = _every_instruction
-    generated: bool = True
 
 
 def _one(_config: Config) -> int:

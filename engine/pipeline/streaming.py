@@ -130,11 +130,11 @@ class _Stream:
         number = self._pass_of(seed.position)
         if not number:
             self._ledger.seed_encoded(seed, metadata, item=seed.position)
-            return self._wanted(InstructionRequest(metadata, self._count))
+            return self._unless_excluded(InstructionRequest(metadata, self._count))
         # What is missing after the first pass is less: ask for it in small portions.
         count = min(self._count, sizes.DEFAULT_PER_METADATA)
         start = self._count + (number - 1) * count
-        return self._wanted(InstructionRequest(metadata, count, start))
+        return self._unless_excluded(InstructionRequest(metadata, count, start))
 
     async def _unchanged(self, passes: int) -> AsyncIterator[InstructionRequest]:
         """Yield a request for each seed that consists of the seed itself."""
@@ -144,10 +144,10 @@ class _Stream:
             if not number:
                 self._ledger.seed_encoded(seed, metadata, item=seed.position)
             request = InstructionRequest(metadata, self._count, texts=(seed.instruction,))
-            for wanted in self._wanted(request):
-                yield wanted
+            for admitted in self._unless_excluded(request):
+                yield admitted
 
-    def _wanted(self, request: InstructionRequest) -> list[InstructionRequest]:
+    def _unless_excluded(self, request: InstructionRequest) -> list[InstructionRequest]:
         """Return *request*, unless a reviewer has dropped its metadata."""
         metadata = request.metadata
         if metadata.id not in self._exclusions.metadata:
