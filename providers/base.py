@@ -8,6 +8,7 @@ ProviderError
 └── Denied         401, 402, 403, 404, quota used up: no request will succeed; stop the run
 """
 
+from contextvars import ContextVar
 from typing import Any, Literal, Protocol
 
 from msgspec import Struct, field
@@ -97,6 +98,40 @@ class Reply(Struct, frozen=True, kw_only=True):
     cached_tokens: int = 0
     model: str = ""
     allowance: Allowance | None = None
+
+
+class Progress:
+    """How much of the reply to one call has come in; the engine ends calls that make too little.
+
+    Attributes:
+        received: Bytes of content so far. Heads, framing and blank space before the content are
+            none: a server can send them without end and never answer.
+    """
+
+    __slots__ = ("received",)
+
+    def __init__(self) -> None:
+        self.received = 0
+
+    def add(self, data: bytes) -> None:
+        """Note *data*, as the body's next part."""
+        if self.received or not data.isspace():
+            self.received += len(data)
+
+
+_progress: ContextVar[Progress] = ContextVar("_progress")
+
+
+def start_progress() -> Progress:
+    """Return the progress of the call that the current task makes next."""
+    progress = Progress()
+    _progress.set(progress)
+    return progress
+
+
+def current_progress() -> Progress:
+    """Return the progress of the call that the current task makes, for a transport to add to."""
+    return _progress.get(None) or Progress()
 
 
 class ProviderError(Exception):

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
+from codeclm.engine.calls.deadline import CallBounds
 from codeclm.engine.calls.dispatcher import Dispatcher, open_dispatcher
 from codeclm.engine.calls.pacing import Limits
 from codeclm.engine.calls.queued_call import QueuedCall, StopReason
@@ -36,6 +37,9 @@ class OutcomeCall(QueuedCall, eq=False, kw_only=True):
 
 
 def dispatching(
-    provider: Provider, limits: Limits | None = None, policy: RetryPolicy = AT_ONCE
+    provider: Provider,
+    limits: Limits | None = None,
+    policy: RetryPolicy = AT_ONCE,
+    bounds: CallBounds = CallBounds(),  # noqa: B008  (immutable)
 ) -> AbstractAsyncContextManager[Dispatcher]:
-    return open_dispatcher(provider, limits or Limits(), policy)
+    return open_dispatcher(provider, limits or Limits(), policy, bounds)

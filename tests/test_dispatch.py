@@ -270,20 +270,93 @@ async def test_a_wrong_key_stops_all_and_only_what_was_in_flight_reached_the_ser
     assert late is outcomes[-1]
 
 
-async def test_an_endpoint_that_answers_nobody_ends_the_run(
-    server: Server, session: HttpSession
-) -> None:
-    server.always = say({"error": "broken"}, status=500)
-    provider = OpenAI(session, base_url=server.url)
-    async with dispatching(provider) as dispatcher:
-        outcomes = [await ask(dispatcher, str(n)) for n in range(2)]
+class Broken(Puppet):
+    """An endpoint that fails for a while, and answers from then on."""
 
-    assert [type(outcome) for outcome in outcomes] == [RunStopped, RunStopped]
-    assert "failed 3 times" in str(outcomes[0])
-    assert "start the server or check the network, then run the same command again" in str(
-        outcomes[0]
+    def __init__(self, *, until: float, error: ProviderError) -> None:
+        super().__init__()
+        self._until = until
+        self._error = error
+
+    async def complete(self, request: Request, /) -> Reply:
+        self.asked.append(request.messages[0].content)
+        await asyncio.sleep(0.01)
+        if asyncio.get_running_loop().time() < self._until:
+            raise self._error
+        return Reply(text=self.asked[-1])
+
+
+@on_owned_clock
+async def test_an_endpoint_that_answers_nobody_ends_the_run_once_it_was_waited_for() -> None:
+    loop = asyncio.get_running_loop()
+    start = loop.time()
+    broken = Broken(until=float("inf"), error=Unavailable("POST there: 500 broken"))
+    policy = RetryPolicy(outage=1800)
+    async with dispatching(broken, Limits(max_concurrent=4), policy) as dispatcher:
+        answers = [ask(dispatcher, str(n)) for n in range(10)]
+        await asyncio.sleep(60)
+        during = dispatcher.statistics()
+        outcomes = [await answer for answer in answers]
+
+    assert 1800 <= loop.time() - start <= 1801
+    assert {type(outcome) for outcome in outcomes} == {RunStopped}
+    assert str(outcomes[0]) == (
+        "no call to this endpoint has succeeded for 1800 s; last error: POST there: 500 broken;"
+        " start the server or check the network, then run the same command again"
     )
-    assert len(server.asked) == 6
+    assert (during.outage, during.last_error) == (
+        pytest.approx(60, abs=0.1),
+        "POST there: 500 broken",
+    )
+    assert len(broken.asked) < 10 * 100
+
+
+@on_owned_clock
+async def test_an_outage_costs_no_call_however_often_it_failed() -> None:
+    """Ten minutes: longer than any call may take on its own, and far more than three attempts."""
+    loop = asyncio.get_running_loop()
+    broken = Broken(until=loop.time() + 600, error=Unavailable("down"))
+    async with dispatching(broken, Limits(max_concurrent=4), RetryPolicy(attempts=3)) as dispatcher:
+        outcomes = [await answer for answer in [ask(dispatcher, str(n)) for n in range(20)]]
+        after = dispatcher.statistics()
+
+    assert {type(outcome) for outcome in outcomes} == {Reply}
+    assert after.outage == 0.0
+
+
+@on_owned_clock
+@pytest.mark.parametrize("retry_after", [None, 0.0, 0.3, 2.0])
+async def test_the_time_of_a_call_that_is_refused_counts_queues_and_holds(
+    retry_after: float | None,
+) -> None:
+    """128 calls share one endpoint that refuses all: the run ends when one call's time is up."""
+    loop = asyncio.get_running_loop()
+    start = loop.time()
+    error = RateLimited("slow down", retry_after=retry_after)
+    broken = Broken(until=float("inf"), error=error)
+    async with dispatching(broken, policy=RetryPolicy(budget=10)) as dispatcher:
+        answers = [ask(dispatcher, str(n)) for n in range(128)]
+        ended, _ = await asyncio.wait(answers, return_when=asyncio.FIRST_COMPLETED)
+        seconds = loop.time() - start
+
+    assert seconds <= 11
+    assert {type(answer.result()) for answer in ended} == {RunStopped}
+
+
+@on_owned_clock
+async def test_a_call_that_is_sent_again_keeps_its_turn() -> None:
+    puppet = Puppet()
+    async with dispatching(puppet, Limits(max_concurrent=1)) as dispatcher:
+        for name in ("first", "second", "third"):
+            ask(dispatcher, name)
+        await anyio.wait_all_tasks_blocked()
+        await puppet.says("first", Stale("closed"))
+        order = list(puppet.asked)
+        for name in ("first", "second", "third"):
+            await puppet.says(name)
+
+    assert order == ["first", "first"]
+    assert puppet.asked == ["first", "first", "second", "third"]
 
 
 async def test_a_call_that_fails_while_others_are_answered_loses_its_item_for_now(
@@ -499,5 +572,5 @@ def test_every_call_is_answered_once_and_never_more_than_allowed_are_in_flight(
     assert fickle.most <= most
     if denies_at is None and stops_at is None:
         for n, life in enumerate(drawn):
-            if life.failures.count("unavailable") < AT_ONCE.attempts:
+            if life.failures.count("unavailable") < AT_ONCE.attempts:  # others may outlast more
                 assert kinds[str(n)] is (ItemError if life.rejected else Reply)

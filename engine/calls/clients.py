@@ -28,6 +28,7 @@ from ..data.errors import Stopping
 from .budget import Budget, Spending
 from .cache import open_cache
 from .counters import Counters
+from .deadline import CallBounds
 from .dispatcher import Dispatcher, open_dispatcher
 from .model import Model, Sampling
 from .outgoing import InFlightCalls, RoleCalls
@@ -102,7 +103,9 @@ async def open_clients(
                 continue
             provider = await _open_provider(role, stack)
             clients.dispatchers[endpoint] = await stack.enter_async_context(
-                open_dispatcher(provider, _limits(roles, endpoint), settings.retry)
+                open_dispatcher(
+                    provider, _limits(roles, endpoint), settings.retry, _bounds(roles, endpoint)
+                )
             )
         budget = Budget(settings.budget, roles, spent, stop=clients.stop)
         for name, role in roles.items():
@@ -132,6 +135,17 @@ def _limits(roles: Roles, endpoint: str) -> Limits:
         min(requests, default=None),
         min(tokens, default=None),
         min(_width(role) for role in sharing),
+    )
+
+
+def _bounds(roles: Roles, endpoint: str) -> CallBounds:
+    """Return the most patient bounds of the roles that share *endpoint*."""
+    sharing = [role for role in roles.values() if endpoint_name(role) == endpoint]
+    deadlines = [role.deadline for role in sharing]
+    return CallBounds(
+        timeout=max(role.timeout for role in sharing),
+        deadline=None if None in deadlines else max(filter(None, deadlines)),
+        tells_progress=hosted_model(sharing[0]).host.kind.over_http,
     )
 
 

@@ -16,21 +16,37 @@ from random import random
 from typing import NamedTuple
 
 import anyio
+import structlog
 from anyio.abc import TaskGroup
 
-from ...providers.base import Provider, ProviderError, RateLimited, Rejected, Reply
+from ...providers.base import (
+    Provider,
+    ProviderError,
+    RateLimited,
+    Rejected,
+    Reply,
+    Stale,
+    Unavailable,
+)
 from ..config import RetryPolicy
 from ..data.errors import ItemError, RunStopped, Stopping
 from .concurrency import Concurrency
+from .deadline import CallBounds, Watchdog
+from .outage import Outage
 from .pacing import Limits, Pacer
 from .queued_call import QueuedCall, StopReason
-from .retry import GiveUp, Retry, Stop, decide
+from .retry import Decision, GiveUp, Retry, Stop, decide
 from .tokens import PromptLengths
 
 HOPELESS = 16
 """After so many rejected calls and no answer, the settings are at fault and not the items."""
 
+LONG_PAUSE = 30.0
+"""Seconds of a pause from which on the log says why nothing is sent."""
+
 _NEVER = float("-inf")
+
+log = structlog.get_logger()
 
 
 class DispatchStatistics(NamedTuple):
@@ -47,20 +63,30 @@ class DispatchStatistics(NamedTuple):
     rate_limited: int
     tokens: float
     """Charged so far: used where known, else reserved."""
+    timed_out: int
+    """Attempts that were ended because they took too long."""
+    outage: float
+    """Seconds for which every call has failed; 0 where the last one did not."""
+    last_error: str
+    """How the last attempt failed."""
 
 
 @asynccontextmanager
 async def open_dispatcher(
-    provider: Provider, limits: Limits, policy: RetryPolicy
+    provider: Provider,
+    limits: Limits,
+    policy: RetryPolicy,
+    bounds: CallBounds = CallBounds(),  # noqa: B008  (immutable)
 ) -> AsyncGenerator["Dispatcher"]:
     """Send calls to *provider* until the block is left; whatever is in flight then is cancelled.
 
-    Await `Dispatcher.drained` before leaving the block to keep what was paid for.
+    Await `Dispatcher.drained` before leaving the block to keep what was paid for; *bounds* bound
+    how long that takes.
     """
     failure = None
     async with anyio.create_task_group() as group:
         try:
-            yield Dispatcher(provider, limits, policy, group)
+            yield Dispatcher(provider, limits, policy, bounds, group)
         except Exception as error:  # noqa: BLE001  (the block's own: the group would wrap it)
             failure = error
         finally:
@@ -73,7 +99,12 @@ class Dispatcher:
     """The only sender to one endpoint; open it with `open_dispatcher`."""
 
     def __init__(
-        self, provider: Provider, limits: Limits, policy: RetryPolicy, group: TaskGroup
+        self,
+        provider: Provider,
+        limits: Limits,
+        policy: RetryPolicy,
+        bounds: CallBounds,
+        group: TaskGroup,
     ) -> None:
         self.provider = provider
         self.prompt_lengths = PromptLengths()
@@ -84,6 +115,8 @@ class Dispatcher:
         self._loop = asyncio.get_running_loop()
         self._pacer = Pacer(limits, clock=self._loop.time)
         self._concurrency = Concurrency(ceiling=limits.max_concurrent, clock=self._loop.time)
+        self._watchdog = Watchdog(provider.identity, bounds, self._loop)
+        self._outage = Outage(clock=self._loop.time)
         self._queue: list[tuple[int, int, QueuedCall]] = []
         self._submitted = 0
         self._retry_timers: dict[QueuedCall, asyncio.TimerHandle] = {}
@@ -96,7 +129,9 @@ class Dispatcher:
         self._retries = 0
         self._rate_limited = 0
         self._rejected = 0
-        self._last_success = _NEVER
+        self._last_error = ""
+        self._is_out = False
+        """Whether an outage was logged that has not ended."""
         self._stopped_by: StopReason | None = None
         self._all_idle = asyncio.Event()
 
@@ -105,7 +140,8 @@ class Dispatcher:
         if self._stopped_by is not None:
             call.abandon(self._stopped_by)
             return
-        call.queued_at = self._loop.time()
+        self._submitted += 1
+        call.order, call.queued_at = self._submitted, self._loop.time()
         self._push(call)
         self._pump()
 
@@ -139,13 +175,15 @@ class Dispatcher:
             self._retries,
             self._rate_limited,
             self._pacer.statistics().tokens,
+            self._watchdog.timed_out,
+            self._outage.seconds,
+            self._last_error,
         )
 
     # -- choosing: synchronous, no waiting ---------------------------------------------------
 
     def _push(self, call: QueuedCall) -> None:
-        self._submitted += 1
-        heappush(self._queue, (call.priority, self._submitted, call))
+        heappush(self._queue, (call.priority, call.order, call))
 
     def _take(self) -> QueuedCall | None:
         """Take the next call if one may be sent now; else arrange to be woken when it may."""
@@ -160,6 +198,8 @@ class Dispatcher:
         self._pacer.take(call.tokens)
         self._in_flight += 1
         call.sent_at = self._loop.time()
+        if call.clock_started_at is None:
+            call.clock_started_at = call.sent_at
         return call
 
     def _wake_after(self, delay: float) -> None:
@@ -167,6 +207,8 @@ class Dispatcher:
             if self._pace_timer.when() <= self._loop.time() + delay:
                 return
             self._pace_timer.cancel()
+        if delay >= LONG_PAUSE:
+            log.warning("endpoint.paused", endpoint=self.provider.identity, seconds=delay)
         self._pace_timer = self._loop.call_later(delay, self._wake)
 
     def _wake(self) -> None:
@@ -221,7 +263,7 @@ class Dispatcher:
             Stopping: the run is being stopped, so there is no other attempt.
         """
         try:
-            reply = await self.provider.complete(call.request)
+            reply = await self._watchdog.run(self.provider.complete, call.request)
         except ProviderError as error:
             self._in_flight -= 1
             self._note_failure(call, error)
@@ -236,7 +278,10 @@ class Dispatcher:
         return reply
 
     def _note_success(self, call: QueuedCall, reply: Reply) -> None:
-        self._last_success = self._loop.time()
+        if self._is_out:
+            self._is_out = False
+            log.info("endpoint.back", endpoint=self.provider.identity, seconds=self._outage.seconds)
+        self._outage.note_success()
         self._concurrency.note_success(self._in_flight + 1, call.sent_at)
         if self.reserves:
             used = reply.prompt_tokens + reply.completion_tokens
@@ -245,11 +290,19 @@ class Dispatcher:
             self._pacer.note_allowance(reply.allowance)
 
     def _note_failure(self, call: QueuedCall, error: ProviderError) -> None:
-        call.elapsed += self._loop.time() - call.sent_at
+        self._last_error = str(error)
         if self.reserves:
             self._pacer.settle(call.tokens, 0)
-        if isinstance(error, RateLimited):
-            self._note_rate_limit(call, error)
+        match error:
+            case RateLimited():
+                self._outage.note_response()
+                self._note_rate_limit(call, error)
+            case Stale():
+                pass  # says something of one connection, and nothing of the server
+            case Unavailable():
+                self._outage.note_failure(call)
+            case _:
+                self._outage.note_response()
 
     def _note_rate_limit(self, call: QueuedCall, error: RateLimited) -> None:
         self._rate_limited += 1
@@ -265,27 +318,45 @@ class Dispatcher:
     def _retry_or_raise(self, call: QueuedCall, error: ProviderError) -> None:
         if self._stopped_by is not None:
             raise self._stopped_by
-        decision = decide(
-            error,
-            attempts=call.attempts,
-            elapsed=call.elapsed,
-            policy=self._policy,
-            random=random,
-        )
-        match decision:
+        match self._decide(call, error):
             case Retry(wait, attempts):
                 call.attempts = attempts
                 self._queue_again(call, wait)
-            case Stop(reason):
-                stopped = RunStopped(f"{reason}; fix that, then run the same command again")
+            case Stop(reason, remedy):
+                stopped = RunStopped(f"{reason}; {remedy}, then run the same command again")
                 self.stop(stopped)
                 raise stopped from error
             case GiveUp(reason):
                 raise self._given_up(call, error, reason) from error
 
+    def _decide(self, call: QueuedCall, error: ProviderError) -> Decision:
+        now = self._loop.time()
+        outage = None
+        if isinstance(error, Unavailable) and self._outage.concerns(call.queued_at):
+            outage, call.clock_started_at = self._outage.seconds, now
+            self._log_outage()
+        return decide(
+            error,
+            attempts=call.attempts,
+            elapsed=now - (call.clock_started_at or now),
+            policy=self._policy,
+            random=random,
+            hold=self._pacer.statistics().hold,
+            outage=outage,
+        )
+
+    def _log_outage(self) -> None:
+        if not self._is_out:
+            self._is_out = True
+            log.warning(
+                "endpoint.out",
+                endpoint=self.provider.identity,
+                error=self._last_error,
+                waits_seconds=self._policy.outage,
+            )
+
     def _queue_again(self, call: QueuedCall, wait: float) -> None:
         self._retries += 1
-        call.elapsed += wait
         if wait > 0:
             self._retry_timers[call] = self._loop.call_later(wait, self._end_wait, call)
         else:
@@ -300,15 +371,15 @@ class Dispatcher:
         """A call that failed loses its item; an endpoint that answers nobody ends the run."""
         if isinstance(error, Rejected):
             self._rejected += 1
-            if self._rejected >= HOPELESS and self._last_success == _NEVER:
+            if self._rejected >= HOPELESS and self._outage.last_success == _NEVER:
                 return RunStopped(
                     f"{reason}; so were the first {self._rejected} calls to this endpoint, and none"
                     " succeeded: fix the settings of that role, then run the same command again"
                 )
             return ItemError("rejected", reason)
-        if self._last_success < call.queued_at:
+        if self._outage.last_success < call.queued_at:
             return RunStopped(
                 f"{reason}; no other call to this endpoint has succeeded since:"
-                " start the server or check the network, then run the same command again"
+                " fix that, then run the same command again"
             )
         return ItemError("unavailable", reason, transient=True)

@@ -23,8 +23,11 @@ class QueuedCall(Struct, eq=False, kw_only=True):
     """When it was submitted, on the loop's clock."""
     sent_at: float = 0.0
     """When its latest attempt was sent, on the loop's clock."""
-    elapsed: float = 0.0
-    """Seconds spent in attempts and in waits between them."""
+    order: int = 0
+    """Its turn among calls of its priority, which it keeps when it is queued again."""
+    clock_started_at: float | None = None
+    """When the time that ``retry.budget`` bounds began: with the first attempt, or the end of the
+    endpoint's last outage."""
 
     async def carry_out(self) -> None:
         """Make one attempt with `Dispatcher.send` and deal with what comes of it.

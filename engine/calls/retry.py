@@ -10,13 +10,24 @@ MAX_STALE = 3
 """Stale connections of one call that cost it no attempt: a pool may hold a few, but a server that
 drops them all is down."""
 
+LEAST_OUTAGE_WAIT = 0.01
+"""Seconds between two attempts of a call while its endpoint answers nobody."""
+
 
 class Attempts(NamedTuple):
-    """How often a call has failed so far, by kind of failure."""
+    """How often a call has failed so far, by kind of failure.
+
+    Attributes:
+        failed: while the endpoint answered other calls.
+        rate_limited: with a 429.
+        stale: on connections that the server had closed.
+        in_outage: while the endpoint answered nobody.
+    """
 
     failed: int = 0
     rate_limited: int = 0
     stale: int = 0
+    in_outage: int = 0
 
 
 class Retry(NamedTuple):
@@ -36,6 +47,8 @@ class Stop(NamedTuple):
     """This endpoint serves no calls for now: end the run, which can be resumed."""
 
     reason: str
+    remedy: str = "fix that"
+    """What to do before the same command is run again."""
 
 
 Decision = Retry | GiveUp | Stop
@@ -48,16 +61,19 @@ def decide(
     elapsed: float,
     policy: RetryPolicy,
     random: Callable[[], float],
+    hold: float = 0.0,
+    outage: float | None = None,
 ) -> Decision:
     """Decide what follows *error*.
 
     Args:
         error: how the latest attempt failed.
         attempts: what the last `Retry` carried; ``Attempts()`` at first.
-        elapsed: seconds spent in attempts and in waits decided here. Time in the queue is not the
-            call's fault and does not count.
+        elapsed: seconds since the call's first attempt was sent.
         policy: how often and how long to try.
         random: returns an evenly distributed number from [0, 1).
+        hold: seconds for which nothing is sent to the endpoint.
+        outage: seconds for which the endpoint has answered nobody; None if that is not so.
     """
     match error:
         case Denied():
@@ -67,6 +83,8 @@ def decide(
         case RateLimited():
             attempts = attempts._replace(rate_limited=attempts.rate_limited + 1)
             wait = _wait(error.retry_after, attempts.rate_limited, policy, random)
+        case Unavailable() if outage is not None:
+            return _wait_for_endpoint(error, attempts, outage, policy, random)
         case Unavailable():
             attempts = attempts._replace(failed=attempts.failed + 1)
             if attempts.failed >= policy.attempts:
@@ -76,25 +94,58 @@ def decide(
         case _:  # Rejected: this request will never do better
             return GiveUp(str(error))
 
-    return _within_budget(error, Retry(wait, attempts), elapsed=elapsed, policy=policy)
+    end = elapsed + max(wait, hold)
+    return _within_budget(error, Retry(wait, attempts), elapsed=elapsed, end=end, policy=policy)
+
+
+def _wait_for_endpoint(
+    error: Unavailable,
+    attempts: Attempts,
+    outage: float,
+    policy: RetryPolicy,
+    random: Callable[[], float],
+) -> Decision:
+    """Wait for an endpoint that answers nobody: that costs a call no attempt."""
+    retry_after = error.retry_after or 0.0
+    if retry_after > policy.budget:
+        return _later(error, retry_after)
+
+    if outage >= policy.outage:
+        reason = f"no call to this endpoint has succeeded for {outage:.0f} s; last error: {error}"
+        return Stop(reason, "start the server or check the network")
+
+    attempts = attempts._replace(in_outage=attempts.in_outage + 1)
+    wait = _wait(error.retry_after, attempts.in_outage, policy, random)
+    if not retry_after:
+        wait = min(wait, policy.outage - outage)
+    return Retry(max(wait, LEAST_OUTAGE_WAIT), attempts)
 
 
 def _within_budget(
-    error: RateLimited | Unavailable, retry: Retry, *, elapsed: float, policy: RetryPolicy
+    error: RateLimited | Unavailable,
+    retry: Retry,
+    *,
+    elapsed: float,
+    end: float,
+    policy: RetryPolicy,
 ) -> Decision:
     retry_after = error.retry_after or 0.0
     if retry_after > policy.budget:
         # A used-up daily quota: every call would be told the same, and giving up call by call
         # would burn all seeds. Stopping loses nothing.
-        return Stop(f"the server asks to come back in {retry_after:.0f} s: {error}")
+        return _later(error, retry_after)
 
-    if elapsed + retry.wait > policy.budget:
+    if end > policy.budget:
         return GiveUp(
-            f"{elapsed:.0f} s spent and {retry.wait:.0f} s more to wait"
+            f"{elapsed:.0f} s spent and {end - elapsed:.0f} s more to wait"
             f" exceed the call's {policy.budget:.0f} s; last error: {error}"
         )
 
     return retry
+
+
+def _later(error: ProviderError, retry_after: float) -> Stop:
+    return Stop(f"the server asks to come back in {retry_after:.0f} s: {error}")
 
 
 def _wait(

@@ -54,7 +54,11 @@ class RoleConfig(SettingsTable, frozen=True):
     prompts: str | None = None
     """A prompt set for this role alone. None: the run's."""
     timeout: Positive = 600.0
-    """Seconds without a byte after which a call is retried."""
+    """Seconds without a byte of the reply after which a call is retried. A reply that has begun
+    must bring 4 bytes a second."""
+    deadline: Positive | None = None
+    """Most seconds of one attempt, however much comes in; then it is retried. None: ``timeout``,
+    and a second more for every 4 tokens of ``max_tokens`` (4,096 if that is not set)."""
     transport: Transport = "aiohttp"
     """The HTTP client. lean takes less CPU per call and needs ``codeclm[lean]``."""
     max_concurrent: Count = 256
@@ -215,15 +219,18 @@ class RetryPolicy(SettingsTable, frozen=True):
     """How many attempts and how much time one call may take."""
 
     attempts: Annotated[int, Meta(ge=1)] = 8
-    """Most attempts, the first included, that fail with a lost connection, a 5xx or silence.
-    Rate limits (429) do not count: only ``budget`` bounds them."""
+    """Most attempts, the first included, that fail with a lost connection, a 5xx or silence while
+    the endpoint answers other calls. Rate limits (429) do not count: ``budget`` bounds them."""
     first_wait: Annotated[float, Meta(ge=0)] = 0.5
     """Upper bound in seconds of the first wait, doubled for each further one. The wait itself is
     uniformly random below the bound (full jitter)."""
     longest_wait: Annotated[float, Meta(ge=0)] = 60.0
     """Seconds at which the bound stops growing. A server's Retry-After may be longer."""
     budget: Annotated[float, Meta(ge=0)] = 600.0
-    """Most seconds for all attempts and waits of one call, Retry-After included."""
+    """Most seconds from a call's first attempt to its last, all waits and queues between them
+    included, while the endpoint answers other calls."""
+    outage: Annotated[float, Meta(ge=0)] = 1800.0
+    """Seconds for which an endpoint that answers nobody is waited for; then the run ends."""
 
 
 class BudgetConfig(SettingsTable, frozen=True):

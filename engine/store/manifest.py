@@ -41,6 +41,7 @@ _ROLE_OPERATIONAL = frozenset(
     {
         "api_key",
         "timeout",
+        "deadline",
         "transport",
         "max_concurrent",
         "requests_per_minute",

@@ -14,7 +14,7 @@ from typing import Any
 
 import aiohttp
 
-from ..base import Denied, ProviderError, Stale, Unavailable
+from ..base import Denied, ProviderError, Stale, Unavailable, current_progress
 from .endpoint import Endpoint, proxy_address
 from .exchange import (
     Response,
@@ -112,9 +112,12 @@ async def _read(content: aiohttp.StreamReader, limit: int) -> bytes:
     data = await content.readany()
     if content.at_eof():
         return data
+    progress = current_progress()
+    progress.add(data)
     parts = [data]
     size = len(data)
     while size <= limit and (data := await content.readany()):
+        progress.add(data)
         parts.append(data)
         size += len(data)
     return b"".join(parts)

@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple, cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
+from ..base import Progress, current_progress
 from .exchange import max_body_bytes
 
 _MAX_HEAD_BYTES = 256 * 1024  # 1xx responses included
@@ -93,6 +94,7 @@ class Connection(asyncio.Protocol):
         self._loop = loop
         self._transport: Transport
         self._waiter: Future[RawResponse] | None = None
+        self._progress = Progress()
         self._parser: Any = HttpResponseParser(self)
         # As lenient as aiohttp: some servers end lines with LF alone.
         self._parser.set_dangerous_leniencies(
@@ -124,6 +126,7 @@ class Connection(asyncio.Protocol):
         """Send a request. The future fails with `LostError`."""
         self._reset()
         self.quiet_sweeps = 0
+        self._progress = current_progress()
         self._waiter = waiter = self._loop.create_future()
         if self.is_lost:  # closed as soon as it was open
             self._end(None)
@@ -235,6 +238,7 @@ class Connection(asyncio.Protocol):
         if self._is_done:
             return
         self._parts.append(data)
+        self._progress.add(data)
         self._body_size += len(data)
         if self._body_size > self._body_limit:
             self._is_done = True

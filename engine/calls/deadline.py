@@ -1,0 +1,158 @@
+"""A deadline for every call, over any transport: how long it may take, and who ends it.
+
+`Deadline` decides, from seconds and bytes; `Watchdog` ends the calls in flight that are past
+theirs. A call that is ended is cancelled, so its connection is closed, and fails as `Unavailable`.
+"""
+
+import asyncio
+from asyncio import Timeout, TimerHandle
+from collections.abc import Awaitable, Callable
+
+from msgspec import Struct
+
+from ...providers.base import Progress, Reply, Request, Unavailable, start_progress
+
+LEAST_RATE = 4.0
+"""Bytes of content per second that a reply must bring once it has begun: a token a second."""
+
+SLOWEST = 4.0
+"""Tokens per second of the slowest model that is waited for."""
+
+EXPECTED_TOKENS = 4096
+"""Tokens expected of a reply at most, where ``max_tokens`` does not say."""
+
+_CHECKS = 8
+"""How often a call is looked at within the shortest span that it is held to."""
+
+_SHORTEST_PERIOD, _LONGEST_PERIOD = 0.01, 1.0
+"""Seconds between two looks at the calls in flight."""
+
+
+class CallBounds(Struct, frozen=True):
+    """What one attempt at a call may take.
+
+    Attributes:
+        timeout: Seconds until the reply's content begins. After that, each span of so many seconds
+            must bring `LEAST_RATE` bytes a second.
+        deadline: Seconds for all of it, however much comes in. None: ``timeout``, and as long as
+            the slowest model takes for ``max_tokens``.
+        tells_progress: Whether the provider notes what comes in; if not, only the total counts.
+    """
+
+    timeout: float = 600.0
+    deadline: float | None = None
+    tells_progress: bool = True
+
+    def start(self, request: Request, now: float) -> "Deadline":
+        """Return the deadline of *request*, which is sent at *now*."""
+        total = self.deadline
+        if total is None:
+            tokens = EXPECTED_TOKENS if request.max_tokens is None else request.max_tokens
+            total = self.timeout + tokens / SLOWEST
+        return Deadline(silence=self.timeout if self.tells_progress else None, total=total, now=now)
+
+
+class Deadline:
+    """Whether one attempt is past its time; the clock is the caller's."""
+
+    __slots__ = ("_marked_at", "_marked_bytes", "_silence", "_start", "_total")
+
+    def __init__(self, *, silence: float | None, total: float, now: float) -> None:
+        self._silence = silence
+        self._total = total
+        self._start = now
+        self._marked_at = now
+        self._marked_bytes = 0
+
+    def problem(self, received: int, now: float) -> str:
+        """Return why the attempt must end now that *received* bytes are in, or nothing."""
+        if now - self._start >= self._total:
+            return f"no complete reply within {self._total:g} s"
+        if self._silence is None:
+            return ""
+        if received and not self._marked_bytes:  # the reply begins
+            self._mark(received, now)
+        elif now - self._marked_at >= self._silence:
+            if not received:
+                return f"no reply within {self._silence:g} s"
+            if received - self._marked_bytes < LEAST_RATE * self._silence:
+                count = received - self._marked_bytes
+                return f"the reply stalled: {count} bytes in {self._silence:g} s"
+            self._mark(received, now)
+        return ""
+
+    def _mark(self, received: int, now: float) -> None:
+        self._marked_at, self._marked_bytes = now, received
+
+
+class _Attempt(Struct, eq=False):
+    """A call in flight."""
+
+    deadline: Deadline
+    progress: Progress
+    scope: Timeout
+    problem: str = ""
+
+
+class Watchdog:
+    """Ends calls that are past their deadlines. One timer serves all of an endpoint's calls.
+
+    Attributes:
+        timed_out: How many it has ended.
+    """
+
+    def __init__(self, name: str, bounds: CallBounds, loop: asyncio.AbstractEventLoop) -> None:
+        """Watch calls to the endpoint *name*."""
+        self.timed_out = 0
+        self._name = name
+        self._bounds = bounds
+        self._loop = loop
+        self._attempts: set[_Attempt] = set()
+        self._timer: TimerHandle | None = None
+
+    async def run(self, complete: Callable[[Request], Awaitable[Reply]], request: Request) -> Reply:
+        """Await ``complete(request)``, unless it takes too long.
+
+        Raises:
+            ProviderError: what *complete* raises; `Unavailable` past the deadline.
+        """
+        scope = asyncio.timeout(None)
+        deadline = self._bounds.start(request, self._loop.time())
+        attempt = _Attempt(deadline, start_progress(), scope)
+        self._attempts.add(attempt)
+        if self._timer is None:
+            self._look_again()
+        try:
+            async with scope:
+                return await complete(request)
+        except TimeoutError as error:
+            if not attempt.problem:
+                raise
+            raise Unavailable(f"{self._name}: {attempt.problem}") from error
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            # Not ours: something that the provider awaited was cancelled.
+            raise Unavailable(f"{self._name}: the call was cancelled on the way") from error
+        finally:
+            self._attempts.discard(attempt)
+
+    def _look_again(self) -> None:
+        bounds = self._bounds
+        shortest = min(bounds.timeout, bounds.deadline or bounds.timeout)
+        period = min(max(shortest / _CHECKS, _SHORTEST_PERIOD), _LONGEST_PERIOD)
+        self._timer = self._loop.call_later(period, self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        now = self._loop.time()
+        for attempt in self._attempts:
+            if attempt.problem:
+                continue  # ended, and not gone yet
+            attempt.problem = attempt.deadline.problem(attempt.progress.received, now)
+            if attempt.problem:
+                self.timed_out += 1
+                attempt.scope.reschedule(now)
+        if self._attempts:
+            self._look_again()
