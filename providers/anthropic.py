@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Struct
 
 from . import json_codec
-from .base import FinishReason, Message, Rejected, Reply, Request, ResponseFormat
+from .base import FinishReason, Message, Reply, Request, ResponseFormat, Unavailable
 from .http.endpoint import make_endpoint
 from .http.exchange import HttpSession
 from .http.failures import decode_response, embedded_error
@@ -67,7 +67,7 @@ class Anthropic:
                 where, reply.error, headers=headers, secrets=self._endpoint.secrets
             )
         if reply.content is None:
-            raise Rejected(f"{where}: unexpected response: `content` is missing")
+            raise Unavailable(f"{where}: the response has no content")
         usage = reply.usage
         cached = usage.cache_read_input_tokens or 0
         return Reply(

@@ -2,9 +2,9 @@
 
 ProviderError
 ├── RateLimited    429: try again later, perhaps at a time that the server names
-├── Unavailable    408, 409, 425, 5xx, lost connection, silence, cut-off body: worth another try
+├── Unavailable    408, 409, 425, 5xx, lost connection, silence, cut-off or odd body: try again
 │   └── Stale      a kept-alive connection that the server had closed: try again at once, for free
-├── Rejected       any other 4xx, or an unexpected response: repeating this request is no use
+├── Rejected       any other 4xx, a redirect, too large a response: repeating it is no use
 └── Denied         401, 402, 403, 404, quota used up: no request will succeed; stop the run
 """
 
@@ -175,7 +175,7 @@ class Stale(Unavailable):
 
 
 class Rejected(ProviderError):  # noqa: N818
-    """The request was refused, or its response is unexpected; repeating it is no use."""
+    """The request was refused, or its response is too large; repeating it is no use."""
 
 
 class Denied(ProviderError):  # noqa: N818

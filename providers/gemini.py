@@ -9,7 +9,7 @@ from msgspec import Struct
 from yarl import URL
 
 from . import json_codec
-from .base import FinishReason, Message, Rejected, Reply, Request, ResponseFormat, Unavailable
+from .base import FinishReason, Message, Reply, Request, ResponseFormat, Unavailable
 from .http.endpoint import Endpoint, make_endpoint
 from .http.exchange import HttpSession
 from .http.failures import decode_response, embedded_error
@@ -146,8 +146,6 @@ def _reply(where: str, generation: _Generation, headers: Mapping[str, str]) -> R
     blocked = generation.prompt_feedback is not None and generation.prompt_feedback.block_reason
     candidate = generation.candidates[0] if generation.candidates else None
     if candidate is None and not blocked:
-        if generation.candidates is None and generation.usage_metadata is None:
-            raise Rejected(f"{where}: unexpected response: `candidates` is missing")
         raise Unavailable(f"{where}: the response has no candidates")
     usage = generation.usage_metadata or _NO_USAGE
     text = ""

@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Struct
 
 from . import json_codec
-from .base import FinishReason, Message, Rejected, Reply, Request, ResponseFormat, Unavailable
+from .base import FinishReason, Message, Reply, Request, ResponseFormat, Unavailable
 from .http.endpoint import make_endpoint
 from .http.exchange import HttpSession
 from .http.failures import decode_response, embedded_error
@@ -72,8 +72,6 @@ class OpenAI:
         error = completion.error or (choice and choice.error)
         if error:
             raise embedded_error(where, error, headers=headers, secrets=self._endpoint.secrets)
-        if completion.choices is None:
-            raise Rejected(f"{where}: unexpected response: `choices` is missing")
         if choice is None:  # seen while a back end starts or fails: the next call may succeed
             raise Unavailable(f"{where}: the response has no choices")
         if choice.finish_reason in _INTERRUPTED:

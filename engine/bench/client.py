@@ -30,7 +30,7 @@ class Client(NamedTuple):
 @asynccontextmanager
 async def open_client(role: RoleConfig, cache: Path) -> AsyncGenerator[Client]:
     """Open *role* with a new cache in the folder *cache*."""
-    settings = CallSettings(cache, RetryPolicy(), parse_attempts=1)
+    settings = CallSettings(cache, RetryPolicy(outage=30), parse_attempts=1)
     prompts = {"strong": PromptSet.load("default", (Respond,))}
     async with open_clients({"strong": role}, prompts, settings, counters=Counters()) as clients:
         (dispatcher,) = clients.dispatchers.values()

@@ -29,7 +29,7 @@ from ...providers.base import (
     Unavailable,
 )
 from ..config import RetryPolicy
-from ..data.errors import ItemError, RunStopped, Stopping
+from ..data.errors import REFUSED, ItemError, RunStopped, Stopping
 from .concurrency import Concurrency
 from .deadline import CallBounds, Watchdog
 from .outage import Outage
@@ -40,6 +40,9 @@ from .tokens import PromptLengths
 
 HOPELESS = 16
 """After so many rejected calls and no answer, the settings are at fault and not the items."""
+
+LONG_OUTAGE = 5.0
+"""Seconds for which nobody is answered from which on the log says so."""
 
 LONG_PAUSE = 30.0
 """Seconds of a pause from which on the log says why nothing is sent."""
@@ -334,7 +337,7 @@ class Dispatcher:
         outage = None
         if isinstance(error, Unavailable) and self._outage.concerns(call.queued_at):
             outage, call.clock_started_at = self._outage.seconds, now
-            self._log_outage()
+            self._log_outage(outage)
         return decide(
             error,
             attempts=call.attempts,
@@ -345,8 +348,8 @@ class Dispatcher:
             outage=outage,
         )
 
-    def _log_outage(self) -> None:
-        if not self._is_out:
+    def _log_outage(self, seconds: float) -> None:
+        if not self._is_out and seconds >= LONG_OUTAGE:
             self._is_out = True
             log.warning(
                 "endpoint.out",
@@ -376,7 +379,7 @@ class Dispatcher:
                     f"{reason}; so were the first {self._rejected} calls to this endpoint, and none"
                     " succeeded: fix the settings of that role, then run the same command again"
                 )
-            return ItemError("rejected", reason)
+            return ItemError(REFUSED, reason)
         if self._outage.last_success < call.queued_at:
             return RunStopped(
                 f"{reason}; no other call to this endpoint has succeeded since:"

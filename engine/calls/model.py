@@ -140,7 +140,8 @@ class Model:
             prompt: brings the messages, the schema, the priority and the parser.
             item: id of what this is asked for: above temperature 0 each item has its own sample.
             sample: tells several samples of one item apart.
-            attempts: how often to ask until a reply can be parsed; None: as the role is set.
+            attempts: how often to ask until a reply can be parsed; None: as the role is set. A
+                reply without any text is a server's hiccup: it is asked for again in any case.
 
         Raises:
             ItemError: there is no readable reply; the reason says why.
@@ -165,8 +166,8 @@ class Model:
             ItemError, Stopping, RunStopped: as `ask`.
         """
         prompt, stage = pending.prompt, pending.prompt.name
-        attempts = attempts or self.sampling.parse_attempts
-        for attempt in range(1, attempts + 1):
+        most = self.sampling.parse_attempts
+        for attempt in range(1, max(attempts or most, most) + 1):
             reply = await pending.reply()
             if not pending.paid:
                 self._calls.counters.count_reused(stage)
@@ -176,7 +177,8 @@ class Model:
                 raise ItemError(error.reason, str(error)) from error
             except ParseError as error:
                 self._calls.counters.count_unreadable(stage)
-                if attempt == attempts:
+                is_empty = not reply.text.strip()
+                if attempt >= (most if is_empty else attempts or most):
                     raise ItemError(
                         "unreadable",
                         f"{stage}: {error} (asked {attempt} times; the last reply began"

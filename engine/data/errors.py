@@ -21,6 +21,9 @@ CodeclmError
 Anything else is a bug and ends the run with its traceback.
 """
 
+REFUSED = "rejected"
+"""The reason of an item whose request a server refused for good."""
+
 
 class CodeclmError(Exception):
     """Base of every exception that the engine raises on purpose."""
@@ -48,6 +51,11 @@ class ItemError(CodeclmError):
         self.reason = reason
         self.detail = detail
         self.transient = transient
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the server refused the request for good: its failure, not the model's."""
+        return self.reason == REFUSED
 
 
 class Stopping(CodeclmError):  # noqa: N818  (a state, not a fault)

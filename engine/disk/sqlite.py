@@ -107,19 +107,23 @@ class GroupWriter(Generic[T]):
         self._on_commit = on_commit
         self._max_group = max_group
         self._waiting: list[T] = []
+        self._failure: StorageError | None = None
+        """Why the thread ended before its time."""
         self._wake = threading.Event()
         self._closing = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def put(self, item: T) -> None:
-        """Queue *item*; from one thread only."""
+        """Queue *item*; from one thread only. Nobody waits for ever if the thread has died."""
         self._waiting.append(item)
+        if self._failure is not None:
+            self._report_failure(self._failure)
         if not self._wake.is_set():
             self._wake.set()
 
     @property
     def waiting(self) -> int:
-        """Number of items put and not yet picked up by the thread."""
+        """Number of items put and not yet written."""
         return len(self._waiting)
 
     def __enter__(self) -> Self:
@@ -138,6 +142,25 @@ class GroupWriter(Generic[T]):
         self._thread.join()
 
     def _run(self) -> None:
+        try:
+            self._serve()
+        except BaseException as error:  # noqa: BLE001  (whatever ends the thread ends the run)
+            self._failure = StorageError(
+                f"{self._thread.name}: the thread that writes has died ({error!r});"
+                " run `codeclm resume RUN`"
+            )
+            self._report_failure(self._failure)
+
+    def _report_failure(self, failure: StorageError) -> None:
+        """Report everything that waits as not written."""
+        group = list[T]()
+        with suppress(IndexError):  # the other thread may report, too
+            while True:
+                group.append(self._waiting.pop(0))
+        if group:
+            self._on_commit(group, failure)
+
+    def _serve(self) -> None:
         count = 0
         while True:
             self._wake.wait()
@@ -145,11 +168,13 @@ class GroupWriter(Generic[T]):
                 time.sleep(BUSY if count >= _BUSY_FROM else QUIET)
             self._wake.clear()
             # Safe without a lock: the other thread only appends, so the first items stay put.
-            count = len(self._waiting)
-            items = self._waiting[:count]
-            del self._waiting[:count]
-            for start in range(0, count, self._max_group):
-                self._commit(items[start : start + self._max_group])
+            # They leave the queue once they are written, so that none is lost with the thread.
+            count = remaining = len(self._waiting)
+            while remaining:
+                group = self._waiting[: min(remaining, self._max_group)]
+                self._commit(group)
+                del self._waiting[: len(group)]
+                remaining -= len(group)
             if self._closing and not self._waiting:
                 return
 

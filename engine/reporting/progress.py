@@ -13,7 +13,7 @@ import anyio
 from ...providers import json_codec
 from ..calls.budget import money
 from ..calls.counters import StageCounts
-from ..calls.dispatcher import Dispatcher
+from ..calls.dispatcher import LONG_OUTAGE, LONG_PAUSE, Dispatcher
 from ..pipeline.session import Session, Watcher
 from .terminal import printable
 
@@ -115,6 +115,7 @@ class _View:
         lines += [_endpoint_line(*endpoint) for endpoint in self._session.dispatchers.items()]
         lines.append(f"kept     {self._kept()}")
         lines.append(f"time     {_clock(self._elapsed)}{self._remaining()}")
+        lines += self._troubles()
         return lines
 
     def _line(self) -> str:
@@ -122,9 +123,28 @@ class _View:
             f"{name} {counts.finished}/{counts.entered}"
             for name, counts in self._session.counters.stages.items()
         )
+        troubles = "".join(f"; {trouble}" for trouble in self._troubles())
         return (
             f"{_clock(self._elapsed)} {stages}; {self._calls()}; {self._kept()}{self._remaining()}"
+            f"{troubles}"
         )
+
+    def _troubles(self) -> list[str]:
+        """Say which endpoints keep the run waiting, why, and for how long at most."""
+        limit = _clock(self._session.plan.config.retry.outage)
+        troubles = list[str]()
+        for name, dispatcher in self._session.dispatchers.items():
+            now = dispatcher.statistics()
+            if now.outage >= LONG_OUTAGE:
+                troubles.append(
+                    f"no answer for {_clock(now.outage)}, the run ends after {limit}:"
+                    f" {now.last_error}"
+                )
+            elif now.paused >= LONG_PAUSE:
+                troubles.append(
+                    f"{name}: the rate limit lets the next call out in {_clock(now.paused)}"
+                )
+        return troubles
 
     def _snapshot(self) -> dict[str, object]:
         counters = self._session.counters

@@ -45,11 +45,19 @@ _STATUS_OF_CODE = {
     "api_error": 500,
     "authentication_error": 401,
     "bad_gateway": 502,
+    "bad_request": 400,
+    "badrequesterror": 400,
+    "content_filter": 400,
+    "content_policy_violation": 400,
+    "context_length_exceeded": 400,
     "deadline_exceeded": 504,
+    "failed_precondition": 400,
     "internal": 500,
     "internal_error": 500,
     "internal_server_error": 500,
     "internalservererror": 500,
+    "invalid_argument": 400,
+    "invalid_request_error": 400,
     "not_found_error": 404,
     "notfounderror": 404,
     "overloaded": 529,
@@ -59,6 +67,7 @@ _STATUS_OF_CODE = {
     "rate_limit_error": 429,
     "rate_limit_exceeded": 429,
     "rate_limited": 429,
+    "request_too_large": 413,
     "requests": 429,
     "resource_exhausted": 429,
     "server_error": 500,
@@ -70,6 +79,9 @@ _STATUS_OF_CODE = {
     "too_many_requests": 429,
     "unauthenticated": 401,
     "unavailable": 503,
+    "unprocessable_entity": 422,
+    "unsupported_parameter": 400,
+    "unsupported_value": 400,
 }
 """The status that an error inside a 200 would otherwise have had."""
 
@@ -96,13 +108,13 @@ def decode_response(where: str, body: bytes, decoder: "msgspec.json.Decoder[T]")
     """Decode the JSON of a 2xx response.
 
     Raises:
-        Unavailable: it is not JSON: most often a body that was cut off on the way.
-        Rejected: it is JSON of another shape than this API's.
+        Unavailable: it is not JSON, most often a body that was cut off on the way, or JSON of
+            another shape than this API's: a proxy's, or a server's that is starting or failing.
     """
     try:
         return json_codec.loads(body, decoder)
     except (msgspec.ValidationError, RecursionError) as error:
-        raise Rejected(f"{where}: unexpected response: {error}") from error
+        raise Unavailable(f"{where}: unexpected response: {error}") from error
     except msgspec.DecodeError as error:
         is_page = body.lstrip()[:1] == b"<"
         problem = (
@@ -173,11 +185,23 @@ def error_for_status(
 def embedded_error(
     where: str, tree: object, *, headers: Mapping[str, str], secrets: tuple[str, ...] = ()
 ) -> ProviderError:
-    """Build the exception for an ``error`` member inside a 200."""
+    """Build the exception for an ``error`` member inside a 200.
+
+    Unless it says what kind of error it is, the same request may succeed later.
+    """
     details = parse_error(tree)
-    codes = sorted(details.codes & _STATUS_OF_CODE.keys())
-    status = details.status or (_STATUS_OF_CODE[codes[0]] if codes else 400)
+    status = details.status or _status_of(details.codes)
+    if status is None:
+        reason = sanitize(details.message, secrets) or "without a word"
+        return Unavailable(f"{where}: an error inside a 200: {reason}")
     return error_for_status(where, status, details, headers=headers, secrets=secrets)
+
+
+def _status_of(codes: frozenset[str]) -> int | None:
+    """Return the status that an error with *codes* would have had outside a 200."""
+    if not codes.isdisjoint(_FATAL_CODES):
+        return 403
+    return next((_STATUS_OF_CODE[code] for code in sorted(codes) if code in _STATUS_OF_CODE), None)
 
 
 def sanitize(text: str, secrets: tuple[str, ...] = ()) -> str:

@@ -12,7 +12,7 @@ from multidict import istr
 from ..base import Allowance
 
 LONGEST_WAIT = 3600.0
-"""Seconds; a server that asks for more is taken to ask for this."""
+"""Seconds; a server that asks for more, or resets its limits later, is taken to mean this."""
 
 _RETRY_AFTER_MS = istr("Retry-After-Ms")
 _RETRY_AFTER = istr("Retry-After")
@@ -73,11 +73,16 @@ def _read_allowance(
     return Allowance(
         requests_limit=_parse_amount(limit),
         requests_remaining=_parse_amount(remaining),
-        requests_reset=None if reset is None else parse_reset(reset),
+        requests_reset=_bounded(reset, parse_reset),
         tokens_limit=_parse_amount(tokens),
         tokens_remaining=_parse_amount(tokens_remaining),
-        tokens_reset=None if tokens_reset is None else parse_reset(tokens_reset),
+        tokens_reset=_bounded(tokens_reset, parse_reset),
     )
+
+
+def _bounded(reset: str | None, parse_reset: Callable[[str], float | None]) -> float | None:
+    seconds = None if reset is None else parse_reset(reset)
+    return None if seconds is None else min(seconds, LONGEST_WAIT)
 
 
 _UNITS = {

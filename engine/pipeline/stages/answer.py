@@ -60,7 +60,7 @@ class Answerer(Struct, frozen=True):
                 )
             )
         if self.rewrites and len(refinement.rounds) == 1:
-            refinement.end("filtered", *refinement.failure)
+            refinement.end_unrewritten()
             return False
         return True
 

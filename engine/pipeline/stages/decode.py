@@ -80,7 +80,7 @@ class Decoder(Struct, frozen=True):
         except ItemError as error:
             if error.transient:
                 raise
-            return Rubrics(reason=error.detail)
+            return Rubrics(reason=error.detail, is_refused=error.is_refused)
         collected.calls.append(reply.call)
         return Rubrics(*reply.value)
 

@@ -10,12 +10,17 @@ from ...data.records import Call, Example, Fate, InstructionRequest, Iteration, 
 class Rubrics(Struct, frozen=True):
     """What makes an instruction of one metadata item hard, and how to make one harder.
 
-    ``reason`` says why there are none; such instructions can still be filtered as they are.
+    Attributes:
+        rubrics: What makes it hard.
+        actions: What makes one harder; none if ``reason`` says why.
+        reason: Why there are none. Such instructions can still be filtered as they are.
+        is_refused: Whether the server refused to write them, which is its failure.
     """
 
     rubrics: tuple[str, ...] = ()
     actions: tuple[str, ...] = ()
     reason: str = ""
+    is_refused: bool = False
 
 
 class Draft(Struct, frozen=True):

@@ -39,7 +39,7 @@ class Grower(Struct, frozen=True):
         except ItemError as error:
             if error.transient:
                 raise
-            refinement.failure = ("grow_failed", error.detail)
+            refinement.note_failed_rewrite("grow_failed", error)
             return False
         refinement.rewrite(reply.value, action=f"{nodes} more nodes", call=reply.call)
         return True

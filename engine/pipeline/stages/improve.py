@@ -22,7 +22,7 @@ class Improver(Struct, frozen=True):
         """
         rubrics, metadata = refinement.draft.rubrics, refinement.draft.metadata
         if not rubrics.actions:
-            refinement.failure = ("no_actions", rubrics.reason)
+            refinement.note_no_actions()
             return False
         for attempt in range(self.attempts):
             action = refinement.next_action()
@@ -40,7 +40,7 @@ class Improver(Struct, frozen=True):
             except ItemError as error:
                 if error.transient:
                     raise
-                refinement.failure = ("improve_failed", error.detail)
+                refinement.note_failed_rewrite("improve_failed", error)
             else:
                 refinement.rewrite(reply.value, action=action, call=reply.call)
                 return True

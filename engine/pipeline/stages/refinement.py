@@ -4,9 +4,12 @@ from collections.abc import Iterator
 from random import Random
 
 from ...config import FilterConfig
+from ...data.errors import REFUSED, ItemError
 from ...data.records import Call, Example, Fate, Iteration, Winner
 from .draft import Draft
 from .filter import verdict
+
+_UNSELECTED: tuple[Fate, str, str] = ("filtered", "gap", "")
 
 
 class Refinement:
@@ -18,7 +21,6 @@ class Refinement:
         action: What that rewrite did; None before the first.
         rounds: The rounds so far.
         calls: The calls so far, those that wrote the draft first.
-        failure: Why the last rewrite could not be had: the reason in a word, and a sentence.
     """
 
     def __init__(self, draft: Draft, settings: FilterConfig, run_seed: int) -> None:
@@ -27,7 +29,8 @@ class Refinement:
         self.action: str | None = None
         self.rounds: list[Iteration] = []
         self.calls: list[Call] = list(draft.calls)
-        self.failure: tuple[str, str] = ("gap", "")
+        self._unselected = _UNSELECTED
+        """How it ends if no round is selected: fate, reason in a word, and a sentence."""
         self._settings = settings
         self._fate: Fate = "filtered"
         self._winner: Winner | None = None
@@ -45,9 +48,28 @@ class Refinement:
 
     def rewrite(self, instruction: str, *, action: str, call: Call) -> None:
         """Go on with *instruction*, which *call* wrote by doing *action*."""
+        self._unselected = _UNSELECTED
         self.calls.append(call)
         self.action = action
         self.instruction = instruction
+
+    def note_failed_rewrite(self, reason: str, error: ItemError) -> None:
+        """Note that a rewrite could not be had; *reason* is for replies that are no use.
+
+        What the server refused is the server's failure, and ends the draft as such.
+        """
+        self._note(reason, error.detail, is_refused=error.is_refused)
+
+    def note_no_actions(self) -> None:
+        """Note that nothing says how to rewrite the instruction."""
+        rubrics = self.draft.rubrics
+        self._note("no_actions", rubrics.reason, is_refused=rubrics.is_refused)
+
+    def _note(self, reason: str, detail: str, *, is_refused: bool) -> None:
+        if is_refused:
+            self._unselected = ("failed", REFUSED, detail)
+        else:
+            self._unselected = ("filtered", reason, detail)
 
     def select(self) -> bool:
         """End with the last round if its gap is large enough, and tell whether it is."""
@@ -71,8 +93,8 @@ class Refinement:
             self.end("kept", reason)
 
     def end_unselected(self) -> None:
-        """End without a selected round: filtered, or kept and marked as a leftover."""
-        reason, detail = self.failure
+        """End without a selected round: filtered or failed, or kept and marked as a leftover."""
+        fate, reason, detail = self._unselected
         if (
             self._settings.leftover == "keep_strong"
             and self.rounds
@@ -81,7 +103,11 @@ class Refinement:
             self._winner = "strong"
             self.end("kept", f"leftover_{reason}", detail)
         else:
-            self.end("filtered", reason, detail)
+            self.end(fate, reason, detail)
+
+    def end_unrewritten(self) -> None:
+        """End because not one rewrite could be had."""
+        self.end(*self._unselected)
 
     def end(self, fate: Fate, reason: str, detail: str = "") -> None:
         self._fate, self._reason, self._detail = fate, reason, detail
