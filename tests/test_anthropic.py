@@ -159,7 +159,12 @@ async def test_only_blocks_of_text_are_text(server: Server, session: HttpSession
         (say({"error": {"type": "billing_error", "message": "m"}}, status=402), Denied),
         (say({"error": {"type": "not_found_error", "message": "m"}}, status=404), Denied),
         (say({"error": {"type": "request_too_large", "message": "m"}}, status=413), Rejected),
-        (say({}), Rejected),
+        (say({}), Unavailable),
+        (say(None), Unavailable),
+        (say([]), Unavailable),
+        (say({"error": "m"}), Unavailable),
+        (say({"error": {"message": "m"}}), Unavailable),
+        (say({"error": {"type": "invalid_request_error", "message": "m"}}), Rejected),
         (answer(b'{"content": [{"type": "te'), Unavailable),
     ],
 )

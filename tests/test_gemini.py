@@ -243,7 +243,12 @@ async def test_a_retry_delay_among_the_details_is_how_long_to_wait(
         (say({"error": {"message": "m", "status": "NOT_FOUND"}}, status=404), Denied),
         (say({"candidates": []}), Unavailable),
         (say({"usageMetadata": {}}), Unavailable),
-        (say({"hello": 1}), Rejected),
+        (say({"hello": 1}), Unavailable),
+        (say(None), Unavailable),
+        (say([]), Unavailable),
+        (say({"error": "m"}), Unavailable),
+        (say({"error": {"message": "m"}}), Unavailable),
+        (say({"error": {"message": "m", "status": "INVALID_ARGUMENT"}}), Rejected),
         (answer(b'{"candidates": [{"con'), Unavailable),
     ],
 )

@@ -76,7 +76,8 @@ async def test_the_last_of_three_rewrites_is_answered_and_kept(tmp_path: Path) -
 
 
 async def test_a_rewrite_that_fails_midway_leaves_the_one_before(tmp_path: Path) -> None:
-    turns = evolved("Rain and hail.", "", "", "")
+    useless = ["I'm sorry, I can't."] * 3
+    turns = evolved("Rain and hail.", *useless)
     actor = Actor(improve=turns, respond="It falls.")
     async with playing(actor, tmp_path) as troupe:
         strong = troupe["strong"]

@@ -76,11 +76,14 @@ def test_only_a_gap_strictly_above_the_threshold_selects(gap: float, said: str) 
 
 
 def draft(
-    *, actions: tuple[str, ...] = ACTIONS, reason: str = "", instruction: str = "Write a letter."
+    *,
+    actions: tuple[str, ...] = ACTIONS,
+    reason: str = "",
+    instruction: str = "Write a letter.",
+    is_refused: bool = False,
 ) -> Draft:
-    return Draft(
-        "d1", InstructionRequest(METADATA, 1), 0, instruction, Rubrics((), actions, reason)
-    )
+    rubrics = Rubrics((), actions, reason, is_refused)
+    return Draft("d1", InstructionRequest(METADATA, 1), 0, instruction, rubrics)
 
 
 def judge(
@@ -251,7 +254,7 @@ async def test_another_run_seed_draws_other_actions(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "useless", ["", "Write a letter.", "I'm sorry, I can't do that.", "Action item: Write more."]
+    "useless", ["Write a letter.", "I'm sorry, I can't do that.", "Action item: Write more."]
 )
 async def test_a_rewrite_that_failed_is_tried_with_other_actions(
     useless: str, tmp_path: Path
@@ -272,12 +275,73 @@ async def test_a_rewrite_that_worked_at_the_second_action_counts_as_one_round(
 
     def second_time(request: Request) -> str:
         bad.append(action_of(request.messages[-1].content))
-        return "" if len(bad) == 1 else improve(request)
+        return "Write a letter." if len(bad) == 1 else improve(request)
 
     example, actor = await refined(tmp_path, judge(9, 2, beginning=2), improve=second_time)
 
     assert actor.counts() == {"improve": 2, "respond": 4, "score": 4}
     assert [(r.number, r.action) for r in example.iterations] == [(1, None), (2, bad[1])]
+
+
+async def test_a_rewrite_without_a_word_is_asked_for_again_with_the_same_action(
+    tmp_path: Path,
+) -> None:
+    """A null is the server's, and must not change which action the instruction gets."""
+    actions = list[str]()
+
+    def second_time(request: Request) -> str:
+        actions.append(action_of(request.messages[-1].content))
+        return " \n" if len(actions) == 1 else improve(request)
+
+    undisturbed, _ = await refined(tmp_path / "undisturbed", judge(9, 2, beginning=2))
+    example, actor = await refined(
+        tmp_path / "disturbed", judge(9, 2, beginning=2), improve=second_time
+    )
+
+    assert actor.counts() == {"improve": 2, "respond": 4, "score": 4}
+    assert actions[0] == actions[1]
+    assert example.iterations == undisturbed.iterations
+
+
+async def test_rewrites_without_a_word_end_the_action_after_so_many_attempts(
+    tmp_path: Path,
+) -> None:
+    example, actor = await refined(tmp_path, judge(5, 5), improve="")
+
+    assert actor.counts() == {"improve": 9, "respond": 2, "score": 2}
+    assert (example.fate, example.reason) == ("filtered", "improve_failed")
+
+
+async def test_the_reason_is_that_of_the_end_and_not_of_a_rewrite_that_failed_on_the_way(
+    tmp_path: Path,
+) -> None:
+    turns = list[str]()
+
+    def second_time(request: Request) -> str:
+        turns.append("")
+        return "Write a letter." if len(turns) == 1 else improve(request)
+
+    example, _ = await refined(tmp_path, judge(5, 5), improve=second_time)
+
+    assert len(example.iterations) == 4
+    assert (example.fate, example.reason) == ("filtered", "gap")
+
+
+async def test_a_rewrite_that_the_server_refuses_fails_the_instruction(tmp_path: Path) -> None:
+    example, actor = await refined(tmp_path, judge(5, 5), improve=Rejected("400 too long"))
+
+    assert actor.counts() == {"improve": 3, "respond": 2, "score": 2}
+    assert (example.fate, example.reason, example.detail) == ("failed", "rejected", "400 too long")
+
+
+async def test_rubrics_that_the_server_refuses_fail_what_would_need_them(tmp_path: Path) -> None:
+    """What is selected as it is needs none."""
+    bare = draft(actions=(), reason="400 no", is_refused=True)
+    selected, _ = await refined(tmp_path / "wide", judge(9, 2), of=bare)
+    lost, _ = await refined(tmp_path / "narrow", judge(5, 5), of=bare)
+
+    assert selected.fate == "kept"
+    assert (lost.fate, lost.reason, lost.detail) == ("failed", "rejected", "400 no")
 
 
 async def test_a_cut_off_rewrite_is_none(tmp_path: Path) -> None:
@@ -314,7 +378,7 @@ async def test_a_leftover_may_be_kept_and_is_marked(tmp_path: Path) -> None:
 async def test_a_leftover_that_nobody_answered_is_not_kept(tmp_path: Path) -> None:
     """Figure 2, and not one rewrite worked: there is no answer to keep."""
     rules = FilterConfig(leftover="keep_strong", filter_basic=False)
-    example, actor = await refined(tmp_path, judge(9, 2), rules, improve="")
+    example, actor = await refined(tmp_path, judge(9, 2), rules, improve="I'm sorry, I can't.")
 
     assert actor.counts() == {"improve": 3}
     assert (example.fate, example.winner, example.reason) == ("filtered", None, "improve_failed")

@@ -170,9 +170,7 @@ def error_for_status(
     """Build the exception for an unsuccessful response. *where* names the endpoint."""
     reason = sanitize(details.message, secrets) or _phrase(status)
     message = f"{where}: {status} {reason}"
-    wait = read_retry_after(headers)
-    if wait is None:
-        wait = details.retry_after
+    wait = _retry_after(headers, details)
     if status < 500 and _is_fatal(status, details):
         return Denied(message)
     if status == 429:
@@ -193,7 +191,8 @@ def embedded_error(
     status = details.status or _status_of(details.codes)
     if status is None:
         reason = sanitize(details.message, secrets) or "without a word"
-        return Unavailable(f"{where}: an error inside a 200: {reason}")
+        wait = _retry_after(headers, details)
+        return Unavailable(f"{where}: an error inside a 200: {reason}", retry_after=wait)
     return error_for_status(where, status, details, headers=headers, secrets=secrets)
 
 
@@ -202,6 +201,11 @@ def _status_of(codes: frozenset[str]) -> int | None:
     if not codes.isdisjoint(_FATAL_CODES):
         return 403
     return next((_STATUS_OF_CODE[code] for code in sorted(codes) if code in _STATUS_OF_CODE), None)
+
+
+def _retry_after(headers: Mapping[str, str], details: ErrorDetails) -> float | None:
+    wait = read_retry_after(headers)
+    return details.retry_after if wait is None else wait
 
 
 def sanitize(text: str, secrets: tuple[str, ...] = ()) -> str:
