@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from functools import partial
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -795,3 +796,38 @@ async def test_what_failed_for_a_passing_reason_is_status_1_and_resumed(
     assert (first.returncode, second.returncode) == (1, 0)
     assert "some items failed with transient errors" in first.stderr
     assert summary(second)["rows"] == 2
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_what_failed_for_good_is_taken_up_when_asked_for(
+    server: Server, tmp_path: Path
+) -> None:
+    """Nothing that was paid for is paid again; what was refused is asked once more."""
+
+    def refuses_one(asked: ReceivedRequest) -> Say:
+        text = asked.json["messages"][-1]["content"]
+        if asked.json["model"] == "target" and "landlord" in text:
+            return say({"error": {"message": "too lyrical"}}, status=400)
+        return acting(asked)
+
+    async def resume(*more: str) -> dict[str, Any]:
+        line = ("resume", "run", "--json", *more)
+        run = partial(codeclm, *line, cwd=tmp_path, OPENAI_API_KEY=SECRET, TEAM_TOKEN=TEAM)
+        return summary(await anyio.to_thread.run_sync(run))
+
+    server.always = refuses_one
+    first = summary(await over_http(server, tmp_path, "--json"))
+    server.always = acting
+    elsewhere = tmp_path / "elsewhere"
+    await anyio.to_thread.run_sync(elsewhere.mkdir)
+    undisturbed = summary(await over_http(server, elsewhere, "--json"))
+    plain, retried, again = [
+        await resume(),
+        await resume("--retry-failed"),
+        await resume("--retry-failed"),
+    ]
+
+    failed = [done["instructions"]["failed"] for done in (first, plain, retried, again)]
+    assert failed == [{"rejected": 2}, {"rejected": 2}, {}, {}]
+    assert (paid(plain), paid(again)) == (0, 0)
+    assert paid(first) + paid(retried) == paid(undisturbed)

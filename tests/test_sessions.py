@@ -6,7 +6,7 @@ import json
 import os
 import signal
 from collections.abc import Generator
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
@@ -28,6 +28,7 @@ from codeclm.engine.store.reader import LedgerReader
 from codeclm.engine.store.totals import Totals, count_dataset
 
 from .acting import may_read_the_cache
+from .threads import kill
 
 pytestmark = pytest.mark.slow
 
@@ -128,6 +129,12 @@ class Files(NamedTuple):
         pairs = [{"use_case": f"case {n}", "skills": [f"skill {n % 3}"]} for n in range(7)]
         (self.folder / "metadata.jsonl").write_text("\n".join(map(json.dumps, pairs)))
 
+    def begin(self, *, wide: int = 16) -> Plan:
+        """Prepare a session. Blocks."""
+        plan = prepare(self.config(wide=wide), where="test")
+        plan.folder.make()
+        return plan
+
     def config(self, *, wide: int) -> Config:
         mode = MODES[self.mode]
         metadata: dict[str, Any] = dict(mode.get("metadata", {}))
@@ -154,12 +161,7 @@ class Files(NamedTuple):
 async def session(files: Files, *, cut: Cut | None = None, wide: int = 16) -> Session:
     """Run until the end or the *cut*, which is a real signal to this process."""
 
-    def begin() -> Plan:
-        plan = prepare(files.config(wide=wide), where="test")
-        plan.folder.make()
-        return plan
-
-    plan = await anyio.to_thread.run_sync(begin)
+    plan = await anyio.to_thread.run_sync(partial(files.begin, wide=wide))
 
     async def watch(running: Session) -> None:
         if cut is None:
@@ -265,3 +267,28 @@ async def test_a_run_stopped_at_any_moments_and_resumed_ends_as_if_it_had_not_be
     assert endings[-1] == "finished"
     assert set(endings[:-1]) <= {"stopped"}
     assert exports == expected.exports
+
+
+@pytest.mark.parametrize("mode", ["streaming"])
+@pytest.mark.parametrize("thread", ["codeclm-cache", "codeclm-ledger"])
+async def test_a_writer_thread_that_dies_ends_the_run_with_its_cause_and_nothing_is_lost(
+    tmp_path: Path, thread: str, expected: Result, mode: str
+) -> None:
+    files = Files(tmp_path, mode)
+    await anyio.to_thread.run_sync(files.prepare)
+    plan = await anyio.to_thread.run_sync(files.begin)
+
+    async def watch(running: Session) -> None:
+        while running.counters.total().paid < 40:  # noqa: ASYNC110  (every turn counts)
+            await asyncio.sleep(0)
+        kill(thread)
+
+    ended = await execute(plan, watch=watch)
+    resumed = await session(files)
+
+    found = await anyio.to_thread.run_sync(result, files)
+    assert ended.ending == "failed"
+    assert ended.reason.startswith(f"{thread}: the thread that writes has died (SystemExit")
+    assert "codeclm resume" in ended.reason
+    assert resumed.ending == "finished"
+    assert found.exports == expected.exports

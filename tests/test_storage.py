@@ -20,6 +20,8 @@ from codeclm.engine.data.records import Unreadable
 from codeclm.engine.disk.sqlite import GroupWriter, StorageError, connect, transaction
 from codeclm.engine.store.writer import LedgerWriter
 
+from .threads import kill
+
 # -- told after COMMIT --------------------------------------------------------------------------
 
 WRITER = """
@@ -368,6 +370,26 @@ def test_a_group_that_cannot_be_written_is_told_so_and_the_next_ones_are_tried()
         pass
 
     assert groups.told == [([0, 1, 2, 3], None), ([4, 5, 6, 7], "full"), ([8, 9, 10, 11], None)]
+
+
+def test_what_waits_for_a_writer_that_dies_is_told_so() -> None:
+    """Before the thread took it up, in its hands, or put when it was long dead."""
+    groups = Groups()
+    with GroupWriter[int]("scribe", groups.write, groups.done, max_group=2) as writer:
+        for n in range(5):
+            writer.put(n)
+        thread = kill("scribe")
+        groups.gate.set()
+        thread.join()
+        writer.put(5)
+
+    told = [n for group, _ in groups.told for n in group]
+    assert sorted(told) == [0, 1, 2, 3, 4, 5]
+    assert groups.told[-1] == (
+        [5],
+        "scribe: the thread that writes has died (SystemExit()); run `codeclm resume RUN`",
+    )
+    assert writer.waiting == 0
 
 
 def test_a_writer_that_was_never_given_anything_ends() -> None:

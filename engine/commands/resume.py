@@ -14,10 +14,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_run_folder(parser)
     add_override(parser)
     add_progress(parser)
+    parser.add_argument(
+        "--retry-failed",
+        action="store_true",
+        help="also ask again for what failed for good: the run is built anew from the cache, and"
+        " only calls without a stored reply are paid for",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     path = existing_run(args.folder).config
     read_dotenv()
     config = load_config(path, [f"out={toml_string(str(args.folder))}", *args.overrides])
-    return run_and_report(prepare(config, where=str(path)), args, allow_change=False)
+    return run_and_report(prepare(config, where=str(path)), args, retry_failed=args.retry_failed)

@@ -16,9 +16,13 @@ from .output import print_json, print_message, print_text
 from .runs import resume_command
 
 
-def run_and_report(plan: Plan, args: argparse.Namespace, *, allow_change: bool) -> int:
+def run_and_report(
+    plan: Plan, args: argparse.Namespace, *, allow_change: bool = False, retry_failed: bool = False
+) -> int:
     """Run a session, print its summary, and return the exit status."""
-    summary, session = run_session(plan, progress_display(args), allow_change=allow_change)
+    summary, session = run_session(
+        plan, progress_display(args), allow_change=allow_change, retry_failed=retry_failed
+    )
     if args.json:
         print_json(summary)
     else:
@@ -34,14 +38,18 @@ def progress_display(args: argparse.Namespace) -> Display:
     return display
 
 
-def run_session(plan: Plan, display: Display, *, allow_change: bool) -> tuple[Summary, Session]:
+def run_session(
+    plan: Plan, display: Display, *, allow_change: bool, retry_failed: bool = False
+) -> tuple[Summary, Session]:
     """Work until the run ends one way or another, and write its results."""
     interrupt_on_sigterm()
     plan.folder.make()
     with plan.folder.locked(), log.to_file(plan.folder.events):
         print_message(str(plan.folder.path))
         try:
-            session = execute_plan(plan, display, allow_change=allow_change)
+            session = execute_plan(
+                plan, display, allow_change=allow_change, retry_failed=retry_failed
+            )
         except BaseException:
             # The process is ending: a second Ctrl-C must not cut its last words off.
             signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -56,8 +64,17 @@ def interrupt_on_sigterm() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
-def execute_plan(plan: Plan, display: Display, *, allow_change: bool) -> Session:
-    return run_async(partial(execute, plan, watch=watcher(display), allow_change=allow_change))
+def execute_plan(
+    plan: Plan, display: Display, *, allow_change: bool, retry_failed: bool = False
+) -> Session:
+    session = partial(
+        execute,
+        plan,
+        watch=watcher(display),
+        allow_change=allow_change,
+        retry_failed=retry_failed,
+    )
+    return run_async(session)
 
 
 def is_unfinished(summary: Summary, session: Session) -> bool:

@@ -23,7 +23,7 @@ from ..calls.clients import (
 )
 from ..calls.counters import Counters
 from ..calls.dispatcher import Dispatcher
-from ..config import Config, RoleConfig, to_toml
+from ..config import Config, ConfigError, RoleConfig, to_toml
 from ..data.errors import RunStopped
 from ..disk.threads import close_in_thread
 from ..quality.near_duplicates import NearDuplicateFilter
@@ -69,21 +69,28 @@ Watcher = Callable[[Session], Coroutine[Any, Any, None]]
 """Shows a session until it is cancelled."""
 
 
-async def execute(plan: Plan, *, watch: Watcher, allow_change: bool = False) -> Session:
+async def execute(
+    plan: Plan, *, watch: Watcher, allow_change: bool = False, retry_failed: bool = False
+) -> Session:
     """Run until the dataset is finished, someone stops the session, or no item can go on.
 
     Args:
         plan: the run.
         watch: shows the session's progress.
         allow_change: start the run anew where the folder holds one with other settings.
+        retry_failed: start the run anew where anything failed for good: replies come from the
+            cache, and what has none is asked again.
 
     Raises:
+        ConfigError: *retry_failed* without a cache, which would pay for everything again.
         FolderError: the folder holds another run.
         StorageError: the ledger or the cache cannot be used.
     """
     name = f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}-{os.getpid()}"
     session = Session(plan, Counters(), dispatchers={}, name=name)
-    async with _open_ledger(plan, allow_change=allow_change) as ledger:
+    if retry_failed:
+        await anyio.to_thread.run_sync(_check_cache, plan.config)
+    async with _open_ledger(plan, allow_change=allow_change, retry_failed=retry_failed) as ledger:
         spent = await anyio.to_thread.run_sync(ledger.reader.spending)
         settings = CallSettings(
             cache_folder(plan.config),
@@ -209,11 +216,15 @@ def widths(config: Config, roles: Mapping[str, RoleConfig]) -> Widths:
 
 
 @asynccontextmanager
-async def _open_ledger(plan: Plan, *, allow_change: bool) -> AsyncGenerator[LedgerWriter]:
+async def _open_ledger(
+    plan: Plan, *, allow_change: bool, retry_failed: bool
+) -> AsyncGenerator[LedgerWriter]:
     def open_ledger() -> LedgerWriter:
         ledger = LedgerWriter(plan.folder.ledger)
         try:
             settle_manifest(plan, ledger, allow_change=allow_change)
+            if retry_failed and ledger.reader.has_failures():
+                ledger.clear()
             ledger.clear_provisional_decisions()
         except FolderError:
             ledger.close()
@@ -225,6 +236,14 @@ async def _open_ledger(plan: Plan, *, allow_change: bool) -> AsyncGenerator[Ledg
         yield ledger
     finally:
         await close_in_thread(ledger.close)
+
+
+def _check_cache(config: Config) -> None:
+    path = cache_folder(config) / "cache.db"
+    if not path.is_file():
+        raise ConfigError(
+            f"{path} not found: without the replies of the run, everything would be paid again"
+        )
 
 
 def settle_manifest(plan: Plan, ledger: LedgerWriter, *, allow_change: bool) -> None:

@@ -12,7 +12,7 @@ from msgspec import Struct
 from ..calls.budget import Spending
 from ..data.records import Example, Metadata, RequestOutcome
 from .connection import ReadConnection
-from .schema import DROP_REASON, NOT_EXCLUDED, ROWS_PER_ITEM, Review, Subject
+from .schema import DROP_REASON, NEVER_REQUESTED, NOT_EXCLUDED, ROWS_PER_ITEM, Review, Subject
 
 
 class _InstructionText(Struct, frozen=True):
@@ -162,6 +162,17 @@ class LedgerReader:
             "SELECT position FROM seeds WHERE state = 'failed' AND NOT transient"
         )
         return {position for (position,) in rows}
+
+    def has_failures(self) -> bool:
+        """Return whether anything failed for good that a model was asked about."""
+        [(count,)] = self.connection.rows(
+            "SELECT (SELECT count(*) FROM seeds"
+            "  WHERE state = 'failed' AND reason <> 'unreadable_record')"
+            " + (SELECT count(*) FROM requests"
+            f"  WHERE reason <> '' AND reason NOT IN {NEVER_REQUESTED})"
+            " + (SELECT count(*) FROM examples WHERE fate = 'failed')"
+        )
+        return bool(count)
 
     def request_outcomes(self, rows_per_draft: int = 1) -> dict[int, RequestOutcome]:
         """Return what finished requests came to, by the index of their first row.
