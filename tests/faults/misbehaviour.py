@@ -171,6 +171,36 @@ def _inside_200(_body: bytes, value: str) -> Play:
     return Play((http(error(200, "made up inside a 200", type=value or "server_error")),))
 
 
+def _chunk_garbled(body: bytes, _value: str) -> Play:
+    """A chunk, then garbage where the next one's size belongs, in a packet of its own."""
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    half = body[: len(body) // 2]
+    return Play((head, b"%x\r\n%b\r\n" % (len(half), half), 0.05, b"lskdu018\r\n"), "close")
+
+
+def _dripping(_body: bytes, value: str) -> Play:
+    """A byte now and then, of the head or of the body, for longer than anyone should wait."""
+    head = b"HTTP/1.1 200 OK\r\n"
+    head += b"X-Slow: " if value == "head" else b"Content-Length: 100000\r\n\r\n{"
+    drops: list[bytes | float] = [b"x", 0.5] * 240
+    return Play((head, *drops), "close")
+
+
+def _continues(_body: bytes, _value: str) -> Play:
+    return Play((b"HTTP/1.1 100 Continue\r\n\r\n", 0.02) * 6000, "close")
+
+
+def _extends(_body: bytes, _value: str) -> Play:
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;"
+    extensions: tuple[bytes | float, ...] = (b"x" * 1000, 0.02)
+    return Play((head, *extensions * 6000), "close")
+
+
+def _says(value: Any) -> "Misbehaviour":
+    """A 200 of JSON that is no answer."""
+    return lambda _body, _value: Play((http(msgspec.json.encode(value)),))
+
+
 Misbehaviour = Callable[[bytes, str], Play]
 
 MISBEHAVIOURS: Mapping[str, Misbehaviour] = {
@@ -211,6 +241,15 @@ MISBEHAVIOURS: Mapping[str, Misbehaviour] = {
     "chunked": _chunked,
     "blank_lines": _blank_lines,
     "error_in_200": _inside_200,
+    "error_text_in_200": _says({"error": "internal"}),
+    "untyped_error_in_200": _says({"error": {"message": "internal"}}),
+    "null": _says(None),
+    "list": _says([1, 2]),
+    "other_object": _says({"status": "starting"}),
+    "chunk_garbled": _chunk_garbled,
+    "dripping": _dripping,
+    "continues": _continues,
+    "extends": _extends,
     "empty_choices": _empty_choices,
     "null_content": _changed(content=None),
     "refusal": _changed(content=None, refusal="I will not do that."),

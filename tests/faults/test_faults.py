@@ -1,12 +1,22 @@
 """Each way a server can fail, and what the user of a whole run sees of it."""
 
+import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
-from .driving import FaultServer, codeclm, fault_server, write_seeds
+from .driving import (
+    HANGS,
+    FaultServer,
+    codeclm,
+    command,
+    environment,
+    fault_server,
+    write_seeds,
+)
 from .server import Rule, Seen
 
 pytestmark = pytest.mark.slow
@@ -15,6 +25,12 @@ QUICK = (
     *("--per-metadata", 2, "--max-iterations", 1, "--display", "none"),
     *("--set", "retry.first_wait=0.01", "--set", "retry.longest_wait=0.05"),
 )
+
+
+STALLING = ("stalled", "chunk_garbled", "dripping", "continues", "extends")
+
+SOON = ("--set", "retry.outage=0.5")
+"""For servers that never come back."""
 
 
 class Ended(NamedTuple):
@@ -47,7 +63,7 @@ def run(server: FaultServer, folder: Path, *arguments: object, fault: str = "") 
     seeds = write_seeds(folder / "seeds.jsonl", 2)
     roles = ("--strong", "vllm/strong", "--target", "vllm/target", "--base-url", server.url)
     line = ("run", "--seeds", seeds, *roles, "--out", "run", "--cache", "cache", *QUICK)
-    timeout = 1 if fault.startswith("stalled") else 60
+    timeout = 1 if fault.startswith(STALLING) else 60
     patience = (f"{role}.timeout={timeout}" for role in ("strong", "target"))
     settings = [word for setting in patience for word in ("--set", setting)]
     done = codeclm(*line, *settings, *arguments, cwd=folder)
@@ -85,7 +101,17 @@ PASSING = {
     "truncated": "",
     "not_json": "",
     "error_in_200": "server_error",
+    "error_text_in_200": "",
+    "untyped_error_in_200": "",
+    "null": "",
+    "list": "",
+    "other_object": "",
     "empty_choices": "",
+    "chunk_garbled": "",
+    "dripping": "",
+    "dripping_head": "head",
+    "continues": "",
+    "extends": "",
 }
 
 
@@ -94,14 +120,15 @@ def test_a_failure_that_passes_costs_nothing_but_time(
     fault: str, faulty: FaultServer, undisturbed: Ended, tmp_path: Path
 ) -> None:
     """Half of all requests fail once: the dataset is the same, and no answer is paid for twice."""
-    faulty.reset(rules=(Rule(fault=fault, value=PASSING[fault], share=0.5, times=1),))
+    name = fault.removesuffix("_head") if fault.startswith("dripping") else fault
+    faulty.reset(rules=(Rule(fault=name, value=PASSING[fault], share=0.5, times=1),))
 
     ended = run(faulty, tmp_path, fault=fault)
 
     seen = faulty.seen()
     assert ended._replace(said="") == undisturbed._replace(said="")
     assert len(set(paid(seen))) == len(paid(seen)) == 22
-    assert sum(one.outcome == fault for one in seen) >= 5
+    assert sum(one.outcome == name for one in seen) >= 5
 
 
 @pytest.mark.parametrize(
@@ -131,6 +158,7 @@ def test_an_odd_but_whole_answer_is_as_good_as_any(
 NASTY = (
     *("429", "502", "html", "reset", "reset_in_headers", "reset_in_body", "closed_in_body"),
     *("stalled", "stalled_headers", "stalled_body", "truncated"),
+    *("untyped_error_in_200", "null", "chunk_garbled", "dripping", "continues", "extends"),
 )
 
 
@@ -168,7 +196,8 @@ LASTING = {
     "404": ("", "404 made up (404); fix that, then run the same command again"),
     "429_quota": ("", "429 You exceeded your quota; fix that, then run the same command again"),
     "429": ("3000", "the server asks to come back in 3000 s"),
-    "500": ("", "failed 8 times; last error"),
+    "500": ("", "last error: POST"),
+    "untyped_error_in_200": ("", "an error inside a 200: internal; start the server"),
     "html": ("200", "a web page instead of JSON; is the base URL right?"),
     "closed": ("", "the server closed the connection without a response"),
     "empty_choices": ("", "the response has no choices"),
@@ -183,7 +212,7 @@ def test_a_failure_that_lasts_ends_the_run_with_its_cause_and_the_way_on(
     value, cause = LASTING[fault]
     faulty.reset(rules=(Rule(fault=fault, value=value, purpose="respond"),))
 
-    ended = run(faulty, tmp_path)
+    ended = run(faulty, tmp_path, *SOON)
     before = paid(faulty.seen())
     faulty.set()
     mended = run(faulty, tmp_path)
@@ -239,11 +268,48 @@ def test_an_empty_answer_is_asked_again(faulty: FaultServer, tmp_path: Path) -> 
     assert len(faulty.seen()) == 23
 
 
+@pytest.mark.parametrize("purpose", ["encode", "decode", "rubrics", "respond", "score", "improve"])
+def test_a_null_changes_no_dataset_whichever_stage_meets_it(
+    purpose: str, faulty: FaultServer, tmp_path: Path
+) -> None:
+    """All of a stage's contents are null at the first attempt."""
+    more = ("--max-iterations", 3, "--threshold", 8)
+    (tmp_path / "undisturbed").mkdir()
+    faulty.reset()
+    undisturbed = run(faulty, tmp_path / "undisturbed", *more)
+    faulty.reset(rules=(Rule(fault="null_content", purpose=purpose, times=1),))
+
+    ended = run(faulty, tmp_path, *more)
+
+    assert any(one.outcome == "null_content" for one in faulty.seen())
+    assert (ended.status, ended.rows) == (undisturbed.status, undisturbed.rows)
+
+
+def test_a_gentle_stop_ends_a_call_that_hangs_within_its_deadline(
+    faulty: FaultServer, tmp_path: Path
+) -> None:
+    faulty.reset(rules=(Rule(fault="chunk_garbled", purpose="respond"),))
+    seeds = write_seeds(tmp_path / "seeds.jsonl", 2)
+    roles = ("--strong", "vllm/strong", "--target", "vllm/target", "--base-url", faulty.url)
+    line = ("run", "--seeds", seeds, *roles, "--out", "run", "--cache", "cache", *QUICK)
+    patience = ("--set", "strong.timeout=2", "--set", "target.timeout=2")
+    with subprocess.Popen(
+        command(*line, *patience), cwd=tmp_path, env=environment(), stderr=subprocess.PIPE
+    ) as process:
+        while not any(one.outcome == "chunk_garbled" for one in faulty.seen()):
+            faulty.wait(1000)
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=HANGS)
+
+    assert process.returncode == 1
+    assert b"codeclm resume" in said
+
+
 def test_a_server_that_is_not_there_is_named(faulty: FaultServer, tmp_path: Path) -> None:
     faulty.reset()
     faulty.refuse(30.0)
 
-    ended = run(faulty, tmp_path)
+    ended = run(faulty, tmp_path, *SOON)
     faulty.refuse(0)
 
     assert ended.status == 1
