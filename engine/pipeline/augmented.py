@@ -16,7 +16,7 @@ from .admission import read_in_batches, record_unreadable
 from .execution import Execution
 from .line import Stage, begin, run
 from .metadata_set import run_metadata_set
-from .stages.augment import Mixer, Mixing, merge
+from .stages.augment import Mixer, merge
 from .stages.plausible import Plausibility
 
 log = structlog.get_logger()
@@ -93,13 +93,9 @@ async def _augment(execution: Execution, encoded: list[Metadata]) -> list[Metada
     item_of = {seed_id: item.position for item in items for seed_id in item.seed_ids}
     for metadata in encoded:
         execution.ledger.seed_linked(metadata.position, item_of[metadata.seed_ids[0]])
-    mixing = Mixing(
-        draw_use_case=settings.draw_use_case,
-        skill_count=settings.skill_count,
-        run_seed=execution.config.seed,
-    )
+    mixer = Mixer(encoded, settings, execution.config.seed)
     target = settings.augment_to or 0
-    items += await _mix(execution, Mixer(encoded, mixing), range(len(items), target))
+    items += await _mix(execution, mixer, range(len(items), target))
     log.info(
         "metadata.augmented",
         encoded=len(encoded),

@@ -18,7 +18,7 @@ from .bookkeeping import Book
 from .execution import Execution
 from .line import Stage, begin, run
 from .prefix import Prefix, admit_all
-from .stages.given import placeholder_metadata
+from .stages.seed_instructions import placeholder_metadata
 
 
 async def stream_encoded(execution: Execution) -> None:
@@ -140,7 +140,7 @@ class _Stream:
         """Yield a request for each seed that consists of the seed itself."""
         async for seed in self._seeds(passes):
             number = self._pass_of(seed.position)
-            metadata = placeholder_metadata(seed, again=number)
+            metadata = placeholder_metadata(seed, pass_number=number)
             if not number:
                 self._ledger.seed_encoded(seed, metadata, item=seed.position)
             request = InstructionRequest(metadata, self._count, texts=(seed.instruction,))
