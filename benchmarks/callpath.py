@@ -152,14 +152,14 @@ async def bare(server: LoadServer, in_flight: int, calls: int, sent: list[bytes]
     headers = {"Authorization": "Bearer sk-none"}
     url = f"{server.url}/v1/chat/completions"
     decoded = [json.loads(body) for body in sent]
-    each = iter(range(calls))
+    numbers = iter(range(calls))
 
     async def work() -> None:
-        for n in each:
+        for n in numbers:
             body = decoded[n % len(decoded)]
             async with session.post(url, json=body, headers=headers) as answer:
-                said = await answer.json()
-            assert said["choices"][0]["message"]["content"]
+                reply = await answer.json()
+            assert reply["choices"][0]["message"]["content"]
 
     async with aiohttp.ClientSession(connector=connector) as session:
         return await _measured(work, in_flight, calls)
@@ -170,14 +170,14 @@ async def tuned(server: LoadServer, in_flight: int, calls: int, sent: list[bytes
     headers = {"Authorization": "Bearer sk-none", "Content-Type": "application/json"}
     url = URL(f"{server.url}/v1/chat/completions", encoded=True)
     decoded = [orjson.loads(body) for body in sent]
-    each = iter(range(calls))
+    numbers = iter(range(calls))
 
     async def work() -> None:
-        for n in each:
+        for n in numbers:
             body = orjson.dumps(decoded[n % len(decoded)])
             async with session.post(url, data=body, headers=headers) as answer:
-                said = orjson.loads(await answer.read())
-            assert said["choices"][0]["message"]["content"]
+                reply = orjson.loads(await answer.read())
+            assert reply["choices"][0]["message"]["content"]
 
     async with aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0),
@@ -216,14 +216,14 @@ def settings(server: LoadServer, in_flight: int, folder: Path, *more: str) -> Co
 
 async def ask(server: LoadServer, in_flight: int, calls: int, folder: Path) -> Cost:
     """Measure `Model.ask`: prompt, key, cache, dispatcher, provider, commit."""
-    made = settings(server, in_flight, folder, "seeds='none'")
-    role = {"strong": made.strong}
-    loaded = {"strong": load_prompts(made, made.strong, PROMPTS, "benchmark")}
-    call_settings = CallSettings(cache_folder(made), made.retry, made.parse_attempts)
-    each = _all_questions()
+    config = settings(server, in_flight, folder, "seeds='none'")
+    role = {"strong": config.strong}
+    loaded = {"strong": load_prompts(config, config.strong, PROMPTS, "benchmark")}
+    call_settings = CallSettings(cache_folder(config), config.retry, config.parse_attempts)
+    numbered = _all_questions()
 
     async def work(model: Model) -> None:
-        for n, prompt in each:
+        for n, prompt in numbered:
             if n >= calls:
                 return
             await model.ask(prompt, item=str(n))
@@ -289,10 +289,10 @@ WIDTHS = (1, 64, 128, 256, 512, 1000, 2000, 5000)
 def cells(job: Job, *, widths: Sequence[int], latencies: Sequence[int]) -> list[Cell]:
     if job.size != "full":
         return [Cell(128, 0, job.pick(5, 100, 0) * PER_SEED, job.pick(1, 3, 0))]
-    wanted = [(n, ms) for ms in latencies for n in widths]
+    grid = [(n, ms) for ms in latencies for n in widths]
     return [
         Cell(n, ms, max(10_000, 4 * n) // PER_SEED * PER_SEED, 5)
-        for n, ms in wanted
+        for n, ms in grid
         if ms == 0 or n / ms >= 1
     ]
 
@@ -300,7 +300,7 @@ def cells(job: Job, *, widths: Sequence[int], latencies: Sequence[int]) -> list[
 def measure(cell: Cell, server: LoadServer, names: tuple[str, ...]) -> dict[str, list[Cost]]:
     """Run all variants in turns, each turn in another order."""
     sent = bodies(PromptSet.load("default", PROMPTS))
-    found: dict[str, list[Cost]] = {name: [] for name in names}
+    costs: dict[str, list[Cost]] = {name: [] for name in names}
     on_loop(partial(tuned, server, cell.in_flight, min(cell.calls, 2000), sent))
     for turn in range(cell.turns):
         for name in names[turn % len(names) :] + names[: turn % len(names)]:
@@ -315,24 +315,26 @@ def measure(cell: Cell, server: LoadServer, names: tuple[str, ...]) -> dict[str,
                         engine, server, cell.in_flight, cell.calls, Path(folder), *LEAN
                     ),
                 }
-                found[name].append(on_loop(variant[name]))
-    return found
+                costs[name].append(on_loop(variant[name]))
+    return costs
 
 
-def summary(cell: Cell, found: dict[str, list[Cost]]) -> dict[str, Any]:
+def summary(cell: Cell, measured: dict[str, list[Cost]]) -> dict[str, Any]:
     """Ratios are medians over turns of what was measured in the same turn."""
     row: dict[str, Any] = {"in flight": cell.in_flight, "ms": cell.latency_ms}
-    for name, costs in found.items():
+    for name, costs in measured.items():
         row[f"{name} µs"] = round(quiet([cost.cpu_us for cost in costs]), 1)
-    for name, costs in found.items():
+    for name, costs in measured.items():
         row[f"{name}/s"] = round(median([cost.per_second for cost in costs]))
     for name in ("ask", "engine", "engine, lean"):
-        if name in found and "tuned" in found:
-            turns = zip(found[name], found["tuned"], strict=True)
+        if name in measured and "tuned" in measured:
+            turns = zip(measured[name], measured["tuned"], strict=True)
             ratios = [one.cpu_us / other.cpu_us for one, other in turns]
             row[f"{name} ÷ tuned"] = round(median(ratios), 2)
-            calm = quiet([c.cpu_us for c in found[name]]), quiet([c.cpu_us for c in found["tuned"]])
-            row[f"{name} ÷ tuned, quiet"] = round(calm[0] / calm[1], 2)
+            calm, bare_calm = (
+                quiet([cost.cpu_us for cost in measured[variant]]) for variant in (name, "tuned")
+            )
+            row[f"{name} ÷ tuned, quiet"] = round(calm / bare_calm, 2)
     return row
 
 
@@ -345,8 +347,8 @@ def shares(server: LoadServer, calls: int) -> list[dict[str, Any]]:
     Parts measured in a tight loop find warm caches: their sum is less than the whole.
     """
     loaded = PromptSet.load("default", PROMPTS)
-    asked = questions(0)
-    rendered = [loaded.render(prompt) for prompt in asked]
+    prompts = questions(0)
+    rendered = [loaded.render(prompt) for prompt in prompts]
     requests = [
         Request(
             model="m", messages=tuple(Message(*turn) for turn in turns), temperature=0.7, sample="0"
@@ -357,7 +359,7 @@ def shares(server: LoadServer, calls: int) -> list[dict[str, Any]]:
     rows = [
         {"part": name, "µs": round(timed(20, work) / PER_SEED, 2)}
         for name, work in (
-            ("prompt", lambda: [loaded.render(prompt) for prompt in asked]),
+            ("prompt", lambda: [loaded.render(prompt) for prompt in prompts]),
             ("key", lambda: [keys.key(request.messages, "0") for request in requests]),
             ("request body", lambda: [openai.encode(request) for request in requests]),
         )
@@ -543,10 +545,10 @@ def main() -> None:
     for cell in cells(job, widths=args.in_flight, latencies=args.latency):
         with load_server(cell.latency_ms, "--answers", "staged") as server:
             began = cpu_of_process(server.pid)
-            found = measure(cell, server, VARIANTS)
+            costs = measure(cell, server, VARIANTS)
             total = cell.calls * (len(VARIANTS) * cell.turns) + min(cell.calls, 2000)
             served = (cpu_of_process(server.pid) - began) / total
-        rows.append(summary(cell, found) | {"server could/s": round(1 / max(served, 1e-9))})
+        rows.append(summary(cell, costs) | {"server could/s": round(1 / max(served, 1e-9))})
         show(f"{cell.calls:,} calls, {cell.turns} turns", rows[-1:])
     with load_server(0, "--answers", "staged") as server:
         cost = shares(server, job.pick(5, 100, 250) * PER_SEED)

@@ -82,15 +82,15 @@ class CountedCall(QueuedCall, eq=False, kw_only=True):
     """A call whose end is counted."""
 
     dispatcher: Dispatcher
-    ended: Callable[[], None]
+    on_end: Callable[[], None]
 
     async def carry_out(self) -> None:
         if await self.dispatcher.send(self) is not None:
-            self.ended()
+            self.on_end()
 
     def abandon(self, reason: StopReason) -> None:
         del reason
-        self.ended()
+        self.on_end()
 
 
 async def send(judge: Judge, limits: Limits, jobs: int, *, span: float | None = None) -> float:
@@ -98,7 +98,7 @@ async def send(judge: Judge, limits: Limits, jobs: int, *, span: float | None = 
     all_ended = asyncio.get_running_loop().create_future()
     remaining = jobs
 
-    def ended() -> None:
+    def on_end() -> None:
         nonlocal remaining
         remaining -= 1
         if not remaining and not all_ended.done():
@@ -112,20 +112,20 @@ async def send(judge: Judge, limits: Limits, jobs: int, *, span: float | None = 
                 priority=0,
                 tokens=float(TOKENS) if limits.tokens_per_minute else 0.0,
                 dispatcher=dispatcher,
-                ended=ended,
+                on_end=on_end,
             )
             dispatcher.submit(call)
         await asyncio.wait([all_ended], timeout=span)
-        took = time.perf_counter() - began
+        duration = time.perf_counter() - began
         dispatcher.stop(Stopping())
         await dispatcher.drained()
-    return took
+    return duration
 
 
 # -- known quotas -----------------------------------------------------------------------------
 
 
-def known(rate: float, span: float, waiters: int, *, tokens: bool) -> dict[str, Any]:
+def paced(rate: float, span: float, waiters: int, *, tokens: bool) -> dict[str, Any]:
     """Wait among so many *waiters* for *rate* calls a second, for *span* seconds."""
     judge = Judge(rate)
     limits = Limits(requests_per_minute=rate * 60)
@@ -133,15 +133,15 @@ def known(rate: float, span: float, waiters: int, *, tokens: bool) -> dict[str, 
         limits = Limits(tokens_per_minute=rate * 60 * TOKENS)
     jobs = waiters + int(rate * span)
     cpu = time.process_time()
-    took = on_loop(partial(send, judge, limits, jobs, span=span))
+    duration = on_loop(partial(send, judge, limits, jobs, span=span))
     cpu = time.process_time() - cpu
     sent = len(judge.passed)
     free = unpaced(jobs)
     return {
         "quota": f"{rate:,.0f}{' of 500 tokens' if tokens else ''}/s",
-        "used": round(sent / (rate * took), 4),
+        "used": round(sent / (rate * duration), 4),
         "429s": judge.refused,
-        "busiest second": round(judge.busiest_second() / rate, 3) if took > 1 else "",
+        "busiest second": round(judge.busiest_second() / rate, 3) if duration > 1 else "",
         "paced call µs": round(cpu / sent * 1e6, 1),
         "unpaced call µs": round(free, 1),
     }
@@ -164,44 +164,44 @@ def storms(calls: int, width: int, latency: float) -> list[dict[str, Any]]:
     limits = Limits(max_concurrent=width)
 
     calm = Judge(latency=latency)
-    took = on_loop(partial(send, calm, limits, calls))
-    rows.append(_row("no refusal", took, pure, calm))
+    duration = on_loop(partial(send, calm, limits, calls))
+    rows.append(_row("no refusal", duration, pure, calm))
 
     storm = Judge(latency=latency)
     storm.storm_until = time.perf_counter() + 2.0
-    took = on_loop(partial(send, storm, limits, calls))
-    rows.append(_row("all refused for 2 s", took, pure + 2.0, storm))
+    duration = on_loop(partial(send, storm, limits, calls))
+    rows.append(_row("all refused for 2 s", duration, pure + 2.0, storm))
 
-    some = Judge(latency=latency)
-    some.refuse_once = frozenset(str(n) for n in range(calls) if n % 20 in {3, 9, 14})
-    took = on_loop(partial(send, some, limits, calls))
+    fickle = Judge(latency=latency)
+    fickle.refuse_once = frozenset(str(n) for n in range(calls) if n % 20 in {3, 9, 14})
+    duration = on_loop(partial(send, fickle, limits, calls))
     # A refused call is back after a second; the others run on meanwhile.
-    rows.append(_row("15 % refused once for 1 s", took, max(pure, 1.0 + latency), some))
+    rows.append(_row("15 % refused once for 1 s", duration, max(pure, 1.0 + latency), fickle))
     return rows
 
 
-def _row(name: str, took: float, ideal: float, judge: Judge) -> dict[str, Any]:
+def _row(name: str, duration: float, ideal: float, judge: Judge) -> dict[str, Any]:
     return {
         "storm": name,
-        "seconds": round(took, 2),
+        "seconds": round(duration, 2),
         "ideal": round(ideal, 2),
-        "ratio": round(took / ideal, 3),
+        "ratio": round(duration / ideal, 3),
         "429s": judge.refused,
     }
 
 
 def unknown(rate: float, span: float, waiters: int) -> tuple[dict[str, Any], list[int]]:
-    """Find a quota nobody told of; return also the calls of each second."""
+    """Find a quota that is not stated; return also the calls of each second."""
     judge = Judge(rate, latency=0.05)
-    took = on_loop(partial(send, judge, Limits(), waiters + int(rate * span), span=span))
+    duration = on_loop(partial(send, judge, Limits(), waiters + int(rate * span), span=span))
     began = judge.passed[0]
-    seconds = [0] * int(took)
+    seconds = [0] * int(duration)
     for at in judge.passed:
         if at - began < len(seconds):
             seconds[int(at - began)] += 1
     late = [at for at in judge.passed if at - began > span * 0.2]
     return {
-        "quota": f"{rate:,.0f}/s, not told",
+        "quota": f"{rate:,.0f}/s, not stated",
         "used after a fifth": round(len(late) / (rate * span * 0.8), 3),
         "429s per call": round(judge.refused / len(judge.passed), 3),
     }, seconds
@@ -218,19 +218,19 @@ def main() -> None:
     waiters = job.pick(500, 10_000, 10_000)
     rates = job.pick([1_000.0], [1_000.0], [10.0, 100.0, 1_000.0, 5_000.0])
     quotas = [
-        known(rate, span, waiters, tokens=tokens) for rate in rates for tokens in (False, True)
+        paced(rate, span, waiters, tokens=tokens) for rate in rates for tokens in (False, True)
     ]
     show(f"known quotas, {waiters:,} waiters, {span:g} s", quotas)
     searched = job.pick(rates, rates, rates[1:])
-    found = [unknown(rate, job.pick(1.0, 8.0, 30.0), waiters) for rate in searched]
-    show("unknown quotas", [row for row, _ in found])
+    searches = [unknown(rate, job.pick(1.0, 8.0, 30.0), waiters) for rate in searched]
+    show("unknown quotas", [row for row, _ in searches])
     hit = storms(job.pick(200, 4_000, 20_000), 64, 0.05)
     show("refusals", hit)
-    tables = {"known": quotas, "unknown": [row for row, _ in found], "storms": hit}
+    tables = {"known": quotas, "unknown": [row for row, _ in searches], "storms": hit}
     keep(job, "limits", about, tables)
     lines = [
         Line(str(row["quota"]), list(range(len(seconds))), [n / rate for n in seconds])
-        for (row, seconds), rate in zip(found, searched, strict=True)
+        for (row, seconds), rate in zip(searches, searched, strict=True)
     ]
     plot(
         job, "limits", "An unknown limit is found", lines, x="seconds", y="share of the limit used"
@@ -242,7 +242,7 @@ def main() -> None:
             *(Gate(f"{row['quota']}: 429s", row["429s"], most=0) for row in quotas),
             *(
                 Gate(f"{row['quota']}: used", row["used after a fifth"], least=0.85)
-                for row, _ in found
+                for row, _ in searches
             ),
             *(Gate(f"{row['storm']}: seconds ÷ ideal", row["ratio"], most=1.3) for row in hit),
         ],

@@ -96,13 +96,13 @@ async def ask_all(folder: Path, order: Sequence[int], workers: int) -> tuple[Cos
 def cached(entries: int, folder: Path) -> dict[str, Any]:
     """Fill a cache and replay it, at most 100,000 calls of it at a time."""
     filled, paid = on_loop(partial(ask_all, folder, range(entries), 512))
-    some = random.Random(0).sample(range(entries), min(entries, 100_000))
+    subset = random.Random(0).sample(range(entries), min(entries, 100_000))
     row: dict[str, Any] = {"entries": entries, "filled/s": round(filled.per_second)}
-    for name, order in (("in order", sorted(some)), ("shuffled", some)):
+    for name, order in (("in order", sorted(subset)), ("shuffled", subset)):
         on_loop(partial(ask_all, folder, order[: len(order) // 10], 1))  # the file's pages
-        cost, again = on_loop(partial(ask_all, folder, order, 1))
-        if (paid, again) != (entries, 0):
-            raise RuntimeError(f"{paid} of {entries} paid, and {again} again")
+        cost, paid_again = on_loop(partial(ask_all, folder, order, 1))
+        if (paid, paid_again) != (entries, 0):
+            raise RuntimeError(f"{paid} of {entries} paid, and {paid_again} again")
         row[f"{name}/s"] = round(cost.per_second)
         row[f"{name} µs"] = round(cost.cpu_us, 1)
     size = sum(file.stat().st_size for file in folder.iterdir())
@@ -125,33 +125,33 @@ def resumed(finished: int, folder: Path) -> dict[str, Any]:
     ]
     roles = ("strong.model='scripted/strong'", "target.model='scripted/target'")
     places = (f"out='{folder / 'run'}'", f"cache.folder='{folder / 'cache'}'")
-    made = build_config({"seeds": [str(source)]}, [*roles, *places], where="benchmark")
-    _fill(prepare(made, where="benchmark"), finished)
+    config = build_config({"seeds": [str(source)]}, [*roles, *places], where="benchmark")
+    _fill(prepare(config, where="benchmark"), finished)
     row: dict[str, Any] = {"finished seeds": finished}
-    plan = _timed(row, "check", partial(prepare, made, where="benchmark"))
+    plan = _timed(row, "check", partial(prepare, config, where="benchmark"))
     ledger = _timed(row, "open", partial(LedgerWriter, plan.folder.ledger))
     done = _timed(row, "skip list", ledger.reader.finished_seeds)
     ledger.close()
-    _timed(row, "find the next seed", lambda: next(seeds.read(seed_source(made), skip=done)))
+    _timed(row, "find the next seed", lambda: next(seeds.read(seed_source(config), skip=done)))
     row["until its first call"] = round(sum(row[name] for name in list(row)[1:]), 2)
     began = time.perf_counter()
-    ended = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", "codeclm.engine", "run", *arguments, "--display", "none"],
         capture_output=True,
         text=True,
         check=False,
     )
     row["whole command"] = round(time.perf_counter() - began, 2)
-    if ended.returncode:
-        raise RuntimeError(ended.stderr)
+    if process.returncode:
+        raise RuntimeError(process.stderr)
     return row
 
 
 def _timed(row: dict[str, Any], name: str, work: Any) -> Any:
     began = time.perf_counter()
-    found = work()
+    value = work()
     row[name] = round(time.perf_counter() - began, 2)
-    return found
+    return value
 
 
 def _fill(plan: Plan, finished: int) -> None:

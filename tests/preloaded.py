@@ -164,6 +164,6 @@ def _become(arguments: list[str], cwd: str, env: dict[str, str]) -> NoReturn:
 
 
 if __name__ == "__main__":
-    sys.path.remove(str(ROOT))
+    sys.path[:] = [folder for folder in sys.path if folder != str(ROOT)]
     _import_everything()
     _serve(socket.socket(fileno=int(sys.argv[1])))

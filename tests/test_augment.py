@@ -64,7 +64,7 @@ pools = st.lists(
     min_size=1,
     max_size=12,
 )
-settings = st.builds(
+mixing_settings = st.builds(
     MetadataConfig,
     draw_use_case=st.sampled_from(["multiset", "distinct"]),
     skill_count=st.sampled_from(["empirical", "uniform"]),
@@ -75,13 +75,13 @@ run_seeds = st.integers(0, 1000)
 # -- mixing -----------------------------------------------------------------------------------
 
 
-@given(pool=pools, mixing=settings, run_seed=run_seeds)
+@given(pool=pools, settings=mixing_settings, run_seed=run_seeds)
 @examples(50)
 def test_what_is_mixed_is_new_and_made_of_what_was_encoded(
-    pool: list[tuple[str, tuple[str, ...]]], mixing: MetadataConfig, run_seed: int
+    pool: list[tuple[str, tuple[str, ...]]], settings: MetadataConfig, run_seed: int
 ) -> None:
     items = encoded(*pool)
-    drawn = Mixer(items, mixing, run_seed).draw_some(60, start=len(items))
+    drawn = Mixer(items, settings, run_seed).draw_some(60, start=len(items))
     union = {skill for item in items for skill in item.skills}
 
     combinations = [fold(item) for item in (*merge(items), *drawn)]
@@ -93,16 +93,15 @@ def test_what_is_mixed_is_new_and_made_of_what_was_encoded(
     assert {(item.origin, item.seed_ids) for item in drawn} <= {("mixed", ())}
 
 
-@given(pool=pools, mixing=settings, run_seed=run_seeds)
+@given(pool=pools, settings=mixing_settings, run_seed=run_seeds)
 @examples(30)
 def test_the_same_metadata_and_run_seed_are_mixed_into_the_same_set(
-    pool: list[tuple[str, tuple[str, ...]]], mixing: MetadataConfig, run_seed: int
+    pool: list[tuple[str, tuple[str, ...]]], settings: MetadataConfig, run_seed: int
 ) -> None:
     items = encoded(*pool)
 
-    assert Mixer(items, mixing, run_seed).draw_some(20, start=0) == Mixer(
-        items, mixing, run_seed
-    ).draw_some(20, start=0)
+    one, other = (Mixer(items, settings, run_seed) for _ in range(2))
+    assert one.draw_some(20, start=0) == other.draw_some(20, start=0)
 
 
 @given(pool=pools)
@@ -149,9 +148,8 @@ def test_without_any_skill_there_is_nothing_to_mix() -> None:
 def drawn_use_cases(how: Any) -> Counter[str]:
     common = [("letters", (f"skill {n}",)) for n in range(30)]
     items = encoded(*common, ("poems", ("verse",)))
-    drawn = Mixer(items, MetadataConfig(draw_use_case=how, skill_count="uniform"), 0).draw_some(
-        300, start=31
-    )
+    settings = MetadataConfig(draw_use_case=how, skill_count="uniform")
+    drawn = Mixer(items, settings, 0).draw_some(300, start=31)
     return Counter(item.use_case for item in drawn)
 
 
@@ -169,9 +167,7 @@ def test_mixed_items_have_as_many_skills_as_encoded_ones() -> None:
     sizes = {
         how: {
             len(item.skills)
-            for item in Mixer(
-                items, structs.replace(MetadataConfig(), skill_count=how), 0
-            ).draw_some(100, start=20)
+            for item in Mixer(items, MetadataConfig(skill_count=how), 0).draw_some(100, start=20)
         }
         for how in ("empirical", "uniform")
     }

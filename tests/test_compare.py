@@ -513,6 +513,7 @@ def test_plots_are_drawn_where_matplotlib_is(home: Path) -> None:
         assert (home / found["files"][name]).read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_killed_anywhere_it_goes_on_and_ends_the_same(home: Path, tmp_path: Path) -> None:
     """What is paid once more is what was in flight; figures of the data are those of an
     undisturbed comparison."""
@@ -535,6 +536,7 @@ def test_killed_anywhere_it_goes_on_and_ends_the_same(home: Path, tmp_path: Path
     assert found["cells"] == whole["cells"]
 
 
+@pytest.mark.slow
 def test_all_recipes_make_as_many_rows_and_cost_nothing_again(tmp_path: Path) -> None:
     begin(tmp_path)
     every = (
@@ -649,6 +651,7 @@ def test_rows_that_are_missing_are_told(tmp_path: Path) -> None:
     assert " of 500" in done.stdout
 
 
+@pytest.mark.slow
 def test_the_example_names_every_setting_and_works(tmp_path: Path) -> None:
     text = EXAMPLE.read_text("utf-8")
     (tmp_path / "examples").mkdir()

@@ -445,6 +445,7 @@ def test_without_pyarrow_the_remedy_is_named(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["x.jsonl"]
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:
     """25,000 rows of 8 KB, 200 MB in all, add far less to the process."""
     program = (

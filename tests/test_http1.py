@@ -17,7 +17,7 @@ TEXT = b'{"text": "' + b"word " * 40 + b'"}'
 ANSWERS = [
     answer(TEXT, headers={"X-Mark": "1"}).data,
     answer(TEXT, headers={"X-Mark": "1"}, chunked=True).data,
-    answer(gzip.compress(TEXT), headers={"Content-Encoding": "gzip", "X-Mark": "1"}).data,
+    answer(gzip.compress(TEXT, mtime=0), headers={"Content-Encoding": "gzip", "X-Mark": "1"}).data,
     b"HTTP/1.1 103 Hints\r\nLink: <a>\r\n\r\n" + answer(TEXT, headers={"X-Mark": "1"}).data,
     b"HTTP/1.1 200 OK\r\nX-Mark: 1\r\n\r\n" + TEXT,
 ]

@@ -178,6 +178,7 @@ async def test_a_call_that_is_cancelled_leaves_the_model_usable(
 
 
 @needs_model
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
 @pytest.mark.parametrize(
     "text", ["half an emoji \ud83d", "\x00", "", "<|im_end|>", "{{x}} %s \u202e", "🎉"]
 )

@@ -317,7 +317,7 @@ async def test_an_error_inside_a_200_is_an_error(
         (answer(b'{"choices": [{"message": {"content": "\xff"}}]}'), Unavailable),
         (
             answer(
-                gzip.compress(b'{"choices": [{"message": {"content": "' + b"x" * 99)[:-20],
+                gzip.compress(b'{"choices": [{"message": {"content": "' + b"x" * 99, mtime=0)[:-20],
                 headers={"Content-Encoding": "gzip"},
             ),
             Unavailable,

@@ -89,11 +89,6 @@ MODULE = '''
             return True
 
 
-    def shorten_and_answer(tools):
-        config = tools.config
-        return Answerer(tools.strong, config.filter, config.seed, Shortener(tools.strong), 1)
-
-
     SHORT = Recipe(
         name="short",
         summary="shorten, answer",
@@ -102,7 +97,9 @@ MODULE = '''
         writing=TAKE_SEEDS,
         finishing=Finishing(
             stage="shorten",
-            build=shorten_and_answer,
+            build=lambda tools: Answerer(
+                tools.strong, tools.config.filter, Shortener(tools.strong), 1
+            ),
             prompts={"strong": (Shorten, Respond)},
             calls=lambda config, drafts: {Shorten: drafts, Respond: drafts},
             rewrites=True,

@@ -160,7 +160,7 @@ def test_every_quota_is_reached_or_its_item_is_exhausted(
         mine = [entry for (position, _), entry in book.items() if position == n]
         kept = sum(len(outcome.kept) for _, outcome in mine)
         spent = sum(count for count, _ in mine) == int(expansion * quota)
-        assert kept >= quota or spent or any(not outcome.made for _, outcome in mine)
+        assert kept >= quota or spent or any(not outcome.instructions for _, outcome in mine)
 
 
 @given(wanted=wants, seed=seeds, rate=st.floats(0.3, 1))
@@ -251,6 +251,6 @@ def test_what_a_rule_drops_is_asked_for_again_from_the_same_item() -> None:
 def test_a_request_of_another_number_in_an_earlier_session_is_followed_by_the_right_one() -> None:
     plan = quotas([4])
     (first,) = plan.first()
-    (again,) = plan.finished(first, RequestOutcome(3, ((0, 5),), (5, 6, 7), asked=3))
+    (again,) = plan.finished(first, RequestOutcome(3, ((0, 5),), (5, 6, 7), requested=3))
 
     assert again == InstructionRequest(first.metadata, 3, 3, frozenset({5, 6, 7}))

@@ -64,7 +64,7 @@ async def test_the_last_of_three_rewrites_is_answered_and_kept(tmp_path: Path) -
     actor = Actor(improve=turns, respond="It falls.")
     async with playing(actor, tmp_path) as troupe:
         strong = troupe["strong"]
-        [kept] = await Answerer(strong, FilterConfig(), 0, Improver(strong), 3)(draft())
+        [kept] = await Answerer(strong, FilterConfig(), Improver(strong), 3)(draft())
 
     assert (kept.fate, kept.winner, kept.instruction) == (
         "kept",
@@ -80,8 +80,8 @@ async def test_a_rewrite_that_fails_midway_leaves_the_one_before(tmp_path: Path)
     actor = Actor(improve=turns, respond="It falls.")
     async with playing(actor, tmp_path) as troupe:
         strong = troupe["strong"]
-        [kept] = await Answerer(strong, FilterConfig(), 0, Improver(strong), 3)(draft())
-        [lost] = await Answerer(strong, FilterConfig(), 0, Improver(strong), 3)(
+        [kept] = await Answerer(strong, FilterConfig(), Improver(strong), 3)(draft())
+        [lost] = await Answerer(strong, FilterConfig(), Improver(strong), 3)(
             Draft(
                 "d2", InstructionRequest(METADATA, 1), 1, "Explain.", Rubrics(reason="unreadable")
             )
@@ -104,7 +104,7 @@ async def test_alpagasus_keeps_four_and_a_half(
 ) -> None:
     actor = Actor(respond="It falls.", rate=said)
     async with playing(actor, tmp_path) as troupe:
-        answerer = Answerer(troupe["strong"], FilterConfig(), 0)
+        answerer = Answerer(troupe["strong"], FilterConfig())
         [example] = await Rater(answerer, troupe["judge"])(draft())
 
     assert (example.fate, example.reason) == (fate, reason)
@@ -120,9 +120,9 @@ async def test_a_tree_grows_in_one_pass_or_three(tmp_path: Path) -> None:
     actor = Actor(grow=longer, respond="It falls.")
     async with playing(actor, tmp_path) as troupe:
         strong = troupe["strong"]
-        [one] = await Answerer(strong, FilterConfig(), 0, Grower(strong), 1)(draft())
+        [one] = await Answerer(strong, FilterConfig(), Grower(strong), 1)(draft())
         grower = Grower(strong, (3, 3, 4))
-        [three] = await Answerer(strong, FilterConfig(), 0, grower, 3)(draft())
+        [three] = await Answerer(strong, FilterConfig(), grower, 3)(draft())
 
     assert one.instruction == "Explain rain. And why?"
     assert three.instruction == "Explain rain. And why? And why? And why?"
@@ -373,7 +373,7 @@ PLAIN = Recipe(
     writing=TAKE_SEEDS,
     finishing=Finishing(
         stage="reply",
-        build=lambda tools: Answerer(tools.strong, tools.config.filter, tools.config.seed),
+        build=lambda tools: Answerer(tools.strong, tools.config.filter),
         prompts={"strong": (Respond,)},
         calls=lambda _config, drafts: {Respond: drafts},
     ),

@@ -120,6 +120,7 @@ async def refining(
     folder: Path,
     score: Any,
     settings: FilterConfig | None = None,
+    *,
     run_seed: int = 0,
     **lines: Any,
 ) -> AsyncGenerator[tuple[Actor, Refiner, Troupe]]:
@@ -130,8 +131,8 @@ async def refining(
             troupe["target"],
             troupe["judge"],
             settings or FilterConfig(),
-            run_seed,
             troupe.counters,
+            run_seed,
         )
         yield actor, refiner, troupe
 
@@ -140,12 +141,11 @@ async def refined(
     folder: Path,
     score: Any,
     settings: FilterConfig | None = None,
-    run_seed: int = 0,
     *,
     of: Draft | None = None,
     **lines: Any,
 ) -> tuple[Example, Actor]:
-    async with refining(folder, score, settings, run_seed, **lines) as (actor, refiner, _):
+    async with refining(folder, score, settings, **lines) as (actor, refiner, _):
         (example,) = await refiner(of or draft())
     return example, actor
 
@@ -230,8 +230,8 @@ async def test_no_action_comes_twice_in_a_lineage(tmp_path: Path) -> None:
 
 
 async def test_independent_actions_may_come_twice(tmp_path: Path) -> None:
-    settings = FilterConfig(action_sampling="independent", max_iterations=20)
-    _, actor = await refined(tmp_path, judge(5, 5), settings)
+    rules = FilterConfig(action_sampling="independent", max_iterations=20)
+    _, actor = await refined(tmp_path, judge(5, 5), rules)
     drawn = [action_of(prompt) for prompt in actor.prompts("improve")]
 
     assert len(drawn) == 19
@@ -241,9 +241,7 @@ async def test_independent_actions_may_come_twice(tmp_path: Path) -> None:
 async def test_another_run_seed_draws_other_actions(tmp_path: Path) -> None:
     drawn = set[tuple[str, ...]]()
     for run_seed in range(6):
-        _, actor = await refined(
-            tmp_path / str(run_seed), judge(5, 5), FilterConfig(), run_seed=run_seed
-        )
+        _, actor = await refined(tmp_path / str(run_seed), judge(5, 5), run_seed=run_seed)
         drawn.add(tuple(action_of(prompt) for prompt in actor.prompts("improve")))
 
     assert len(drawn) > 1
@@ -312,8 +310,8 @@ async def test_a_leftover_may_be_kept_and_is_marked(tmp_path: Path) -> None:
 
 async def test_a_leftover_that_nobody_answered_is_not_kept(tmp_path: Path) -> None:
     """Figure 2, and not one rewrite worked: there is no answer to keep."""
-    settings = FilterConfig(leftover="keep_strong", filter_basic=False)
-    example, actor = await refined(tmp_path, judge(9, 2), settings, improve="")
+    rules = FilterConfig(leftover="keep_strong", filter_basic=False)
+    example, actor = await refined(tmp_path, judge(9, 2), rules, improve="")
 
     assert actor.counts() == {"improve": 3}
     assert (example.fate, example.winner, example.reason) == ("filtered", None, "improve_failed")
@@ -363,7 +361,7 @@ async def test_a_score_that_is_read_at_the_third_try_counts(tmp_path: Path) -> N
 
     example, _ = await refined(tmp_path, score)
 
-    assert (example.gap, example.calls[-1].asked) == (7.0, 2)
+    assert (example.gap, example.calls[-1].attempts) == (7.0, 2)
 
 
 @pytest.mark.parametrize("reason", ["content_filter", "refusal"])
@@ -403,9 +401,8 @@ async def test_a_cut_off_answer_is_kept_with_its_mark(tmp_path: Path) -> None:
 
 
 async def test_a_cut_off_answer_is_dropped_where_only_whole_ones_are_wanted(tmp_path: Path) -> None:
-    example, _ = await refined(
-        tmp_path, judge(9, 2), FilterConfig(keep_cut_off=False), respond=cut_off
-    )
+    settings = FilterConfig(keep_cut_off=False)
+    example, _ = await refined(tmp_path, judge(9, 2), settings, respond=cut_off)
 
     assert (example.fate, example.reason) == ("filtered", "cut_off")
 

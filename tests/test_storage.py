@@ -43,12 +43,16 @@ async def main():
             failed.set()
     async with open_cache(folder) as cache:
         n = 0
+        waiting = set()
         while not failed.is_set() and n < 100_000:
             for n in range(n, n + 7):
                 stored = cache.put(n.to_bytes(16, "big"), b"%d" % n * 400)
                 stored.add_done_callback(partial(report, n))
+                stored.add_done_callback(waiting.discard)
+                waiting.add(stored)
             n += 1
-            await asyncio.sleep(0)
+            if len(waiting) > 50:
+                await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
     print("closed")
 
 asyncio.run(main())

@@ -37,7 +37,7 @@ actors = st.lists(
 )
 
 
-@examples(400)
+@examples(250)
 @given(st.integers(0, 3), actors, loops)
 def test_cancelling_a_sender_or_receiver_loses_and_doubles_nothing(
     capacity: int, cast: list[Actor], uvloop: bool

@@ -17,22 +17,29 @@ from hypothesis import strategies as st
 from codeclm.engine.data.answers import read_answers
 from codeclm.engine.data.formats import ExportError
 from codeclm.engine.data.seeds import SeedError
-from codeclm.engine.training import card, pairs, trainers
-from codeclm.engine.training.pairs import Pair
-from codeclm.engine.training.recipe import ALPACA, Recipe, alpaca
+from codeclm.engine.training.alpaca import ALPACA, alpaca
+from codeclm.engine.training.card import escaped, fenced
+from codeclm.engine.training.hyperparameters import Hyperparameters
+from codeclm.engine.training.pairs import Pair, read_pairs
+from codeclm.engine.training.trainers import (
+    TRAINERS,
+    TrainingSetup,
+    find_trainer,
+    write_trainer_folder,
+)
 
 from . import tiny_model
 from .commands import COMMAND, codeclm, environment, write_lines, write_seeds
 
 KEYS: dict[str, Any] = json.loads((Path(__file__).parent / "trainer_keys.json").read_text("utf-8"))
-TRAINERS = tuple(trainers.TRAINERS)
+TRAINER_NAMES = [trainer.name for trainer in TRAINERS]
 PAIRS = [Pair("Tell me of {cats}.", "They purr."), Pair('Say "a"\n: b', "a\n\n")]
 HOSTILE = "# Title [x](http://e.example) <img src=x> **b** ```\n---\n\x1b[31m"
 
 
 def written(folder: Path, trainer: str, devices: int = 1) -> dict[str, Any]:
-    job = trainers.Job("meta-llama/Llama-3.2-1B", devices, Recipe())
-    assert trainers.write(folder, trainer, job, PAIRS) == len(PAIRS)
+    setup = TrainingSetup("meta-llama/Llama-3.2-1B", devices, Hyperparameters())
+    assert write_trainer_folder(folder, find_trainer(trainer), setup, PAIRS) == len(PAIRS)
     config: dict[str, Any] = yaml.safe_load((folder / "config.yaml").read_text("utf-8"))
     return config
 
@@ -44,7 +51,7 @@ def lines(path: Path) -> list[dict[str, Any]]:
 # -- files for trainers -----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("trainer", TRAINERS)
+@pytest.mark.parametrize("trainer", TRAINER_NAMES)
 def test_a_config_says_only_what_its_trainer_knows(tmp_path: Path, trainer: str) -> None:
     config = written(tmp_path, trainer)
     known = set(KEYS[trainer]["config"])
@@ -54,7 +61,7 @@ def test_a_config_says_only_what_its_trainer_knows(tmp_path: Path, trainer: str)
     assert set(config) <= known
 
 
-@pytest.mark.parametrize("trainer", TRAINERS)
+@pytest.mark.parametrize("trainer", TRAINER_NAMES)
 def test_the_papers_settings_are_numbers_not_texts(tmp_path: Path, trainer: str) -> None:
     """YAML 1.1 reads 1e-05 as a text."""
     config = written(tmp_path, trainer)
@@ -70,7 +77,7 @@ def test_the_papers_settings_are_numbers_not_texts(tmp_path: Path, trainer: str)
     assert config["bf16"] is True
 
 
-@pytest.mark.parametrize("trainer", TRAINERS)
+@pytest.mark.parametrize("trainer", TRAINER_NAMES)
 @pytest.mark.parametrize("devices", [1, 2, 8])
 def test_a_batch_is_64_on_any_number_of_devices(tmp_path: Path, trainer: str, devices: int) -> None:
     config = written(tmp_path, trainer, devices)
@@ -79,7 +86,7 @@ def test_a_batch_is_64_on_any_number_of_devices(tmp_path: Path, trainer: str, de
     assert at_once * config["gradient_accumulation_steps"] * devices == 64
 
 
-@pytest.mark.parametrize("trainer", TRAINERS)
+@pytest.mark.parametrize("trainer", TRAINER_NAMES)
 def test_devices_that_cannot_share_a_batch_are_refused(tmp_path: Path, trainer: str) -> None:
     with pytest.raises(ExportError, match="cannot be shared by 3 device"):
         written(tmp_path, trainer, 3)
@@ -130,14 +137,14 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("trainer", TRAINERS)
+@pytest.mark.parametrize("trainer", TRAINER_NAMES)
 def test_a_run_becomes_a_folder_for_the_trainer(run: Path, trainer: str) -> None:
     done = codeclm("export", "r", "--trainer", trainer, "--to", trainer, cwd=run)
     rows = lines(run / trainer / "train.jsonl")
 
     assert done.returncode == 0, done.stderr
     assert f"wrote {len(rows)} rows" in done.stderr
-    assert trainers.TRAINERS[trainer].command in done.stderr
+    assert find_trainer(trainer).command in done.stderr
     assert {"README.md", "config.yaml", "train.jsonl"} <= {
         p.name for p in (run / trainer).iterdir()
     }
@@ -153,7 +160,7 @@ def test_the_card_agrees_with_the_ledger(run: Path) -> None:
     assert front["size_categories"] == ["n<1K"]
     assert "license" not in front
     assert f"{summary['rows']} pairs of instruction and answer" in text
-    assert f"{summary['calls_in_all']:,} answers of models were paid for" in text
+    assert f"{summary['calls_in_all']:,} paid calls to models in all sessions" in text
     assert "scripted/strong" in text
     assert "arxiv.org/abs/2404.05875" in text
 
@@ -178,7 +185,7 @@ def test_a_card_says_nothing_of_roles_and_prompts_that_its_recipe_does_not_use(
     assert not re.search("θ|Examples", page)
     assert "`wizardlm` (paper A.2): 4 rounds of evolve" in text
     assert "min response words | 2" in text
-    assert "all answers came from the cache" in text
+    assert "all replies came from the cache" in text
     assert not re.search("target model|judge|θ|Contrastive|encode|rubrics", text)
 
 
@@ -217,12 +224,12 @@ def test_a_models_name_that_no_hub_has_is_doubted(run: Path) -> None:
 
 @given(st.integers(1, 300))
 def test_any_number_of_devices_shares_the_nearest_batch(devices: int) -> None:
-    recipe = Recipe().shared_by(devices)
-    at_once = recipe.device_batch * recipe.accumulation(devices) * devices
+    hyperparameters = Hyperparameters().shared_by(devices)
+    at_once = hyperparameters.device_batch * hyperparameters.accumulation(devices) * devices
 
-    assert at_once == recipe.batch
-    assert recipe.device_batch <= Recipe().device_batch
-    assert abs(recipe.batch - 64) <= max(devices / 2, devices - 64)
+    assert at_once == hyperparameters.batch
+    assert hyperparameters.device_batch <= Hyperparameters().device_batch
+    assert abs(hyperparameters.batch - 64) <= max(devices / 2, devices - 64)
 
 
 @pytest.mark.parametrize(
@@ -260,14 +267,14 @@ def test_init_writes_no_toml_under_another_name(tmp_path: Path) -> None:
 
 @given(st.text(alphabet="`\n\\#a-[]<>*\x1b\u202e"))
 def test_nothing_in_a_text_ends_its_block(text: str) -> None:
-    first, *inside, last = card.fenced(text).split("\n")
+    first, *inside, last = fenced(text).split("\n")
 
     assert first == f"{last}text"
     assert not any(re.match(rf"\s*{last}", line) for line in inside)
 
 
 def test_a_models_words_are_no_markup() -> None:
-    shown = card.escaped(HOSTILE)
+    shown = escaped(HOSTILE)
 
     assert "\n" not in shown
     assert "\x1b" not in shown
@@ -289,8 +296,8 @@ def test_pairs_are_read_from_every_format_that_is_exported(tmp_path: Path) -> No
         ],
     )
 
-    assert pairs.read(path) == [Pair("a", "b"), Pair("a\n\nc", "b"), Pair("a", "b"), Pair("a", "b")]
-    assert pairs.read(path, 1) == [Pair("a", "b")]
+    assert read_pairs(path) == [Pair("a", "b"), Pair("a\n\nc", "b"), Pair("a", "b"), Pair("a", "b")]
+    assert read_pairs(path, 1) == [Pair("a", "b")]
 
 
 @pytest.mark.parametrize("record", [{"instruction": "a"}, {"messages": []}, 7])
@@ -298,7 +305,7 @@ def test_a_line_without_a_pair_is_named(tmp_path: Path, record: Any) -> None:
     path = write_lines(tmp_path / "p.jsonl", [{"prompt": "a", "completion": "b"}, record])
 
     with pytest.raises(SeedError, match=r"p\.jsonl:2: "):
-        pairs.read(path)
+        read_pairs(path)
 
 
 @pytest.mark.parametrize(
@@ -364,7 +371,7 @@ def test_tuning_teaches_counts_and_is_seeded(tmp_path: Path, tiny: Path) -> None
     first = tuned(tmp_path, tiny, *flags)
     again = tuned(tmp_path, tiny, *flags, out="again")
 
-    assert (first["trained"], first["cut"], first["left_out"]) == (4, 1, 0)
+    assert (first["trained"], first["truncated"], first["left_out"]) == (4, 1, 0)
     assert first["held_out"]["after"] < first["held_out"]["before"]
     assert first["steps"][0]["learning_rate"] == 3e-2
     assert [s["loss"] for s in first["steps"]] == [s["loss"] for s in again["steps"]]
@@ -397,7 +404,7 @@ def test_a_folder_of_another_tuning_is_left_alone(tmp_path: Path, tiny: Path) ->
     done = codeclm(*other, cwd=tmp_path)
 
     assert done.returncode == 2
-    assert "recipe differ" in done.stderr
+    assert "hyperparameters differ" in done.stderr
 
 
 @pytest.mark.slow

@@ -22,7 +22,7 @@ def load() -> Call:
 
     async def ask(base: str, prompts: Sequence[str], concurrency: int, folder: Path) -> int:
         role = "strong"
-        made = build_config(
+        config = build_config(
             {"seeds": "none", "target": {"model": "vllm/m"}},
             [
                 f"{role}.model='vllm/m'",
@@ -44,18 +44,18 @@ def load() -> Call:
         def lost(*_: object) -> None:
             return
 
-        loaded = {role: load_prompts(made, made.strong, (Respond,), "benchmark")}
-        settings = CallSettings(cache_folder(made), made.retry, made.parse_attempts)
+        loaded = {role: load_prompts(config, config.strong, (Respond,), "benchmark")}
+        settings = CallSettings(cache_folder(config), config.retry, config.parse_attempts)
         async with open_clients(
-            {role: made.strong}, loaded, settings, counters=Counters()
+            {role: config.strong}, loaded, settings, counters=Counters()
         ) as clients:
 
             async def respond(row: tuple[int, str]) -> list[str]:
                 number, prompt = row
-                asked = await clients.models[role].ask(
+                reply = await clients.models[role].ask(
                     Respond(instruction=prompt), item=str(number)
                 )
-                return [asked.value]
+                return [reply.value]
 
             gc.collect()
             gc.freeze()
@@ -65,7 +65,7 @@ def load() -> Call:
             await clients.drained()
         return len(answers)
 
-    return lambda *given: anyio.run(ask, *given, backend_options={"use_uvloop": True})
+    return lambda *arguments: anyio.run(ask, *arguments, backend_options={"use_uvloop": True})
 
 
 if __name__ == "__main__":

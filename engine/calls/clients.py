@@ -170,7 +170,7 @@ def _sampling(role: RoleConfig, structured: ResponseFormat, settings: CallSettin
     """Return how *role* is asked; "auto" is as strict as the endpoint honours, and no stricter."""
     requested = response_format(role)
     if role.structured_output == "auto":
-        requested = min(requested, structured, key=_STRICTNESS.index)
+        requested = _STRICTNESS[min(map(_STRICTNESS.index, (requested, structured)))]
     return Sampling(
         model=hosted_model(role).model,
         temperature=role.temperature,

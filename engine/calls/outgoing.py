@@ -29,13 +29,6 @@ class RoleCalls(Struct, frozen=True):
     budget: Budget
     output_lengths: OutputLengths = field(default_factory=OutputLengths)
 
-    def _reserve(self, request: Request) -> float:
-        """Return how many of the tokens per minute to reserve; 0 where they are not limited."""
-        if not self.dispatcher.reserves:
-            return 0.0
-        prompt = self.dispatcher.prompt_lengths.estimate(_characters(request.messages))
-        return prompt + self.output_lengths.reserve(request.purpose, request.max_tokens)
-
     def send_for(
         self, request: Request, priority: int, *, key: bytes, about: Raw, replace: bool
     ) -> "asyncio.Future[Outcome]":
@@ -70,6 +63,13 @@ class RoleCalls(Struct, frozen=True):
         self.counters.count_paid(self.role, request.purpose, reply)
         self.budget.spend(self.role, reply)
 
+    def _reserve(self, request: Request) -> float:
+        """Return how many of the tokens per minute to reserve; 0 where they are not limited."""
+        if not self.dispatcher.reserves:
+            return 0.0
+        prompt = self.dispatcher.prompt_lengths.estimate(_characters(request.messages))
+        return prompt + self.output_lengths.reserve(request.purpose, request.max_tokens)
+
 
 class OutgoingCall(QueuedCall, eq=False, kw_only=True):
     """A call on its way, in `InFlightCalls` until all who asked have its outcome."""
@@ -78,7 +78,7 @@ class OutgoingCall(QueuedCall, eq=False, kw_only=True):
     key: bytes
     about: Raw
     replace: bool
-    waiters: list[asyncio.Future[Outcome]] = field(default_factory=list)
+    waiters: list[asyncio.Future[Outcome]] = []  # noqa: RUF012  (msgspec makes a new one)
 
     def outcome(self) -> asyncio.Future[Outcome]:
         """Return a future of the outcome, which may be abandoned without harm."""

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from ..data.test_sets import TestSource, read_questions
-from ..training import answering
+from ..training.answering import AnsweringSettings, write_answers
 from .arguments import add_limit, add_tests_folder, positive_integer
 from .exit_status import ExitStatus
 from .output import print_message
@@ -49,8 +49,8 @@ def run(args: argparse.Namespace) -> int:
         args.test, args.tests.expanduser(), args.field, args.template, None, args.id_field
     )
     questions = read_questions(source)[: args.limit]
-    request = answering.Wanted(args.model, args.max_tokens, args.batch)
-    truncated = answering.answer(questions, request, args.to, _print_progress)
+    settings = AnsweringSettings(args.model, args.max_tokens, args.batch)
+    truncated = write_answers(questions, settings, args.to, _print_progress)
     print_message(
         f"wrote {len(questions):,} answers to {args.to};"
         f" {truncated:,} were cut off at {args.max_tokens:,} tokens"

@@ -8,8 +8,9 @@ from pathlib import Path
 from ..data.formats import EXPORTS, selections
 from ..pipeline.recipes import RECIPES
 from ..store.export import export
-from ..training import handover
-from ..training.recipe import Recipe
+from ..training.handover import HandoverRequest, is_doubtful, model_to_train, write_handover
+from ..training.hyperparameters import Hyperparameters
+from ..training.trainers import TRAINERS, find_trainer
 from .arguments import add_run_folder, positive_integer
 from .exit_status import ExitStatus
 from .output import print_message
@@ -40,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def _add_trainer(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--trainer",
-        choices=("trl", "axolotl", "llama-factory"),
+        choices=[trainer.name for trainer in TRAINERS],
         help="write a folder for this trainer: data, configuration (the paper's), dataset card",
     )
     parser.add_argument(
@@ -94,18 +95,20 @@ def _export(args: argparse.Namespace) -> int:
 
 
 def _export_for_trainer(args: argparse.Namespace) -> int:
-    request = handover.Wanted(args.trainer, args.model, args.devices, args.language)
+    request = HandoverRequest(find_trainer(args.trainer), args.model, args.devices, args.language)
     with open_run(args.folder) as reader:
-        count = handover.write(reader.folder, reader.config, reader.ledger, request, args.to)
-    model = handover.model_of(reader.config, request)
-    batch = Recipe().shared_by(args.devices).batch
-    if handover.is_doubtful(model):
+        count = write_handover(reader.folder, reader.config, reader.ledger, request, args.to)
+    model = model_to_train(reader.config, request)
+    batch = request.hyperparameters.batch
+    if is_doubtful(model):
         print_message(f"check the model's name in config.yaml, {model!r}, or pass --model")
-    if batch != Recipe().batch:
-        print_message(f"{args.devices} devices share batches of {batch}, not {Recipe().batch}")
+    if batch != Hyperparameters().batch:
+        print_message(
+            f"{args.devices} devices share batches of {batch}, not {Hyperparameters().batch}"
+        )
     folder = shlex.quote(str(args.to))
     print_message(
         f"wrote {count:,} rows, a config and a card to {args.to}; to train:\n"
-        f"  cd {folder} && {handover.command(args.trainer)}"
+        f"  cd {folder} && {request.trainer.command}"
     )
     return ExitStatus.DONE

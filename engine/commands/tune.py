@@ -10,10 +10,9 @@ import msgspec
 from ..config import ConfigError
 from ..data.formats import ExportError
 from ..store.folder import Folder
-from ..training import pairs, tuning
-from ..training.pairs import Pair
-from ..training.recipe import Recipe
-from ..training.tuning import Tuning
+from ..training.hyperparameters import Hyperparameters
+from ..training.pairs import Pair, pairs_of_run, read_pairs
+from ..training.tuning import TuningJob, TuningRecord, tune
 from .arguments import add_json, add_limit, positive_integer
 from .exit_status import ExitStatus
 from .output import print_json, print_message, print_text
@@ -84,15 +83,15 @@ _HYPERPARAMETERS = (
 
 def _add_hyperparameters(parser: argparse.ArgumentParser) -> None:
     for flag, field, kind, text in _HYPERPARAMETERS:
-        parser.add_argument(flag, dest=f"recipe {field}", type=kind, metavar="N", help=text)
+        parser.add_argument(flag, dest=f"hyperparameter {field}", type=kind, metavar="N", help=text)
 
 
 def run(args: argparse.Namespace) -> int:
-    job = tuning.Job(
+    job = TuningJob(
         model=args.model,
         pairs=_read_pairs(args.data, args.limit),
-        held_out=pairs.read(args.held_out) if args.held_out else (),
-        recipe=_read_recipe(args),
+        held_out=read_pairs(args.held_out) if args.held_out else (),
+        hyperparameters=_read_hyperparameters(args),
         template=args.template,
         precision=args.precision,
         save_steps=args.save_steps,
@@ -100,7 +99,7 @@ def run(args: argparse.Namespace) -> int:
     folder = Folder(args.out)
     folder.make()
     with folder.locked():
-        result = tuning.tune(job, args.out, print_message)
+        result = tune(job, args.out, print_message)
     if args.json:
         print_json(result)
     else:
@@ -108,35 +107,35 @@ def run(args: argparse.Namespace) -> int:
     return ExitStatus.DONE
 
 
-def _read_recipe(args: argparse.Namespace) -> Recipe:
+def _read_hyperparameters(args: argparse.Namespace) -> Hyperparameters:
     values: dict[str, Any] = {
         field: value
         for _, field, *_ in _HYPERPARAMETERS
-        if (value := vars(args)[f"recipe {field}"]) is not None
+        if (value := vars(args)[f"hyperparameter {field}"]) is not None
     }
     if "batch" in values and "device_batch" not in values:
-        values["device_batch"] = min(values["batch"], Recipe().device_batch)
+        values["device_batch"] = min(values["batch"], Hyperparameters().device_batch)
     try:
-        recipe = msgspec.convert(values, Recipe)
-        recipe.accumulation()
+        hyperparameters = msgspec.convert(values, Hyperparameters)
+        hyperparameters.accumulation()
     except ValueError as error:
         raise ConfigError(f"command line: {error}") from error
-    if recipe.last_learning_rate >= recipe.learning_rate:
+    if hyperparameters.last_learning_rate >= hyperparameters.learning_rate:
         raise ConfigError("command line: --last-lr must be below --lr")
-    return recipe
+    return hyperparameters
 
 
 def _read_pairs(data: Path, limit: int | None) -> list[Pair]:
     if not data.is_dir():
-        return pairs.read(data, limit)
+        return read_pairs(data, limit)
     with open_run(data) as reader:
-        rows = list(islice(pairs.of_run(reader.rows()), limit))
+        rows = list(islice(pairs_of_run(reader.rows()), limit))
     if not rows:
         raise ExportError(f"{data}: the run has no rows yet")
     return rows
 
 
-def _result_text(result: Tuning, out: Path) -> str:
+def _result_text(result: TuningRecord, out: Path) -> str:
     first, last = result.steps[0], result.steps[-1]
     lines = [
         (

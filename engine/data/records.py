@@ -58,37 +58,41 @@ class Metadata(Struct, frozen=True):
 
 
 class InstructionRequest(Struct, frozen=True):
-    """Ask *metadata* for *count* basic instructions, to be numbered from *start*.
+    """A request for *count* basic instructions of *metadata*, numbered from *start*.
 
-    ``known`` are fingerprints of the instructions it has already made. ``texts`` are the user's own
-    instructions, where there is no metadata: to set out from, or to show as demonstrations.
+    Attributes:
+        fingerprints: of the instructions that the metadata has already given.
+        texts: instructions of the user's, where there is no metadata: the basic instruction itself,
+            or demonstrations.
     """
 
     metadata: Metadata
     count: int
     start: int = 0
-    known: frozenset[int] = frozenset()
+    fingerprints: frozenset[int] = frozenset()
     texts: tuple[str, ...] = ()
 
 
 class RequestOutcome(Struct, frozen=True):
-    """What became of an order.
+    """What became of a request for instructions.
 
-    ``made`` instructions; of those ``kept``, number and fingerprint; ``known`` are the fingerprints
-    of all that were made, as they first were. ``asked`` is given where an earlier session asked for
-    another number than the order says.
+    Attributes:
+        instructions: how many were written.
+        kept: number and fingerprint of those that became rows.
+        fingerprints: of all that were written, before any rewrite.
+        requested: how many an earlier session asked for, where that differs from the request.
     """
 
-    made: int
+    instructions: int
     kept: tuple[tuple[int, int], ...] = ()
-    known: tuple[int, ...] = ()
-    asked: int | None = None
+    fingerprints: tuple[int, ...] = ()
+    requested: int | None = None
 
 
 class Call(Struct, frozen=True, array_like=True):
     """One call of a model, for `codeclm inspect`.
 
-    ``key`` is the cache key in hex, ``asked`` the number of attempts until a reply could be parsed.
+    ``key`` is the cache key in hex, ``attempts`` how often it was asked until a reply was parsed.
     """
 
     stage: str
@@ -97,7 +101,7 @@ class Call(Struct, frozen=True, array_like=True):
     prompt_tokens: int
     completion_tokens: int
     cached: bool
-    asked: int = 1
+    attempts: int = 1
 
 
 class Answer(Struct, frozen=True):

@@ -110,7 +110,7 @@ class Admission:
     def _advance(self, position: int, outcome: RequestOutcome) -> None:
         kept = tuple(sorted(outcome.kept))
         seed_fingerprint = self._fingerprints.pop(position, None)
-        self._prefix.finished(position, outcome.made, kept, seed_fingerprint)
+        self._prefix.finished(position, outcome.instructions, kept, seed_fingerprint)
         self._acceptance.record_decisions()
         if self._prefix.enough and not self._state.stopping:
             self._ledger.dataset_ends(self._prefix.last)

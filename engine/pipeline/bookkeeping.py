@@ -32,7 +32,7 @@ class _OpenRequest(Struct):
     """A request whose drafts are being finished."""
 
     request: InstructionRequest
-    made: int
+    instructions: int
     remaining: int
     """Drafts that are not finished yet."""
     fingerprints: tuple[int, ...]
@@ -101,7 +101,7 @@ class Book:
             raise ItemError("no_instructions", "nothing was written")
         self._open[first_row(request)] = _OpenRequest(
             request,
-            made=sum(draft.rows for draft in drafts),
+            instructions=sum(draft.rows for draft in drafts),
             remaining=len(drafts),
             fingerprints=tuple(fingerprint(draft.instruction) for draft in drafts),
             kept=[],
@@ -155,14 +155,14 @@ class Book:
         open_request.remaining -= 1
         if open_request.remaining:
             return
-        request, made = open_request.request, open_request.made
+        request, count = open_request.request, open_request.instructions
         del self._open[first_row(request)]
         if open_request.incomplete:
             self._close(request, None)
             return
-        self._ledger.request_done(request, made)
+        self._ledger.request_done(request, count)
         kept, fingerprints = tuple(open_request.kept), open_request.fingerprints
-        self._close(request, RequestOutcome(made, kept, fingerprints))
+        self._close(request, RequestOutcome(count, kept, fingerprints))
 
     def _close(self, request: InstructionRequest, outcome: RequestOutcome | None) -> None:
         self._counters.requests += 1

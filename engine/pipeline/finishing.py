@@ -31,18 +31,19 @@ def _refiner(tools: Tools) -> Finish:
 
 
 def _filter(tools: Tools) -> Finish:
-    once = structs.replace(tools.config.filter, max_iterations=1, filter_basic=True)
-    return _contrastive(tools, once)
+    one_round = structs.replace(tools.config.filter, max_iterations=1, filter_basic=True)
+    return _contrastive(tools, one_round)
 
 
 def _contrastive(tools: Tools, settings: FilterConfig) -> Finish:
-    strong, target, judge = (tools.models[role] for role in ("strong", "target", "judge"))
-    return Refiner(strong, target, judge, settings, tools.config.seed, tools.counters)
+    models, run_seed = tools.models, tools.config.seed
+    strong, target, judge = models["strong"], models["target"], models["judge"]
+    return Refiner(strong, target, judge, settings, tools.counters, run_seed)
 
 
 def _answerer(tools: Tools, rewrite: Rewrite | None = None, rewrites: int = 0) -> Answerer:
     config = tools.config
-    return Answerer(tools.strong, config.filter, config.seed, rewrite, rewrites)
+    return Answerer(tools.strong, config.filter, rewrite, rewrites, config.seed)
 
 
 def _hardener(tools: Tools) -> Finish:
@@ -53,7 +54,8 @@ def _hardener(tools: Tools) -> Finish:
 
 def _grower(tools: Tools) -> Finish:
     nodes = _nodes(tools.config)
-    return _answerer(tools, Grower(tools.strong, nodes), len(nodes))
+    grower = Grower(tools.strong, nodes)
+    return _answerer(tools, grower, len(nodes))
 
 
 def _rater(tools: Tools) -> Finish:

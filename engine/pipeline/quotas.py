@@ -19,8 +19,8 @@ class Account(Struct):
     quota: int
     most: int
     """Basic instructions that may be asked of it altogether."""
-    known: set[int]
-    """Fingerprints of the instructions it has made."""
+    fingerprints: set[int]
+    """Of the instructions it has given."""
     kept: list[tuple[int, int]]
     """Number and fingerprint."""
     requested: int = 0
@@ -38,7 +38,9 @@ class Account(Struct):
         count = min(count, self.most - self.requested)
         if count <= 0 or self.exhausted:
             return None
-        request = InstructionRequest(self.metadata, count, self.requested, frozenset(self.known))
+        request = InstructionRequest(
+            self.metadata, count, self.requested, frozenset(self.fingerprints)
+        )
         self.requested += count
         return request
 
@@ -85,12 +87,12 @@ class Quotas:
     ) -> list[InstructionRequest]:
         """Note an outcome; return what its item is asked next."""
         account = self.accounts[request.metadata.position]
-        account.known.update(outcome.known)
+        account.fingerprints.update(outcome.fingerprints)
         account.kept.extend(outcome.kept)
         account.unique += len(outcome.kept)
-        if outcome.asked is not None:
-            account.requested += outcome.asked - request.count
-        if not outcome.made:
+        if outcome.requested is not None:
+            account.requested += outcome.requested - request.count
+        if not outcome.instructions:
             account.exhausted = True
         if not self._topup or not account.missing:
             return []
@@ -104,12 +106,12 @@ class Quotas:
         Only now can rows be compared across items. Fingerprints in *excluded* (the seeds', for
         instance) are no rows.
         """
-        fingerprints = set(excluded)
+        counted = set(excluded)
         for account in self.accounts.values():
             account.unique = 0
             for number, fingerprint in sorted(account.kept):
-                if fingerprint not in fingerprints and admits(account.metadata.position, number):
-                    fingerprints.add(fingerprint)
+                if fingerprint not in counted and admits(account.metadata.position, number):
+                    counted.add(fingerprint)
                     account.unique += 1
         if not self._topup:
             return []

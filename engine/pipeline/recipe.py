@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from msgspec import Struct, structs
 
+from ...prompts import AnyPrompt
 from ..config import Config, ConfigError, RoleConfig, RoleName, check_role
 from ..data.formats import EXPORTS
 from ..store.totals import DatasetCounts
@@ -154,6 +155,17 @@ class Recipe(Struct, frozen=True, kw_only=True):
         priced = any(role.price_input is not None for role in roles.values())
         if config.budget.money is not None and not priced:
             raise ConfigError(f"{where}: budget.money: needs prices: set strong.price_input, …")
+        self._check_prompts(config, where)
+
+    def _check_prompts(self, config: Config, where: str) -> None:
+        """Check that the prompts in the forecast are among those whose templates are loaded."""
+        loaded = set[AnyPrompt]().union(*self.prompts(config).values())
+        for prompt in self.forecast(config, seeds=1).calls:
+            if prompt not in loaded:
+                raise ConfigError(
+                    f"{where}: recipe {self.name} forecasts calls of {prompt.name!r}: add"
+                    f" {prompt.__name__} to the prompts of its step"
+                )
 
     def check_exports(self, formats: Iterable[str], where: str) -> None:
         """Check that this recipe's rows hold what *formats* need.

@@ -113,7 +113,7 @@ def _summarise(
         {winner: count for winner, count in counts.rows_by("winner").items() if winner},
         counts.rows_by("iteration"),
         _gaps(counts.scored_rounds(), config.filter.threshold),
-        {stage: _calls(made) for stage, made in counters.calls.items()},
+        {stage: _calls(of_stage) for stage, of_stage in counters.calls.items()},
         None if count_calls is None else count_calls(counts, config),
         money(roles, counters.roles),
         money(roles, _total_tokens(spent)),

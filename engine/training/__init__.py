@@ -1,1 +1,1 @@
-"""From the dataset to the tuned model: files for trainers, a card, and tuning on this machine."""
+"""From the dataset to a tuned model: folders for trainers, cards, tuning on this machine."""

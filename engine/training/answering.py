@@ -1,11 +1,10 @@
 """A model's answers to a test set, as a file that `codeclm evaluate` reads; resumable.
 
-Prompts go in batches that depend on the test set alone, so that an interrupted command gives the
-file an undisturbed one gives: how a batch is padded can turn a close decision.
+Prompts are batched by the test set alone, so that an interrupted command produces the same file as
+an undisturbed one: how a batch is padded can turn a close decision.
 """
 
 from collections.abc import Callable, Sequence
-from itertools import islice
 from pathlib import Path
 
 import msgspec
@@ -15,12 +14,11 @@ from ...providers import json_codec
 from ..data.records import identity
 from ..data.test_sets import Question, shorten
 from ..disk.atomic import replace_file
-from . import models
-from .models import TrainingError
+from .models import LocalModel, TrainingError, generate_answers, load_model
 
 
-class Wanted(Struct, frozen=True):
-    """Whose answers, and how long. ``max_prompt_tokens`` is `codeclm evaluate`'s."""
+class AnsweringSettings(Struct, frozen=True):
+    """Which model answers, and how. ``max_prompt_tokens`` is as for `codeclm evaluate`."""
 
     model: str
     max_tokens: int = 2048
@@ -28,75 +26,89 @@ class Wanted(Struct, frozen=True):
     max_prompt_tokens: int = 2048
 
 
-class Answered(Struct, frozen=True):
-    """A line of the file. ``made`` names the settings, so that no two are mixed."""
+class AnswerLine(Struct, frozen=True):
+    """A line of the file. ``settings`` is a digest, so that no two settings are mixed."""
 
     id: str
     text: str
     model: str
     cut_off: bool
-    made: str
+    settings: str
 
 
-_answered = msgspec.json.Decoder(Answered)
+_answer_line = msgspec.json.Decoder(AnswerLine)
 
 
-def answer(
+def write_answers(
     questions: Sequence[Question],
-    wanted: Wanted,
+    settings: AnsweringSettings,
     path: Path,
-    told: Callable[[int, int], object] = lambda _done, _all: None,
+    progress: Callable[[int, int], object] = lambda _done, _total: None,
 ) -> int:
-    """Write the answers to all *questions* to *path*, going on where it ends; count the cut off.
+    """Write the answers to *questions* to *path*, continuing where it ends.
+
+    Returns how many answers were cut off at ``max_tokens``.
 
     Raises:
-        TrainingError: the model can't be loaded, or *path* holds something else.
+        TrainingError: the model cannot be loaded, or *path* holds something else.
     """
-    made = identity("answers", json_codec.dumps(wanted).decode(), *(q.prompt for q in questions))
-    done = _whole_batches(path, questions, wanted.batch, made)
-    replace_file(path, b"".join(json_codec.dumps(line) + b"\n" for line in done))
-    if len(done) < len(questions):
-        local = models.load(wanted.model)
+    prompts = (question.prompt for question in questions)
+    digest = identity("answers", json_codec.dumps(settings).decode(), *prompts)
+    lines = _finished_batches(path, questions, settings.batch, digest)
+    replace_file(path, _encoded(lines))
+    if len(lines) < len(questions):
+        model = load_model(settings.model)
         with path.open("ab") as file:
-            for start in range(len(done), len(questions), wanted.batch):
-                group = questions[start : start + wanted.batch]
-                lines = _ask(local, group, wanted, made)
-                file.write(b"".join(json_codec.dumps(line) + b"\n" for line in lines))
+            for start in range(len(lines), len(questions), settings.batch):
+                batch = questions[start : start + settings.batch]
+                new_lines = _answer_batch(model, batch, settings, digest)
+                file.write(_encoded(new_lines))
                 file.flush()
-                done += lines
-                told(len(done), len(questions))
-    return sum(line.cut_off for line in done)
+                lines += new_lines
+                progress(len(lines), len(questions))
+    return sum(line.cut_off for line in lines)
 
 
-def _ask(
-    local: models.Local, group: Sequence[Question], wanted: Wanted, made: str
-) -> list[Answered]:
-    prompts = [shorten(question.prompt, wanted.max_prompt_tokens) for question in group]
-    given = models.answers(local, prompts, wanted.max_tokens)
+def _encoded(lines: Sequence[AnswerLine]) -> bytes:
+    return b"".join(json_codec.dumps(line) + b"\n" for line in lines)
+
+
+def _answer_batch(
+    model: LocalModel, questions: Sequence[Question], settings: AnsweringSettings, digest: str
+) -> list[AnswerLine]:
+    prompts = [shorten(question.prompt, settings.max_prompt_tokens) for question in questions]
+    answers = generate_answers(model, prompts, settings.max_tokens)
     return [
-        Answered(question.id, text, wanted.model, cut, made)
-        for question, (text, cut) in zip(group, given, strict=True)
+        AnswerLine(question.id, answer.text, settings.model, answer.cut_off, digest)
+        for question, answer in zip(questions, answers, strict=True)
     ]
 
 
-def _whole_batches(
-    path: Path, questions: Sequence[Question], batch: int, made: str
-) -> list[Answered]:
-    """Read what is there already, as far as it is whole batches in the order of the test set."""
-    if not path.exists():
-        return []
-    found = list[Answered]()
+def _finished_batches(
+    path: Path, questions: Sequence[Question], batch: int, digest: str
+) -> list[AnswerLine]:
+    """Read the lines of *path* that are whole batches in the order of the test set."""
+    lines = _read_lines(path) if path.exists() else []
+    if any(line.settings != digest for line in lines):
+        raise TrainingError(
+            f"{path}: it holds answers of another model, test set or setting: choose another file"
+        )
+    pairs = zip(lines, questions, strict=False)
+    in_order = [line for line, question in pairs if line.id == question.id]
+    if len(in_order) == len(questions):
+        return in_order
+    return in_order[: len(in_order) // batch * batch]
+
+
+def _read_lines(path: Path) -> list[AnswerLine]:
+    lines = list[AnswerLine]()
     for line in path.read_bytes().splitlines():
         try:
-            found.append(json_codec.loads(line, _answered))
+            lines.append(json_codec.loads(line, _answer_line))
         except msgspec.MsgspecError:
-            if not found:
-                raise TrainingError(f"{path}: it holds no answers: name another file") from None
-            break  # the last line of a process that was killed
-    if any(line.made != made for line in found):
-        raise TrainingError(
-            f"{path}: it holds answers of another model, test set or setting: name another file"
-        )
-    in_order = [line for line, asked in zip(found, questions, strict=False) if line.id == asked.id]
-    whole = len(in_order) if len(in_order) == len(questions) else len(in_order) // batch * batch
-    return list(islice(in_order, whole))
+            if not lines:
+                raise TrainingError(
+                    f"{path}: it holds something other than answers: choose another file"
+                ) from None
+            break  # the last line of a killed process
+    return lines

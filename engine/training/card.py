@@ -1,7 +1,7 @@
-"""A dataset's card: how it was made, from the run's configuration, manifest and ledger.
+"""A dataset card: how the data was made, from the run's configuration, manifest and ledger.
 
-Markdown with the front matter that the Hugging Face Hub reads. What models or users wrote is
-escaped: it must not become a link, a picture or a heading of the card.
+Markdown with the front matter that the Hugging Face Hub reads. Text of models and users is escaped:
+it must not become a link, a picture or a heading of the card.
 """
 
 import re
@@ -37,49 +37,74 @@ _CITATION = """@inproceedings{wang2024codeclm,
 }"""
 
 
-class Contents(Struct, frozen=True):
-    """What the rows themselves say."""
+class DatasetContents(Struct, frozen=True):
+    """What the rows themselves say.
+
+    Attributes:
+        rows: in the dataset.
+        use_cases: the ten most frequent, with their rows.
+        instruction_length: mean, in characters.
+        answer_length: mean, in characters.
+        first: the first row.
+    """
 
     rows: int
     use_cases: tuple[tuple[str, int], ...]
-    """The ten most frequent."""
-    characters: tuple[float, float]
-    """Mean length of instruction and answer."""
+    instruction_length: float
+    answer_length: float
     first: Example | None
 
 
-def contents(examples: Iterable[Example]) -> Contents:
+def read_contents(examples: Iterable[Example]) -> DatasetContents:
     """Read all rows once, keeping counts only."""
-    cases = Counter[str]()
-    rows = asked = answered = 0
+    use_cases = Counter[str]()
+    rows = instruction_characters = answer_characters = 0
     first: Example | None = None
     for example in examples:
         first = first or example
         rows += 1
-        cases[example.metadata.use_case] += 1
-        answer = example.response
-        asked += len(example.instruction)
-        answered += len(answer.text) if answer else 0
-    means = (asked / rows, answered / rows) if rows else (0.0, 0.0)
-    return Contents(rows, tuple(cases.most_common(10)), means, first)
+        use_cases[example.metadata.use_case] += 1
+        instruction_characters += len(example.instruction)
+        answer_characters += len(_answer_text(example))
+    return DatasetContents(
+        rows,
+        tuple(use_cases.most_common(10)),
+        instruction_characters / max(rows, 1),
+        answer_characters / max(rows, 1),
+        first,
+    )
 
 
-class Facts(Struct, frozen=True):
-    """All that a card is made from."""
+def _answer_text(example: Example) -> str:
+    return example.response.text if example.response else ""
+
+
+class CardFacts(Struct, frozen=True):
+    """Everything a card is made from; ``files`` are names and meanings of the files beside it."""
 
     config: Config
     manifest: Manifest | None
     summary: Summary
-    contents: Contents
+    contents: DatasetContents
     language: str
     files: tuple[tuple[str, str], ...]
-    """Name and meaning of the files beside the card."""
 
 
-def card(facts: Facts) -> str:
+def card_text(facts: CardFacts) -> str:
     """Write the card."""
-    parts = (_front, _title, _made, _settings, _counts, _rounds, _costs, _inside, _limits, _cite)
-    return "\n".join(line for part in parts for line in part(facts))
+    sections = (
+        _front_matter,
+        _title,
+        _method,
+        _settings,
+        _counts,
+        _rounds,
+        _costs,
+        _contents,
+        _limits,
+        _citation,
+    )
+    return "\n".join(line for section in sections for line in section(facts))
 
 
 def escaped(text: str) -> str:
@@ -98,9 +123,9 @@ def _size(rows: int) -> str:
     return next((name for most, name in _SIZES if rows < most), "n>10M")
 
 
-def _front(facts: Facts) -> Iterator[str]:
+def _front_matter(facts: CardFacts) -> Iterator[str]:
     yield "---"
-    yield "# license: yours to choose; the terms of the models that wrote the data may bind you"
+    yield "# license: choose one that the terms of the models that wrote the data allow"
     yield "language:"
     yield f"- {facts.language}"
     yield "size_categories:"
@@ -115,76 +140,76 @@ def _front(facts: Facts) -> Iterator[str]:
     yield "---"
 
 
-def _title(facts: Facts) -> Iterator[str]:
-    target = " and one target model" if _has(facts, "target") else ""
+def _title(facts: CardFacts) -> Iterator[str]:
+    target = " and for one target model" if _has(facts, "target") else ""
     yield "\n# Instruction data made with codeclm\n"
     yield (
         f"{facts.contents.rows:,} pairs of instruction and answer, written by a language model for"
-        f" one kind of task{target}. No person has read them all."
+        f" tasks like those of its seeds{target}. No person has read all of them."
     )
     yield ""
     for name, meaning in facts.files:
         yield f"* `{name}`: {meaning}"
 
 
-def _recipe(facts: Facts) -> Recipe:
+def _recipe(facts: CardFacts) -> Recipe:
     return RECIPES[facts.config.recipe]
 
 
-def _has(facts: Facts, role: str) -> bool:
+def _has(facts: CardFacts, role: str) -> bool:
     return role in _recipe(facts).roles
 
 
-def _made(facts: Facts) -> Iterator[str]:
+def _method(facts: CardFacts) -> Iterator[str]:
     config, manifest, recipe = facts.config, facts.manifest, _recipe(facts)
     yield "\n## How it was made\n"
     yield f"By the recipe `{recipe.name}` ({recipe.source}): {recipe.summary}.\n"
     if recipe.scores_gaps(config):
         yield (
-            "Kept are instructions where the judge sees the strong and the target model's answers"
-            " further apart than θ (Contrastive Filtering), with the better answer.\n"
+            "An instruction is kept, with the better answer, if the judge's scores of the strong"
+            " and the target model's answers differ by more than θ (Contrastive Filtering).\n"
         )
     for name, role in recipe.role_configs(config).items():
-        said = "judge" if name == "judge" else f"{name} model"
-        yield f"* {said}: {escaped(role.model)}, temperature {role.temperature}"
+        label = "judge" if name == "judge" else f"{name} model"
+        yield f"* {label}: {escaped(role.model)}, temperature {role.temperature}"
     if manifest:
         yield f"* codeclm `{manifest.codeclm}`, run started `{manifest.started}`"
         yield f"* seed files: digest `{manifest.seeds}`"
 
 
-def _settings(facts: Facts) -> Iterator[str]:
+def _settings(facts: CardFacts) -> Iterator[str]:
     yield "\n| setting | value |\n|---|---|"
     yield from (
         f"| {name} | {escaped(value)} |" for name, value in _recipe(facts).settings(facts.config)
     )
-    yield f"| rows wanted | {facts.config.target_rows or 'as many as there are'} |"
-    yield f"| seed of all random choices | {facts.config.seed} |"
+    yield f"| target rows | {facts.config.target_rows or 'none: as many as the seeds give'} |"
+    yield f"| random seed | {facts.config.seed} |"
     yield from (
         f"| quality: {name} | {escaped(value)} |" for name, value in facts.config.quality.in_force()
     )
     yield from _prompts(facts)
 
 
-def _prompts(facts: Facts) -> Iterator[str]:
+def _prompts(facts: CardFacts) -> Iterator[str]:
     if facts.manifest is None:
         return
-    yield "\nPrompts, by digest:\n"
+    yield "\nDigests of the prompt templates:\n"
     for role, digests in facts.manifest.prompts.items():
         names = (f"{name} `{digest[:12]}`" for name, digest in sorted(digests.items()))
         yield f"* {role}: {', '.join(names)}"
 
 
-def _counts(facts: Facts) -> Iterator[str]:
+def _counts(facts: CardFacts) -> Iterator[str]:
     summary = facts.summary
-    yield "\n## What came of it\n"
-    yield "| | came in | kept | filtered | failed | unfinished |"
+    yield "\n## What was kept\n"
+    yield "| | in | kept | filtered | failed | unfinished |"
     yield "|---|---|---|---|---|---|"
-    yield _sums("seeds", summary.seeds)
-    yield _sums("instructions", summary.instructions)
+    yield _totals_row("seeds", summary.seeds)
+    yield _totals_row("instructions", summary.instructions)
     reasons = {**summary.instructions.filtered, **summary.instructions.failed}
     if reasons:
-        told = ", ".join(f"{escaped(reason)} {n:,}" for reason, n in sorted(reasons.items()))
-        yield f"\nInstructions not kept: {told}."
+        counts = (f"{escaped(reason)} {n:,}" for reason, n in sorted(reasons.items()))
+        yield f"\nInstructions not kept: {', '.join(counts)}."
     yield from _overlaps(summary)
 
 
@@ -192,74 +217,79 @@ def _overlaps(summary: Summary) -> Iterator[str]:
     if not summary.overlaps:
         return
     yield "\n| overlap with test set | rows | dropped |\n|---|---|---|"
-    for test, found in summary.overlaps.items():
-        yield f"| {escaped(test)} | {len(found.rows):,} | {len(found.dropped):,} |"
+    for test, overlap in summary.overlaps.items():
+        yield f"| {escaped(test)} | {len(overlap.rows):,} | {len(overlap.dropped):,} |"
 
 
-def _sums(name: str, sums: Totals) -> str:
-    lost = f"{sum(sums.filtered.values()):,} | {sum(sums.failed.values()):,}"
-    return f"| {name} | {sums.input:,} | {sums.kept:,} | {lost} | {sums.unfinished:,} |"
+def _totals_row(name: str, totals: Totals) -> str:
+    filtered, failed = sum(totals.filtered.values()), sum(totals.failed.values())
+    figures = (totals.input, totals.kept, filtered, failed, totals.unfinished)
+    return f"| {name} | {' | '.join(f'{figure:,}' for figure in figures)} |"
 
 
-def _rounds(facts: Facts) -> Iterator[str]:
+def _rounds(facts: CardFacts) -> Iterator[str]:
     gaps = facts.summary.gaps
     if not gaps.scored:
         return
     yield "\n| round | scored | selected | rate | rows |\n|---|---|---|---|---|"
     for number, scored in gaps.scored.items():
-        chosen, rows = gaps.selected.get(number, 0), facts.summary.by_iteration.get(number, 0)
-        yield f"| {number} | {scored:,} | {chosen:,} | {chosen / scored:.1%} | {rows:,} |"
+        selected, rows = gaps.selected.get(number, 0), facts.summary.by_iteration.get(number, 0)
+        yield f"| {number} | {scored:,} | {selected:,} | {selected / scored:.1%} | {rows:,} |"
     won = ", ".join(f"{who} {count:,}" for who, count in facts.summary.winners.items())
     if won:
         yield f"\nBetter answers: {won}."
 
 
-def _costs(facts: Facts) -> Iterator[str]:
+def _costs(facts: CardFacts) -> Iterator[str]:
     summary = facts.summary
     yield "\n## What it cost\n"
     if not summary.calls_in_all:
-        yield "No answer was paid for: all answers came from the cache."
+        yield "Nothing: all replies came from the cache."
         return
     money = summary.money_in_all
-    priced = "no prices were given" if money is None else f"{money:.2f} at the prices given"
-    yield f"{summary.calls_in_all:,} answers of models were paid for, over all sessions; {priced}."
+    cost = "no prices were configured" if money is None else f"{money:.2f} at the configured prices"
+    yield f"{summary.calls_in_all:,} paid calls to models in all sessions; {cost}."
 
 
-def _inside(facts: Facts) -> Iterator[str]:
-    inside = facts.contents
-    asked, answered = inside.characters
+def _contents(facts: CardFacts) -> Iterator[str]:
+    contents = facts.contents
     yield "\n## What is in it\n"
-    yield f"An instruction has {asked:,.0f} characters on average, an answer {answered:,.0f}."
-    if inside.use_cases:
-        told = ", ".join(f"{escaped(case)} ({count:,})" for case, count in inside.use_cases)
-        yield f"The most frequent use cases: {told}."
-    if inside.first:
-        answer = inside.first.response
+    yield (
+        f"An instruction has {contents.instruction_length:,.0f} characters on average, an answer"
+        f" {contents.answer_length:,.0f}."
+    )
+    if contents.use_cases:
+        use_cases = (f"{escaped(name)} ({count:,})" for name, count in contents.use_cases)
+        yield f"The most frequent use cases: {', '.join(use_cases)}."
+    if contents.first:
         yield "\nThe first row:\n"
-        yield fenced(inside.first.instruction)
+        yield fenced(contents.first.instruction)
         yield ""
-        yield fenced(answer.text if answer else "")
+        yield fenced(_answer_text(contents.first))
 
 
-def _limits(facts: Facts) -> Iterator[str]:
+def _limits(facts: CardFacts) -> Iterator[str]:
     yield "\n## Limits and known biases\n"
-    yield "* Models wrote these texts: errors and inventions are among them."
+    yield "* Models wrote these texts: expect errors and fabrications."
     if _has(facts, "target"):
-        yield "* It is made for one target model: what that model does well already is left out."
+        yield "* It is made for one target model: what that model already does well is left out."
     if _has(facts, "judge"):
-        same = "are one, which may prefer its own answers." if _self_judged(facts) else "differ."
-        yield f"* The judge and the strong model {same}"
+        yield (
+            "* The judge is the strong model, which may prefer its own answers."
+            if _self_judged(facts)
+            else "* The judge and the strong model are different models."
+        )
     yield from _bias(facts)
-    yield "* The seeds' topics, language and slant are carried over; their rights may be, too."
+    yield "* Topics, language and bias of the seeds carry over; so may their rights."
     unchecked = "" if facts.summary.overlaps else ", overlap with test sets"
     yield f"* Not checked: facts, personal data, safety{unchecked}."
 
 
-def _self_judged(facts: Facts) -> bool:
+def _self_judged(facts: CardFacts) -> bool:
     return facts.config.scorer.model == facts.config.strong.model
 
 
-def _bias(facts: Facts) -> Iterator[str]:
+def _bias(facts: CardFacts) -> Iterator[str]:
     gaps = facts.summary.gaps
     if gaps.flipped is not None and gaps.first_lead is not None:
         yield (
@@ -269,6 +299,6 @@ def _bias(facts: Facts) -> Iterator[str]:
         )
 
 
-def _cite(_: Facts) -> Iterator[str]:
+def _citation(_: CardFacts) -> Iterator[str]:
     yield "\n## Citation\n"
     yield f"```bibtex\n{_CITATION}\n```\n"

@@ -1,4 +1,4 @@
-"""From a run to a folder that a trainer takes: rows, config, card."""
+"""From a run to a folder that a trainer takes: data, config, card."""
 
 import re
 from pathlib import Path
@@ -11,64 +11,73 @@ from ..disk.atomic import replace_file
 from ..reporting.summary import summarise
 from ..store.folder import Folder
 from ..store.reader import LedgerReader
-from . import card, pairs, trainers
-from .recipe import Recipe
+from .card import CardFacts, card_text, read_contents
+from .hyperparameters import Hyperparameters
+from .pairs import pairs_of_run
+from .trainers import CONFIG_FILE, DATA_FILE, Trainer, TrainingSetup, write_trainer_folder
 
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 
 
-class Wanted(NamedTuple):
-    """``model`` None: what the run calls its target, without the provider."""
+class HandoverRequest(NamedTuple):
+    """What to write for a trainer.
 
-    trainer: str
+    Attributes:
+        trainer: whose folder to write.
+        model: to train; None: the run's target, without the provider.
+        devices: that share a batch.
+        language: of the data, for the card.
+    """
+
+    trainer: Trainer
     model: str | None = None
     devices: int = 1
     language: str = "en"
 
+    @property
+    def hyperparameters(self) -> Hyperparameters:
+        return Hyperparameters().shared_by(self.devices)
 
-def command(trainer: str) -> str:
-    """Say what to run in the folder."""
-    return trainers.TRAINERS[trainer].command
 
-
-def model_of(config: Config, wanted: Wanted) -> str:
+def model_to_train(config: Config, request: HandoverRequest) -> str:
     """Return the name of the model to train.
 
     Raises:
-        ExportError: the run has no target model, and none is wanted.
+        ExportError: the run has no target model, and the request names none.
     """
-    model = wanted.model or config.target.model.partition("/")[2]
+    model = request.model or config.target.model.partition("/")[2]
     if not model:
-        raise ExportError("this run has no target model: name the one to train with --model")
+        raise ExportError("this run has no target model: name the model to train with --model")
     return model
 
 
 def is_doubtful(model: str) -> bool:
-    """Whether *model* looks like neither a Hub name (owner/name) nor a folder that is there."""
+    """Whether *model* looks neither like a Hub name (owner/name) nor is an existing folder."""
     return not _HUB_NAME.fullmatch(model) and not Path(model).is_dir()
 
 
-def write(run: Folder, config: Config, ledger: LedgerReader, wanted: Wanted, to: Path) -> int:
-    """Write the folder *to*, and count its rows.
+def write_handover(
+    run: Folder, config: Config, ledger: LedgerReader, request: HandoverRequest, to: Path
+) -> int:
+    """Write the folder *to* and return the number of rows.
 
     Raises:
         WriteError: *to* cannot be written.
         ExportError: there is no model to train.
     """
-    model = model_of(config, wanted)
-    job = trainers.Job(model, wanted.devices, Recipe().shared_by(wanted.devices))
-    kept = config.target_rows
-    count = trainers.write(to, wanted.trainer, job, pairs.of_run(ledger.kept(kept)))
-    facts = card.Facts(
+    setup = TrainingSetup(model_to_train(config, request), request.devices, request.hyperparameters)
+    pairs = pairs_of_run(ledger.kept(config.target_rows))
+    count = write_trainer_folder(to, request.trainer, setup, pairs)
+    facts = CardFacts(
         config=config,
         manifest=run.read_manifest(),
         summary=summarise(config, ledger, Counters(), ending="so far", reason=""),
-        contents=card.contents(ledger.kept(kept)),
-        language=wanted.language,
+        contents=read_contents(ledger.kept(config.target_rows)),
+        language=request.language,
         files=(
-            (trainers.DATA, f"the pairs, as {wanted.trainer} reads them"),
-            ("config.yaml", f"the paper's training: `{command(wanted.trainer)}`"),
+            (DATA_FILE, f"the pairs, as {request.trainer.name} reads them"),
+            (CONFIG_FILE, f"the paper's training: `{request.trainer.command}`"),
         ),
     )
-    replace_file(to / "README.md", card.card(facts).encode("utf-8", "backslashreplace"))
+    replace_file(to / "README.md", card_text(facts).encode("utf-8", "backslashreplace"))
     return count

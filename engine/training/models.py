@@ -1,8 +1,8 @@
-"""A causal language model on this machine: load it, ask it, see how well it knows an answer.
+"""A causal language model on this machine: load it, let it answer, measure how likely answers are.
 
-The only place, with `tuning`, that touches torch and transformers; both are imported when a
-function needs them. Nothing is downloaded: a name stands for what is in the Hub's cache already.
-Weights are read from safetensors or GGUF, never unpickled.
+Only this module and `sft` touch torch and transformers; both are imported when a function needs
+them. Nothing is downloaded: a name stands for what is in the Hub's cache already. Weights are read
+from safetensors or GGUF, never unpickled.
 """
 
 import os
@@ -13,47 +13,54 @@ from typing import Any, Literal, NamedTuple
 
 from ...providers.local.weights import find_weights
 from ..data.errors import UserError
+from .alpaca import ALPACA_CHAT
 from .pairs import Pair
-from .recipe import ALPACA_CHAT
 
 Precision = Literal["auto", "bf16", "fp32"]
 Template = Literal["alpaca", "chat"]
 
 IGNORED = -100
-"""The label of a token that the loss leaves out, to torch and transformers."""
+"""The label of a token that torch and transformers leave out of the loss."""
 
 
 _ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",  # nothing is downloaded, whatever a library would like to look up
     "TOKENIZERS_PARALLELISM": "false",
-    "TQDM_DISABLE": "1",  # their bars are not for our users
+    "TQDM_DISABLE": "1",  # progress bars of libraries
 }
 
 
 class TrainingError(UserError):
-    """A model can't be loaded, tuned or asked. The message says why and what to do."""
+    """A model cannot be loaded, tuned or asked. The message says why and what to do."""
 
 
-class Local(NamedTuple):
+class LocalModel(NamedTuple):
     """A model and its tokenizer, of transformers' own types."""
 
     model: Any
     tokenizer: Any
 
 
-class Encoded(NamedTuple):
-    """Token ids of an example; ``labels`` hold the response's, and `IGNORED` for the prompt."""
+class EncodedPair(NamedTuple):
+    """Token ids of a pair; ``labels`` hold the response's, and `IGNORED` for the prompt."""
 
     ids: list[int]
     labels: list[int]
-    cut: bool
+    truncated: bool
 
 
 class Likelihood(NamedTuple):
-    """Mean negative log-likelihood of a response's token, in nats, and of how many tokens."""
+    """Mean negative log-likelihood per response token, in nats, over ``tokens`` tokens."""
 
     nll: float
     tokens: int
+
+
+class GeneratedAnswer(NamedTuple):
+    """An answer, and whether it was cut off at the length limit."""
+
+    text: str
+    cut_off: bool
 
 
 def library(name: str) -> Any:
@@ -68,7 +75,7 @@ def library(name: str) -> Any:
         return import_module(name)
     except ImportError as error:
         raise TrainingError(
-            f'{name.partition(".")[0]} is missing: pip install "codeclm[train]"'
+            f'{name.partition(".")[0]} is not installed: pip install "codeclm[train]"'
         ) from error
 
 
@@ -76,47 +83,45 @@ def device() -> str:
     return "cuda" if library("torch").cuda.is_available() else "cpu"
 
 
-def precision(wanted: Precision) -> Literal["bf16", "fp32"]:
-    """Choose bf16 where a GPU has it: on most CPUs it is slower than fp32."""
-    if wanted != "auto":
-        return wanted
+def resolve_precision(precision: Precision) -> Literal["bf16", "fp32"]:
+    """Resolve ``auto``: bf16 where a GPU has it; on most CPUs it is slower than fp32."""
+    if precision != "auto":
+        return precision
     cuda = library("torch").cuda
     return "bf16" if cuda.is_available() and cuda.is_bf16_supported() else "fp32"
 
 
-def load(name: str, template: Template | None = None) -> Local:
+def load_model(name: str, template: Template | None = None) -> LocalModel:
     """Load a folder, a GGUF file, ``smollm2`` (the embedded model), or a name in the Hub's cache.
 
-    With *template* ``alpaca`` the tokenizer is given Alpaca's; otherwise it keeps its own, and gets
-    Alpaca's only if it has none.
+    With *template* ``alpaca`` the tokenizer gets Alpaca's; else it keeps its own, and gets Alpaca's
+    only if it has none.
 
     Raises:
-        TrainingError: there is no such model here, or it is not one that can be loaded.
+        TrainingError: there is no such model here, or it cannot be loaded.
     """
     transformers = library("transformers")
     transformers.utils.logging.disable_progress_bar()
-    place, options = _place(name)
+    location, options = _location(name)
     try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(place, **options)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(location, **options)
         model = transformers.AutoModelForCausalLM.from_pretrained(
-            place, dtype=library("torch").float32, **_safe(options)
+            location, dtype=library("torch").float32, **_safe(options)
         )
     except (OSError, ValueError, KeyError, ImportError) as error:
-        first = (str(error).strip() or type(error).__name__).splitlines()[0]
+        first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise TrainingError(
-            f"{name}: cannot be loaded: {first} (a folder with config.json and *.safetensors, a"
-            " .gguf file, or a name that is in the Hub's cache; nothing is downloaded)"
+            f"{name}: cannot be loaded: {first_line} (a folder with config.json and *.safetensors,"
+            " a .gguf file, or a name that is in the Hub's cache; nothing is downloaded)"
         ) from error
-    if template == "alpaca" or not tokenizer.chat_template:
-        if template == "chat":
-            raise TrainingError(f"{name}: it has no chat template: use --template alpaca")
-        tokenizer.chat_template = _with_bos(tokenizer) + ALPACA_CHAT
+    _set_template(name, tokenizer, template)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
-    return Local(_plain(model).to(device()), tokenizer)
+    return LocalModel(_without_quantization(model).to(device()), tokenizer)
 
 
-def _place(name: str) -> tuple[str, dict[str, Any]]:
+def _location(name: str) -> tuple[str, dict[str, Any]]:
+    """Return where transformers finds the model, and the options to load it with."""
     options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     path = Path(name).expanduser()
     if path.suffix == ".gguf" or name in {"smollm2", "local/smollm2"}:
@@ -133,12 +138,17 @@ def _safe(options: dict[str, Any]) -> dict[str, Any]:
     return options if "gguf_file" in options else {**options, "use_safetensors": True}
 
 
-def _with_bos(tokenizer: Any) -> str:
+def _set_template(name: str, tokenizer: Any, template: Template | None) -> None:
+    if template != "alpaca" and tokenizer.chat_template:
+        return
+    if template == "chat":
+        raise TrainingError(f"{name}: it has no chat template: use --template alpaca")
     ids: list[int] = tokenizer("x").input_ids
-    return "{{ bos_token }}" if ids and ids[0] == tokenizer.bos_token_id else ""
+    bos = "{{ bos_token }}" if ids and ids[0] == tokenizer.bos_token_id else ""
+    tokenizer.chat_template = bos + ALPACA_CHAT
 
 
-def _plain(model: Any) -> Any:
+def _without_quantization(model: Any) -> Any:
     """Forget that weights came from GGUF: they are plain floats now, and can be saved."""
     if getattr(model, "hf_quantizer", None) is not None:
         model.hf_quantizer = None
@@ -147,11 +157,11 @@ def _plain(model: Any) -> Any:
     return model
 
 
-# -- what goes in -----------------------------------------------------------------------------
+# -- encoding ---------------------------------------------------------------------------------
 
 
-def prompt_ids(tokenizer: Any, instruction: str) -> list[int]:
-    """Return the tokens up to where the response begins, by the tokenizer's chat template."""
+def _prompt_ids(tokenizer: Any, instruction: str) -> list[int]:
+    """Return the tokens before the response, by the tokenizer's chat template."""
     text = tokenizer.apply_chat_template(
         [{"role": "user", "content": instruction}], add_generation_prompt=True, tokenize=False
     )
@@ -159,13 +169,13 @@ def prompt_ids(tokenizer: Any, instruction: str) -> list[int]:
     return ids
 
 
-def encode(tokenizer: Any, pair: Pair, max_length: int) -> Encoded:
-    """Turn *pair* into at most *max_length* tokens, the end-of-text last, cut on the right."""
-    prompt = prompt_ids(tokenizer, pair.instruction)
+def encode_pair(tokenizer: Any, pair: Pair, max_length: int) -> EncodedPair:
+    """Encode *pair*, the end-of-text token last, truncated on the right to *max_length* tokens."""
+    prompt = _prompt_ids(tokenizer, pair.instruction)
     answer: list[int] = tokenizer(pair.answer, add_special_tokens=False).input_ids
     ids = [*prompt, *answer, tokenizer.eos_token_id]
     labels = [*([IGNORED] * len(prompt)), *ids[len(prompt) :]]
-    return Encoded(ids[:max_length], labels[:max_length], len(ids) > max_length)
+    return EncodedPair(ids[:max_length], labels[:max_length], len(ids) > max_length)
 
 
 def _padded(rows: Sequence[Sequence[int]], fill: int, *, left: bool = False) -> Any:
@@ -175,19 +185,21 @@ def _padded(rows: Sequence[Sequence[int]], fill: int, *, left: bool = False) -> 
     return library("torch").tensor(table, device=device())
 
 
-# -- what comes out ---------------------------------------------------------------------------
+# -- measuring and answering ------------------------------------------------------------------
 
 
-def likelihood(local: Local, examples: Sequence[Encoded], batch: int = 8) -> Likelihood:
-    """Measure how well the model knows the responses; every token weighs the same."""
+def measure_likelihood(
+    local: LocalModel, pairs: Sequence[EncodedPair], batch: int = 8
+) -> Likelihood:
+    """Measure how likely the model finds the responses; every token weighs the same."""
     torch = library("torch")
     total, tokens = 0.0, 0
     local.model.eval()
     with torch.inference_mode():
-        for group in _groups(sorted(examples, key=lambda e: len(e.ids)), batch):
-            ids = _padded([e.ids for e in group], local.tokenizer.pad_token_id)
-            labels = _padded([e.labels for e in group], IGNORED)[:, 1:]
-            mask = _padded([[1] * len(e.ids) for e in group], 0)
+        for group in _batches(sorted(pairs, key=lambda pair: len(pair.ids)), batch):
+            ids = _padded([pair.ids for pair in group], local.tokenizer.pad_token_id)
+            labels = _padded([pair.labels for pair in group], IGNORED)[:, 1:]
+            mask = _padded([[1] * len(pair.ids) for pair in group], 0)
             logits = local.model(input_ids=ids, attention_mask=mask).logits[:, :-1].float()
             total += torch.nn.functional.cross_entropy(
                 logits.reshape(-1, logits.shape[-1]),
@@ -199,10 +211,12 @@ def likelihood(local: Local, examples: Sequence[Encoded], batch: int = 8) -> Lik
     return Likelihood(total / max(tokens, 1), tokens)
 
 
-def answers(local: Local, instructions: Sequence[str], max_tokens: int) -> list[tuple[str, bool]]:
-    """Answer all *instructions* in one batch, greedily; and say which answers were cut off."""
+def generate_answers(
+    local: LocalModel, instructions: Sequence[str], max_tokens: int
+) -> list[GeneratedAnswer]:
+    """Answer all *instructions* in one batch, greedily."""
     torch, tokenizer = library("torch"), local.tokenizer
-    prompts = [prompt_ids(tokenizer, each) for each in instructions]
+    prompts = [_prompt_ids(tokenizer, instruction) for instruction in instructions]
     ids = _padded(prompts, tokenizer.pad_token_id, left=True)
     mask = _padded([[1] * len(prompt) for prompt in prompts], 0, left=True)
     greedy = library("transformers").GenerationConfig(
@@ -213,17 +227,17 @@ def answers(local: Local, instructions: Sequence[str], max_tokens: int) -> list[
     )
     local.model.eval()
     with torch.inference_mode():
-        made = local.model.generate(input_ids=ids, attention_mask=mask, generation_config=greedy)
-    tails: list[list[int]] = made[:, ids.shape[1] :].tolist()
+        output = local.model.generate(input_ids=ids, attention_mask=mask, generation_config=greedy)
+    answers: list[list[int]] = output[:, ids.shape[1] :].tolist()
     return [
-        (
-            tokenizer.decode(tail, skip_special_tokens=True).strip(),
-            tokenizer.eos_token_id not in tail,
+        GeneratedAnswer(
+            tokenizer.decode(tokens, skip_special_tokens=True).strip(),
+            tokenizer.eos_token_id not in tokens,
         )
-        for tail in tails
+        for tokens in answers
     ]
 
 
-def _groups(examples: Sequence[Encoded], size: int) -> Iterator[Sequence[Encoded]]:
-    for start in range(0, len(examples), size):
-        yield examples[start : start + size]
+def _batches(pairs: Sequence[EncodedPair], size: int) -> Iterator[Sequence[EncodedPair]]:
+    for start in range(0, len(pairs), size):
+        yield pairs[start : start + size]

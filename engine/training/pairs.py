@@ -47,35 +47,35 @@ class _Record(Struct):
 _record = msgspec.json.Decoder(_Record)
 
 
-def of_run(examples: Iterable[Example]) -> Iterator[Pair]:
-    """Give the pair of each kept example, in their order."""
+def pairs_of_run(examples: Iterable[Example]) -> Iterator[Pair]:
+    """Yield the pair of each kept example, in their order."""
     for selection in selections(examples, strong_model="", target_model=""):
         yield Pair(selection.instruction, selection.chosen.text)
 
 
-def read(path: Path, limit: int | None = None) -> list[Pair]:
-    """Read JSON lines of pairs, as ``codeclm export`` writes them. Blocks.
+def read_pairs(path: Path, limit: int | None = None) -> list[Pair]:
+    """Read the first *limit* pairs of JSON lines, as ``codeclm export`` writes them. Blocks.
 
     Raises:
-        SeedError: naming the file and the line.
-        ExportError: there is no pair.
+        SeedError: the file or one of its lines cannot be read.
+        ExportError: the file holds no pair.
     """
-    found = list[Pair]()
+    pairs = list[Pair]()
     try:
         with path.open("rb") as file:
             for number, line in enumerate(file, 1):
-                if limit is not None and len(found) == limit:
+                if limit is not None and len(pairs) == limit:
                     break
                 if line.strip():
-                    found.append(_read(line, f"{path}:{number}"))
+                    pairs.append(_read_pair(line, f"{path}:{number}"))
     except OSError as error:
         raise SeedError(f"{path}: {error.strerror or error}") from error
-    if not found:
-        raise ExportError(f"{path}: there is nothing in it to train on")
-    return found
+    if not pairs:
+        raise ExportError(f"{path}: empty: nothing to train on")
+    return pairs
 
 
-def _read(line: bytes, where: str) -> Pair:
+def _read_pair(line: bytes, where: str) -> Pair:
     try:
         pair = json_codec.loads(line, _record).pair
     except msgspec.MsgspecError as error:

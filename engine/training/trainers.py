@@ -1,12 +1,11 @@
-"""A dataset folder that a trainer takes as it is: rows in its format, a config with the recipe.
+"""The trainers that `codeclm export --trainer` writes a folder for: data and a config each.
 
-The keys were looked up in the trainers' sources, see ``tests/trainer_keys.json``. All three hand
-the schedule to transformers, whose ``linear`` ends at 0 and whose ``polynomial`` with ``power`` 1
-is a line from the learning rate to ``lr_end``: so "linearly to 1e-6" is written everywhere.
-Knows no ledger and no card.
+A trainer is one row of `TRAINERS`. The keys come from the trainers' sources, see
+``tests/trainer_keys.json``. All three pass the schedule to transformers, whose ``linear`` ends at 0
+and whose ``polynomial`` with ``power`` 1 is a straight line from the learning rate to ``lr_end``.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,113 +14,116 @@ import msgspec
 from ...providers import json_codec
 from ..data.formats import ExportError
 from ..disk.atomic import replace_file, replacing
+from .alpaca import ALPACA, alpaca
+from .config_yaml import config_yaml
+from .hyperparameters import Hyperparameters
 from .pairs import Pair
-from .recipe import ALPACA, Recipe, alpaca
 
-DATA = "train.jsonl"
-NAME = "codeclm"
+DATA_FILE = "train.jsonl"
+CONFIG_FILE = "config.yaml"
+DATASET_NAME = "codeclm"
 
 
-class Job(NamedTuple):
-    """What a config says beside the recipe: ``model`` is the one to train, ``devices`` how many."""
+class TrainingSetup(NamedTuple):
+    """What a config says: the model to train, and how. ``devices`` share a batch."""
 
     model: str
     devices: int
-    recipe: Recipe
+    hyperparameters: Hyperparameters
+
+    @property
+    def accumulation(self) -> int:
+        """The forward passes of each device per optimiser step.
+
+        Raises:
+            ExportError: the devices cannot share a batch evenly.
+        """
+        try:
+            return self.hyperparameters.accumulation(self.devices)
+        except ValueError as error:
+            raise ExportError(str(error)) from error
+
+    @property
+    def transformers_arguments(self) -> dict[str, Any]:
+        """The hyperparameters as ``transformers.TrainingArguments``, without precision.
+
+        Raises:
+            ExportError: the devices cannot share a batch evenly.
+        """
+        values = self.hyperparameters
+        return {
+            "num_train_epochs": values.epochs,
+            "learning_rate": values.learning_rate,
+            "lr_scheduler_type": "polynomial",
+            "lr_scheduler_kwargs": {"lr_end": values.last_learning_rate, "power": 1.0},
+            "warmup_steps": 0,
+            "optim": "adamw_torch",
+            "adam_beta1": values.beta1,
+            "adam_beta2": values.beta2,
+            "weight_decay": values.weight_decay,
+            "per_device_train_batch_size": values.device_batch,
+            "gradient_accumulation_steps": self.accumulation,
+            "seed": values.seed,
+        }
 
 
 class Trainer(NamedTuple):
+    """A trainer, and how its folder is written.
+
+    Attributes:
+        name: as in ``--trainer``.
+        row: makes a line of the data.
+        files: makes the other files, by name.
+        command: starts the training; run inside the folder.
+    """
+
+    name: str
     row: Callable[[Pair], dict[str, Any]]
-    files: Callable[[Job], dict[str, str]]
+    files: Callable[[TrainingSetup], dict[str, str]]
     command: str
 
 
-def write(folder: Path, trainer: str, job: Job, pairs: Iterable[Pair]) -> int:
-    """Write the data and the config of *trainer* into *folder*, and count the rows.
+def write_trainer_folder(
+    folder: Path, trainer: Trainer, setup: TrainingSetup, pairs: Iterable[Pair]
+) -> int:
+    """Write data and config for *trainer* into *folder*; return the number of rows.
 
     Raises:
         WriteError: *folder* cannot be written.
+        ExportError: the devices cannot share a batch evenly.
     """
-    chosen = TRAINERS[trainer]
     count = 0
-    with replacing(folder / DATA) as file:
+    with replacing(folder / DATA_FILE) as file:
         for pair in pairs:
-            file.write(json_codec.dumps(chosen.row(pair)) + b"\n")
+            file.write(json_codec.dumps(trainer.row(pair)) + b"\n")
             count += 1
-    for name, text in chosen.files(job).items():
+    for name, text in trainer.files(setup).items():
         replace_file(folder / name, text.encode())
     return count
 
 
-# -- the YAML all three read ------------------------------------------------------------------
-
-
-def _yaml(said: str, values: dict[str, Any]) -> str:
-    """Write *values* so that YAML 1.1 and 1.2 read the same; *said* becomes a comment on top."""
-    lines = [f"# {line}".rstrip() for line in said.strip().splitlines()]
-    return "\n".join([*lines, *_lines(values, "")]) + "\n"
-
-
-def _lines(values: dict[str, Any], indent: str) -> Iterator[str]:
-    for key, value in values.items():
-        if isinstance(value, dict):
-            yield f"{indent}{key}:"
-            yield from _lines(value, f"{indent}  ")  # pyright: ignore[reportUnknownArgumentType]
-        elif isinstance(value, list):
-            yield f"{indent}{key}:"
-            for item in value:  # pyright: ignore[reportUnknownVariableType]
-                first, *rest = _lines(item, f"{indent}    ")  # pyright: ignore[reportUnknownArgumentType]
-                yield f"{indent}  - {first.strip()}"
-                yield from rest
-        else:
-            yield f"{indent}{key}: {_scalar(value)}"
-
-
-def _scalar(value: Any) -> str:
-    if isinstance(value, float):
-        # PyYAML takes 1e-05 for a text: it wants the point.
-        mantissa, e, exponent = repr(value).partition("e")
-        return f"{mantissa if '.' in mantissa else mantissa + '.0'}{e}{exponent}"
-    return msgspec.json.encode(value).decode()  # JSON's texts, numbers and booleans are YAML's
-
-
-_SAID = """
-The paper's training (CodecLM, A.4): AdamW {r.beta1:g}/{r.beta2:g}, {r.epochs:g} epochs, learning
-rate {r.learning_rate:g} falling linearly to {r.last_learning_rate:g} (polynomial with power 1:
-`linear` would end at 0), batches of {r.batch}, {r.max_length} tokens. Chosen where the paper is
-silent: Alpaca's template, loss on the response only, weight decay {r.weight_decay:g}, no warm-up,
-bf16. A batch is {r.device_batch} x {accumulation} accumulated x {devices} device(s).
+_COMMENT = """
+The paper's training (CodecLM, A.4): AdamW {h.beta1:g}/{h.beta2:g}, {h.epochs:g} epochs, learning
+rate {h.learning_rate:g} falling linearly to {h.last_learning_rate:g} (polynomial with power 1:
+`linear` would end at 0), batches of {h.batch}, {h.max_length} tokens. Chosen here, since the paper
+does not say: Alpaca's template, loss on the response only, weight decay {h.weight_decay:g}, no
+warm-up, bf16. A batch is {h.device_batch} x {accumulation} accumulated x {devices} device(s).
 """
 
 
-def _said(job: Job, *more: str) -> str:
-    told = _SAID.format(r=job.recipe, accumulation=_accumulation(job), devices=job.devices)
-    return "\n".join([told.strip(), *more])
+def _config(setup: TrainingSetup, note: str, values: dict[str, Any]) -> str:
+    comment = _COMMENT.format(
+        h=setup.hyperparameters, accumulation=setup.accumulation, devices=setup.devices
+    )
+    return config_yaml(f"{comment.strip()}\n{note}", values)
 
 
-def _accumulation(job: Job) -> int:
-    try:
-        return job.recipe.accumulation(job.devices)
-    except ValueError as error:
-        raise ExportError(str(error)) from error
-
-
-def transformers_arguments(recipe: Recipe, devices: int = 1) -> dict[str, Any]:
-    """Return the recipe as ``transformers.TrainingArguments`` names it, without precision."""
-    return {
-        "num_train_epochs": recipe.epochs,
-        "learning_rate": recipe.learning_rate,
-        "lr_scheduler_type": "polynomial",
-        "lr_scheduler_kwargs": {"lr_end": recipe.last_learning_rate, "power": 1.0},
-        "warmup_steps": 0,
-        "optim": "adamw_torch",
-        "adam_beta1": recipe.beta1,
-        "adam_beta2": recipe.beta2,
-        "weight_decay": recipe.weight_decay,
-        "per_device_train_batch_size": recipe.device_batch,
-        "gradient_accumulation_steps": recipe.accumulation(devices),
-        "seed": recipe.seed,
-    }
+_BOOKKEEPING: dict[str, Any] = {
+    "bf16": True,
+    "logging_steps": 1,
+    "save_strategy": "epoch",
+    "save_total_limit": 1,
+}
 
 
 # -- TRL --------------------------------------------------------------------------------------
@@ -131,114 +133,117 @@ def _trl_row(pair: Pair) -> dict[str, Any]:
     return {"prompt": alpaca(pair.instruction), "completion": pair.answer}
 
 
-def _trl_files(job: Job) -> dict[str, str]:
-    _accumulation(job)
+def _trl_files(setup: TrainingSetup) -> dict[str, str]:
     values: dict[str, Any] = {
-        "model_name_or_path": job.model,
-        "datasets": [{"path": "json", "data_files": DATA, "split": "train"}],
+        "model_name_or_path": setup.model,
+        "datasets": [{"path": "json", "data_files": DATA_FILE, "split": "train"}],
         "output_dir": "tuned",
-        "max_length": job.recipe.max_length,
+        "max_length": setup.hyperparameters.max_length,
         "truncation_mode": "keep_start",
         "completion_only_loss": True,
-        **transformers_arguments(job.recipe, job.devices),
-        "bf16": True,
-        "logging_steps": 1,
-        "save_strategy": "epoch",
-        "save_total_limit": 1,
+        **setup.transformers_arguments,
+        **_BOOKKEEPING,
         "report_to": "none",
     }
-    return {
-        "config.yaml": _yaml(
-            _said(job, "TRL adds the end-of-text token to each completion."), values
-        )
-    }
+    note = "TRL adds the end-of-text token to each completion."
+    return {CONFIG_FILE: _config(setup, note, values)}
 
 
 # -- axolotl ----------------------------------------------------------------------------------
+
+_AXOLOTL_PROMPT: dict[str, Any] = {
+    "field_instruction": "instruction",
+    "field_output": "output",
+    "format": ALPACA,
+    "no_input_format": ALPACA,
+}
 
 
 def _axolotl_row(pair: Pair) -> dict[str, Any]:
     return {"instruction": pair.instruction, "output": pair.answer}
 
 
-def _axolotl_files(job: Job) -> dict[str, str]:
-    recipe = job.recipe
-    prompt = {
-        "field_instruction": "instruction",
-        "field_output": "output",
-        "format": ALPACA,
-        "no_input_format": ALPACA,
-    }
+def _axolotl_files(setup: TrainingSetup) -> dict[str, str]:
     values: dict[str, Any] = {
-        "base_model": job.model,
-        "datasets": [{"path": DATA, "ds_type": "json", "type": prompt}],
+        "base_model": setup.model,
+        "datasets": [{"path": DATA_FILE, "ds_type": "json", "type": _AXOLOTL_PROMPT}],
         "output_dir": "tuned",
         "train_on_inputs": False,
-        "sequence_len": recipe.max_length,
+        "sequence_len": setup.hyperparameters.max_length,
         "excess_length_strategy": "truncate",
         "sample_packing": False,
-        "num_epochs": recipe.epochs,
-        "micro_batch_size": recipe.device_batch,
-        "gradient_accumulation_steps": _accumulation(job),
-        "optimizer": "adamw_torch",
-        "adam_beta1": recipe.beta1,
-        "adam_beta2": recipe.beta2,
-        "weight_decay": recipe.weight_decay,
-        "learning_rate": recipe.learning_rate,
-        "lr_scheduler": "polynomial",
-        "lr_scheduler_kwargs": {"lr_end": recipe.last_learning_rate, "power": 1.0},
-        "warmup_steps": 0,
-        "bf16": True,
+        **_axolotl_arguments(setup),
+        **_BOOKKEEPING,
         "gradient_checkpointing": True,
-        "logging_steps": 1,
-        "save_strategy": "epoch",
-        "save_total_limit": 1,
-        "seed": recipe.seed,
     }
-    why = "The prompt is spelled out: what `type: alpaca` puts around it has changed over versions."
-    return {"config.yaml": _yaml(_said(job, why), values)}
+    note = "The prompt is spelled out: what `type: alpaca` adds has changed between versions."
+    return {CONFIG_FILE: _config(setup, note, values)}
+
+
+def _axolotl_arguments(setup: TrainingSetup) -> dict[str, Any]:
+    """Return what transformers takes, under axolotl's names."""
+    names = {
+        "num_train_epochs": "num_epochs",
+        "lr_scheduler_type": "lr_scheduler",
+        "optim": "optimizer",
+        "per_device_train_batch_size": "micro_batch_size",
+    }
+    return {names.get(key, key): value for key, value in setup.transformers_arguments.items()}
 
 
 # -- LLaMA-Factory ----------------------------------------------------------------------------
 
 
-def _factory_row(pair: Pair) -> dict[str, Any]:
+def _llama_factory_row(pair: Pair) -> dict[str, Any]:
     return {"instruction": pair.instruction, "input": "", "output": pair.answer}
 
 
-def _factory_files(job: Job) -> dict[str, str]:
-    _accumulation(job)
+def _llama_factory_files(setup: TrainingSetup) -> dict[str, str]:
     values: dict[str, Any] = {
-        "model_name_or_path": job.model,
+        "model_name_or_path": setup.model,
         "stage": "sft",
         "do_train": True,
         "finetuning_type": "full",
-        "dataset": NAME,
+        "dataset": DATASET_NAME,
         "dataset_dir": ".",
         "template": "alpaca",
-        "cutoff_len": job.recipe.max_length,
+        "cutoff_len": setup.hyperparameters.max_length,
         "train_on_prompt": False,
         "packing": False,
         "output_dir": "tuned",
-        **transformers_arguments(job.recipe, job.devices),
-        "bf16": True,
-        "logging_steps": 1,
-        "save_strategy": "epoch",
-        "save_total_limit": 1,
+        **setup.transformers_arguments,
+        **_BOOKKEEPING,
         "report_to": "none",
     }
-    why = "cutoff_len shortens prompt and response in proportion, not the right end alone."
+    note = "cutoff_len shortens prompt and response in proportion, not only on the right."
     columns = {"prompt": "instruction", "query": "input", "response": "output"}
-    info = {NAME: {"file_name": DATA, "formatting": "alpaca", "columns": columns}}
+    info = {DATASET_NAME: {"file_name": DATA_FILE, "formatting": "alpaca", "columns": columns}}
     return {
-        "config.yaml": _yaml(_said(job, why), values),
+        CONFIG_FILE: _config(setup, note, values),
         "dataset_info.json": msgspec.json.format(json_codec.dumps(info), indent=2).decode() + "\n",
     }
 
 
-TRAINERS = {
-    "trl": Trainer(_trl_row, _trl_files, "trl sft --config config.yaml"),
-    "axolotl": Trainer(_axolotl_row, _axolotl_files, "axolotl train config.yaml"),
-    "llama-factory": Trainer(_factory_row, _factory_files, "llamafactory-cli train config.yaml"),
-}
-"""By the names that ``--trainer`` takes; ``command`` is run inside the folder."""
+TRAINERS = (
+    Trainer("trl", _trl_row, _trl_files, "trl sft --config config.yaml"),
+    Trainer("axolotl", _axolotl_row, _axolotl_files, "axolotl train config.yaml"),
+    Trainer(
+        "llama-factory",
+        _llama_factory_row,
+        _llama_factory_files,
+        "llamafactory-cli train config.yaml",
+    ),
+)
+
+
+def find_trainer(name: str) -> Trainer:
+    """Return the trainer called *name*.
+
+    Raises:
+        ExportError: no trainer has this name; the message lists those that exist.
+    """
+    for trainer in TRAINERS:
+        if trainer.name == name:
+            return trainer
+    available = ", ".join(trainer.name for trainer in TRAINERS)
+    raise ExportError(f"unknown trainer {name!r}: available: {available}")

@@ -9,6 +9,8 @@ import pytest
 from .driving import FaultServer, codeclm, fault_server, write_seeds
 from .server import Rule, Seen
 
+pytestmark = pytest.mark.slow
+
 QUICK = (
     *("--per-metadata", 2, "--max-iterations", 1, "--display", "none"),
     *("--set", "retry.first_wait=0.01", "--set", "retry.longest_wait=0.05"),

@@ -18,6 +18,8 @@ from .driving import HANGS, FaultServer, codeclm, command, environment, fault_se
 from .quota import QuotaSettings
 from .server import Rule, Seen, Settings
 
+pytestmark = pytest.mark.slow
+
 
 class Finished(NamedTuple):
     rows: bytes

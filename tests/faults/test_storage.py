@@ -16,6 +16,8 @@ import pytest
 from .driving import HANGS, FaultServer, codeclm, command, environment, fault_server, write_seeds
 from .server import Rule
 
+pytestmark = pytest.mark.slow
+
 
 class Ended(NamedTuple):
     status: int

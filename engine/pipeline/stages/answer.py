@@ -28,9 +28,9 @@ class Answerer(Struct, frozen=True):
 
     strong: Model
     settings: FilterConfig
-    run_seed: int
     rewrite: Rewrite | None = None
     rewrites: int = 0
+    run_seed: int = 0
 
     async def __call__(self, draft: Draft) -> list[Example]:
         """Give *draft* its fate.

@@ -16,10 +16,11 @@ from ...data.text.fingerprint import normalised
 TRIES = 1000
 """Draws in a row that give nothing new before the set counts as exhausted."""
 
-MAX_SKILLS = 3
-"""Of one item, as the encoder is asked for."""
-
 Combination = tuple[str, frozenset[str]]
+
+
+MAX_SKILLS = 3
+"""Most skills of a mixed item (paper A.3)."""
 
 
 def merge(encoded: Sequence[Metadata]) -> list[Metadata]:

@@ -93,7 +93,7 @@ class _Collected:
         self.texts: list[str] = []
         self.calls: list[Call] = []
         self.detail = "every instruction was one that this metadata already had"
-        self._fingerprints = set(request.known)
+        self._fingerprints = set(request.fingerprints)
 
     def add(self, texts: list[str], call: Call) -> None:
         self.calls.append(call)

@@ -27,8 +27,8 @@ class Refiner(Struct, frozen=True):
     target: Model
     judge: Model
     settings: FilterConfig
-    run_seed: int
     counters: Counters
+    run_seed: int = 0
 
     async def __call__(self, draft: Draft) -> list[Example]:
         """Refine *draft*. A prompt without a readable reply makes it ``failed``, not an error.

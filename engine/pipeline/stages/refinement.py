@@ -64,11 +64,8 @@ class Refinement:
         self._winner = winner
         last = self.rounds[-1]
         answer = last.strong if winner == "strong" else last.target
-        if (
-            answer is not None
-            and answer.finish_reason == "length"
-            and not self._settings.keep_cut_off
-        ):
+        is_cut_off = answer is not None and answer.finish_reason == "length"
+        if is_cut_off and not self._settings.keep_cut_off:
             self.end("filtered", "cut_off", f"the answer of {winner} ended at max_tokens")
         else:
             self.end("kept", reason)
