@@ -161,7 +161,10 @@ async def test_position_bias_cancels_out(tmp_path: Path) -> None:
 async def test_an_instruction_that_is_never_selected_costs_what_the_paper_says(
     tmp_path: Path,
 ) -> None:
-    """Four rounds of two answers and two scorings, three rewrites (spec §3.7: 4 + 5 + 5 + 5)."""
+    """Two answers and two scorings in each of four rounds, and three rewrites: 4 + 5 + 5 + 5.
+
+    See docs/algorithm.md §3.7.
+    """
     _, actor = await refined(tmp_path, judge(5, 5))
 
     assert actor.counts() == {"improve": 3, "respond": 8, "score": 8}
@@ -332,7 +335,7 @@ async def test_without_actions_the_first_round_still_counts(tmp_path: Path) -> N
 
 
 async def test_one_unreadable_order_fails_the_instruction(tmp_path: Path) -> None:
-    """Never the other order alone: it would carry the position's bias (spec §3.5)."""
+    """Never the other order alone: it would carry the position's bias (docs/algorithm.md §3.5)."""
 
     def one_order(request: Request) -> str:
         text = request.messages[-1].content

@@ -11,7 +11,7 @@ Rule = Literal["both", "alpagasus"]
 Verdict = Literal["win", "tie", "loss", "invalid"]
 
 MOST_INVALID = 0.02
-"""Share of verdicts that may be invalid; above it there is no CRR (spec §7.2)."""
+"""Share of verdicts that may be invalid; above it there is no CRR (docs/algorithm.md §7.2)."""
 
 
 class Ruling(Struct, frozen=True):
