@@ -191,7 +191,7 @@ def _row(name: str, duration: float, ideal: float, judge: Judge) -> dict[str, An
 
 
 def unknown(rate: float, span: float, waiters: int) -> tuple[dict[str, Any], list[int]]:
-    """Find a quota nobody told of; return also the calls of each second."""
+    """Find a quota that is not stated; return also the calls of each second."""
     judge = Judge(rate, latency=0.05)
     duration = on_loop(partial(send, judge, Limits(), waiters + int(rate * span), span=span))
     began = judge.passed[0]
@@ -201,7 +201,7 @@ def unknown(rate: float, span: float, waiters: int) -> tuple[dict[str, Any], lis
             seconds[int(at - began)] += 1
     late = [at for at in judge.passed if at - began > span * 0.2]
     return {
-        "quota": f"{rate:,.0f}/s, not told",
+        "quota": f"{rate:,.0f}/s, not stated",
         "used after a fifth": round(len(late) / (rate * span * 0.8), 3),
         "429s per call": round(judge.refused / len(judge.passed), 3),
     }, seconds

@@ -13,14 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from codeclm.engine.config import Config, build_config
+from codeclm.engine.config import Config, MetadataConfig, build_config
 from codeclm.engine.data.records import Example, Metadata, Seed, Unreadable
 from codeclm.engine.pipeline.acceptance import Acceptance
 from codeclm.engine.pipeline.execution import Execution, Widths
 from codeclm.engine.pipeline.prepare import prepare
 from codeclm.engine.pipeline.recipes import RECIPES
 from codeclm.engine.pipeline.session import Session, execute
-from codeclm.engine.pipeline.stages.augment import Mixer, Mixing, merge
+from codeclm.engine.pipeline.stages.augment import Mixer, merge
 from codeclm.engine.pipeline.state import SessionState
 from codeclm.engine.pipeline.steps import Tools
 from codeclm.engine.store.reader import LedgerReader
@@ -64,24 +64,24 @@ pools = st.lists(
     min_size=1,
     max_size=12,
 )
-mixings = st.builds(
-    Mixing,
+mixing_settings = st.builds(
+    MetadataConfig,
     draw_use_case=st.sampled_from(["multiset", "distinct"]),
     skill_count=st.sampled_from(["empirical", "uniform"]),
-    run_seed=st.integers(0, 1000),
 )
+run_seeds = st.integers(0, 1000)
 
 
 # -- mixing -----------------------------------------------------------------------------------
 
 
-@given(pool=pools, mixing=mixings)
+@given(pool=pools, settings=mixing_settings, run_seed=run_seeds)
 @examples(50)
 def test_what_is_mixed_is_new_and_made_of_what_was_encoded(
-    pool: list[tuple[str, tuple[str, ...]]], mixing: Mixing
+    pool: list[tuple[str, tuple[str, ...]]], settings: MetadataConfig, run_seed: int
 ) -> None:
     items = encoded(*pool)
-    drawn = Mixer(items, mixing).draw_some(60, start=len(items))
+    drawn = Mixer(items, settings, run_seed).draw_some(60, start=len(items))
     union = {skill for item in items for skill in item.skills}
 
     combinations = [fold(item) for item in (*merge(items), *drawn)]
@@ -93,16 +93,15 @@ def test_what_is_mixed_is_new_and_made_of_what_was_encoded(
     assert {(item.origin, item.seed_ids) for item in drawn} <= {("mixed", ())}
 
 
-@given(pool=pools, mixing=mixings)
+@given(pool=pools, settings=mixing_settings, run_seed=run_seeds)
 @examples(30)
 def test_the_same_metadata_and_run_seed_are_mixed_into_the_same_set(
-    pool: list[tuple[str, tuple[str, ...]]], mixing: Mixing
+    pool: list[tuple[str, tuple[str, ...]]], settings: MetadataConfig, run_seed: int
 ) -> None:
     items = encoded(*pool)
 
-    assert Mixer(items, mixing).draw_some(20, start=0) == Mixer(items, mixing).draw_some(
-        20, start=0
-    )
+    one, other = (Mixer(items, settings, run_seed) for _ in range(2))
+    assert one.draw_some(20, start=0) == other.draw_some(20, start=0)
 
 
 @given(pool=pools)
@@ -129,7 +128,7 @@ def rich(count: int) -> list[Metadata]:
 def test_forty_four_seeds_become_two_hundred_items() -> None:
     """The paper's Evol-Instruct: 44 encoded seeds, mixed up to 200, all different."""
     items = merge(rich(44))
-    drawn = Mixer(items, Mixing()).draw_some(200 - len(items), start=len(items))
+    drawn = Mixer(items, MetadataConfig(), 0).draw_some(200 - len(items), start=len(items))
 
     assert len({fold(item) for item in items + drawn}) == len(items) + len(drawn) == 200
 
@@ -137,19 +136,20 @@ def test_forty_four_seeds_become_two_hundred_items() -> None:
 def test_mixing_stops_short_when_there_are_no_more_combinations() -> None:
     """Two use cases and two skills make six pairs; two of them were there already."""
     items = encoded(("letters", ("tact",)), ("poems", ("verse", "tact")))
-    drawn = Mixer(items, Mixing(skill_count="uniform")).draw_some(100, start=2)
+    drawn = Mixer(items, MetadataConfig(skill_count="uniform"), 0).draw_some(100, start=2)
 
     assert len(drawn) == 4
 
 
 def test_without_any_skill_there_is_nothing_to_mix() -> None:
-    assert Mixer(encoded(("letters", ())), Mixing()).draw_some(5, start=1) == []
+    assert Mixer(encoded(("letters", ())), MetadataConfig(), 0).draw_some(5, start=1) == []
 
 
 def drawn_use_cases(how: Any) -> Counter[str]:
     common = [("letters", (f"skill {n}",)) for n in range(30)]
     items = encoded(*common, ("poems", ("verse",)))
-    drawn = Mixer(items, Mixing(draw_use_case=how, skill_count="uniform")).draw_some(300, start=31)
+    settings = MetadataConfig(draw_use_case=how, skill_count="uniform")
+    drawn = Mixer(items, settings, 0).draw_some(300, start=31)
     return Counter(item.use_case for item in drawn)
 
 
@@ -167,9 +167,7 @@ def test_mixed_items_have_as_many_skills_as_encoded_ones() -> None:
     sizes = {
         how: {
             len(item.skills)
-            for item in Mixer(items, structs.replace(Mixing(), skill_count=how)).draw_some(
-                100, start=20
-            )
+            for item in Mixer(items, MetadataConfig(skill_count=how), 0).draw_some(100, start=20)
         }
         for how in ("empirical", "uniform")
     }

@@ -1,4 +1,4 @@
-"""The pages point at what exists: links, anchors, files, classes and functions."""
+"""The pages, and the citations of them, point at what exists."""
 
 import builtins
 import re
@@ -102,3 +102,18 @@ def test_every_class_and_function_that_is_named_is_defined(page: str) -> None:
             names.update(span.removesuffix("()").split("."))
 
     assert sorted(name for name in names if not is_defined(name, page)) == []
+
+
+def test_every_section_of_the_algorithm_that_is_cited_exists() -> None:
+    page = (ROOT / "docs" / "algorithm.md").read_text("utf-8")
+    sections = set(re.findall(r"^(?:#+|\|) ([\d.]*\d)\b", page, re.MULTILINE))
+    files = [ROOT / page for page in PAGES]
+    for folder in (*SOURCES, "tests", "benchmarks"):
+        files += (ROOT / folder).rglob("*.py")
+    cited = {
+        section
+        for file in files
+        for section in re.findall(r"algorithm\.md,? §([\d.]*\d)", file.read_text("utf-8"))
+    }
+
+    assert sorted(cited - sections) == []

@@ -224,7 +224,7 @@ async def test_a_call_says_what_it_was_and_whether_it_was_paid(
         again = await model.ask(AnyAnswer(instruction="Hi."), item="j")
 
     call = fresh.call
-    assert (call.stage, call.role, call.cached, call.asked) == ("respond", "judge", False, 1)
+    assert (call.stage, call.role, call.cached, call.attempts) == ("respond", "judge", False, 1)
     assert (call.prompt_tokens, call.completion_tokens) == (5, 3)
     assert again.call == msgspec.structs.replace(call, cached=True)
     assert msgspec.structs.asdict(fresh.reply).keys() == msgspec.structs.asdict(again.reply).keys()
@@ -243,7 +243,7 @@ async def test_an_unreadable_reply_is_asked_again_as_another_sample_and_each_is_
     for _ in range(2):
         async with at_desk() as desk:
             asked = await desk.role(seed=7).ask(NoSorry(instruction="Hi."), item="i")
-            outcomes.append((asked.value, asked.call.asked, asked.call.cached))
+            outcomes.append((asked.value, asked.call.attempts, asked.call.cached))
     kept = await anyio.to_thread.run_sync(stored, tmp_path)
 
     assert outcomes == [("Fine.", 3, False), ("Fine.", 3, True)]

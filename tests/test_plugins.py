@@ -34,7 +34,7 @@ MODULE = '''
     from codeclm.engine.calls.model import Model
     from codeclm.engine.pipeline.recipes import TAKE_SEEDS
     from codeclm.engine.pipeline.stages.answer import Answerer
-    from codeclm.engine.pipeline.stages.refinement import Refinement, Rules
+    from codeclm.engine.pipeline.stages.refinement import Refinement
     from codeclm.prompts import Priority, Respond, Typical
     from codeclm.providers.base import Reply
     from codeclm.providers.kinds import NoOptions
@@ -97,7 +97,9 @@ MODULE = '''
         writing=TAKE_SEEDS,
         finishing=Finishing(
             stage="shorten",
-            build=lambda tools: Answerer(tools.strong, Rules(), Shortener(tools.strong), 1),
+            build=lambda tools: Answerer(
+                tools.strong, tools.config.filter, Shortener(tools.strong), 1
+            ),
             prompts={"strong": (Shorten, Respond)},
             calls=lambda config, drafts: {Shorten: drafts, Respond: drafts},
             rewrites=True,

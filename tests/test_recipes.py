@@ -14,7 +14,7 @@ import pytest
 from blockbuster import BlockBuster
 from msgspec import structs
 
-from codeclm.engine.config import ConfigError, build_config
+from codeclm.engine.config import ConfigError, FilterConfig, build_config
 from codeclm.engine.data.records import InstructionRequest, Metadata, Seed
 from codeclm.engine.pipeline.prepare import Plan, prepare
 from codeclm.engine.pipeline.recipes import RECIPES
@@ -22,12 +22,11 @@ from codeclm.engine.pipeline.session import Session, execute
 from codeclm.engine.pipeline.stages.answer import Answerer
 from codeclm.engine.pipeline.stages.draft import Draft, Rubrics
 from codeclm.engine.pipeline.stages.evolve import Evolver, SampledDecoder
-from codeclm.engine.pipeline.stages.given import SeedAsInstruction, placeholder_metadata
 from codeclm.engine.pipeline.stages.grow import Grower
 from codeclm.engine.pipeline.stages.improve import Improver
-from codeclm.engine.pipeline.stages.invent import Inventor, Pool
+from codeclm.engine.pipeline.stages.invent import Inventor, Pool, Reservoir
 from codeclm.engine.pipeline.stages.rate import Rater
-from codeclm.engine.pipeline.stages.refinement import Rules
+from codeclm.engine.pipeline.stages.seed_instructions import SeedAsInstruction, placeholder_metadata
 from codeclm.engine.pipeline.writing import INVENT
 from codeclm.providers.base import Request
 
@@ -65,7 +64,7 @@ async def test_the_last_of_three_rewrites_is_answered_and_kept(tmp_path: Path) -
     actor = Actor(improve=turns, respond="It falls.")
     async with playing(actor, tmp_path) as troupe:
         strong = troupe["strong"]
-        [kept] = await Answerer(strong, Rules(), Improver(strong), 3)(draft())
+        [kept] = await Answerer(strong, FilterConfig(), Improver(strong), 3)(draft())
 
     assert (kept.fate, kept.winner, kept.instruction) == (
         "kept",
@@ -81,8 +80,8 @@ async def test_a_rewrite_that_fails_midway_leaves_the_one_before(tmp_path: Path)
     actor = Actor(improve=turns, respond="It falls.")
     async with playing(actor, tmp_path) as troupe:
         strong = troupe["strong"]
-        [kept] = await Answerer(strong, Rules(), Improver(strong), 3)(draft())
-        [lost] = await Answerer(strong, Rules(), Improver(strong), 3)(
+        [kept] = await Answerer(strong, FilterConfig(), Improver(strong), 3)(draft())
+        [lost] = await Answerer(strong, FilterConfig(), Improver(strong), 3)(
             Draft(
                 "d2", InstructionRequest(METADATA, 1), 1, "Explain.", Rubrics(reason="unreadable")
             )
@@ -105,7 +104,7 @@ async def test_alpagasus_keeps_four_and_a_half(
 ) -> None:
     actor = Actor(respond="It falls.", rate=said)
     async with playing(actor, tmp_path) as troupe:
-        answerer = Answerer(troupe["strong"], Rules())
+        answerer = Answerer(troupe["strong"], FilterConfig())
         [example] = await Rater(answerer, troupe["judge"])(draft())
 
     assert (example.fate, example.reason) == (fate, reason)
@@ -121,9 +120,9 @@ async def test_a_tree_grows_in_one_pass_or_three(tmp_path: Path) -> None:
     actor = Actor(grow=longer, respond="It falls.")
     async with playing(actor, tmp_path) as troupe:
         strong = troupe["strong"]
-        [one] = await Answerer(strong, Rules(), Grower(strong), 1)(draft())
+        [one] = await Answerer(strong, FilterConfig(), Grower(strong), 1)(draft())
         grower = Grower(strong, (3, 3, 4))
-        [three] = await Answerer(strong, Rules(), grower, 3)(draft())
+        [three] = await Answerer(strong, FilterConfig(), grower, 3)(draft())
 
     assert one.instruction == "Explain rain. And why?"
     assert three.instruction == "Explain rain. And why? And why? And why?"
@@ -198,11 +197,10 @@ async def test_so_many_basic_instructions_are_evolved_as_give_an_orders_rows(cou
 
 
 def pool(size: int, most: int = 1000) -> Pool:
-    found = Pool(most, 0)
+    reservoir = Reservoir(most, 0)
     for n in range(size):
-        found.add(Seed(n, f"s{n}", f"Describe how to bake a loaf of bread number {n} at home"))
-    found.close()
-    return found
+        reservoir.add(Seed(n, f"s{n}", f"Describe how to bake a loaf of bread number {n} at home"))
+    return Pool(reservoir.seeds, 0)
 
 
 async def test_requests_show_three_seeds_and_refuse_what_is_too_similar(tmp_path: Path) -> None:
@@ -242,7 +240,7 @@ async def test_a_seed_as_it_is_becomes_the_basic_instruction_anew_in_each_pass()
         InstructionRequest(placeholder_metadata(SEED), 4, texts=("Explain rain.",))
     )
     second = await SeedAsInstruction(rows=4)(
-        InstructionRequest(placeholder_metadata(SEED, again=1), 4, texts=("Explain rain.",))
+        InstructionRequest(placeholder_metadata(SEED, pass_number=1), 4, texts=("Explain rain.",))
     )
 
     assert [one.instruction for one in first + second] == ["Explain rain."] * 2
@@ -364,7 +362,6 @@ def test_a_recipe_that_cannot_work_is_refused_before_any_call(
 PLUGIN = """
 from codeclm.engine import FROM_SEEDS, Finishing, Recipe
 from codeclm.engine.pipeline.stages.answer import Answerer
-from codeclm.engine.pipeline.stages.refinement import Rules
 from codeclm.engine.pipeline.writing import TAKE_SEEDS
 from codeclm.prompts import Respond
 
@@ -376,7 +373,7 @@ PLAIN = Recipe(
     writing=TAKE_SEEDS,
     finishing=Finishing(
         stage="reply",
-        build=lambda tools: Answerer(tools.strong, Rules()),
+        build=lambda tools: Answerer(tools.strong, tools.config.filter),
         prompts={"strong": (Respond,)},
         calls=lambda _config, drafts: {Respond: drafts},
     ),

@@ -10,6 +10,7 @@ from blockbuster import BlockBuster
 from hypothesis import given
 from hypothesis import strategies as st
 
+from codeclm.engine.config import FilterConfig
 from codeclm.engine.data.errors import ItemError
 from codeclm.engine.data.records import (
     Answer,
@@ -26,7 +27,6 @@ from codeclm.engine.pipeline.stages.encode import Encoder
 from codeclm.engine.pipeline.stages.filter import quality_gap, verdict
 from codeclm.engine.pipeline.stages.plausible import Plausibility
 from codeclm.engine.pipeline.stages.refine import Refiner
-from codeclm.engine.pipeline.stages.refinement import Rules
 from codeclm.prompts import Vocabulary
 from codeclm.providers.base import Rejected, Reply, Request, Unavailable
 
@@ -117,20 +117,35 @@ def action_of(prompt: str) -> str:
 
 @asynccontextmanager
 async def refining(
-    folder: Path, score: Any, rules: Rules | None = None, **lines: Any
+    folder: Path,
+    score: Any,
+    settings: FilterConfig | None = None,
+    *,
+    run_seed: int = 0,
+    **lines: Any,
 ) -> AsyncGenerator[tuple[Actor, Refiner, Troupe]]:
     actor = Actor(**{"respond": respond, "improve": improve, "score": score, **lines})
     async with playing(actor, folder) as troupe:
         refiner = Refiner(
-            troupe["strong"], troupe["target"], troupe["judge"], rules or Rules(), troupe.counters
+            troupe["strong"],
+            troupe["target"],
+            troupe["judge"],
+            settings or FilterConfig(),
+            troupe.counters,
+            run_seed,
         )
         yield actor, refiner, troupe
 
 
 async def refined(
-    folder: Path, score: Any, rules: Rules | None = None, *, of: Draft | None = None, **lines: Any
+    folder: Path,
+    score: Any,
+    settings: FilterConfig | None = None,
+    *,
+    of: Draft | None = None,
+    **lines: Any,
 ) -> tuple[Example, Actor]:
-    async with refining(folder, score, rules, **lines) as (actor, refiner, _):
+    async with refining(folder, score, settings, **lines) as (actor, refiner, _):
         (example,) = await refiner(of or draft())
     return example, actor
 
@@ -146,14 +161,17 @@ async def test_position_bias_cancels_out(tmp_path: Path) -> None:
 async def test_an_instruction_that_is_never_selected_costs_what_the_paper_says(
     tmp_path: Path,
 ) -> None:
-    """Four rounds of two answers and two scorings, three rewrites (spec §3.7: 4 + 5 + 5 + 5)."""
+    """Two answers and two scorings in each of four rounds, and three rewrites: 4 + 5 + 5 + 5.
+
+    See docs/algorithm.md §3.7.
+    """
     _, actor = await refined(tmp_path, judge(5, 5))
 
     assert actor.counts() == {"improve": 3, "respond": 8, "score": 8}
 
 
 async def test_a_gap_of_exactly_the_threshold_is_sent_back(tmp_path: Path) -> None:
-    example, actor = await refined(tmp_path, judge(8, 5), Rules(max_iterations=1))
+    example, actor = await refined(tmp_path, judge(8, 5), FilterConfig(max_iterations=1))
 
     assert (example.gap, example.fate, example.reason) == (3.0, "filtered", "gap")
     assert "improve" not in actor.counts()
@@ -208,14 +226,14 @@ async def test_a_later_round_improves_the_one_before_it(tmp_path: Path) -> None:
 async def test_no_action_comes_twice_in_a_lineage(tmp_path: Path) -> None:
     for run_seed in range(5):
         _, actor = await refined(
-            tmp_path / str(run_seed), judge(5, 5), Rules(run_seed=run_seed, max_iterations=5)
+            tmp_path / str(run_seed), judge(5, 5), FilterConfig(max_iterations=5), run_seed=run_seed
         )
 
         assert {action_of(prompt) for prompt in actor.prompts("improve")} == set(ACTIONS)
 
 
 async def test_independent_actions_may_come_twice(tmp_path: Path) -> None:
-    rules = Rules(action_sampling="independent", max_iterations=20)
+    rules = FilterConfig(action_sampling="independent", max_iterations=20)
     _, actor = await refined(tmp_path, judge(5, 5), rules)
     drawn = [action_of(prompt) for prompt in actor.prompts("improve")]
 
@@ -226,7 +244,7 @@ async def test_independent_actions_may_come_twice(tmp_path: Path) -> None:
 async def test_another_run_seed_draws_other_actions(tmp_path: Path) -> None:
     drawn = set[tuple[str, ...]]()
     for run_seed in range(6):
-        _, actor = await refined(tmp_path / str(run_seed), judge(5, 5), Rules(run_seed=run_seed))
+        _, actor = await refined(tmp_path / str(run_seed), judge(5, 5), run_seed=run_seed)
         drawn.add(tuple(action_of(prompt) for prompt in actor.prompts("improve")))
 
     assert len(drawn) > 1
@@ -271,7 +289,7 @@ async def test_a_cut_off_rewrite_is_none(tmp_path: Path) -> None:
 
 
 async def test_figure_2_scores_nothing_before_the_first_rewrite(tmp_path: Path) -> None:
-    example, actor = await refined(tmp_path, judge(9, 2), Rules(filter_basic=False))
+    example, actor = await refined(tmp_path, judge(9, 2), FilterConfig(filter_basic=False))
 
     assert actor.counts() == {"improve": 1, "respond": 2, "score": 2}
     assert [(r.number, r.gap) for r in example.iterations] == [(1, None), (2, 7.0)]
@@ -279,14 +297,14 @@ async def test_figure_2_scores_nothing_before_the_first_rewrite(tmp_path: Path) 
 
 
 async def test_figure_2_rewrites_three_times_at_most_all_the_same(tmp_path: Path) -> None:
-    _, actor = await refined(tmp_path, judge(5, 5), Rules(filter_basic=False))
+    _, actor = await refined(tmp_path, judge(5, 5), FilterConfig(filter_basic=False))
 
     assert actor.counts() == {"improve": 3, "respond": 6, "score": 6}
 
 
 async def test_a_leftover_may_be_kept_and_is_marked(tmp_path: Path) -> None:
     """The last iterate with the strong answer, whatever the gap."""
-    example, _ = await refined(tmp_path, judge(4, 5), Rules(leftover="keep_strong"))
+    example, _ = await refined(tmp_path, judge(4, 5), FilterConfig(leftover="keep_strong"))
 
     assert (example.fate, example.winner, example.reason) == ("kept", "strong", "leftover_gap")
     assert example.instruction == "Write a letter. + + +"
@@ -295,7 +313,7 @@ async def test_a_leftover_may_be_kept_and_is_marked(tmp_path: Path) -> None:
 
 async def test_a_leftover_that_nobody_answered_is_not_kept(tmp_path: Path) -> None:
     """Figure 2, and not one rewrite worked: there is no answer to keep."""
-    rules = Rules(leftover="keep_strong", filter_basic=False)
+    rules = FilterConfig(leftover="keep_strong", filter_basic=False)
     example, actor = await refined(tmp_path, judge(9, 2), rules, improve="")
 
     assert actor.counts() == {"improve": 3}
@@ -317,14 +335,14 @@ async def test_without_actions_the_first_round_still_counts(tmp_path: Path) -> N
 
 
 async def test_one_unreadable_order_fails_the_instruction(tmp_path: Path) -> None:
-    """Never the other order alone: it would carry the position's bias (spec §3.5)."""
+    """Never the other order alone: it would carry the position's bias (docs/algorithm.md §3.5)."""
 
     def one_order(request: Request) -> str:
         text = request.messages[-1].content
         strong_first = text.index("STRONG") < text.index("TARGET")
         return "9 2" if strong_first else "Both are lovely."
 
-    example, actor = await refined(tmp_path, one_order, Rules(leftover="keep_strong"))
+    example, actor = await refined(tmp_path, one_order, FilterConfig(leftover="keep_strong"))
 
     assert actor.counts() == {"respond": 2, "score": 4}
     assert (example.fate, example.reason, example.winner) == ("failed", "unreadable", None)
@@ -346,7 +364,7 @@ async def test_a_score_that_is_read_at_the_third_try_counts(tmp_path: Path) -> N
 
     example, _ = await refined(tmp_path, score)
 
-    assert (example.gap, example.calls[-1].asked) == (7.0, 2)
+    assert (example.gap, example.calls[-1].attempts) == (7.0, 2)
 
 
 @pytest.mark.parametrize("reason", ["content_filter", "refusal"])
@@ -386,7 +404,8 @@ async def test_a_cut_off_answer_is_kept_with_its_mark(tmp_path: Path) -> None:
 
 
 async def test_a_cut_off_answer_is_dropped_where_only_whole_ones_are_wanted(tmp_path: Path) -> None:
-    example, _ = await refined(tmp_path, judge(9, 2), Rules(keep_cut_off=False), respond=cut_off)
+    settings = FilterConfig(keep_cut_off=False)
+    example, _ = await refined(tmp_path, judge(9, 2), settings, respond=cut_off)
 
     assert (example.fate, example.reason) == ("filtered", "cut_off")
 

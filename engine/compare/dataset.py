@@ -184,7 +184,7 @@ def _standalone(config: Config, ledger: LedgerReader) -> DatasetCost:
     tokens: dict[str, RoleTokens] = {}
     for call in calls.values():
         _add_tokens(tokens, call.role, RoleTokens(call.prompt_tokens, 0, call.completion_tokens))
-    return _cost(config, sum(call.asked for call in calls.values()), tokens)
+    return _cost(config, sum(call.attempts for call in calls.values()), tokens)
 
 
 def _calls(examples: Iterable[Example]) -> Iterable[Call]:

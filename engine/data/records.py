@@ -92,7 +92,7 @@ class RequestOutcome(Struct, frozen=True):
 class Call(Struct, frozen=True, array_like=True):
     """One call of a model, for `codeclm inspect`.
 
-    ``key`` is the cache key in hex, ``asked`` the number of attempts until a reply could be parsed.
+    ``key`` is the cache key in hex, ``attempts`` how often it was asked until a reply was parsed.
     """
 
     stage: str
@@ -101,7 +101,7 @@ class Call(Struct, frozen=True, array_like=True):
     prompt_tokens: int
     completion_tokens: int
     cached: bool
-    asked: int = 1
+    attempts: int = 1
 
 
 class Answer(Struct, frozen=True):

@@ -14,9 +14,9 @@ from ..data.records import Metadata, Seed, Unreadable
 from ..data.text.fingerprint import fingerprint
 from .admission import read_in_batches, record_unreadable
 from .execution import Execution
-from .line import Stage, begin, run
+from .line import Stage, begin
 from .metadata_set import run_metadata_set
-from .stages.augment import Mixer, Mixing, merge
+from .stages.augment import Mixer, merge
 from .stages.plausible import Plausibility
 
 log = structlog.get_logger()
@@ -53,13 +53,8 @@ class _Encoding:
         ledger, width = self._execution.ledger, self._execution.widths.encode
         self._encoded |= await anyio.to_thread.run_sync(ledger.reader.encoded_metadata)
         failed = await anyio.to_thread.run_sync(ledger.reader.failed_seeds)
-        await run(
-            self._seeds({*self._encoded, *failed}),
-            begin(Stage("encode", self._encode, self._lost, width, buffer=width)),
-            self._keep,
-            halt=self._execution.state.halt,
-            counts=self._execution.tools.counters.stages,
-        )
+        line = begin(Stage("encode", self._encode, self._lost, width, buffer=width))
+        await self._execution.run(self._seeds({*self._encoded, *failed}), line, self._keep)
         return [self._encoded[position] for position in sorted(self._encoded)]
 
     async def _seeds(self, done: set[int]) -> AsyncIterator[Seed]:
@@ -93,13 +88,9 @@ async def _augment(execution: Execution, encoded: list[Metadata]) -> list[Metada
     item_of = {seed_id: item.position for item in items for seed_id in item.seed_ids}
     for metadata in encoded:
         execution.ledger.seed_linked(metadata.position, item_of[metadata.seed_ids[0]])
-    mixing = Mixing(
-        draw_use_case=settings.draw_use_case,
-        skill_count=settings.skill_count,
-        run_seed=execution.config.seed,
-    )
+    mixer = Mixer(encoded, settings, execution.config.seed)
     target = settings.augment_to or 0
-    items += await _mix(execution, Mixer(encoded, mixing), range(len(items), target))
+    items += await _mix(execution, mixer, range(len(items), target))
     log.info(
         "metadata.augmented",
         encoded=len(encoded),

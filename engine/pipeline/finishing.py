@@ -16,62 +16,46 @@ from ...prompts import (
     Respond,
     Score,
 )
-from ..config import Config
-from .stages.answer import Answerer
+from ..config import Config, FilterConfig
+from .stages.answer import Answerer, Rewrite
 from .stages.evolve import Evolver
 from .stages.grow import Grower
 from .stages.improve import Improver
 from .stages.rate import Rater
 from .stages.refine import Refiner
-from .stages.refinement import Rules
 from .steps import Bounds, Calls, Finish, Finishing, Prompts, Tools
 
 
-def _rules(config: Config) -> Rules:
-    settings = config.filter
-    return Rules(
-        threshold=settings.threshold,
-        max_iterations=settings.max_iterations,
-        filter_basic=settings.filter_basic,
-        leftover=settings.leftover,
-        action_sampling=settings.action_sampling,
-        improve_attempts=settings.improve_attempts,
-        keep_cut_off=settings.keep_cut_off,
-        run_seed=config.seed,
-    )
-
-
-def _rules_of_one_round(config: Config) -> Rules:
-    return structs.replace(_rules(config), max_iterations=1, filter_basic=True)
-
-
 def _refiner(tools: Tools) -> Finish:
-    return _contrastive(tools, _rules(tools.config))
+    return _contrastive(tools, tools.config.filter)
 
 
 def _filter(tools: Tools) -> Finish:
-    return _contrastive(tools, _rules_of_one_round(tools.config))
+    one_round = structs.replace(tools.config.filter, max_iterations=1, filter_basic=True)
+    return _contrastive(tools, one_round)
 
 
-def _contrastive(tools: Tools, rules: Rules) -> Finish:
-    models = tools.models
-    return Refiner(models["strong"], models["target"], models["judge"], rules, tools.counters)
+def _contrastive(tools: Tools, settings: FilterConfig) -> Finish:
+    models, run_seed = tools.models, tools.config.seed
+    strong, target, judge = models["strong"], models["target"], models["judge"]
+    return Refiner(strong, target, judge, settings, tools.counters, run_seed)
 
 
-def _answerer(tools: Tools) -> Answerer:
-    return Answerer(tools.strong, _rules(tools.config))
+def _answerer(tools: Tools, rewrite: Rewrite | None = None, rewrites: int = 0) -> Answerer:
+    config = tools.config
+    return Answerer(tools.strong, config.filter, rewrite, rewrites, config.seed)
 
 
 def _hardener(tools: Tools) -> Finish:
-    rules = _rules(tools.config)
-    improver = Improver(tools.strong, rules.improve_attempts)
-    return Answerer(tools.strong, rules, improver, rules.max_iterations - 1)
+    settings = tools.config.filter
+    improver = Improver(tools.strong, settings.improve_attempts)
+    return _answerer(tools, improver, settings.max_iterations - 1)
 
 
 def _grower(tools: Tools) -> Finish:
     nodes = _nodes(tools.config)
     grower = Grower(tools.strong, nodes)
-    return Answerer(tools.strong, _rules(tools.config), grower, len(nodes))
+    return _answerer(tools, grower, len(nodes))
 
 
 def _rater(tools: Tools) -> Finish:

@@ -75,7 +75,7 @@ def _calls(calls: tuple[Call, ...]) -> Iterator[str]:
         origin = "cache" if call.cached else "provider"
         yield (
             f"{call.stage:<11} {call.role:<7} {call.prompt_tokens:>7} {call.completion_tokens:>7}"
-            f" {call.asked:>6}  {origin:<8}  {call.key}"
+            f" {call.attempts:>6}  {origin:<8}  {call.key}"
         )
 
 

@@ -8,10 +8,11 @@ from collections.abc import Awaitable, Callable
 from msgspec import Struct, structs
 
 from ...calls.model import Model
+from ...config import FilterConfig
 from ...data.errors import ItemError
 from ...data.records import Example, Iteration
 from .draft import Draft
-from .refinement import Refinement, Rules
+from .refinement import Refinement
 from .respond import respond
 
 Rewrite = Callable[[Refinement], Awaitable[bool]]
@@ -26,9 +27,10 @@ class Answerer(Struct, frozen=True):
     """
 
     strong: Model
-    rules: Rules
+    settings: FilterConfig
     rewrite: Rewrite | None = None
     rewrites: int = 0
+    run_seed: int = 0
 
     async def __call__(self, draft: Draft) -> list[Example]:
         """Give *draft* its fate.
@@ -36,7 +38,7 @@ class Answerer(Struct, frozen=True):
         Raises:
             ItemError: a transient failure; the draft is to be answered again another time.
         """
-        refinement = Refinement(draft, self.rules)
+        refinement = Refinement(draft, self.settings, self.run_seed)
         refinement.rounds.append(Iteration(number=1, instruction=refinement.instruction))
         try:
             if await self._rewrite(refinement):

@@ -6,10 +6,10 @@ give the same set.
 
 from collections.abc import Sequence
 from random import Random
-from typing import Literal
 
-from msgspec import Struct, structs
+from msgspec import structs
 
+from ...config import MetadataConfig
 from ...data.records import Metadata, identity
 from ...data.text.fingerprint import normalised
 
@@ -19,13 +19,8 @@ TRIES = 1000
 Combination = tuple[str, frozenset[str]]
 
 
-class Mixing(Struct, frozen=True):
-    """How metadata is mixed; `AugmentConfig` documents it."""
-
-    draw_use_case: Literal["multiset", "distinct"] = "multiset"
-    skill_count: Literal["empirical", "uniform"] = "empirical"
-    max_skills: int = 3
-    run_seed: int = 0
+MAX_SKILLS = 3
+"""Most skills of a mixed item (paper A.3)."""
 
 
 def merge(encoded: Sequence[Metadata]) -> list[Metadata]:
@@ -49,15 +44,17 @@ def merge(encoded: Sequence[Metadata]) -> list[Metadata]:
 class Mixer:
     """Draws combinations that are not among *encoded* and were not drawn before."""
 
-    def __init__(self, encoded: Sequence[Metadata], mixing: Mixing) -> None:
-        self._random = Random(f"{mixing.run_seed}/augment")
-        self._mixing = mixing
+    def __init__(
+        self, encoded: Sequence[Metadata], settings: MetadataConfig, run_seed: int
+    ) -> None:
+        self._random = Random(f"{run_seed}/augment")
+        self._settings = settings
         use_cases = [item.use_case for item in encoded]
-        if mixing.draw_use_case == "distinct":
+        if settings.draw_use_case == "distinct":
             use_cases = list(_distinct(use_cases))
         self._use_cases = use_cases
         self._skills = list(_distinct([s for item in encoded for s in item.skills]))
-        self._sizes = [min(len(i.skills), mixing.max_skills) for i in encoded if i.skills] or [1]
+        self._sizes = [min(len(i.skills), MAX_SKILLS) for i in encoded if i.skills] or [1]
         self._combinations = {_combination(item.use_case, item.skills) for item in encoded}
 
     def draw(self, position: int) -> Metadata | None:
@@ -89,8 +86,8 @@ class Mixer:
         random = self._random
         size = (
             random.choice(self._sizes)
-            if self._mixing.skill_count == "empirical"
-            else random.randint(1, self._mixing.max_skills)
+            if self._settings.skill_count == "empirical"
+            else random.randint(1, MAX_SKILLS)
         )
         use_case = random.choice(self._use_cases)
         return use_case, tuple(random.sample(self._skills, min(size, len(self._skills))))

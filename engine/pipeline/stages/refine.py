@@ -10,12 +10,13 @@ from msgspec import Struct
 from ....prompts import Score
 from ...calls.counters import Counters
 from ...calls.model import Model, PendingCall
+from ...config import FilterConfig
 from ...data.errors import ItemError
 from ...data.records import Answer, Example, Iteration, Judgement
 from .draft import Draft
 from .filter import quality_gap
 from .improve import Improver
-from .refinement import Refinement, Rules
+from .refinement import Refinement
 from .respond import begin_response, finish_response
 
 
@@ -25,8 +26,9 @@ class Refiner(Struct, frozen=True):
     strong: Model
     target: Model
     judge: Model
-    rules: Rules
+    settings: FilterConfig
     counters: Counters
+    run_seed: int = 0
 
     async def __call__(self, draft: Draft) -> list[Example]:
         """Refine *draft*. A prompt without a readable reply makes it ``failed``, not an error.
@@ -34,7 +36,7 @@ class Refiner(Struct, frozen=True):
         Raises:
             ItemError: a transient failure; the draft is to be refined again another time.
         """
-        refinement = Refinement(draft, self.rules)
+        refinement = Refinement(draft, self.settings, self.run_seed)
         try:
             await self._loop(refinement)
         except ItemError as error:
@@ -44,12 +46,12 @@ class Refiner(Struct, frozen=True):
         return [refinement.example()]
 
     async def _loop(self, refinement: Refinement) -> None:
-        rules = self.rules
-        improve = Improver(self.strong, rules.improve_attempts)
-        for number in range(1, rules.max_iterations + 1):
+        settings = self.settings
+        improve = Improver(self.strong, settings.improve_attempts)
+        for number in range(1, settings.max_iterations + 1):
             if number > 1 and not await improve(refinement):
                 break
-            if number > 1 or rules.filter_basic:
+            if number > 1 or settings.filter_basic:
                 await self._contrast(refinement, number)
                 if refinement.select():
                     self.counters.selected[number] = self.counters.selected.get(number, 0) + 1

@@ -2,26 +2,11 @@
 
 from collections.abc import Iterator
 from random import Random
-from typing import Literal
 
-from msgspec import Struct
-
+from ...config import FilterConfig
 from ...data.records import Call, Example, Fate, Iteration, Winner
 from .draft import Draft
 from .filter import verdict
-
-
-class Rules(Struct, frozen=True):
-    """The loop's settings; `config` documents them."""
-
-    threshold: float = 3.0
-    max_iterations: int = 4
-    filter_basic: bool = True
-    leftover: Literal["drop", "keep_strong"] = "drop"
-    action_sampling: Literal["without_replacement", "independent"] = "without_replacement"
-    improve_attempts: int = 3
-    keep_cut_off: bool = True
-    run_seed: int = 0
 
 
 class Refinement:
@@ -36,22 +21,22 @@ class Refinement:
         failure: Why the last rewrite could not be had: the reason in a word, and a sentence.
     """
 
-    def __init__(self, draft: Draft, rules: Rules) -> None:
+    def __init__(self, draft: Draft, settings: FilterConfig, run_seed: int) -> None:
         self.draft = draft
         self.instruction = draft.instruction
         self.action: str | None = None
         self.rounds: list[Iteration] = []
         self.calls: list[Call] = list(draft.calls)
         self.failure: tuple[str, str] = ("gap", "")
-        self._rules = rules
+        self._settings = settings
         self._fate: Fate = "filtered"
         self._winner: Winner | None = None
         self._reason = ""
         self._detail = ""
         self._actions = _shuffled(
             draft.rubrics.actions,
-            f"{rules.run_seed}/{draft.id}/actions",
-            independent=rules.action_sampling == "independent",
+            f"{run_seed}/{draft.id}/actions",
+            independent=settings.action_sampling == "independent",
         )
 
     def next_action(self) -> str:
@@ -68,7 +53,7 @@ class Refinement:
         """End with the last round if its gap is large enough, and tell whether it is."""
         last = self.rounds[-1]
         assert last.gap is not None
-        choice = verdict(last.gap, self._rules.threshold)
+        choice = verdict(last.gap, self._settings.threshold)
         if choice == "again":
             return False
         self.keep(choice, "selected")
@@ -79,7 +64,8 @@ class Refinement:
         self._winner = winner
         last = self.rounds[-1]
         answer = last.strong if winner == "strong" else last.target
-        if answer is not None and answer.finish_reason == "length" and not self._rules.keep_cut_off:
+        is_cut_off = answer is not None and answer.finish_reason == "length"
+        if is_cut_off and not self._settings.keep_cut_off:
             self.end("filtered", "cut_off", f"the answer of {winner} ended at max_tokens")
         else:
             self.end("kept", reason)
@@ -88,7 +74,7 @@ class Refinement:
         """End without a selected round: filtered, or kept and marked as a leftover."""
         reason, detail = self.failure
         if (
-            self._rules.leftover == "keep_strong"
+            self._settings.leftover == "keep_strong"
             and self.rounds
             and self.rounds[-1].strong is not None
         ):
@@ -101,7 +87,7 @@ class Refinement:
         self._fate, self._reason, self._detail = fate, reason, detail
 
     def example(self) -> Example:
-        return self.draft.ended(
+        return self.draft.example(
             self._fate,
             self._reason,
             self._detail,
