@@ -31,20 +31,32 @@ from codeclm.engine.data.records import (
 )
 from codeclm.engine.data.seeds import SeedError
 from codeclm.engine.data.test_sets import TEST_SETS, Question, TestSource, read_questions, shorten
-from codeclm.engine.evaluate.calibration import Cost, Prices, Row, Story, row
-from codeclm.engine.evaluate.calibration import read_calibration as calibrated
-from codeclm.engine.evaluate.contest import Comparison, Contest
-from codeclm.engine.evaluate.outcome import Contestants, difference, summarise
-from codeclm.engine.evaluate.outcome import outcome_text as written
-from codeclm.engine.evaluate.verdicts import (
-    Counts,
+from codeclm.engine.evaluate.calibration.calibrate import Calibration, calibrate
+from codeclm.engine.evaluate.calibration.pilot import read_pilot
+from codeclm.engine.evaluate.calibration.yields import (
+    ScoredInstruction,
+    StageCosts,
+    ThresholdYield,
+    UnitCost,
+    threshold_yield,
+)
+from codeclm.engine.evaluate.difference import OtherCandidate, paired_difference
+from codeclm.engine.evaluate.outcome import EvaluationSetup, summarise_evaluation
+from codeclm.engine.evaluate.pairwise import PairwiseComparison, PairwiseEvaluator
+from codeclm.engine.evaluate.report import outcome_text
+from codeclm.engine.evaluate.scoring import Scoring
+from codeclm.engine.evaluate.session import EvaluationSession
+from codeclm.engine.evaluate.statistics import (
     Interval,
     PositionBias,
+    bootstrap_interval,
+    position_bias,
+)
+from codeclm.engine.evaluate.verdicts import (
     Ruling,
     Verdict,
-    count,
-    interval,
-    position_bias,
+    VerdictCounts,
+    count_verdicts,
     verdict,
 )
 from codeclm.engine.store.writer import LedgerWriter
@@ -133,45 +145,45 @@ TABLE_5 = {
 @pytest.mark.parametrize("row", TABLE_5.values(), ids=TABLE_5)
 def test_the_counts_of_table_5_give_the_crr_of_table_1(row: tuple[int, int, int, str]) -> None:
     wins, ties, losses, crr = row
-    counts = Counts(wins, ties, losses)
+    counts = VerdictCounts(wins, ties, losses)
 
     assert str(counts) == f"CRR {crr} % (0 of 218 verdicts are invalid)"
 
 
 def test_invalid_verdicts_count_as_ties_and_are_always_named() -> None:
-    assert str(Counts(10, 30, 58, 2)) == "CRR 42.00 % (2 of 100 verdicts are invalid)"
+    assert str(VerdictCounts(10, 30, 58, 2)) == "CRR 42.00 % (2 of 100 verdicts are invalid)"
 
 
 def test_above_two_per_cent_of_invalid_verdicts_there_is_no_crr() -> None:
-    counts = Counts(10, 30, 57, 3)
+    counts = VerdictCounts(10, 30, 57, 3)
 
-    assert str(counts) == "no CRR: 3 of 100 verdicts are invalid, at most 2% may be"
+    assert str(counts) == "no CRR: 3 of 100 verdicts are invalid (limit: 2%)"
 
 
 def test_nothing_compared_is_no_crr() -> None:
-    assert (Counts().usable, Counts().crr) == (False, 0.0)
+    assert (VerdictCounts().usable, VerdictCounts().crr) == (False, 0.0)
 
 
 @given(st.lists(st.sampled_from(["win", "tie", "loss", "invalid"])))
 def test_counts_add_up_to_the_prompts(verdicts: list[Verdict]) -> None:
-    counts = count(verdicts)
+    counts = count_verdicts(verdicts)
 
     assert counts.total == len(verdicts)
-    assert counts == count(sorted(verdicts))
+    assert counts == count_verdicts(sorted(verdicts))
 
 
 @given(st.lists(st.sampled_from([-100.0, 0.0, 100.0]), min_size=1, max_size=40), st.integers())
 def test_an_interval_holds_its_mean_and_repeats_itself(values: list[float], seed: int) -> None:
-    found = interval(values, Random(seed), resamples=200)
+    found = bootstrap_interval(values, Random(seed), resamples=200)
 
     assert min(values) <= found.low <= found.high <= max(values)
     assert found.mean == sum(values) / len(values)
-    assert found == interval(values, Random(seed), resamples=200)
+    assert found == bootstrap_interval(values, Random(seed), resamples=200)
 
 
 def test_an_interval_is_as_wide_as_the_normal_one_where_that_is_right() -> None:
     """1,000 prompts, half of them lost: 50 % ± 1.96 times 1.58 points."""
-    found = interval([0.0, 100.0] * 500, Random(0), resamples=4000)
+    found = bootstrap_interval([0.0, 100.0] * 500, Random(0), resamples=4000)
 
     assert found.mean == 50.0
     assert found.low == pytest.approx(46.9, abs=0.4)
@@ -179,7 +191,9 @@ def test_an_interval_is_as_wide_as_the_normal_one_where_that_is_right() -> None:
 
 
 def test_certainty_has_no_width() -> None:
-    assert interval([100.0] * 80, Random(1), resamples=100) == Interval(100.0, 100.0, 100.0)
+    assert bootstrap_interval([100.0] * 80, Random(1), resamples=100) == Interval(
+        100.0, 100.0, 100.0
+    )
 
 
 def test_a_judge_that_favours_the_first_answer_is_seen() -> None:
@@ -212,7 +226,10 @@ def test_real_reviews_give_the_verdicts_of_their_files() -> None:
                 unread.append(review["question_id"])
 
     assert [b if a == "invalid" else a for a, b in zip(read_off, kept, strict=True)] == kept
-    assert (count(read_off), count(kept)) == (Counts(276, 100, 661, 3), Counts(277, 100, 663))
+    assert (count_verdicts(read_off), count_verdicts(kept)) == (
+        VerdictCounts(276, 100, 661, 3),
+        VerdictCounts(277, 100, 663),
+    )
     assert unread == [70, 69, 70]
 
 
@@ -363,10 +380,10 @@ def says_its_name(request: Request) -> str:
     return f"I am {request.model}."
 
 
-async def compared(actor: Actor, folder: Path, question: Question = ASKED) -> Comparison:
+async def compared(actor: Actor, folder: Path, question: Question = ASKED) -> PairwiseComparison:
     async with playing(actor, folder) as troupe:
         contestants: Any = {"candidate": troupe["target"], "reference": troupe["strong"]}
-        [made] = await Contest(contestants, troupe["judge"])(question)
+        [made] = await PairwiseEvaluator(contestants, troupe["judge"])(question)
     return made
 
 
@@ -377,7 +394,7 @@ async def test_both_orders_are_scored_and_told_apart(
     actor = Actor(respond=says_its_name, judge=by_place("7 9\nClear.", "8.5, 6\nClear."))
     made = await compared(actor, tmp_path)
 
-    assert made == Comparison(
+    assert made == PairwiseComparison(
         id="q1",
         category="physics",
         prompt=ASKED.prompt,
@@ -432,8 +449,8 @@ async def test_a_prompt_nobody_answers_is_an_invalid_verdict(
 # -- two candidates ---------------------------------------------------------------------------
 
 
-def story(name: str, *both: Ruling, reference: str = "R") -> Comparison:
-    return Comparison(
+def story(name: str, *both: Ruling, reference: str = "R") -> PairwiseComparison:
+    return PairwiseComparison(
         id=name, category="", prompt=name, reference=Answer(reference), rulings=(both[0], both[1])
     )
 
@@ -441,7 +458,7 @@ def story(name: str, *both: Ruling, reference: str = "R") -> Comparison:
 def test_two_candidates_differ_by_the_prompts_only_one_of_them_loses() -> None:
     ours = [story(f"{n}", *((LOSS, LOSS) if n < 10 else (WIN, WIN))) for n in range(100)]
     theirs = [story(f"{n}", *((LOSS, LOSS) if n < 30 else (DRAW, WIN))) for n in range(100)]
-    found = difference(ours, theirs, other="B", rule="both", resamples=2000)
+    found = paired_difference(ours, OtherCandidate("B", theirs), Scoring(resamples=2000))
 
     assert (found.other, found.prompts, found.points.mean) == ("B", 100, 20.0)
     assert found.points.low == pytest.approx(12.2, abs=2)
@@ -451,7 +468,9 @@ def test_two_candidates_differ_by_the_prompts_only_one_of_them_loses() -> None:
 def test_the_same_results_do_not_differ() -> None:
     ours = [story(f"{n}", LOSS, WIN if n % 3 else LOSS) for n in range(30)]
 
-    assert difference(ours, ours, other="B", rule="both").points == Interval(0, 0, 0)
+    other = OtherCandidate("B", ours)
+
+    assert paired_difference(ours, other, Scoring()).points == Interval(0, 0, 0)
 
 
 # -- the command ------------------------------------------------------------------------------
@@ -522,15 +541,15 @@ def test_answers_come_from_files_and_two_candidates_are_compared(tmp_path: Path)
         "points": {"mean": 100.0, "low": 100.0, "high": 100.0},
     }
     assert told(short)["calls"]["paid"] == 6
-    assert (other.returncode, "compare with the same reference" in other.stderr) == (2, True)
+    assert (other.returncode, "with the same reference" in other.stderr) == (2, True)
 
 
 @pytest.mark.parametrize(
     ("line", "complaint"),
     [
         (("--test", "none.jsonl", *JUDGED), "none.jsonl: no such file, and no test set"),
-        ((*JUDGED,), "test: it is missing"),
-        (("--test", "set.jsonl", *MODELS), "judge.model: it is missing"),
+        ((*JUDGED,), "test: missing"),
+        (("--test", "set.jsonl", *MODELS), "judge.model: missing"),
         (("--test", "set.jsonl", *MODELS, "--judge", "openai/x"), "set OPENAI_API_KEY"),
         (
             ("--test", "set.jsonl", *JUDGED, "--rule", "best"),
@@ -567,7 +586,7 @@ def test_another_test_set_is_found_out_before_any_call(tmp_path: Path) -> None:
     done = codeclm(*line, "--against", "other", cwd=tmp_path)
 
     assert (done.returncode, done.stdout) == (2, "")
-    assert "other: it was on another test set: no prompt is in both" in done.stderr
+    assert "other: a different test set: no prompt is in both" in done.stderr
     assert not (tmp_path / "mine").exists()
 
 
@@ -583,8 +602,8 @@ def test_a_result_that_cannot_be_paired_is_still_told_and_kept(tmp_path: Path) -
 
     assert done.returncode == 1
     assert "12 of 12 prompts compared" in done.stdout
-    assert "no difference: one: it was against other answers" in done.stdout
-    assert "one: it was against other answers" in done.stderr
+    assert "no difference: one: its reference gave different answers" in done.stdout
+    assert "one: its reference gave different answers" in done.stderr
     assert (kept["ending"], sum(kept["counts"].values())) == ("finished", 12)
 
 
@@ -596,8 +615,10 @@ def test_categories_that_are_numbers_stand_in_their_order(names: str, order: lis
         msgspec.structs.replace(story(name, *[won.get(name, WIN)] * 2), category=name)
         for name in names.split()
     ]
-    who = Contestants("t", "c", "r", "j")
-    lines = written(summarise(made, who, rule="both", prompts=len(made), resamples=9)).splitlines()
+    questions = [Question(c.id, c.prompt) for c in made]
+    session = EvaluationSession(questions, comparisons={c.id: c for c in made})
+    setup = EvaluationSetup("t", "c", "r", "j")
+    lines = outcome_text(summarise_evaluation(session, setup, Scoring(resamples=9))).splitlines()
     at = next(n for n, line in enumerate(lines) if line.startswith("category"))
     rows = lines[at + 1 : at + 1 + len(order)]
 
@@ -682,7 +703,7 @@ async def test_too_many_invalid_verdicts_fail_the_evaluation(
 
     assert (done.returncode, found["ending"], found["crr"]) == (1, "finished", None)
     assert (found["counts"]["invalid"], found["invalid"]) == (1, {"unreadable": 1})
-    assert "no CRR: 1 of 12 verdicts are invalid, at most 2% may be" in done.stderr
+    assert "no CRR: 1 of 12 verdicts are invalid (limit: 2%)" in done.stderr
 
 
 @only_asyncio
@@ -778,36 +799,41 @@ async def test_a_refused_key_stops_the_evaluation(server: Server, tmp_path: Path
 
 # -- calibration ------------------------------------------------------------------------------
 
-FREE = Prices(Cost(1.0), Cost(4.0), Cost(1.0))
+FREE = StageCosts(UnitCost(1.0), UnitCost(4.0), UnitCost(1.0))
 
 
 def test_a_threshold_up_to_the_pilots_own_is_counted() -> None:
     stories = [
-        Story(1, (4.0,)),
-        Story(1, (2.0, 5.0)),
-        Story(1, (-2.5, 0.0, 1.5, 3.0)),
-        Story(1, (0.0, 0.0)),
+        ScoredInstruction(1, (4.0,)),
+        ScoredInstruction(1, (2.0, 5.0)),
+        ScoredInstruction(1, (-2.5, 0.0, 1.5, 3.0)),
+        ScoredInstruction(1, (0.0, 0.0)),
     ]
-    found = row(stories, 2.0, own=3.0, prices=FREE)
+    found = threshold_yield(stories, 2.0, exact_up_to=3.0, costs=FREE)
 
-    assert found == Row(
+    assert found == ThresholdYield(
         2.0,
         exact=True,
         scored={1: 4, 2: 2},
         rates={1: 0.5, 2: 0.5},
-        share=0.75,
-        at_least=0.75,
-        cost=Cost((1 + 4 + 0.5 * 5) / 0.75),
+        expected_yield=0.75,
+        observed_yield=0.75,
+        cost=UnitCost((1 + 4 + 0.5 * 5) / 0.75),
     )
 
 
 def test_above_the_pilots_own_threshold_the_rest_stands_for_what_was_selected() -> None:
     """Of four, one has 6 points and two have 4, which the pilot kept; the last went on to 6."""
-    stories = [Story(1, (6.0,)), Story(1, (4.0,)), Story(1, (4.0,)), Story(1, (1.0, 6.0))]
-    found = row(stories, 5.0, own=3.0, prices=FREE)
+    stories = [
+        ScoredInstruction(1, (6.0,)),
+        ScoredInstruction(1, (4.0,)),
+        ScoredInstruction(1, (4.0,)),
+        ScoredInstruction(1, (1.0, 6.0)),
+    ]
+    found = threshold_yield(stories, 5.0, exact_up_to=3.0, costs=FREE)
 
     assert (found.exact, found.rates) == (False, {1: 0.25, 2: 1.0})
-    assert (found.share, found.at_least) == (1.0, 0.5)
+    assert (found.expected_yield, found.observed_yield) == (1.0, 0.5)
 
 
 @given(
@@ -819,11 +845,18 @@ def test_above_the_pilots_own_threshold_the_rest_stands_for_what_was_selected() 
 )
 def test_a_higher_threshold_never_yields_more(gaps: list[list[float]]) -> None:
     """Where every round was seen, as in a pilot whose own θ nothing reaches."""
-    stories = [Story(1, tuple(each)) for each in gaps]
-    shares = [row(stories, step / 2, own=10.0, prices=FREE).share for step in range(19)]
+    stories = [ScoredInstruction(1, tuple(each)) for each in gaps]
+    shares = [
+        threshold_yield(stories, step / 2, exact_up_to=10.0, costs=FREE).expected_yield
+        for step in range(19)
+    ]
 
     assert shares == sorted(shares, reverse=True)
     assert shares[4] == pytest.approx(sum(max(map(abs, each)) > 2 for each in gaps) / len(gaps))
+
+
+def calibrated(folder: Path, target_yield: float) -> Calibration:
+    return calibrate(read_pilot(folder), target_yield)
 
 
 @pytest.fixture(scope="module")
@@ -842,7 +875,9 @@ RUN = ("run", "--seeds", "seeds.jsonl", "--strong", "scripted/strong", "--target
 @pytest.mark.parametrize("theta", [1.0, 3.0, 6.0])
 def test_what_a_pilot_promises_a_run_at_that_threshold_keeps(theta: float, pilot: Path) -> None:
     """Rounds, selections, yield and calls; and every answer is in the cache already."""
-    promised = {each.threshold: each for each in calibrated(pilot / "pilot", target_yield=0.5).rows}
+    promised = {
+        each.threshold: each for each in calibrated(pilot / "pilot", target_yield=0.5).yields
+    }
     done = codeclm(*RUN, "--threshold", str(theta), "--out", f"at-{theta}", cwd=pilot)
     came = told(done)
     gaps = came["gaps"]
@@ -850,15 +885,15 @@ def test_what_a_pilot_promises_a_run_at_that_threshold_keeps(theta: float, pilot
     selected = sum(gaps["selected"].values())
 
     assert {str(number): seen for number, seen in here.scored.items()} == gaps["scored"]
-    assert here.share == pytest.approx(selected / gaps["scored"]["1"])
+    assert here.expected_yield == pytest.approx(selected / gaps["scored"]["1"])
     assert sum(stage["paid"] for stage in came["calls"].values()) == 0
     assert here.cost is not None
     assert here.cost.calls * selected == pytest.approx(came["predicted_calls"])
 
 
 def test_calibrate_names_the_highest_threshold_for_a_yield(pilot: Path) -> None:
-    found = {each.threshold: each for each in calibrated(pilot / "pilot", target_yield=0.5).rows}
-    most = max(theta for theta, each in found.items() if each.share >= 0.9)
+    found = {each.threshold: each for each in calibrated(pilot / "pilot", target_yield=0.5).yields}
+    most = max(theta for theta, each in found.items() if each.expected_yield >= 0.9)
     done = codeclm("calibrate", "pilot", "--yield", "0.9", cwd=pilot)
 
     assert (done.returncode, done.stderr) == (0, "")
@@ -872,7 +907,7 @@ def test_calibrate_prices_a_pair(pilot: Path) -> None:
     more = [word for price in prices for word in ("--set", price)]
     codeclm(*RUN, "--threshold", "10", "--out", "priced", *more, cwd=pilot)
     [found] = json.loads(codeclm("calibrate", "priced", "--json", cwd=pilot).stdout)
-    cheapest, dearest = found["rows"][0]["cost"], found["rows"][12]["cost"]
+    cheapest, dearest = found["yields"][0]["cost"], found["yields"][12]["cost"]
 
     assert 0 < cheapest["money"] < dearest["money"]
 
@@ -890,7 +925,7 @@ def test_a_pilot_of_one_round_knows_every_threshold(once: tuple[str, ...], pilot
     codeclm(*RUN, *once, "--threshold", "1", "--out", name, cwd=pilot)
     found = calibrated(pilot / name, target_yield=0.01)
 
-    assert all(each.exact and each.share == each.at_least for each in found.rows)
+    assert all(each.exact and each.expected_yield == each.observed_yield for each in found.yields)
     assert found.recommended is not None
     assert found.recommended > 1
     assert not any("is an estimate" in each for each in found.warnings)
