@@ -1,5 +1,6 @@
 """Verdicts and CRR, test sets and answers, the line over real models' words, and the commands."""
 
+import asyncio
 import csv
 import gzip
 import json
@@ -715,11 +716,20 @@ async def test_what_failed_for_a_passing_reason_is_asked_again_by_the_same_comma
             return answer(b"busy", status=503)
         return acting(asked)
 
-    server.always = half_away
-    first = await over_http(server, tmp_path, "-c", "1")
+    judged = asyncio.Event()
+
+    async def others_first(asked: ReceivedRequest) -> None:
+        """Both models have answered others before they fail: they are not away."""
+        if asked.json["model"] == "judge":
+            judged.set()
+        elif "What of 7?" in asked.json["messages"][-1]["content"]:
+            await judged.wait()
+
+    server.always, server.before = half_away, others_first
+    first = await over_http(server, tmp_path, "-c", "12")
     server.always = acting
     before = len(server.asked)
-    second = await over_http(server, tmp_path, "-c", "1")
+    second = await over_http(server, tmp_path, "-c", "12")
 
     assert (first.returncode, told(first)["ending"]) == (1, "unfinished")
     assert list(told(first)["unanswered"]) == ["7"]
