@@ -75,11 +75,11 @@ class EvaluationConfig(SettingsTable, frozen=True):
 
     @property
     def roles(self) -> dict[str, RoleConfig]:
-        """The models that are asked."""
-        asked: dict[str, RoleConfig] = {
+        """The models that are models."""
+        models: dict[str, RoleConfig] = {
             side: answerer for side, answerer in self.answerers.items() if not answerer.answers
         }
-        return {**asked, "judge": self.judge}
+        return {**models, "judge": self.judge}
 
     @property
     def source(self) -> TestSource:

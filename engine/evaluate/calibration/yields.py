@@ -31,8 +31,8 @@ class UnitCost(Struct, frozen=True):
         return UnitCost(self.calls * factor, None if self.money is None else self.money * factor)
 
     def plus(self, other: "UnitCost") -> "UnitCost":
-        known = self.money is not None and other.money is not None
-        money = (self.money or 0.0) + (other.money or 0.0) if known else None
+        priced = self.money is not None and other.money is not None
+        money = (self.money or 0.0) + (other.money or 0.0) if priced else None
         return UnitCost(self.calls + other.calls, money)
 
 
