@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tests.faults.driving import FaultServer, command, environment, fault_server, write_seeds
+from tests.faults.processes import FaultServer, command, environment, fault_server, write_seeds
 from tests.faults.quota import QuotaSettings
 from tests.faults.server import Rule, Seen, Settings
 
