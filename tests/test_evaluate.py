@@ -54,11 +54,11 @@ from codeclm.engine.evaluate.statistics import (
     position_bias,
 )
 from codeclm.engine.evaluate.verdicts import (
+    PairwiseVerdict,
     Ruling,
-    Verdict,
     VerdictCounts,
     count_verdicts,
-    verdict,
+    pairwise_verdict,
 )
 from codeclm.engine.store.writer import LedgerWriter
 from codeclm.prompts import ParseError
@@ -92,20 +92,26 @@ WIN, DRAW, LOSS = Ruling(8, 3), Ruling(5, 5), Ruling(2, 9)
     ],
 )
 def test_two_orders_make_a_verdict(one: Ruling, two: Ruling, both: str, alpagasus: str) -> None:
-    assert (verdict((one, two)), verdict((one, two), "alpagasus")) == (both, alpagasus)
+    assert (pairwise_verdict((one, two)), pairwise_verdict((one, two), "alpagasus")) == (
+        both,
+        alpagasus,
+    )
 
 
 @pytest.mark.parametrize("rulings", [(None, WIN), (LOSS, None), (None, None), ()])
 def test_an_unreadable_order_makes_the_verdict_invalid(
     rulings: Sequence[Ruling | None],
 ) -> None:
-    assert (verdict(rulings), verdict(rulings, "alpagasus")) == ("invalid", "invalid")
+    assert (pairwise_verdict(rulings), pairwise_verdict(rulings, "alpagasus")) == (
+        "invalid",
+        "invalid",
+    )
 
 
 points = st.integers(0, 20).map(lambda half: half / 2)
 scored = st.builds(Ruling, points, points)
 rulings = st.lists(st.none() | scored, min_size=1, max_size=2)
-OPPOSITE: dict[Verdict, Verdict] = {
+OPPOSITE: dict[PairwiseVerdict, PairwiseVerdict] = {
     "win": "loss",
     "loss": "win",
     "tie": "tie",
@@ -117,13 +123,13 @@ OPPOSITE: dict[Verdict, Verdict] = {
 def test_whoever_changes_sides_changes_the_verdict(orders: list[Ruling | None]) -> None:
     other = [r and Ruling(r.reference, r.candidate) for r in orders]
 
-    assert verdict(other) == OPPOSITE[verdict(orders)]
-    assert verdict(other, "alpagasus") == OPPOSITE[verdict(orders, "alpagasus")]
+    assert pairwise_verdict(other) == OPPOSITE[pairwise_verdict(orders)]
+    assert pairwise_verdict(other, "alpagasus") == OPPOSITE[pairwise_verdict(orders, "alpagasus")]
 
 
 @given(rulings)
 def test_the_strict_rule_only_turns_verdicts_into_ties(orders: list[Ruling | None]) -> None:
-    assert verdict(orders) in {verdict(orders, "alpagasus"), "tie"}
+    assert pairwise_verdict(orders) in {pairwise_verdict(orders, "alpagasus"), "tie"}
 
 
 # Wins, ties, losses of table 5, and the CRR that table 1 prints for them.
@@ -166,7 +172,7 @@ def test_nothing_compared_is_no_crr() -> None:
 
 
 @given(st.lists(st.sampled_from(["win", "tie", "loss", "invalid"])))
-def test_counts_add_up_to_the_prompts(verdicts: list[Verdict]) -> None:
+def test_counts_add_up_to_the_prompts(verdicts: list[PairwiseVerdict]) -> None:
     counts = count_verdicts(verdicts)
 
     assert counts.total == len(verdicts)
@@ -203,7 +209,7 @@ def test_a_judge_that_favours_the_first_answer_shows_in_the_figures() -> None:
     fair = (Ruling(7, 5), Ruling(7, 5))
     result = position_bias([biased, fair, (None, WIN)])
 
-    assert [verdict(biased), verdict(fair)] == ["tie", "win"]
+    assert [pairwise_verdict(biased), pairwise_verdict(fair)] == ["tie", "win"]
     assert result == PositionBias(2, 0.5, 2.5, first=3, second=1, neither=0)
 
 
@@ -214,14 +220,14 @@ def test_real_reviews_give_the_verdicts_of_their_files() -> None:
     Three cannot be read, all of the mathematics prompt, which asks for a tuple at the end; ours is
     the general one.
     """
-    read_off: list[Verdict] = []
-    kept: list[Verdict] = []
+    read_off: list[PairwiseVerdict] = []
+    kept: list[PairwiseVerdict] = []
     unread: list[int] = []
     with gzip.open(DATA / "vicuna_judge_reviews.jsonl.gz", "rt", encoding="utf-8") as file:
         for review in map(json.loads, file):
-            kept.append(verdict([Ruling(*review["score"])]))
+            kept.append(pairwise_verdict([Ruling(*review["score"])]))
             try:
-                read_off.append(verdict([Ruling(*read_verdict(review["text"]))]))
+                read_off.append(pairwise_verdict([Ruling(*read_verdict(review["text"]))]))
             except ParseError:
                 read_off.append("invalid")
                 unread.append(review["question_id"])
@@ -383,8 +389,8 @@ def says_its_name(request: Request) -> str:
 
 async def compared(actor: Actor, folder: Path, question: Question = QUESTION) -> PairwiseComparison:
     async with playing(actor, folder) as troupe:
-        contestants: Any = {"candidate": troupe["target"], "reference": troupe["strong"]}
-        [comparison] = await PairwiseEvaluator(contestants, troupe["judge"])(question)
+        answerers: Any = {"candidate": troupe["target"], "reference": troupe["strong"]}
+        [comparison] = await PairwiseEvaluator(answerers, troupe["judge"])(question)
     return comparison
 
 
@@ -418,7 +424,10 @@ async def test_one_order_that_cannot_be_read_is_asked_three_times_and_the_other_
         (Ruling(9, 3, "9 3\nGood."), None),
         "unreadable",
     )
-    assert (verdict(comparison.rulings), actor.counts()) == ("invalid", {"judge": 4, "respond": 2})
+    assert (pairwise_verdict(comparison.rulings), actor.counts()) == (
+        "invalid",
+        {"judge": 4, "respond": 2},
+    )
 
 
 async def test_an_empty_answer_is_a_bad_answer_for_the_judge_to_see(
@@ -428,7 +437,7 @@ async def test_an_empty_answer_is_a_bad_answer_for_the_judge_to_see(
     actor = Actor(respond="", judge="5 5\nNothing was said.")
     comparison = await compared(actor, tmp_path)
 
-    assert (comparison.candidate, verdict(comparison.rulings)) == (Answer(""), "tie")
+    assert (comparison.candidate, pairwise_verdict(comparison.rulings)) == (Answer(""), "tie")
 
 
 @pytest.mark.parametrize(
@@ -447,7 +456,7 @@ async def test_a_prompt_nobody_answers_is_an_invalid_verdict(
     )
     comparison = await compared(actor, tmp_path)
 
-    assert (comparison.reason, verdict(comparison.rulings), comparison.candidate) == (
+    assert (comparison.reason, pairwise_verdict(comparison.rulings), comparison.candidate) == (
         reason,
         "invalid",
         None,

@@ -10,7 +10,7 @@ from ..evaluate.difference import OtherCandidate, check_pairable
 from ..evaluate.outcome import Outcome
 from ..evaluate.prepare import EvaluationPlan, claim_folder, prepare_evaluation
 from ..evaluate.report import outcome_text
-from ..evaluate.results import read_comparisons, write_results
+from ..evaluate.results import read_comparisons, write_evaluation
 from ..evaluate.session import execute_evaluation
 from ..evaluate.settings import EvaluationConfig
 from ..pipeline.event_loop import run_async
@@ -117,7 +117,7 @@ def run_evaluation(plan: EvaluationPlan, other: OtherCandidate | None = None) ->
         claim_folder(plan)
         _print_plan(plan)
         session = run_async(partial(execute_evaluation, plan, print_message))
-        return write_results(plan, session, other)
+        return write_evaluation(plan, session, other)
 
 
 def _read_settings(args: argparse.Namespace) -> tuple[EvaluationConfig, str]:

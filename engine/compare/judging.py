@@ -19,7 +19,7 @@ from ..evaluate.prepare import EvaluationPlan, prepare_evaluation
 from ..evaluate.results import read_comparisons
 from ..evaluate.scoring import Scoring
 from ..evaluate.settings import AnswererConfig, EvaluationConfig
-from ..evaluate.verdicts import VerdictCounts, count_verdicts, verdict
+from ..evaluate.verdicts import VerdictCounts, count_verdicts, pairwise_verdict
 from ..pipeline.recipes import RECIPES
 from .claims import ScoreTable
 from .settings import UNTUNED, ComparisonSettings
@@ -233,7 +233,7 @@ class Judging(Struct, frozen=True):
 
     def _counts(self, comparisons: Iterable[PairwiseComparison]) -> VerdictCounts:
         return count_verdicts(
-            verdict(comparison.rulings, self.scoring.rule) for comparison in comparisons
+            pairwise_verdict(comparison.rulings, self.scoring.rule) for comparison in comparisons
         )
 
 

@@ -10,7 +10,7 @@ from .pairwise import PairwiseComparison
 from .scoring import Scoring
 from .session import EvaluationSession
 from .statistics import Interval, PositionBias, position_bias
-from .verdicts import Rule, VerdictCounts, count_verdicts, verdict
+from .verdicts import Rule, VerdictCounts, count_verdicts, pairwise_verdict
 
 
 class EvaluationSetup(Struct, frozen=True):
@@ -110,7 +110,9 @@ def summarise_evaluation(
         crr=counts.crr if counts.usable else None,
         interval=scoring.interval(recovered, "crr") if counts.usable else None,
         other_rule=_counts(comparisons, other_rule(scoring.rule)),
-        invalid=dict(Counter(c.reason for c in comparisons if verdict(c.rulings) == "invalid")),
+        invalid=dict(
+            Counter(c.reason for c in comparisons if pairwise_verdict(c.rulings) == "invalid")
+        ),
         categories=_categories(comparisons, scoring.rule),
         position=position_bias(comparison.rulings for comparison in comparisons),
         scores=_mean_scores(comparisons),
@@ -129,7 +131,11 @@ def _ending(session: EvaluationSession) -> str:
 
 
 def _counts(comparisons: Iterable[PairwiseComparison], rule: Rule) -> VerdictCounts:
-    return count_verdicts(verdict(comparison.rulings, rule) for comparison in comparisons)
+    return count_verdicts(pairwise_verdict(comparison.rulings, rule) for comparison in comparisons)
+
+
+def _invalid_reasons(comparisons: Iterable[PairwiseComparison]) -> dict[str, int]:
+    return dict(Counter(c.reason for c in comparisons if pairwise_verdict(c.rulings) == "invalid"))
 
 
 def _categories(comparisons: Sequence[PairwiseComparison], rule: Rule) -> dict[str, VerdictCounts]:

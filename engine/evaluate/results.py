@@ -18,7 +18,7 @@ from .session import EvaluationSession
 _comparison = msgspec.json.Decoder(PairwiseComparison)
 
 
-def write_results(
+def write_evaluation(
     plan: EvaluationPlan, session: EvaluationSession, other: OtherCandidate | None = None
 ) -> Outcome:
     """Write both files and return the summary, with the difference to *other* if given. Blocks.

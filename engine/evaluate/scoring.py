@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from .pairwise import PairwiseComparison
 from .statistics import Interval, bootstrap_interval
-from .verdicts import Rule, verdict
+from .verdicts import Rule, pairwise_verdict
 
 
 class Scoring(Struct, frozen=True):
@@ -19,7 +19,7 @@ class Scoring(Struct, frozen=True):
 
     def recovered(self, comparison: PairwiseComparison) -> int:
         """Return 1 if the candidate did not lose, else 0."""
-        return int(verdict(comparison.rulings, self.rule) != "loss")
+        return int(pairwise_verdict(comparison.rulings, self.rule) != "loss")
 
     def interval(self, values: Sequence[float], name: str) -> Interval:
         """Bootstrap the mean of *values*; intervals of different *name* are independent."""

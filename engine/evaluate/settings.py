@@ -46,7 +46,7 @@ class EvaluationConfig(SettingsTable, frozen=True):
     reference: AnswererConfig = field(default_factory=AnswererConfig)
     judge: JudgeConfig = field(default_factory=JudgeConfig)
     rule: Rule = "both"
-    """How two orders make a verdict; see `verdict`."""
+    """How two orders make a verdict; see `pairwise_verdict`."""
     input: InputConfig = field(default_factory=InputConfig)
     id_field: str | None = None
     category_field: str | None = None

@@ -7,7 +7,7 @@ from typing import Literal
 from msgspec import Struct
 
 Rule = Literal["both", "alpagasus"]
-Verdict = Literal["win", "tie", "loss", "invalid"]
+PairwiseVerdict = Literal["win", "tie", "loss", "invalid"]
 
 MAX_INVALID = 0.02
 """The largest share of invalid verdicts for which there is a CRR (docs/algorithm.md §7.2)."""
@@ -30,7 +30,7 @@ Rulings = Sequence[Ruling | None]
 """The order candidate-first, then reference-first; None if the judge could not be read."""
 
 
-def verdict(rulings: Rulings, rule: Rule = "both") -> Verdict:
+def pairwise_verdict(rulings: Rulings, rule: Rule = "both") -> PairwiseVerdict:
     """Return the verdict on one prompt.
 
     ``both``: a win only if it wins every order, a loss only if it loses every order.
@@ -74,6 +74,6 @@ class VerdictCounts(Struct, frozen=True):
         return f"no CRR: {invalid} (limit: {MAX_INVALID:.0%})"
 
 
-def count_verdicts(verdicts: Iterable[Verdict]) -> VerdictCounts:
+def count_verdicts(verdicts: Iterable[PairwiseVerdict]) -> VerdictCounts:
     counts = Counter(verdicts)
     return VerdictCounts(counts["win"], counts["tie"], counts["loss"], counts["invalid"])
