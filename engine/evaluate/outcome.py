@@ -110,9 +110,7 @@ def summarise_evaluation(
         crr=counts.crr if counts.usable else None,
         interval=scoring.interval(recovered, "crr") if counts.usable else None,
         other_rule=_counts(comparisons, other_rule(scoring.rule)),
-        invalid=dict(
-            Counter(c.reason for c in comparisons if pairwise_verdict(c.rulings) == "invalid")
-        ),
+        invalid=_invalid_reasons(comparisons),
         categories=_categories(comparisons, scoring.rule),
         position=position_bias(comparison.rulings for comparison in comparisons),
         scores=_mean_scores(comparisons),
