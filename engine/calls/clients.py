@@ -91,6 +91,7 @@ async def open_clients(
         spent: what earlier sessions spent of the budget.
 
     Raises:
+        ConfigError: a provider cannot be opened as its role is configured.
         StorageError: the cache cannot be used.
     """
     clients = Clients({}, {})
@@ -172,7 +173,10 @@ async def _open_provider(role: RoleConfig, stack: AsyncExitStack) -> Provider:
         options=role.options,
         session=session,
     )
-    provider = await open_provider(host, settings)
+    try:
+        provider = await open_provider(host, settings)
+    except (ValueError, FileNotFoundError) as error:
+        raise ConfigError(f"{role.model}: {error}") from error
     stack.push_async_callback(provider.aclose)
     return provider
 

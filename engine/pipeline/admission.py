@@ -1,6 +1,6 @@
 """When no further seed or request is begun: the finished ones hold enough rows, or will."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple, TypeVar
 
@@ -12,7 +12,7 @@ from ..store.reader import LedgerReader
 from ..store.schema import NO_LAST_ITEM
 from ..store.writer import LedgerWriter
 from .execution import Execution
-from .prefix import Prefix
+from .prefix import Prefix, admit_all
 
 log = structlog.get_logger()
 
@@ -45,10 +45,65 @@ def read_exclusions(ledger: LedgerReader) -> Exclusions:
     return Exclusions(metadata, frozenset(ledger.excluded_fingerprints()))
 
 
-class Admission:
-    """Admits seeds or requests one after the other until the finished prefix holds enough rows."""
+async def open_admission(
+    execution: Execution,
+    per_position: int,
+    *,
+    seeds: Sequence[int | None] = (),
+    most_stalled: int | None = None,
+) -> "Admission":
+    """Return an admission that has counted what earlier sessions finished.
 
-    def __init__(self, execution: Execution, prefix: Prefix) -> None:
+    Args:
+        execution: the session.
+        per_position: instructions asked for at one position.
+        seeds: the fingerprints of all seeds, where requests stand behind them; None: unreadable.
+        most_stalled: how many requests in a row may bring no new row before more are pointless;
+            None: any number.
+    """
+    exclusions = await anyio.to_thread.run_sync(read_exclusions, execution.ledger.reader)
+    acceptance = execution.acceptance
+    prefix = Prefix(
+        execution.config.target_rows,
+        execution.config.max_candidates,
+        per_position=per_position,
+        excluded=exclusions.fingerprints,
+        admits=admit_all if acceptance.near_duplicates is None else acceptance.admits,
+        most_stalled=most_stalled,
+        first=len(seeds),
+    )
+    for position, fingerprint in enumerate(seeds):
+        prefix.finished(position, 0, (), fingerprint)
+    await anyio.to_thread.run_sync(_catch_up, execution, prefix, len(seeds))
+    return Admission(execution, prefix, exclusions)
+
+
+def _catch_up(execution: Execution, prefix: Prefix, first: int) -> None:
+    """Count what earlier sessions finished, from position *first* on.
+
+    Blocks: a million seeds take seconds.
+    """
+    if not prefix.counts:
+        return
+    for item in execution.ledger.reader.finished_items():
+        if item.position >= first:
+            prefix.finished(*item)
+    if prefix.enough:
+        execution.ledger.dataset_ends(prefix.last)
+        return
+    execution.ledger.dataset_ends()  # an earlier end no longer holds: a reviewer has dropped rows
+    execution.acceptance.load()
+
+
+class Admission:
+    """Admits seeds or requests one after the other until the finished prefix holds enough rows.
+
+    Attributes:
+        exclusions: what a reviewer dropped.
+    """
+
+    def __init__(self, execution: Execution, prefix: Prefix, exclusions: Exclusions) -> None:
+        self.exclusions = exclusions
         self._state = execution.state
         self._ledger = execution.ledger
         self._acceptance = execution.acceptance
@@ -56,22 +111,6 @@ class Admission:
         self._fingerprints: dict[int, int] = {}
         """Of the seeds in progress, by position."""
         self._in_progress = 0
-
-    def catch_up(self, first: int = 0) -> None:
-        """Count what earlier sessions finished, from position *first* on.
-
-        Blocks: a million seeds take seconds.
-        """
-        if not self._prefix.counts:
-            return
-        for item in self._ledger.reader.finished_items():
-            if item.position >= first:
-                self._prefix.finished(*item)
-        if self._prefix.enough:
-            self._ledger.dataset_ends(self._prefix.last)
-            return
-        self._ledger.dataset_ends()  # an earlier end no longer holds: a reviewer has dropped rows
-        self._acceptance.load()
 
     async def wait_for_need(self) -> None:
         """Wait while those in progress will probably suffice."""

@@ -14,7 +14,7 @@ from ..data.records import Metadata, Seed, Unreadable
 from ..data.text.fingerprint import fingerprint
 from .admission import read_in_batches, record_unreadable
 from .execution import Execution
-from .line import Stage, begin, run
+from .line import Stage, begin
 from .metadata_set import run_metadata_set
 from .stages.augment import Mixer, merge
 from .stages.plausible import Plausibility
@@ -53,13 +53,8 @@ class _Encoding:
         ledger, width = self._execution.ledger, self._execution.widths.encode
         self._encoded |= await anyio.to_thread.run_sync(ledger.reader.encoded_metadata)
         failed = await anyio.to_thread.run_sync(ledger.reader.failed_seeds)
-        await run(
-            self._seeds({*self._encoded, *failed}),
-            begin(Stage("encode", self._encode, self._lost, width, buffer=width)),
-            self._keep,
-            halt=self._execution.state.halt,
-            counts=self._execution.tools.counters.stages,
-        )
+        line = begin(Stage("encode", self._encode, self._lost, width, buffer=width))
+        await self._execution.run(self._seeds({*self._encoded, *failed}), line, self._keep)
         return [self._encoded[position] for position in sorted(self._encoded)]
 
     async def _seeds(self, done: set[int]) -> AsyncIterator[Seed]:

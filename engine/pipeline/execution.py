@@ -1,6 +1,7 @@
 """What a mode works with while a session lasts."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import TypeVar
 
 from msgspec import Struct
 
@@ -8,8 +9,12 @@ from ..config import Config
 from ..data.records import Metadata, Seed, Unreadable
 from ..store.writer import LedgerWriter
 from .acceptance import Acceptance
+from .line import Line, run
 from .state import SessionState
 from .steps import Finishing, Tools, Writing
+
+In = TypeVar("In")
+Out = TypeVar("Out")
 
 SeedRecords = Iterator[Seed | Unreadable]
 
@@ -51,3 +56,12 @@ class Execution(Struct, frozen=True):
     read_seeds: Callable[[bytearray], SeedRecords]
     total_seeds: int = 0
     metadata: tuple[Metadata, ...] = ()
+
+    async def run(
+        self,
+        source: AsyncIterator[In],
+        line: Line[In, Out],
+        sink: Callable[[Out], Awaitable[None]],
+    ) -> None:
+        """Send every item of *source* through *line* into *sink*, until the session stops."""
+        await run(source, line, sink, halt=self.state.halt, counts=self.tools.counters.stages)

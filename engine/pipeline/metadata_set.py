@@ -13,7 +13,6 @@ from . import sizes
 from .admission import Exclusions, read_exclusions
 from .bookkeeping import Book, first_row
 from .execution import Execution
-from .line import run
 from .quotas import Quotas
 
 
@@ -111,13 +110,7 @@ class _MetadataSet:
 
     async def run(self) -> None:
         self._issue(self._quotas.first())
-        await run(
-            self._requests(),
-            self._book.line(),
-            self._book.keep,
-            halt=self._state.halt,
-            counts=self._execution.tools.counters.stages,
-        )
+        await self._execution.run(self._requests(), self._book.line(), self._book.keep)
         acceptance = self._execution.acceptance
         await anyio.to_thread.run_sync(acceptance.decide_rest, NO_LAST_ITEM)
         acceptance.record_decisions()

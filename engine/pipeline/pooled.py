@@ -12,12 +12,10 @@ from msgspec import Struct, structs
 from ..data.errors import RunStopped
 from ..data.records import InstructionRequest, RequestOutcome, Unreadable
 from ..data.text.fingerprint import fingerprint
-from .admission import Admission, read_exclusions, read_in_batches, record_unreadable
+from .admission import Admission, open_admission, read_in_batches, record_unreadable
 from .bookkeeping import Book
 from .execution import Execution
-from .line import run
-from .prefix import Prefix, admit_all
-from .stages.invent import Pool
+from .stages.invent import Pool, Reservoir
 
 MOST_STALLED = 30
 """Requests in a row that bring no new row, after which no more are made."""
@@ -32,8 +30,13 @@ async def run_pooled(execution: Execution) -> None:
     seeds = await _read(execution)
     if not seeds.pool.seeds:
         raise RunStopped("no seed can be read: `codeclm status` lists the reasons")
-    pooled = _Pooled(execution, seeds, await _open(execution, seeds))
-    await pooled.run()
+    admission = await open_admission(
+        execution,
+        execution.config.baseline.tasks,
+        seeds=seeds.fingerprints,
+        most_stalled=MOST_STALLED,
+    )
+    await _Pooled(execution, seeds, admission).run()
 
 
 class _PooledSeeds(Struct, frozen=True):
@@ -51,36 +54,17 @@ class _PooledSeeds(Struct, frozen=True):
 async def _read(execution: Execution) -> _PooledSeeds:
     """Read all seeds."""
     config = execution.config
-    pool, fingerprints = Pool(config.baseline.pool, config.seed), list[int | None]()
+    reservoir = Reservoir(config.baseline.pool, config.seed)
+    fingerprints = list[int | None]()
     async for record in read_in_batches(execution.read_seeds(bytearray())):
         if isinstance(record, Unreadable):
             record_unreadable(execution.ledger, record)
             fingerprints.append(None)
         else:
-            pool.add(record)
+            reservoir.add(record)
             execution.ledger.seed_pooled(record)
             fingerprints.append(fingerprint(record.instruction))
-    pool.close()
-    return _PooledSeeds(pool, fingerprints)
-
-
-async def _open(execution: Execution, seeds: _PooledSeeds) -> Admission:
-    config, acceptance = execution.config, execution.acceptance
-    exclusions = await anyio.to_thread.run_sync(read_exclusions, execution.ledger.reader)
-    prefix = Prefix(
-        config.target_rows,
-        config.max_candidates,
-        per_position=config.baseline.tasks,
-        excluded=exclusions.fingerprints,
-        admits=admit_all if acceptance.near_duplicates is None else acceptance.admits,
-        most_stalled=MOST_STALLED,
-        first=seeds.first,
-    )
-    for position, seed_fingerprint in enumerate(seeds.fingerprints):
-        prefix.finished(position, 0, (), seed_fingerprint)
-    admission = Admission(execution, prefix)
-    await anyio.to_thread.run_sync(admission.catch_up, seeds.first)
-    return admission
+    return _PooledSeeds(Pool(reservoir.seeds, config.seed), fingerprints)
 
 
 class _Pooled:
@@ -93,13 +77,7 @@ class _Pooled:
 
     async def run(self) -> None:
         done = await anyio.to_thread.run_sync(self._execution.ledger.reader.finished_seeds)
-        await run(
-            self._requests(done),
-            self._book.line(),
-            self._book.keep,
-            halt=self._execution.state.halt,
-            counts=self._execution.tools.counters.stages,
-        )
+        await self._execution.run(self._requests(done), self._book.line(), self._book.keep)
         await self._admission.conclude()
 
     async def _requests(self, done: bytearray) -> AsyncIterator[InstructionRequest]:

@@ -13,25 +13,25 @@ from ..data.errors import ItemError
 from ..data.records import InstructionRequest, RequestOutcome, Seed, Unreadable
 from ..data.text.fingerprint import fingerprint
 from . import sizes
-from .admission import Admission, Exclusions, read_exclusions, read_in_batches
+from .admission import Admission, open_admission, read_in_batches
 from .bookkeeping import Book
 from .execution import Execution
-from .line import Stage, begin, run
-from .prefix import Prefix, admit_all
-from .stages.given import placeholder_metadata
+from .line import Stage, begin
+from .stages.seed_instructions import placeholder_metadata
 
 
 async def stream_encoded(execution: Execution) -> None:
     """Encode each seed, ask its metadata for instructions, and finish them (paper §4)."""
     config, seeds = execution.config, _seeds_per_pass(execution)
-    stream = await _open(execution, sizes.per_seed(config, seeds))
+    count = sizes.per_seed(config, seeds)
+    stream = _Stream(execution, await open_admission(execution, count), count)
     await stream.run_encoded(sizes.encoded_passes(config, seeds))
 
 
 async def stream_unchanged(execution: Execution) -> None:
     """Take each seed itself as a basic instruction, and finish it."""
     rows, seeds = execution.tools.rows_per_draft, _seeds_per_pass(execution)
-    stream = await _open(execution, rows)
+    stream = _Stream(execution, await open_admission(execution, rows), rows)
     await stream.run_unchanged(sizes.unchanged_passes(execution.config, seeds, rows))
 
 
@@ -40,29 +40,11 @@ def _seeds_per_pass(execution: Execution) -> int:
     return min(total, execution.config.limit or total)
 
 
-async def _open(execution: Execution, per_position: int) -> "_Stream":
-    exclusions = await anyio.to_thread.run_sync(read_exclusions, execution.ledger.reader)
-    acceptance = execution.acceptance
-    prefix = Prefix(
-        execution.config.target_rows,
-        execution.config.max_candidates,
-        per_position=per_position,
-        excluded=exclusions.fingerprints,
-        admits=admit_all if acceptance.near_duplicates is None else acceptance.admits,
-    )
-    admission = Admission(execution, prefix)
-    await anyio.to_thread.run_sync(admission.catch_up)
-    return _Stream(execution, admission, exclusions, per_position)
-
-
 class _Stream:
-    def __init__(
-        self, execution: Execution, admission: Admission, exclusions: Exclusions, count: int
-    ) -> None:
+    def __init__(self, execution: Execution, admission: Admission, count: int) -> None:
         self._execution = execution
         self._ledger = execution.ledger
         self._admission = admission
-        self._exclusions = exclusions
         self._count = count
         """Instructions asked of a seed in the first pass."""
         self._seeds_per_pass = _seeds_per_pass(execution)
@@ -72,23 +54,12 @@ class _Stream:
     async def run_encoded(self, passes: int) -> None:
         width = self._execution.widths.encode
         encode = Stage("encode", self._encode, self._seed_lost, width, buffer=width)
-        await run(
-            self._seeds(passes),
-            begin(encode).join(self._book.line()),
-            self._book.keep,
-            halt=self._execution.state.halt,
-            counts=self._execution.tools.counters.stages,
-        )
+        line = begin(encode).join(self._book.line())
+        await self._execution.run(self._seeds(passes), line, self._book.keep)
         await self._admission.conclude()
 
     async def run_unchanged(self, passes: int) -> None:
-        await run(
-            self._unchanged(passes),
-            self._book.line(),
-            self._book.keep,
-            halt=self._execution.state.halt,
-            counts=self._execution.tools.counters.stages,
-        )
+        await self._execution.run(self._unchanged(passes), self._book.line(), self._book.keep)
         await self._admission.conclude()
 
     # -- seeds --------------------------------------------------------------------------------
@@ -140,7 +111,7 @@ class _Stream:
         """Yield a request for each seed that consists of the seed itself."""
         async for seed in self._seeds(passes):
             number = self._pass_of(seed.position)
-            metadata = placeholder_metadata(seed, again=number)
+            metadata = placeholder_metadata(seed, pass_number=number)
             if not number:
                 self._ledger.seed_encoded(seed, metadata, item=seed.position)
             request = InstructionRequest(metadata, self._count, texts=(seed.instruction,))
@@ -150,7 +121,7 @@ class _Stream:
     def _unless_excluded(self, request: InstructionRequest) -> list[InstructionRequest]:
         """Return *request*, unless a reviewer has dropped its metadata."""
         metadata = request.metadata
-        if metadata.id not in self._exclusions.metadata:
+        if metadata.id not in self._admission.exclusions.metadata:
             return [request]
         self._ledger.item_excluded(metadata.position)
         self._ledger.request_unneeded(metadata, "reviewed")

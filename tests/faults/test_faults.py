@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import pytest
 
-from .driving import (
+from .processes import (
     HANGS,
     FaultServer,
     codeclm,
