@@ -14,11 +14,12 @@ from msgspec import Struct, field
 from ..calls.clients import CallSettings, Clients, cache_folder, endpoint_name, open_clients
 from ..calls.counters import Counters
 from ..calls.model import Model
-from ..config import Config
+from ..config import Config, RetryPolicy
 from ..data.errors import ItemError, RunStopped
 from ..data.test_sets import Question
 from ..pipeline.background import background_tasks
 from ..pipeline.line import Stage, begin, run
+from ..reporting.waiting import waiting_endpoints
 from .pairwise import Answers, PairwiseComparison, PairwiseEvaluator
 from .prepare import EvaluationPlan
 from .settings import Side
@@ -82,7 +83,7 @@ async def execute_evaluation(plan: EvaluationPlan, notify: Notify) -> Evaluation
             event="evaluation.signalled",
             is_stopping=lambda: bool(session.stopped_by),
             stop=stop,
-            tasks=(partial(_show_progress, session, notify),),
+            tasks=(partial(_show_progress, session, clients, config.retry, notify),),
         ):
             await _compare(session, plan, clients)
     return session
@@ -122,7 +123,9 @@ def _workers(plan: EvaluationPlan) -> int:
     return max(1, min(len(plan.questions), sum(widths.values())))
 
 
-async def _show_progress(session: EvaluationSession, notify: Notify) -> None:
+async def _show_progress(
+    session: EvaluationSession, clients: Clients, policy: RetryPolicy, notify: Notify
+) -> None:
     while True:
         await asyncio.sleep(PROGRESS_INTERVAL)
         total = session.counters.total()
@@ -130,3 +133,5 @@ async def _show_progress(session: EvaluationSession, notify: Notify) -> None:
             f"{len(session.comparisons):,} of {len(session.questions):,} compared;"
             f" {total.paid:,} paid, {total.reused:,} reused"
         )
+        for line in waiting_endpoints(clients.dispatchers, policy):
+            notify(line)

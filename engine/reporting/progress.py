@@ -13,9 +13,10 @@ import anyio
 from ...providers import json_codec
 from ..calls.budget import money
 from ..calls.counters import StageCounts
-from ..calls.dispatcher import LONG_OUTAGE, LONG_PAUSE, Dispatcher
+from ..calls.dispatcher import Dispatcher
 from ..pipeline.session import Session, Watcher
 from .terminal import printable
+from .waiting import clock, waiting_endpoints
 
 Display = Literal["auto", "full", "plain", "json", "none"]
 """``auto``: ``full`` on a terminal, else ``plain``."""
@@ -103,7 +104,7 @@ class _View:
         width = shutil.get_terminal_size().columns - 1
         up = f"\x1b[{self._lines_on_screen}A" if self._lines_on_screen else ""
         body = "".join(f"\x1b[2K{printable(line)[:width]}\n" for line in lines)
-        self._stream.write(up + body)
+        self._stream.write(f"{up}{body}\x1b[J")  # the table may have become shorter
         self._lines_on_screen = len(lines)
 
     # -- contents -----------------------------------------------------------------------------
@@ -114,7 +115,7 @@ class _View:
         lines.append(f"calls    {self._calls()}")
         lines += [_endpoint_line(*endpoint) for endpoint in self._session.dispatchers.items()]
         lines.append(f"kept     {self._kept()}")
-        lines.append(f"time     {_clock(self._elapsed)}{self._remaining()}")
+        lines.append(f"time     {clock(self._elapsed)}{self._remaining()}")
         lines += self._troubles()
         return lines
 
@@ -125,26 +126,12 @@ class _View:
         )
         troubles = "".join(f"; {trouble}" for trouble in self._troubles())
         return (
-            f"{_clock(self._elapsed)} {stages}; {self._calls()}; {self._kept()}{self._remaining()}"
+            f"{clock(self._elapsed)} {stages}; {self._calls()}; {self._kept()}{self._remaining()}"
             f"{troubles}"
         )
 
     def _troubles(self) -> list[str]:
-        """Say which endpoints keep the run waiting, why, and for how long at most."""
-        limit = _clock(self._session.plan.config.retry.outage)
-        troubles = list[str]()
-        for name, dispatcher in self._session.dispatchers.items():
-            now = dispatcher.statistics()
-            if now.outage >= LONG_OUTAGE:
-                troubles.append(
-                    f"no answer for {_clock(now.outage)}, the run ends after {limit}:"
-                    f" {now.last_error}"
-                )
-            elif now.paused >= LONG_PAUSE:
-                troubles.append(
-                    f"{name}: the rate limit lets the next call out in {_clock(now.paused)}"
-                )
-        return troubles
+        return waiting_endpoints(self._session.dispatchers, self._session.plan.config.retry)
 
     def _snapshot(self) -> dict[str, object]:
         counters = self._session.counters
@@ -194,7 +181,7 @@ class _View:
         share = self._share_done()
         if not share or self._elapsed < 2:
             return ""
-        return f", about {_clock(self._elapsed * (1 - share) / share)} to go"
+        return f", about {clock(self._elapsed * (1 - share) / share)} to go"
 
     def _share_done(self) -> float:
         """Return the share of the session's work that is done, 0 to 1; 0 if unknown."""
@@ -219,9 +206,3 @@ def _endpoint_line(name: str, dispatcher: Dispatcher) -> str:
         f"  {name}: {now.in_flight} of {now.concurrency} in flight,"
         f" {now.queued} queued{retries}{pause}, {now.rate_limited} rate-limited (429)"
     )
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -1,0 +1,28 @@
+"""What keeps a session waiting, in a line for each endpoint."""
+
+from collections.abc import Mapping
+
+from ..calls.dispatcher import LONG_OUTAGE, LONG_PAUSE, Dispatcher
+from ..config import RetryPolicy
+
+
+def waiting_endpoints(dispatchers: Mapping[str, Dispatcher], policy: RetryPolicy) -> list[str]:
+    """Say of each endpoint that answers nobody, or lets nothing out, why and for how long."""
+    lines = list[str]()
+    for name, dispatcher in dispatchers.items():
+        now = dispatcher.statistics()
+        if now.outage >= LONG_OUTAGE:
+            lines.append(
+                f"no answer for {clock(now.outage)}; the run ends after {clock(policy.outage)}"
+                f" (retry.outage); last error: {now.last_error}"
+            )
+        elif now.paused >= LONG_PAUSE:
+            lines.append(f"{name}: its rate limit lets the next call out in {clock(now.paused)}")
+    return lines
+
+
+def clock(seconds: float) -> str:
+    """Return *seconds* as H:MM:SS, or M:SS below an hour."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
