@@ -71,10 +71,11 @@ async def test_an_outage_is_said_while_it_is_waited_for() -> None:
         after = waiting_endpoints({"strong": dispatcher}, policy)
 
     assert (at_first, after) == ([], [])
-    assert during == [
+    [line] = during
+    assert line == (
         "no answer for 1:34; the run ends after 30:00 (retry.outage);"
         " last error: POST http://there: cannot connect: Connection refused"
-    ]
+    )
 
 
 async def test_an_absurd_reset_is_bounded_and_said(server: Server, session: HttpSession) -> None:
