@@ -1,8 +1,8 @@
 """Export formats: how a kept example becomes a row of a training file.
 
 A format is one row of `EXPORTS`: its name, the struct of its rows, and the function that makes one.
-Columns follow from the struct. Adding one makes it work in ``--format``, in ``export = […]`` and in
-every kind of file.
+Columns follow from the struct. A new row works in ``--format``, in ``export = […]`` and in every
+kind of file.
 
 Rows hold an id and what trainers read. Trainers drop further text columns, but a nested one that is
 null or empty at first confuses loaders that infer types from JSON: metadata is only written on
@@ -100,7 +100,7 @@ def _rating(example: Example, author: Winner) -> float | None:
 
 
 class Lineage(Struct, frozen=True):
-    """Where a row comes from. ``iteration`` counts from 1; ``gap`` is None without scores."""
+    """A row's origin. ``iteration`` counts from 1; ``gap`` is None without scores."""
 
     use_case: str
     skills: tuple[str, ...]
@@ -120,7 +120,7 @@ class ExportRow(_Lineage, frozen=True):
     """Base of the rows of every format."""
 
     id: str
-    """The example's."""
+    """The example's id."""
 
 
 Row = TypeVar("Row", bound=ExportRow)
@@ -169,7 +169,7 @@ def lineage(example: Example) -> Lineage:
 
 
 class AlpacaRow(ExportRow, frozen=True):
-    """Stanford Alpaca's; ``input`` is empty, as an instruction holds its input."""
+    """Stanford Alpaca's format; ``input`` is empty, as an instruction holds its input."""
 
     instruction: str
     input: str

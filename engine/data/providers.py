@@ -9,7 +9,7 @@ from .registry import Registry
 PROVIDERS: Final = Registry("codeclm.providers", "provider", Host, HOSTS)
 
 CUSTOM: Final = "openai"
-"""The provider of a model that is given with a base URL alone: what most servers speak."""
+"""The provider of a model that has only a base URL: most servers speak its protocol."""
 
 
 class ModelNameError(UserError):

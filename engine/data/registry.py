@@ -9,7 +9,7 @@ from .errors import UserError
 
 
 class Named(Protocol):
-    """What every row has."""
+    """What every row has: a name."""
 
     @property
     def name(self) -> str: ...
@@ -26,11 +26,11 @@ class UnknownNameError(UserError):
 
 
 class PluginError(UserError):
-    """An installed package offers a row that cannot be used. The message names the package."""
+    """A row of an installed package cannot be used. The message names the package."""
 
 
 class Entry(NamedTuple):
-    """What is listed of one row.
+    """One line of `codeclm plugins`.
 
     Attributes:
         name: The row's name.
@@ -79,9 +79,8 @@ class Registry(Generic[Row]):
         """Return the row called *name*, or whose alias it is.
 
         Raises:
-            UnknownNameError: no row has this name.
-            PluginError: the package that offers it cannot be imported or offers something else, or
-                several packages offer this name.
+            UnknownNameError: no row has this name. PluginError: the package that adds it cannot be
+            imported or adds something else, or several packages add this name.
         """
         name = self._aliases.get(name, name)
         row = self._rows.get(name)

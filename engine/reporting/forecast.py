@@ -1,7 +1,7 @@
 """Forecast a run's calls, tokens and cost from its configuration (docs/algorithm.md §3.7).
 
 Nobody can know beforehand how many rounds an instruction takes: the forecast gives bounds. The
-length of answers is an assumption of the caller's. An empty cache is assumed.
+caller assumes the length of answers; the cache is assumed to be empty.
 """
 
 from collections.abc import Iterable, Mapping
@@ -109,7 +109,7 @@ def forecast(
     for prompt, bounds in predicted.calls.items():
         roles = tuple(role for role, own in recipe.prompts(config).items() if prompt in own)
         typical, answer = prompt.typical(sizes)
-        # A token is a fourth of the characters.
+        # A token is taken as four characters.
         tokens = sum(len(text) for _, text in prompts[roles[0]].render(typical)) // 4
         rows.append(StageForecast(prompt.name, roles, bounds.low, bounds.high, tokens, answer))
     return Forecast(
@@ -132,7 +132,7 @@ def _money(
 
 
 def forecast_text(result: Forecast) -> str:
-    """Write the forecast for people."""
+    """Write the forecast as text."""
     lines = ["stage       calls, at least     at most   prompt tok  answer tok (per call)"]
     lines += [
         f"{row.stage:<9} {row.low:>17,} {row.high:>11,} {row.prompt_tokens:>12,}"

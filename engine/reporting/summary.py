@@ -1,4 +1,4 @@
-"""Summarise a run: what became of its seeds and instructions, gaps, bias, calls and money."""
+"""Summarise a run: the fates of its seeds and instructions, gaps, bias, calls and money."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -19,7 +19,7 @@ THRESHOLDS = tuple(step / 2 for step in range(1, 11))
 
 
 class Gaps(Struct, frozen=True):
-    """What the judge's scores say about all instructions of the run."""
+    """Figures of the judge's scores, over all instructions of the run."""
 
     histogram: dict[str, int]
     """Rounds by gap, as `gap_histogram` counts them."""
@@ -38,7 +38,7 @@ class Gaps(Struct, frozen=True):
 
 
 class OverlapIds(Struct, frozen=True):
-    """Ids of the instructions that share words in a row with a test set's prompts."""
+    """Ids of the instructions that share a run of words with a test set's prompts."""
 
     rows: tuple[str, ...]
     dropped: tuple[str, ...]
@@ -67,7 +67,7 @@ class Summary(Struct, frozen=True):
     calls: dict[str, dict[str, int]]
     """Calls of this session, by stage."""
     predicted_calls: int | None
-    """Calls that a run without retries takes for the ledger's counts (docs/algorithm.md §3.7);
+    """Calls that the ledger's counts take without retries (docs/algorithm.md §3.7);
     None for recipes other than codeclm."""
     money: float | None
     """Cost of this session at the configured prices; None without prices."""
@@ -182,7 +182,7 @@ def _gaps(rows: Iterable[tuple[int, list[float], int, float]], threshold: float)
 
 
 def summary_text(summary: Summary) -> str:
-    """Write the summary for people: at most 80 columns."""
+    """Write the summary as text, in at most 80 columns unless names are long."""
     lines = [_headline(summary), ""]
     lines += _sum_lines("seeds", summary.seeds)
     lines += _sum_lines("instructions", summary.instructions)

@@ -8,10 +8,9 @@ from .terminal import printable
 
 
 def transcript(example: Example, seeds: Mapping[str, str]) -> str:
-    """Write *example* for people, with its control characters escaped.
+    """Write *example* as text, with control characters escaped.
 
-    *seeds* holds the texts of its seeds by id; those that are gone from the seed file may be
-    missing.
+    *seeds* holds the texts of its seeds by id; seeds no longer in the seed file may be missing.
     """
     return "\n".join(_lines(example, seeds))
 

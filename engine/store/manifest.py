@@ -32,7 +32,7 @@ class Manifest(Struct, frozen=True):
     prompts: dict[str, dict[str, str]]
     """Digest of each template by name, by role."""
     files: dict[str, str] = {}
-    """Files that were read; for people, not compared."""
+    """Files that were read, for display; not compared."""
 
 
 # Settings that may differ between two sessions of a run, because they cannot change its dataset.
@@ -62,7 +62,7 @@ def new_manifest(
     prompts: dict[str, dict[str, str]],
     files: dict[str, str],
 ) -> Manifest:
-    """Build the manifest of something that starts now, by this version of codeclm."""
+    """Build a manifest that starts now, by this version of codeclm."""
     return Manifest(
         format=FORMAT,
         codeclm=version("codeclm"),
@@ -87,7 +87,7 @@ def run_manifest(
 
     Args:
         config: The run's settings.
-        roles: Those of the models that it calls.
+        roles: The settings of the models that it calls.
         seeds: Digest of the seed files.
         prompts: Digest of each template by name, by role.
         tests: Digests of the test sets by name.
@@ -122,7 +122,7 @@ def role_settings(role: RoleConfig) -> dict[str, Any]:
 
 
 def _all_settings(table: Struct) -> dict[str, Any]:
-    """Return *table*'s settings, defaults too: another version may have other defaults."""
+    """Return *table*'s settings, defaults included: another version may have other defaults."""
     settings: dict[str, Any] = {}
     for name in table.__struct_fields__:
         value = getattr(table, name)
