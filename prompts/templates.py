@@ -32,7 +32,7 @@ class PromptError(Exception):
 
 class _Placeholder(NamedTuple):
     position: int
-    """Where its value goes in the message's parts."""
+    """The index of its value in the message's parts."""
     name: str
     before: str
     after: str
@@ -56,7 +56,7 @@ class PromptSet:
         """Compile *texts*; *where* names them in messages.
 
         Raises:
-            PromptError: a template or a placeholder is not as it should be.
+            PromptError: a template or placeholder is invalid.
         """
         self._messages: dict[str, tuple[_Message, ...]] = {}
         self.digests: dict[str, str] = {}
@@ -79,11 +79,11 @@ class PromptSet:
 
         Args:
             source: where to read from.
-            prompts: those that will be asked.
+            prompts: those to load.
             names: of further prompts, whose templates a folder may hold too.
 
         Raises:
-            PromptError: the folder, a file or a placeholder is not as it should be.
+            PromptError: the folder, a file or a placeholder is invalid.
         """
         if source in SETS:
             texts = {prompt: _template(prompt, str(source)) for prompt in prompts}
@@ -172,7 +172,7 @@ def _split(prompt: AnyPrompt, role: MessageRole, body: str, name: str) -> _Messa
 
 
 def _take_breaks(parts: list[str], position: int) -> tuple[str, str]:
-    """Take the line breaks before or after a paragraph of one placeholder out of *parts*."""
+    """Remove from *parts* the line breaks before or after a paragraph of one placeholder."""
     before, after = parts[position - 1], parts[position + 1]
     if before.endswith("\n") and (not after or after.startswith("\n")):
         parts[position - 1] = before.rstrip("\n")

@@ -1,8 +1,8 @@
-"""Provider kinds: one row for each way of talking to a model.
+"""Provider kinds: one row per way of calling a model.
 
 A row holds everything that must be known about a kind before a provider of it is opened. No other
-module names a kind: what differs between kinds is a field here. The modules that do the talking
-are imported when a provider is opened: most commands open none.
+module names a kind: what differs between kinds is a field here. The modules that make the calls are
+imported when a provider is opened: most commands open none.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -28,7 +28,7 @@ class NoOptions(Struct, frozen=True):
 
 
 class ProviderSettings(Struct, frozen=True, kw_only=True):
-    """What one provider is opened with.
+    """The settings to open one provider with.
 
     Attributes:
         model: The model's name, for kinds that load it themselves.
@@ -36,7 +36,7 @@ class ProviderSettings(Struct, frozen=True, kw_only=True):
         api_key: The key, if there is one. It never appears in the repr or in a message.
         headers: HTTP headers to send with every call. They may hold secrets, too.
         options: The kind's own options, as the configuration has them.
-        session: What carries the calls. The caller opens and closes it; required over HTTP.
+        session: Carries the calls. The caller opens and closes it; required over HTTP.
         structured: The strictest response format that the endpoint honours. `open_provider` fills
             it in from the host.
     """
@@ -54,7 +54,7 @@ class ProviderSettings(Struct, frozen=True, kw_only=True):
 
 
 class ProviderKind(Struct, Generic[Options], frozen=True):
-    """One way of talking to a model.
+    """One way of calling a model.
 
     Attributes:
         name: Part of every cache key; equal to the ``kind`` of the providers that `open` returns.

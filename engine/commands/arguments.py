@@ -96,7 +96,7 @@ def share(text: str) -> float:
 
 
 def is_number(text: str) -> bool:
-    """Whether *text* is a number without spaces around it; NaN and infinities are none."""
+    """Whether *text* is a number without spaces around it; NaN and infinities are not."""
     try:
         float(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""``codeclm cache``: what the cache of paid answers holds, whether it is sound, and its size."""
+"""``codeclm cache``: examine, verify and shrink the cache of paid answers."""
 
 import argparse
 import time
@@ -142,7 +142,7 @@ def _pack_open(cache: CacheFile) -> int:
 
 
 def _key_fields(reply: StoredReply) -> dict[str, Any]:
-    """Return what the reply's key was made of, by name, except the messages."""
+    """Return the parts of the reply's key by name, except the messages."""
     values = msgspec.json.decode(reply.about)
     names = KeyFields.__struct_fields__
     return {**dict(zip(names, values or (), strict=False)), "sample": reply.sample}

@@ -15,7 +15,7 @@ from .output import print_text
 from .settings import add_run_settings, read_run_settings
 
 RECORDS_CHECKED = 1000
-"""Seed records that are parsed: enough to see what is wrong with a file."""
+"""Seed records to parse: enough to find what is wrong with a file."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,7 +53,7 @@ def seeds_used(count: int, limit: int | None) -> str:
 
 
 def _unreadable(source: SeedSource, limit: int | None) -> Iterator[str]:
-    """Say how many of the first records are not seeds, and why the first three are not."""
+    """Report how many of the first records are not seeds, and why the first three are not."""
     records = list(islice(seeds.read(source), min(RECORDS_CHECKED, limit or RECORDS_CHECKED)))
     unreadable = [record for record in records if isinstance(record, Unreadable)]
     if not unreadable:

@@ -49,7 +49,7 @@ _FLAGS = (
     ),
     Flag(("--judge-base-url",), ("judge.base_url",), "URL", "server for the judge only"),
     Flag(
-        ("--rule",), ("rule",), "RULE", "how two orders make a verdict: both (paper) or alpagasus"
+        ("--rule",), ("rule",), "RULE", "how two orders become a verdict: both (paper) or alpagasus"
     ),
     Flag(("--field",), ("input.field",), "NAME", "field that holds a test prompt"),
     Flag(
@@ -111,7 +111,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def run_evaluation(plan: EvaluationPlan, other: OtherCandidate | None = None) -> Outcome:
-    """Compare until all prompts are judged or something stops it, and write the results."""
+    """Compare until all prompts are judged or it is stopped, and write the results."""
     plan.folder.make()
     with plan.folder.locked(), log.to_file(plan.folder.events):
         claim_folder(plan)

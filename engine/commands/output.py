@@ -1,4 +1,4 @@
-"""What every command prints: results on stdout, messages on stderr, both escaped."""
+"""Print results on stdout and messages on stderr, both escaped."""
 
 import sys
 from typing import Any

@@ -1,4 +1,4 @@
-"""``codeclm plan``: what a run will ask of each model, and what that costs."""
+"""``codeclm plan``: the calls of a run to each model, and their cost."""
 
 import argparse
 

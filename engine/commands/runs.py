@@ -1,4 +1,4 @@
-"""Read a run: its configuration and ledger, how it stands, its rows, the texts of its seeds."""
+"""Read a run: its configuration, ledger, state, rows, and the texts of its seeds."""
 
 import shlex
 from collections.abc import Generator, Iterable
@@ -32,7 +32,7 @@ class RunReader(NamedTuple):
         return self.ledger.kept(self.config.target_rows)
 
     def summary(self) -> Summary:
-        """Summarise the run as it stands now."""
+        """Summarise the run in its current state."""
         ending, reason = self._state()
         return summarise(self.config, self.ledger, Counters(), ending=ending, reason=reason)
 
@@ -47,7 +47,7 @@ class RunReader(NamedTuple):
         return last.ending, last.reason
 
     def seed_texts(self, examples: Iterable[Example]) -> dict[str, str]:
-        """Return the texts of the examples' seeds by id, as far as the seed files still have them.
+        """Return the texts of the examples' seeds by id, if the seed files still have them.
 
         A seed file that cannot be read is reported on stderr.
         """

@@ -119,7 +119,7 @@ def add_override(parser: argparse.ArgumentParser) -> None:
 
 
 def read_run_settings(args: argparse.Namespace) -> tuple[Config, str]:
-    """Return the configuration that *args* give, and its name in error messages."""
+    """Return the configuration from *args*, and its name in error messages."""
     read_dotenv()
     overrides = [*_run_overrides(args), *args.overrides]
     if args.config is None:
@@ -164,5 +164,5 @@ def toml_string(text: str) -> str:
 
 
 def read_dotenv() -> None:
-    """Read ``./.env``; variables that are set already win."""
+    """Read ``./.env``; variables that are already set win."""
     load_dotenv(Path(".env"))

@@ -1,4 +1,4 @@
-"""A comparison from its settings to its result; the caller carries out runs and evaluations.
+"""Prepare a comparison and compute its result; the caller carries out runs and evaluations.
 
 The folder holds ``split.json`` and ``validation.jsonl``, an ordinary run in ``runs/NAME`` for every
 recipe, ``evaluations/JUDGE/TEST/NAME``, and the result: ``comparison.json``, ``report.md`` and

@@ -1,4 +1,4 @@
-"""The configuration of a run: its settings, how they are read, checked, explained and written."""
+"""The configuration of a run: its settings; reading, checking, explaining and writing them."""
 
 from .load import TEMPLATE, build_config, build_table, load_config, read_settings
 from .roles import api_key, base_url, check_role, hosted_model, response_format

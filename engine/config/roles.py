@@ -1,4 +1,4 @@
-"""What the settings of a role stand for: its provider and model, its address, its key."""
+"""Resolve the settings of a role: its provider and model, its address, its key."""
 
 import os
 import re

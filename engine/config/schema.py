@@ -170,8 +170,8 @@ class SizeConfig(SettingsTable, frozen=True):
     """How many rows."""
 
     shortfall: Literal["topup", "report"] = "topup"
-    """topup: ask metadata items below their quota for more. report: only say how many rows are
-    missing."""
+    """topup: request more of metadata items below their quota. report: only report how many rows
+    are missing."""
     max_expansion: Annotated[float, Meta(ge=1)] = 5.0
     """Most basic instructions per metadata item, in multiples of its quota."""
 
@@ -199,7 +199,7 @@ class QualityConfig(SettingsTable, frozen=True):
     ngram: Annotated[int, Meta(ge=3)] = 13
     """Consecutive words that count as an overlap (GPT-3: 13). A shorter text counts as a whole."""
     on_overlap: Literal["report", "drop"] = "report"
-    """drop: and make other rows in their place."""
+    """report: keep them. drop: make other rows in their place."""
 
     def in_force(self) -> Iterator[tuple[str, str]]:
         """Yield the name and value, as text, of every setting that is not the default."""

@@ -1,4 +1,4 @@
-"""Before the first call of an evaluation: settings are checked, and everything they name is read.
+"""Check an evaluation's settings and read everything they name, before the first call.
 
 The folder holds ``config.toml`` and ``manifest.json`` as a run's does, ``comparisons.jsonl`` (every
 prompt with its answers and rulings, in the order of the test set) and ``summary.json``.
@@ -42,10 +42,10 @@ class EvaluationPlan(Struct, frozen=True):
         config: the settings.
         folder: of the results.
         questions: the test set, as the models get it.
-        shortened: the prompts among it that were too long.
+        shortened: its prompts that were too long.
         answers: of the sides whose answers come from a file.
         prompts: the templates of each role.
-        manifest: what makes this evaluation this one.
+        manifest: what identifies this evaluation.
     """
 
     config: EvaluationConfig

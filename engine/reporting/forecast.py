@@ -133,15 +133,18 @@ def _money(
 
 def forecast_text(result: Forecast) -> str:
     """Write the forecast as text."""
-    lines = ["stage       calls, at least     at most   prompt tok  answer tok (per call)"]
+    width = max([9, *(len(row.stage) for row in result.rows)])
+    lines = [
+        f"{'stage':<{width}}   calls, at least     at most   prompt tok  answer tok (per call)"
+    ]
     lines += [
-        f"{row.stage:<9} {row.low:>17,} {row.high:>11,} {row.prompt_tokens:>12,}"
+        f"{row.stage:<{width}} {row.low:>17,} {row.high:>11,} {row.prompt_tokens:>12,}"
         f" {row.answer_tokens:>11,}"
         for row in result.rows
     ]
-    lines.append(f"{'all':<9} {result.low:>17,} {result.high:>11,}")
+    lines.append(f"{'all':<{width}} {result.low:>17,} {result.high:>11,}")
     if result.low_money is not None and result.high_money is not None:
-        lines.append(f"money     {result.low_money:>17,.2f} {result.high_money:>11,.2f}")
+        lines.append(f"{'money':<{width}} {result.low_money:>17,.2f} {result.high_money:>11,.2f}")
     else:
         lines.append("money: set price_input and price_output (per million tokens) to see it")
     if result.note:

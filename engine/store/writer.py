@@ -19,6 +19,7 @@ import anyio
 from ...providers import json_codec
 from ..calls.budget import Spending
 from ..data.errors import ItemError
+from ..data.position_bias import Leads
 from ..data.records import Example, InstructionRequest, Metadata, Seed, Unreadable
 from ..data.text.fingerprint import fingerprint
 from ..disk.sqlite import GroupWriter, StorageError, connect, storage_error, transaction
@@ -287,7 +288,7 @@ def _scores(example: Example) -> tuple[str, int, float]:
         if iteration.judgements is None or iteration.gap is None:
             continue
         gaps.append(iteration.gap)
-        first, second = (j.strong - j.target for j in iteration.judgements)
-        flips += first * second < 0
-        position_bias += (first - second) / 2
+        leads = Leads(*(scores.strong - scores.target for scores in iteration.judgements))
+        flips += leads.flipped
+        position_bias += leads.first_lead
     return ",".join(map(str, gaps)), flips, position_bias
