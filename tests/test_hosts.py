@@ -319,3 +319,11 @@ async def test_a_provider_that_names_another_kind_is_refused() -> None:
 
     with pytest.raises(ValueError, match="acme: its provider has kind 'scripted', its row 'acme'"):
         await open_provider(host, ProviderSettings())
+
+
+def test_two_built_in_rows_of_one_name_are_refused() -> None:
+    shadow = Host("openai", SCRIPTED)
+    with pytest.raises(ValueError, match="two providers have the name 'openai': rename one"):
+        Registry("codeclm.providers", "provider", Host, (*HOSTS, shadow))
+    with pytest.raises(ValueError, match="two providers have the name 'openai'"):
+        Registry("codeclm.providers", "provider", Host, HOSTS, aliases={"openai": "gemini"})

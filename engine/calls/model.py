@@ -11,9 +11,17 @@ from typing import Any, Generic, TypeVar
 import msgspec
 from msgspec import Struct
 
-from ...prompts import JsonSchema, Messages, ParseError, Prompt, PromptSet, WithheldError
+from ...prompts import (
+    JsonSchema,
+    Messages,
+    ParseError,
+    Prompt,
+    PromptError,
+    PromptSet,
+    WithheldError,
+)
 from ...providers.base import Message, Request, ResponseFormat
-from ..data.errors import ItemError
+from ..data.errors import ItemError, RunStopped
 from ..data.records import Call
 from .keys import KeyBuilder
 from .outgoing import Outcome, RoleCalls
@@ -152,7 +160,10 @@ class Model:
     def begin(self, prompt: Prompt[T], *, item: str, sample: str = "") -> PendingCall[T]:
         """Ask *prompt* without waiting. The call may be left unfinished."""
         template = self._template(prompt)
-        messages = template.messages(self.prompts.render(prompt))
+        try:
+            messages = template.messages(self.prompts.render(prompt))
+        except PromptError as error:  # a step asks what its row does not declare
+            raise RunStopped(f"{self.role}: {error}") from error
         sample = f"{self._run}{item}{sample}" if self._sampled else sample
         return self._look_up(prompt, template, messages, sample, attempt=0)
 

@@ -50,6 +50,11 @@ class Mode(Protocol):
         """Whether it makes requests until told how many rows or instructions are wanted."""
         ...
 
+    @property
+    def uncounted(self) -> tuple[AnyPrompt, ...]:
+        """The prompts whose calls it does not forecast."""
+        ...
+
     def prompts(self, config: Config) -> tuple[AnyPrompt, ...]:
         """Return the prompts that it asks the strong model."""
         ...
@@ -63,7 +68,7 @@ class Mode(Protocol):
         ...
 
     def calls(self, volume: Volume) -> Calls:
-        """Forecast the mode's own calls by prompt."""
+        """Forecast the mode's own calls by prompt: all of `prompts` but the `uncounted`."""
         ...
 
     async def run(self, execution: Execution) -> None:
@@ -83,6 +88,7 @@ class FromMetadata(Struct, frozen=True):
 
     material: Material = "metadata"
     endless: bool = False
+    uncounted: tuple[AnyPrompt, ...] = (Plausible,)
 
     def prompts(self, config: Config) -> tuple[AnyPrompt, ...]:
         return (Encode, Plausible) if config.metadata.plausibility_check else (Encode,)
@@ -112,6 +118,7 @@ class FromSeeds(Struct, frozen=True):
 
     material: Material = "instruction"
     endless: bool = False
+    uncounted: tuple[AnyPrompt, ...] = ()
 
     def prompts(self, config: Config) -> tuple[AnyPrompt, ...]:
         del config
@@ -139,6 +146,7 @@ class FromPool(Struct, frozen=True):
 
     material: Material = "demonstrations"
     endless: bool = True
+    uncounted: tuple[AnyPrompt, ...] = ()
 
     def prompts(self, config: Config) -> tuple[AnyPrompt, ...]:
         del config

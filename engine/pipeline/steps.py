@@ -8,7 +8,7 @@ from msgspec import Struct
 from ...prompts import AnyPrompt, Vocabulary
 from ..calls.counters import Counters
 from ..calls.model import Model
-from ..config import Config, RoleName
+from ..config import Config, ConfigError, RoleName
 from ..data.records import Example, InstructionRequest
 from .stages.draft import Draft
 from .stages.encode import Encoder
@@ -78,7 +78,20 @@ class Tools(Struct, frozen=True):
     @property
     def strong(self) -> Model:
         """The strong model, which every recipe asks."""
-        return self.models["strong"]
+        return self.model("strong")
+
+    def model(self, role: RoleName) -> Model:
+        """Return the model of *role*.
+
+        Raises:
+            ConfigError: the recipe's finishing step does not declare that it asks this role.
+        """
+        if role not in self.models:
+            raise ConfigError(
+                f"recipe {self.config.recipe}: a step asks the {role} model, which it does not"
+                f" declare: add {role!r} to the prompts of the finishing step"
+            )
+        return self.models[role]
 
     def encoder(self) -> Encoder:
         """Build what encodes seeds."""
@@ -103,7 +116,8 @@ class Writing(Struct, frozen=True, kw_only=True):
             the basic instruction: it is no row itself, and the rules of quality do not apply to it.
         build: builds the step: a request in, drafts out.
         prompts: those it asks the strong model.
-        calls: forecasts its calls by prompt.
+        calls: forecasts its calls by prompt: all of *prompts* but the *uncounted*.
+        uncounted: those of *prompts* that the forecast leaves out.
         drafts: how many drafts it makes of so many instructions.
     """
 
@@ -112,6 +126,7 @@ class Writing(Struct, frozen=True, kw_only=True):
     build: Callable[[Tools], Write]
     prompts: tuple[AnyPrompt, ...] = ()
     calls: Callable[[Config, Volume], Calls] = _no_calls
+    uncounted: tuple[AnyPrompt, ...] = ()
     drafts: Callable[[Config, int], int] = _every_instruction
 
 
@@ -134,9 +149,13 @@ class Finishing(Struct, frozen=True, kw_only=True):
         stage: what progress calls it.
         build: builds the step: a draft in, its examples out.
         prompts: those it asks each role; a role that is not here is not asked.
-        calls: forecasts its calls by prompt for so many drafts.
+        calls: forecasts its calls by prompt for so many drafts: all of *prompts* but the
+            *uncounted*.
+        rewrites: whether it rewrites the instruction, so that one that is too short may grow. Only
+            such a step makes rows of seeds that are the basic instructions themselves.
+        uncounted: those of *prompts* that the forecast leaves out, such as those that share the
+            calls of another.
         rows_per_draft: the most rows that one basic instruction becomes.
-        rewrites: whether it rewrites the instruction, so that one that is too short may grow.
         scored_rounds: the most rounds in which the judge compares both models' answers
             (Contrastive Filtering); 0: it never does.
         settings: yields the settings that shape its rows as (name, value), for people.
@@ -146,7 +165,8 @@ class Finishing(Struct, frozen=True, kw_only=True):
     build: Callable[[Tools], Finish]
     prompts: Prompts
     calls: Callable[[Config, Bounds], Calls]
+    rewrites: bool
+    uncounted: tuple[AnyPrompt, ...] = ()
     rows_per_draft: Callable[[Config], int] = _one
-    rewrites: bool = False
     scored_rounds: Callable[[Config], int] = _none
     settings: Callable[[Config], Iterator[tuple[str, str]]] = _no_settings
