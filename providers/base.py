@@ -153,7 +153,7 @@ class Provider(Protocol):
     Attributes:
         kind: The name of its `kinds.ProviderKind`; part of every cache key.
         identity: What replies are filed under, usually the base URL: all that decides about them
-            beside the request. Part of every cache key; never holds an API key.
+            beside the request and the options. Part of every cache key; never holds an API key.
         structured: The strictest response format that this endpoint honours.
     """
 

@@ -40,6 +40,8 @@ class Sampling(Struct, frozen=True):
     seed: int | None = None
     response_format: ResponseFormat = "text"
     extra: dict[str, Any] = {}
+    options: dict[str, Any] = {}
+    """The provider's that can change a reply and are not at their default."""
     parse_attempts: int = 3
     run_seed: int = 0
     """The run's seed: above temperature 0, another seed gives other samples."""
@@ -262,4 +264,5 @@ class Model:
         demand = ""
         if schema is not None and response_format == "json_object":
             demand = f"Answer with one JSON object of this schema: {json.dumps(schema)}"
-        return CallTemplate(request, KeyBuilder(provider.kind, provider.identity, request), demand)
+        keys = KeyBuilder(provider.kind, provider.identity, request, sampling.options)
+        return CallTemplate(request, keys, demand)

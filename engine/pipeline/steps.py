@@ -1,4 +1,4 @@
-"""The two steps of every recipe: how basic instructions are written, and what finishes them."""
+"""The two steps of every recipe: writing basic instructions, and turning them into rows."""
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Literal, NamedTuple
@@ -94,7 +94,7 @@ class Tools(Struct, frozen=True):
         return self.models[role]
 
     def encoder(self) -> Encoder:
-        """Build what encodes seeds."""
+        """Build the stage that encodes seeds."""
         metadata = self.config.metadata
         return Encoder(self.strong, Vocabulary(metadata.use_cases, metadata.skills))
 
@@ -111,14 +111,15 @@ class Writing(Struct, frozen=True, kw_only=True):
     """How basic instructions are written.
 
     Attributes:
-        stage: what progress calls it.
+        stage: its name in the progress display.
         material: what its requests must hold. Where that is an instruction, the user's own becomes
-            the basic instruction: it is no row itself, and the rules of quality do not apply to it.
+            the basic instruction: it is not a row itself, and the quality rules do not apply to
+            it.
         build: builds the step: a request in, drafts out.
-        prompts: those it asks the strong model.
+        prompts: the prompts it asks the strong model.
         calls: forecasts its calls by prompt: all of *prompts* but the *uncounted*.
-        uncounted: those of *prompts* that the forecast leaves out.
-        drafts: how many drafts it makes of so many instructions.
+        uncounted: the prompts that the forecast leaves out.
+        drafts: how many drafts it makes of a number of instructions.
     """
 
     stage: str
@@ -143,22 +144,22 @@ def _no_settings(_config: Config) -> Iterator[tuple[str, str]]:
 
 
 class Finishing(Struct, frozen=True, kw_only=True):
-    """What makes rows of basic instructions.
+    """Turns basic instructions into rows.
 
     Attributes:
-        stage: what progress calls it.
+        stage: its name in the progress display.
         build: builds the step: a draft in, its examples out.
-        prompts: those it asks each role; a role that is not here is not asked.
-        calls: forecasts its calls by prompt for so many drafts: all of *prompts* but the
+        prompts: the prompts it asks each role; a role that is missing is not asked.
+        calls: forecasts its calls by prompt for a number of drafts: all of *prompts* but the
             *uncounted*.
-        rewrites: whether it rewrites the instruction, so that one that is too short may grow. Only
-            such a step makes rows of seeds that are the basic instructions themselves.
-        uncounted: those of *prompts* that the forecast leaves out, such as those that share the
-            calls of another.
+        rewrites: whether it rewrites the instruction, so that a short one may grow long enough.
+            Only such a step makes rows of seeds that are the basic instructions themselves.
+        uncounted: the prompts that the forecast leaves out, such as those that share the calls of
+            another.
         rows_per_draft: the most rows that one basic instruction becomes.
         scored_rounds: the most rounds in which the judge compares both models' answers
             (Contrastive Filtering); 0: it never does.
-        settings: yields the settings that shape its rows as (name, value), for people.
+        settings: yields the settings that shape its rows as (name, value), for display.
     """
 
     stage: str
