@@ -41,7 +41,7 @@ class Mode(ABC):
 
     Attributes:
         material: What its requests hold.
-        endless: Whether it makes requests until there are as many rows or instructions as wanted.
+        endless: Whether it makes requests until the target of rows or instructions is reached.
         uncounted: The prompts whose calls it does not forecast.
     """
 
@@ -147,7 +147,7 @@ FROM_POOL = FromPool()
 
 
 def _metadata_set_volume(config: Config, start: Input) -> Volume:
-    """A fixed set: each item has its quota, and more is asked in place of what is filtered out."""
+    """A fixed set: each item has its quota; more is requested in place of what is filtered out."""
     items = config.metadata.part(
         start.metadata or max(start.seeds, config.metadata.augment_to or 0)
     )

@@ -41,7 +41,7 @@ NONE = Bounds(0, 0)
 
 
 class Volume(Struct, frozen=True):
-    """How much a run makes, as far as its configuration says.
+    """How much a run makes, as far as its configuration tells.
 
     Attributes:
         instructions: basic instructions.
