@@ -2,23 +2,24 @@
 
 A mode makes the requests for instructions, decides when there are enough, and forecasts how many
 there will be.
+
+Commands such as `status` and `export` look recipes up and carry none out: what carries a mode out
+is imported when it runs, or they would take twice as long to start.
 """
 
 from collections.abc import Iterator
 from math import ceil
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from msgspec import Struct
 
 from ...prompts import AnyPrompt, Encode, Plausible
 from ..config import Config
 from . import sizes
-from .augmented import run_augmented
-from .execution import Execution
-from .metadata_set import run_metadata_set
-from .pooled import run_pooled
 from .steps import Bounds, Calls, Material, Volume
-from .streaming import stream_encoded, stream_unchanged
+
+if TYPE_CHECKING:
+    from .execution import Execution
 
 
 class Input(Struct, frozen=True):
@@ -66,7 +67,7 @@ class Mode(Protocol):
         """Forecast the mode's own calls by prompt."""
         ...
 
-    async def run(self, execution: Execution) -> None:
+    async def run(self, execution: "Execution") -> None:
         """Carry out a session.
 
         Raises:
@@ -98,7 +99,11 @@ class FromMetadata(Struct, frozen=True):
     def calls(self, volume: Volume) -> Calls:
         return {Encode: volume.encoded}
 
-    async def run(self, execution: Execution) -> None:
+    async def run(self, execution: "Execution") -> None:
+        from .augmented import run_augmented  # noqa: PLC0415  (see the module's docstring)
+        from .metadata_set import run_metadata_set  # noqa: PLC0415
+        from .streaming import stream_encoded  # noqa: PLC0415
+
         if execution.metadata:
             await run_metadata_set(execution, execution.metadata)
         elif execution.config.metadata.augment_to:
@@ -130,7 +135,9 @@ class FromSeeds(Struct, frozen=True):
         del volume
         return {}
 
-    async def run(self, execution: Execution) -> None:
+    async def run(self, execution: "Execution") -> None:
+        from .streaming import stream_unchanged  # noqa: PLC0415  (see the module's docstring)
+
         await stream_unchanged(execution)
 
 
@@ -160,7 +167,9 @@ class FromPool(Struct, frozen=True):
         del volume
         return {}
 
-    async def run(self, execution: Execution) -> None:
+    async def run(self, execution: "Execution") -> None:
+        from .pooled import run_pooled  # noqa: PLC0415  (see the module's docstring)
+
         await run_pooled(execution)
 
 
