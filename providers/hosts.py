@@ -91,8 +91,10 @@ async def open_provider(host: Host, settings: ProviderSettings) -> Provider:
     settings = structs.replace(settings, base_url=base_url, structured=host.structured_at(base_url))
     provider = await host.kind.open(settings, host.kind.read_options(settings.options))
     if provider.kind != host.kind.name:  # cache keys of two kinds must never meet
+        model = f"{host.name}/{settings.model}".rstrip("/")
         raise ValueError(
-            f"{host.name}: its provider has kind {provider.kind!r}, its row {host.kind.name!r}"
+            f"{model}: class {type(provider).__name__} has kind"
+            f" {provider.kind!r}, but its ProviderKind is named {host.kind.name!r}"
         )
     return provider
 

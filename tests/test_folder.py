@@ -56,7 +56,11 @@ def test_differences_name_each_setting_and_what_it_was() -> None:
     new = manifest(seed=2, quality={"ngram": 8, "tests": []}, limit=5)
 
     assert differences(old, old) == []
-    assert differences(old, new) == ["limit: (default) → 5", "quality.ngram: 13 → 8", "seed: 1 → 2"]
+    assert differences(old, new) == [
+        "limit: not set when the run started → 5",
+        "quality.ngram: 13 → 8",
+        "seed: 1 → 2",
+    ]
 
 
 LOCKED = """

@@ -56,9 +56,9 @@ def test_a_model_is_split_at_the_first_separator_only(text: str, expected: tuple
     [
         ("opnai/gpt-4o", "unknown provider 'opnai': did you mean 'openai'? available: openai, "),
         ("meta-llama/Llama-3", "unknown provider 'meta-llama': "),
-        ("gpt-4o", "'gpt-4o' names no provider: write provider/model"),
+        ("gpt-4o", "'gpt-4o' names no provider; write provider/model"),
         ("", "'' names no provider"),
-        ("openai/", "'openai/' names no model: write openai/MODEL"),
+        ("openai/", "'openai/' names no model; write openai/MODEL"),
         ("/x", "unknown provider '': available: openai, anthropic"),
     ],
 )
@@ -317,5 +317,7 @@ async def test_a_provider_that_names_another_kind_is_refused() -> None:
 
     host = Host("acme", ProviderKind("acme", open_mislabelled, ScriptedOptions))
 
-    with pytest.raises(ValueError, match="acme: its provider has kind 'scripted', its row 'acme'"):
+    with pytest.raises(
+        ValueError, match="has kind 'scripted', but its ProviderKind is named 'acme'"
+    ):
         await open_provider(host, ProviderSettings())

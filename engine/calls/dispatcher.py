@@ -1,10 +1,10 @@
 """One endpoint's traffic: which call is sent next, when, and what happens after a failure.
 
 Calls wait in one priority queue; a pool of sender tasks carries them out. No task is made per call,
-a call that waits for a retry holds no place, and whoever asked may go away: what was sent is paid
-for, so its sender stores the reply all the same.
+a call that waits for a retry holds no place, and the caller may be cancelled: what was sent is paid
+for, so its sender stores the reply anyway.
 
-Knows neither what is asked nor where answers are kept.
+Knows neither prompts nor the cache.
 """
 
 import asyncio
@@ -28,13 +28,13 @@ from .retry import GiveUp, Retry, Stop, decide
 from .tokens import PromptLengths
 
 HOPELESS = 16
-"""After so many rejected calls and no answer, the settings are at fault and not the items."""
+"""After this many rejected calls and no answer, the settings are at fault, not the items."""
 
 _NEVER = float("-inf")
 
 
 class DispatchStatistics(NamedTuple):
-    """What one endpoint does at the moment."""
+    """A snapshot of one endpoint."""
 
     in_flight: int
     queued: int
@@ -46,14 +46,14 @@ class DispatchStatistics(NamedTuple):
     retries: int
     rate_limited: int
     tokens: float
-    """Charged so far: used where known, else reserved."""
+    """Charged so far: tokens used if known, else reserved."""
 
 
 @asynccontextmanager
 async def open_dispatcher(
     provider: Provider, limits: Limits, policy: RetryPolicy
 ) -> AsyncGenerator["Dispatcher"]:
-    """Send calls to *provider* until the block is left; whatever is in flight then is cancelled.
+    """Send calls to *provider* until the block is left; calls still in flight are cancelled.
 
     Await `Dispatcher.drained` before leaving the block to keep what was paid for.
     """
@@ -101,7 +101,7 @@ class Dispatcher:
         self._all_idle = asyncio.Event()
 
     def submit(self, call: QueuedCall) -> None:
-        """Queue *call*; it is carried out when its turn, the pace and the concurrency allow."""
+        """Queue *call*; it is sent when its turn, the pace and the concurrency limit allow."""
         if self._stopped_by is not None:
             call.abandon(self._stopped_by)
             return
@@ -110,7 +110,7 @@ class Dispatcher:
         self._pump()
 
     def stop(self, reason: StopReason) -> None:
-        """Send nothing more: abandon what waits; what is in flight is still carried out."""
+        """Send nothing more: abandon queued calls; those in flight still finish."""
         self._stopped_by = reason
         for timer in self._retry_timers.values():
             timer.cancel()
@@ -121,7 +121,7 @@ class Dispatcher:
             call.abandon(reason)
 
     async def drained(self) -> None:
-        """Stop, and wait until everything in flight has been carried out."""
+        """Stop, and wait until all calls in flight have finished."""
         self.stop(self._stopped_by or Stopping())
         while len(self._idle) < self._senders:
             self._all_idle.clear()
@@ -148,7 +148,7 @@ class Dispatcher:
         heappush(self._queue, (call.priority, self._submitted, call))
 
     def _take(self) -> QueuedCall | None:
-        """Take the next call if one may be sent now; else arrange to be woken when it may."""
+        """Take the next call if one may be sent now; else arrange a wake-up."""
         if not self._queue or self._in_flight >= self._concurrency.limit:
             return None
         call = self._queue[0][2]
@@ -216,9 +216,9 @@ class Dispatcher:
         """Send *call* once. None: the attempt failed, and the call is queued for another.
 
         Raises:
-            ItemError: the call is given up; others may do better.
+            ItemError: the call is given up; others may succeed.
             RunStopped: no call to this endpoint can succeed.
-            Stopping: the run is being stopped, so there is no other attempt.
+            Stopping: the run is being stopped, so there is no further attempt.
         """
         try:
             reply = await self.provider.complete(call.request)

@@ -1,4 +1,4 @@
-"""Cache keys: two calls have the same key if and only if the same answer will do for both."""
+"""Cache keys: two calls have the same key if and only if one answer serves both."""
 
 from collections.abc import Sequence
 from hashlib import blake2b
@@ -11,13 +11,13 @@ from ...providers import json_codec
 from ...providers.base import Message, Request
 
 KEY_VERSION = 1
-"""Raise it when the meaning of a key changes: older answers are then no longer found."""
+"""Raise it when the meaning of a key changes; older answers are then not reused."""
 
 _sorted = msgspec.json.Encoder(order="sorted")
 
 
 class KeyFields(Struct, frozen=True, array_like=True):
-    """What a key is made of besides messages and sample; stored so that keys can be compared."""
+    """The parts of a key besides messages and sample; stored so that keys can be compared."""
 
     provider: str
     endpoint: str
@@ -33,7 +33,7 @@ class KeyFields(Struct, frozen=True, array_like=True):
 
 
 class KeyBuilder:
-    """Makes the keys of calls that differ only in messages and sample.
+    """Builds the keys of calls that differ only in messages and sample.
 
     What they share is hashed once, which leaves one pass over the messages per call.
 

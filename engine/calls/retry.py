@@ -8,7 +8,7 @@ from ..config import RetryPolicy
 
 MAX_STALE = 3
 """Stale connections of one call that cost it no attempt: a pool may hold a few, but a server that
-drops them all is down."""
+drops all of them is down."""
 
 
 class Attempts(NamedTuple):
@@ -27,7 +27,7 @@ class Retry(NamedTuple):
 
 
 class GiveUp(NamedTuple):
-    """This call is lost; others may do better."""
+    """This call is lost; others may succeed."""
 
     reason: str
 

@@ -15,7 +15,7 @@ from .arguments import add_json
 from .evaluations import run_evaluation
 from .exit_status import ExitStatus
 from .output import print_json, print_message, print_text
-from .settings import Flag, add_flags, add_override, flag_overrides, read_dotenv
+from .settings import PROMPTS_FLAG, Flag, add_flags, add_override, flag_overrides, read_dotenv
 
 ROLES = ("candidate", "reference", "judge")
 
@@ -74,7 +74,7 @@ _FLAGS = (
     Flag(("--transport",), ("*.transport",), "NAME", "aiohttp, or lean: less CPU (codeclm[lean])"),
     Flag(("--rpm",), ("*.requests_per_minute",), "N", "limit of requests per minute per endpoint"),
     Flag(("--tpm",), ("*.tokens_per_minute",), "N", "limit of tokens per minute per endpoint"),
-    Flag(("--prompts",), ("prompts",), "SET", "default, small, or a folder with your templates"),
+    PROMPTS_FLAG,
     Flag(("--cache",), ("cache.folder",), "DIR", "folder of the cache of paid answers"),
     Flag(("--out", "-o"), ("out",), "DIR", "folder of the results (default: runs/TEST-CANDIDATE)"),
     Flag(("--seed",), ("seed",), "N", "random seed of the bootstrap"),

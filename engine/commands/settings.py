@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from dotenv import load_dotenv
 
+from ...prompts import SETS
 from ..config import Config, build_config, load_config
 from .arguments import is_number
 
@@ -31,6 +32,10 @@ class Flag(NamedTuple):
 
 
 ROLES = ("strong", "target", "judge")
+
+PROMPTS_FLAG = Flag(
+    ("--prompts",), ("prompts",), "SET", f"{', '.join(SETS)}, or a folder with your templates"
+)
 
 RUN_FLAGS = (
     Flag(("--strong",), ("strong.model",), "P/MODEL", "strong model, as provider/model"),
@@ -72,7 +77,7 @@ RUN_FLAGS = (
     Flag(("--rpm",), ("*.requests_per_minute",), "N", "limit of requests per minute per endpoint"),
     Flag(("--tpm",), ("*.tokens_per_minute",), "N", "limit of tokens per minute per endpoint"),
     Flag(("--max-tokens",), ("*.max_tokens",), "N", "length limit of an answer, for all roles"),
-    Flag(("--prompts",), ("prompts",), "SET", "default, small, or a folder with your templates"),
+    PROMPTS_FLAG,
     Flag(
         ("--max-calls",),
         ("budget.calls",),

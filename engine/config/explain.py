@@ -66,7 +66,7 @@ def _nearest(key: str, siblings: list[str], root: type[Struct]) -> str:
         paths.get(key)
         or get_close_matches(key, siblings, n=1, cutoff=0.8)
         or [paths[name][0] for name in get_close_matches(key, paths, n=1, cutoff=0.8)]
-        or get_close_matches(key, siblings, n=1, cutoff=0.5)
+        or get_close_matches(key, siblings, n=1, cutoff=0.6)
     )
     return f"did you mean {candidates[0]}?" if candidates else f"available: {', '.join(siblings)}"
 

@@ -252,9 +252,10 @@ class Config(SettingsTable, frozen=True):
     out: str | None = None
     """The run's folder. None: ``runs/NAME``, after the configuration or the seed file."""
     seed: int = 0
-    """Seeds every random choice of ours; another number also samples other replies."""
+    """Seeds every random choice that codeclm makes; another number also samples other replies."""
     prompts: str = "auto"
-    """default, small, or a folder of templates. auto: small for the embedded model."""
+    """A set of `codeclm.prompts.SETS`, or a folder of templates. auto: small for the embedded
+    model, else default."""
     target_rows: Count | None = None
     """Exactly this many rows, if they can be made."""
     max_candidates: Count | None = None

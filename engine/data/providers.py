@@ -40,10 +40,10 @@ def resolve_model(text: str, *, has_base_url: bool = False) -> HostedModel:
     if has_base_url and name not in PROVIDERS:
         name, model = CUSTOM, text
     elif end is None:
-        raise ModelNameError(f"{text!r} names no provider: write provider/model")
+        raise ModelNameError(f"{text!r} names no provider; write provider/model")
     else:
         model = text[end + 1 :]
     host = PROVIDERS[name]
     if not model:
-        raise ModelNameError(f"{text!r} names no model: write {host.name}/MODEL")
+        raise ModelNameError(f"{text!r} names no model; write {host.name}/MODEL")
     return HostedModel(host, model)

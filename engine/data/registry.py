@@ -126,7 +126,9 @@ class Registry(Generic[Row]):
     def _plugin_error(self, name: str) -> PluginError | None:
         if name in self._built_in or name in self._aliases:
             packages = " and ".join(map(_distribution, self._entry_points()[name]))
-            return PluginError(f"{packages}: codeclm has a {self.noun} {name!r}: rename the other")
+            return PluginError(
+                f"codeclm already has a {self.noun} {name!r}; rename the one in {packages}"
+            )
         try:
             self[name]
         except PluginError as error:
@@ -159,7 +161,7 @@ class Registry(Generic[Row]):
 
     def _unknown(self, name: str) -> str:
         names = self.names()
-        near = get_close_matches(name, [*names, *self._aliases], n=1, cutoff=0.5)
+        near = get_close_matches(name, [*names, *self._aliases], n=1, cutoff=0.6)
         hint = f"did you mean {near[0]!r}? " if near else ""
         return f"unknown {self.noun} {name!r}: {hint}available: {', '.join(names)}"
 

@@ -121,7 +121,10 @@ def texts_of(path: Path) -> Iterator[tuple[str, list[str]]]:
 
 def _not_found(source: TestSource) -> str:
     if source.test in TEST_SETS:
-        return f"{source.path}: no such file: name the folder of the test sets (--tests DIR)"
+        return (
+            f"--test {source.test}: no {source.path.name} in {source.folder}; pass its folder with"
+            " --tests DIR"
+        )
     names = ", ".join(TEST_SETS)
     return f"{source.test}: no such file, and no test set of this name; available: {names}"
 

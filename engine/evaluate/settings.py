@@ -61,7 +61,8 @@ class EvaluationConfig(SettingsTable, frozen=True):
     resamples: Annotated[int, Meta(ge=100)] = 10_000
     """Of the bootstrap."""
     prompts: str = "auto"
-    """As for a run: default, small, or a folder of templates; auto: small for the tiny model."""
+    """As for a run: a set of `codeclm.prompts.SETS`, or a folder of templates. auto: small for the
+    embedded model, else default."""
     parse_attempts: Annotated[int, Meta(ge=1, le=20)] = 3
     """How often to ask the judge until its scores can be read."""
     retry: RetryPolicy = field(default_factory=RetryPolicy)
@@ -75,7 +76,7 @@ class EvaluationConfig(SettingsTable, frozen=True):
 
     @property
     def roles(self) -> dict[str, RoleConfig]:
-        """The models that are models."""
+        """The roles answered by a model, not a file."""
         models: dict[str, RoleConfig] = {
             side: answerer for side, answerer in self.answerers.items() if not answerer.answers
         }

@@ -1,4 +1,4 @@
-"""What the built-in recipes make rows with."""
+"""The finishing steps of the built-in recipes."""
 
 from collections.abc import Iterator
 from typing import Final

@@ -33,11 +33,11 @@ class Recipe(Struct, frozen=True, kw_only=True):
 
     Attributes:
         name: what configurations call it.
-        summary: its steps in a line, for people.
-        source: the paper's section it comes from, or who made it.
+        summary: its steps in a line, for display.
+        source: the section of the paper it comes from, or its author.
         mode: where its requests for instructions come from.
         writing: how basic instructions are written.
-        finishing: what makes rows of them.
+        finishing: how they become rows.
         assumed_yield: the share of instructions assumed to be kept where nothing bounds the calls.
         forecast_note: what a forecast says about that.
         calls_without_retries: counts the calls of a run without retries from what its ledger holds;
@@ -97,7 +97,7 @@ class Recipe(Struct, frozen=True, kw_only=True):
         return self.finishing.scored_rounds(config) > 0
 
     def settings(self, config: Config) -> Iterator[tuple[str, str]]:
-        """Yield the settings that shape its rows as (name, value), for people."""
+        """Yield the settings that shape its rows as (name, value), for display."""
         yield from self.finishing.settings(config)
         yield from self.mode.settings(config)
 
@@ -138,9 +138,11 @@ class Recipe(Struct, frozen=True, kw_only=True):
         Raises:
             ConfigError: it does not; the message starts with *where* and names the key.
         """
-        for name in self.roles:
-            if name != "judge" and not config.role(name).model:
+        roles = self.role_configs(config)
+        for name, role in roles.items():
+            if not role.model:
                 raise ConfigError(f"{where}: {name}.model: missing: write provider/model")
+            check_role(role, f"{where}: {name}")
         if config.metadata.file and self.mode.material != "metadata":
             raise ConfigError(f"{where}: metadata.file: recipe {self.name} starts from seeds")
         if self.mode.endless and not (config.target_rows or config.max_candidates):
@@ -149,12 +151,12 @@ class Recipe(Struct, frozen=True, kw_only=True):
                 " many rows"
             )
         self.check_exports(config.export, where)
-        roles = self.role_configs(config)
-        for role_name, role in roles.items():
-            check_role(role, f"{where}: {role_name}")
         priced = any(role.price_input is not None for role in roles.values())
         if config.budget.money is not None and not priced:
-            raise ConfigError(f"{where}: budget.money: needs prices: set strong.price_input, …")
+            raise ConfigError(
+                f"{where}: budget.money: needs prices; set price_input and price_output for at"
+                " least one role"
+            )
         self._check_prompts(config, where)
 
     def _check_prompts(self, config: Config, where: str) -> None:

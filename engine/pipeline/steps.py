@@ -1,4 +1,4 @@
-"""The two steps of every recipe: how basic instructions are written, and what finishes them."""
+"""The two steps of every recipe: writing basic instructions, and turning them into rows."""
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Literal, NamedTuple
@@ -41,7 +41,7 @@ NONE = Bounds(0, 0)
 
 
 class Volume(Struct, frozen=True):
-    """How much a run makes, as far as its configuration says.
+    """How much a run makes, as far as its configuration tells.
 
     Attributes:
         instructions: basic instructions.
@@ -81,7 +81,7 @@ class Tools(Struct, frozen=True):
         return self.models["strong"]
 
     def encoder(self) -> Encoder:
-        """Build what encodes seeds."""
+        """Build the stage that encodes seeds."""
         metadata = self.config.metadata
         return Encoder(self.strong, Vocabulary(metadata.use_cases, metadata.skills))
 
@@ -98,13 +98,14 @@ class Writing(Struct, frozen=True, kw_only=True):
     """How basic instructions are written.
 
     Attributes:
-        stage: what progress calls it.
+        stage: its name in the progress display.
         material: what its requests must hold. Where that is an instruction, the user's own becomes
-            the basic instruction: it is no row itself, and the rules of quality do not apply to it.
+            the basic instruction: it is not a row itself, and the quality rules do not apply to
+            it.
         build: builds the step: a request in, drafts out.
-        prompts: those it asks the strong model.
+        prompts: the prompts it asks the strong model.
         calls: forecasts its calls by prompt.
-        drafts: how many drafts it makes of so many instructions.
+        drafts: how many drafts it makes of a number of instructions.
     """
 
     stage: str
@@ -128,18 +129,18 @@ def _no_settings(_config: Config) -> Iterator[tuple[str, str]]:
 
 
 class Finishing(Struct, frozen=True, kw_only=True):
-    """What makes rows of basic instructions.
+    """Turns basic instructions into rows.
 
     Attributes:
-        stage: what progress calls it.
+        stage: its name in the progress display.
         build: builds the step: a draft in, its examples out.
-        prompts: those it asks each role; a role that is not here is not asked.
-        calls: forecasts its calls by prompt for so many drafts.
+        prompts: the prompts it asks each role; a role that is missing is not asked.
+        calls: forecasts its calls by prompt for a number of drafts.
         rows_per_draft: the most rows that one basic instruction becomes.
-        rewrites: whether it rewrites the instruction, so that one that is too short may grow.
+        rewrites: whether it rewrites the instruction, so that a short one may grow long enough.
         scored_rounds: the most rounds in which the judge compares both models' answers
             (Contrastive Filtering); 0: it never does.
-        settings: yields the settings that shape its rows as (name, value), for people.
+        settings: yields the settings that shape its rows as (name, value), for display.
     """
 
     stage: str

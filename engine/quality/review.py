@@ -207,5 +207,9 @@ def _csv_rows(path: Path) -> Iterator[tuple[str, _Decision]]:
 def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
+    except FileNotFoundError as error:
+        raise ReviewError(
+            f"{path}: no such file; write one with: codeclm review export RUN --to FILE"
+        ) from error
     except OSError as error:
-        raise ReviewError(f"{path}: {error.strerror}") from error
+        raise ReviewError(f"{path}: cannot be read ({error.strerror})") from error

@@ -103,10 +103,10 @@ def _overlaps(summary: Summary) -> Iterator[tuple[Cell, ...]]:
 
 
 def _models(config: Config) -> Iterator[tuple[Cell, ...]]:
-    roles = RECIPES[config.recipe].role_configs(config)
-    for name, role in roles.items():
+    recipe = RECIPES[config.recipe]
+    for name, role in recipe.role_configs(config).items():
         yield name, role.model, f"temperature {role.temperature}"
-    if "target" in roles:
+    if recipe.scores_gaps(config):
         yield "threshold", f"θ = {config.filter.threshold:g}", ""
     yield "seed", str(config.seed), ""
 

@@ -65,7 +65,8 @@ class Folder:
             probe.unlink()
         except OSError as error:
             raise FolderError(
-                f"{self.path}: {error.strerror}: choose a folder that can be written (--out)"
+                f"{self.path}: cannot be created ({error.strerror}): choose another folder"
+                " with --out"
             ) from error
 
     # -- the lock -----------------------------------------------------------------------------

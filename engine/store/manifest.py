@@ -159,4 +159,4 @@ def _settings_differences(table: str, old: Mapping[str, Any], new: Mapping[str, 
 
 
 def _display(value: Any) -> str:
-    return "(default)" if value is None else repr(value)
+    return "not set when the run started" if value is None else repr(value)

@@ -66,6 +66,8 @@ def _stat(path: Path) -> os.stat_result:
     try:
         return path.stat()
     except FileNotFoundError as error:
+        if str(path) == "-":
+            raise SeedError("-: stdin is not supported; save the seeds to a file") from error
         if _format_of(path) is None and not path.is_absolute() and len(path.parts) <= 2:
             raise SeedError(
                 f"{path}: no such file or folder. Datasets are not downloaded: run"
