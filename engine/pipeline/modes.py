@@ -1,23 +1,25 @@
 """Where a recipe's requests for instructions come from: metadata, seeds, or a pool of seeds.
 
 A mode makes the requests, decides when there are enough, and forecasts how many there will be.
+
+Commands such as `status` and `export` look up a recipe without running it. They would take twice as
+long to start if the modules that run a mode were not imported by `Mode.run` itself.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from math import ceil
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from ...prompts import AnyPrompt, Encode, Plausible
 from ..config import Config
 from . import sizes
-from .augmented import run_augmented
-from .execution import Execution
-from .metadata_set import run_metadata_set
-from .pooled import run_pooled
 from .steps import Bounds, Calls, Material, Volume
-from .streaming import stream_encoded, stream_unchanged
+
+if TYPE_CHECKING:
+    from .execution import Execution
 
 
 class Input(Struct, frozen=True):
@@ -69,7 +71,7 @@ class Mode(ABC):
         return {}
 
     @abstractmethod
-    async def run(self, execution: Execution) -> None:
+    async def run(self, execution: "Execution") -> None:
         """Carry out a session.
 
         Raises:
@@ -100,7 +102,11 @@ class FromMetadata(Mode):
     def calls(self, volume: Volume) -> Calls:
         return {Encode: volume.encoded}
 
-    async def run(self, execution: Execution) -> None:
+    async def run(self, execution: "Execution") -> None:
+        from .augmented import run_augmented  # noqa: PLC0415  (see the module's docstring)
+        from .metadata_set import run_metadata_set  # noqa: PLC0415
+        from .streaming import stream_encoded  # noqa: PLC0415
+
         if execution.metadata:
             await run_metadata_set(execution, execution.metadata)
         elif execution.config.metadata.augment_to:
@@ -119,7 +125,9 @@ class FromSeeds(Mode):
         drafts = ceil((config.target_rows or start.seeds * rows) / rows)
         return Volume(Bounds(drafts, ceil(drafts * sizes.expansion(config))))
 
-    async def run(self, execution: Execution) -> None:
+    async def run(self, execution: "Execution") -> None:
+        from .streaming import stream_unchanged  # noqa: PLC0415  (see the module's docstring)
+
         await stream_unchanged(execution)
 
 
@@ -137,7 +145,9 @@ class FromPool(Mode):
         requests = Bounds(ceil(low / tasks), ceil(most / tasks))
         return Volume(Bounds(low, most), requests, tasks)
 
-    async def run(self, execution: Execution) -> None:
+    async def run(self, execution: "Execution") -> None:
+        from .pooled import run_pooled  # noqa: PLC0415  (see the module's docstring)
+
         await run_pooled(execution)
 
 
