@@ -61,6 +61,11 @@ class PromptSet:
         self._messages: dict[str, tuple[_Message, ...]] = {}
         self.digests: dict[str, str] = {}
         for prompt, text in texts.items():
+            if prompt.name in self._messages:
+                raise PromptError(
+                    f"{where}: two prompts have the name {prompt.name!r}: rename {prompt.__name__}"
+                    f" of {prompt.__module__}"
+                )
             self._messages[prompt.name] = _compile(prompt, text, f"{where}/{prompt.name}.txt")
             data = text.encode("utf-8", "surrogatepass")
             self.digests[prompt.name] = blake2b(data, digest_size=16).hexdigest()
@@ -107,7 +112,8 @@ class PromptSet:
         messages = self._messages.get(prompt.name)
         if messages is None:
             raise PromptError(
-                f"prompt {prompt.name!r} was not loaded: add it to the prompts of the recipe"
+                f"prompt {prompt.name!r} was not loaded: add {type(prompt).__name__} to the"
+                f" prompts of the recipe's step, under the role that is asked"
             )
         return tuple(
             (role, _fill(parts, placeholders, prompt) if placeholders else parts[0])

@@ -152,8 +152,8 @@ class Provider(Protocol):
 
     Attributes:
         kind: The name of its `kinds.ProviderKind`; part of every cache key.
-        identity: What replies depend on besides the request, usually the base URL. Part of every
-            cache key; never holds an API key.
+        identity: What replies depend on besides the request and the options, usually the base URL.
+            Part of every cache key; never holds an API key.
         structured: The strictest response format that this endpoint honours.
     """
 

@@ -5,7 +5,7 @@ As of November 2026. A server that is not listed but speaks chat completions is 
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from msgspec import Struct, structs
@@ -80,6 +80,18 @@ class Host(Struct, frozen=True):
         return "text" if self.needs_key and is_moved else self.structured
 
 
+def check_kinds(hosts: Iterable[Host]) -> None:
+    """Check that no two kinds have one name: their cache keys would meet.
+
+    Raises:
+        ValueError: two do.
+    """
+    kinds: dict[str, ProviderKind[Any]] = {}
+    for host in hosts:
+        if kinds.setdefault(host.kind.name, host.kind) is not host.kind:
+            raise ValueError(f"two provider kinds have the name {host.kind.name!r}: rename one")
+
+
 async def open_provider(host: Host, settings: ProviderSettings) -> Provider:
     """Open a provider of *host*. A local model is loaded by the first call.
 
@@ -143,3 +155,5 @@ HOSTS: Final = (
     Host("local", LOCAL, structured="json_schema"),
     Host("scripted", SCRIPTED, structured="json_schema"),
 )
+
+check_kinds(HOSTS)

@@ -22,6 +22,7 @@ from ..config import (
     api_key,
     base_url,
     hosted_model,
+    reply_options,
     response_format,
 )
 from ..data.errors import Stopping
@@ -183,6 +184,7 @@ def _sampling(role: RoleConfig, structured: ResponseFormat, settings: CallSettin
         seed=role.seed,
         response_format=requested,
         extra=role.extra,
+        options=reply_options(role),
         parse_attempts=settings.parse_attempts,
         run_seed=settings.run_seed,
     )

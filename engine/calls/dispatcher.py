@@ -13,18 +13,19 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from heapq import heappop, heappush
 from random import random
+from traceback import extract_tb
 from typing import NamedTuple
 
 import anyio
 from anyio.abc import TaskGroup
 
-from ...providers.base import Provider, ProviderError, RateLimited, Rejected, Reply
+from ...providers.base import Denied, Provider, RateLimited, Rejected, Reply, Unavailable
 from ..config import RetryPolicy
 from ..data.errors import ItemError, RunStopped, Stopping
 from .concurrency import Concurrency
 from .pacing import Limits, Pacer
 from .queued_call import QueuedCall, StopReason
-from .retry import GiveUp, Retry, Stop, decide
+from .retry import CallFailure, GiveUp, Retry, Stop, decide
 from .tokens import PromptLengths
 
 HOPELESS = 16
@@ -222,11 +223,16 @@ class Dispatcher:
         """
         try:
             reply = await self.provider.complete(call.request)
-        except ProviderError as error:
+        except (RateLimited, Unavailable, Rejected, Denied) as error:
             self._in_flight -= 1
             self._note_failure(call, error)
             self._retry_or_raise(call, error)
             return None
+        except Exception as error:  # whatever the provider's own code raises
+            self._in_flight -= 1
+            stopped = _broken(self.provider, error)
+            self.stop(stopped)
+            raise stopped from error
         except BaseException:
             self._in_flight -= 1
             raise
@@ -244,7 +250,7 @@ class Dispatcher:
         if reply.allowance is not None:
             self._pacer.note_allowance(reply.allowance)
 
-    def _note_failure(self, call: QueuedCall, error: ProviderError) -> None:
+    def _note_failure(self, call: QueuedCall, error: CallFailure) -> None:
         call.elapsed += self._loop.time() - call.sent_at
         if self.reserves:
             self._pacer.settle(call.tokens, 0)
@@ -262,7 +268,7 @@ class Dispatcher:
         if error.allowance is not None:
             self._pacer.note_allowance(error.allowance)
 
-    def _retry_or_raise(self, call: QueuedCall, error: ProviderError) -> None:
+    def _retry_or_raise(self, call: QueuedCall, error: CallFailure) -> None:
         if self._stopped_by is not None:
             raise self._stopped_by
         decision = decide(
@@ -296,7 +302,7 @@ class Dispatcher:
         self._push(call)
         self._pump()
 
-    def _given_up(self, call: QueuedCall, error: ProviderError, reason: str) -> Exception:
+    def _given_up(self, call: QueuedCall, error: CallFailure, reason: str) -> Exception:
         """A call that failed loses its item; an endpoint that answers nobody ends the run."""
         if isinstance(error, Rejected):
             self._rejected += 1
@@ -312,3 +318,13 @@ class Dispatcher:
                 " start the server or check the network, then run the same command again"
             )
         return ItemError("unavailable", reason, transient=True)
+
+
+def _broken(provider: Provider, error: Exception) -> RunStopped:
+    """Build the error for a provider that raises what no provider may."""
+    place = extract_tb(error.__traceback__)[-1]
+    return RunStopped(
+        f"the provider {provider.kind!r} is broken: it raised {error!r} ({place.filename}, line"
+        f" {place.lineno}), which is none of the errors that a provider may raise: report this to"
+        " its author"
+    )

@@ -1,7 +1,9 @@
 """Cache keys: two calls have the same key if and only if one answer serves both."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from hashlib import blake2b
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -32,6 +34,12 @@ class KeyFields(Struct, frozen=True, array_like=True):
     key_version: int = KEY_VERSION
 
 
+class KeyFieldsWithOptions(KeyFields, frozen=True, array_like=True, kw_only=True):
+    """The same for a provider whose options can change a reply, and do."""
+
+    options: dict[str, Any]
+
+
 class KeyBuilder:
     """Builds the keys of calls that differ only in messages and sample.
 
@@ -41,10 +49,19 @@ class KeyBuilder:
         provider: the provider's kind.
         endpoint: the provider's identity, usually its base URL.
         request: any of the calls; its messages, sample and purpose do not matter.
+        options: the provider's options that can change a reply and are not at their default.
     """
 
-    def __init__(self, provider: str, endpoint: str, request: Request) -> None:
-        fields = KeyFields(
+    def __init__(
+        self,
+        provider: str,
+        endpoint: str,
+        request: Request,
+        options: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
+        # Without options a key is what it was before there were any: stored replies still serve.
+        make_fields = partial(KeyFieldsWithOptions, options=dict(options)) if options else KeyFields
+        fields = make_fields(
             provider,
             endpoint,
             request.model,

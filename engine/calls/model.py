@@ -12,9 +12,17 @@ from typing import Any, Generic, TypeVar
 import msgspec
 from msgspec import Struct
 
-from ...prompts import JsonSchema, Messages, ParseError, Prompt, PromptSet, WithheldError
+from ...prompts import (
+    JsonSchema,
+    Messages,
+    ParseError,
+    Prompt,
+    PromptError,
+    PromptSet,
+    WithheldError,
+)
 from ...providers.base import Message, Request, ResponseFormat
-from ..data.errors import ItemError
+from ..data.errors import ItemError, RunStopped
 from ..data.records import Call
 from .keys import KeyBuilder
 from .outgoing import Outcome, RoleCalls
@@ -33,6 +41,8 @@ class Sampling(Struct, frozen=True):
     seed: int | None = None
     response_format: ResponseFormat = "text"
     extra: dict[str, Any] = {}
+    options: dict[str, Any] = {}
+    """The provider's that can change a reply and are not at their default."""
     parse_attempts: int = 3
     run_seed: int = 0
     """The run's seed: above temperature 0, another seed gives other samples."""
@@ -153,7 +163,10 @@ class Model:
     def begin(self, prompt: Prompt[T], *, item: str, sample: str = "") -> PendingCall[T]:
         """Ask *prompt* without waiting. The caller may abandon it."""
         template = self._template(prompt)
-        messages = template.messages(self.prompts.render(prompt))
+        try:
+            messages = template.messages(self.prompts.render(prompt))
+        except PromptError as error:  # a step asks what its row does not declare
+            raise RunStopped(f"{self.role}: {error}") from error
         sample = f"{self._run}{item}{sample}" if self._sampled else sample
         return self._look_up(prompt, template, messages, sample, attempt=0)
 
@@ -252,4 +265,5 @@ class Model:
         demand = ""
         if schema is not None and response_format == "json_object":
             demand = f"Answer with one JSON object of this schema: {json.dumps(schema)}"
-        return CallTemplate(request, KeyBuilder(provider.kind, provider.identity, request), demand)
+        keys = KeyBuilder(provider.kind, provider.identity, request, sampling.options)
+        return CallTemplate(request, keys, demand)

@@ -102,3 +102,13 @@ def is_number(text: str) -> bool:
     except ValueError:
         return False
     return text.strip() == text and text.lower().lstrip("+-") not in {"nan", "inf", "infinity"}
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """Add ``--model``: a model on this machine."""
+    parser.add_argument(
+        "--model",
+        required=True,
+        metavar="DIR|NAME",
+        help="a folder, a .gguf file, smollm2, or a name on the Hugging Face Hub",
+    )

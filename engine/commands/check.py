@@ -11,7 +11,7 @@ from ..data.records import Unreadable
 from ..data.seeds import SeedSource
 from ..pipeline.prepare import Plan, prepare
 from .exit_status import ExitStatus
-from .output import print_text
+from .output import print_text, seeds_used
 from .settings import add_run_settings, read_run_settings
 
 RECORDS_CHECKED = 1000
@@ -45,11 +45,6 @@ def _lines(plan: Plan) -> Iterator[str]:
     yield f"folder   {plan.folder.path}"
     yield f"cache    {cache_folder(config)}"
     yield "ready to run; no call was made"
-
-
-def seeds_used(count: int, limit: int | None) -> str:
-    """Say how many of *count* seeds a run uses."""
-    return f"{count:,}" if limit is None or limit >= count else f"{limit:,} of {count:,}"
 
 
 def _unreadable(source: SeedSource, limit: int | None) -> Iterator[str]:

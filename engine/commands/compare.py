@@ -21,7 +21,7 @@ from ..reporting import tables
 from ..reporting.forecast import forecast_run
 from ..store.folder import Folder
 from .arguments import add_progress
-from .evaluate import run_evaluation
+from .evaluations import run_evaluation
 from .exit_status import ExitStatus
 from .output import print_json, print_message, print_text
 from .sessions import (

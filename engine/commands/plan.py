@@ -5,9 +5,8 @@ import argparse
 from ..pipeline.prepare import prepare
 from ..reporting.forecast import forecast_run, forecast_text
 from .arguments import positive_integer
-from .check import seeds_used
 from .exit_status import ExitStatus
-from .output import print_text
+from .output import print_text, seeds_used
 from .settings import add_run_settings, read_run_settings
 
 

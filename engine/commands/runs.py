@@ -13,7 +13,6 @@ from ..calls.counters import Counters
 from ..config import Config, load_config
 from ..data import seeds
 from ..data.records import Example, Seed
-from ..pipeline.prepare import seed_source
 from ..reporting.summary import Summary, summarise
 from ..store.folder import Folder, FolderError
 from ..store.reader import LedgerReader
@@ -59,7 +58,7 @@ class RunReader(NamedTuple):
             return texts
         last = max(positions)
         try:
-            for record in seeds.read(seed_source(self.config)):
+            for record in seeds.read(self.config.seed_source):
                 if isinstance(record, Seed) and record.position in positions:
                     texts[record.id] = record.instruction
                 if record.position >= last:

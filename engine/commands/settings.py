@@ -10,6 +10,7 @@ from dotenv import load_dotenv
 
 from ...prompts import SETS
 from ..config import Config, build_config, load_config
+from ..data.formats import EXPORTS
 from .arguments import is_number
 
 
@@ -97,7 +98,10 @@ def add_run_settings(parser: argparse.ArgumentParser) -> None:
     add_flags(parser, RUN_FLAGS)
     parser.add_argument("--seeds", nargs="+", metavar="FILE", help="seed files or folders")
     parser.add_argument(
-        "--export", nargs="+", metavar="FORMAT", help="formats to write when the run is finished"
+        "--export",
+        nargs="+",
+        metavar="FORMAT",
+        help=f"formats to write when the run is finished: {', '.join(EXPORTS.names())}",
     )
     add_override(parser)
 

@@ -12,7 +12,7 @@ from msgspec import Meta, Struct, field
 
 from ...providers.base import Transport
 from ..data.errors import UserError
-from ..data.seeds import SeedFormat
+from ..data.seeds import SeedFormat, SeedSource
 
 Count = Annotated[int, Meta(ge=1)]
 Points = Annotated[float, Meta(ge=0, le=10)]
@@ -285,6 +285,12 @@ class Config(SettingsTable, frozen=True):
         """Return the paths that ``seeds`` names."""
         names = (self.seeds,) if isinstance(self.seeds, str) else self.seeds
         return tuple(Path(name).expanduser() for name in names)
+
+    @property
+    def seed_source(self) -> SeedSource:
+        """Return where the seeds are and how they are read."""
+        settings = self.input
+        return SeedSource(self.seed_files, settings.field, settings.template, settings.format)
 
     @property
     def scorer(self) -> RoleConfig:

@@ -11,18 +11,22 @@ request.
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Generic, Literal, NamedTuple, TypeVar
+from typing import Any, Final, Generic, Literal, NamedTuple, TypeVar
 
 from msgspec import UNSET, Struct, UnsetType
 
 from .columns import Column, columns_of
 from .errors import UserError
-from .records import Example, Origin, Winner, identity
+from .records import Answer, Example, Iteration, Metadata, Origin, Winner, identity
 from .registry import Registry
 
 
 class ExportError(UserError):
     """A dataset cannot be exported. The message says why and what to do."""
+
+
+class MissingAnswerError(ExportError):
+    """A row needs both models' answers, and an example has only one."""
 
 
 # -- what a row is made of --------------------------------------------------------------------
@@ -64,14 +68,13 @@ class Selection(Struct, frozen=True):
         """The answer that was not chosen. A format that reads it says so: ``needs_both``.
 
         Raises:
-            ExportError: the example has only one answer.
+            MissingAnswerError: the example has only one answer.
         """
         other: Winner = "target" if self.example.author == "strong" else "strong"
         try:
             return self._response(other)
         except ExportError as error:
-            names = ", ".join(row.name for row in EXPORTS if not row.needs_both)
-            raise ExportError(f"{error}; formats that need only one: {names}") from error
+            raise MissingAnswerError(str(error)) from error
 
     def _response(self, author: Winner) -> Response:
         answer = self.example.answer(author)
@@ -126,11 +129,18 @@ class ExportRow(_Lineage, frozen=True):
 Row = TypeVar("Row", bound=ExportRow)
 
 
+RESERVED_NAMES: Final = frozenset(
+    {"comparisons", "config", "events", "ledger", "manifest", "run", "summary"}
+)
+"""What the other files of a run's folder are called, without their suffixes."""
+
+
 class ExportFormat(Struct, Generic[Row], frozen=True, kw_only=True):
     """One export format.
 
     Raises:
-        TypeError: at construction: the name is no file name, or Parquet has no column for a field.
+        TypeError: at construction: the name is no file name or that of another file of a run,
+            Parquet has no column for a field, or ``needs_both`` is missing.
     """
 
     name: str
@@ -144,12 +154,44 @@ class ExportFormat(Struct, Generic[Row], frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z][a-z0-9_-]*", self.name):
             raise TypeError(f"export format {self.name!r}: write a lower-case word, as in 'alpaca'")
+        if self.name in RESERVED_NAMES:
+            raise TypeError(
+                f"export format {self.name!r}: a run has a file of that name: rename it"
+            )
         self.columns(with_metadata=True)
+        if not self.needs_both:
+            self._check_answers()
+
+    def _check_answers(self) -> None:
+        """Check that a row can be made of an example without the target model's answer."""
+        try:
+            self.make_row(_one_answer())
+        except MissingAnswerError as error:
+            raise TypeError(
+                f"export format {self.name!r}: its rows hold both models' answers: add"
+                " needs_both=True"
+            ) from error
 
     def columns(self, *, with_metadata: bool) -> tuple[Column, ...]:
         """Return the columns of a table of rows."""
         columns = columns_of(self.row_type)
         return columns if with_metadata else columns[:-1]
+
+
+def _one_answer() -> Selection:
+    """Return an example that only the strong model has answered."""
+    answered = Iteration(number=1, instruction="Explain rain.", strong=Answer("It falls."))
+    example = Example(
+        id=identity("example"),
+        position=0,
+        number=0,
+        metadata=Metadata(0, identity("item"), "science", ("physics",), "seed", ("s1",)),
+        basic_instruction=answered.instruction,
+        iterations=(answered,),
+        fate="kept",
+        winner="strong",
+    )
+    return Selection(example, {"strong": "strong/model", "target": "target/model"})
 
 
 def lineage(example: Example) -> Lineage:

@@ -20,7 +20,7 @@ from ..data.records import identity
 from ..data.seeds import SeedError
 from ..data.test_sets import Question, read_questions, shorten
 from ..store.folder import Folder, FolderError
-from ..store.manifest import Manifest, differences, new_manifest, role_settings
+from ..store.manifest import Manifest, all_settings, differences, new_manifest, role_settings
 from .pairwise import Answers
 from .settings import EvaluationConfig, Side, check_evaluation
 
@@ -143,7 +143,8 @@ def claim_folder(plan: EvaluationPlan) -> None:
         FolderError: it holds another one; the message shows the differences.
     """
     old = plan.folder.read_manifest()
-    changed = differences(old, plan.manifest) if old is not None else []
+    defaults = {name: all_settings(type(role)()) for name, role in plan.config.roles.items()}
+    changed = differences(old, plan.manifest, defaults) if old is not None else []
     if changed:
         raise FolderError(
             f"{plan.folder.path}: this folder holds another evaluation:\n"

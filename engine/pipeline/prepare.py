@@ -96,17 +96,11 @@ def prepare(config: Config, *, where: str) -> Plan:
     return Plan(config, recipe, roles, folder, source, metadata, prompts, manifest, rules)
 
 
-def seed_source(config: Config) -> SeedSource:
-    """Return where *config*'s seeds are and how they are read."""
-    settings = config.input
-    return SeedSource(config.seed_files, settings.field, settings.template, settings.format)
-
-
 def _source(config: Config) -> SeedSource | None:
     """Return where the seeds are, after checking that one can be read."""
     if config.metadata.file:
         return None
-    source = seed_source(config)
+    source = config.seed_source
     reasons = list[str]()
     for record in seeds.read(source):
         if not isinstance(record, Unreadable):

@@ -14,6 +14,7 @@ in the group ``codeclm.recipes`` that points to a `Recipe`, made of the steps be
             build=lambda tools: Shortener(tools.strong),
             prompts={"strong": (Shorten, Respond)},
             calls=lambda config, drafts: {Shorten: drafts, Respond: drafts},
+            rewrites=True,
         ),
     )
 """

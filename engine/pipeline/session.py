@@ -28,7 +28,7 @@ from ..data.errors import RunStopped
 from ..disk.threads import close_in_thread
 from ..quality.near_duplicates import NearDuplicateFilter
 from ..store.folder import FolderError
-from ..store.manifest import differences
+from ..store.manifest import default_settings, differences
 from ..store.writer import LedgerWriter
 from .acceptance import Acceptance
 from .background import background_tasks
@@ -234,7 +234,7 @@ def settle_manifest(plan: Plan, ledger: LedgerWriter, *, allow_change: bool) -> 
     """
     old = plan.folder.read_manifest()
     if old is not None:
-        changed = differences(old, plan.manifest)
+        changed = differences(old, plan.manifest, default_settings())
         if changed and not allow_change:
             raise FolderError(
                 f"{plan.folder.path}: this folder holds another run:\n"
