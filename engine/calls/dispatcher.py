@@ -1,10 +1,10 @@
 """One endpoint's traffic: which call is sent next, when, and what happens after a failure.
 
 Calls wait in one priority queue; a pool of sender tasks carries them out. No task is made per call,
-a call that waits for a retry holds no place, and whoever asked may go away: what was sent is paid
-for, so its sender stores the reply all the same.
+a call that waits for a retry holds no place, and the caller may be cancelled: what was sent is paid
+for, so its sender stores the reply anyway.
 
-Knows neither what is asked nor where answers are kept.
+Knows neither prompts nor the cache.
 """
 
 import asyncio
@@ -13,15 +13,16 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from heapq import heappop, heappush
 from random import random
-from typing import NamedTuple
+from traceback import extract_tb
+from typing import NamedTuple, assert_never
 
 import anyio
 import structlog
 from anyio.abc import TaskGroup
 
 from ...providers.base import (
+    Denied,
     Provider,
-    ProviderError,
     RateLimited,
     Rejected,
     Reply,
@@ -32,17 +33,14 @@ from ..config import RetryPolicy
 from ..data.errors import REFUSED, ItemError, RunStopped, Stopping
 from .concurrency import Concurrency
 from .deadline import CallBounds, Watchdog
-from .outage import Outage
+from .outage import Outage, OutageLog
 from .pacing import Limits, Pacer
 from .queued_call import QueuedCall, StopReason
-from .retry import Decision, GiveUp, Retry, Stop, decide
+from .retry import CallFailure, Decision, GiveUp, Retry, Stop, decide
 from .tokens import PromptLengths
 
 HOPELESS = 16
-"""After so many rejected calls and no answer, the settings are at fault and not the items."""
-
-LONG_OUTAGE = 5.0
-"""Seconds for which nobody is answered from which on the log says so."""
+"""After this many rejected calls and no answer, the settings are at fault, not the items."""
 
 LONG_PAUSE = 30.0
 """Seconds of a pause from which on the log says why nothing is sent."""
@@ -53,7 +51,7 @@ log = structlog.get_logger()
 
 
 class DispatchStatistics(NamedTuple):
-    """What one endpoint does at the moment."""
+    """A snapshot of one endpoint."""
 
     in_flight: int
     queued: int
@@ -65,9 +63,9 @@ class DispatchStatistics(NamedTuple):
     retries: int
     rate_limited: int
     tokens: float
-    """Charged so far: used where known, else reserved."""
+    """Charged so far: tokens used if known, else reserved."""
     timed_out: int
-    """Attempts that were ended because they took too long."""
+    """Attempts ended because they took too long."""
     outage: float
     """Seconds for which every call has failed; 0 where the last one did not."""
     last_error: str
@@ -81,7 +79,7 @@ async def open_dispatcher(
     policy: RetryPolicy,
     bounds: CallBounds = CallBounds(),  # noqa: B008  (immutable)
 ) -> AsyncGenerator["Dispatcher"]:
-    """Send calls to *provider* until the block is left; whatever is in flight then is cancelled.
+    """Send calls to *provider* until the block is left; calls still in flight are cancelled.
 
     Await `Dispatcher.drained` before leaving the block to keep what was paid for; *bounds* bound
     how long that takes.
@@ -120,6 +118,7 @@ class Dispatcher:
         self._concurrency = Concurrency(ceiling=limits.max_concurrent, clock=self._loop.time)
         self._watchdog = Watchdog(provider.identity, bounds, self._loop)
         self._outage = Outage(clock=self._loop.time)
+        self._outage_log = OutageLog(provider.identity, policy.outage)
         self._queue: list[tuple[int, int, QueuedCall]] = []
         self._submitted = 0
         self._retry_timers: dict[QueuedCall, asyncio.TimerHandle] = {}
@@ -133,13 +132,11 @@ class Dispatcher:
         self._rate_limited = 0
         self._rejected = 0
         self._last_error = ""
-        self._is_out = False
-        """Whether an outage was logged that has not ended."""
         self._stopped_by: StopReason | None = None
         self._all_idle = asyncio.Event()
 
     def submit(self, call: QueuedCall) -> None:
-        """Queue *call*; it is carried out when its turn, the pace and the concurrency allow."""
+        """Queue *call*; it is sent when its turn, the pace and the concurrency limit allow."""
         if self._stopped_by is not None:
             call.abandon(self._stopped_by)
             return
@@ -149,7 +146,7 @@ class Dispatcher:
         self._pump()
 
     def stop(self, reason: StopReason) -> None:
-        """Send nothing more: abandon what waits; what is in flight is still carried out."""
+        """Send nothing more: abandon queued calls; those in flight still finish."""
         self._stopped_by = reason
         for timer in self._retry_timers.values():
             timer.cancel()
@@ -160,7 +157,7 @@ class Dispatcher:
             call.abandon(reason)
 
     async def drained(self) -> None:
-        """Stop, and wait until everything in flight has been carried out."""
+        """Stop, and wait until all calls in flight have finished."""
         self.stop(self._stopped_by or Stopping())
         while len(self._idle) < self._senders:
             self._all_idle.clear()
@@ -189,7 +186,7 @@ class Dispatcher:
         heappush(self._queue, (call.priority, call.order, call))
 
     def _take(self) -> QueuedCall | None:
-        """Take the next call if one may be sent now; else arrange to be woken when it may."""
+        """Take the next call if one may be sent now; else arrange a wake-up."""
         if not self._queue or self._in_flight >= self._concurrency.limit:
             return None
         call = self._queue[0][2]
@@ -261,17 +258,22 @@ class Dispatcher:
         """Send *call* once. None: the attempt failed, and the call is queued for another.
 
         Raises:
-            ItemError: the call is given up; others may do better.
+            ItemError: the call is given up; others may succeed.
             RunStopped: no call to this endpoint can succeed.
-            Stopping: the run is being stopped, so there is no other attempt.
+            Stopping: the run is being stopped, so there is no further attempt.
         """
         try:
             reply = await self._watchdog.run(self.provider.complete, call.request)
-        except ProviderError as error:
+        except (RateLimited, Unavailable, Rejected, Denied) as error:
             self._in_flight -= 1
             self._note_failure(call, error)
             self._retry_or_raise(call, error)
             return None
+        except Exception as error:  # whatever the provider's own code raises
+            self._in_flight -= 1
+            stopped = _broken(self.provider, error)
+            self.stop(stopped)
+            raise stopped from error
         except BaseException:
             self._in_flight -= 1
             raise
@@ -281,9 +283,7 @@ class Dispatcher:
         return reply
 
     def _note_success(self, call: QueuedCall, reply: Reply) -> None:
-        if self._is_out:
-            self._is_out = False
-            log.info("endpoint.back", endpoint=self.provider.identity, seconds=self._outage.seconds)
+        self._outage_log.end(self._outage.seconds)
         self._outage.note_success()
         self._concurrency.note_success(self._in_flight + 1, call.sent_at)
         if self.reserves:
@@ -292,7 +292,7 @@ class Dispatcher:
         if reply.allowance is not None:
             self._pacer.note_allowance(reply.allowance)
 
-    def _note_failure(self, call: QueuedCall, error: ProviderError) -> None:
+    def _note_failure(self, call: QueuedCall, error: CallFailure) -> None:
         self._last_error = str(error)
         if self.reserves:
             self._pacer.settle(call.tokens, 0)
@@ -304,8 +304,10 @@ class Dispatcher:
                 pass  # says something of one connection, and nothing of the server
             case Unavailable():
                 self._outage.note_failure(call)
-            case _:
+            case Rejected() | Denied():
                 self._outage.note_response()
+            case _:
+                assert_never(error)
 
     def _note_rate_limit(self, call: QueuedCall, error: RateLimited) -> None:
         self._rate_limited += 1
@@ -318,7 +320,7 @@ class Dispatcher:
         if error.allowance is not None:
             self._pacer.note_allowance(error.allowance)
 
-    def _retry_or_raise(self, call: QueuedCall, error: ProviderError) -> None:
+    def _retry_or_raise(self, call: QueuedCall, error: CallFailure) -> None:
         if self._stopped_by is not None:
             raise self._stopped_by
         match self._decide(call, error):
@@ -332,12 +334,12 @@ class Dispatcher:
             case GiveUp(reason):
                 raise self._given_up(call, error, reason) from error
 
-    def _decide(self, call: QueuedCall, error: ProviderError) -> Decision:
+    def _decide(self, call: QueuedCall, error: CallFailure) -> Decision:
         now = self._loop.time()
         outage = None
         if isinstance(error, Unavailable) and self._outage.concerns(call.queued_at):
             outage, call.clock_started_at = self._outage.seconds, now
-            self._log_outage(outage)
+            self._outage_log.note(outage, str(error))
         return decide(
             error,
             attempts=call.attempts,
@@ -347,16 +349,6 @@ class Dispatcher:
             hold=self._pacer.statistics().hold,
             outage=outage,
         )
-
-    def _log_outage(self, seconds: float) -> None:
-        if not self._is_out and seconds >= LONG_OUTAGE:
-            self._is_out = True
-            log.warning(
-                "endpoint.out",
-                endpoint=self.provider.identity,
-                error=self._last_error,
-                waits_seconds=self._policy.outage,
-            )
 
     def _queue_again(self, call: QueuedCall, wait: float) -> None:
         self._retries += 1
@@ -370,7 +362,7 @@ class Dispatcher:
         self._push(call)
         self._pump()
 
-    def _given_up(self, call: QueuedCall, error: ProviderError, reason: str) -> Exception:
+    def _given_up(self, call: QueuedCall, error: CallFailure, reason: str) -> Exception:
         """A call that failed loses its item; an endpoint that answers nobody ends the run."""
         if isinstance(error, Rejected):
             self._rejected += 1
@@ -386,3 +378,13 @@ class Dispatcher:
                 " fix that, then run the same command again"
             )
         return ItemError("unavailable", reason, transient=True)
+
+
+def _broken(provider: Provider, error: Exception) -> RunStopped:
+    """Build the error for a provider that raises what no provider may."""
+    place = extract_tb(error.__traceback__)[-1]
+    return RunStopped(
+        f"the provider {provider.kind!r} is broken: it raised {error!r} ({place.filename}, line"
+        f" {place.lineno}), which is none of the errors that a provider may raise: report this to"
+        " its author"
+    )

@@ -23,7 +23,7 @@ TEMPLATE: Final = Path(__file__).with_name("template.toml")
 def load_config(path: Path, overrides: Sequence[str] = (), *, check: bool = True) -> Config:
     """Read *path* and apply *overrides*, each ``key=value``.
 
-    With ``check=False`` settings that do not go together are accepted, as for looking at a run.
+    With ``check=False`` conflicting settings are accepted, for reading a run.
 
     Raises:
         ConfigError: the configuration cannot be used; the message names the file and the key.

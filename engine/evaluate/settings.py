@@ -46,7 +46,7 @@ class EvaluationConfig(SettingsTable, frozen=True):
     reference: AnswererConfig = field(default_factory=AnswererConfig)
     judge: JudgeConfig = field(default_factory=JudgeConfig)
     rule: Rule = "both"
-    """How two orders make a verdict; see `pairwise_verdict`."""
+    """How two orders become a verdict; see `pairwise_verdict`."""
     input: InputConfig = field(default_factory=InputConfig)
     id_field: str | None = None
     category_field: str | None = None
@@ -55,7 +55,7 @@ class EvaluationConfig(SettingsTable, frozen=True):
     """Longer prompts are shortened in their middle, for both models and the judge; estimated at
     four characters per token; 0: never."""
     limit: Count | None = None
-    """Use only the first so many prompts."""
+    """Use only the first prompts, up to this number."""
     seed: int = 0
     """Random seed of the bootstrap; changes no call."""
     resamples: Annotated[int, Meta(ge=100)] = 10_000

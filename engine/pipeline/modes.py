@@ -1,23 +1,25 @@
 """Where a recipe's requests for instructions come from: metadata, seeds, or a pool of seeds.
 
 A mode makes the requests, decides when there are enough, and forecasts how many there will be.
+
+Commands such as `status` and `export` look up a recipe without running it. They would take twice as
+long to start if the modules that run a mode were not imported by `Mode.run` itself.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from math import ceil
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from ...prompts import AnyPrompt, Encode, Plausible
 from ..config import Config
 from . import sizes
-from .augmented import run_augmented
-from .execution import Execution
-from .metadata_set import run_metadata_set
-from .pooled import run_pooled
 from .steps import Bounds, Calls, Material, Volume
-from .streaming import stream_encoded, stream_unchanged
+
+if TYPE_CHECKING:
+    from .execution import Execution
 
 
 class Input(Struct, frozen=True):
@@ -41,11 +43,13 @@ class Mode(ABC):
 
     Attributes:
         material: What its requests hold.
-        endless: Whether it makes requests until there are as many rows or instructions as wanted.
+        endless: Whether it makes requests until the target of rows or instructions is reached.
+        uncounted: The prompts whose calls it does not forecast.
     """
 
     material: Material
     endless: bool = False
+    uncounted: tuple[AnyPrompt, ...] = ()
 
     def prompts(self, config: Config) -> tuple[AnyPrompt, ...]:
         """Return the prompts that it asks the strong model: none, unless overridden."""
@@ -62,12 +66,12 @@ class Mode(ABC):
         """Forecast how much is made."""
 
     def calls(self, volume: Volume) -> Calls:
-        """Forecast the mode's own calls by prompt."""
+        """Forecast the mode's own calls by prompt: all of `prompts` but the `uncounted`."""
         del volume
         return {}
 
     @abstractmethod
-    async def run(self, execution: Execution) -> None:
+    async def run(self, execution: "Execution") -> None:
         """Carry out a session.
 
         Raises:
@@ -82,6 +86,7 @@ class FromMetadata(Mode):
     """
 
     material: Material = "metadata"
+    uncounted = (Plausible,)
 
     def prompts(self, config: Config) -> tuple[AnyPrompt, ...]:
         return (Encode, Plausible) if config.metadata.plausibility_check else (Encode,)
@@ -97,7 +102,11 @@ class FromMetadata(Mode):
     def calls(self, volume: Volume) -> Calls:
         return {Encode: volume.encoded}
 
-    async def run(self, execution: Execution) -> None:
+    async def run(self, execution: "Execution") -> None:
+        from .augmented import run_augmented  # noqa: PLC0415  (see the module's docstring)
+        from .metadata_set import run_metadata_set  # noqa: PLC0415
+        from .streaming import stream_encoded  # noqa: PLC0415
+
         if execution.metadata:
             await run_metadata_set(execution, execution.metadata)
         elif execution.config.metadata.augment_to:
@@ -116,7 +125,9 @@ class FromSeeds(Mode):
         drafts = ceil((config.target_rows or start.seeds * rows) / rows)
         return Volume(Bounds(drafts, ceil(drafts * sizes.expansion(config))))
 
-    async def run(self, execution: Execution) -> None:
+    async def run(self, execution: "Execution") -> None:
+        from .streaming import stream_unchanged  # noqa: PLC0415  (see the module's docstring)
+
         await stream_unchanged(execution)
 
 
@@ -134,7 +145,9 @@ class FromPool(Mode):
         requests = Bounds(ceil(low / tasks), ceil(most / tasks))
         return Volume(Bounds(low, most), requests, tasks)
 
-    async def run(self, execution: Execution) -> None:
+    async def run(self, execution: "Execution") -> None:
+        from .pooled import run_pooled  # noqa: PLC0415  (see the module's docstring)
+
         await run_pooled(execution)
 
 
@@ -144,7 +157,7 @@ FROM_POOL = FromPool()
 
 
 def _metadata_set_volume(config: Config, start: Input) -> Volume:
-    """A fixed set: each item has its quota, and more is asked in place of what is filtered out."""
+    """A fixed set: each item has its quota; more is requested in place of what is filtered out."""
     items = config.metadata.part(
         start.metadata or max(start.seeds, config.metadata.augment_to or 0)
     )

@@ -144,11 +144,8 @@ def _histogram(gaps: Gaps) -> str:
     ]
     pairs = _table([tuple(gaps.pairs_at.values())], *(f"θ = {theta}" for theta in gaps.pairs_at))
     bias = ""
-    if gaps.flipped is not None and gaps.first_lead is not None:
-        bias = (
-            f"<p>Position bias: the orders disagreed in {gaps.flipped:.1%} of rounds; the first"
-            f" place was worth {gaps.first_lead:+.2f} points.</p>"
-        )
+    if gaps.bias is not None:
+        bias = f"<p>Position bias: {gaps.bias.describe('rounds')}.</p>"
     return (
         f"<table><tr><th>gap<th>rounds<th></tr>{''.join(lines)}</table><p>Pairs:</p>{pairs}{bias}"
     )

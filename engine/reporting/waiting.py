@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from ..calls.dispatcher import LONG_OUTAGE, LONG_PAUSE, Dispatcher
+from ..calls.dispatcher import LONG_PAUSE, Dispatcher
+from ..calls.outage import LONG_OUTAGE
 from ..config import RetryPolicy
 
 

@@ -1,4 +1,4 @@
-"""A run's folder: where its files are, who works on it, and which run it is.
+"""A run's folder: where its files are, which process works on it, and which run it is.
 
 It holds ``config.toml`` as run, ``manifest.json``, ``ledger.sqlite``, ``events.jsonl``,
 ``summary.json`` and the exports.

@@ -1,4 +1,4 @@
-"""Which files a path stands for: itself, or all seed files in a folder."""
+"""Find the seed files of a path: itself, or all seed files in a folder."""
 
 import os
 import re
@@ -12,7 +12,7 @@ from .source import FORMATS, SeedError, SeedFormat, SeedSource
 _DATASET_METADATA: Final = frozenset(
     {"dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json"}
 )
-"""What the datasets library writes beside the data."""
+"""Files that the datasets library writes beside the data."""
 
 FolderId = tuple[int, int]
 """Device and inode."""
@@ -27,7 +27,7 @@ def find_files(source: SeedSource) -> list[SeedFile]:
     """Return the files of *source*, those of a folder in order of name.
 
     Raises:
-        SeedError: a path does not exist or is not a seed file, or a folder has none.
+        SeedError: a path does not exist or is not a seed file, or a folder has no seed file.
     """
     if not source.paths:
         raise SeedError("no seed file is given")

@@ -1,4 +1,4 @@
-"""Drafts: what travels from the stage that writes instructions to the stage that ends them."""
+"""Drafts: what the writing stage passes to the finishing stage."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ class Rubrics(Struct, frozen=True):
     Attributes:
         rubrics: What makes it hard.
         actions: What makes one harder; none if ``reason`` says why.
-        reason: Why there are none. Such instructions can still be filtered as they are.
+        reason: Why there are none; the instructions can still be filtered without.
         is_refused: Whether the server refused to write them, which is its failure.
     """
 
@@ -28,12 +28,12 @@ class Draft(Struct, frozen=True):
 
     Attributes:
         id: Names it and its lineage, the same in every run.
-        request: Asked for it.
+        request: The request that asked for it.
         number: Its number among the instructions of its metadata.
         instruction: Its text.
         rubrics: Those of its metadata.
         calls: The calls that wrote it.
-        refused: A one-word reason why it goes no further; empty if it does.
+        refused: A one-word reason why it is dropped; empty if it is not.
         rows: The most rows it may become: one, unless every round of evolving is a row.
     """
 

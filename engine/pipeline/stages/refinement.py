@@ -1,4 +1,4 @@
-"""The refinement of one draft: its rounds, its calls, and the fate it comes to."""
+"""The refinement of one draft: its rounds, its calls and its fate."""
 
 from collections.abc import Iterator
 from random import Random
@@ -47,14 +47,14 @@ class Refinement:
         return next(self._actions)
 
     def rewrite(self, instruction: str, *, action: str, call: Call) -> None:
-        """Go on with *instruction*, which *call* wrote by doing *action*."""
+        """Continue with *instruction*, which *call* wrote by applying *action*."""
         self._unselected = _UNSELECTED
         self.calls.append(call)
         self.action = action
         self.instruction = instruction
 
     def note_failed_rewrite(self, reason: str, error: ItemError) -> None:
-        """Note that a rewrite could not be had; *reason* is for replies that are no use.
+        """Note that a rewrite failed; *reason* is for replies that cannot be used.
 
         What the server refused is the server's failure, and ends the draft as such.
         """
@@ -72,7 +72,7 @@ class Refinement:
             self._unselected = ("filtered", reason, detail)
 
     def select(self) -> bool:
-        """End with the last round if its gap is large enough, and tell whether it is."""
+        """End with the last round if its gap is large enough; return whether it is."""
         last = self.rounds[-1]
         assert last.gap is not None
         choice = verdict(last.gap, self._settings.threshold)
