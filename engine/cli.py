@@ -1,6 +1,6 @@
-"""The command line: argv → the module of the command it names → exit status.
+"""The command line: argv → the module of the command → exit status.
 
-Imports no other command, so that ``codeclm --help`` costs no more than argparse.
+Only the command that is run gets imported, so that ``codeclm --help`` costs no more than argparse.
 """
 
 import argparse
@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _print_error("interrupted: run the same command again to continue")
         return ExitStatus.FAILED
     except BrokenPipeError:
-        # The reader of our output has gone: keep Python from complaining again at exit.
+        # The reader has closed the pipe: keep Python from complaining again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitStatus.FAILED
     except UserError as error:
@@ -58,7 +58,7 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
         prog="codeclm",
         description="Make instruction data tailored to your task and your model (CodecLM).",
         epilog="exit status: 0 done; 1 failed or stopped (to be continued); 2 wrong input;"
-        " 3 rows missing",
+        " 3 finished, but short of --target-rows",
         formatter_class=_Formatter,
     )
     parser.add_argument(

@@ -1,7 +1,7 @@
-"""The configuration of a run: its settings, how they are read, checked, explained and written."""
+"""The configuration of a run: its settings; reading, checking, explaining and writing them."""
 
 from .load import TEMPLATE, build_config, build_table, load_config, read_settings
-from .roles import api_key, base_url, check_role, hosted_model, response_format
+from .roles import api_key, base_url, check_role, hosted_model, reply_options, response_format
 from .schema import (
     BaselineConfig,
     BudgetConfig,
@@ -50,6 +50,7 @@ __all__ = [
     "hosted_model",
     "load_config",
     "read_settings",
+    "reply_options",
     "response_format",
     "to_toml",
 ]

@@ -27,7 +27,7 @@ def run_async(function: Callable[[], Awaitable[T]]) -> T:
 
 
 def _tune_collector() -> None:
-    """Let the garbage collector run rarely, for the rest of the process.
+    """Make the garbage collector run rarely, for the rest of the process.
 
     Calls in flight make many objects and few cycles: the default thresholds cost more than half of
     all CPU at 2,000 in flight (docs/decisions.md).

@@ -22,7 +22,7 @@ def read_metadata(path: Path) -> tuple[Metadata, ...]:
     """Read *path*. Blocks.
 
     Raises:
-        ConfigError: it cannot be read, a line is not metadata, or there is no line.
+        ConfigError: it cannot be read, a line is not metadata, or it is empty.
     """
     try:
         lines = path.read_bytes().splitlines()
