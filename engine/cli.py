@@ -19,13 +19,8 @@ from .reporting.terminal import printable
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its `ExitStatus`."""
     words = sys.argv[1:] if argv is None else list(argv)
-    parser = _parser(words)
-    args = parser.parse_args(words)
-    if args.verb is None:
-        parser.print_help()
-        return ExitStatus.WRONG_INPUT
     try:
-        status = load(args.verb).run(args)
+        status = _run_command(words)
         sys.stdout.flush()  # here, so that a closed pipe is noticed below
     except KeyboardInterrupt:  # before or after a session; a session handles signals itself
         signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -42,6 +37,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         _print_error(str(error))
         return ExitStatus.FAILED
     return status
+
+
+def _run_command(words: Sequence[str]) -> int:
+    parser = _parser(words)
+    args = parser.parse_args(words)
+    if args.verb is None:
+        parser.print_help()
+        return ExitStatus.WRONG_INPUT
+    return load(args.verb).run(args)
 
 
 def _print_error(message: str) -> None:
