@@ -1,7 +1,7 @@
 """No call lasts for ever, whatever the server does and whatever carries it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
@@ -186,7 +186,7 @@ class Stubborn:
 
 
 @asynccontextmanager
-async def stubborn(play: Play, times: int = 1) -> AsyncIterator[Stubborn]:
+async def stubborn(play: Play, times: int = 1) -> AsyncGenerator[Stubborn]:
     server = Stubborn(play, times)
     listening = await asyncio.start_server(server.connected, "127.0.0.1", 0)
     host, port = listening.sockets[0].getsockname()
