@@ -1,11 +1,15 @@
 """What a user is told while an endpoint keeps everything waiting."""
 
 import asyncio
+from collections.abc import Iterator, MutableMapping
+from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from codeclm.engine.calls.dispatcher import Dispatcher
 from codeclm.engine.config import RetryPolicy
+from codeclm.engine.pipeline.waiting_log import log_waiting
 from codeclm.engine.reporting.waiting import waiting_endpoints
 from codeclm.providers.base import (
     Allowance,
@@ -37,6 +41,13 @@ def ask(dispatcher: Dispatcher) -> asyncio.Future[Outcome]:
     return outcome
 
 
+@pytest.fixture
+def events() -> Iterator[list[MutableMapping[str, Any]]]:
+    """What is logged."""
+    with capture_logs() as logged:
+        yield logged
+
+
 class Down:
     """An endpoint that is down until a time."""
 
@@ -58,10 +69,13 @@ class Down:
 
 
 @pytest.mark.parametrize("anyio_backend", [OWNED_CLOCK], ids=["owned clock"])
-async def test_an_outage_is_said_while_it_is_waited_for() -> None:
+async def test_an_outage_is_said_while_it_is_waited_for(
+    events: list[MutableMapping[str, Any]],
+) -> None:
     policy = RetryPolicy(outage=1800)
     down = Down(asyncio.get_running_loop().time() + 150)
     async with dispatching(down, policy=policy) as dispatcher:
+        logging = asyncio.ensure_future(log_waiting({"strong": dispatcher}))
         answers = [ask(dispatcher) for _ in range(3)]
         await asyncio.sleep(2)
         at_first = waiting_endpoints({"strong": dispatcher}, policy)
@@ -69,8 +83,11 @@ async def test_an_outage_is_said_while_it_is_waited_for() -> None:
         during = waiting_endpoints({"strong": dispatcher}, policy)
         await asyncio.gather(*answers)
         after = waiting_endpoints({"strong": dispatcher}, policy)
+        await asyncio.sleep(2)
+        logging.cancel()
 
     assert (at_first, after) == ([], [])
+    assert [event["event"] for event in events] == ["endpoint.out", "endpoint.back"]
     [line] = during
     assert line == (
         "no answer for 1:34; the run ends after 30:00 (retry.outage);"

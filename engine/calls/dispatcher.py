@@ -17,7 +17,6 @@ from traceback import extract_tb
 from typing import NamedTuple, assert_never
 
 import anyio
-import structlog
 from anyio.abc import TaskGroup
 
 from ...providers.base import (
@@ -33,7 +32,7 @@ from ..config import RetryPolicy
 from ..data.errors import REFUSED, ItemError, RunStopped, Stopping
 from .concurrency import Concurrency
 from .deadline import CallBounds, Watchdog
-from .outage import Outage, OutageLog
+from .outage import Outage
 from .pacing import Limits, Pacer
 from .queued_call import QueuedCall, StopReason
 from .retry import CallFailure, Decision, GiveUp, Retry, Stop, decide
@@ -43,11 +42,9 @@ HOPELESS = 16
 """After this many rejected calls and no answer, the settings are at fault, not the items."""
 
 LONG_PAUSE = 30.0
-"""Seconds of a pause from which on the log says why nothing is sent."""
+"""Seconds of a pause from which on users are told why nothing is sent."""
 
 _NEVER = float("-inf")
-
-log = structlog.get_logger()
 
 
 class DispatchStatistics(NamedTuple):
@@ -118,7 +115,6 @@ class Dispatcher:
         self._concurrency = Concurrency(ceiling=limits.max_concurrent, clock=self._loop.time)
         self._watchdog = Watchdog(provider.identity, bounds, self._loop)
         self._outage = Outage(clock=self._loop.time)
-        self._outage_log = OutageLog(provider.identity, policy.outage)
         self._queue: list[tuple[int, int, QueuedCall]] = []
         self._submitted = 0
         self._retry_timers: dict[QueuedCall, asyncio.TimerHandle] = {}
@@ -207,8 +203,6 @@ class Dispatcher:
             if self._pace_timer.when() <= self._loop.time() + delay:
                 return
             self._pace_timer.cancel()
-        if delay >= LONG_PAUSE:
-            log.warning("endpoint.paused", endpoint=self.provider.identity, seconds=delay)
         self._pace_timer = self._loop.call_later(delay, self._wake)
 
     def _wake(self) -> None:
@@ -283,7 +277,6 @@ class Dispatcher:
         return reply
 
     def _note_success(self, call: QueuedCall, reply: Reply) -> None:
-        self._outage_log.end(self._outage.seconds)
         self._outage.note_success()
         self._concurrency.note_success(self._in_flight + 1, call.sent_at)
         if self.reserves:
@@ -339,7 +332,6 @@ class Dispatcher:
         outage = None
         if isinstance(error, Unavailable) and self._outage.concerns(call.queued_at):
             outage, call.clock_started_at = self._outage.seconds, now
-            self._outage_log.note(outage, str(error))
         return decide(
             error,
             attempts=call.attempts,

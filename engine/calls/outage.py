@@ -1,14 +1,10 @@
-"""Whether an endpoint answers anybody: synchronous, on an injected clock; and the log of it."""
+"""Whether an endpoint answers anybody: synchronous, on an injected clock."""
 
 from collections.abc import Callable
 from math import inf
 
-import structlog
-
 LONG_OUTAGE = 5.0
 """Seconds without an answer for anybody after which users are told."""
-
-log = structlog.get_logger()
 
 
 class Outage:
@@ -54,25 +50,3 @@ class Outage:
     def concerns(self, queued_at: float) -> bool:
         """Whether a call that was queued at *queued_at*, and has failed, may blame the endpoint."""
         return self._is_shared or self._last_success < queued_at
-
-
-class OutageLog:
-    """Logs each outage of an endpoint once: when it has become long, and when it ends."""
-
-    def __init__(self, endpoint: str, limit: float) -> None:
-        """Log outages of *endpoint*, which end the run after *limit* seconds."""
-        self._endpoint = endpoint
-        self._limit = limit
-        self._is_noted = False
-
-    def note(self, seconds: float, error: str) -> None:
-        if seconds >= LONG_OUTAGE and not self._is_noted:
-            self._is_noted = True
-            log.warning(
-                "endpoint.out", endpoint=self._endpoint, error=error, run_ends_after=self._limit
-            )
-
-    def end(self, seconds: float) -> None:
-        if self._is_noted:
-            self._is_noted = False
-            log.info("endpoint.back", endpoint=self._endpoint, seconds=seconds)

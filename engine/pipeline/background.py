@@ -1,4 +1,4 @@
-"""A session's background tasks: signals, progress, spending."""
+"""A session's background tasks: signals, progress, spending, the log of what waits."""
 
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
@@ -9,6 +9,7 @@ import anyio
 
 from ..calls.clients import Clients
 from .signals import heed_signals
+from .waiting_log import log_waiting
 
 
 @asynccontextmanager
@@ -40,6 +41,7 @@ async def background_tasks(
         group.start_soon(
             partial(heed_signals, event, is_stopping=is_stopping, stop=stop, stop_at_once=cancel)
         )
+        group.start_soon(log_waiting, clients.dispatchers)
         for task in tasks:
             group.start_soon(task)
         yield
