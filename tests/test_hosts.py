@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codeclm.engine.calls.clients import check_endpoint
+from codeclm.engine.calls.gate import check_endpoint
 from codeclm.engine.config import ConfigError, RoleConfig, check_role, hosted_model
 from codeclm.engine.data import providers
 from codeclm.engine.data.errors import UserError

@@ -121,7 +121,8 @@ def _open(folder: Path, stack: ExitStack) -> "CacheFile":
     except sqlite3.Error as error:
         raise storage_error(path, error) from error
     except OSError as error:
-        raise StorageError(f"{folder}: {error.strerror}: choose another folder") from error
+        where = error.filename or folder
+        raise StorageError(f"{where}: {error.strerror}: choose another folder") from error
     return CacheFile(folder, reader, writer, exclusive)
 
 

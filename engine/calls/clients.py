@@ -6,21 +6,20 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from ...prompts import PromptSet
 from ...providers.base import Provider, ResponseFormat
 from ...providers.hosts import open_provider
-from ...providers.http.session import check_transport, open_session
-from ...providers.kinds import ProviderSettings
+from ...providers.http.masking import MaskedSession
+from ...providers.http.session import open_session
 from ..config import (
     BudgetConfig,
     Config,
-    ConfigError,
     RetryPolicy,
     RoleConfig,
-    api_key,
     base_url,
+    header_variables,
     hosted_model,
     response_format,
 )
@@ -29,6 +28,7 @@ from .budget import Budget, Spending
 from .cache import open_cache
 from .counters import Counters
 from .dispatcher import Dispatcher, open_dispatcher
+from .gate import provider_settings
 from .model import Model, Sampling
 from .outgoing import InFlightCalls, RoleCalls
 from .pacing import Limits
@@ -145,19 +145,15 @@ def _width(role: RoleConfig) -> int:
 
 
 async def _open_provider(role: RoleConfig, stack: AsyncExitStack) -> Provider:
-    host, model = hosted_model(role)
-    session = None
+    host, settings = hosted_model(role).host, provider_settings(role)
     if host.kind.over_http:
-        session = open_session(timeout=role.timeout, transport=role.transport)
+        secrets = [os.environ[name].strip() for name in header_variables(role)]
+        session = MaskedSession(
+            open_session(timeout=role.timeout, transport=role.transport),
+            [*secrets, settings.api_key or ""],
+        )
         stack.push_async_callback(session.aclose)
-    settings = ProviderSettings(
-        model=model,
-        base_url=base_url(role),
-        api_key=api_key(role),
-        headers={name: os.path.expandvars(value) for name, value in role.headers.items()},
-        options=role.options,
-        session=session,
-    )
+        settings = structs.replace(settings, session=session)
     provider = await open_provider(host, settings)
     stack.push_async_callback(provider.aclose)
     return provider
@@ -182,23 +178,6 @@ def _sampling(role: RoleConfig, structured: ResponseFormat, settings: CallSettin
         parse_attempts=settings.parse_attempts,
         run_seed=settings.run_seed,
     )
-
-
-# -- before the first call --------------------------------------------------------------------
-
-
-def check_endpoint(role: RoleConfig, where: str) -> None:
-    """Check, without a call, that *role*'s provider can be opened.
-
-    Raises:
-        ConfigError: it cannot.
-    """
-    host, model = hosted_model(role)
-    try:
-        host.kind.check(model, role.options)
-        check_transport(role.transport)
-    except ValueError as error:
-        raise ConfigError(f"{where}: {role.model}: {error}") from error
 
 
 def cache_folder(config: Config) -> Path:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from ...providers import json_codec
+from ..calls.gate import Origin
 from ..config import ConfigError, build_table, read_settings
 from ..disk.atomic import replace_file
 from ..evaluate import evaluation, outcome
@@ -19,10 +20,11 @@ from ..evaluate.outcome import Difference, Outcome
 from ..evaluate.settings import EvaluationConfig
 from ..pipeline.event_loop import run_async
 from ..reporting import log
-from .arguments import add_json
+from .arguments import add_force, add_json
 from .exit_status import ExitStatus
+from .origin import add_trust, find_origin, print_endpoints
 from .output import print_json, print_message, print_text
-from .settings import Flag, add_flags, add_override, flag_overrides, read_dotenv
+from .settings import Flag, add_flags, add_override, flag_overrides
 
 ROLES = ("candidate", "reference", "judge")
 
@@ -107,13 +109,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="another candidate's results, to test the difference of the two",
     )
     add_override(parser)
+    add_trust(parser)
+    add_force(parser)
     add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    config, where = _read_settings(args)
-    plan = evaluation.prepare(config, where=where)
-    result = run_evaluation(plan, _read_rival(args.against, plan))
+    config, where, origin = _read_settings(args)
+    plan = evaluation.prepare(config, where=where, origin=origin)
+    result = run_evaluation(plan, _read_rival(args.against, plan), force=args.force)
     if args.json:
         print_json(result)
     else:
@@ -121,9 +125,9 @@ def run(args: argparse.Namespace) -> int:
     return _exit_status(result, plan)
 
 
-def run_evaluation(plan: Plan, rival: Rival | None = None) -> Outcome:
+def run_evaluation(plan: Plan, rival: Rival | None = None, *, force: bool = False) -> Outcome:
     """Compare until all prompts are judged or something stops it, and write the results."""
-    plan.folder.make()
+    plan.folder.make(force=force)
     with plan.folder.locked(), log.to_file(plan.folder.events):
         evaluation.settle(plan)
         _print_plan(plan)
@@ -131,12 +135,13 @@ def run_evaluation(plan: Plan, rival: Rival | None = None) -> Outcome:
         return _write_results(plan, session, rival)
 
 
-def _read_settings(args: argparse.Namespace) -> tuple[EvaluationConfig, str]:
-    read_dotenv()
+def _read_settings(args: argparse.Namespace) -> tuple[EvaluationConfig, str, Origin]:
     overrides = [*flag_overrides(args, _FLAGS, ROLES), *args.overrides]
     where = str(args.config) if args.config is not None else "command line"
     tree = read_settings(args.config) if args.config is not None else {}
-    return build_table(EvaluationConfig, tree, overrides, where=where), where
+    config = build_table(EvaluationConfig, tree, overrides, where=where)
+    origin = find_origin(args.config, overrides, config.roles.values(), trusted=args.trust)
+    return config, where, origin
 
 
 def _read_rival(folder: Path | None, plan: Plan) -> Rival | None:
@@ -152,6 +157,7 @@ def _print_plan(plan: Plan) -> None:
     prompts = len(plan.questions)
     models = len(plan.config.roles) - 1
     print_message(str(plan.folder.path))
+    print_endpoints(plan.endpoints)
     print_message(
         f"{prompts:,} prompts take up to {prompts * (models + 2):,} calls; cached answers are free"
     )
@@ -182,7 +188,7 @@ def _write_results(plan: Plan, session: Session, rival: Rival | None) -> Outcome
         files={"comparisons": str(plan.comparisons), "summary": str(plan.folder.summary)},
     )
     pretty = msgspec.json.format(json_codec.dumps(result), indent=2)
-    replace_file(plan.folder.summary, pretty)
+    replace_file(plan.folder.summary, pretty, private=True)
     return result
 
 

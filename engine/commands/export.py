@@ -6,12 +6,13 @@ from contextlib import closing
 from pathlib import Path
 
 from ..data.formats import EXPORTS, selections
+from ..disk.atomic import check_replaceable
 from ..pipeline.recipes import RECIPES
 from ..store.export import export
 from ..training.handover import HandoverRequest, is_doubtful, model_to_train, write_handover
 from ..training.hyperparameters import Hyperparameters
 from ..training.trainers import TRAINERS, find_trainer
-from .arguments import add_run_folder, positive_integer
+from .arguments import add_force, add_run_folder, positive_integer
 from .exit_status import ExitStatus
 from .output import print_message
 from .runs import open_run
@@ -35,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--with-metadata", action="store_true", help="add use case, skills, gap, … to each row"
     )
+    add_force(parser)
     _add_trainer(parser)
 
 
@@ -65,6 +67,8 @@ def _add_trainer(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    if not args.trainer:
+        check_replaceable(args.to, force=args.force)
     return _export_for_trainer(args) if args.trainer else _export(args)
 
 
@@ -97,7 +101,9 @@ def _export(args: argparse.Namespace) -> int:
 def _export_for_trainer(args: argparse.Namespace) -> int:
     request = HandoverRequest(find_trainer(args.trainer), args.model, args.devices, args.language)
     with open_run(args.folder) as reader:
-        count = write_handover(reader.folder, reader.config, reader.ledger, request, args.to)
+        count = write_handover(
+            reader.folder, reader.config, reader.ledger, request, args.to, force=args.force
+        )
     model = model_to_train(reader.config, request)
     batch = request.hyperparameters.batch
     if is_doubtful(model):

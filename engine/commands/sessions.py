@@ -12,13 +12,18 @@ from ..reporting.progress import Display, watcher
 from ..reporting.results import write_results
 from ..reporting.summary import Summary, summary_text
 from .exit_status import ExitStatus
+from .origin import print_endpoints
 from .output import print_json, print_message, print_text
 from .runs import resume_command
 
 
-def run_and_report(plan: Plan, args: argparse.Namespace, *, allow_change: bool) -> int:
+def run_and_report(
+    plan: Plan, args: argparse.Namespace, *, allow_change: bool, force: bool = False
+) -> int:
     """Run a session, print its summary, and return the exit status."""
-    summary, session = run_session(plan, progress_display(args), allow_change=allow_change)
+    summary, session = run_session(
+        plan, progress_display(args), allow_change=allow_change, force=force
+    )
     if args.json:
         print_json(summary)
     else:
@@ -34,12 +39,15 @@ def progress_display(args: argparse.Namespace) -> Display:
     return display
 
 
-def run_session(plan: Plan, display: Display, *, allow_change: bool) -> tuple[Summary, Session]:
+def run_session(
+    plan: Plan, display: Display, *, allow_change: bool, force: bool = False
+) -> tuple[Summary, Session]:
     """Work until the run ends one way or another, and write its results."""
     interrupt_on_sigterm()
-    plan.folder.make()
+    plan.folder.make(force=force)
     with plan.folder.locked(), log.to_file(plan.folder.events):
         print_message(str(plan.folder.path))
+        print_endpoints(plan.endpoints)
         try:
             session = execute_plan(plan, display, allow_change=allow_change)
         except BaseException:

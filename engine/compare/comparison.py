@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from ...providers import json_codec
+from ..calls.gate import Origin
 from ..config import Config, ConfigError
 from ..data import seeds
 from ..data.test_sets import TestSource, read_questions
@@ -71,6 +72,7 @@ def prepare_comparison(
     out: Path,
     *,
     where: str,
+    origin: Origin,
     allow_change: bool = False,
 ) -> ComparisonPlan:
     """Check everything that can be checked without a call; write the split. Blocks.
@@ -85,11 +87,16 @@ def prepare_comparison(
     split, seeds_file = _split(shared, settings.compare.validation, out, allow_change=allow_change)
     variants = build_variants(settings, sweeps, seeds_file, folder=str(out), where=where)
     runs = tuple(
-        PlannedRun(variant, prepare_run(variant.config, where=f"{where}: {variant.name}"))
+        PlannedRun(
+            variant,
+            prepare_run(variant.config, where=f"{where}: {variant.name}", origin=origin),
+        )
         for variant in variants
     )
     names = [variant.name for variant in variants]
-    evaluations = prepare_evaluations(settings, shared, names, folder=str(out), where=where)
+    evaluations = prepare_evaluations(
+        settings, shared, names, folder=str(out), where=where, origin=origin
+    )
     return ComparisonPlan(folder, settings.compare, shared, split, runs, tuple(evaluations), tests)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from ..calls.gate import Origin
 from ..config import Config, ConfigError, JudgeConfig
 from ..data.records import identity
 from ..evaluate import evaluation, outcome
@@ -80,6 +81,7 @@ def prepare_evaluations(
     *,
     folder: str,
     where: str,
+    origin: Origin,
 ) -> list[Evaluation]:
     """Check every evaluation of a comparison. Blocks: it reads test sets and answers.
 
@@ -89,6 +91,7 @@ def prepare_evaluations(
         variants: the names of the runs.
         folder: the comparison's.
         where: what messages call the configuration.
+        origin: where it comes from.
 
     Raises:
         ConfigError, SeedError: naming the file, the key and the remedy.
@@ -103,7 +106,7 @@ def prepare_evaluations(
     existing = _existing_evaluations(settings)
     for old in existing:
         _read_comparisons(old)  # a damaged file must be reported now
-    builder = _EvaluationBuilder(settings, shared, folder, where)
+    builder = _EvaluationBuilder(settings, shared, folder, where, origin)
     return [*builder.build_all(), *existing]
 
 
@@ -128,6 +131,7 @@ class _EvaluationBuilder(Struct, frozen=True):
     shared: Config
     folder: str
     where: str
+    origin: Origin
 
     def build_all(self) -> Iterable[Evaluation]:
         compare = self.settings.compare
@@ -163,9 +167,8 @@ class _EvaluationBuilder(Struct, frozen=True):
             out=out,
         )
         where = f"{self.where}: compare.answers.{recipe}.{test}"
-        return Evaluation(
-            judge_name, label, recipe, evaluation.prepare(config, where=where), Path(out)
-        )
+        plan = evaluation.prepare(config, where=where, origin=self.origin)
+        return Evaluation(judge_name, label, recipe, plan, Path(out))
 
     def _reference(self, test: str) -> ContestantConfig:
         strong = {**msgspec.to_builtins(self.shared.strong), "temperature": 0.0}

@@ -1,7 +1,14 @@
 """The configuration of a run: its settings, how they are read, checked, explained and written."""
 
-from .load import TEMPLATE, build_config, build_table, load_config, read_settings
-from .roles import api_key, base_url, check_role, hosted_model, response_format
+from .load import (
+    TEMPLATE,
+    build_config,
+    build_table,
+    load_config,
+    parse_overrides,
+    read_settings,
+)
+from .roles import api_key, base_url, check_role, hosted_model, key_variable, response_format
 from .schema import (
     BaselineConfig,
     BudgetConfig,
@@ -21,6 +28,7 @@ from .schema import (
     SettingsTable,
     SizeConfig,
 )
+from .secrets import header_variables, read_headers
 from .toml import to_toml
 
 __all__ = [
@@ -47,8 +55,12 @@ __all__ = [
     "build_config",
     "build_table",
     "check_role",
+    "header_variables",
     "hosted_model",
+    "key_variable",
     "load_config",
+    "parse_overrides",
+    "read_headers",
     "read_settings",
     "response_format",
     "to_toml",

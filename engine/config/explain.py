@@ -104,7 +104,7 @@ _NOUNS: Final = {
     "array": "a list",
     "object": "a table",
 }
-_SECRETIVE: Final = frozenset({"api_key", "headers", "extra", "options", "..."})
+_SECRETIVE: Final = frozenset({"api_key", "base_url", "headers", "extra", "options", "..."})
 """Settings that may hold a secret: their values are not repeated."""
 
 

@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar, cast
 import msgspec
 from msgspec import Struct
 
+from ..data.files import read_bounded
 from .checks import check_config
 from .explain import check_keys, explain
 from .schema import Config, ConfigError
@@ -67,6 +68,18 @@ def build_table(
         raise ConfigError(f"{where}: {explain(str(error), kind, plain)}") from error
 
 
+def parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:
+    """Return the tree of settings that *overrides* give.
+
+    Raises:
+        ConfigError: one is not ``key=value``.
+    """
+    tree: dict[str, Any] = {}
+    for override in overrides:
+        _apply(override, tree)
+    return tree
+
+
 def read_settings(path: Path) -> dict[str, Any]:
     """Read a file of settings: YAML or JSON by its suffix, else TOML.
 
@@ -74,7 +87,7 @@ def read_settings(path: Path) -> dict[str, Any]:
         ConfigError: the file cannot be read or parsed.
     """
     try:
-        text = path.read_text("utf-8")
+        text = read_bounded(path).decode()
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from error
     except UnicodeDecodeError as error:

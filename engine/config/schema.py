@@ -36,7 +36,7 @@ class RoleConfig(SettingsTable, frozen=True):
 
     model: Annotated[str, Meta(min_length=1)] = ""
     """``provider/model``, such as ``openai/gpt-4.1`` or ``ollama/llama3.2``."""
-    base_url: str | None = None
+    base_url: Annotated[str, Meta(min_length=1)] | None = None
     """An OpenAI-compatible server. None: the provider's own address."""
     api_key: str | None = None
     """NAME of the environment variable that holds the key. None: the provider's usual one."""

@@ -1,5 +1,7 @@
 """SQLite files: connections, transactions, a thread that commits in groups, readable errors."""
 
+import errno
+import os
 import sqlite3
 import threading
 import time
@@ -10,6 +12,7 @@ from types import TracebackType
 from typing import Generic, Self, TypeVar
 
 from ..data.errors import RunStopped
+from ..data.files import open_regular
 
 T = TypeVar("T")
 
@@ -58,6 +61,13 @@ def connect(path: Path, *, cache_kib: int = 8192) -> sqlite3.Connection:
     Raises:
         StorageError: the file cannot be opened, or is not a database.
     """
+    try:
+        # It is made here, so that it is a regular file that nobody else may read, and no link.
+        os.close(open_regular(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW))
+    except OSError as error:
+        if error.errno not in {errno.EACCES, errno.EROFS, errno.EPERM}:
+            problem = "unable to open database file" if error.errno == errno.ENOENT else ""
+            raise storage_error(path, sqlite3.Error(problem or error.strerror)) from error
     try:
         connection = sqlite3.connect(
             path, timeout=60, isolation_level=None, check_same_thread=False

@@ -20,11 +20,11 @@ from ...providers import json_codec
 from ..calls.clients import (
     CallSettings,
     cache_folder,
-    check_endpoint,
     endpoint_name,
     open_clients,
 )
 from ..calls.counters import Counters
+from ..calls.gate import EndpointUse, Origin, pass_gate
 from ..calls.model import Model
 from ..calls.prompts import load_prompts
 from ..config import Config, ConfigError, to_toml
@@ -61,6 +61,7 @@ class Plan(Struct, frozen=True):
     answers: dict[Side, Answers]
     prompts: dict[str, PromptSet]
     manifest: Manifest
+    endpoints: tuple[EndpointUse, ...]
 
     @property
     def comparisons(self) -> Path:
@@ -70,15 +71,14 @@ class Plan(Struct, frozen=True):
 # -- before the first call --------------------------------------------------------------------
 
 
-def prepare(config: EvaluationConfig, *, where: str) -> Plan:
+def prepare(config: EvaluationConfig, *, where: str, origin: Origin = Origin()) -> Plan:  # noqa: B008
     """Check everything that can be checked without a call. Blocks: it reads the test set.
 
     Raises:
         ConfigError, SeedError, FolderError: naming the file, the key and the remedy.
     """
     settings.check(config, where)
-    for name, role in config.roles.items():
-        check_endpoint(role, f"{where}: {name}")
+    endpoints = pass_gate(config.roles, where, origin)
     as_run = Config(prompts=config.prompts)
     prompts = {
         name: load_prompts(as_run, role, (Judge,) if name == "judge" else (Respond,), where)
@@ -93,7 +93,9 @@ def prepare(config: EvaluationConfig, *, where: str) -> Plan:
     )
     answers = _read_answers(config, questions)
     manifest = _manifest(config, questions, answers, prompts)
-    return Plan(config, Folder(_folder(config)), questions, cut, answers, prompts, manifest)
+    return Plan(
+        config, Folder(_folder(config)), questions, cut, answers, prompts, manifest, endpoints
+    )
 
 
 def _shortened(question: Question, most_tokens: int) -> Question:
@@ -170,7 +172,8 @@ def settle(plan: Plan) -> None:
             + "".join(f"    {line}\n" for line in changed)
             + "choose another folder (--out); answers already paid for are reused"
         )
-    plan.folder.write_manifest(to_toml(plan.config), plan.manifest)
+    calls_out = any(use.address for use in plan.endpoints)
+    plan.folder.write_manifest(to_toml(plan.config), plan.manifest, calls_out=calls_out)
 
 
 async def execute(plan: Plan) -> Session:
@@ -236,7 +239,7 @@ _comparison = msgspec.json.Decoder(Comparison)
 
 def write_comparisons(plan: Plan, session: Session) -> None:
     lines = b"".join(json_codec.dumps(comparison) + b"\n" for comparison in session.ordered)
-    replace_file(plan.comparisons, lines)
+    replace_file(plan.comparisons, lines, private=True)
 
 
 def read_comparisons(folder: Path) -> Iterator[Comparison]:

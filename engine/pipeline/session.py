@@ -234,6 +234,7 @@ def settle_manifest(plan: Plan, ledger: LedgerWriter, *, allow_change: bool) -> 
         FolderError: it is another one; the message shows the differences.
     """
     old = plan.folder.read_manifest()
+    calls_out = any(use.address for use in plan.endpoints)
     if old is not None:
         changed = differences(old, plan.manifest)
         if changed and not allow_change:
@@ -248,9 +249,9 @@ def settle_manifest(plan: Plan, ledger: LedgerWriter, *, allow_change: bool) -> 
             log.warning("run.changed", differences=changed)
         else:
             manifest = structs.replace(plan.manifest, started=old.started)
-            plan.folder.write_manifest(to_toml(plan.config), manifest)
+            plan.folder.write_manifest(to_toml(plan.config), manifest, calls_out=calls_out)
             return
-    plan.folder.write_manifest(to_toml(plan.config), plan.manifest)
+    plan.folder.write_manifest(to_toml(plan.config), plan.manifest, calls_out=calls_out)
 
 
 async def _halt_on_failure(state: SessionState, ledger: LedgerWriter) -> None:
