@@ -4,6 +4,7 @@ Nothing is evicted, values are bytes, and pickle is refused: a cache from a stra
 code. Everything here blocks.
 """
 
+import errno
 import sqlite3
 import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
@@ -121,7 +122,7 @@ def _open(folder: Path, stack: ExitStack) -> "CacheFile":
     except sqlite3.Error as error:
         raise storage_error(path, error) from error
     except OSError as error:
-        where = error.filename or folder
+        where = error.filename if error.errno == errno.EINVAL else folder  # not a regular file
         raise StorageError(f"{where}: {error.strerror}: choose another folder") from error
     return CacheFile(folder, reader, writer, exclusive)
 

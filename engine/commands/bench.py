@@ -9,7 +9,8 @@ from msgspec import structs
 from ..bench.endpoint import EndpointTrial, measure_endpoint
 from ..bench.machine import MachineTrial, measure_machine
 from ..calls.gate import pass_gate
-from ..config import ConfigError, RoleConfig, check_role
+from ..config import ConfigError, RoleConfig, api_key, check_role, hosted_model
+from ..data.errors import UserError
 from ..reporting import log
 from .arguments import add_json, positive_integer
 from .exit_status import ExitStatus
@@ -125,6 +126,11 @@ def _role(args: argparse.Namespace) -> RoleConfig:
     )
     origin = find_origin(None, (), (role,), trusted=args.trust)
     given = frozenset(filter(None, (args.base_url, args.api_key)))
+    try:
+        hosted_model(role)
+        api_key(role)
+    except UserError as error:
+        raise ConfigError(f"--model: {error}") from error
     check_role(role, "command line")
     origin = structs.replace(origin, command_line=given)
     print_endpoints(pass_gate({"model": role}, "command line", origin))

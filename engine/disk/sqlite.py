@@ -1,6 +1,5 @@
 """SQLite files: connections, transactions, a thread that commits in groups, readable errors."""
 
-import errno
 import os
 import sqlite3
 import threading
@@ -12,7 +11,6 @@ from types import TracebackType
 from typing import Generic, Self, TypeVar
 
 from ..data.errors import RunStopped
-from ..data.files import open_regular
 
 T = TypeVar("T")
 
@@ -61,13 +59,7 @@ def connect(path: Path, *, cache_kib: int = 8192) -> sqlite3.Connection:
     Raises:
         StorageError: the file cannot be opened, or is not a database.
     """
-    try:
-        # It is made here, so that it is a regular file that nobody else may read, and no link.
-        os.close(open_regular(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW))
-    except OSError as error:
-        if error.errno not in {errno.EACCES, errno.EROFS, errno.EPERM}:
-            problem = "unable to open database file" if error.errno == errno.ENOENT else ""
-            raise storage_error(path, sqlite3.Error(problem or error.strerror)) from error
+    _make_file(path)
     try:
         connection = sqlite3.connect(
             path, timeout=60, isolation_level=None, check_same_thread=False
@@ -87,6 +79,24 @@ def connect(path: Path, *, cache_kib: int = 8192) -> sqlite3.Connection:
         connection.close()
         raise storage_error(path, error) from error
     return connection
+
+
+def _make_file(path: Path) -> None:
+    """Make *path* if it is missing, readable by its owner alone; a link or device is refused.
+
+    An existing file is not opened: closing it would drop the locks that SQLite holds for this
+    process (https://www.sqlite.org/howtocorrupt.html §2.2).
+
+    Raises:
+        StorageError: it cannot be made, or is not a regular file.
+    """
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except FileExistsError as error:
+        if path.is_symlink() or not (path.is_file() or path.is_dir()):
+            raise StorageError(f"{path}: not a regular file: remove it") from error
+    except OSError:
+        return  # SQLite says why
 
 
 OnCommit = Callable[[Sequence[T], StorageError | None], None]
