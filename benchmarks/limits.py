@@ -85,7 +85,11 @@ class CountedCall(QueuedCall, eq=False, kw_only=True):
     on_end: Callable[[], None]
 
     async def carry_out(self) -> None:
-        if await self.dispatcher.send(self) is not None:
+        try:
+            reply = await self.dispatcher.send(self)
+        except Stopping:
+            return
+        if reply is not None:
             self.on_end()
 
     def abandon(self, reason: StopReason) -> None:

@@ -1,4 +1,4 @@
-"""What the scripts here share: clocks, where processes run, how results are told and kept.
+"""What the benchmarks share: clocks, where processes run, how results are shown and kept.
 
 Figures are ratios first: absolute ones vary by half between repetitions on a machine that others
 use, so whatever is compared is run in turns, in one process.
@@ -109,11 +109,11 @@ class Cost(NamedTuple):
 @contextmanager
 def costing(calls: int) -> Generator[list[Cost]]:
     """Measure the body, which makes so many *calls*; the list holds the cost afterwards."""
-    found = list[Cost]()
+    costs = list[Cost]()
     began, cpu = time.perf_counter(), time.process_time()
-    yield found
+    yield costs
     used, took = time.process_time() - cpu, time.perf_counter() - began
-    found.append(Cost(used / calls * 1e6, calls / took))
+    costs.append(Cost(used / calls * 1e6, calls / took))
 
 
 def timed(repeats: int, work: Callable[[], object], *, rounds: int = 5) -> float:
@@ -246,14 +246,14 @@ def _processor() -> str:
 
 
 def _commit() -> str:
-    found = subprocess.run(
+    described = subprocess.run(
         ["git", "describe", "--always", "--dirty"],
         cwd=HERE,
         capture_output=True,
         text=True,
         check=False,
     )
-    return found.stdout.strip()
+    return described.stdout.strip()
 
 
 def show(title: str, rows: Sequence[Row]) -> None:
@@ -282,10 +282,10 @@ def _shown(value: object) -> str:
 
 def announce(title: str) -> dict[str, object]:
     """Print where and under which load a script runs, and return it for the results."""
-    found = circumstances()
-    print(f"{title}: {found['processor']}, {found['cores']} cores, Python {found['python']}")
-    print(f"  load {found['load_average']}, {found['date']}, commit {found['commit']}", flush=True)
-    return found
+    about = circumstances()
+    print(f"{title}: {about['processor']}, {about['cores']} cores, Python {about['python']}")
+    print(f"  load {about['load_average']}, {about['date']}, commit {about['commit']}", flush=True)
+    return about
 
 
 def keep(job: Job, name: str, about: Mapping[str, object], tables: Mapping[str, Any]) -> None:
@@ -293,9 +293,9 @@ def keep(job: Job, name: str, about: Mapping[str, object], tables: Mapping[str, 
     if job.out is None:
         return
     job.out.mkdir(parents=True, exist_ok=True)
-    whole = msgspec.json.encode({"circumstances": about, **tables})
+    contents = msgspec.json.encode({"circumstances": about, **tables})
     path = job.out / f"{name}.json"
-    path.write_bytes(msgspec.json.format(whole, indent=1) + b"\n")
+    path.write_bytes(msgspec.json.format(contents, indent=1) + b"\n")
     print(f"\nwrote {path}")
 
 

@@ -2,7 +2,7 @@
 
 ``codeclm run`` in a process of its own streams seeds of seven calls each (encode, decode, rubrics,
 two answers, two scores) against the load server. What counts is the growth after a tenth of the
-seeds: by then every pool is filled.
+seeds, when every pool is full.
 """
 
 import argparse
@@ -59,8 +59,8 @@ class _Progress(msgspec.Struct, frozen=True):
 _progress = msgspec.json.Decoder(_Progress)
 
 
-def sampled(server: LoadServer, seeds: int, in_flight: int, folder: Path) -> list[Sample]:
-    """Run *seeds* to their end, looking at the process twice a second."""
+def sample_memory(server: LoadServer, seeds: int, in_flight: int, folder: Path) -> list[Sample]:
+    """Run *seeds* seeds to the end; sample the process twice a second."""
     write_seeds(folder / "seeds.jsonl", seeds)
     process = subprocess.Popen(
         [
@@ -79,11 +79,11 @@ def sampled(server: LoadServer, seeds: int, in_flight: int, folder: Path) -> lis
     listener = threading.Thread(target=_listen, args=(process, finished))
     listener.start()
     samples = list[Sample]()
-    began = time.monotonic()
+    start = time.monotonic()
     while process.poll() is None:
         time.sleep(0.5)
         if size := megabytes_of(process.pid):
-            samples.append(Sample(time.monotonic() - began, finished[0], size))
+            samples.append(Sample(time.monotonic() - start, finished[0], size))
     listener.join()
     if process.returncode:
         raise RuntimeError(f"exit status {process.returncode}")
@@ -102,7 +102,7 @@ def _listen(process: "subprocess.Popen[bytes]", finished: list[int]) -> None:
 
 def summary(seeds: int, in_flight: int, samples: list[Sample]) -> dict[str, Any]:
     sizes = [sample.megabytes for sample in samples]
-    # The last tenth of a run empties its pools, and the end reads the ledger: both are told apart.
+    # The end of a run empties its pools and reads the ledger: it is reported separately.
     working = [sample for sample in samples if sample.seeds < seeds * 0.95] or samples
     warm = [s.megabytes for s in working if s.seeds >= min(seeds * 0.1, 100_000)] or sizes
     return {
@@ -116,14 +116,14 @@ def summary(seeds: int, in_flight: int, samples: list[Sample]) -> dict[str, Any]
     }
 
 
-def _more(parser: argparse.ArgumentParser) -> None:
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seeds", type=int, nargs="+")
     parser.add_argument("--in-flight", type=int, nargs="+")
     parser.add_argument("--latency", type=float, default=50, help="milliseconds")
 
 
 def main() -> None:
-    job, args = arguments(__doc__, _more)
+    job, args = arguments(__doc__, _add_arguments)
     seeds = args.seeds or (job.pick([40], [2_000], [10_000, 100_000, 1_000_000]))
     widths = args.in_flight or (job.pick([64], [64], [512, 1000]))
     settle()
@@ -135,7 +135,7 @@ def main() -> None:
                 load_server(args.latency, "--answers", "staged") as server,
                 tempfile.TemporaryDirectory() as folder,
             ):
-                samples = sampled(server, count, in_flight, Path(folder))
+                samples = sample_memory(server, count, in_flight, Path(folder))
             rows.append(summary(count, in_flight, samples))
             show(f"{count:,} seeds", rows[-1:])
             thin = samples[:: max(1, len(samples) // 500)]

@@ -1,9 +1,9 @@
-"""Does any role wait while it has work? A whole run of three models of unequal speed.
+"""Does any role wait while it has work? A whole run with three models of unequal speed.
 
-``codeclm run`` with scripted models that take their time, each with a bound of its own. No run can
-be faster than its busiest role: calls times latency, divided by the calls allowed at a time, or
-calls divided by the rate. What it takes beyond that is the start (the first seeds have to come down
-the line), the end, and what the engine leaves unused.
+``codeclm run`` with scripted models that take their time, each with its own limit. No run can be
+faster than its busiest role: calls times latency divided by the calls allowed in flight, or calls
+divided by the rate. The rest is the start (the first seeds must come down the line), the end, and
+what the engine leaves unused.
 """
 
 import json
@@ -28,12 +28,12 @@ class Speed(NamedTuple):
     per_minute: float | None = None
 
     def least(self, calls: int) -> float:
-        """Seconds that so many calls take at least."""
+        """Return the seconds that so many calls take at least."""
         paced = calls * 60 / self.per_minute if self.per_minute else 0.0
         return max(calls * self.latency / self.at_once, paced)
 
 
-SCENES: dict[str, dict[str, Speed]] = {
+SCENARIOS: dict[str, dict[str, Speed]] = {
     "slow strong": {
         "strong": Speed(0.4, 64),
         "target": Speed(0.05, 64),
@@ -62,9 +62,9 @@ SCENES: dict[str, dict[str, Speed]] = {
 }
 
 
-def settings(scene: dict[str, Speed]) -> list[str]:
-    given = list[str]()
-    for role, speed in scene.items():
+def settings(scenario: dict[str, Speed]) -> list[str]:
+    assignments = list[str]()
+    for role, speed in scenario.items():
         values = {
             "model": f"'scripted/{role}'",
             "max_concurrent": speed.at_once,
@@ -74,15 +74,15 @@ def settings(scene: dict[str, Speed]) -> list[str]:
         if speed.per_minute:
             values["requests_per_minute"] = speed.per_minute
         for name, value in values.items():
-            given += ["--set", f"{role}.{name}={value}"]
-    return given
+            assignments += ["--set", f"{role}.{name}={value}"]
+    return assignments
 
 
-def run(scene: dict[str, Speed], seeds: int, folder: Path) -> tuple[float, dict[str, int]]:
-    """Return the seconds a run took and the calls of each role."""
+def run(scenario: dict[str, Speed], seeds: int, folder: Path) -> tuple[float, dict[str, int]]:
+    """Return the seconds that a run took and the calls of each role."""
     write_seeds(folder / "seeds.jsonl", seeds)
-    began = time.perf_counter()
-    ended = subprocess.run(
+    start = time.perf_counter()
+    process = subprocess.run(
         [
             *(
                 sys.executable,
@@ -93,15 +93,15 @@ def run(scene: dict[str, Speed], seeds: int, folder: Path) -> tuple[float, dict[
                 str(folder / "seeds.jsonl"),
             ),
             *("--out", str(folder / "run"), "--cache", str(folder / "cache")),
-            *("--json", *settings(scene)),
+            *("--json", *settings(scenario)),
         ],
         capture_output=True,
         check=False,
     )
-    took = time.perf_counter() - began
-    if ended.returncode:
-        raise RuntimeError(ended.stderr.decode()[-2000:])
-    return took, _calls_by_role(json.loads(ended.stdout))
+    elapsed = time.perf_counter() - start
+    if process.returncode:
+        raise RuntimeError(process.stderr.decode()[-2000:])
+    return elapsed, _calls_by_role(json.loads(process.stdout))
 
 
 def _calls_by_role(summary: dict[str, Any]) -> dict[str, int]:
@@ -111,9 +111,9 @@ def _calls_by_role(summary: dict[str, Any]) -> dict[str, int]:
     return {"strong": sum(calls.values()) - judge - target, "target": target, "judge": judge}
 
 
-def started() -> float:
-    """Seconds that the command takes to do nothing: no run can be held to less."""
-    began = time.perf_counter()
+def startup_seconds() -> float:
+    """Return the seconds that the command takes to do nothing: part of every run."""
+    start = time.perf_counter()
     subprocess.run(
         [
             sys.executable,
@@ -122,11 +122,11 @@ def started() -> float:
         ],
         check=True,
     )
-    return time.perf_counter() - began
+    return time.perf_counter() - start
 
 
 def help_cpu() -> float:
-    """CPU-seconds of ``codeclm --help``, at best."""
+    """Return the CPU seconds of ``codeclm --help``, at best."""
     return min(_help_cpu() for _ in range(5))
 
 
@@ -142,15 +142,15 @@ def main() -> None:
     job, _ = arguments(__doc__)
     settle()
     about = announce("pipeline")
-    names = job.pick(list(SCENES)[:1], list(SCENES)[:1], list(SCENES))
+    names = job.pick(list(SCENARIOS)[:1], list(SCENARIOS)[:1], list(SCENARIOS))
     sizes = job.pick([2], [30], [30, 120])
     rows = list[dict[str, Any]]()
     for name in names:
         for seeds in sizes:
-            scene = SCENES[name]
+            scenario = SCENARIOS[name]
             with tempfile.TemporaryDirectory() as folder:
-                took, calls = run(scene, seeds, Path(folder))
-            least = {role: speed.least(calls[role]) for role, speed in scene.items()}
+                elapsed, calls = run(scenario, seeds, Path(folder))
+            least = {role: speed.least(calls[role]) for role, speed in scenario.items()}
             busiest = max(least, key=lambda role: least[role])
             rows.append(
                 {
@@ -159,9 +159,9 @@ def main() -> None:
                     "calls": sum(calls.values()),
                     "busiest": busiest,
                     "least s": round(least[busiest], 2),
-                    "took s": round(took, 2),
-                    "ratio": round(took / least[busiest], 3),
-                    "ratio without start": round((took - started()) / least[busiest], 3),
+                    "took s": round(elapsed, 2),
+                    "ratio": round(elapsed / least[busiest], 3),
+                    "ratio without start": round((elapsed - startup_seconds()) / least[busiest], 3),
                 }
             )
             show("wall time against the busiest role's", rows[-1:])

@@ -1,9 +1,9 @@
-"""What each rule of quality costs per row, and what near-duplicates cost in memory.
+"""What each quality rule costs per row, and what near-duplicate indexes cost in memory.
 
     python benchmarks/quality.py SEEDS.jsonl [--rows 100000]
 
-Instructions are the seeds' own, each made different by words of others. Responses are four
-instructions long.
+Instructions are the seeds' own, with half of their words replaced by words of other seeds.
+Responses are four instructions long.
 """
 
 import argparse
@@ -28,26 +28,26 @@ def resident() -> int:
 
 
 def per_row(step: Callable[[str], object], rows: Iterable[str]) -> float:
-    """Microseconds."""
+    """Return the microseconds that *step* takes per row."""
     count = 0
-    began = time.perf_counter()
+    start = time.perf_counter()
     for row in rows:
         step(row)
         count += 1
-    return (time.perf_counter() - began) / count * 1e6
+    return (time.perf_counter() - start) / count * 1e6
 
 
-def reading(check: Check, row: str) -> object:
+def read_row(check: Check, row: str) -> object:
     return check(row, "response")
 
 
-def sifting(measure: SimilarityIndex, rows: list[str]) -> tuple[float, float]:
-    """Microseconds and bytes per row."""
+def filter_rows(index: SimilarityIndex, rows: list[str]) -> tuple[float, float]:
+    """Return microseconds and bytes per row."""
     before = resident()
 
     def step(row: str) -> None:
-        if not measure.similar(row):
-            measure.add(row)
+        if not index.similar(row):
+            index.add(row)
 
     return per_row(step, rows), (resident() - before) / len(rows)
 
@@ -57,31 +57,35 @@ def main() -> None:
     parser.add_argument("seeds", type=Path)
     parser.add_argument("--rows", type=int, default=100_000)
     args = parser.parse_args()
-    found = [seed.instruction for seed in read(SeedSource((args.seeds,))) if isinstance(seed, Seed)]
-    words = [word for text in found for word in text.split()]
+    texts = [seed.instruction for seed in read(SeedSource((args.seeds,))) if isinstance(seed, Seed)]
+    words = [word for text in texts for word in text.split()]
     random = Random(0)
 
     def row() -> str:
-        said = random.choice(found).split()[:60]
-        return " ".join(random.choice(words) if random.random() < 0.5 else word for word in said)
+        original = random.choice(texts).split()[:60]
+        return " ".join(
+            random.choice(words) if random.random() < 0.5 else word for word in original
+        )
 
     rows = [row() for _ in range(args.rows)]
     few = rows[:2000]
     answers = ["\n".join(few[n : n + 4]) for n in range(len(few) - 4)]
-    overlap = PromptIndex((("seeds", str(n), text) for n, text in enumerate(found)), 13)
+    overlap = PromptIndex((("seeds", str(n), text) for n, text in enumerate(texts)), 13)
     for name, check in (
         ("length", LengthCheck("response", 3, 1000)),
         ("language", LanguageCheck(["en"])),
         ("overlap", ContaminationCheck(overlap)),
     ):
-        both = [per_row(partial(reading, check), each) for each in (few, answers)]
-        print(f"{name:<10} {both[0]:8.1f} µs an instruction {both[1]:8.1f} µs a response")
-    for name, measure, count in (
+        instructions, responses = (
+            per_row(partial(read_row, check), sample) for sample in (few, answers)
+        )
+        print(f"{name:<10} {instructions:8.1f} µs/instruction {responses:8.1f} µs/response")
+    for name, index, count in (
         ("rouge", RougeIndex(0.7), min(args.rows, 20_000)),
         ("minhash", MinHashIndex(0.7), args.rows),
     ):
-        took, held = sifting(measure, rows[:count])
-        print(f"{name:<10} {took:8.1f} µs {held:8.0f} bytes a row, over {count:,} rows")
+        microseconds, size = filter_rows(index, rows[:count])
+        print(f"{name:<10} {microseconds:8.1f} µs {size:8.0f} bytes per row, {count:,} rows")
 
 
 if __name__ == "__main__":

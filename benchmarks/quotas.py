@@ -2,8 +2,7 @@
 
 ``codeclm run`` against the tests' fault server, which enforces its quotas to the millisecond. The
 full size measures minutes against exact sliding windows. The gate measures seconds against shallow
-buckets, which are stricter: what overflows a tenth of a second's allowance would hardly be seen in
-a minute's.
+buckets, which are stricter: they refuse a burst that a minute's window would absorb.
 """
 
 import signal
@@ -15,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tests.faults.driving import FaultServer, command, environment, fault_server, write_seeds
+from tests.faults.processes import FaultServer, command, environment, fault_server, write_seeds
 from tests.faults.quota import QuotaSettings
 from tests.faults.server import Rule, Seen, Settings
 
@@ -23,7 +22,7 @@ from .measuring import Gate, Job, announce, arguments, hold, keep, show
 
 
 class Trial(NamedTuple):
-    """A quota, what the run is told of it, and what must be used of it."""
+    """A quota, the arguments that tell the run about it, and the share it must use."""
 
     name: str
     quota: QuotaSettings
@@ -86,7 +85,7 @@ BUCKETS = (
 
 @contextmanager
 def running(server: FaultServer, folder: Path, options: Sequence[str]) -> Generator[None]:
-    """Keep a run busy, and kill it."""
+    """Run in the background; kill the run at the end."""
     seeds = write_seeds(folder / "seeds.jsonl", 4000)
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
@@ -110,8 +109,8 @@ def _line(server: FaultServer, folder: Path, seeds: Path) -> tuple[object, ...]:
     )
 
 
-def used(server: FaultServer, trial: Trial, *, lead: float, span: float) -> dict[str, Any]:
-    """Run before a quota on the strong model; measure *span* seconds, *lead* seconds on."""
+def measure_use(server: FaultServer, trial: Trial, *, lead: float, span: float) -> dict[str, Any]:
+    """Run against a quota of the strong model; measure *span* seconds after *lead* seconds."""
     server.reset(Settings(latency=0.02, jitter=0.02, quotas={"strong": trial.quota}))
     with tempfile.TemporaryDirectory() as folder, running(server, Path(folder), trial.arguments):
         server.wait(1, timeout=20)
@@ -152,8 +151,8 @@ def _gates_of_use(trial: Trial, row: dict[str, Any]) -> list[Gate]:
 # -- what refusals cost -----------------------------------------------------------------------
 
 
-def seconds(server: FaultServer, settings: Settings, seeds: int, *options: object) -> list[Seen]:
-    """Run to the end and return all requests."""
+def run_to_end(server: FaultServer, settings: Settings, seeds: int, *options: object) -> list[Seen]:
+    """Run to the end; return all requests."""
     server.reset(settings)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -173,34 +172,34 @@ def _span(requests: Sequence[Seen]) -> float:
 
 
 def refusals(server: FaultServer, seeds: int) -> dict[str, Any]:
-    """Refuse 15 % of all contents once for a second: the others should run on meanwhile.
+    """Refuse 15 % of all contents once, for a second: the others should continue meanwhile.
 
-    With enough seeds, the last item's own waits, which nothing can fill, do not decide.
+    Use enough seeds that the waits of the last item, which nothing can fill, do not matter.
     """
     rule = Rule(fault="429", value="1", share=0.15, times=1)
     options = ("--per-metadata", 12, "-c", 8)
-    ideal = _span(seconds(server, Settings(latency=0.1), seeds, *options))
-    took = _span(seconds(server, Settings(latency=0.1, rules=(rule,)), seeds, *options))
-    return _row("15 % refused once for 1 s", took, ideal)
+    ideal = _span(run_to_end(server, Settings(latency=0.1), seeds, *options))
+    actual = _span(run_to_end(server, Settings(latency=0.1, rules=(rule,)), seeds, *options))
+    return _row("15 % refused once for 1 s", actual, ideal)
 
 
 def trouble(server: FaultServer, seeds: int) -> dict[str, Any]:
-    """Let the target model refuse everybody: the strong one should answer all it can meanwhile."""
+    """Let the target model refuse every call: the strong one should answer all it can meanwhile."""
     rule = Rule(fault="429", value="1", times=2, model="target")
     options = ("--per-metadata", 2)
 
     def strong(settings: Settings) -> float:
-        requests = seconds(server, settings, seeds, *options)
-        return _span([one for one in requests if one.model == "strong" and one.purpose != "score"])
+        requests = run_to_end(server, settings, seeds, *options)
+        return _span([r for r in requests if r.model == "strong" and r.purpose != "score"])
 
     ideal = strong(Settings(latency=0.05))
-    took = strong(Settings(latency=0.05, rules=(rule,)))
-    return _row("strong model while the target refuses", took, ideal)
+    actual = strong(Settings(latency=0.05, rules=(rule,)))
+    return _row("strong model while the target refuses", actual, ideal)
 
 
-def _row(name: str, took: float, ideal: float) -> dict[str, Any]:
-    ratio = round(took / ideal, 3)
-    return {"trouble": name, "seconds": round(took, 2), "ideal": round(ideal, 2), "ratio": ratio}
+def _row(name: str, actual: float, ideal: float) -> dict[str, Any]:
+    ratio = round(actual / ideal, 3)
+    return {"trouble": name, "seconds": round(actual, 2), "ideal": round(ideal, 2), "ratio": ratio}
 
 
 # -- all of it --------------------------------------------------------------------------------
@@ -210,7 +209,7 @@ def _trials(job: Job, server: FaultServer) -> tuple[list[dict[str, Any]], list[G
     rows, gates = list[dict[str, Any]](), list[Gate]()
     span = job.pick(1.0, 5.0, 60.0)
     for trial in job.pick(BUCKETS[:1], BUCKETS, WINDOWS):
-        rows.append(used(server, trial, lead=job.pick(0.5, 3.0, 3.0), span=span))
+        rows.append(measure_use(server, trial, lead=job.pick(0.5, 3.0, 3.0), span=span))
         gates += _gates_of_use(trial, rows[-1])
         show(f"use of a quota over {span:g} s", rows[-1:])
     return rows, gates

@@ -1,13 +1,13 @@
-"""A load server that is not the limit: canned chat completions, raw protocol, uvloop.
+"""A load server that is not the bottleneck: fixed chat completions, raw protocol, uvloop.
 
 ``python benchmarks/server.py PORT LATENCY_MS [--answers HOW] [--refuse SHARE]`` prints its port
 when it listens (PORT 0: a free one). It answers every POST, keep-alive and pipelined, after
-LATENCY_MS. What it can serve on one core is printed by ``benchmarks/callpath.py``.
+LATENCY_MS. ``benchmarks/callpath.py`` prints what it can serve on one core.
 
-HOW is ``same`` (one answer for everybody, the request is not read), ``staged`` (what the stages of
-a run can parse, each with a number of its own, so that no two answers are equal) or ``counted``
-(as ``same``, and requests that hold ``[[row N]]`` are counted by N; a GET of ``/counts`` tells how
-often each was asked and answered). SHARE of all rows is refused once with a 429 and Retry-After: 1.
+HOW is ``same`` (one answer for all, without reading the request), ``staged`` (answers that the
+stages of a run can parse, each with its own number, so that no two are equal) or ``counted`` (as
+``same``, but requests that hold ``[[row N]]`` are counted by N; a GET of ``/counts`` returns the
+counts). SHARE of all rows is refused once with a 429 and Retry-After: 1.
 """
 
 import argparse
@@ -30,7 +30,7 @@ _ROW = re.compile(rb"\[\[row (\d+)\]\]")
 
 
 class Staged:
-    """Answers by the stage that asks, told by the prompt's first words; each answer is another."""
+    """Answers by stage, recognised by the prompt's first words; no two answers are equal."""
 
     def __init__(self) -> None:
         self._count = 0
@@ -53,17 +53,17 @@ class Staged:
     def __call__(self, head: bytes, body: bytes) -> bytes:
         del head
         self._count += 1
-        for mark, (response, slots) in self._answers:
-            if mark in body:
+        for opening, (response, slots) in self._answers:
+            if opening in body:
                 return response % ((self._count,) * slots)
         response, slots = self._other
         return response % ((self._count,) * slots)
 
 
 def _template(text: str) -> tuple[bytes, int]:
-    """A response with slots for a number of eight digits; its length is right once they are filled.
+    """Return a response with slots for a number of eight digits, and how many slots it has.
 
-    ``%08d`` takes four bytes and becomes eight.
+    Its length is that of the filled response: ``%08d`` takes four bytes and becomes eight.
     """
     slots = text.count("%08d")
     filled = http(completion(text % ((0,) * slots)))
@@ -76,7 +76,7 @@ class Counted:
 
     def __init__(self, refuse: float) -> None:
         self._refuse = refuse
-        self._asked: Counter[int] = Counter()
+        self._requests: Counter[int] = Counter()
         self._refused = 0
         self._other = 0
         self._first = 0.0
@@ -85,23 +85,23 @@ class Counted:
     def __call__(self, head: bytes, body: bytes) -> bytes:
         if head.startswith(b"GET /counts"):
             return http(orjson.dumps(self._counts(), option=orjson.OPT_NON_STR_KEYS))
-        found = _ROW.search(body)
-        if found is None:  # a health check of a rival's
+        match = _ROW.search(body)
+        if match is None:  # a health check of some rival
             self._other += 1
             return _SAME
-        row = int(found[1])
+        row = int(match[1])
         self._last = time.monotonic()
         self._first = self._first or self._last
-        self._asked[row] += 1
-        if self._asked[row] == 1 and _share(row) < self._refuse:
+        self._requests[row] += 1
+        if self._requests[row] == 1 and _share(row) < self._refuse:
             self._refused += 1
             return _REFUSAL
         return _SAME
 
     def _counts(self) -> dict[str, object]:
         return {
-            "rows": len(self._asked),
-            "asked": sum(self._asked.values()),
+            "rows": len(self._requests),
+            "asked": sum(self._requests.values()),
             "refused": self._refused,
             "other": self._other,
             "seconds": self._last - self._first,
@@ -119,7 +119,7 @@ def _answers(how: str, refuse: float) -> Answer:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Serve canned chat completions.")
+    parser = argparse.ArgumentParser(description="Serve fixed chat completions.")
     parser.add_argument("port", type=int)
     parser.add_argument("latency", type=float, help="milliseconds")
     parser.add_argument("--answers", choices=("same", "staged", "counted"), default="same")

@@ -11,7 +11,6 @@ class Judge(Prompt[tuple[float, float]], frozen=True, kw_only=True):
 
     name = "judge"
     priority = Priority.SCORE
-    roles = ("judge",)
 
     instruction: str
     first: str

@@ -59,13 +59,11 @@ class Prompt(Struct, Generic[T], frozen=True, kw_only=True):
     Attributes:
         name: Names the templates, the stage in ledgers and reports, and the request's purpose.
         priority: Which calls it lets pass.
-        roles: Which models are asked.
         template: The default template's text, for a prompt whose module has no files beside it.
     """
 
     name: ClassVar[str]
     priority: ClassVar[Priority]
-    roles: ClassVar[tuple[str, ...]] = ("strong",)
     template: ClassVar[str | None] = None
 
     def __init_subclass__(cls) -> None:

@@ -18,7 +18,6 @@ class Rate(Prompt[float], frozen=True, kw_only=True):
 
     name = "rate"
     priority = Priority.SCORE
-    roles = ("judge",)
 
     instruction: str
     answer: str

@@ -9,7 +9,6 @@ class Respond(Prompt[str], frozen=True, kw_only=True):
 
     name = "respond"
     priority = Priority.ANSWER
-    roles = ("strong", "target")
 
     instruction: str
 

@@ -27,7 +27,6 @@ class Score(Prompt[tuple[float, float]], frozen=True, kw_only=True):
 
     name = "score"
     priority = Priority.SCORE
-    roles = ("judge",)
 
     instruction: str
     first: str

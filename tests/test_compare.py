@@ -1,4 +1,4 @@
-"""Recipes side by side: what each metric says, the paper's claims, and the command."""
+"""Comparing recipes: each metric, the paper's claims, and the command."""
 
 import io
 import json
@@ -51,8 +51,8 @@ def test_distinct_counts_different_n_grams_within_texts(size: int, share: float 
 
 
 @given(texts, st.integers(1, 4))
-def test_distinct_is_a_share_and_repeating_a_dataset_halves_it(said: list[str], size: int) -> None:
-    once, twice = distinct_n(said, size), distinct_n(said + said, size)
+def test_distinct_is_a_share_and_repeating_a_dataset_halves_it(rows: list[str], size: int) -> None:
+    once, twice = distinct_n(rows, size), distinct_n(rows + rows, size)
 
     assert once is None or 0 < once <= 1
     assert twice == (once and pytest.approx(once / 2))
@@ -60,31 +60,31 @@ def test_distinct_is_a_share_and_repeating_a_dataset_halves_it(said: list[str], 
 
 def test_self_similarity_is_the_mean_of_each_text_s_nearest() -> None:
     """F of "a b c d" and "a b x y" is 1/2, of either and "q" 0."""
-    said = ["a b c d", "a b x y", "q"]
+    rows = ["a b c d", "a b x y", "q"]
 
-    assert self_similarity(said, Random(0)) == pytest.approx((0.5 + 0.5 + 0) / 3)
+    assert self_similarity(rows, Random(0)) == pytest.approx((0.5 + 0.5 + 0) / 3)
     assert self_similarity(["a b", "A, b!"], Random(0)) == pytest.approx(1)
     assert self_similarity(["standalone"], Random(0)) is None
 
 
 @given(st.lists(st.text(alphabet="ab c", max_size=12), min_size=2, max_size=8), st.integers())
-def test_self_similarity_is_a_share_that_no_order_changes(said: list[str], seed: int) -> None:
-    found = self_similarity(said, Random(0))
-    shuffled = Random(seed).sample(said, len(said))
+def test_self_similarity_is_a_share_that_no_order_changes(rows: list[str], seed: int) -> None:
+    similarity = self_similarity(rows, Random(0))
+    shuffled = Random(seed).sample(rows, len(rows))
 
-    assert found is not None
-    assert 0 <= found <= 1
-    assert self_similarity(shuffled, Random(0)) == pytest.approx(found)
+    assert similarity is not None
+    assert 0 <= similarity <= 1
+    assert self_similarity(shuffled, Random(0)) == pytest.approx(similarity)
 
 
 def test_of_many_texts_a_sample_is_compared() -> None:
     """All but one are alike: a sample of two shows it or does not, by its seed alone."""
-    said = [*("one and the same" for _ in range(30)), "something else"]
+    rows = [*("one and the same" for _ in range(30)), "something else"]
 
-    assert self_similarity(said, Random("x"), limit=2) == self_similarity(
-        said, Random("x"), limit=2
+    assert self_similarity(rows, Random("x"), limit=2) == self_similarity(
+        rows, Random("x"), limit=2
     )
-    assert self_similarity(said, Random("x"), limit=31) == pytest.approx(30 / 31)
+    assert self_similarity(rows, Random("x"), limit=31) == pytest.approx(30 / 31)
 
 
 def test_entropy_is_in_bits() -> None:
@@ -96,29 +96,29 @@ def test_entropy_is_in_bits() -> None:
 
 @given(st.lists(st.sampled_from("abcde"), min_size=1))
 def test_entropy_lies_between_one_name_and_all_equal(names: list[str]) -> None:
-    found = entropy(names)
+    bits = entropy(names)
 
-    assert found is not None
-    assert -1e-9 <= found <= log2(len(set(names))) + 1e-9
+    assert bits is not None
+    assert -1e-9 <= bits <= log2(len(set(names))) + 1e-9
 
 
 def test_lengths_are_in_words() -> None:
-    said = [" ".join("w" * n) for n in range(1, 12)]
+    rows = [" ".join("w" * n) for n in range(1, 12)]
 
-    assert lengths(said) == Spread(2, 6, 10)
+    assert lengths(rows) == Spread(2, 6, 10)
     assert lengths(["three little words"]) == Spread(3, 3, 3)
     assert lengths([]) is None
 
 
 @given(st.lists(st.integers(0, 999), min_size=1))
 def test_a_spread_lies_within_its_values(values: list[int]) -> None:
-    found = spread(values)
+    percentiles = spread(values)
 
-    assert found is not None
-    assert min(values) <= found.p10 <= found.median <= found.p90 <= max(values)
+    assert percentiles is not None
+    assert min(values) <= percentiles.p10 <= percentiles.median <= percentiles.p90 <= max(values)
 
 
-def test_thirteen_words_in_a_row_overlap_and_twelve_do_not() -> None:
+def test_thirteen_consecutive_words_overlap_and_twelve_do_not() -> None:
     prompt = " ".join(f"w{n}" for n in range(20))
     thirteen = " ".join(f"W{n}," for n in range(5, 18))
     twelve = " ".join(f"w{n}" for n in range(5, 17))
@@ -135,11 +135,11 @@ def test_a_short_prompt_overlaps_only_as_a_whole() -> None:
 
 
 @given(texts)
-def test_a_dataset_overlaps_wholly_with_itself(said: list[str]) -> None:
-    spoken = [text for text in said if words(text)]
+def test_a_dataset_overlaps_wholly_with_itself(rows: list[str]) -> None:
+    with_words = [text for text in rows if words(text)]
 
-    assert overlap(spoken, spoken) == OverlapCounts(len(spoken), len(spoken))
-    assert overlap(spoken, []) == OverlapCounts(0, 0)
+    assert overlap(with_words, with_words) == OverlapCounts(len(with_words), len(with_words))
+    assert overlap(with_words, []) == OverlapCounts(0, 0)
 
 
 # -- the paper's claims -----------------------------------------------------------------------
@@ -248,7 +248,7 @@ def test_one_figure_the_other_way_round_and_a_claim_does_not_hold(
     assert statuses(check_claims({"judge": {"evol": column}}, {}))[number] == "does not hold"
 
 
-def test_judges_that_name_other_winners_do_not_agree() -> None:
+def test_judges_that_name_different_winners_do_not_agree() -> None:
     judges = {"one": {"evol": {"a": 1.0, "b": 2.0}}, "two": {"evol": {"a": 2.0, "b": 2.0}}}
 
     (*_, fourth, _) = check_claims(judges, {})
@@ -419,8 +419,8 @@ def compared(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
 
 def answers_paid(folder: Path) -> int:
     with sqlite3.connect(folder / "cache" / "cache.db") as cache:
-        found: tuple[int] = cache.execute("SELECT count(*) FROM Cache").fetchone()
-    return found[0]
+        row: tuple[int] = cache.execute("SELECT count(*) FROM Cache").fetchone()
+    return row[0]
 
 
 @pytest.fixture(scope="module")
@@ -438,17 +438,17 @@ def result(home: Path) -> dict[str, Any]:
     return read
 
 
-def test_every_recipe_is_an_ordinary_run_of_as_many_rows_from_one_split(home: Path) -> None:
-    found = result(home)
+def test_every_recipe_is_an_ordinary_run_with_the_same_rows_and_seeds(home: Path) -> None:
+    comparison = result(home)
     names = ["codeclm", "lower", *(f"{r}@rows={n}" for n in (4, 8) for r in ("codeclm", "lower"))]
 
-    assert [each["name"] for each in found["datasets"]] == names
-    assert [each["rows"] for each in found["datasets"]] == [12, 12, 4, 4, 8, 8]
-    assert (found["seeds"], found["validation"]) == (30, 6)
-    assert {each["seeds"] for each in found["datasets"]} == {6}
-    for each in found["datasets"]:
-        rows = (home / each["folder"] / "alpaca.jsonl").read_text().splitlines()
-        assert len(rows) == each["rows"]
+    assert [dataset["name"] for dataset in comparison["datasets"]] == names
+    assert [dataset["rows"] for dataset in comparison["datasets"]] == [12, 12, 4, 4, 8, 8]
+    assert (comparison["seeds"], comparison["validation"]) == (30, 6)
+    assert {dataset["seeds"] for dataset in comparison["datasets"]} == {6}
+    for dataset in comparison["datasets"]:
+        rows = (home / dataset["folder"] / "alpaca.jsonl").read_text().splitlines()
+        assert len(rows) == dataset["rows"]
     assert codeclm("status", "runs/two/runs/lower", cwd=home).returncode == 0
 
 
@@ -459,7 +459,7 @@ def test_what_recipes_share_is_paid_once(home: Path) -> None:
     assert one["paid"]["calls"] > 0
     assert (other["paid"]["calls"], other["reused"] > 0) == (0, True)
     assert one["standalone"]["money"] > other["standalone"]["money"] > 0
-    assert {each["paid"]["calls"] for each in swept} == {0}
+    assert {dataset["paid"]["calls"] for dataset in swept} == {0}
 
 
 def test_the_same_command_again_makes_no_call_and_the_same_files(home: Path) -> None:
@@ -472,9 +472,9 @@ def test_the_same_command_again_makes_no_call_and_the_same_files(home: Path) -> 
     assert [path.read_bytes() for path in files] == before
 
 
-def test_answers_are_judged_and_the_claims_told(home: Path) -> None:
-    found = result(home)
-    cells = {(cell["judge"], cell["recipe"]): cell for cell in found["cells"]}
+def test_answers_are_judged_and_the_claims_checked(home: Path) -> None:
+    comparison = result(home)
+    cells = {(cell["judge"], cell["recipe"]): cell for cell in comparison["cells"]}
 
     assert set(cells) == {(j, r) for j in ("first", "second") for r in ("codeclm", "lower")}
     assert cells["first", "codeclm"]["crr"] > cells["first", "lower"]["crr"]
@@ -482,7 +482,10 @@ def test_answers_are_judged_and_the_claims_told(home: Path) -> None:
         cells["first", "lower"]["crr"] - cells["first", "codeclm"]["crr"]
     )
     assert cells["first", "codeclm"]["counts"]["wins"] <= 20
-    assert [claim["status"] for claim in found["claims"][:4]] == [*(["not tested"] * 3), "holds"]
+    assert [claim["status"] for claim in comparison["claims"][:4]] == [
+        *(["not tested"] * 3),
+        "holds",
+    ]
 
 
 def test_prompts_that_were_seeds_are_counted_apart(home: Path) -> None:
@@ -494,27 +497,50 @@ def test_prompts_that_were_seeds_are_counted_apart(home: Path) -> None:
     assert sum(cell["unseen"].values()) == unseen < 20
 
 
+def test_answers_judged_against_different_references_are_not_paired(
+    home: Path, tmp_path: Path
+) -> None:
+    """Each evaluation alone is sound; only their difference is not."""
+    begin(tmp_path)
+    line = ("evaluate", "--test", "questions.jsonl", "--judge", "scripted/judge")
+    for name, reference in (("long", "short"), ("short", "long")):
+        answers = (
+            *("--candidate-answers", f"{name}.jsonl"),
+            *("--reference-answers", f"{reference}.jsonl"),
+        )
+        codeclm(*line, *answers, "--out", name, cwd=tmp_path)
+    existing = [
+        word
+        for recipe, name in (("codeclm", "long"), ("lower", "short"))
+        for word in ("--set", f'compare.evaluations.j.{recipe}={{"questions.jsonl" = "{name}"}}')
+    ]
+    done = codeclm("compare", "two.toml", *existing, cwd=tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"CRR minus codeclm's.*\n.*\n.*\nlower +not paired", done.stdout), done.stdout
+
+
 def test_the_table_and_the_report_hold_the_same_figures(home: Path) -> None:
-    said = codeclm("compare", "two.toml", "--sweep", "rows=4,8", cwd=home).stdout
+    printed = codeclm("compare", "two.toml", "--sweep", "rows=4,8", cwd=home).stdout
     report = (home / "runs/two/report.md").read_text()
     similarity = f"{result(home)['datasets'][0]['diversity']['self_similarity']:.3f}"
 
     for text in ("wins / ties / losses", "Sweep of rows", "4  holds", similarity):
-        assert text.casefold() in said.casefold()
+        assert text.casefold() in printed.casefold()
     assert similarity in report
     assert "| method | questions |" in report
 
 
-def test_plots_are_drawn_where_matplotlib_is(home: Path) -> None:
+def test_plots_are_drawn_if_matplotlib_is_installed(home: Path) -> None:
     pytest.importorskip("matplotlib")
-    found = result(home)
+    comparison = result(home)
 
     for name in ("rounds", "sweep-rows"):
-        assert (home / found["files"][name]).read_bytes().startswith(b"\x89PNG")
+        assert (home / comparison["files"][name]).read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.slow
-def test_killed_anywhere_it_goes_on_and_ends_the_same(home: Path, tmp_path: Path) -> None:
+def test_killed_anywhere_it_continues_and_ends_the_same(home: Path, tmp_path: Path) -> None:
     """What is paid once more is what was in flight; figures of the data are those of an
     undisturbed comparison."""
     begin(tmp_path, SETTINGS + JUDGED, options="options = { latency = 0.15 }")
@@ -523,17 +549,17 @@ def test_killed_anywhere_it_goes_on_and_ends_the_same(home: Path, tmp_path: Path
             assert process.stderr is not None
             assert any(line.startswith("{") for line in process.stderr)  # a second has gone by
             process.send_signal(number)
-            said = process.stderr.read()
+            stderr = process.stderr.read()
             assert process.wait() != 0
-    assert "to continue: codeclm compare two.toml" in said
-    found = compared(codeclm("compare", "two.toml", "--json", cwd=tmp_path))
-    whole = result(home)
+    assert "to continue: codeclm compare two.toml" in stderr
+    comparison = compared(codeclm("compare", "two.toml", "--json", cwd=tmp_path))
+    reference = result(home)
 
     same = ("name", "rows", "rounds", "winners", "diversity", "instruction_words", "overlap")
-    assert [[each[key] for key in same] for each in found["datasets"]] == [
-        [each[key] for key in same] for each in whole["datasets"][:2]
+    assert [[dataset[key] for key in same] for dataset in comparison["datasets"]] == [
+        [dataset[key] for key in same] for dataset in reference["datasets"][:2]
     ]
-    assert found["cells"] == whole["cells"]
+    assert comparison["cells"] == reference["cells"]
 
 
 @pytest.mark.slow
@@ -545,20 +571,20 @@ def test_all_recipes_make_as_many_rows_and_cost_nothing_again(tmp_path: Path) ->
         "--set",
         "compare.overrides={}",
     )
-    found = compared(codeclm("compare", "two.toml", *every, "--json", cwd=tmp_path))
+    comparison = compared(codeclm("compare", "two.toml", *every, "--json", cwd=tmp_path))
     paid = answers_paid(tmp_path)
-    whole = {each["name"]: each for each in found["datasets"]}
+    datasets = {dataset["name"]: dataset for dataset in comparison["datasets"]}
 
-    assert {name: each["rows"] for name, each in whole.items()} == dict.fromkeys(
+    assert {name: dataset["rows"] for name, dataset in datasets.items()} == dict.fromkeys(
         RECIPES.names(), 12
     )
-    assert whole["codeclm-metadata"]["paid"]["calls"] == 0  # codeclm had asked all of it
-    assert sum(each["paid"]["calls"] for each in whole.values()) == paid
-    assert compared(codeclm("compare", "two.toml", *every, "--json", cwd=tmp_path)) == found
+    assert datasets["codeclm-metadata"]["paid"]["calls"] == 0  # codeclm had asked all of it
+    assert sum(dataset["paid"]["calls"] for dataset in datasets.values()) == paid
+    assert compared(codeclm("compare", "two.toml", *every, "--json", cwd=tmp_path)) == comparison
     assert answers_paid(tmp_path) == paid
 
 
-def test_evaluations_that_were_made_before_are_used(home: Path, tmp_path: Path) -> None:
+def test_existing_evaluations_are_used(home: Path, tmp_path: Path) -> None:
     folder = home / "runs/two/evaluations/first/questions"
     judged = """
 [compare.evaluations.gpt.codeclm]
@@ -567,10 +593,10 @@ def test_evaluations_that_were_made_before_are_used(home: Path, tmp_path: Path) 
 "questions.jsonl" = "{at}/lower"
 """.replace("{at}", str(folder))
     begin(tmp_path, SETTINGS + judged)
-    found = compared(codeclm("compare", "two.toml", "--json", cwd=tmp_path))
+    comparison = compared(codeclm("compare", "two.toml", "--json", cwd=tmp_path))
     before = {cell["recipe"]: cell["crr"] for cell in result(home)["cells"][:2]}
 
-    assert {cell["recipe"]: cell["crr"] for cell in found["cells"]} == {
+    assert {cell["recipe"]: cell["crr"] for cell in comparison["cells"]} == {
         "codeclm": before["codeclm"],
         "target": before["lower"],
     }
@@ -578,7 +604,7 @@ def test_evaluations_that_were_made_before_are_used(home: Path, tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("text", "argv", "said"),
+    ("text", "argv", "message"),
     [
         ("[compare]", (), "two.toml: compare.recipes: missing"),
         ('[compare]\nrecipes = ["codeclm"]', (), "two.toml: codeclm: seeds: missing"),
@@ -602,13 +628,13 @@ def test_evaluations_that_were_made_before_are_used(home: Path, tmp_path: Path) 
         ("", ("--sweep", "filter.threshold=1,99"), "filter.threshold: must be"),
     ],
 )
-def test_what_is_wrong_is_said_before_any_call(
-    text: str, argv: tuple[str, ...], said: str, tmp_path: Path
+def test_mistakes_are_reported_before_any_call(
+    text: str, argv: tuple[str, ...], message: str, tmp_path: Path
 ) -> None:
     begin(tmp_path, text.replace("{", "{{") or SETTINGS)
     done = codeclm("compare", "two.toml", *argv, cwd=tmp_path)
 
-    assert (done.returncode, said in done.stderr) == (2, True), done.stderr
+    assert (done.returncode, message in done.stderr) == (2, True), done.stderr
     assert not (tmp_path / "cache").exists()
 
 
@@ -641,7 +667,7 @@ def test_a_plan_makes_no_call(tmp_path: Path) -> None:
     assert not (tmp_path / "cache").exists()
 
 
-def test_rows_that_are_missing_are_told(tmp_path: Path) -> None:
+def test_missing_rows_are_reported(tmp_path: Path) -> None:
     begin(tmp_path)
     few = ("--set", "compare.rows=500", "--set", "max_candidates=500")
     done = codeclm("compare", "two.toml", *few, cwd=tmp_path)
@@ -659,6 +685,6 @@ def test_the_example_names_every_setting_and_works(tmp_path: Path) -> None:
         (tmp_path / "examples" / name).write_bytes((EXAMPLE.parent / name).read_bytes())
     done = codeclm("compare", "examples/compare.toml", "--json", cwd=tmp_path)
 
-    assert {each["rows"] for each in compared(done)["datasets"]} == {20}
+    assert {dataset["rows"] for dataset in compared(done)["datasets"]} == {20}
     for setting in CompareConfig.__struct_fields__:
         assert re.search(rf"^(# )?(\[compare\.)?{setting}\b", text, re.MULTILINE), setting

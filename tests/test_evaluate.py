@@ -1,5 +1,6 @@
 """Verdicts and CRR, test sets and answers, the line over real models' words, and the commands."""
 
+import asyncio
 import csv
 import gzip
 import json
@@ -31,21 +32,33 @@ from codeclm.engine.data.records import (
 )
 from codeclm.engine.data.seeds import SeedError
 from codeclm.engine.data.test_sets import TEST_SETS, Question, TestSource, read_questions, shorten
-from codeclm.engine.evaluate.calibration import Cost, Prices, Row, Story, row
-from codeclm.engine.evaluate.calibration import read_calibration as calibrated
-from codeclm.engine.evaluate.contest import Comparison, Contest
-from codeclm.engine.evaluate.outcome import Contestants, difference, summarise
-from codeclm.engine.evaluate.outcome import outcome_text as written
-from codeclm.engine.evaluate.verdicts import (
-    Counts,
+from codeclm.engine.evaluate.calibration.calibrate import Calibration, calibrate
+from codeclm.engine.evaluate.calibration.pilot import read_pilot
+from codeclm.engine.evaluate.calibration.yields import (
+    ScoredInstruction,
+    StageCosts,
+    ThresholdYield,
+    UnitCost,
+    threshold_yield,
+)
+from codeclm.engine.evaluate.difference import OtherCandidate, paired_difference
+from codeclm.engine.evaluate.outcome import EvaluationSetup, summarise_evaluation
+from codeclm.engine.evaluate.pairwise import PairwiseComparison, PairwiseEvaluator
+from codeclm.engine.evaluate.report import outcome_text
+from codeclm.engine.evaluate.scoring import Scoring
+from codeclm.engine.evaluate.session import EvaluationSession
+from codeclm.engine.evaluate.statistics import (
     Interval,
     PositionBias,
-    Ruling,
-    Verdict,
-    count,
-    interval,
+    bootstrap_interval,
     position_bias,
-    verdict,
+)
+from codeclm.engine.evaluate.verdicts import (
+    PairwiseVerdict,
+    Ruling,
+    VerdictCounts,
+    count_verdicts,
+    pairwise_verdict,
 )
 from codeclm.engine.store.writer import LedgerWriter
 from codeclm.prompts import ParseError
@@ -79,20 +92,26 @@ WIN, DRAW, LOSS = Ruling(8, 3), Ruling(5, 5), Ruling(2, 9)
     ],
 )
 def test_two_orders_make_a_verdict(one: Ruling, two: Ruling, both: str, alpagasus: str) -> None:
-    assert (verdict((one, two)), verdict((one, two), "alpagasus")) == (both, alpagasus)
+    assert (pairwise_verdict((one, two)), pairwise_verdict((one, two), "alpagasus")) == (
+        both,
+        alpagasus,
+    )
 
 
 @pytest.mark.parametrize("rulings", [(None, WIN), (LOSS, None), (None, None), ()])
-def test_an_order_that_cannot_be_read_makes_the_verdict_invalid(
+def test_an_unreadable_order_makes_the_verdict_invalid(
     rulings: Sequence[Ruling | None],
 ) -> None:
-    assert (verdict(rulings), verdict(rulings, "alpagasus")) == ("invalid", "invalid")
+    assert (pairwise_verdict(rulings), pairwise_verdict(rulings, "alpagasus")) == (
+        "invalid",
+        "invalid",
+    )
 
 
 points = st.integers(0, 20).map(lambda half: half / 2)
 scored = st.builds(Ruling, points, points)
 rulings = st.lists(st.none() | scored, min_size=1, max_size=2)
-OPPOSITE: dict[Verdict, Verdict] = {
+OPPOSITE: dict[PairwiseVerdict, PairwiseVerdict] = {
     "win": "loss",
     "loss": "win",
     "tie": "tie",
@@ -101,16 +120,16 @@ OPPOSITE: dict[Verdict, Verdict] = {
 
 
 @given(rulings)
-def test_whoever_changes_sides_changes_the_verdict(whole: list[Ruling | None]) -> None:
-    other = [r and Ruling(r.reference, r.candidate) for r in whole]
+def test_whoever_changes_sides_changes_the_verdict(orders: list[Ruling | None]) -> None:
+    other = [r and Ruling(r.reference, r.candidate) for r in orders]
 
-    assert verdict(other) == OPPOSITE[verdict(whole)]
-    assert verdict(other, "alpagasus") == OPPOSITE[verdict(whole, "alpagasus")]
+    assert pairwise_verdict(other) == OPPOSITE[pairwise_verdict(orders)]
+    assert pairwise_verdict(other, "alpagasus") == OPPOSITE[pairwise_verdict(orders, "alpagasus")]
 
 
 @given(rulings)
-def test_the_strict_rule_only_turns_verdicts_into_ties(whole: list[Ruling | None]) -> None:
-    assert verdict(whole) in {verdict(whole, "alpagasus"), "tie"}
+def test_the_strict_rule_only_turns_verdicts_into_ties(orders: list[Ruling | None]) -> None:
+    assert pairwise_verdict(orders) in {pairwise_verdict(orders, "alpagasus"), "tie"}
 
 
 # Wins, ties, losses of table 5, and the CRR that table 1 prints for them.
@@ -133,63 +152,65 @@ TABLE_5 = {
 @pytest.mark.parametrize("row", TABLE_5.values(), ids=TABLE_5)
 def test_the_counts_of_table_5_give_the_crr_of_table_1(row: tuple[int, int, int, str]) -> None:
     wins, ties, losses, crr = row
-    counts = Counts(wins, ties, losses)
+    counts = VerdictCounts(wins, ties, losses)
 
     assert str(counts) == f"CRR {crr} % (0 of 218 verdicts are invalid)"
 
 
 def test_invalid_verdicts_count_as_ties_and_are_always_named() -> None:
-    assert str(Counts(10, 30, 58, 2)) == "CRR 42.00 % (2 of 100 verdicts are invalid)"
+    assert str(VerdictCounts(10, 30, 58, 2)) == "CRR 42.00 % (2 of 100 verdicts are invalid)"
 
 
 def test_above_two_per_cent_of_invalid_verdicts_there_is_no_crr() -> None:
-    counts = Counts(10, 30, 57, 3)
+    counts = VerdictCounts(10, 30, 57, 3)
 
-    assert str(counts) == "no CRR: 3 of 100 verdicts are invalid, at most 2% may be"
+    assert str(counts) == "no CRR: 3 of 100 verdicts are invalid (limit: 2%)"
 
 
 def test_nothing_compared_is_no_crr() -> None:
-    assert (Counts().usable, Counts().crr) == (False, 0.0)
+    assert (VerdictCounts().usable, VerdictCounts().crr) == (False, 0.0)
 
 
 @given(st.lists(st.sampled_from(["win", "tie", "loss", "invalid"])))
-def test_counts_add_up_to_the_prompts(verdicts: list[Verdict]) -> None:
-    counts = count(verdicts)
+def test_counts_add_up_to_the_prompts(verdicts: list[PairwiseVerdict]) -> None:
+    counts = count_verdicts(verdicts)
 
     assert counts.total == len(verdicts)
-    assert counts == count(sorted(verdicts))
+    assert counts == count_verdicts(sorted(verdicts))
 
 
 @given(st.lists(st.sampled_from([-100.0, 0.0, 100.0]), min_size=1, max_size=40), st.integers())
 def test_an_interval_holds_its_mean_and_repeats_itself(values: list[float], seed: int) -> None:
-    found = interval(values, Random(seed), resamples=200)
+    result = bootstrap_interval(values, Random(seed), resamples=200)
 
-    assert min(values) <= found.low <= found.high <= max(values)
-    assert found.mean == sum(values) / len(values)
-    assert found == interval(values, Random(seed), resamples=200)
+    assert min(values) <= result.low <= result.high <= max(values)
+    assert result.mean == sum(values) / len(values)
+    assert result == bootstrap_interval(values, Random(seed), resamples=200)
 
 
 def test_an_interval_is_as_wide_as_the_normal_one_where_that_is_right() -> None:
     """1,000 prompts, half of them lost: 50 % ± 1.96 times 1.58 points."""
-    found = interval([0.0, 100.0] * 500, Random(0), resamples=4000)
+    result = bootstrap_interval([0.0, 100.0] * 500, Random(0), resamples=4000)
 
-    assert found.mean == 50.0
-    assert found.low == pytest.approx(46.9, abs=0.4)
-    assert found.high == pytest.approx(53.1, abs=0.4)
+    assert result.mean == 50.0
+    assert result.low == pytest.approx(46.9, abs=0.4)
+    assert result.high == pytest.approx(53.1, abs=0.4)
 
 
 def test_certainty_has_no_width() -> None:
-    assert interval([100.0] * 80, Random(1), resamples=100) == Interval(100.0, 100.0, 100.0)
+    assert bootstrap_interval([100.0] * 80, Random(1), resamples=100) == Interval(
+        100.0, 100.0, 100.0
+    )
 
 
-def test_a_judge_that_favours_the_first_answer_is_seen() -> None:
+def test_a_judge_that_favours_the_first_answer_shows_in_the_figures() -> None:
     """Both orders say 8 to 3 for whoever is first: a tie, and five points for the place."""
     biased = (Ruling(8, 3), Ruling(3, 8))
     fair = (Ruling(7, 5), Ruling(7, 5))
-    found = position_bias([biased, fair, (None, WIN)])
+    result = position_bias([biased, fair, (None, WIN)])
 
-    assert [verdict(biased), verdict(fair)] == ["tie", "win"]
-    assert found == PositionBias(2, 0.5, 2.5, first=3, second=1, neither=0)
+    assert [pairwise_verdict(biased), pairwise_verdict(fair)] == ["tie", "win"]
+    assert result == PositionBias(2, 0.5, 2.5, first=3, second=1, neither=0)
 
 
 @needs_data
@@ -199,20 +220,23 @@ def test_real_reviews_give_the_verdicts_of_their_files() -> None:
     Three cannot be read, all of the mathematics prompt, which asks for a tuple at the end; ours is
     the general one.
     """
-    read_off: list[Verdict] = []
-    kept: list[Verdict] = []
+    read_off: list[PairwiseVerdict] = []
+    kept: list[PairwiseVerdict] = []
     unread: list[int] = []
     with gzip.open(DATA / "vicuna_judge_reviews.jsonl.gz", "rt", encoding="utf-8") as file:
         for review in map(json.loads, file):
-            kept.append(verdict([Ruling(*review["score"])]))
+            kept.append(pairwise_verdict([Ruling(*review["score"])]))
             try:
-                read_off.append(verdict([Ruling(*read_verdict(review["text"]))]))
+                read_off.append(pairwise_verdict([Ruling(*read_verdict(review["text"]))]))
             except ParseError:
                 read_off.append("invalid")
                 unread.append(review["question_id"])
 
     assert [b if a == "invalid" else a for a, b in zip(read_off, kept, strict=True)] == kept
-    assert (count(read_off), count(kept)) == (Counts(276, 100, 661, 3), Counts(277, 100, 663))
+    assert (count_verdicts(read_off), count_verdicts(kept)) == (
+        VerdictCounts(276, 100, 661, 3),
+        VerdictCounts(277, 100, 663),
+    )
     assert unread == [70, 69, 70]
 
 
@@ -225,10 +249,10 @@ def test_real_reviews_give_the_verdicts_of_their_files() -> None:
     [("evol-instruct", 218, 29), ("vicuna", 80, 9), ("self-instruct", 252, 1), ("koala", 180, 1)],
 )
 def test_the_papers_test_sets_are_read_by_name(name: str, prompts: int, categories: int) -> None:
-    found = read_questions(TestSource(name, DATA))
+    result = read_questions(TestSource(name, DATA))
 
-    assert (len(found), len({q.category for q in found})) == (prompts, categories)
-    assert len({q.id for q in found}) == prompts
+    assert (len(result), len({q.category for q in result})) == (prompts, categories)
+    assert len({q.id for q in result}) == prompts
 
 
 @needs_data
@@ -273,25 +297,25 @@ def test_any_file_is_a_test_set(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("lines", "complaint"),
+    ("lines", "message"),
     [
         ([{"id": 1, "prompt": "A"}, {"id": 1, "prompt": "B"}], "two questions have the id '1'"),
         ([{"id": 1, "prompt": "A"}, {"id": 2}], "set.jsonl:2: none of the usual fields"),
     ],
 )
-def test_a_test_set_is_whole_or_refused(lines: list[Any], complaint: str, tmp_path: Path) -> None:
-    with pytest.raises(SeedError, match=complaint):
+def test_a_test_set_is_whole_or_refused(lines: list[Any], message: str, tmp_path: Path) -> None:
+    with pytest.raises(SeedError, match=message):
         read_questions(TestSource(str(write_lines(tmp_path / "set.jsonl", lines))))
 
 
-def test_a_name_that_is_none_is_told_which_there_are() -> None:
+def test_an_unknown_name_is_refused_with_the_names_that_exist() -> None:
     with pytest.raises(
         SeedError, match=f"no test set of this name; available: {', '.join(TEST_SETS)}"
     ):
         read_questions(TestSource("vicunna"))
 
 
-def test_a_named_set_that_is_not_there_asks_for_its_folder(tmp_path: Path) -> None:
+def test_a_named_set_that_is_missing_asks_for_its_folder(tmp_path: Path) -> None:
     with pytest.raises(SeedError, match=r"koala_test_set.jsonl: no such file: .*--tests DIR"):
         read_questions(TestSource("koala", tmp_path))
 
@@ -302,9 +326,9 @@ def test_a_named_set_that_is_not_there_asks_for_its_folder(tmp_path: Path) -> No
 @needs_data
 @pytest.mark.parametrize("model", ["alpaca-13b", "llama-13b:v1", "vicuna-13b:20230322-clean-lang"])
 def test_a_model_is_chosen_from_a_file_of_many(model: str) -> None:
-    found = read_answers(DATA / "vicuna_bench_answers.jsonl.gz", model)
+    result = read_answers(DATA / "vicuna_bench_answers.jsonl.gz", model)
 
-    assert sorted(found, key=int) == [str(number) for number in range(1, 81)]
+    assert sorted(result, key=int) == [str(number) for number in range(1, 81)]
 
 
 @needs_data
@@ -323,13 +347,13 @@ def test_answers_are_found_under_the_names_tools_give_them(tmp_path: Path) -> No
         {"question_id": 2, "output": "Two.", "generator": ""},
         {"idx": 3, "response": ""},
     ]
-    found = read_answers(write_lines(tmp_path / "said.jsonl", lines))
+    result = read_answers(write_lines(tmp_path / "said.jsonl", lines))
 
-    assert found == {"a": Answer("One."), "2": Answer("Two."), "3": Answer("")}
+    assert result == {"a": Answer("One."), "2": Answer("Two."), "3": Answer("")}
 
 
 @pytest.mark.parametrize(
-    ("lines", "complaint"),
+    ("lines", "message"),
     [
         ([{"id": 1, "text": "A"}, {"id": "1", "text": "B"}], "said.jsonl:2: a second answer"),
         ([{"text": "A"}], "said.jsonl:1: an answer needs a question's id"),
@@ -338,19 +362,19 @@ def test_answers_are_found_under_the_names_tools_give_them(tmp_path: Path) -> No
     ],
 )
 def test_an_answer_that_cannot_be_used_is_named(
-    lines: list[Any], complaint: str, tmp_path: Path
+    lines: list[Any], message: str, tmp_path: Path
 ) -> None:
-    with pytest.raises(SeedError, match=complaint):
+    with pytest.raises(SeedError, match=message):
         read_answers(write_lines(tmp_path / "said.jsonl", lines))
 
 
 # -- the line ---------------------------------------------------------------------------------
 
-ASKED = Question("q1", "Why is the sky {blue}?", "physics")
+QUESTION = Question("q1", "Why is the sky {blue}?", "physics")
 
 
 def by_place(first: str, second: str) -> Any:
-    """A judge that says *first* where the candidate's answer comes first, else *second*."""
+    """A judge that says *first* if the candidate's answer comes first, else *second*."""
 
     def judge(request: Request) -> str:
         text = request.messages[-1].content
@@ -363,30 +387,30 @@ def says_its_name(request: Request) -> str:
     return f"I am {request.model}."
 
 
-async def compared(actor: Actor, folder: Path, question: Question = ASKED) -> Comparison:
+async def compared(actor: Actor, folder: Path, question: Question = QUESTION) -> PairwiseComparison:
     async with playing(actor, folder) as troupe:
-        contestants: Any = {"candidate": troupe["target"], "reference": troupe["strong"]}
-        [made] = await Contest(contestants, troupe["judge"])(question)
-    return made
+        answerers: Any = {"candidate": troupe["target"], "reference": troupe["strong"]}
+        [comparison] = await PairwiseEvaluator(answerers, troupe["judge"])(question)
+    return comparison
 
 
-async def test_both_orders_are_scored_and_told_apart(
+async def test_both_orders_are_scored_and_kept_apart(
     tmp_path: Path, unblocked: BlockBuster | None
 ) -> None:
     may_read_the_cache(unblocked)
     actor = Actor(respond=says_its_name, judge=by_place("7 9\nClear.", "8.5, 6\nClear."))
-    made = await compared(actor, tmp_path)
+    comparison = await compared(actor, tmp_path)
 
-    assert made == Comparison(
+    assert comparison == PairwiseComparison(
         id="q1",
         category="physics",
-        prompt=ASKED.prompt,
+        prompt=QUESTION.prompt,
         candidate=Answer("I am target."),
         reference=Answer("I am strong."),
         rulings=(Ruling(7, 9, "7 9\nClear."), Ruling(6, 8.5, "8.5, 6\nClear.")),
     )
     assert actor.counts() == {"judge": 2, "respond": 2}
-    assert actor.prompts("respond") == [ASKED.prompt] * 2
+    assert actor.prompts("respond") == [QUESTION.prompt] * 2
 
 
 async def test_one_order_that_cannot_be_read_is_asked_three_times_and_the_other_kept(
@@ -394,10 +418,16 @@ async def test_one_order_that_cannot_be_read_is_asked_three_times_and_the_other_
 ) -> None:
     may_read_the_cache(unblocked)
     actor = Actor(respond=says_its_name, judge=by_place("9 3\nGood.", "Both are lovely."))
-    made = await compared(actor, tmp_path)
+    comparison = await compared(actor, tmp_path)
 
-    assert (made.rulings, made.reason) == ((Ruling(9, 3, "9 3\nGood."), None), "unreadable")
-    assert (verdict(made.rulings), actor.counts()) == ("invalid", {"judge": 4, "respond": 2})
+    assert (comparison.rulings, comparison.reason) == (
+        (Ruling(9, 3, "9 3\nGood."), None),
+        "unreadable",
+    )
+    assert (pairwise_verdict(comparison.rulings), actor.counts()) == (
+        "invalid",
+        {"judge": 4, "respond": 2},
+    )
 
 
 async def test_an_empty_answer_is_a_bad_answer_for_the_judge_to_see(
@@ -405,9 +435,9 @@ async def test_an_empty_answer_is_a_bad_answer_for_the_judge_to_see(
 ) -> None:
     may_read_the_cache(unblocked)
     actor = Actor(respond="", judge="5 5\nNothing was said.")
-    made = await compared(actor, tmp_path)
+    comparison = await compared(actor, tmp_path)
 
-    assert (made.candidate, verdict(made.rulings)) == (Answer(""), "tie")
+    assert (comparison.candidate, pairwise_verdict(comparison.rulings)) == (Answer(""), "tie")
 
 
 @pytest.mark.parametrize(
@@ -424,34 +454,40 @@ async def test_a_prompt_nobody_answers_is_an_invalid_verdict(
     actor = Actor(
         respond=lambda request: fault if request.model == "target" else "An answer.", judge="5 5"
     )
-    made = await compared(actor, tmp_path)
+    comparison = await compared(actor, tmp_path)
 
-    assert (made.reason, verdict(made.rulings), made.candidate) == (reason, "invalid", None)
+    assert (comparison.reason, pairwise_verdict(comparison.rulings), comparison.candidate) == (
+        reason,
+        "invalid",
+        None,
+    )
 
 
 # -- two candidates ---------------------------------------------------------------------------
 
 
-def story(name: str, *both: Ruling, reference: str = "R") -> Comparison:
-    return Comparison(
+def comparison_of(name: str, *both: Ruling, reference: str = "R") -> PairwiseComparison:
+    return PairwiseComparison(
         id=name, category="", prompt=name, reference=Answer(reference), rulings=(both[0], both[1])
     )
 
 
 def test_two_candidates_differ_by_the_prompts_only_one_of_them_loses() -> None:
-    ours = [story(f"{n}", *((LOSS, LOSS) if n < 10 else (WIN, WIN))) for n in range(100)]
-    theirs = [story(f"{n}", *((LOSS, LOSS) if n < 30 else (DRAW, WIN))) for n in range(100)]
-    found = difference(ours, theirs, other="B", rule="both", resamples=2000)
+    ours = [comparison_of(f"{n}", *((LOSS, LOSS) if n < 10 else (WIN, WIN))) for n in range(100)]
+    theirs = [comparison_of(f"{n}", *((LOSS, LOSS) if n < 30 else (DRAW, WIN))) for n in range(100)]
+    result = paired_difference(ours, OtherCandidate("B", theirs), Scoring(resamples=2000))
 
-    assert (found.other, found.prompts, found.points.mean) == ("B", 100, 20.0)
-    assert found.points.low == pytest.approx(12.2, abs=2)
-    assert found.points.high == pytest.approx(27.8, abs=2)
+    assert (result.other, result.prompts, result.points.mean) == ("B", 100, 20.0)
+    assert result.points.low == pytest.approx(12.2, abs=2)
+    assert result.points.high == pytest.approx(27.8, abs=2)
 
 
 def test_the_same_results_do_not_differ() -> None:
-    ours = [story(f"{n}", LOSS, WIN if n % 3 else LOSS) for n in range(30)]
+    ours = [comparison_of(f"{n}", LOSS, WIN if n % 3 else LOSS) for n in range(30)]
 
-    assert difference(ours, ours, other="B", rule="both").points == Interval(0, 0, 0)
+    other = OtherCandidate("B", ours)
+
+    assert paired_difference(ours, other, Scoring()).points == Interval(0, 0, 0)
 
 
 # -- the command ------------------------------------------------------------------------------
@@ -465,18 +501,18 @@ def write_set(folder: Path, size: int = 12) -> Path:
     return write_lines(folder / "set.jsonl", rows)
 
 
-def told(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+def json_result(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
     assert done.stdout.count("\n") == 1, done.stderr
     read: dict[str, Any] = json.loads(done.stdout)
     return read
 
 
 @needs_data
-def test_a_second_evaluation_pays_for_nothing_and_says_the_same(tmp_path: Path) -> None:
+def test_a_second_evaluation_pays_for_nothing_and_has_the_same_result(tmp_path: Path) -> None:
     line = ("evaluate", "--test", "vicuna", "--tests", str(DATA), *JUDGED, "--out", "v", "--json")
-    first = told(codeclm(*line, cwd=tmp_path))
+    first = json_result(codeclm(*line, cwd=tmp_path))
     written = (tmp_path / "v" / "comparisons.jsonl").read_bytes()
-    second = told(codeclm(*line, cwd=tmp_path))
+    second = json_result(codeclm(*line, cwd=tmp_path))
 
     assert (first["calls"]["paid"], second["calls"]) == (
         320,
@@ -488,7 +524,7 @@ def test_a_second_evaluation_pays_for_nothing_and_says_the_same(tmp_path: Path) 
     assert len(first["categories"]) == 9
 
 
-def test_the_file_of_an_evaluation_goes_on_with_it(tmp_path: Path) -> None:
+def test_the_file_of_an_evaluation_continues_it(tmp_path: Path) -> None:
     write_set(tmp_path)
     line = ("evaluate", "--test", "set.jsonl", *JUDGED, "--category-field", "kind", "--out", "e")
     first = codeclm(*line, cwd=tmp_path)
@@ -515,22 +551,22 @@ def test_answers_come_from_files_and_two_candidates_are_compared(tmp_path: Path)
     other = codeclm(*line, "short.jsonl", "--candidate-answers", "long.jsonl", "--against", "s",
                     "--out", "o", cwd=tmp_path)  # fmt: skip
 
-    assert (told(short)["crr"], told(long)["crr"]) == (0.0, 100.0)
-    assert told(long)["difference"] == {
+    assert (json_result(short)["crr"], json_result(long)["crr"]) == (0.0, 100.0)
+    assert json_result(long)["difference"] == {
         "other": "s",
         "prompts": 3,
         "points": {"mean": 100.0, "low": 100.0, "high": 100.0},
     }
-    assert told(short)["calls"]["paid"] == 6
-    assert (other.returncode, "compare with the same reference" in other.stderr) == (2, True)
+    assert json_result(short)["calls"]["paid"] == 6
+    assert (other.returncode, "with the same reference" in other.stderr) == (2, True)
 
 
 @pytest.mark.parametrize(
-    ("line", "complaint"),
+    ("line", "message"),
     [
         (("--test", "none.jsonl", *JUDGED), "none.jsonl: no such file, and no test set"),
-        ((*JUDGED,), "test: it is missing"),
-        (("--test", "set.jsonl", *MODELS), "judge.model: it is missing"),
+        ((*JUDGED,), "test: missing"),
+        (("--test", "set.jsonl", *MODELS), "judge.model: missing"),
         (("--test", "set.jsonl", *MODELS, "--judge", "openai/x"), "set OPENAI_API_KEY"),
         (
             ("--test", "set.jsonl", *JUDGED, "--rule", "best"),
@@ -547,19 +583,19 @@ def test_answers_come_from_files_and_two_candidates_are_compared(tmp_path: Path)
         ),
     ],
 )
-def test_what_is_wrong_is_said_before_any_call(
-    line: tuple[str, ...], complaint: str, tmp_path: Path
+def test_mistakes_are_reported_before_any_call(
+    line: tuple[str, ...], message: str, tmp_path: Path
 ) -> None:
     write_set(tmp_path)
     write_lines(tmp_path / "few.jsonl", [{"id": 0, "text": "Zero."}])
     done = codeclm("evaluate", *line, cwd=tmp_path)
 
     assert (done.returncode, done.stdout) == (2, "")
-    assert complaint in done.stderr
+    assert message in done.stderr
     assert not (tmp_path / "cache").exists()
 
 
-def test_another_test_set_is_found_out_before_any_call(tmp_path: Path) -> None:
+def test_a_different_test_set_is_refused_before_any_call(tmp_path: Path) -> None:
     write_set(tmp_path)
     write_lines(tmp_path / "other.jsonl", ({"id": n, "prompt": f"Why {n}?"} for n in range(3)))
     codeclm("evaluate", "--test", "other.jsonl", *JUDGED, "--out", "other", cwd=tmp_path)
@@ -567,11 +603,11 @@ def test_another_test_set_is_found_out_before_any_call(tmp_path: Path) -> None:
     done = codeclm(*line, "--against", "other", cwd=tmp_path)
 
     assert (done.returncode, done.stdout) == (2, "")
-    assert "other: it was on another test set: no prompt is in both" in done.stderr
+    assert "other: a different test set: no prompt is in both" in done.stderr
     assert not (tmp_path / "mine").exists()
 
 
-def test_a_result_that_cannot_be_paired_is_still_told_and_kept(tmp_path: Path) -> None:
+def test_a_result_that_cannot_be_paired_is_still_printed_and_kept(tmp_path: Path) -> None:
     """Only when they are there can answers of a model be seen to be other ones."""
     write_set(tmp_path)
     write_lines(tmp_path / "said.jsonl", ({"id": n, "text": "No."} for n in range(12)))
@@ -583,21 +619,23 @@ def test_a_result_that_cannot_be_paired_is_still_told_and_kept(tmp_path: Path) -
 
     assert done.returncode == 1
     assert "12 of 12 prompts compared" in done.stdout
-    assert "no difference: one: it was against other answers" in done.stdout
-    assert "one: it was against other answers" in done.stderr
+    assert "no difference: one: its reference gave different answers" in done.stdout
+    assert "one: its reference gave different answers" in done.stderr
     assert (kept["ending"], sum(kept["counts"].values())) == ("finished", 12)
 
 
 @pytest.mark.parametrize(("names", "order"), [("10 9 -1", ["-1", "9", "10"]), ("b a", ["a", "b"])])
-def test_categories_that_are_numbers_stand_in_their_order(names: str, order: list[str]) -> None:
+def test_categories_that_are_numbers_are_sorted_by_value(names: str, order: list[str]) -> None:
     """Others stand best first, under a head as wide as they are."""
     won = {"b": LOSS}
-    made = [
-        msgspec.structs.replace(story(name, *[won.get(name, WIN)] * 2), category=name)
+    comparisons = [
+        msgspec.structs.replace(comparison_of(name, *[won.get(name, WIN)] * 2), category=name)
         for name in names.split()
     ]
-    who = Contestants("t", "c", "r", "j")
-    lines = written(summarise(made, who, rule="both", prompts=len(made), resamples=9)).splitlines()
+    questions = [Question(c.id, c.prompt) for c in comparisons]
+    session = EvaluationSession(questions, comparisons={c.id: c for c in comparisons})
+    setup = EvaluationSetup("t", "c", "r", "j")
+    lines = outcome_text(summarise_evaluation(session, setup, Scoring(resamples=9))).splitlines()
     at = next(n for n, line in enumerate(lines) if line.startswith("category"))
     rows = lines[at + 1 : at + 1 + len(order)]
 
@@ -645,18 +683,18 @@ only_asyncio = pytest.mark.parametrize("anyio_backend", ["asyncio"])
 
 
 @only_asyncio
-async def test_all_are_asked_greedily_and_a_biased_judge_is_seen(
+async def test_all_models_are_greedy_and_a_biased_judge_shows_in_the_figures(
     server: Server, tmp_path: Path
 ) -> None:
     """It prefers whatever comes second: no verdict but ties."""
     server.always = acting
     done = await over_http(server, tmp_path)
-    found = told(done)
+    result = json_result(done)
 
     assert {asked.json["temperature"] for asked in server.asked} == {0.0}
     assert len(server.asked) == 12 * 4
-    assert (done.returncode, found["crr"], found["counts"]["ties"]) == (0, 100.0, 12)
-    assert found["position"] == {
+    assert (done.returncode, result["crr"], result["counts"]["ties"]) == (0, 100.0, 12)
+    assert result["position"] == {
         "prompts": 12,
         "flipped": 1.0,
         "first_lead": -3.0,
@@ -678,15 +716,15 @@ async def test_too_many_invalid_verdicts_fail_the_evaluation(
 
     server.always = rambling
     done = await over_http(server, tmp_path)
-    found = told(done)
+    result = json_result(done)
 
-    assert (done.returncode, found["ending"], found["crr"]) == (1, "finished", None)
-    assert (found["counts"]["invalid"], found["invalid"]) == (1, {"unreadable": 1})
-    assert "no CRR: 1 of 12 verdicts are invalid, at most 2% may be" in done.stderr
+    assert (done.returncode, result["ending"], result["crr"]) == (1, "finished", None)
+    assert (result["counts"]["invalid"], result["invalid"]) == (1, {"unreadable": 1})
+    assert "no CRR: 1 of 12 verdicts are invalid (limit: 2%)" in done.stderr
 
 
 @only_asyncio
-async def test_what_failed_for_a_passing_reason_is_asked_again_by_the_same_command(
+async def test_the_same_command_retries_what_failed_with_transient_errors(
     server: Server, tmp_path: Path
 ) -> None:
     def half_away(asked: ReceivedRequest) -> Say:
@@ -694,22 +732,31 @@ async def test_what_failed_for_a_passing_reason_is_asked_again_by_the_same_comma
             return answer(b"busy", status=503)
         return acting(asked)
 
-    server.always = half_away
-    first = await over_http(server, tmp_path, "-c", "1")
+    judged = asyncio.Event()
+
+    async def others_first(asked: ReceivedRequest) -> None:
+        """Both models have answered others before they fail: they are not away."""
+        if asked.json["model"] == "judge":
+            judged.set()
+        elif "What of 7?" in asked.json["messages"][-1]["content"]:
+            await judged.wait()
+
+    server.always, server.before = half_away, others_first
+    first = await over_http(server, tmp_path, "-c", "12")
     server.always = acting
     before = len(server.asked)
-    second = await over_http(server, tmp_path, "-c", "1")
+    second = await over_http(server, tmp_path, "-c", "12")
 
-    assert (first.returncode, told(first)["ending"]) == (1, "unfinished")
-    assert list(told(first)["unanswered"]) == ["7"]
+    assert (first.returncode, json_result(first)["ending"]) == (1, "unfinished")
+    assert list(json_result(first)["unanswered"]) == ["7"]
     assert "to continue: the same command" in first.stderr
-    assert (second.returncode, told(second)["ending"]) == (0, "finished")
+    assert (second.returncode, json_result(second)["ending"]) == (0, "finished")
     assert len(server.asked) - before == 4
 
 
 @only_asyncio
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 1), (signal.SIGKILL, -9)])
-async def test_stopped_anywhere_it_goes_on_without_paying_twice(
+async def test_stopped_anywhere_it_continues_without_paying_twice(
     number: signal.Signals, status: int, server: Server, tmp_path: Path
 ) -> None:
     """Killed, it may pay again for what was not on disk: three prompts' two calls at most."""
@@ -734,7 +781,7 @@ async def test_stopped_anywhere_it_goes_on_without_paying_twice(
     assert (process.returncode, done.returncode) == (status, 0)
     assert stopped < 48
     assert len(server.asked) <= 48 + (6 if number is signal.SIGKILL else 0)
-    assert told(done)["counts"]["ties"] == 12
+    assert json_result(done)["counts"]["ties"] == 12
 
 
 @only_asyncio
@@ -755,8 +802,8 @@ async def test_a_second_interrupt_stops_at_once(server: Server, tmp_path: Path) 
         assert process.stderr is not None
         await asked.wait()
         process.send_signal(signal.SIGINT)
-        async for said in process.stderr:
-            if b"again to stop at once" in said:
+        async for message in process.stderr:
+            if b"again to stop at once" in message:
                 break
         process.send_signal(signal.SIGINT)
         status = await process.wait()
@@ -769,45 +816,50 @@ async def test_a_second_interrupt_stops_at_once(server: Server, tmp_path: Path) 
 async def test_a_refused_key_stops_the_evaluation(server: Server, tmp_path: Path) -> None:
     server.always = say({"error": {"message": "no such key"}}, status=401)
     done = await over_http(server, tmp_path, "-c", "1")
-    found = told(done)
+    result = json_result(done)
 
-    assert (done.returncode, found["ending"], found["crr"]) == (1, "stopped", None)
-    assert "401" in found["reason"]
+    assert (done.returncode, result["ending"], result["crr"]) == (1, "stopped", None)
+    assert "401" in result["reason"]
     assert len(server.asked) <= 2
 
 
 # -- calibration ------------------------------------------------------------------------------
 
-FREE = Prices(Cost(1.0), Cost(4.0), Cost(1.0))
+FREE = StageCosts(UnitCost(1.0), UnitCost(4.0), UnitCost(1.0))
 
 
 def test_a_threshold_up_to_the_pilots_own_is_counted() -> None:
-    stories = [
-        Story(1, (4.0,)),
-        Story(1, (2.0, 5.0)),
-        Story(1, (-2.5, 0.0, 1.5, 3.0)),
-        Story(1, (0.0, 0.0)),
+    instructions = [
+        ScoredInstruction(1, (4.0,)),
+        ScoredInstruction(1, (2.0, 5.0)),
+        ScoredInstruction(1, (-2.5, 0.0, 1.5, 3.0)),
+        ScoredInstruction(1, (0.0, 0.0)),
     ]
-    found = row(stories, 2.0, own=3.0, prices=FREE)
+    result = threshold_yield(instructions, 2.0, exact_up_to=3.0, costs=FREE)
 
-    assert found == Row(
+    assert result == ThresholdYield(
         2.0,
         exact=True,
         scored={1: 4, 2: 2},
         rates={1: 0.5, 2: 0.5},
-        share=0.75,
-        at_least=0.75,
-        cost=Cost((1 + 4 + 0.5 * 5) / 0.75),
+        expected_yield=0.75,
+        observed_yield=0.75,
+        cost=UnitCost((1 + 4 + 0.5 * 5) / 0.75),
     )
 
 
-def test_above_the_pilots_own_threshold_the_rest_stands_for_what_was_selected() -> None:
+def test_above_the_pilots_own_threshold_the_yield_is_estimated_from_the_rest() -> None:
     """Of four, one has 6 points and two have 4, which the pilot kept; the last went on to 6."""
-    stories = [Story(1, (6.0,)), Story(1, (4.0,)), Story(1, (4.0,)), Story(1, (1.0, 6.0))]
-    found = row(stories, 5.0, own=3.0, prices=FREE)
+    instructions = [
+        ScoredInstruction(1, (6.0,)),
+        ScoredInstruction(1, (4.0,)),
+        ScoredInstruction(1, (4.0,)),
+        ScoredInstruction(1, (1.0, 6.0)),
+    ]
+    result = threshold_yield(instructions, 5.0, exact_up_to=3.0, costs=FREE)
 
-    assert (found.exact, found.rates) == (False, {1: 0.25, 2: 1.0})
-    assert (found.share, found.at_least) == (1.0, 0.5)
+    assert (result.exact, result.rates) == (False, {1: 0.25, 2: 1.0})
+    assert (result.expected_yield, result.observed_yield) == (1.0, 0.5)
 
 
 @given(
@@ -819,11 +871,18 @@ def test_above_the_pilots_own_threshold_the_rest_stands_for_what_was_selected() 
 )
 def test_a_higher_threshold_never_yields_more(gaps: list[list[float]]) -> None:
     """Where every round was seen, as in a pilot whose own θ nothing reaches."""
-    stories = [Story(1, tuple(each)) for each in gaps]
-    shares = [row(stories, step / 2, own=10.0, prices=FREE).share for step in range(19)]
+    instructions = [ScoredInstruction(1, tuple(rounds)) for rounds in gaps]
+    shares = [
+        threshold_yield(instructions, step / 2, exact_up_to=10.0, costs=FREE).expected_yield
+        for step in range(19)
+    ]
 
     assert shares == sorted(shares, reverse=True)
-    assert shares[4] == pytest.approx(sum(max(map(abs, each)) > 2 for each in gaps) / len(gaps))
+    assert shares[4] == pytest.approx(sum(max(map(abs, rounds)) > 2 for rounds in gaps) / len(gaps))
+
+
+def calibrated(folder: Path, target_yield: float) -> Calibration:
+    return calibrate(read_pilot(folder), target_yield)
 
 
 @pytest.fixture(scope="module")
@@ -831,7 +890,7 @@ def pilot(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a pilot at θ = 10, which takes everything through all rounds."""
     folder = tmp_path_factory.mktemp("pilot")
     write_seeds(folder, 20)
-    told(codeclm(*RUN, "--threshold", "10", "--out", "pilot", cwd=folder))
+    json_result(codeclm(*RUN, "--threshold", "10", "--out", "pilot", cwd=folder))
     return folder
 
 
@@ -840,25 +899,27 @@ RUN = ("run", "--seeds", "seeds.jsonl", "--strong", "scripted/strong", "--target
 
 
 @pytest.mark.parametrize("theta", [1.0, 3.0, 6.0])
-def test_what_a_pilot_promises_a_run_at_that_threshold_keeps(theta: float, pilot: Path) -> None:
+def test_a_run_at_a_threshold_has_the_yield_that_the_pilot_promised(
+    theta: float, pilot: Path
+) -> None:
     """Rounds, selections, yield and calls; and every answer is in the cache already."""
-    promised = {each.threshold: each for each in calibrated(pilot / "pilot", target_yield=0.5).rows}
+    promised = {row.threshold: row for row in calibrated(pilot / "pilot", target_yield=0.5).yields}
     done = codeclm(*RUN, "--threshold", str(theta), "--out", f"at-{theta}", cwd=pilot)
-    came = told(done)
+    came = json_result(done)
     gaps = came["gaps"]
     here = promised[theta]
     selected = sum(gaps["selected"].values())
 
     assert {str(number): seen for number, seen in here.scored.items()} == gaps["scored"]
-    assert here.share == pytest.approx(selected / gaps["scored"]["1"])
+    assert here.expected_yield == pytest.approx(selected / gaps["scored"]["1"])
     assert sum(stage["paid"] for stage in came["calls"].values()) == 0
     assert here.cost is not None
     assert here.cost.calls * selected == pytest.approx(came["predicted_calls"])
 
 
 def test_calibrate_names_the_highest_threshold_for_a_yield(pilot: Path) -> None:
-    found = {each.threshold: each for each in calibrated(pilot / "pilot", target_yield=0.5).rows}
-    most = max(theta for theta, each in found.items() if each.share >= 0.9)
+    result = {row.threshold: row for row in calibrated(pilot / "pilot", target_yield=0.5).yields}
+    most = max(theta for theta, row in result.items() if row.expected_yield >= 0.9)
     done = codeclm("calibrate", "pilot", "--yield", "0.9", cwd=pilot)
 
     assert (done.returncode, done.stderr) == (0, "")
@@ -871,8 +932,8 @@ def test_calibrate_prices_a_pair(pilot: Path) -> None:
               for way in ("input", "output")]  # fmt: skip
     more = [word for price in prices for word in ("--set", price)]
     codeclm(*RUN, "--threshold", "10", "--out", "priced", *more, cwd=pilot)
-    [found] = json.loads(codeclm("calibrate", "priced", "--json", cwd=pilot).stdout)
-    cheapest, dearest = found["rows"][0]["cost"], found["rows"][12]["cost"]
+    [result] = json.loads(codeclm("calibrate", "priced", "--json", cwd=pilot).stdout)
+    cheapest, dearest = result["yields"][0]["cost"], result["yields"][12]["cost"]
 
     assert 0 < cheapest["money"] < dearest["money"]
 
@@ -888,12 +949,12 @@ def test_calibrate_prices_a_pair(pilot: Path) -> None:
 def test_a_pilot_of_one_round_knows_every_threshold(once: tuple[str, ...], pilot: Path) -> None:
     name = f"once-{len(once)}-{once[1]}"
     codeclm(*RUN, *once, "--threshold", "1", "--out", name, cwd=pilot)
-    found = calibrated(pilot / name, target_yield=0.01)
+    result = calibrated(pilot / name, target_yield=0.01)
 
-    assert all(each.exact and each.share == each.at_least for each in found.rows)
-    assert found.recommended is not None
-    assert found.recommended > 1
-    assert not any("is an estimate" in each for each in found.warnings)
+    assert all(row.exact and row.expected_yield == row.observed_yield for row in result.yields)
+    assert result.recommended is not None
+    assert result.recommended > 1
+    assert not any("is an estimate" in warning for warning in result.warnings)
 
 
 def test_a_recipe_that_scores_nothing_has_no_threshold_to_choose(tmp_path: Path) -> None:
@@ -909,7 +970,7 @@ def test_a_recipe_that_scores_nothing_has_no_threshold_to_choose(tmp_path: Path)
 Scores = tuple[tuple[float, float], tuple[float, float]]
 
 
-def judged(folder: Path, *whole: Scores) -> list[str]:
+def judged(folder: Path, *orders: Scores) -> list[str]:
     """The warnings of a pilot whose judge gave *whole*, once round after round of one round."""
     path = folder / "pilot"
     path.mkdir()
@@ -918,7 +979,7 @@ def judged(folder: Path, *whole: Scores) -> list[str]:
         '[strong]\nmodel = "scripted/a"\n[target]\nmodel = "scripted/b"\n'
     )
     ledger = LedgerWriter(path / "ledger.sqlite")
-    for at, (one, two) in enumerate(whole):
+    for at, (one, two) in enumerate(orders):
         metadata = Metadata(position=at, id=f"m{at}", use_case="u", skills=(), origin="user")
         gap = (one[0] + two[0]) / 2 - (one[1] + two[1]) / 2
         last = Iteration(
@@ -950,36 +1011,36 @@ def judged(folder: Path, *whole: Scores) -> list[str]:
         (((4, 9), (9, 4)), "being shown second is worth 4.9 points"),
     ],
 )
-def test_a_judge_whose_scores_say_little_is_warned_of(
+def test_a_judge_whose_scores_say_little_causes_a_warning(
     scores: Scores, warning: str, tmp_path: Path
 ) -> None:
     useful: Scores = ((9, 2), (9, 2))
     warnings = judged(tmp_path, *[scores] * 59, useful)
 
-    assert any(warning in each for each in warnings), warnings
+    assert any(warning in line for line in warnings), warnings
 
 
-def test_a_useful_judge_is_not_warned_of(tmp_path: Path) -> None:
+def test_a_useful_judge_causes_no_warning(tmp_path: Path) -> None:
     mixed: list[Scores] = [((9, 4), (8, 4)), ((7, 6), (6, 6)), ((3, 7), (4, 8))] * 20
 
     assert judged(tmp_path, *mixed) == []
 
 
-def test_a_small_pilot_is_warned_of(tmp_path: Path) -> None:
+def test_a_small_pilot_causes_a_warning(tmp_path: Path) -> None:
     assert judged(tmp_path, ((9, 4), (8, 3)), ((8, 5), (7, 6))) == [
         "only 2 instructions were scored: yields are rough",
     ]
 
 
 @pytest.mark.parametrize(
-    ("line", "complaint"),
+    ("line", "message"),
     [
         (("calibrate", "nothing"), "nothing: not a run's folder"),
         (("calibrate", "empty"), "empty: nothing was scored in this run yet"),
     ],
 )
 def test_a_folder_without_gaps_is_refused(
-    line: tuple[str, ...], complaint: str, tmp_path: Path
+    line: tuple[str, ...], message: str, tmp_path: Path
 ) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "config.toml").write_text('seeds = "s"\n')
@@ -987,4 +1048,4 @@ def test_a_folder_without_gaps_is_refused(
     done = codeclm(*line, cwd=tmp_path)
 
     assert (done.returncode, done.stdout) == (2, "")
-    assert complaint in done.stderr
+    assert message in done.stderr

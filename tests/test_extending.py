@@ -71,6 +71,7 @@ def add_prompt_and_stage(clone: Clone) -> None:
     clone.add("engine/pipeline/stages/simplify.py", stage)
 
 
+FORMATS = "engine/data/formats.py"
 FINISHING = "engine/pipeline/finishing.py"
 RECIPES = "engine/pipeline/recipes.py"
 
@@ -90,10 +91,9 @@ def add_recipe(clone: Clone) -> None:
 
 
 def add_export_format(clone: Clone) -> None:
-    path = "engine/data/formats.py"
     (block,) = blocks("An export format")
-    clone.replace(path, "\nEXPORTS: ", f"\n\n{block}\n\nEXPORTS: ")
-    clone.replace(path, "MESSAGES, PREFERENCE)", "MESSAGES, PREFERENCE, PAIR)")
+    clone.replace(FORMATS, "\nEXPORTS: ", f"\n\n{block}\n\nEXPORTS: ")
+    clone.replace(FORMATS, "MESSAGES, PREFERENCE)", "MESSAGES, PREFERENCE, PAIR)")
 
 
 def add_setting(clone: Clone) -> None:
@@ -101,7 +101,7 @@ def add_setting(clone: Clone) -> None:
     schema = "engine/config/schema.py"
     clone.replace(schema, "\n\nclass SizeConfig", f"{indent(field, '    ')}\n\nclass SizeConfig")
     clone.replace("engine/config/template.toml", "# pool = ", f"{line}# pool = ")
-    clone.replace(FINISHING, "most=30), 1)", "most=tools.config.baseline.simplify_to), 1)")
+    clone.replace(FINISHING, "most=30)", "most=tools.config.baseline.simplify_to)")
 
 
 def add_command(clone: Clone) -> None:
@@ -154,6 +154,7 @@ REMAINS = {
     "    Equal,\n    Simplify,\n": "    Equal,\n",
     '"strong": (Simplify, Respond)': '"strong": (Respond,)',
     ", PAIR)": ")",
+    "selection.chosen.text)\n\n\nPAIR": "selection.rejected.text)\n\n\nPAIR",
 }
 """What is left where a step is a part of a line."""
 
@@ -172,7 +173,14 @@ REMAINS = {
         ),
         (RECIPES, "        finishing=SIMPLIFY,\n", "check", 1, "Missing required argument"),
         (FINISHING, '"strong": (Simplify, Respond)', "check", 2, "add Simplify to the prompts"),
-        ("engine/data/formats.py", ", PAIR)", "check", 2, "unknown export format 'pair'"),
+        (FORMATS, ", PAIR)", "check", 2, "unknown export format 'pair'"),
+        (
+            FORMATS,
+            "selection.chosen.text)\n\n\nPAIR",
+            "run",
+            2,
+            "formats that need only one: alpaca",
+        ),
         (
             "engine/commands/__init__.py",
             '    "count": "count rows",\n',
@@ -188,10 +196,11 @@ def test_a_step_forgotten_is_an_error_that_names_it(
     forgetful = clone.copy(tmp_path / "clone")
     forgetful.replace(path, step, REMAINS.get(step, ""))
     done = forgetful.run(
-        *((verb, *RUN, *REPLY, "--export", "pair") if verb == "check" else (verb,))
+        *((verb,) if verb == "count" else (verb, *RUN, *REPLY, "--export", "pair"))
     )
 
     assert (done.returncode, message in done.stderr) == (status, True), done.stderr
+    assert "Exception ignored" not in done.stderr
 
 
 def test_a_template_forgotten_is_an_error_that_names_it(clone: Clone, tmp_path: Path) -> None:

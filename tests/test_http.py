@@ -849,8 +849,13 @@ def test_a_socks_proxy_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> No
         make_endpoint("https://api.example/v1", headers={})
 
 
-async def test_a_closed_session_leaves_no_task_behind() -> None:
+async def test_a_closed_session_leaves_no_task_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     """A look-up of addresses is shared by calls, so it outlives the call that began it."""
+
+    async def look_up(*_: object, **__: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", look_up)
     before = asyncio.all_tasks()
     endpoint = make_endpoint("http://a.invalid/", headers={})
     async with aclosing(open_session(transport="lean")) as session:

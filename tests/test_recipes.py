@@ -22,11 +22,11 @@ from codeclm.engine.pipeline.session import Session, execute
 from codeclm.engine.pipeline.stages.answer import Answerer
 from codeclm.engine.pipeline.stages.draft import Draft, Rubrics
 from codeclm.engine.pipeline.stages.evolve import Evolver, SampledDecoder
-from codeclm.engine.pipeline.stages.given import SeedAsInstruction, placeholder_metadata
 from codeclm.engine.pipeline.stages.grow import Grower
 from codeclm.engine.pipeline.stages.improve import Improver
-from codeclm.engine.pipeline.stages.invent import Inventor, Pool
+from codeclm.engine.pipeline.stages.invent import Inventor, Pool, Reservoir
 from codeclm.engine.pipeline.stages.rate import Rater
+from codeclm.engine.pipeline.stages.seed_instructions import SeedAsInstruction, placeholder_metadata
 from codeclm.engine.pipeline.writing import INVENT
 from codeclm.providers.base import Request
 
@@ -197,11 +197,10 @@ async def test_so_many_basic_instructions_are_evolved_as_give_an_orders_rows(cou
 
 
 def pool(size: int, most: int = 1000) -> Pool:
-    found = Pool(most, 0)
+    reservoir = Reservoir(most, 0)
     for n in range(size):
-        found.add(Seed(n, f"s{n}", f"Describe how to bake a loaf of bread number {n} at home"))
-    found.close()
-    return found
+        reservoir.add(Seed(n, f"s{n}", f"Describe how to bake a loaf of bread number {n} at home"))
+    return Pool(reservoir.seeds, 0)
 
 
 async def test_requests_show_three_seeds_and_refuse_what_is_too_similar(tmp_path: Path) -> None:
@@ -241,7 +240,7 @@ async def test_a_seed_as_it_is_becomes_the_basic_instruction_anew_in_each_pass()
         InstructionRequest(placeholder_metadata(SEED), 4, texts=("Explain rain.",))
     )
     second = await SeedAsInstruction(rows=4)(
-        InstructionRequest(placeholder_metadata(SEED, again=1), 4, texts=("Explain rain.",))
+        InstructionRequest(placeholder_metadata(SEED, pass_number=1), 4, texts=("Explain rain.",))
     )
 
     assert [one.instruction for one in first + second] == ["Explain rain."] * 2

@@ -92,6 +92,11 @@ def test_devices_that_cannot_share_a_batch_are_refused(tmp_path: Path, trainer: 
         written(tmp_path, trainer, 3)
 
 
+def test_an_unknown_trainer_is_refused_with_those_that_exist() -> None:
+    with pytest.raises(ExportError, match="'trlx': available: trl, axolotl, llama-factory"):
+        find_trainer("trlx")
+
+
 def test_trl_gets_the_prompt_as_it_is_trained(tmp_path: Path) -> None:
     config = written(tmp_path, "trl")
 
@@ -267,18 +272,18 @@ def test_init_writes_no_toml_under_another_name(tmp_path: Path) -> None:
 
 @given(st.text(alphabet="`\n\\#a-[]<>*\x1b\u202e"))
 def test_nothing_in_a_text_ends_its_block(text: str) -> None:
-    first, *inside, last = fenced(text).split("\n")
+    first, *inner_lines, last = fenced(text).split("\n")
 
     assert first == f"{last}text"
-    assert not any(re.match(rf"\s*{last}", line) for line in inside)
+    assert not any(re.match(rf"\s*{last}", line) for line in inner_lines)
 
 
 def test_a_models_words_are_no_markup() -> None:
-    shown = escaped(HOSTILE)
+    text = escaped(HOSTILE)
 
-    assert "\n" not in shown
-    assert "\x1b" not in shown
-    assert not re.search(r"(?<!\\)[\[\]<>*`#]", shown)
+    assert "\n" not in text
+    assert "\x1b" not in text
+    assert not re.search(r"(?<!\\)[\[\]<>*`#]", text)
 
 
 # -- what is trained on -----------------------------------------------------------------------
@@ -309,7 +314,7 @@ def test_a_line_without_a_pair_is_named(tmp_path: Path, record: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("flags", "said"),
+    ("flags", "message"),
     [
         (("--batch", "7", "--device-batch", "2"), "cannot be shared"),
         (("--lr", "1e-6"), "--last-lr must be below --lr"),
@@ -317,12 +322,12 @@ def test_a_line_without_a_pair_is_named(tmp_path: Path, record: Any) -> None:
     ],
 )
 def test_wrong_settings_are_refused_before_anything_is_loaded(
-    tmp_path: Path, flags: tuple[str, ...], said: str
+    tmp_path: Path, flags: tuple[str, ...], message: str
 ) -> None:
     write_lines(tmp_path / "p.jsonl", [{"prompt": "a", "completion": "b"}])
     done = codeclm("tune", "p.jsonl", "--model", "m", "--out", "o", *flags, cwd=tmp_path)
 
-    assert (done.returncode, said in done.stderr) == (2, True), done.stderr
+    assert (done.returncode, message in done.stderr) == (2, True), done.stderr
 
 
 def test_the_engine_never_imports_torch() -> None:
@@ -437,7 +442,7 @@ def test_trl_takes_its_config(tmp_path: Path, tiny: Path) -> None:
     path = tmp_path / "config.yaml"
     path.write_text(yaml.safe_dump({**config, "use_cpu": True}), "utf-8")
     parsed = parser.parse_args_and_config(["--config", os.fspath(path)])
-    settings = next(each for each in parsed if isinstance(each, trl.SFTConfig))
+    settings = next(part for part in parsed if isinstance(part, trl.SFTConfig))
 
     assert tiny.exists()
     assert (settings.max_length, settings.completion_only_loss) == (2048, True)

@@ -1,6 +1,6 @@
 # mypy: ignore-errors
 # pyright: basic, reportMissingImports=false
-"""codeclm: the same rows as one stage of a line, every answer on disk before it counts."""
+"""codeclm: one stage of a line, with every answer on disk before it counts."""
 
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path

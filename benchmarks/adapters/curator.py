@@ -1,9 +1,9 @@
 # mypy: ignore-errors
 # pyright: basic, reportMissingImports=false
-"""bespokelabs-curator with its openai back end; its limits raised out of the way.
+"""bespokelabs-curator with its openai backend; its limits raised out of the way.
 
-It counts tokens with a table that it downloads when it starts. Here it gets one of single bytes,
-so that it runs without a network; counting is then a little cheaper than it would be.
+It downloads a table when it starts, to count tokens with. Here it gets a table of single bytes, so
+that it runs without a network; counting is then slightly cheaper.
 """
 
 import os
@@ -43,8 +43,8 @@ def load() -> Call:
             },
             generation_params={"temperature": 0.7},
         )
-        answered = model(list(prompts), working_dir=str(folder / "curator"))
-        return len(getattr(answered, "dataset", answered))
+        response = model(list(prompts), working_dir=str(folder / "curator"))
+        return len(getattr(response, "dataset", response))
 
     return ask
 

@@ -1,12 +1,12 @@
 # mypy: ignore-errors
 # pyright: basic, reportMissingImports=false
-"""datatrove's InferenceRunner in this process; with checkpoints where answers must be kept."""
+"""datatrove's InferenceRunner in this process; with checkpoints if answers must be kept."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from timing import Call, keeping, main
+from timing import Call, main, must_keep_answers
 
 
 def load() -> Call:
@@ -20,8 +20,8 @@ def load() -> Call:
     logger.remove()
 
     async def rollout(document: Any, generate: Any) -> str:
-        said = await generate({"messages": [{"role": "user", "content": document.text}]})
-        return said.text
+        completion = await generate({"messages": [{"role": "user", "content": document.text}]})
+        return completion.text
 
     def ask(base: str, prompts: Sequence[str], concurrency: int, folder: Path) -> int:
         config = InferenceConfig(
@@ -39,7 +39,7 @@ def load() -> Call:
             rollout_fn=rollout,
             config=config,
             output_writer=writer,
-            checkpoints_local_dir=str(folder / "checkpoints") if keeping() else None,
+            checkpoints_local_dir=str(folder / "checkpoints") if must_keep_answers() else None,
             records_per_chunk=500,
         )
         runner.run((Document(text=text, id=str(n)) for n, text in enumerate(prompts)), 0, 1)

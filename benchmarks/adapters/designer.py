@@ -38,13 +38,13 @@ def load() -> Call:
         builder.add_column(
             dd.LLMTextColumnConfig(name="answer", model_alias="m", prompt="{{ prompt }}")
         )
-        made = designer.create(
+        results = designer.create(
             builder,
             num_records=len(prompts),
             dataset_name="rows",
             resume=dd.ResumeMode.IF_POSSIBLE,
         )
-        return len(made.load_dataset())
+        return len(results.load_dataset())
 
     return ask
 

@@ -27,8 +27,8 @@ def load() -> Call:
                 generation_kwargs={"temperature": 0.7},
             )
             _ = rows >> TextGeneration(llm=model, input_batch_size=concurrency)
-        answered = pipeline.run(use_cache=True)
-        return sum(1 for row in answered["default"]["train"] if row["generation"])
+        distiset = pipeline.run(use_cache=True)
+        return sum(1 for row in distiset["default"]["train"] if row["generation"])
 
     return ask
 

@@ -26,7 +26,7 @@ def load() -> Call:
         )
         samples = [Sample(input=prompt, id=n) for n, prompt in enumerate(prompts)]
         task = Task(dataset=MemoryDataset(samples), solver=generate(), name="rows")
-        # An eval set takes up what an interrupted one of the same folder has answered.
+        # An eval set reuses what an interrupted one in the same folder has answered.
         _, logs = eval_set(
             task,
             model=model,

@@ -1,6 +1,6 @@
 # mypy: ignore-errors
 # pyright: basic, reportMissingImports=false
-"""litellm's Router; cooldowns off, or rows of a refused deployment fail at once."""
+"""litellm's Router; cooldowns off, since rows of a deployment that refused would fail at once."""
 
 import asyncio
 from collections.abc import Sequence
@@ -25,16 +25,16 @@ def load() -> Call:
             num_retries=8,
             disable_cooldowns=True,
         )
-        places = asyncio.Semaphore(concurrency)
+        slots = asyncio.Semaphore(concurrency)
 
-        async def one(prompt: str) -> str:
-            async with places:
-                said = await router.acompletion(
+        async def ask_one(prompt: str) -> str:
+            async with slots:
+                completion = await router.acompletion(
                     model="m", messages=[{"role": "user", "content": prompt}], temperature=0.7
                 )
-            return said.choices[0].message.content
+            return completion.choices[0].message.content
 
-        return len(await asyncio.gather(*map(one, prompts)))
+        return len(await asyncio.gather(*map(ask_one, prompts)))
 
     return lambda base, prompts, concurrency, _: asyncio.run(ask(base, prompts, concurrency))
 

@@ -1,8 +1,8 @@
-"""Run one adapter and print what it took as JSON. Standard library only: it runs in any venv.
+"""Time one adapter and print the result as JSON. Standard library only: it runs in any venv.
 
 ``python ADAPTER.py URL ROWS CONCURRENCY FOLDER``. An adapter's ``load`` imports its engine and
-returns a function that asks all prompts and returns how many answers it has; what is timed is that
-function alone, start-up is told apart.
+returns a function that sends all prompts and returns the number of answers. Only that function is
+timed; importing is reported separately.
 """
 
 import json
@@ -14,41 +14,41 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 Call = Callable[[str, Sequence[str], int, Path], int]
-"""Base URL with ``/v1``, prompts, calls in flight, a folder that stays → answers."""
+"""(base URL with ``/v1``, prompts, calls in flight, folder that outlives a kill) → answers."""
 
 FILLER = "word " * 150
 
 
-def keeping() -> bool:
-    """Whether answers must outlive a kill; where not, an engine may do without what that costs."""
+def must_keep_answers() -> bool:
+    """Whether answers must survive a kill; otherwise an engine may spare itself the cost."""
     return "KEEP" in os.environ
 
 
 def main(load: Callable[[], Call]) -> None:
     url, rows, concurrency, folder = sys.argv[1:5]
     _raise_file_limit()
-    began = time.perf_counter()
+    start = time.perf_counter()
     call = load()
     loaded = time.perf_counter()
-    used = _cpu()
+    cpu = _cpu()
     prompts = [f"[[row {n}]] Explain in detail: {FILLER}" for n in range(int(rows))]
     answers = call(url, prompts, int(concurrency), Path(folder))
-    ended = time.perf_counter()
-    found = {
+    end = time.perf_counter()
+    result = {
         "answers": answers,
-        "import": loaded - began,
-        "seconds": ended - loaded,
-        "cpu": _cpu() - used,
+        "import": loaded - start,
+        "seconds": end - loaded,
+        "cpu": _cpu() - cpu,
     }
-    print("FOUND " + json.dumps(found), flush=True)
+    print("RESULT " + json.dumps(result), flush=True)
 
 
 def _cpu() -> float:
-    """CPU-seconds of this process and of those it waited for."""
-    mine, theirs = (
+    """Return the CPU seconds of this process and of the children it waited for."""
+    own, children = (
         resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     )
-    return mine.ru_utime + mine.ru_stime + theirs.ru_utime + theirs.ru_stime
+    return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
 
 
 def _raise_file_limit() -> None:

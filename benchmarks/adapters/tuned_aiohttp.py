@@ -1,6 +1,6 @@
 # mypy: ignore-errors
 # pyright: basic, reportMissingImports=false
-"""Bare aiohttp, tuned as ours: no retry, nothing kept. The line to measure everybody against."""
+"""Bare aiohttp, tuned as ours is, without retries or a cache: the baseline."""
 
 import asyncio
 from collections.abc import Sequence
@@ -16,16 +16,16 @@ def load() -> Call:
 
     async def ask(base: str, prompts: Sequence[str], concurrency: int) -> int:
         url, headers = URL(f"{base}/chat/completions"), {"Content-Type": "application/json"}
-        each, answers = iter(prompts), list[str]()
+        remaining, answers = iter(prompts), list[str]()
 
         async def work() -> None:
-            for prompt in each:
+            for prompt in remaining:
                 turns = [{"role": "user", "content": prompt}]
                 body = orjson.dumps({"model": "m", "messages": turns, "temperature": 0.7})
-                async with session.post(url, data=body, headers=headers) as answer:
-                    if answer.status == 200:
-                        said = orjson.loads(await answer.read())
-                        answers.append(said["choices"][0]["message"]["content"])
+                async with session.post(url, data=body, headers=headers) as response:
+                    if response.status == 200:
+                        reply = orjson.loads(await response.read())
+                        answers.append(reply["choices"][0]["message"]["content"])
 
         connector = aiohttp.TCPConnector(limit=0)
         async with aiohttp.ClientSession(

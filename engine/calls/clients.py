@@ -16,6 +16,7 @@ from ...providers.http.session import open_session
 from ..config import (
     BudgetConfig,
     Config,
+    ConfigError,
     RetryPolicy,
     RoleConfig,
     base_url,
@@ -90,6 +91,7 @@ async def open_clients(
         spent: what earlier sessions spent of the budget.
 
     Raises:
+        ConfigError: a provider cannot be opened as its role is configured.
         StorageError: the cache cannot be used.
     """
     clients = Clients({}, {})
@@ -154,7 +156,10 @@ async def _open_provider(role: RoleConfig, stack: AsyncExitStack) -> Provider:
         )
         stack.push_async_callback(session.aclose)
         settings = structs.replace(settings, session=session)
-    provider = await open_provider(host, settings)
+    try:
+        provider = await open_provider(host, settings)
+    except (ValueError, FileNotFoundError) as error:
+        raise ConfigError(f"{role.model}: {error}") from error
     stack.push_async_callback(provider.aclose)
     return provider
 

@@ -3,7 +3,9 @@
 import argparse
 from pathlib import Path
 
-from ..evaluate.calibration import calibration_text, read_calibration
+from ..evaluate.calibration.calibrate import calibrate
+from ..evaluate.calibration.pilot import read_pilot
+from ..evaluate.calibration.report import calibration_text
 from .arguments import add_json, share
 from .exit_status import ExitStatus
 from .output import print_json, print_text
@@ -25,9 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    calibrations = [
-        read_calibration(folder, target_yield=args.target_yield) for folder in args.folders
-    ]
+    calibrations = [calibrate(read_pilot(folder), args.target_yield) for folder in args.folders]
     if args.json:
         print_json(calibrations)
     else:

@@ -172,6 +172,7 @@ def _print_result(result: ComparisonResult, *, as_json: bool) -> None:
         print_text(report.headline(result) + "\n\n")
         tables.show(comparison_tables(result), sys.stdout)
         print_text(report.claims_text(result.claims))
-        print_text("\n".join(f"{name:<12} {path}" for name, path in result.files.items()))
+        width = max(map(len, result.files))
+        print_text("\n".join(f"{name:<{width}}  {path}" for name, path in result.files.items()))
     if not plots.available():
         print_message(plots.NOT_INSTALLED)

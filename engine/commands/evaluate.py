@@ -2,21 +2,17 @@
 
 import argparse
 import shlex
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
-import msgspec
-
-from ...providers import json_codec
 from ..calls.gate import Origin
-from ..config import ConfigError, build_table, read_settings
-from ..disk.atomic import replace_file
-from ..evaluate import evaluation, outcome
-from ..evaluate.contest import Comparison, Session
-from ..evaluate.evaluation import Plan
-from ..evaluate.outcome import Difference, Outcome
+from ..config import build_table, read_settings
+from ..evaluate.difference import OtherCandidate, check_pairable
+from ..evaluate.outcome import Outcome
+from ..evaluate.prepare import EvaluationPlan, claim_folder, prepare_evaluation
+from ..evaluate.report import outcome_text
+from ..evaluate.results import read_comparisons, write_evaluation
+from ..evaluate.session import execute_evaluation
 from ..evaluate.settings import EvaluationConfig
 from ..pipeline.event_loop import run_async
 from ..reporting import log
@@ -90,13 +86,6 @@ _FLAGS = (
 )
 
 
-class Rival(NamedTuple):
-    """Another candidate's results, and the folder they are in."""
-
-    folder: str
-    comparisons: list[Comparison]
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "config", nargs="?", type=Path, help="configuration file: TOML, YAML or JSON"
@@ -116,23 +105,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     config, where, origin = _read_settings(args)
-    plan = evaluation.prepare(config, where=where, origin=origin)
-    result = run_evaluation(plan, _read_rival(args.against, plan), force=args.force)
+    plan = prepare_evaluation(config, where=where, origin=origin)
+    result = run_evaluation(plan, _read_other(args.against, plan), force=args.force)
     if args.json:
         print_json(result)
     else:
-        print_text(outcome.outcome_text(result))
+        print_text(outcome_text(result))
     return _exit_status(result, plan)
 
 
-def run_evaluation(plan: Plan, rival: Rival | None = None, *, force: bool = False) -> Outcome:
+def run_evaluation(
+    plan: EvaluationPlan, other: OtherCandidate | None = None, *, force: bool = False
+) -> Outcome:
     """Compare until all prompts are judged or something stops it, and write the results."""
     plan.folder.make(force=force)
     with plan.folder.locked(), log.to_file(plan.folder.events):
-        evaluation.settle(plan)
+        claim_folder(plan)
         _print_plan(plan)
-        session = run_async(partial(evaluation.execute, plan))
-        return _write_results(plan, session, rival)
+        session = run_async(partial(execute_evaluation, plan, print_message))
+        return write_evaluation(plan, session, other)
 
 
 def _read_settings(args: argparse.Namespace) -> tuple[EvaluationConfig, str, Origin]:
@@ -144,16 +135,15 @@ def _read_settings(args: argparse.Namespace) -> tuple[EvaluationConfig, str, Ori
     return config, where, origin
 
 
-def _read_rival(folder: Path | None, plan: Plan) -> Rival | None:
+def _read_other(folder: Path | None, plan: EvaluationPlan) -> OtherCandidate | None:
     if folder is None:
         return None
-    comparisons = list(evaluation.read_comparisons(folder))
-    references = plan.answers.get("reference")
-    outcome.check_other(plan.questions, comparisons, other=str(folder), references=references)
-    return Rival(str(folder), comparisons)
+    other = OtherCandidate(str(folder), tuple(read_comparisons(folder)))
+    check_pairable(plan.questions, other, plan.answers.get("reference"))
+    return other
 
 
-def _print_plan(plan: Plan) -> None:
+def _print_plan(plan: EvaluationPlan) -> None:
     prompts = len(plan.questions)
     models = len(plan.config.roles) - 1
     print_message(str(plan.folder.path))
@@ -162,57 +152,12 @@ def _print_plan(plan: Plan) -> None:
         f"{prompts:,} prompts take up to {prompts * (models + 2):,} calls; cached answers are free"
     )
     for prompt in plan.shortened:
-        print_message(f"prompt {prompt.id}: cut from {prompt.was:,} to {prompt.now:,} characters")
-
-
-def _write_results(plan: Plan, session: Session, rival: Rival | None) -> Outcome:
-    config, comparisons = plan.config, session.ordered
-    evaluation.write_comparisons(plan, session)
-    difference, no_difference = _difference(plan, comparisons, rival)
-    contestants = outcome.Contestants(
-        config.test, config.candidate.name, config.reference.name, config.judge.model
-    )
-    result = outcome.summarise(
-        comparisons,
-        contestants,
-        rule=config.rule,
-        prompts=len(plan.questions),
-        seed=config.seed,
-        resamples=config.resamples,
-        counters=session.counters,
-        reason=session.stopped_by,
-        unanswered=session.unanswered,
-        shortened=len(plan.shortened),
-        difference=difference,
-        no_difference=no_difference,
-        files={"comparisons": str(plan.comparisons), "summary": str(plan.folder.summary)},
-    )
-    pretty = msgspec.json.format(json_codec.dumps(result), indent=2)
-    replace_file(plan.folder.summary, pretty, private=True)
-    return result
-
-
-def _difference(
-    plan: Plan, comparisons: Sequence[Comparison], rival: Rival | None
-) -> tuple[Difference | None, str]:
-    """Compare with the rival, or return why that is impossible: our own result is paid for."""
-    if rival is None or not comparisons:
-        return None, ""
-    try:
-        difference = outcome.difference(
-            comparisons,
-            rival.comparisons,
-            other=rival.folder,
-            rule=plan.config.rule,
-            seed=plan.config.seed,
-            resamples=plan.config.resamples,
+        print_message(
+            f"prompt {prompt.id}: shortened from {prompt.before:,} to {prompt.after:,} characters"
         )
-    except ConfigError as error:
-        return None, str(error)
-    return difference, ""
 
 
-def _exit_status(result: Outcome, plan: Plan) -> ExitStatus:
+def _exit_status(result: Outcome, plan: EvaluationPlan) -> ExitStatus:
     if not result.finished:
         folder = shlex.quote(str(plan.folder.path))
         print_message(

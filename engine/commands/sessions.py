@@ -4,6 +4,7 @@ import argparse
 import signal
 from functools import partial
 
+from ..data.errors import UserError
 from ..pipeline.event_loop import run_async
 from ..pipeline.prepare import Plan
 from ..pipeline.session import Session, execute
@@ -50,6 +51,8 @@ def run_session(
         print_endpoints(plan.endpoints)
         try:
             session = execute_plan(plan, display, allow_change=allow_change)
+        except UserError:
+            raise  # its message says what to do, which is not to continue
         except BaseException:
             # The process is ending: a second Ctrl-C must not cut its last words off.
             signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -137,7 +137,9 @@ def _judges_agree(judges: Mapping[str, ScoreTable]) -> Claim:
 
 def _common_columns(judges: Mapping[str, ScoreTable]) -> list[str]:
     """Return the columns that all judges have; none if there is only one judge."""
-    first, *others = judges.values() if len(judges) > 1 else ({},)
+    if len(judges) < 2:
+        return []
+    first, *others = judges.values()
     return [column for column in first if all(column in table for table in others)]
 
 

@@ -17,6 +17,7 @@ from ..config import Config, ConfigError
 from ..data import seeds
 from ..data.test_sets import TestSource, read_questions
 from ..disk.atomic import replace_file
+from ..evaluate.scoring import Scoring
 from ..pipeline.prepare import Plan as RunPlan
 from ..pipeline.prepare import prepare as prepare_run
 from ..pipeline.prepare import seed_source
@@ -169,7 +170,7 @@ def conclude(plan: ComparisonPlan, datasets: Sequence[Dataset]) -> ComparisonRes
 def _result(plan: ComparisonPlan, datasets: Sequence[Dataset]) -> ComparisonResult:
     compare, split, path = plan.compare, plan.split, plan.folder.path
     seed_ids = {seed.id for seed in split.validation} if split else set[str]()
-    judging = Judging(compare.baseline_recipe, compare.rule, plan.shared.seed, seed_ids)
+    judging = Judging(compare.baseline_recipe, Scoring(compare.rule, plan.shared.seed), seed_ids)
     cells = judging.cells(plan.evaluations)
     plain = {dataset.name: dataset for dataset in datasets if not dataset.sweep_key}
     rounds = plain[CODECLM].rounds if CODECLM in plain else {}

@@ -14,11 +14,13 @@ from msgspec import Struct
 from ..calls.gate import Origin
 from ..config import Config, ConfigError, JudgeConfig
 from ..data.records import identity
-from ..evaluate import evaluation, outcome
-from ..evaluate.contest import Comparison
-from ..evaluate.outcome import Difference
-from ..evaluate.settings import ContestantConfig, EvaluationConfig
-from ..evaluate.verdicts import Counts, Rule, count, verdict
+from ..evaluate.difference import Difference, OtherCandidate, paired_difference
+from ..evaluate.pairwise import PairwiseComparison
+from ..evaluate.prepare import EvaluationPlan, prepare_evaluation
+from ..evaluate.results import read_comparisons
+from ..evaluate.scoring import Scoring
+from ..evaluate.settings import AnswererConfig, EvaluationConfig
+from ..evaluate.verdicts import VerdictCounts, count_verdicts, pairwise_verdict
 from ..pipeline.recipes import RECIPES
 from .claims import ScoreTable
 from .settings import UNTUNED, ComparisonSettings
@@ -41,7 +43,7 @@ class Evaluation(Struct, frozen=True):
     judge: str
     test: str
     recipe: str
-    plan: evaluation.Plan | None
+    plan: EvaluationPlan | None
     folder: Path
 
 
@@ -63,9 +65,9 @@ class Cell(Struct, frozen=True, kw_only=True):
     judge: str
     test: str
     recipe: str
-    counts: Counts
+    counts: VerdictCounts
     crr: float | None
-    unseen: Counts | None = None
+    unseen: VerdictCounts | None = None
     difference: Difference | None = None
     unpaired: str = ""
     folder: str
@@ -140,7 +142,7 @@ class _EvaluationBuilder(Struct, frozen=True):
             for recipe, tests in compare.answers.items():
                 for test, answers in tests.items():
                     yield self._build(
-                        name, judge, ContestantConfig(model=recipe, answers=answers), test
+                        name, judge, AnswererConfig(model=recipe, answers=answers), test
                     )
 
     def _default_judge(self) -> dict[str, JudgeConfig]:
@@ -148,7 +150,7 @@ class _EvaluationBuilder(Struct, frozen=True):
         return {DEFAULT_JUDGE: judge}
 
     def _build(
-        self, judge_name: str, judge: JudgeConfig, candidate: ContestantConfig, test: str
+        self, judge_name: str, judge: JudgeConfig, candidate: AnswererConfig, test: str
     ) -> Evaluation:
         recipe, label = candidate.model, test_label(test)
         out = f"{self.folder}/evaluations/{judge_name}/{label}/{recipe}"
@@ -167,14 +169,14 @@ class _EvaluationBuilder(Struct, frozen=True):
             out=out,
         )
         where = f"{self.where}: compare.answers.{recipe}.{test}"
-        plan = evaluation.prepare(config, where=where, origin=self.origin)
+        plan = prepare_evaluation(config, where=where, origin=self.origin)
         return Evaluation(judge_name, label, recipe, plan, Path(out))
 
-    def _reference(self, test: str) -> ContestantConfig:
+    def _reference(self, test: str) -> AnswererConfig:
         strong = {**msgspec.to_builtins(self.shared.strong), "temperature": 0.0}
         if test in self.settings.compare.reference:
             strong["answers"] = self.settings.compare.reference[test]
-        return msgspec.convert(strong, ContestantConfig)
+        return msgspec.convert(strong, AnswererConfig)
 
 
 # -- afterwards -------------------------------------------------------------------------------
@@ -185,14 +187,12 @@ class Judging(Struct, frozen=True):
 
     Attributes:
         baseline: the recipe that differences refer to.
-        rule: what counts as a win.
-        random_seed: of the bootstrap.
+        scoring: how verdicts become figures.
         seed_ids: of the seeds that recipes share; prompts among them are left out of ``unseen``.
     """
 
     baseline: str
-    rule: Rule
-    random_seed: int
+    scoring: Scoring
     seed_ids: Container[str] = ()
 
     def cells(self, evaluations: Iterable[Evaluation]) -> list[Cell]:
@@ -211,7 +211,7 @@ class Judging(Struct, frozen=True):
             cells.append(cell)
         return cells
 
-    def _cell(self, evaluated: Evaluation, comparisons: Sequence[Comparison]) -> Cell:
+    def _cell(self, evaluated: Evaluation, comparisons: Sequence[PairwiseComparison]) -> Cell:
         counts = self._counts(comparisons)
         unseen = [c for c in comparisons if identity("seed", c.prompt) not in self.seed_ids]
         return Cell(
@@ -224,21 +224,24 @@ class Judging(Struct, frozen=True):
             folder=str(evaluated.folder),
         )
 
-    def _paired(self, cell: Cell, ours: Sequence[Comparison], theirs: Sequence[Comparison]) -> Cell:
+    def _paired(
+        self, cell: Cell, ours: Sequence[PairwiseComparison], theirs: Sequence[PairwiseComparison]
+    ) -> Cell:
         try:
-            gap = outcome.difference(
-                ours, theirs, other=self.baseline, rule=self.rule, seed=self.random_seed
-            )
+            other = OtherCandidate(self.baseline, theirs)
+            difference = paired_difference(ours, other, self.scoring)
         except ConfigError as error:
             return msgspec.structs.replace(cell, unpaired=str(error))
-        return msgspec.structs.replace(cell, difference=gap)
+        return msgspec.structs.replace(cell, difference=difference)
 
-    def _counts(self, comparisons: Iterable[Comparison]) -> Counts:
-        return count(verdict(comparison.rulings, self.rule) for comparison in comparisons)
+    def _counts(self, comparisons: Iterable[PairwiseComparison]) -> VerdictCounts:
+        return count_verdicts(
+            pairwise_verdict(comparison.rulings, self.scoring.rule) for comparison in comparisons
+        )
 
 
-def _read_comparisons(evaluated: Evaluation) -> list[Comparison]:
-    return list(evaluation.read_comparisons(evaluated.folder))
+def _read_comparisons(evaluated: Evaluation) -> list[PairwiseComparison]:
+    return list(read_comparisons(evaluated.folder))
 
 
 def crr_tables(cells: Iterable[Cell], recipes: Iterable[str]) -> dict[str, ScoreTable]:

@@ -1,1 +1,1 @@
-"""What came of it: models compared on a test set, and thresholds compared on a pilot run."""
+"""Models compared on a test set, and thresholds compared on a pilot run."""

@@ -1,4 +1,4 @@
-"""What an evaluation is asked for: flags or a file as frozen structs, as `config` is for a run."""
+"""The settings of an evaluation, from flags or a file."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -22,13 +22,13 @@ from .verdicts import Rule
 Side = Literal["candidate", "reference"]
 
 
-class ContestantConfig(RoleConfig, frozen=True):
-    """A model that answers, greedily unless told otherwise, or a file of its answers."""
+class AnswererConfig(RoleConfig, frozen=True):
+    """A model that answers a test set, greedily by default, or a file of its answers."""
 
     temperature: Annotated[float, Meta(ge=0, le=2)] | None = 0.0
     answers: str | None = None
-    """JSON lines of {"id": …, "text": …}; then ``model`` is only a name, and chooses where a file
-    holds several models' answers."""
+    """JSON lines of {"id": …, "text": …}. With them ``model`` is only a name; if the file holds
+    answers of several models, it says whose to read."""
 
     @property
     def name(self) -> str:
@@ -39,28 +39,29 @@ class EvaluationConfig(SettingsTable, frozen=True):
     """A comparison of two models on a test set."""
 
     test: str = ""
-    """``evol-instruct``, ``vicuna``, ``self-instruct``, ``koala``, or a file as seeds are."""
+    """``evol-instruct``, ``vicuna``, ``self-instruct``, ``koala``, or a file in a seed format."""
     tests: str = "."
-    """The folder of the test sets known by name."""
-    candidate: ContestantConfig = field(default_factory=ContestantConfig)
-    reference: ContestantConfig = field(default_factory=ContestantConfig)
+    """The folder of the named test sets."""
+    candidate: AnswererConfig = field(default_factory=AnswererConfig)
+    reference: AnswererConfig = field(default_factory=AnswererConfig)
     judge: JudgeConfig = field(default_factory=JudgeConfig)
     rule: Rule = "both"
-    """both (the paper): better only where it wins both orders. alpagasus: a draw and a win win."""
+    """How two orders make a verdict; see `pairwise_verdict`."""
     input: InputConfig = field(default_factory=InputConfig)
     id_field: str | None = None
     category_field: str | None = None
-    """None: as the test set known by name has it; a file has none."""
+    """None: that of the named test set; a file has none."""
     max_prompt_tokens: Annotated[int, Meta(ge=0)] = 2048
-    """Longer prompts lose their middle, for both models and the judge alike; reckoned at four
-    characters a token; 0: never."""
+    """Longer prompts are shortened in their middle, for both models and the judge; estimated at
+    four characters per token; 0: never."""
     limit: Count | None = None
-    """Only the first so many prompts."""
+    """Use only the first so many prompts."""
     seed: int = 0
-    """Draws the bootstrap's samples; changes no call."""
+    """Random seed of the bootstrap; changes no call."""
     resamples: Annotated[int, Meta(ge=100)] = 10_000
+    """Of the bootstrap."""
     prompts: str = "auto"
-    """As a run's: default, small, a folder of yours; auto: small for the embedded model."""
+    """As for a run: default, small, or a folder of templates; auto: small for the tiny model."""
     parse_attempts: Annotated[int, Meta(ge=1, le=20)] = 3
     """How often to ask the judge until its scores can be read."""
     retry: RetryPolicy = field(default_factory=RetryPolicy)
@@ -69,14 +70,16 @@ class EvaluationConfig(SettingsTable, frozen=True):
     """Folder of the results; None: runs/TEST-CANDIDATE."""
 
     @property
-    def contestants(self) -> dict[Side, ContestantConfig]:
+    def answerers(self) -> dict[Side, AnswererConfig]:
         return {"candidate": self.candidate, "reference": self.reference}
 
     @property
     def roles(self) -> dict[str, RoleConfig]:
-        """The models that are asked."""
-        sides = {str(side): each for side, each in self.contestants.items() if not each.answers}
-        return {**sides, "judge": self.judge}
+        """The models that are models."""
+        models: dict[str, RoleConfig] = {
+            side: answerer for side, answerer in self.answerers.items() if not answerer.answers
+        }
+        return {**models, "judge": self.judge}
 
     @property
     def source(self) -> TestSource:
@@ -90,19 +93,30 @@ class EvaluationConfig(SettingsTable, frozen=True):
             self.category_field,
         )
 
+    @property
+    def folder(self) -> Path:
+        """Where the results go."""
+        if self.out:
+            return Path(self.out).expanduser()
+        words = Path(self.test).name.split(".")[0], self.candidate.name.replace(":", "-")
+        return Path("runs") / "-".join(words).replace("/", "-")
 
-def check(config: EvaluationConfig, where: str) -> None:
-    """See what types can't say.
+
+def check_evaluation(config: EvaluationConfig, where: str) -> None:
+    """Check what types cannot express.
 
     Raises:
         ConfigError: naming the key at fault.
     """
     if not config.test:
-        raise ConfigError(f"{where}: test: it is missing: name a test set or a file")
-    for side, each in config.contestants.items():
-        if not each.model and not each.answers:
-            raise ConfigError(f"{where}: {side}: name a model (--{side} provider/model) or answers")
+        raise ConfigError(f"{where}: test: missing: name a test set or a file")
+    for side, answerer in config.answerers.items():
+        if not answerer.model and not answerer.answers:
+            raise ConfigError(
+                f"{where}: {side}.model: missing: write provider/model, or name a file of answers"
+                f" (--{side}-answers)"
+            )
     if not config.judge.model:
-        raise ConfigError(f"{where}: judge.model: it is missing: write provider/model")
+        raise ConfigError(f"{where}: judge.model: missing: write provider/model")
     for name, role in config.roles.items():
         check_role(role, f"{where}: {name}")

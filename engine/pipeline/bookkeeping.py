@@ -129,7 +129,7 @@ class Book:
     def _end(self, draft: Draft, fate: Fate, reason: str, detail: str = "") -> Example:
         """End *draft* before its first round, under the number of that round."""
         first = draft.number * self._rows_per_draft
-        return structs.replace(draft.ended(fate, reason, detail), number=first)
+        return structs.replace(draft.example(fate, reason, detail), number=first)
 
     # -- what cannot go on --------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from ..data.text.fingerprint import fingerprint
 from .admission import Admission, open_admission, read_in_batches, record_unreadable
 from .bookkeeping import Book
 from .execution import Execution
-from .stages.invent import Pool
+from .stages.invent import Pool, Reservoir
 
 MOST_STALLED = 30
 """Requests in a row that bring no new row, after which no more are made."""
@@ -54,17 +54,17 @@ class _PooledSeeds(Struct, frozen=True):
 async def _read(execution: Execution) -> _PooledSeeds:
     """Read all seeds."""
     config = execution.config
-    pool, fingerprints = Pool(config.baseline.pool, config.seed), list[int | None]()
+    reservoir = Reservoir(config.baseline.pool, config.seed)
+    fingerprints = list[int | None]()
     async for record in read_in_batches(execution.read_seeds(bytearray())):
         if isinstance(record, Unreadable):
             record_unreadable(execution.ledger, record)
             fingerprints.append(None)
         else:
-            pool.add(record)
+            reservoir.add(record)
             execution.ledger.seed_pooled(record)
             fingerprints.append(fingerprint(record.instruction))
-    pool.close()
-    return _PooledSeeds(pool, fingerprints)
+    return _PooledSeeds(Pool(reservoir.seeds, config.seed), fingerprints)
 
 
 class _Pooled:

@@ -17,7 +17,7 @@ from .admission import Admission, open_admission, read_in_batches
 from .bookkeeping import Book
 from .execution import Execution
 from .line import Stage, begin
-from .stages.given import placeholder_metadata
+from .stages.seed_instructions import placeholder_metadata
 
 
 async def stream_encoded(execution: Execution) -> None:
@@ -111,7 +111,7 @@ class _Stream:
         """Yield a request for each seed that consists of the seed itself."""
         async for seed in self._seeds(passes):
             number = self._pass_of(seed.position)
-            metadata = placeholder_metadata(seed, again=number)
+            metadata = placeholder_metadata(seed, pass_number=number)
             if not number:
                 self._ledger.seed_encoded(seed, metadata, item=seed.position)
             request = InstructionRequest(metadata, self._count, texts=(seed.instruction,))

@@ -7,8 +7,8 @@ from ...prompts import Decode, Invent, WriteRubrics
 from ..config import Config
 from .stages.decode import Decoder
 from .stages.evolve import SampledDecoder
-from .stages.given import SeedAsInstruction
 from .stages.invent import Inventor
+from .stages.seed_instructions import SeedAsInstruction
 from .steps import Calls, Tools, Volume, Write, Writing
 
 

@@ -1,6 +1,7 @@
 """Write down what a session came to: the exports of a finished run, and ``summary.json``."""
 
 import os
+from contextlib import closing
 
 import msgspec
 
@@ -60,11 +61,12 @@ def _write_exports(plan: Plan, ledger: LedgerReader) -> dict[str, str]:
     files: dict[str, str] = {}
     for layout in plan.config.export:
         path = plan.folder.export(layout)
-        rows = selections(
-            ledger.kept(plan.config.target_rows),
-            strong_model=plan.config.strong.model,
-            target_model=plan.config.target.model,
-        )
-        export(rows, path, EXPORTS[layout], private=True)
+        with closing(ledger.kept(plan.config.target_rows)) as examples:
+            rows = selections(
+                examples,
+                strong_model=plan.config.strong.model,
+                target_model=plan.config.target.model,
+            )
+            export(rows, path, EXPORTS[layout], private=True)
         files[layout] = str(path)
     return files

@@ -178,10 +178,10 @@ def encode_pair(tokenizer: Any, pair: Pair, max_length: int) -> EncodedPair:
     return EncodedPair(ids[:max_length], labels[:max_length], len(ids) > max_length)
 
 
-def _padded(rows: Sequence[Sequence[int]], fill: int, *, left: bool = False) -> Any:
+def _padded(rows: Sequence[Sequence[int]], fill: int, *, pad_left: bool = False) -> Any:
     width = max(map(len, rows))
     fills = [[fill] * (width - len(row)) for row in rows]
-    table = [[*f, *r] if left else [*r, *f] for r, f in zip(rows, fills, strict=True)]
+    table = [[*f, *r] if pad_left else [*r, *f] for r, f in zip(rows, fills, strict=True)]
     return library("torch").tensor(table, device=device())
 
 
@@ -217,8 +217,8 @@ def generate_answers(
     """Answer all *instructions* in one batch, greedily."""
     torch, tokenizer = library("torch"), local.tokenizer
     prompts = [_prompt_ids(tokenizer, instruction) for instruction in instructions]
-    ids = _padded(prompts, tokenizer.pad_token_id, left=True)
-    mask = _padded([[1] * len(prompt) for prompt in prompts], 0, left=True)
+    ids = _padded(prompts, tokenizer.pad_token_id, pad_left=True)
+    mask = _padded([[1] * len(prompt) for prompt in prompts], 0, pad_left=True)
     greedy = library("transformers").GenerationConfig(
         do_sample=False,
         max_new_tokens=max_tokens,

@@ -1,10 +1,10 @@
-"""A few rounds of the crash harness; ``scripts/chaos`` plays as many as one likes."""
+"""A few rounds of kills and resumptions; ``scripts/chaos`` plays as many as asked."""
 
 from pathlib import Path
 
 import pytest
 
-from .harness import play
+from .chaos import play
 
 pytestmark = pytest.mark.slow
 

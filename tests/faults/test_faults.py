@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import pytest
 
-from .driving import FaultServer, codeclm, fault_server, write_seeds
+from .processes import FaultServer, codeclm, fault_server, write_seeds
 from .server import Rule, Seen
 
 pytestmark = pytest.mark.slow

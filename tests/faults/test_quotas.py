@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import pytest
 
-from .driving import HANGS, FaultServer, codeclm, command, environment, fault_server, write_seeds
+from .processes import HANGS, FaultServer, codeclm, command, environment, fault_server, write_seeds
 from .quota import QuotaSettings
 from .server import Rule, Seen, Settings
 

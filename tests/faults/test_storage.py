@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import pytest
 
-from .driving import HANGS, FaultServer, codeclm, command, environment, fault_server, write_seeds
+from .processes import HANGS, FaultServer, codeclm, command, environment, fault_server, write_seeds
 from .server import Rule
 
 pytestmark = pytest.mark.slow

@@ -45,7 +45,7 @@ class Draft(Struct, frozen=True):
     def metadata(self) -> Metadata:
         return self.request.metadata
 
-    def ended(
+    def example(
         self,
         fate: Fate,
         reason: str,

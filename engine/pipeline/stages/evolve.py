@@ -144,7 +144,7 @@ class _Step:
             id=identity("round", self.draft.id, str(self.number)),
             number=self.draft.number * rounds + self.number - 1,
         )
-        return draft.ended(
+        return draft.example(
             fate,
             reason,
             detail,

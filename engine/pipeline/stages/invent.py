@@ -3,7 +3,7 @@
 This is Alpaca's variant: a request shows three seeds and asks for twenty tasks.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from random import Random
 
 import anyio.to_thread
@@ -19,39 +19,46 @@ MAX_SIMILARITY = 0.7
 """ROUGE-L above which two instructions are too similar."""
 
 
-class Pool:
-    """The seeds that demonstrations are drawn from: at most *most* of them, drawn evenly.
+class Reservoir:
+    """A uniform sample of at most *size* seeds, taken as they are read.
 
-    Which seeds those are, and which of them request *n* shows, depends on the run's seed alone.
+    Which seeds those are depends on the run's seed alone.
     """
 
-    def __init__(self, most: int, run_seed: int) -> None:
+    def __init__(self, size: int, run_seed: int) -> None:
         self.seeds: list[Seed] = []
-        self.index = RougeIndex(MAX_SIMILARITY)
-        self._most = most
-        self._run_seed = run_seed
+        self._size = size
         self._count = 0
         self._random = Random(f"{run_seed}/pool")
 
     def add(self, seed: Seed) -> None:
-        """Take *seed* in; when the pool is full, perhaps in another's place."""
+        """Add *seed*; once the sample is full, perhaps in another's place."""
         self._count += 1
-        if len(self.seeds) < self._most:
+        if len(self.seeds) < self._size:
             self.seeds.append(seed)
             return
         index = self._random.randrange(self._count)
-        if index < self._most:
+        if index < self._size:
             self.seeds[index] = seed
 
-    def close(self) -> None:
-        """Make it ready for comparing: no seed comes in any more."""
-        for seed in self.seeds:
+
+class Pool:
+    """The seeds that requests show, and an index of them to compare tasks with.
+
+    Which seeds request *n* shows depends on the run's seed alone.
+    """
+
+    def __init__(self, seeds: Sequence[Seed], run_seed: int) -> None:
+        self.seeds = seeds
+        self.index = RougeIndex(MAX_SIMILARITY)
+        self._run_seed = run_seed
+        for seed in seeds:
             self.index.add(seed.instruction)
 
     def requests(
         self, first: int, *, demonstrations: int, tasks: int
     ) -> Iterator[InstructionRequest]:
-        """Yield requests without end, at the positions from *first* on."""
+        """Yield requests without end, at positions from *first* on."""
         number = min(demonstrations, len(self.seeds))
         position = first
         while True:

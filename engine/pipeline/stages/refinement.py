@@ -87,7 +87,7 @@ class Refinement:
         self._fate, self._reason, self._detail = fate, reason, detail
 
     def example(self) -> Example:
-        return self.draft.ended(
+        return self.draft.example(
             self._fate,
             self._reason,
             self._detail,

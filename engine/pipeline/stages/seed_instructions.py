@@ -6,13 +6,13 @@ from ...data.records import InstructionRequest, Metadata, Seed, identity
 from .draft import Draft, Rubrics
 
 
-def placeholder_metadata(seed: Seed, *, again: int = 0) -> Metadata:
+def placeholder_metadata(seed: Seed, *, pass_number: int = 0) -> Metadata:
     """Return metadata that says nothing but which seed it comes from.
 
-    *again* counts the passes over the seeds before this one: each gets its own samples.
+    *pass_number* counts passes over the seeds from 0: each pass gets samples of its own.
     """
-    more = (str(again),) if again else ()
-    return Metadata(seed.position, identity("seed", seed.id, *more), "", (), "none", (seed.id,))
+    suffix = (str(pass_number),) if pass_number else ()
+    return Metadata(seed.position, identity("seed", seed.id, *suffix), "", (), "none", (seed.id,))
 
 
 class SeedAsInstruction(Struct, frozen=True):

@@ -1,6 +1,6 @@
 """Kill real runs at random moments, resume them, and see that nothing was lost or paid twice.
 
-``python -m tests.faults.harness --rounds 100 --seed 1`` (or ``scripts/chaos``) prints a line for
+``python -m tests.faults.chaos --rounds 100 --seed 1`` (or ``scripts/chaos``) prints a line for
 each round and exits with 1 if any promise was broken. A round starts ``codeclm run`` against the
 fault server, strikes it (SIGKILL, also while stopped or twice in a row; SIGTERM; SIGINT once and
 twice; SIGSTOP and SIGCONT), goes on until it is done, and compares with an undisturbed run:
@@ -37,7 +37,7 @@ from msgspec import Struct
 
 from codeclm.engine.calls.replies import decode_reply
 
-from .driving import HANGS, FaultServer, command, environment, fault_server, write_seeds
+from .processes import HANGS, FaultServer, command, environment, fault_server, write_seeds
 from .server import Seen
 
 GRACE = 0.05

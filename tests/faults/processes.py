@@ -1,4 +1,4 @@
-"""Drive the fault server and real ``codeclm`` processes from a test or from the harness."""
+"""Start the fault server and real ``codeclm`` processes, and talk to them."""
 
 import http.client
 import json
@@ -35,7 +35,7 @@ class FaultServer:
         self._control = http.client.HTTPConnection(where["control"].removeprefix("http://"))
 
     def set(self, settings: Settings | None = None, **values: Any) -> None:
-        """Change how it behaves from now on; what it counted stays."""
+        """Change how the server behaves from now on; what it counted stays."""
         self._ask("set", settings or Settings(**values))
 
     def reset(self, settings: Settings | None = None, **values: Any) -> None:

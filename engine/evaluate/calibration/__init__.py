@@ -1,0 +1,1 @@
+"""Choose θ from a pilot run: what each threshold yields, and how far the judge can be trusted."""

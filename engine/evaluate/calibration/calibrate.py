@@ -1,0 +1,115 @@
+"""Calibrate θ on a pilot run."""
+
+from collections import Counter
+from collections.abc import Iterator
+from math import sqrt
+
+from msgspec import Struct
+
+from ...reporting.histogram import gap_histogram
+from .judge import JudgeScores, judge_scores, judge_warnings
+from .pilot import Pilot
+from .yields import ThresholdYield, threshold_yield
+
+THRESHOLDS = tuple(step / 2 for step in range(13))
+"""θ = 0, 0.5, …, 6: integer scores averaged over two orders give gaps in steps of 0.5."""
+
+MIN_INSTRUCTIONS = 50
+"""Below this many scored instructions a warning appears."""
+
+
+class Calibration(Struct, frozen=True, kw_only=True):
+    """What a pilot run says about θ.
+
+    Attributes:
+        run: the pilot's folder.
+        strong: the strong model.
+        target: the target model.
+        judge: the judge.
+        threshold: the pilot's own θ.
+        instructions: that were scored.
+        mean: of the gap in the first scored round.
+        deviation: standard deviation of the same.
+        target_led: share of rounds with a negative gap.
+        histogram: rounds by gap, in bins of one point named by their lower end.
+        judge_scores: what the judge's scores are like.
+        yields: of each θ.
+        unique: share of selected instructions that were no duplicates of others or of seeds.
+        target_yield: pairs per instruction to get.
+        recommended: the highest θ with the target yield after duplicates; None if there is none.
+        warnings: why the figures may mislead.
+    """
+
+    run: str
+    strong: str
+    target: str
+    judge: str
+    threshold: float
+    instructions: int
+    mean: float
+    deviation: float
+    target_led: float
+    histogram: dict[str, int]
+    judge_scores: JudgeScores
+    yields: tuple[ThresholdYield, ...]
+    unique: float
+    target_yield: float
+    recommended: float | None
+    warnings: tuple[str, ...]
+
+
+def calibrate(pilot: Pilot, target_yield: float) -> Calibration:
+    """Say what each θ would have yielded, and which is the highest with *target_yield*."""
+    yields = tuple(
+        threshold_yield(pilot.instructions, theta, exact_up_to=pilot.exact_up_to, costs=pilot.costs)
+        for theta in sorted({*THRESHOLDS, pilot.threshold})
+    )
+    recommended = max(
+        (row.threshold for row in yields if row.expected_yield * pilot.unique >= target_yield),
+        default=None,
+    )
+    scores = judge_scores(pilot.rounds)
+    first_gaps = [instruction.gaps[0] for instruction in pilot.instructions]
+    mean = sum(first_gaps) / len(first_gaps)
+    gaps = [gap for instruction in pilot.instructions for gap in instruction.gaps]
+    return Calibration(
+        run=pilot.folder,
+        strong=pilot.config.strong.model,
+        target=pilot.config.target.model,
+        judge=pilot.config.scorer.model,
+        threshold=pilot.threshold,
+        instructions=len(pilot.instructions),
+        mean=mean,
+        deviation=sqrt(sum((gap - mean) ** 2 for gap in first_gaps) / len(first_gaps)),
+        target_led=sum(gap < 0 for gap in gaps) / len(gaps),
+        histogram=gap_histogram(Counter(gaps)),
+        judge_scores=scores,
+        yields=yields,
+        unique=pilot.unique,
+        target_yield=target_yield,
+        recommended=recommended,
+        warnings=(
+            *_size_warnings(pilot),
+            *judge_warnings(scores),
+            *_yield_warnings(pilot, yields, recommended),
+        ),
+    )
+
+
+def _size_warnings(pilot: Pilot) -> Iterator[str]:
+    if len(pilot.instructions) < MIN_INSTRUCTIONS:
+        yield f"only {len(pilot.instructions)} instructions were scored: yields are rough"
+
+
+def _yield_warnings(
+    pilot: Pilot, yields: tuple[ThresholdYield, ...], recommended: float | None
+) -> Iterator[str]:
+    if recommended is None:
+        highest = max(row.expected_yield for row in yields)
+        yield f"no θ reaches the target yield; the highest yield is {highest:.1%}"
+    elif recommended > pilot.exact_up_to:
+        yield (
+            f"the yield at θ = {recommended:g} is an estimate: what the pilot selected at its own θ"
+            f" of {pilot.threshold:g} went no further; a pilot with --threshold {recommended:g} is"
+            " exact"
+        )

@@ -1,0 +1,166 @@
+"""Read a pilot run: its scored rounds, and what its calls cost. Makes no call."""
+
+from collections.abc import Iterable, Mapping
+from math import inf
+from pathlib import Path
+
+from msgspec import Struct
+
+from ...calls.budget import price
+from ...calls.counters import RoleTokens
+from ...config import Config, RoleConfig, load_config
+from ...data.records import Call, Example, Iteration
+from ...pipeline.recipes import RECIPES
+from ...store.folder import Folder, FolderError
+from ...store.reader import LedgerReader
+from ...store.totals import Totals, count_dataset
+from .yields import ScoredInstruction, StageCosts, UnitCost
+
+
+class RoundScores(Struct, frozen=True):
+    """The scores of one round: (strong, target) with the strong answer first, then second."""
+
+    strong_first: tuple[float, float]
+    target_first: tuple[float, float]
+
+    @property
+    def rulings(self) -> tuple[tuple[float, float], tuple[float, float]]:
+        return self.strong_first, self.target_first
+
+    @property
+    def leads(self) -> tuple[float, float]:
+        """The strong answer's lead in each order, in points."""
+        one, two = self.rulings
+        return one[0] - one[1], two[0] - two[1]
+
+
+class Pilot(Struct, frozen=True):
+    """What calibration needs of a run.
+
+    Attributes:
+        folder: the run's, for people.
+        config: its settings.
+        instructions: those that were scored.
+        rounds: the scores of all their rounds.
+        costs: averages over its calls.
+        unique: share of selected instructions that were no duplicates of others or of seeds.
+    """
+
+    folder: str
+    config: Config
+    instructions: tuple[ScoredInstruction, ...]
+    rounds: tuple[RoundScores, ...]
+    costs: StageCosts
+    unique: float
+
+    @property
+    def threshold(self) -> float:
+        """The pilot's own θ."""
+        return self.config.filter.threshold
+
+    @property
+    def exact_up_to(self) -> float:
+        """The highest θ whose yield is known exactly.
+
+        Above its own θ a pilot knows nothing of the rounds that selected instructions would have
+        gone through. If only one round is scored, there are none.
+        """
+        finishing = RECIPES[self.config.recipe].finishing
+        return inf if finishing.scored_rounds(self.config) == 1 else self.threshold
+
+
+def read_pilot(path: Path) -> Pilot:
+    """Read the run in *path*. Blocks: it reads every example.
+
+    Raises:
+        FolderError: *path* holds no run, its recipe scores nothing, or nothing was scored yet.
+        StorageError: the ledger cannot be read.
+    """
+    folder = Folder(path)
+    if not folder.config.exists():
+        raise FolderError(f"{path}: not a run's folder (it has no config.toml)")
+    config = load_config(folder.config, check=False)
+    recipe = RECIPES[config.recipe]
+    if not recipe.scores_gaps(config):
+        raise FolderError(
+            f"{path}: recipe {config.recipe} scores no answers against each other, so it has no"
+            " quality gaps: use a run of a recipe that filters by θ"
+        )
+    with LedgerReader(folder.ledger) as ledger:
+        rounds = _PilotRounds(recipe.role_configs(config), ledger.examples())
+        with count_dataset(ledger) as counts:
+            totals, calls = counts.instructions(), counts.predicted_calls(config.decode.chunk)
+    if not rounds.instructions:
+        raise FolderError(f"{path}: nothing was scored in this run yet: it has no quality gaps")
+    return Pilot(
+        str(path),
+        config,
+        tuple(rounds.instructions),
+        tuple(rounds.scores),
+        rounds.costs(calls),
+        _unique_share(totals),
+    )
+
+
+def _unique_share(totals: Totals) -> float:
+    copies = sum(totals.filtered.get(reason, 0) for reason in ("duplicate", "copy_of_a_seed"))
+    return totals.kept / (totals.kept + copies) if totals.kept else 1.0
+
+
+class _PilotRounds:
+    """The scored rounds of *examples*, and what was spent on them; keeps no texts."""
+
+    def __init__(self, roles: Mapping[str, RoleConfig], examples: Iterable[Example]) -> None:
+        self.instructions: list[ScoredInstruction] = []
+        self.scores: list[RoundScores] = []
+        self._roles = roles
+        self._rewrites = 0
+        self._spent: dict[str, float] = {}
+        self._shared_keys: set[str] = set()
+        for example in examples:
+            self._add(example)
+
+    def _add(self, example: Example) -> None:
+        for call in example.calls:
+            self._add_price(call)
+        rounds = [round_ for round_ in example.iterations if round_.judgements is not None]
+        if not rounds:
+            return
+        gaps = tuple(round_.gap for round_ in rounds if round_.gap is not None)
+        self.instructions.append(ScoredInstruction(rounds[0].number, gaps))
+        self._rewrites += len(example.iterations) - 1
+        self.scores += map(_scores, rounds)
+
+    def _add_price(self, call: Call) -> None:
+        """Add the price to its stage's; a call that several instructions share counts once."""
+        if call.stage in {"decode", "rubrics"}:
+            if call.key in self._shared_keys:
+                return
+            self._shared_keys.add(call.key)
+        role = self._roles.get(call.role)
+        if role is not None:
+            used = RoleTokens(call.prompt_tokens, 0, call.completion_tokens)
+            self._spent[call.stage] = self._spent.get(call.stage, 0.0) + price(role, used)
+
+    def costs(self, calls: int) -> StageCosts:
+        """Average over *calls* in all. Encoding is among the calls, but has no price."""
+        rounds, instructions = len(self.scores), len(self.instructions)
+        before = calls - 4 * rounds - self._rewrites
+        return StageCosts(
+            UnitCost(
+                before / max(1, instructions), self._mean_price(instructions, "decode", "rubrics")
+            ),
+            UnitCost(4.0, self._mean_price(rounds, "respond", "score")),
+            UnitCost(1.0, self._mean_price(self._rewrites, "improve")),
+        )
+
+    def _mean_price(self, count: int, *stages: str) -> float | None:
+        if all(role.price_input is None for role in self._roles.values()):
+            return None
+        return sum(self._spent.get(stage, 0.0) for stage in stages) / max(1, count)
+
+
+def _scores(iteration: Iteration) -> RoundScores:
+    assert iteration.judgements is not None
+    one, two = iteration.judgements
+    return RoundScores((one.strong, one.target), (two.strong, two.target))

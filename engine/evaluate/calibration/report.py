@@ -1,0 +1,74 @@
+"""A calibration for people."""
+
+from collections.abc import Sequence
+
+from ...reporting.histogram import histogram_lines
+from .calibrate import Calibration
+from .judge import JudgeScores
+from .yields import ThresholdYield
+
+
+def calibration_text(calibration: Calibration) -> str:
+    """Write *calibration* in at most 100 columns, but for names of models and warnings."""
+    lines = [
+        (
+            f"{calibration.run}: {calibration.instructions:,} instructions scored,"
+            f" θ = {calibration.threshold:g}"
+        ),
+        f"  strong {calibration.strong}, target {calibration.target}, judge {calibration.judge}",
+        (
+            f"  first gap: mean {calibration.mean:+.2f}, standard deviation"
+            f" {calibration.deviation:.2f}; the target led in"
+            f" {calibration.target_led:.1%} of rounds"
+        ),
+        "",
+        *histogram_lines(calibration.histogram),
+        "",
+        *_judge_lines(calibration.judge_scores),
+        *_yield_lines(calibration.yields),
+        "",
+        _advice(calibration),
+        *(f"warning: {warning}" for warning in calibration.warnings),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _judge_lines(judge: JudgeScores) -> list[str]:
+    return [
+        (
+            f"judge: mean score {judge.mean:.2f}, most often {judge.most_frequent:g}"
+            f" ({judge.constancy:.0%}); ties {judge.tied:.0%}; orders disagree {judge.flipped:.0%};"
+            f" first position {judge.first_lead:+.2f}"
+        ),
+        "",
+    ]
+
+
+def _yield_lines(yields: Sequence[ThresholdYield]) -> list[str]:
+    rounds = sorted({number for row in yields for number in row.scored})
+    priced = any(row.cost is not None and row.cost.money is not None for row in yields)
+    columns = "".join(f"{f'round {number}':>10}" for number in rounds)
+    head = f"    θ{columns}     yield  at least  calls/pair{'  money/pair' if priced else ''}"
+    return [head, *(_yield_line(row, rounds) for row in yields)]
+
+
+def _yield_line(row: ThresholdYield, rounds: Sequence[int]) -> str:
+    rates = "".join(
+        f"{row.rates[number]:>10.1%}" if number in row.rates else f"{'':>10}" for number in rounds
+    )
+    sign = " " if row.exact else "~"
+    line = (
+        f"{row.threshold:>5g}{rates}  {sign}{row.expected_yield:>7.1%}  {row.observed_yield:>8.1%}"
+    )
+    if row.cost is None:
+        return line
+    line += f"  {row.cost.calls:>10,.1f}"
+    return line if row.cost.money is None else f"{line}  {row.cost.money:>10.5f}"
+
+
+def _advice(calibration: Calibration) -> str:
+    unique = f" ({calibration.unique:.1%} of the selected instructions are no duplicates)"
+    aim = f"a yield of {calibration.target_yield:.0%}{unique if calibration.unique < 1 else ''}"
+    if calibration.recommended is None:
+        return f"no θ has {aim}"
+    return f"the highest θ for {aim}: {calibration.recommended:g}"

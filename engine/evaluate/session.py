@@ -1,0 +1,132 @@
+"""One session of an evaluation: compare until all prompts are judged or something stops it.
+
+An evaluation keeps no ledger. Every answer is in the cache before it is used, so that starting over
+after a kill pays for nothing twice, and a test set fits in memory.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from functools import partial
+
+import structlog
+from msgspec import Struct, field
+
+from ..calls.clients import CallSettings, Clients, cache_folder, endpoint_name, open_clients
+from ..calls.counters import Counters
+from ..calls.model import Model
+from ..config import Config
+from ..data.errors import ItemError, RunStopped
+from ..data.test_sets import Question
+from ..pipeline.background import background_tasks
+from ..pipeline.line import Stage, begin, run
+from .pairwise import Answers, PairwiseComparison, PairwiseEvaluator
+from .prepare import EvaluationPlan
+from .settings import Side
+
+log = structlog.get_logger()
+
+PROGRESS_INTERVAL = 10.0
+"""Seconds between two messages of progress."""
+
+Notify = Callable[[str], object]
+"""Shows a line to whoever waits."""
+
+
+class EvaluationSession(Struct):
+    """What a session comes to.
+
+    Attributes:
+        questions: the test set, as the models get it.
+        counters: calls by stage.
+        comparisons: by the question's id.
+        unanswered: errors of the prompts that failed with transient errors, by id.
+        stopped_by: why the session stopped early; empty if it did not.
+    """
+
+    questions: Sequence[Question]
+    counters: Counters = field(default_factory=Counters)
+    comparisons: dict[str, PairwiseComparison] = {}
+    unanswered: dict[str, str] = {}
+    stopped_by: str = ""
+
+    @property
+    def in_order(self) -> list[PairwiseComparison]:
+        """The comparisons in the order of the test set."""
+        return [self.comparisons[q.id] for q in self.questions if q.id in self.comparisons]
+
+
+async def execute_evaluation(plan: EvaluationPlan, notify: Notify) -> EvaluationSession:
+    """Compare the answers to all prompts, or to as many as there is time for.
+
+    Raises:
+        StorageError: the cache cannot be used.
+    """
+    config, session = plan.config, EvaluationSession(plan.questions)
+    cache = cache_folder(Config(cache=config.cache))
+    call_settings = CallSettings(cache, config.retry, config.parse_attempts)
+    for prompt in plan.shortened:
+        log.warning(
+            "prompt.shortened", question=prompt.id, before=prompt.before, after=prompt.after
+        )
+    async with open_clients(
+        config.roles, plan.prompts, call_settings, counters=session.counters
+    ) as clients:
+
+        def stop() -> None:
+            session.stopped_by = "stopped on request"
+            clients.stop()
+            notify("stopping: calls in flight will finish; press Ctrl-C again to stop at once")
+
+        async with background_tasks(
+            clients,
+            event="evaluation.signalled",
+            is_stopping=lambda: bool(session.stopped_by),
+            stop=stop,
+            tasks=(partial(_show_progress, session, notify),),
+        ):
+            await _compare(session, plan, clients)
+    return session
+
+
+async def _compare(session: EvaluationSession, plan: EvaluationPlan, clients: Clients) -> None:
+    async def keep(comparison: PairwiseComparison) -> None:
+        session.comparisons[comparison.id] = comparison
+        if comparison.reason:
+            log.warning("verdict.invalid", question=comparison.id, reason=comparison.reason)
+
+    def lost(question: Question, error: ItemError) -> None:
+        session.unanswered[question.id] = str(error)
+        log.warning("question.lost", question=question.id, error=str(error))
+
+    def halt(error: RunStopped) -> None:
+        session.stopped_by = session.stopped_by or str(error)
+        clients.stop()
+
+    answerers: dict[Side, Model | Answers] = {
+        side: plan.answers.get(side) or clients.models[side] for side in plan.config.answerers
+    }
+    evaluator = PairwiseEvaluator(answerers, clients.models["judge"])
+    line = begin(Stage("compare", evaluator, lost, workers=_workers(plan)))
+    await run(_stream(session.questions), line, keep, halt=halt, counts=session.counters.stages)
+    await clients.drained()
+
+
+async def _stream(questions: Iterable[Question]) -> AsyncIterator[Question]:
+    for question in questions:
+        yield question
+
+
+def _workers(plan: EvaluationPlan) -> int:
+    """Return enough workers that every endpoint is busy."""
+    widths = {endpoint_name(role): role.max_concurrent for role in plan.config.roles.values()}
+    return max(1, min(len(plan.questions), sum(widths.values())))
+
+
+async def _show_progress(session: EvaluationSession, notify: Notify) -> None:
+    while True:
+        await asyncio.sleep(PROGRESS_INTERVAL)
+        total = session.counters.total()
+        notify(
+            f"{len(session.comparisons):,} of {len(session.questions):,} compared;"
+            f" {total.paid:,} paid, {total.reused:,} reused"
+        )

@@ -1,0 +1,70 @@
+"""How sure the figures of an evaluation are: bootstrap intervals and position bias."""
+
+from collections.abc import Iterable, Sequence
+from math import ceil, floor
+from random import Random
+
+from msgspec import Struct
+
+from .verdicts import Rulings
+
+
+class Interval(Struct, frozen=True):
+    """A mean, and where it would lie in 95 of 100 test sets sampled alike."""
+
+    mean: float
+    low: float
+    high: float
+
+
+def bootstrap_interval(
+    values: Sequence[float], random: Random, *, resamples: int = 10_000
+) -> Interval:
+    """Bootstrap the mean of *values*, one per prompt, by percentiles.
+
+    For two candidates on the same prompts, pass their differences: the interval is then paired, and
+    narrower than two separate intervals suggest, since hard prompts are hard for both.
+    """
+    size = len(values)
+    means = sorted(sum(random.choices(values, k=size)) / size for _ in range(resamples))
+    tail = 0.025 * resamples
+    return Interval(sum(values) / size, means[floor(tail)], means[ceil(resamples - tail) - 1])
+
+
+class PositionBias(Struct, frozen=True):
+    """What the position of an answer did to its score, over prompts with both orders readable.
+
+    Attributes:
+        prompts: that it is computed from.
+        flipped: share of prompts for which the orders named different winners.
+        first_lead: points that an answer gained on average by being shown first.
+        first: rulings for the answer shown first.
+        second: rulings for the answer shown second.
+        neither: rulings for neither.
+    """
+
+    prompts: int
+    flipped: float | None
+    first_lead: float | None
+    first: int
+    second: int
+    neither: int
+
+
+def position_bias(all_rulings: Iterable[Rulings]) -> PositionBias:
+    """Measure the judge's position bias; shares are None without a readable pair of rulings."""
+    orders = [(rulings[0], rulings[1]) for rulings in all_rulings if len(rulings) == 2]
+    pairs = [(one, two) for one, two in orders if one is not None and two is not None]
+    leads = [
+        ((one.candidate - one.reference) - (two.candidate - two.reference)) / 2
+        for one, two in pairs
+    ]
+    positions = [position for one, two in pairs for position in (one.winner, -two.winner)]
+    return PositionBias(
+        len(pairs),
+        sum(one.winner * two.winner < 0 for one, two in pairs) / len(pairs) if pairs else None,
+        sum(leads) / len(leads) if leads else None,
+        positions.count(1),
+        positions.count(-1),
+        positions.count(0),
+    )
