@@ -86,9 +86,15 @@ def _drop_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
+_WIDEST = 1000
+"""Characters of a line of a message: a key of a megabyte is not repeated whole."""
+
+
 def _print_error(message: str) -> None:
+    lines = message.split("\n")
+    short = "\n".join(line if len(line) <= _WIDEST else f"{line[:_WIDEST]}…" for line in lines)
     with suppress(OSError, ValueError):  # stderr may be closed, too
-        print(f"codeclm: {printable(message)}", file=sys.stderr)
+        print(f"codeclm: {printable(short)}", file=sys.stderr)
 
 
 def _parser(words: Sequence[str]) -> argparse.ArgumentParser:

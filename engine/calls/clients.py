@@ -25,6 +25,7 @@ from ..config import (
     response_format,
 )
 from ..data.errors import Stopping
+from ..data.files import user_path
 from .budget import Budget, Spending
 from .cache import open_cache
 from .counters import Counters
@@ -188,8 +189,8 @@ def _sampling(role: RoleConfig, structured: ResponseFormat, settings: CallSettin
 def cache_folder(config: Config) -> Path:
     """Return the cache's folder: as configured, CODECLM_CACHE_DIR, or in the user's cache."""
     if config.cache.folder:
-        return Path(config.cache.folder).expanduser()
+        return user_path(config.cache.folder)
     if folder := os.environ.get("CODECLM_CACHE_DIR"):
-        return Path(folder).expanduser()
+        return user_path(folder)
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "codeclm"
+    return user_path(base) / "codeclm"

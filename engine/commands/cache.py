@@ -119,7 +119,7 @@ def _explain(args: argparse.Namespace) -> int:
 
 
 def _prune(args: argparse.Namespace) -> int:
-    limit = time.time() - args.older_than * 86400
+    limit = max(0.0, time.time() - args.older_than * 86400)
     with _open(args) as cache:
         if args.dry_run:
             print_text(f"{cache.count_older(limit):,} answers are older than {_minute(limit)}")

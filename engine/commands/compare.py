@@ -17,6 +17,7 @@ from ..compare.result import ComparisonResult
 from ..compare.settings import ComparisonSettings, build_comparison_settings, parse_sweep
 from ..compare.tables import comparison_tables
 from ..config import RoleConfig, read_settings
+from ..data.files import user_path
 from ..reporting import tables
 from ..reporting.forecast import forecast_run
 from ..store.folder import Folder
@@ -106,9 +107,9 @@ def _exit_status(datasets: list[Dataset]) -> ExitStatus:
 
 def _folder(args: argparse.Namespace, base: dict[str, object]) -> Path:
     if args.out is not None:
-        return Path(args.out).expanduser()
+        return user_path(args.out)
     out = base.get("out")
-    return Path(out).expanduser() if isinstance(out, str) else Path("runs") / args.config.stem
+    return user_path(out) if isinstance(out, str) else Path("runs") / args.config.stem
 
 
 def _same_command(args: argparse.Namespace) -> str:

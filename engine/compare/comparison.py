@@ -15,6 +15,7 @@ from ...providers import json_codec
 from ..calls.gate import Origin
 from ..config import Config, ConfigError
 from ..data import seeds
+from ..data.files import user_path
 from ..data.test_sets import TestSource, read_questions
 from ..disk.atomic import replace_file
 from ..evaluate.scoring import Scoring
@@ -122,7 +123,7 @@ def _read_tests(compare: CompareConfig, where: str) -> dict[str, list[str]]:
         label = test_label(name)
         if label in prompts:
             raise ConfigError(f"{where}: compare: two test sets are called {label!r}")
-        source = TestSource(name, Path(compare.testsets).expanduser())
+        source = TestSource(name, user_path(compare.testsets))
         prompts[label] = [question.prompt for question in read_questions(source)]
     return prompts
 

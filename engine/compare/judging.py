@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from ..calls.gate import Origin
 from ..config import Config, ConfigError, JudgeConfig
+from ..data.files import user_path
 from ..data.records import identity
 from ..evaluate.difference import Difference, OtherCandidate, paired_difference
 from ..evaluate.pairwise import PairwiseComparison
@@ -114,7 +115,7 @@ def prepare_evaluations(
 
 def _existing_evaluations(settings: ComparisonSettings) -> list[Evaluation]:
     return [
-        Evaluation(judge, test_label(test), recipe, None, Path(folder).expanduser())
+        Evaluation(judge, test_label(test), recipe, None, user_path(folder))
         for judge, recipes in settings.compare.evaluations.items()
         for recipe, tests in recipes.items()
         for test, folder in tests.items()

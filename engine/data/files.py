@@ -5,6 +5,8 @@ import os
 import stat
 from pathlib import Path
 
+from .errors import UserError
+
 CONFIGURATION = 4 << 20
 """Most bytes of a file of settings, a prompt template, a ``.env`` or a manifest."""
 
@@ -19,6 +21,8 @@ def open_regular(path: Path, flags: int = os.O_RDONLY, *, mode: int = 0o600) -> 
     """
     try:
         descriptor = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC, mode)
+    except ValueError as error:
+        raise _refused(path, "a path cannot hold a NUL character") from error
     except OSError as error:
         if error.errno == errno.ELOOP and flags & os.O_NOFOLLOW:
             raise _refused(path, "is a symbolic link, which codeclm does not follow") from error
@@ -45,6 +49,20 @@ def read_bounded(path: Path, limit: int = CONFIGURATION, *, flags: int = 0) -> b
     if len(content) > limit:
         raise OSError(errno.EFBIG, f"larger than {limit:,} bytes", str(path))
     return content
+
+
+def user_path(text: str) -> Path:
+    """Return the path that *text* names; a leading ``~`` stands for a home folder.
+
+    Raises:
+        UserError: there is no such user, or *text* cannot be a path.
+    """
+    if "\0" in text:
+        raise UserError(f"{text.partition(chr(0))[0]}: a path cannot hold a NUL character")
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise UserError(f"{text}: there is no such home folder") from error
 
 
 def _refused(path: Path, problem: str) -> OSError:

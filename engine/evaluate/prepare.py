@@ -16,6 +16,7 @@ from ..calls.gate import EndpointUse, Origin, pass_gate
 from ..calls.prompts import load_prompts
 from ..config import Config, to_toml
 from ..data.answers import read_answers
+from ..data.files import user_path
 from ..data.records import identity
 from ..data.seeds import SeedError
 from ..data.test_sets import Question, read_questions, shorten
@@ -110,7 +111,7 @@ def _read_answers(config: EvaluationConfig, questions: Sequence[Question]) -> di
     for side, answerer in config.answerers.items():
         if not answerer.answers:
             continue
-        path = Path(answerer.answers).expanduser()
+        path = user_path(answerer.answers)
         answers[side] = read_answers(path, answerer.model)
         missing = [question.id for question in questions if question.id not in answers[side]]
         if missing:

@@ -10,6 +10,7 @@ from ..calls.gate import EndpointUse, Origin, pass_gate
 from ..calls.prompts import load_prompts
 from ..config import Config, RoleConfig
 from ..data import seeds
+from ..data.files import user_path
 from ..data.records import Metadata, Seed, Unreadable, identity
 from ..data.seeds import SeedError, SeedSource
 from ..store.folder import Folder
@@ -135,6 +136,6 @@ def _digest(config: Config, source: SeedSource | None) -> str:
 
 def _folder(config: Config) -> Path:
     if config.out:
-        return Path(config.out).expanduser()
+        return user_path(config.out)
     files = config.seed_files or (Path(config.metadata.file or ""),)
     return Path("runs") / (files[0].name.split(".")[0] or "run")
