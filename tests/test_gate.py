@@ -11,6 +11,8 @@ from typing import Any
 import anyio.to_thread
 import pytest
 
+from codeclm.providers.http.failures import sanitize
+
 from .commands import codeclm, write_seeds
 from .servers import ReceivedRequest, Say, Server, chat, say
 
@@ -251,3 +253,9 @@ def test_a_run_s_files_are_its_owner_s_alone(tmp_path: Path) -> None:
     for path in (tmp_path / "run", *(tmp_path / "run").iterdir(), *(tmp_path / "cache").iterdir()):
         expected = 0o700 if path.is_dir() else 0o600
         assert stat.S_IMODE(path.stat().st_mode) == expected, path
+
+
+def test_a_key_that_a_server_breaks_into_lines_is_masked() -> None:
+    broken = f"Incorrect key: {KEY[:8]}\n{KEY[8:20]} \t{KEY[20:]}."
+
+    assert sanitize(broken, (KEY,)) == "Incorrect key: ***."

@@ -165,3 +165,39 @@ def test_a_stranger_s_texts_do_not_control_the_terminal(tmp_path: Path) -> None:
 def test_a_path_with_nul_is_one_line(tmp_path: Path, setting: str) -> None:
     write_seeds(tmp_path)
     one_line(codeclm(*CHECK, "--set", f'{setting}="a\\u0000b"', cwd=tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("name", "head", "tail"),
+    [
+        ("s.json.gz", b'[{"instruction": "a"}, "', b'"]'),
+        ("s.jsonl.gz", b'{"instruction": "', b'"}'),
+    ],
+)
+def test_what_unpacks_to_too_much_is_refused(
+    tmp_path: Path, name: str, head: bytes, tail: bytes
+) -> None:
+    block = b"a" * (16 << 20)
+    with gzip.open(tmp_path / name, "wb", 1) as file:
+        file.write(head)
+        for _ in range(34):
+            file.write(block)
+        file.write(tail)
+
+    assert name in one_line(codeclm("check", "--seeds", name, *MODELS, cwd=tmp_path))
+
+
+def test_a_card_s_front_matter_is_ours(tmp_path: Path) -> None:
+    line = ("export", "r", "--trainer", "trl", "--to", "t", "--language", "en\nlicense: mit\n---")
+    done = codeclm(*line, cwd=tmp_path)
+
+    assert done.returncode == 2
+    assert "must be a language code" in done.stderr
+
+
+def test_a_cache_that_everybody_can_write_is_named(tmp_path: Path) -> None:
+    write_seeds(tmp_path, 2)
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache").chmod(0o777)
+
+    assert "chmod 700" in codeclm(*RUN, "--out", "r", cwd=tmp_path).stderr

@@ -71,7 +71,7 @@ def _stats(args: argparse.Namespace) -> int:
             if reply is None:
                 damaged += 1
                 continue
-            models[_key_fields(reply).get("model", "?")] += 1
+            models[str(_key_fields(reply).get("model", "?"))] += 1
             oldest, newest = min(oldest, reply.time), max(newest, reply.time)
     print_text(f"folder   {cache.folder}")
     size = cache.path.stat().st_size / 1e6
@@ -143,10 +143,13 @@ def _pack_open(cache: CacheFile) -> int:
 
 def _key_fields(reply: StoredReply) -> dict[str, Any]:
     """Return what the reply's key was made of, by name, except the messages."""
-    values = msgspec.json.decode(reply.about)
-    names = KeyFields.__struct_fields__
-    return {**dict(zip(names, values or (), strict=False)), "sample": reply.sample}
+    values: Any = msgspec.json.decode(reply.about)
+    fields: list[Any] = values if isinstance(values, list) else []
+    return {**dict(zip(KeyFields.__struct_fields__, fields, strict=False)), "sample": reply.sample}
 
 
 def _minute(seconds: float) -> str:
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M}"
+    try:
+        return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M}"
+    except (ValueError, OverflowError, OSError):  # written by another program
+        return "an impossible time"

@@ -1,6 +1,7 @@
 """``codeclm export``: the dataset in one of the export formats, or as a trainer's folder."""
 
 import argparse
+import re
 import shlex
 from contextlib import closing
 from pathlib import Path
@@ -60,10 +61,18 @@ def _add_trainer(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--language",
+        type=_language,
         default="en",
         metavar="CODE",
         help="with --trainer: the data's language, for the card (default: en)",
     )
+
+
+def _language(text: str) -> str:
+    """Read a language tag (RFC 5646), for argparse: it goes into the card's front matter."""
+    if not re.fullmatch(r"[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8})*", text):
+        raise argparse.ArgumentTypeError(f"must be a language code such as en, got {text[:40]!r}")
+    return text
 
 
 def run(args: argparse.Namespace) -> int:

@@ -2,8 +2,12 @@
 
 import argparse
 import signal
+import stat
+from contextlib import suppress
 from functools import partial
+from pathlib import Path
 
+from ..calls.clients import cache_folder
 from ..data.errors import UserError
 from ..pipeline.event_loop import run_async
 from ..pipeline.prepare import Plan
@@ -49,6 +53,7 @@ def run_session(
     with plan.folder.locked(), log.to_file(plan.folder.events):
         print_message(str(plan.folder.path))
         print_endpoints(plan.endpoints)
+        _warn_of_open_cache(cache_folder(plan.config))
         try:
             session = execute_plan(plan, display, allow_change=allow_change)
         except UserError:
@@ -60,6 +65,13 @@ def run_session(
             raise
         summary = write_results(plan, session)
     return summary, session
+
+
+def _warn_of_open_cache(folder: Path) -> None:
+    """Say so if anybody on this machine can put answers into the cache."""
+    with suppress(OSError):
+        if folder.stat().st_mode & stat.S_IWOTH:
+            print_message(f"{folder}: every user of this machine can write this cache: chmod 700")
 
 
 def interrupt_on_sigterm() -> None:
