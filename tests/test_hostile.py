@@ -118,12 +118,23 @@ def test_a_table_of_very_many_columns_is_read(tmp_path: Path, columns: int) -> N
     assert done.returncode == 0, done.stderr
 
 
-def test_there_are_no_more_workers_than_work(tmp_path: Path) -> None:
-    """A hundred thousand tasks took a gigabyte before the first call."""
-    write_seeds(tmp_path, 2)
-    done = codeclm(*RUN, "-c", "100000", "--limit", "2", cwd=tmp_path)
+def test_what_is_wished_for_takes_no_memory_before_it_is_there(tmp_path: Path) -> None:
+    """A hundred thousand workers took a gigabyte, ten million rows took two."""
+    write_seeds(tmp_path, 4)
+    wishes = ("-c", "100000", "-n", "10000000", "--max-calls", "40")
+    line = ("run", "--seeds", "seeds.jsonl", *MODELS, "--display", "none", *wishes)
+    done = subprocess.run(
+        ["sh", "-c", 'ulimit -v 1000000; exec "$@"', "sh", *COMMAND, *line],
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
-    assert done.returncode in {0, 3}, done.stderr
+    assert done.returncode == 1, done.stderr
+    assert "40 paid" in done.stdout or "paid answers in all sessions: 40" in done.stdout
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize(("target", "status"), [("/dev/full", 1), (None, 0)])
