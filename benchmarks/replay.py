@@ -29,7 +29,7 @@ from codeclm.engine.calls.pacing import Limits
 from codeclm.engine.config import BudgetConfig, RetryPolicy, RoleConfig, build_config
 from codeclm.engine.data import seeds
 from codeclm.engine.data.records import Example, InstructionRequest, Metadata, Seed, identity
-from codeclm.engine.pipeline.prepare import Plan, prepare, seed_source
+from codeclm.engine.pipeline.prepare import Plan, prepare
 from codeclm.engine.pipeline.session import settle_manifest
 from codeclm.engine.store.writer import LedgerWriter
 from codeclm.prompts import PromptSet, Respond
@@ -132,7 +132,7 @@ def resumed(finished: int, folder: Path) -> dict[str, Any]:
     ledger = _timed(row, "open", partial(LedgerWriter, plan.folder.ledger))
     done = _timed(row, "skip list", ledger.reader.finished_seeds)
     ledger.close()
-    _timed(row, "find the next seed", lambda: next(seeds.read(seed_source(config), skip=done)))
+    _timed(row, "find the next seed", lambda: next(seeds.read(config.seed_source, skip=done)))
     row["until its first call"] = round(sum(row[name] for name in list(row)[1:]), 2)
     began = time.perf_counter()
     process = subprocess.run(

@@ -20,20 +20,23 @@ A run is a configuration, checked by `prepare` and carried out by `make_dataset`
 Another distribution adds a provider (`Host`), a recipe (`Recipe`), an export format
 (`ExportFormat`) or a prompt (`Prompt`) by an entry point in the group of its `Registry`:
 ``codeclm.providers``, ``codeclm.recipes``, ``codeclm.exports`` or ``codeclm.prompts``. The names
-below are the ones to rely on. They are imported on first use, so that ``codeclm --help`` is fast.
+below are the ones to rely on, in plugins too. They are imported on first use, so that
+``codeclm --help`` is fast.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ..prompts import Prompt
+    from ..prompts import ParseError, Priority, Prompt, Typical
+    from ..providers.base import Provider, Reply, Request
     from ..providers.hosts import Host
-    from ..providers.kinds import ProviderKind
+    from ..providers.kinds import NoOptions, ProviderKind, ProviderSettings
     from .api import make_dataset, prepare
+    from .calls.model import Model
     from .calls.prompts import PROMPTS
     from .config import Config, ConfigError, build_config, load_config
-    from .data.errors import CodeclmError, RunStopped, UserError
+    from .data.errors import CodeclmError, ItemError, RunStopped, UserError
     from .data.formats import EXPORTS, ExportFormat, ExportRow, Selection
     from .data.providers import PROVIDERS
     from .data.registry import Registry
@@ -42,10 +45,14 @@ if TYPE_CHECKING:
     from .pipeline.recipe import Recipe
     from .pipeline.recipes import RECIPES
     from .pipeline.session import Session, Watcher
+    from .pipeline.stages.answer import Answerer
+    from .pipeline.stages.refinement import Refinement
     from .pipeline.steps import Finishing, Tools, Writing
+    from .pipeline.writing import DECODE, TAKE_SEEDS
     from .reporting.summary import Summary
 
 __all__ = [
+    "DECODE",
     "EXPORTS",
     "FROM_METADATA",
     "FROM_POOL",
@@ -53,6 +60,8 @@ __all__ = [
     "PROMPTS",
     "PROVIDERS",
     "RECIPES",
+    "TAKE_SEEDS",
+    "Answerer",
     "CodeclmError",
     "Config",
     "ConfigError",
@@ -60,16 +69,27 @@ __all__ = [
     "ExportRow",
     "Finishing",
     "Host",
+    "ItemError",
+    "Model",
+    "NoOptions",
+    "ParseError",
     "Plan",
+    "Priority",
     "Prompt",
+    "Provider",
     "ProviderKind",
+    "ProviderSettings",
     "Recipe",
+    "Refinement",
     "Registry",
+    "Reply",
+    "Request",
     "RunStopped",
     "Selection",
     "Session",
     "Summary",
     "Tools",
+    "Typical",
     "UserError",
     "Watcher",
     "Writing",
@@ -80,13 +100,15 @@ __all__ = [
 ]
 
 _MODULES = {
-    "..prompts": ("Prompt",),
+    "..prompts": ("ParseError", "Priority", "Prompt", "Typical"),
+    "..providers.base": ("Provider", "Reply", "Request"),
     "..providers.hosts": ("Host",),
-    "..providers.kinds": ("ProviderKind",),
+    "..providers.kinds": ("NoOptions", "ProviderKind", "ProviderSettings"),
     ".api": ("make_dataset", "prepare"),
+    ".calls.model": ("Model",),
     ".calls.prompts": ("PROMPTS",),
     ".config": ("Config", "ConfigError", "build_config", "load_config"),
-    ".data.errors": ("CodeclmError", "RunStopped", "UserError"),
+    ".data.errors": ("CodeclmError", "ItemError", "RunStopped", "UserError"),
     ".data.formats": ("EXPORTS", "ExportFormat", "ExportRow", "Selection"),
     ".data.providers": ("PROVIDERS",),
     ".data.registry": ("Registry",),
@@ -95,7 +117,10 @@ _MODULES = {
     ".pipeline.recipe": ("Recipe",),
     ".pipeline.recipes": ("RECIPES",),
     ".pipeline.session": ("Session", "Watcher"),
+    ".pipeline.stages.answer": ("Answerer",),
+    ".pipeline.stages.refinement": ("Refinement",),
     ".pipeline.steps": ("Finishing", "Tools", "Writing"),
+    ".pipeline.writing": ("DECODE", "TAKE_SEEDS"),
     ".reporting.summary": ("Summary",),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}

@@ -29,11 +29,11 @@ async def make_dataset(
     """Run *plan* until it is finished or stopped, and write its exports and ``summary.json``.
 
     Calling it again with the same plan continues a run that was stopped. While it works, the first
-    SIGINT or SIGTERM stops it gently and the second at once: call it in the main thread.
+    SIGINT or SIGTERM stops it gracefully and the second at once: call it in the main thread.
 
     Args:
         plan: what `prepare` returned.
-        watch: is given the session and shows its progress until it is cancelled.
+        watch: displays the session's progress until it is cancelled.
         allow_change: start over in a folder that holds a run with another configuration.
 
     Returns:

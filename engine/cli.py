@@ -1,6 +1,6 @@
-"""The command line: argv → the module of the verb_named command → exit status.
+"""The command line: argv → the module of the command → exit status.
 
-Imports no command but the verb_named one, so that ``codeclm --help`` costs no more than argparse.
+Only the command that is run gets imported, so that ``codeclm --help`` costs no more than argparse.
 """
 
 import argparse
@@ -103,7 +103,7 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
         prog="codeclm",
         description="Make instruction data tailored to your task and your model (CodecLM).",
         epilog="exit status: 0 done; 1 failed or stopped (to be continued); 2 wrong input;"
-        " 3 rows missing",
+        " 3 finished, but short of --target-rows",
         formatter_class=_Formatter,
     )
     parser.add_argument(

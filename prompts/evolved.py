@@ -1,4 +1,4 @@
-"""Evolve: what WizardLM's rewriting prompts share, and when their results are eliminated.
+"""Evolve: shared parts of WizardLM's rewriting prompts, and the elimination of their results.
 
 The rules of elimination are those of docs/algorithm.md §8.4.
 """
@@ -67,15 +67,15 @@ def strip_label(text: str) -> str:
 
 
 def copies_frame(evolved: str, *, original: str) -> bool:
-    """Tell whether *evolved* holds words of the template that *original* does not."""
+    """Return whether *evolved* holds words of the template that *original* does not."""
     return any(phrase in evolved.lower() and phrase not in original.lower() for phrase in _FRAME)
 
 
 def apologises(answer: str) -> bool:
-    """Tell whether *answer* says sorry in fewer than 80 words: the model could not answer."""
+    """Return whether *answer* says sorry in fewer than 80 words: the model could not answer."""
     return "sorry" in answer.lower() and len(answer.split()) < _SORRY_WORDS
 
 
 def says_nothing(answer: str) -> bool:
-    """Tell whether *answer* consists of punctuation and stop words only."""
+    """Return whether *answer* consists of punctuation and stop words only."""
     return all(word.lower().replace("\u2019", "'") in _STOP for word in _WORD.findall(answer))

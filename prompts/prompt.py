@@ -14,10 +14,10 @@ _PARTS = ("name", "priority", "read", "schema", "typical")
 
 
 class Priority(IntEnum):
-    """Which of several waiting calls goes first.
+    """The order of waiting calls.
 
-    Those closest to finishing an example do: that keeps the fewest examples in memory and gives the
-    most rows for the money if a run is stopped.
+    Calls closest to finishing an example go first: that keeps the fewest examples in memory and
+    gives the most rows for the money if a run is stopped.
     """
 
     SCORE = 0
@@ -28,7 +28,7 @@ class Priority(IntEnum):
 
 
 class RawReply(Protocol):
-    """What a parser sees of a model's reply."""
+    """The parts of a model's reply that a parser sees."""
 
     @property
     def text(self) -> str: ...
@@ -50,7 +50,7 @@ class Sizes(NamedTuple):
 
 
 class Prompt(Struct, Generic[T], frozen=True, kw_only=True):
-    """One question to a model; *T* is what its reply says. Subclass it once for each prompt.
+    """One question to a model; *T* is the parsed reply. Subclass it once per prompt.
 
     The fields are the template's placeholders: a template must hold those without a default and may
     hold the others. Templates lie beside the subclass's module, in ``default/NAME.txt`` and, where
@@ -58,7 +58,7 @@ class Prompt(Struct, Generic[T], frozen=True, kw_only=True):
 
     Attributes:
         name: Names the templates, the stage in ledgers and reports, and the request's purpose.
-        priority: Which calls it lets pass.
+        priority: Its place among waiting calls.
         template: The default template's text, for a prompt whose module has no files beside it.
     """
 
@@ -80,7 +80,7 @@ class Prompt(Struct, Generic[T], frozen=True, kw_only=True):
 
         Raises:
             ParseError: it cannot be read; asking again may help.
-            WithheldError: there is no reply, and asking again is no use.
+            WithheldError: there is no reply, and asking again is pointless.
         """
         raise NotImplementedError
 

@@ -1,4 +1,4 @@
-"""What parsers share: the body of a reply, JSON in it, and the marks that models add to text."""
+"""Shared by parsers: the body of a reply, JSON in it, and the marks that models add to text."""
 
 import re
 from json import JSONDecoder
@@ -39,7 +39,7 @@ class ParseError(ValueError):
 
 
 class WithheldError(Exception):
-    """There is no reply, and asking again is no use.
+    """There is no reply, and asking again is pointless.
 
     Attributes:
         reason: The finish reason: ``content_filter`` or ``refusal``.
@@ -51,12 +51,12 @@ class WithheldError(Exception):
 
 
 def is_truncated(reply: RawReply) -> bool:
-    """Tell whether *reply* was cut off at ``max_tokens``."""
+    """Return whether *reply* was cut off at ``max_tokens``."""
     return reply.finish_reason == "length"
 
 
 def check_complete(reply: RawReply, what: str) -> None:
-    """Refuse a reply that was cut off, if half of *what* is no use.
+    """Reject a reply that was cut off, where half of *what* is useless.
 
     Raises:
         ParseError: it was.
@@ -96,7 +96,7 @@ def parse_json(text: str) -> dict[str, Any] | None:
     """Parse the JSON value that *text* is, after at most one line or fence.
 
     Returns an object's fields, with keys in lower case and ``_`` between words, since models spell
-    them freely; an array under the key ``""``; None if *text* is no such JSON.
+    them freely; an array under the key ``""``; None if *text* is not such JSON.
     """
     start = _BRACKET.search(text, 0, _LONGEST_LEAD)
     if not start or not _LEAD_TO_JSON.fullmatch(text, 0, start.start()):
@@ -128,7 +128,7 @@ def is_list(value: object) -> TypeGuard[list[Any]]:
 
 
 def is_object(value: object) -> TypeGuard[dict[str, Any]]:
-    """Tell whether a JSON *value* is an object; its keys are strings by JSON's rules."""
+    """Return whether a JSON *value* is an object; its keys are strings by JSON's rules."""
     return isinstance(value, dict)
 
 
@@ -161,7 +161,7 @@ def normalise(text: str) -> str:
 
 
 def is_refusal(text: str) -> bool:
-    """Tell whether *text* begins as refusals do."""
+    """Return whether *text* begins like a refusal."""
     return _REFUSAL.match(text.lstrip(" \t\n\"'*")) is not None
 
 

@@ -27,10 +27,10 @@ class Respond(Prompt[str], frozen=True, kw_only=True):
 
 
 def read_answer(reply: RawReply) -> str:
-    """Read an answer, which is all of *reply* and may be empty.
+    """Read an answer, the whole *reply*, which may be empty.
 
     Raises:
-        WithheldError: a filter or the model itself kept it back.
+        WithheldError: a filter or the model itself withheld it.
     """
     if reply.finish_reason in {"content_filter", "refusal"} and not reply.text.strip():
         raise WithheldError(reply.finish_reason)

@@ -47,7 +47,7 @@ _COLUMNS = {"rubric": 0, "action": 1}
 
 
 class RubricsAndActions(NamedTuple):
-    """Each action follows from the rubric at its index; there may be more of one than the other."""
+    """Each action follows from the rubric at its index; the lists may differ in length."""
 
     rubrics: tuple[str, ...]
     actions: tuple[str, ...]

@@ -1,7 +1,7 @@
 """Pieces of the JSON schemas for structured replies.
 
 Strings and arrays are bounded, and scores are an enumeration of integers: grammars made from
-schemas (llama.cpp's) hold a small model to these, and to little else.
+schemas (llama.cpp's) hold a small model to these bounds, and to little else.
 """
 
 from collections.abc import Sequence

@@ -35,7 +35,7 @@ class PromptError(Exception):
 
 class _Placeholder(NamedTuple):
     position: int
-    """Where its value goes in the message's parts."""
+    """The index of its value in the message's parts."""
     name: str
     before: str
     after: str
@@ -59,11 +59,16 @@ class PromptSet:
         """Compile *texts*; *where* names them in messages.
 
         Raises:
-            PromptError: a template or a placeholder is not as it should be.
+            PromptError: a template or placeholder is invalid.
         """
         self._messages: dict[str, tuple[_Message, ...]] = {}
         self.digests: dict[str, str] = {}
         for prompt, text in texts.items():
+            if prompt.name in self._messages:
+                raise PromptError(
+                    f"{where}: two prompts have the name {prompt.name!r}: rename {prompt.__name__}"
+                    f" of {prompt.__module__}"
+                )
             self._messages[prompt.name] = _compile(prompt, text, f"{where}/{prompt.name}.txt")
             data = text.encode("utf-8", "surrogatepass")
             self.digests[prompt.name] = blake2b(data, digest_size=16).hexdigest()
@@ -82,11 +87,11 @@ class PromptSet:
 
         Args:
             source: where to read from.
-            prompts: those that will be asked.
+            prompts: those to load.
             names: of further prompts, whose templates a folder may hold too.
 
         Raises:
-            PromptError: the folder, a file or a placeholder is not as it should be.
+            PromptError: the folder, a file or a placeholder is invalid.
         """
         if source in SETS:
             texts = {prompt: _template(prompt, str(source)) for prompt in prompts}
@@ -110,7 +115,8 @@ class PromptSet:
         messages = self._messages.get(prompt.name)
         if messages is None:
             raise PromptError(
-                f"prompt {prompt.name!r} was not loaded: add it to the prompts of the recipe"
+                f"prompt {prompt.name!r} was not loaded: add {type(prompt).__name__} to the"
+                f" prompts of the recipe's step, under the role that is asked"
             )
         return tuple(
             (role, _fill(parts, placeholders, prompt) if placeholders else parts[0])
@@ -175,7 +181,7 @@ def _split(prompt: AnyPrompt, role: MessageRole, body: str, name: str) -> _Messa
 
 
 def _take_breaks(parts: list[str], position: int) -> tuple[str, str]:
-    """Take the line breaks before or after a paragraph of one placeholder out of *parts*."""
+    """Remove from *parts* the line breaks before or after a paragraph of one placeholder."""
     before, after = parts[position - 1], parts[position + 1]
     if before.endswith("\n") and (not after or after.startswith("\n")):
         parts[position - 1] = before.rstrip("\n")

@@ -1,4 +1,4 @@
 """Talking to models: hosts, kinds of provider, and the transports that carry calls.
 
-`base` is the vocabulary; `hosts` and `kinds` hold the rows that say what there is.
+`base` defines requests, replies and errors; `hosts` and `kinds` list what is available.
 """

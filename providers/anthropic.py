@@ -14,7 +14,7 @@ from .http.failures import decode_response, embedded_error
 from .http.rate_limits import read_allowance
 
 MAX_TOKENS = 4096
-"""Sent where the request sets no limit: this API requires one."""
+"""Sent if the request sets no limit: this API requires one."""
 
 _VERSION = "2023-06-01"
 
@@ -81,7 +81,7 @@ class Anthropic:
         )
 
     async def aclose(self) -> None:
-        """Do nothing: the session is the caller's."""
+        """Do nothing: the caller owns the session."""
 
 
 class _Body(Struct, omit_defaults=True):

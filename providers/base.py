@@ -4,7 +4,7 @@ ProviderError
 ├── RateLimited    429: try again later, perhaps at a time that the server names
 ├── Unavailable    408, 409, 425, 5xx, lost connection, silence, cut-off body: worth another try
 │   └── Stale      a kept-alive connection that the server had closed: try again at once, for free
-├── Rejected       any other 4xx, or an unexpected response: repeating this request is no use
+├── Rejected       any other 4xx, or an unexpected response: repeating this request is pointless
 └── Denied         401, 402, 403, 404, quota used up: no request will succeed; stop the run
 """
 
@@ -19,10 +19,10 @@ FinishReason = Literal["stop", "length", "content_filter", "refusal", "other"]
 """
 
 ResponseFormat = Literal["text", "json_object", "json_schema"]
-"""What to ask a server for, from the least to the most strict."""
+"""Response formats, from the least to the most strict."""
 
 Transport = Literal["aiohttp", "lean"]
-"""What carries calls over HTTP."""
+"""The transports that carry calls over HTTP."""
 
 
 class Message(Struct, frozen=True):
@@ -31,7 +31,7 @@ class Message(Struct, frozen=True):
 
 
 class Request(Struct, frozen=True, kw_only=True):
-    """One call, in no vendor's terms. A setting that is None is left to the server.
+    """One call, in vendor-neutral terms. A setting that is None is left to the server.
 
     Attributes:
         model: The model's name at its host.
@@ -40,7 +40,7 @@ class Request(Struct, frozen=True, kw_only=True):
         top_p: Nucleus sampling: the probability mass to sample from.
         max_tokens: The most tokens of the reply.
         seed: The server's own sampling seed.
-        response_format: What to ask the server for; ``json_schema`` needs ``schema``.
+        response_format: The format to ask for; ``json_schema`` needs ``schema``.
         schema: A JSON schema.
         extra: Merged into the request's body last, as it is; it overrides every other setting.
         sample: Tells several samples of one prompt apart. It is never sent, but is part of the
@@ -63,7 +63,7 @@ class Request(Struct, frozen=True, kw_only=True):
 
 
 class Allowance(Struct, frozen=True):
-    """What a response said of the server's rate limits; None where it said nothing.
+    """The server's rate limits, as a response reports them; None if it does not.
 
     ``*_limit`` are per minute or whatever the server counts by, ``*_remaining`` what is left of
     them, ``*_reset`` the seconds until they are full again.
@@ -124,7 +124,7 @@ class RateLimited(ProviderError):  # noqa: N818  (named after what happened, as 
 
 
 class Unavailable(ProviderError):  # noqa: N818
-    """The server or the way to it failed; the same request may succeed later.
+    """The server or the connection failed; the same request may succeed later.
 
     Attributes:
         retry_after: Seconds the server asks to wait, None if it does not say.
@@ -140,7 +140,7 @@ class Stale(Unavailable):
 
 
 class Rejected(ProviderError):  # noqa: N818
-    """The request was refused, or its response is unexpected; repeating it is no use."""
+    """The request was refused, or its response is unexpected; repeating it is pointless."""
 
 
 class Denied(ProviderError):  # noqa: N818
@@ -152,8 +152,8 @@ class Provider(Protocol):
 
     Attributes:
         kind: The name of its `kinds.ProviderKind`; part of every cache key.
-        identity: What replies are filed under, usually the base URL: all that decides about them
-            beside the request. Part of every cache key; never holds an API key.
+        identity: What replies depend on besides the request and the options, usually the base URL.
+            Part of every cache key; never holds an API key.
         structured: The strictest response format that this endpoint honours.
     """
 
@@ -170,5 +170,5 @@ class Provider(Protocol):
         ...
 
     async def aclose(self) -> None:
-        """Close what this provider alone owns, which a session is not."""
+        """Close what this provider alone owns; that excludes the session."""
         ...

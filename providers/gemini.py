@@ -70,7 +70,7 @@ class Gemini:
         return _reply(target.where, generation, headers)
 
     async def aclose(self) -> None:
-        """Do nothing: the session is the caller's."""
+        """Do nothing: the caller owns the session."""
 
     def _endpoint_of(self, model: str) -> Endpoint:
         name = quote(model.removeprefix("models/"), safe="")  # a name, never a path of its own
@@ -181,7 +181,9 @@ def _encode(request: Request) -> bytes:
     fields: dict[str, Any] = msgspec.to_builtins(body)
     merged = {**fields, **request.extra}
     ours, theirs = fields.get(_CONFIG), merged.get(_CONFIG)
-    if isinstance(ours, dict) and isinstance(theirs, dict):  # a thinkingConfig keeps our settings
+    if isinstance(ours, dict) and isinstance(
+        theirs, dict
+    ):  # a thinkingConfig keeps the other settings
         merged[_CONFIG] = {**ours, **theirs}
     return json_codec.dumps(merged)
 

@@ -1,11 +1,11 @@
-"""Hosts known by name: where they are, what they speak, which variables hold their keys.
+"""Hosts known by name: their addresses, protocols and key variables.
 
 As of November 2026. A server that is not listed but speaks chat completions is reached as
 ``openai/NAME`` with a base URL. Another distribution adds a host by an entry point: see `Host`.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -25,7 +25,7 @@ class Host(Struct, frozen=True):
 
     Attributes:
         name: In lower case.
-        kind: What the host speaks.
+        kind: The protocol that the host speaks.
         base_url: Where it is; empty for models that run in this process.
         key_variables: The environment variables that may hold its key; the first one set counts.
         needs_key: Whether it refuses calls without a key.
@@ -50,7 +50,7 @@ class Host(Struct, frozen=True):
 
     @property
     def base_url_variable(self) -> str:
-        """The environment variable that moves the host."""
+        """The environment variable that overrides the host's address."""
         return f"{self.name.upper().replace('-', '_')}_BASE_URL"
 
     def address(self, environ: Mapping[str, str] = os.environ) -> str:
@@ -92,10 +92,22 @@ class Host(Struct, frozen=True):
     def structured_at(self, base_url: str) -> ResponseFormat:
         """Return the strictest response format honoured at *base_url*.
 
-        A server in a vendor's place promises nothing of what the vendor does.
+        A server that replaces a vendor's may not honour what the vendor's does.
         """
         is_moved = base_url.rstrip("/") != self.base_url
         return "text" if self.needs_key and is_moved else self.structured
+
+
+def check_kinds(hosts: Iterable[Host]) -> None:
+    """Check that no two kinds have one name: their cache keys would meet.
+
+    Raises:
+        ValueError: two do.
+    """
+    kinds: dict[str, ProviderKind[Any]] = {}
+    for host in hosts:
+        if kinds.setdefault(host.kind.name, host.kind) is not host.kind:
+            raise ValueError(f"two provider kinds have the name {host.kind.name!r}: rename one")
 
 
 async def open_provider(host: Host, settings: ProviderSettings) -> Provider:
@@ -109,8 +121,10 @@ async def open_provider(host: Host, settings: ProviderSettings) -> Provider:
     settings = structs.replace(settings, base_url=base_url, structured=host.structured_at(base_url))
     provider = await host.kind.open(settings, host.kind.read_options(settings.options))
     if provider.kind != host.kind.name:  # cache keys of two kinds must never meet
+        model = f"{host.name}/{settings.model}".rstrip("/")
         raise ValueError(
-            f"{host.name}: its provider has kind {provider.kind!r}, its row {host.kind.name!r}"
+            f"{model}: class {type(provider).__name__} has kind"
+            f" {provider.kind!r}, but its ProviderKind is named {host.kind.name!r}"
         )
     return provider
 
@@ -176,3 +190,5 @@ HOSTS: Final = (
     Host("local", LOCAL, structured="json_schema"),
     Host("scripted", SCRIPTED, structured="json_schema"),
 )
+
+check_kinds(HOSTS)

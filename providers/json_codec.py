@@ -1,4 +1,4 @@
-r"""JSON that preserves whatever models and people write.
+r"""JSON that preserves any text that models and users write.
 
 Fast decoders refuse lone surrogates (``"\ud83d"``, half an emoji, which servers send when a reply
 is cut off), and fast encoders refuse strings that hold them. Both directions fall back to the

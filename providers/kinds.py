@@ -1,8 +1,8 @@
-"""Provider kinds: one row for each way of talking to a model.
+"""Provider kinds: one row per way of calling a model.
 
 A row holds everything that must be known about a kind before a provider of it is opened. No other
-module names a kind: what differs between kinds is a field here. The modules that do the talking
-are imported when a provider is opened: most commands open none.
+module names a kind: what differs between kinds is a field here. The modules that make the calls are
+imported when a provider is opened: most commands open none.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -28,7 +28,7 @@ class NoOptions(Struct, frozen=True):
 
 
 class ProviderSettings(Struct, frozen=True, kw_only=True):
-    """What one provider is opened with.
+    """The settings to open one provider with.
 
     Attributes:
         model: The model's name, for kinds that load it themselves.
@@ -36,7 +36,7 @@ class ProviderSettings(Struct, frozen=True, kw_only=True):
         api_key: The key, if there is one. It never appears in the repr or in a message.
         headers: HTTP headers to send with every call. They may hold secrets, too.
         options: The kind's own options, as the configuration has them.
-        session: What carries the calls. The caller opens and closes it; required over HTTP.
+        session: Carries the calls. The caller opens and closes it; required over HTTP.
         structured: The strictest response format that the endpoint honours. `open_provider` fills
             it in from the host.
     """
@@ -54,12 +54,14 @@ class ProviderSettings(Struct, frozen=True, kw_only=True):
 
 
 class ProviderKind(Struct, Generic[Options], frozen=True):
-    """One way of talking to a model.
+    """One way of calling a model.
 
     Attributes:
         name: Part of every cache key; equal to the ``kind`` of the providers that `open` returns.
         open: Opens a provider. The second argument is the checked options.
-        options: The struct that a role's ``options`` must fit.
+        options: The struct that a role's ``options`` must fit. Each has a default.
+        operational: The options that cannot change a reply, such as time-outs. All others are part
+            of every cache key and of a run's manifest.
         over_http: Whether the kind needs an http(s) base URL and a session.
         check_model: Raises FileNotFoundError when a model or what runs it is missing. It must not
             load or call anything.
@@ -73,11 +75,35 @@ class ProviderKind(Struct, Generic[Options], frozen=True):
     name: str
     open: Callable[[ProviderSettings, Options], Awaitable[Provider]]
     options: type[Options]
+    operational: frozenset[str] = frozenset()
     over_http: bool = False
     check_model: Callable[[str], object] | None = None
     max_in_flight: Callable[[Options], int] | None = None
     default_format: ResponseFormat = "text"
     small_models: bool = False
+
+    def __post_init__(self) -> None:
+        """Reject the name of an operational option that does not exist.
+
+        Raises:
+            ValueError: the message names it.
+        """
+        unknown = self.operational - set(self.options.__struct_fields__)
+        if unknown:
+            raise ValueError(f"kind {self.name}: no option is called {min(unknown)!r}")
+
+    def reply_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Return those of *options* that can change a reply and are not at their default.
+
+        Raises:
+            ValueError: an option is unknown or has the wrong type.
+        """
+        values, defaults = self.read_options(options), self.read_options({})
+        return {
+            name: msgspec.to_builtins(getattr(values, name))
+            for name in self.options.__struct_fields__
+            if name not in self.operational and getattr(values, name) != getattr(defaults, name)
+        }
 
     def check(self, model: str, options: Mapping[str, Any]) -> None:
         """Check that a provider can be opened, without loading or calling anything.
@@ -194,9 +220,15 @@ LOCAL = ProviderKind(
     "local",
     _open_local,
     LocalOptions,
+    operational=frozenset({"slots", "threads", "prompt_cache"}),
     check_model=find_weights,
     max_in_flight=lambda options: options.slots,
     default_format="json_schema",
     small_models=True,
 )
-SCRIPTED = ProviderKind("scripted", _open_scripted, ScriptedOptions)
+SCRIPTED = ProviderKind(
+    "scripted",
+    _open_scripted,
+    ScriptedOptions,
+    operational=frozenset({"latency", "jitter", "error_rate", "rate_limit_rate", "retry_after"}),
+)

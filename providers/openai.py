@@ -81,7 +81,7 @@ class OpenAI:
         return _reply(completion, choice, headers)
 
     async def aclose(self) -> None:
-        """Do nothing: the session is the caller's."""
+        """Do nothing: the caller owns the session."""
 
 
 def encode(request: Request, *, host: str = "") -> bytes:
@@ -202,8 +202,8 @@ def _wants_completion_tokens(host: str, model: str) -> bool:
     """Whether *model* takes its token limit only as ``max_completion_tokens``.
 
     OpenAI's o-series and all its models since gpt-5 refuse ``max_tokens``; the families before them
-    take it, and so does every other vendor's server. A model of OpenAI's that is not known here is
-    taken for a newer one.
+    take it, and so does every other vendor's server. An OpenAI model that is unknown here is
+    assumed to be newer.
     """
     if host != "api.openai.com" and not host.endswith((".api.openai.com", ".openai.azure.com")):
         return False

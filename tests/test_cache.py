@@ -535,6 +535,24 @@ answers = st.builds(
 )
 
 
+def test_options_that_can_change_a_reply_are_in_the_key_and_none_leave_it_as_it_was() -> None:
+    request = Request(model="m", messages=(Message("user", "Explain rain."),))
+
+    def builder(**options: Any) -> KeyBuilder:
+        return KeyBuilder("scripted", "scripted", request, options)
+
+    def key(**options: Any) -> bytes:
+        return builder(**options).key(request.messages, "")
+
+    assert key() == KeyBuilder("scripted", "scripted", request).key(request.messages, "")
+    assert len({key(), key(most=3), key(most=4), key(most="3"), key(least=3)}) == 5
+    assert key(most=3, least=1) == key(least=1, most=3)
+    assert json.loads(bytes(builder(most=3).fields)) == [
+        *json.loads(bytes(builder().fields)),
+        {"most": 3},
+    ]
+
+
 @given(answers, questions)
 def test_an_answer_is_read_back_as_it_was_half_emojis_included(
     answer: StoredReply, question: Question

@@ -14,6 +14,8 @@ import anyio
 import anyio.to_thread
 import pytest
 
+from codeclm.engine.commands import COMMANDS
+
 from .commands import COMMAND, codeclm, environment, started, write_lines, write_seeds
 from .servers import ReceivedRequest, Say, Server, answer, chat, say
 
@@ -673,6 +675,33 @@ def test_a_command_imports_no_other_and_nothing_it_does_not_need(
     )
 
     assert done.stdout.splitlines()[-1] == f"COMMANDS {modules} HEAVY []"
+
+
+@pytest.mark.parametrize("verb", COMMANDS)
+def test_no_verb_imports_another(verb: str) -> None:
+    script = (
+        f"import sys, codeclm.engine.commands.{verb}\n"
+        "from codeclm.engine.commands import COMMANDS\n"
+        "print([v for v in COMMANDS if f'codeclm.engine.commands.{v}' in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout == f"['{verb}']\n"
+
+
+@pytest.mark.parametrize("verb", ["status", "export", "inspect", "plugins"])
+def test_a_verb_that_only_reads_a_run_imports_no_scheduler(verb: str) -> None:
+    script = (
+        f"import sys, codeclm.engine.commands.{verb}\n"
+        "print([m for m in sys.modules if m.endswith('pipeline.streaming') or m == 'structlog'])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout == "[]\n"
 
 
 def test_help_takes_less_than_a_third_of_a_second_of_cpu(tmp_path: Path) -> None:

@@ -345,19 +345,26 @@ async def test_tokens_are_paced_and_what_was_reserved_too_much_is_given_back() -
     assert little < 0.2
 
 
-async def test_a_bug_in_a_provider_ends_the_run_with_that_error() -> None:
-    async def meets_a_bug() -> None:
-        puppet = Puppet()
-        async with dispatching(puppet) as dispatcher:
-            ask(dispatcher, "a")
-            await puppet.hears(1)
-            await puppet.says("a", ZeroDivisionError("a bug"))
-            await anyio.sleep_forever()
+@pytest.mark.parametrize("error", [ZeroDivisionError("a bug"), ProviderError("of no kind")])
+async def test_an_error_that_no_provider_may_raise_stops_the_run_and_names_the_provider(
+    error: Exception,
+) -> None:
+    puppet = Puppet()
+    async with dispatching(puppet) as dispatcher:
+        answers = [ask(dispatcher, name) for name in ("a", "b")]
+        await puppet.hears(1)
+        await puppet.says("a", error)
+        outcome = await answers[0]
+        await puppet.says("b")
+        await dispatcher.drained()
+        late = await ask(dispatcher, "c")
 
-    with pytest.raises(ExceptionGroup) as caught:
-        await meets_a_bug()
-
-    assert caught.group_contains(ZeroDivisionError, match="a bug")
+    assert isinstance(outcome, RunStopped)
+    assert f"the provider 'puppet' is broken: it raised {error!r} (" in str(outcome)
+    assert "test_dispatch.py, line" in str(outcome)
+    assert "check the network" not in str(outcome)
+    assert await answers[1] == Reply(text="b")
+    assert late is outcome
 
 
 @on_owned_clock

@@ -7,6 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from codeclm.engine.data.formats import EXPORTS
+from codeclm.engine.data.providers import PROVIDERS
+from codeclm.engine.pipeline.recipes import RECIPES
+
+from .commands import codeclm
+
 ROOT = Path(__file__).parents[1]
 SOURCES = ("engine", "providers", "prompts")
 PAGES = sorted(
@@ -117,3 +123,40 @@ def test_every_section_of_the_algorithm_that_is_cited_exists() -> None:
     }
 
     assert sorted(cited - sections) == []
+
+
+# -- lists of rows that are written by hand ---------------------------------------------------
+
+
+def template() -> str:
+    return (ROOT / "engine" / "config" / "template.toml").read_text("utf-8")
+
+
+def test_the_readme_and_the_template_name_every_recipe() -> None:
+    section = prose("README.md").partition("\n## Recipes\n")[2].partition("\n## ")[0]
+    table = re.findall(r"^\| `([^`]+)`", section, re.MULTILINE)
+    comment = re.search(r"^# recipe = .*\n(?: +#.*\n)*", template(), re.MULTILINE)
+
+    assert table == RECIPES.names(), "complete the table of recipes in README.md"
+    assert comment is not None
+    missing = set(RECIPES.names()) - set(re.findall(r"[a-z][a-z0-9-]+", comment[0]))
+    assert not missing, "complete `# recipe =` in engine/config/template.toml"
+
+
+def test_the_readme_the_template_and_the_help_name_every_export_format(tmp_path: Path) -> None:
+    (comment,) = re.findall(r"^# export = .*", template(), re.MULTILINE)
+    rows = "".join(re.findall(r"^\| `codeclm export .*", prose("README.md"), re.MULTILINE))
+    shown = codeclm("export", "--help", cwd=tmp_path).stdout
+    for text, where in (
+        (comment, "# export = in engine/config/template.toml"),
+        (rows, "the row `codeclm export` in README.md"),
+        (shown, "codeclm export --help"),
+    ):
+        missing = set(EXPORTS.names()) - set(re.findall(r"[a-z][a-z0-9_-]+", text))
+        assert not missing, f"complete {where}"
+
+
+def test_the_readme_names_every_provider() -> None:
+    written = set(re.findall(r"`([a-z-]+)/", prose("README.md")))
+
+    assert not set(PROVIDERS.names()) - written, "complete the table of providers in README.md"

@@ -12,10 +12,12 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from codeclm.engine.data.errors import UserError
 from codeclm.engine.data.formats import (
     EXPORTS,
+    RESERVED_NAMES,
     ExportError,
     ExportFormat,
     ExportRow,
@@ -33,10 +35,18 @@ from codeclm.engine.data.records import (
 )
 from codeclm.engine.data.registry import Registry
 from codeclm.engine.store.export import SUFFIXES, export
+from codeclm.engine.store.folder import Folder
 
 from .examples import examples
 
 FORMATS = EXPORTS.names()
+
+
+def expected_row(form: str) -> dict[str, Any]:
+    assert form in ROWS, f"add {form!r} and the row expected of it to ROWS in tests/test_export.py"
+    return {"id": f"{1:016x}", **ROWS[form]}
+
+
 texts = st.text(st.characters(codec="utf-8"))
 
 
@@ -136,7 +146,7 @@ def test_each_format_reads_back_from_each_kind_of_file(
     path = tmp_path / f"x{suffix}"
 
     assert write([example()], path, form) == 1
-    assert load(path) == [{"id": f"{1:016x}", **ROWS[form]}]
+    assert load(path) == [expected_row(form)]
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -145,8 +155,8 @@ def test_metadata_is_written_where_asked_for(tmp_path: Path, form: str, suffix: 
     path = tmp_path / f"x{suffix}"
     write([example()], path, form, with_metadata=True)
 
-    assert load(path) == [{"id": f"{1:016x}", **ROWS[form], "metadata": LINEAGE}]
-    assert list(load(path)[0]) == ["id", *ROWS[form], "metadata"]
+    assert load(path) == [{**expected_row(form), "metadata": LINEAGE}]
+    assert list(load(path)[0]) == [*expected_row(form), "metadata"]
 
 
 def test_the_target_can_win() -> None:
@@ -463,3 +473,27 @@ def test_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:
 
     assert (tmp_path / "x.json").stat().st_size > 150_000_000
     assert kilobytes < 60_000
+
+
+@pytest.mark.parametrize("name", sorted(RESERVED_NAMES))
+def test_a_format_named_like_a_file_of_the_run_is_refused_when_it_is_made(name: str) -> None:
+    with pytest.raises(TypeError, match="a run has a file of that name"):
+        structs.replace(EXPORTS["alpaca"], name=name)
+
+
+def test_every_file_of_a_run_has_a_reserved_name() -> None:
+    files = (value for value in vars(Folder(Path("run"))).values() if value != Path("run"))
+    assert {path.stem for path in files} <= RESERVED_NAMES
+
+
+def test_a_format_that_reads_both_answers_says_so_when_it_is_made() -> None:
+    with pytest.raises(TypeError, match=r"'pairs'.*add needs_both=True"):
+        structs.replace(EXPORTS["preference"], name="pairs", needs_both=False)
+
+
+def test_the_formats_that_need_only_one_answer_are_named_without_the_one_that_failed(
+    tmp_path: Path,
+) -> None:
+    others = ", ".join(name for name in FORMATS if name != "preference")
+    with pytest.raises(ExportError, match=f"target model; formats that need only one: {others}$"):
+        write([example(target=None)], tmp_path / "x.jsonl", "preference")

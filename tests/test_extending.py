@@ -177,9 +177,9 @@ REMAINS = {
         (
             FORMATS,
             "selection.chosen.text)\n\n\nPAIR",
-            "run",
-            2,
-            "formats that need only one: alpaca",
+            "check",
+            1,
+            "its rows hold both models' answers: add needs_both=True",
         ),
         (
             "engine/commands/__init__.py",

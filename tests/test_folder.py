@@ -7,8 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from codeclm.engine.config import RoleConfig
 from codeclm.engine.store.folder import Folder, FolderError
-from codeclm.engine.store.manifest import FORMAT, Manifest, differences, new_manifest
+from codeclm.engine.store.manifest import (
+    FORMAT,
+    Manifest,
+    default_settings,
+    differences,
+    new_manifest,
+    role_settings,
+)
 
 
 def manifest(**settings: object) -> Manifest:
@@ -55,8 +63,12 @@ def test_differences_name_each_setting_and_what_it_was() -> None:
     old = manifest(seed=1, quality={"ngram": 13, "tests": []})
     new = manifest(seed=2, quality={"ngram": 8, "tests": []}, limit=5)
 
-    assert differences(old, old) == []
-    assert differences(old, new) == ["limit: (default) → 5", "quality.ngram: 13 → 8", "seed: 1 → 2"]
+    assert differences(old, old, {}) == []
+    assert differences(old, new, {}) == [
+        "limit: not set when the run started → 5",
+        "quality.ngram: 13 → 8",
+        "seed: 1 → 2",
+    ]
 
 
 LOCKED = """
@@ -67,6 +79,27 @@ with Folder(Path(sys.argv[1])).locked():
     print("locked", flush=True)
     sys.stdin.readline()
 """
+
+
+def test_a_setting_that_is_newer_than_the_folder_is_no_difference_at_its_default() -> None:
+    """Other values of it are, and so is a default where the folder has another value."""
+    old = manifest(seed=1, quality={"ngram": 13})
+    at_defaults = manifest(seed=1, quality={"ngram": 13, "test_sets": {}}, parse_attempts=3)
+    changed = manifest(seed=0, quality={"ngram": 13}, parse_attempts=4)
+
+    assert differences(old, at_defaults, default_settings()) == []
+    assert differences(old, changed, default_settings()) == [
+        "parse_attempts: not set when the run started → 4",
+        "seed: 1 → 0",
+    ]
+
+
+def test_a_providers_options_are_recorded_unless_they_cannot_change_a_reply() -> None:
+    role = RoleConfig(model="scripted/x", options={"latency": 1.0, "model_seed": "2"})
+    plain = RoleConfig(model="scripted/x", options={"latency": 1.0, "model_seed": ""})
+
+    assert role_settings(role)["options"] == {"model_seed": "2"}
+    assert role_settings(plain)["options"] == {}
 
 
 def test_a_run_that_a_process_works_on_is_locked_until_that_process_ends(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from codeclm.engine.calls.gate import check_endpoint
 from codeclm.engine.config import ConfigError, RoleConfig, check_role, hosted_model
@@ -16,7 +17,7 @@ from codeclm.engine.data.errors import UserError
 from codeclm.engine.data.providers import PROVIDERS, resolve_model
 from codeclm.engine.data.registry import Registry
 from codeclm.providers.base import Message, Provider, Request
-from codeclm.providers.hosts import HOSTS, Host, open_provider
+from codeclm.providers.hosts import HOSTS, Host, check_kinds, open_provider
 from codeclm.providers.http.endpoint import make_endpoint
 from codeclm.providers.http.exchange import HttpSession
 from codeclm.providers.kinds import (
@@ -56,9 +57,9 @@ def test_a_model_is_split_at_the_first_separator_only(text: str, expected: tuple
     [
         ("opnai/gpt-4o", "unknown provider 'opnai': did you mean 'openai'? available: openai, "),
         ("meta-llama/Llama-3", "unknown provider 'meta-llama': "),
-        ("gpt-4o", "'gpt-4o' names no provider: write provider/model"),
+        ("gpt-4o", "'gpt-4o' names no provider; write provider/model"),
         ("", "'' names no provider"),
-        ("openai/", "'openai/' names no model: write openai/MODEL"),
+        ("openai/", "'openai/' names no model; write openai/MODEL"),
         ("/x", "unknown provider '': available: openai, anthropic"),
     ],
 )
@@ -156,7 +157,8 @@ async def test_the_scripted_model_needs_no_session() -> None:
 
     provider = await open_provider(PROVIDERS["scripted"], settings)
 
-    assert provider.identity == "scripted?model_seed=7&unreadable_rate=0"
+    assert isinstance(provider, Scripted)
+    assert provider.options.model_seed == "7"
 
 
 async def test_a_host_on_the_network_needs_a_session() -> None:
@@ -317,5 +319,51 @@ async def test_a_provider_that_names_another_kind_is_refused() -> None:
 
     host = Host("acme", ProviderKind("acme", open_mislabelled, ScriptedOptions))
 
-    with pytest.raises(ValueError, match="acme: its provider has kind 'scripted', its row 'acme'"):
+    with pytest.raises(
+        ValueError, match="has kind 'scripted', but its ProviderKind is named 'acme'"
+    ):
         await open_provider(host, ProviderSettings())
+
+
+def test_two_built_in_rows_of_one_name_are_refused() -> None:
+    shadow = Host("openai", SCRIPTED)
+    with pytest.raises(ValueError, match="two providers have the name 'openai': rename one"):
+        Registry("codeclm.providers", "provider", Host, (*HOSTS, shadow))
+    with pytest.raises(ValueError, match="two providers have the name 'openai'"):
+        Registry("codeclm.providers", "provider", Host, HOSTS, aliases={"openai": "gemini"})
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "kept"),
+    [
+        ("scripted", {}, {}),
+        ("scripted", {"latency": 1.0, "jitter": 0.5, "error_rate": 0.1}, {}),
+        ("scripted", {"model_seed": "2", "unreadable_rate": 0.0}, {"model_seed": "2"}),
+        ("scripted", {"replies": {"rate": "5"}, "retry_after": 1}, {"replies": {"rate": "5"}}),
+        ("local", {"slots": 4, "threads": 2, "prompt_cache": True, "context": 2048}, {}),
+        ("local", {"context": 256}, {"context": 256}),
+    ],
+)
+def test_options_that_can_change_a_reply_are_told_from_those_that_cannot(
+    name: str, options: dict[str, object], kept: dict[str, object]
+) -> None:
+    assert PROVIDERS[name].kind.reply_options(options) == kept
+
+
+def test_an_operational_option_that_does_not_exist_is_refused_when_the_kind_is_made() -> None:
+    with pytest.raises(ValueError, match="kind shout: no option is called 'latencey'"):
+        structs.replace(SCRIPTED, name="shout", operational=frozenset({"latencey"}))
+
+
+@pytest.mark.parametrize("name", ["scripted", "local"])
+def test_a_base_url_of_a_model_in_this_process_is_refused(name: str) -> None:
+    role = RoleConfig(model=f"{name}/x", base_url="http://gpu:8000/v1")
+    with pytest.raises(ConfigError, match=rf"strong\.base_url: {name} models run in this process"):
+        check_role(role, "strong")
+
+
+def test_two_kinds_of_one_name_are_refused() -> None:
+    """Cache keys of two kinds must never meet."""
+    shadow = Host("acme", structs.replace(SCRIPTED, name="openai"))
+    with pytest.raises(ValueError, match="two provider kinds have the name 'openai'"):
+        check_kinds((*HOSTS, shadow))

@@ -267,4 +267,4 @@ def test_two_distributions_with_one_name_are_refused(site: Path, tmp_path: Path)
     assert "both add the recipe 'short': uninstall one of them" in used.stderr
     assert "codeclm-short 1.2" in used.stderr
     assert "codeclm-tall 1.2" in used.stderr
-    assert "codeclm-tall 1.2: codeclm has a provider 'openai'" in listed.stderr
+    assert "rename the one in codeclm-tall 1.2" in listed.stderr

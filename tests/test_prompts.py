@@ -81,8 +81,14 @@ def load(source: str | Path = "default") -> PromptSet:
     return PromptSet.load(source, BUILT_IN)
 
 
+def values_of(prompt: AnyPrompt) -> dict[str, Any]:
+    name = prompt.__name__
+    assert prompt in VALUES, f"add {name} and its values to VALUES in tests/test_prompts.py"
+    return VALUES[prompt]
+
+
 def filled(prompt: AnyPrompt, **changes: Any) -> Prompt[Any]:
-    return prompt(**{**VALUES[prompt], **changes})
+    return prompt(**{**values_of(prompt), **changes})
 
 
 def text_of(templates: PromptSet, prompt: AnyPrompt, **changes: Any) -> str:
@@ -100,7 +106,7 @@ def default() -> PromptSet:
 def test_every_value_is_in_the_prompt(source: str, prompt: AnyPrompt) -> None:
     text = text_of(load(source), prompt)
 
-    for name, value in VALUES[prompt].items():
+    for name, value in values_of(prompt).items():
         assert ("<S>, <T>" if name == "skills" else str(value)) in text
     assert "{{" not in text
 
@@ -117,7 +123,7 @@ def test_the_last_message_is_the_users(source: str, prompt: AnyPrompt) -> None:
 @pytest.mark.parametrize("value", NASTY)
 @pytest.mark.parametrize("prompt", BUILT_IN)
 def test_filled_text_passes_unharmed(default: PromptSet, prompt: AnyPrompt, value: str) -> None:
-    names = [name for name in VALUES[prompt] if name != "number"]
+    names = [name for name in values_of(prompt) if name != "number"]
     marked = {name: f"«{name}{value}{name}»" for name in names}
     text = text_of(default, prompt, **{name: marked[name] for name in names})
 
@@ -165,7 +171,7 @@ def test_an_empty_vocabulary_leaves_no_gap(source: str) -> None:
 
 
 def test_a_prompt_whose_template_was_not_loaded_is_a_mistake() -> None:
-    with pytest.raises(PromptError, match="'score' was not loaded: add it to the prompts of the"):
+    with pytest.raises(PromptError, match="'score' was not loaded: add Score to the prompts"):
         TERSE.render(Score(instruction="Hi.", first="A", second="B"))
 
 
@@ -234,6 +240,14 @@ def test_a_template_in_another_encoding_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(PromptError, match="UTF-8"):
         load(tmp_path)
+
+
+def test_two_prompts_of_one_name_are_refused() -> None:
+    class Namesake(Respond, frozen=True):
+        """Another prompt, with the name that it inherits."""
+
+    with pytest.raises(PromptError, match="two prompts have the name 'respond': rename Namesake"):
+        PromptSet({Respond: "{{instruction}}", Namesake: "{{instruction}}"})
 
 
 def test_a_folder_that_is_not_there_is_said_with_the_names_that_are() -> None:

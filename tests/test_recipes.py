@@ -15,7 +15,9 @@ from blockbuster import BlockBuster
 from msgspec import structs
 
 from codeclm.engine.config import ConfigError, FilterConfig, build_config
+from codeclm.engine.data.errors import RunStopped
 from codeclm.engine.data.records import InstructionRequest, Metadata, Seed
+from codeclm.engine.pipeline.finishing import ANSWER, RATE
 from codeclm.engine.pipeline.prepare import Plan, prepare
 from codeclm.engine.pipeline.recipes import RECIPES
 from codeclm.engine.pipeline.session import Session, execute
@@ -27,7 +29,9 @@ from codeclm.engine.pipeline.stages.improve import Improver
 from codeclm.engine.pipeline.stages.invent import Inventor, Pool, Reservoir
 from codeclm.engine.pipeline.stages.rate import Rater
 from codeclm.engine.pipeline.stages.seed_instructions import SeedAsInstruction, placeholder_metadata
-from codeclm.engine.pipeline.writing import INVENT
+from codeclm.engine.pipeline.steps import Finishing
+from codeclm.engine.pipeline.writing import DECODE, INVENT
+from codeclm.prompts import Grow, PromptSet, Rate, Respond
 from codeclm.providers.base import Request
 
 from .acting import Actor, may_read_the_cache, playing
@@ -302,6 +306,7 @@ async def test_progress_shows_the_stages_that_the_recipe_has(tmp_path: Path, rec
     session = await execute(plan, watch=watch)
 
     assert session.ending == "finished"
+    assert recipe in STAGES, f"add {recipe!r} and its stages to STAGES in tests/test_recipes.py"
     assert shown[-1] == list(session.counters.stages) == STAGES[recipe]
     assert all(counts.entered for counts in session.counters.stages.values())
 
@@ -360,22 +365,23 @@ def test_a_recipe_that_cannot_work_is_refused_before_any_call(
 
 
 PLUGIN = """
-from codeclm.engine import FROM_SEEDS, Finishing, Recipe
+from codeclm.engine import FROM_METADATA, Finishing, Recipe
 from codeclm.engine.pipeline.stages.answer import Answerer
-from codeclm.engine.pipeline.writing import TAKE_SEEDS
+from codeclm.engine.pipeline.writing import DECODE
 from codeclm.prompts import Respond
 
 PLAIN = Recipe(
     name="plain",
-    summary="answer the seeds",
+    summary="decode and answer",
     source="a test",
-    mode=FROM_SEEDS,
-    writing=TAKE_SEEDS,
+    mode=FROM_METADATA,
+    writing=DECODE,
     finishing=Finishing(
         stage="reply",
         build=lambda tools: Answerer(tools.strong, tools.config.filter),
         prompts={"strong": (Respond,)},
         calls=lambda _config, drafts: {Respond: drafts},
+        rewrites=False,
     ),
 )
 """
@@ -407,17 +413,74 @@ def test_another_distribution_adds_a_recipe(tmp_path: Path) -> None:
     run = command("run", *line, "--display", "none", "--json", "--out", "run")
 
     assert "respond" in plan.stdout, plan.stderr
-    assert "plain: answer the seeds" in check.stdout
+    assert "plain: decode and answer" in check.stdout
     assert (unknown.returncode, unknown.stdout) == (2, "")
     assert "unknown recipe 'plane': did you mean 'plain'?" in unknown.stderr
     assert run.returncode in {0, 3}, run.stderr
     summary = orjson.loads(run.stdout)
-    assert summary["calls"]["respond"]["paid"] == 3
+    assert summary["calls"]["respond"]["paid"] == 30
 
 
 def test_a_recipe_whose_parts_do_not_fit_is_refused_when_it_is_made() -> None:
     with pytest.raises(ValueError, match="odd: invent needs requests with demonstrations"):
         structs.replace(RECIPES["wizardlm"], name="odd", writing=INVENT)
+
+
+def test_a_recipe_of_seeds_that_nothing_rewrites_is_refused_when_it_is_made() -> None:
+    with pytest.raises(ValueError, match="odd: answer does not rewrite the seeds"):
+        structs.replace(RECIPES["wizardlm"], name="odd", finishing=ANSWER)
+
+
+def test_two_steps_of_one_name_are_refused_when_the_recipe_is_made() -> None:
+    writing = structs.replace(DECODE, stage="answer")
+    with pytest.raises(ValueError, match="odd: both steps have the stage name 'answer'"):
+        structs.replace(RECIPES["codeclm-metadata"], name="odd", writing=writing)
+
+
+BOTH_MODELS = {role: {"model": f"scripted/{role}"} for role in ("strong", "target")}
+
+
+@pytest.mark.parametrize(
+    ("finishing", "complaint"),
+    [
+        (structs.replace(RATE, prompts={"strong": (Respond,)}), "forecasts Rate: add Rate to"),
+        (
+            structs.replace(ANSWER, prompts={"strong": (Grow, Respond)}),
+            "step answer: calls leaves out Grow: add Grow to calls, or to uncounted",
+        ),
+        (structs.replace(ANSWER, uncounted=(Respond,)), "remove Respond from uncounted"),
+        (
+            structs.replace(RATE, prompts={"strong": (Respond, Rate)}),
+            "recipe odd: a step asks the judge model, which it does not declare: add 'judge' to",
+        ),
+    ],
+)
+def test_a_step_that_declares_other_prompts_than_it_asks_is_refused_before_any_call(
+    finishing: Finishing, complaint: str
+) -> None:
+    recipe = structs.replace(RECIPES["codeclm-metadata"], name="odd", finishing=finishing)
+    config = build_config({"seeds": "x", "recipe": "odd", **BOTH_MODELS}, where="test")
+    with pytest.raises(ConfigError, match=complaint):
+        recipe.check(config, "test")
+
+
+@pytest.mark.parametrize("recipe", RECIPES.names())
+def test_every_recipe_counts_and_declares_what_it_asks(recipe: str) -> None:
+    tree = {"seeds": "x", "recipe": recipe, "target_rows": 2, **BOTH_MODELS}
+    RECIPES[recipe].check(build_config(tree, where="test"), "test")
+
+
+async def test_a_prompt_that_no_step_declares_stops_the_run_before_it_is_sent(
+    tmp_path: Path,
+) -> None:
+    actor = Actor()
+    async with playing(actor, tmp_path) as troupe:
+        strong = troupe["strong"]
+        strong.prompts = PromptSet({Respond: "{{instruction}}"})
+        with pytest.raises(RunStopped, match="'grow' was not loaded: add Grow to the prompts of"):
+            await strong.ask(Grow(instruction="Explain.", nodes=1, fewest=1, most=9), item="i")
+
+    assert actor.counts() == {}
 
 
 def test_a_recipe_has_one_name_and_asks_no_role_it_does_not_need() -> None:

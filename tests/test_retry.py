@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from codeclm.engine.calls.retry import (
     MAX_STALE,
     Attempts,
+    CallFailure,
     Decision,
     GiveUp,
     Retry,
@@ -14,14 +15,14 @@ from codeclm.engine.calls.retry import (
     decide,
 )
 from codeclm.engine.config import RetryPolicy
-from codeclm.providers.base import Denied, ProviderError, RateLimited, Rejected, Stale, Unavailable
+from codeclm.providers.base import Denied, RateLimited, Rejected, Stale, Unavailable
 
 POLICY = RetryPolicy()
 TOP = math.nextafter(1.0, 0.0)
 
 
 def after(
-    error: ProviderError,
+    error: CallFailure,
     *,
     attempts: Attempts = Attempts(),  # noqa: B008  immutable
     elapsed: float = 0.0,
@@ -56,12 +57,11 @@ def after(
         (Stale("x"), Attempts(failed=7, stale=2), Retry(0.0, Attempts(failed=7, stale=3))),
         (Stale("x"), Attempts(stale=MAX_STALE), Retry(0.25, Attempts(failed=1, stale=MAX_STALE))),
         (Rejected("no such field"), Attempts(), GiveUp("no such field")),
-        (ProviderError("odd"), Attempts(), GiveUp("odd")),
         (Denied("wrong key"), Attempts(), Stop("wrong key")),
     ],
 )
 def test_each_failure_has_its_answer(
-    error: ProviderError, attempts: Attempts, expected: Decision
+    error: CallFailure, attempts: Attempts, expected: Decision
 ) -> None:
     """Each kind of failure is retried, given up or stops the run, as the table says."""
     decision = after(error, attempts=attempts)
@@ -89,7 +89,7 @@ def test_one_attempt_means_no_second() -> None:
 @pytest.mark.parametrize(
     "error", [RateLimited("full", retry_after=86_400), Unavailable("away", retry_after=601)]
 )
-def test_a_pause_longer_than_any_call_may_take_stops_the_run(error: ProviderError) -> None:
+def test_a_pause_longer_than_any_call_may_take_stops_the_run(error: CallFailure) -> None:
     """All calls would hear the same: better to stop than to lose every seed, one by one."""
     decision = after(error)
 
@@ -131,7 +131,7 @@ def test_a_wait_keeps_every_bound(
 
 
 @given(st.lists(st.sampled_from([Unavailable("x"), Stale("x")]), min_size=40, max_size=40))
-def test_failures_end(errors: list[ProviderError]) -> None:
+def test_failures_end(errors: list[CallFailure]) -> None:
     """Whatever the mixture, no call is attempted more often than counted and free tries allow."""
     attempts, count = Attempts(), 0
     for error in errors:

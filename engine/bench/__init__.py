@@ -1,1 +1,1 @@
-"""What ``codeclm bench`` measures: this machine, and an endpoint."""
+"""The measurements of ``codeclm bench``: this machine, and an endpoint."""

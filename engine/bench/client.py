@@ -16,12 +16,12 @@ INSTRUCTION = "Explain in a few sentences what makes a good test, with one examp
 
 
 def numbered_instruction(number: int) -> str:
-    """Return an instruction of its own for every call: none may be answered from a cache."""
+    """Return a distinct instruction for every call, so that no cache can answer it."""
     return f"{INSTRUCTION} (number {number})"
 
 
 class Client(NamedTuple):
-    """One model through the whole engine, and the provider below it."""
+    """One model through the whole engine, and its provider."""
 
     model: Model
     provider: Provider

@@ -1,4 +1,4 @@
-"""Measure an endpoint: double the calls in flight until that brings no more answers."""
+"""Measure an endpoint: double the calls in flight until throughput stops growing."""
 
 import math
 import time
@@ -39,7 +39,7 @@ class Level(Struct, frozen=True):
 
 
 class EndpointTrial(Struct, frozen=True):
-    """Results of all levels, and what follows from them."""
+    """Results of all levels, and the settings derived from them."""
 
     model: str
     levels: tuple[Level, ...]
@@ -123,7 +123,7 @@ def _climb(calls: int, most_in_flight: int) -> Iterator[tuple[int, int]]:
 
 
 def _has_peaked(levels: Sequence[Level]) -> bool:
-    """Whether doubling brought less than a tenth more, twice in a row."""
+    """Whether doubling gained less than a tenth, twice in a row."""
     rates = [level.calls_per_second for level in levels]
     return len(rates) > 2 and rates[-1] < 1.1 * rates[-3] and rates[-2] < 1.1 * rates[-3]
 
@@ -204,7 +204,7 @@ def suggestion(levels: Sequence[Level]) -> dict[str, float]:
 
 
 def _allowance_notes(allowance: Allowance | None) -> list[str]:
-    """Say which limits the server named; it does not say for which span they hold."""
+    """Describe the limits that the server named; it does not say for which period they hold."""
     if allowance is None:
         return []
     limits = (("requests", allowance.requests_limit), ("tokens", allowance.tokens_limit))
@@ -216,7 +216,7 @@ def _allowance_notes(allowance: Allowance | None) -> list[str]:
 
 
 def quantile(ordered: Sequence[float], share: float) -> float:
-    """Return the value below which *share* of *ordered* lies; 0 where there is none."""
+    """Return the value below which *share* of *ordered* lies; 0 if it is empty."""
     if not ordered:
         return 0.0
     return ordered[min(len(ordered) - 1, math.ceil(len(ordered) * share) - 1)]

@@ -49,7 +49,7 @@ def measure_machine(levels: Sequence[int], calls: int, folder: Path) -> list[Mac
 @contextmanager
 def _bench_server() -> Generator[str]:
     """Serve prepared answers from another process; yields the base URL."""
-    process = subprocess.Popen(  # noqa: S603  (our own module)
+    process = subprocess.Popen(  # noqa: S603  (a module of this package)
         [sys.executable, "-m", server.__name__, "0"],
         stdout=subprocess.PIPE,
     )

@@ -2,7 +2,7 @@
 
 ``python -m codeclm.engine.bench.server LATENCY_MS`` prints its port and serves chat completions
 until it is killed: a bare protocol, on uvloop where installed, with keep-alive and pipelining. It
-reads only the length of a request and imports no other module of ours.
+reads only the length of a request and imports no other module of this package.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from typing import cast
 import orjson
 
 Answer = Callable[[bytes, bytes], bytes]
-"""Head and body of a request → the response, headers included."""
+"""Maps a request's head and body to the response, headers included."""
 
 TEXT = " ".join(["A sentence of an answer that is about as long as answers are."] * 16)
 

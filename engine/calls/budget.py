@@ -1,7 +1,7 @@
 """What calls cost, and when to stop paying.
 
-Prices are the user's own, for a million tokens: a table of ours could not stay right for long.
-Without prices there is no money, but calls can always be counted.
+Prices are the user's own, per million tokens: a built-in table would soon be out of date.
+Without prices only calls are counted.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -24,7 +24,7 @@ class Spending(Struct):
 
 
 def money(roles: Mapping[str, RoleConfig], tokens: Mapping[str, RoleTokens]) -> float | None:
-    """Return what *tokens* cost, by role; None where no role has a price."""
+    """Return what *tokens* cost, by role; None if no role has a price."""
     if all(role.price_input is None for role in roles.values()):
         return None
     return sum(price(roles[name], used) for name, used in tokens.items())

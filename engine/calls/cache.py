@@ -19,11 +19,11 @@ _MAX_NOTED = 1_000_000
 """Rows up to which all keys are read into the filter when the cache is opened: 0.7 s (measured)."""
 
 _AT_ONCE = 32
-"""Writes reported in one turn of the loop; what follows from each takes it some 0.1 ms."""
+"""Writes reported in one turn of the loop; handling each takes some 0.1 ms."""
 
 
 class CacheWrite(Entry, kw_only=True):
-    """An entry on its way to the disk; ``stored`` is given what is there after the commit."""
+    """An entry on its way to the disk; ``stored`` receives the value on disk after the commit."""
 
     stored: asyncio.Future[bytes]
 
@@ -31,8 +31,8 @@ class CacheWrite(Entry, kw_only=True):
 class KeyFilter:
     """A Bloom filter with one hash: a key that it does not hold was never added.
 
-    Keys are hashes, so their own first 25 bits serve. With a million keys, 3 % of others seem to
-    be there, too.
+    Keys are hashes, so their own first 25 bits serve. With a million keys, 3 % of the others are
+    false positives.
     """
 
     def __init__(self, key_starts: Iterable[bytes]) -> None:
@@ -52,7 +52,7 @@ class KeyFilter:
 
 @asynccontextmanager
 async def open_cache(folder: Path) -> AsyncGenerator["Cache"]:
-    """Open the cache in *folder*, or make it; leaving the block writes what is still waiting.
+    """Open the cache in *folder*, creating it if missing; leaving the block writes what is queued.
 
     Raises:
         StorageError: it cannot be opened or written, or it is damaged.
@@ -75,8 +75,8 @@ def _open(folder: Path, loop: asyncio.AbstractEventLoop) -> Generator["Cache"]:
 class Cache:
     """The store of replies that were paid for, for one event loop; open it with `open_cache`.
 
-    Looking up what is not there costs a sixth of a call. Negative lookups are skipped while this
-    process is the only writer: what is not in the filter is then absent.
+    A lookup that finds nothing costs a sixth of a call. It is skipped while this process is the
+    only writer: a key that is not in the filter is then absent.
     """
 
     def __init__(
@@ -100,14 +100,14 @@ class Cache:
         if self._filter is not None and key not in self._filter:
             if self._file.alone:
                 return None
-            self._filter = None  # another process came: the filter does not hold its keys
+            self._filter = None  # another process has opened the cache: the filter lacks its keys
         return self._file.get(key)
 
     def put(self, key: bytes, value: bytes, *, replace: bool = False) -> asyncio.Future[bytes]:
-        """Store *value*, whether or not anybody awaits the future that is returned.
+        """Store *value*, even if nobody awaits the returned future.
 
-        The future gives what is on disk then: unless *replace* is set, a value that another
-        process stored first stays. It raises `StorageError` if nothing could be stored.
+        The future's result is the value on disk afterwards: unless *replace* is set, a value that
+        another process stored first stays. It raises `StorageError` if nothing could be stored.
         """
         if self._filter is not None:
             self._filter.add(key)
@@ -126,11 +126,11 @@ def _report_soon(
 def _report(
     loop: asyncio.AbstractEventLoop, group: deque[CacheWrite], error: StorageError | None
 ) -> None:
-    """Report a few writes at a time: all at once would hold up the loop while each goes on."""
+    """Report a few writes at a time: all at once would block the loop."""
     for _ in range(min(_AT_ONCE, len(group))):
         write = group.popleft()
         if write.stored.done():
-            continue  # whoever waited was cancelled
+            continue  # the waiting task was cancelled
         if error is None:
             write.stored.set_result(write.value)
         else:

@@ -1,6 +1,6 @@
 """The cache's file: a diskcache folder, so that its tools can read it, with stricter rules.
 
-Nothing is evicted, values are bytes, and pickle is refused: a cache from a stranger must not run
+Nothing is evicted, values are bytes, and pickle is refused: a cache from elsewhere must not run
 code. Everything here blocks.
 """
 
@@ -25,7 +25,7 @@ class BytesDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache ships no typ
     """A diskcache Disk that stores bytes only, in the database only, and never unpickles."""
 
     def __init__(self, directory: str, **settings: object) -> None:
-        del settings  # those of another program's Disk, where one has made the folder
+        del settings  # those of another program's Disk, if one created the folder
         super().__init__(directory)
 
     def put(self, key: Any) -> Any:
@@ -76,7 +76,7 @@ _INSERT = (
 _REPLACE = _INSERT.replace("IGNORE", "REPLACE")
 
 # Rows per statement: each execution releases the interpreter's lock and has to win it back from a
-# busy event loop, so one statement for many rows is several times faster than one for each.
+# busy event loop, so one statement for many rows is several times faster than one per row.
 _ROWS = (64, 8, 1)
 _INSERT_ROWS = {n: _INSERT + f", {_ROW}" * (n - 1) for n in _ROWS}
 
@@ -94,7 +94,7 @@ class Entry(Struct):
 
 @contextmanager
 def open_cache_file(folder: Path) -> Generator["CacheFile"]:
-    """Open the cache in *folder*, or make it.
+    """Open the cache in *folder*, creating it if missing.
 
     Raises:
         StorageError: it cannot be opened or written, or it is damaged.
@@ -111,7 +111,7 @@ def _open(folder: Path, stack: ExitStack) -> "CacheFile":
             exclusive = stack.enter_context(ExclusiveUse(folder))
             with closing(connect(path)) as new:  # sets the page size, which only a new file takes
                 _check_schema(new, path)
-            # diskcache makes the tables, so that its tools work; reads and writes are our own.
+            # diskcache creates the tables, so that its tools work; all else is done here.
             tables: Any = diskcache.Cache(str(folder), disk=BytesDisk, **_SETTINGS)
             tables.close()
             reader = stack.enter_context(closing(connect(path)))
@@ -187,7 +187,7 @@ class CacheFile:
         return self._exclusive.alone
 
     def get(self, key: bytes) -> bytes | None:
-        """Return the value of *key*; takes some 10 µs.
+        """Return the value of *key*, in some 10 µs.
 
         Raises:
             StorageError: the file cannot be read.
@@ -215,7 +215,7 @@ class CacheFile:
                 self._adopt(entries, now)
 
     def _insert(self, rows: Sequence[tuple[Any, ...]]) -> int:
-        """Insert the rows whose keys are new; return how many that were."""
+        """Insert the rows whose keys are new; return their number."""
         inserted = start = 0
         for size in _ROWS:
             while len(rows) - start >= size:
@@ -225,7 +225,7 @@ class CacheFile:
         return inserted
 
     def _adopt(self, entries: Iterable[Entry], now: float) -> None:
-        """Take over what another process stored first; a row that is not ours is replaced."""
+        """Take over what another process stored first; replace a row that codeclm did not write."""
         for entry in entries:
             row = self._writer.execute(_SELECT, (entry.key,)).fetchone()
             if row is not None:
@@ -236,7 +236,7 @@ class CacheFile:
     # -- all of it ----------------------------------------------------------------------------
 
     def row_bound(self) -> int:
-        """Return a number of rows that the file does not exceed."""
+        """Return an upper bound of the number of rows."""
         (last,) = self._reader.execute("SELECT max(rowid) FROM Cache").fetchone()
         return last or 0
 
@@ -273,7 +273,7 @@ class CacheFile:
         return int(row.fetchone()[0])
 
     def delete_older(self, than: float) -> int:
-        """Delete the replies stored before *than*: the only way in which any is ever deleted.
+        """Delete the replies stored before *than*. Nothing else ever deletes any.
 
         Raises:
             StorageError: another process uses the cache.
@@ -282,7 +282,7 @@ class CacheFile:
         return self._administer("DELETE FROM Cache WHERE store_time < ?", than)
 
     def vacuum(self) -> None:
-        """Return the space of deleted replies to the disk; needs as much again meanwhile.
+        """Return the space of deleted replies to the disk; needs as much free space meanwhile.
 
         Raises:
             StorageError: another process uses the cache, or the disk is full.

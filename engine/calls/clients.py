@@ -1,4 +1,4 @@
-"""What work with models needs, opened together: the cache, dispatchers, one `Model` per role."""
+"""Open what calls need, together: the cache, the dispatchers, one `Model` per role."""
 
 import os
 from collections.abc import AsyncGenerator, Iterable, Mapping
@@ -22,6 +22,7 @@ from ..config import (
     base_url,
     header_variables,
     hosted_model,
+    reply_options,
     response_format,
 )
 from ..data.errors import Stopping
@@ -57,7 +58,7 @@ class Clients(Struct, frozen=True):
     dispatchers: dict[str, Dispatcher]
 
     def stop(self, reason: StopReason | None = None) -> None:
-        """Send nothing more, and raise *reason* where a reply is awaited; what is in flight ends.
+        """Send nothing more, and raise *reason* to those who wait; calls in flight finish.
 
         Args:
             reason: by default, a graceful stop.
@@ -119,7 +120,7 @@ async def open_clients(
 
 
 def endpoint_name(role: RoleConfig) -> str:
-    """Return a name for what shares a quota: vendors count per model and key."""
+    """Return a name for the calls that share a quota: vendors count per model and key."""
     host, model = hosted_model(role)
     at = base_url(role)
     options = msgspec.json.encode(role.options, order="sorted").decode() if role.options else ""
@@ -141,7 +142,7 @@ def _limits(roles: Roles, endpoint: str) -> Limits:
 def _width(role: RoleConfig) -> int:
     """Return the most calls in flight: no more than the provider answers at once.
 
-    More would wait in its own queue, first come first served, out of reach of priorities and stops.
+    More would wait in its own queue, where neither priorities nor stops reach them.
     """
     capacity = hosted_model(role).host.kind.capacity(role.options)
     return role.max_concurrent if capacity is None else min(role.max_concurrent, capacity)
@@ -169,7 +170,7 @@ _STRICTNESS: tuple[ResponseFormat, ...] = ("text", "json_object", "json_schema")
 
 
 def _sampling(role: RoleConfig, structured: ResponseFormat, settings: CallSettings) -> Sampling:
-    """Return how *role* is asked; "auto" is as strict as the endpoint honours, and no stricter."""
+    """Return how *role* is called; "auto" is as strict as the endpoint honours."""
     requested = response_format(role)
     if role.structured_output == "auto":
         requested = _STRICTNESS[min(map(_STRICTNESS.index, (requested, structured)))]
@@ -181,6 +182,7 @@ def _sampling(role: RoleConfig, structured: ResponseFormat, settings: CallSettin
         seed=role.seed,
         response_format=requested,
         extra=role.extra,
+        options=reply_options(role),
         parse_attempts=settings.parse_attempts,
         run_seed=settings.run_seed,
     )

@@ -13,13 +13,13 @@ DECREASE, STEEP_DECREASE = 0.85, 0.5
 """Factors by which the limit shrinks; the steep one if the decrease before it did not help."""
 
 REFUSED_SHARE = 1 / 3
-"""Share of refused calls from which on the endpoint is at fault rather than single calls."""
+"""Share of refused calls from which the endpoint is at fault, not single calls."""
 
 MIN_CALLS = 16
-"""Fewest calls of which that share is taken; at a limit below 4, four round trips."""
+"""Fewest calls to take that share of; at a limit below 4, four round trips."""
 
 FIRST_PATIENCE, LONGEST_PATIENCE = 1.0, 30.0
-"""Seconds before the limit probes beyond the wall again."""
+"""Seconds before the limit probes past the wall again."""
 
 BREATH, LONGEST_BREATH = 0.1, 0.05
 """A short pause after a refusal: round trips, and at most so many seconds."""

@@ -1,10 +1,10 @@
 """One endpoint's traffic: which call is sent next, when, and what happens after a failure.
 
 Calls wait in one priority queue; a pool of sender tasks carries them out. No task is made per call,
-a call that waits for a retry holds no place, and whoever asked may go away: what was sent is paid
-for, so its sender stores the reply all the same.
+a call that waits for a retry holds no place, and the caller may be cancelled: what was sent is paid
+for, so its sender stores the reply anyway.
 
-Knows neither what is asked nor where answers are kept.
+Knows neither prompts nor the cache.
 """
 
 import asyncio
@@ -13,28 +13,29 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from heapq import heappop, heappush
 from random import random
+from traceback import extract_tb
 from typing import NamedTuple
 
 import anyio
 from anyio.abc import TaskGroup
 
-from ...providers.base import Provider, ProviderError, RateLimited, Rejected, Reply
+from ...providers.base import Denied, Provider, RateLimited, Rejected, Reply, Unavailable
 from ..config import RetryPolicy
 from ..data.errors import ItemError, RunStopped, Stopping
 from .concurrency import Concurrency
 from .pacing import Limits, Pacer
 from .queued_call import QueuedCall, StopReason
-from .retry import GiveUp, Retry, Stop, decide
+from .retry import CallFailure, GiveUp, Retry, Stop, decide
 from .tokens import PromptLengths
 
 HOPELESS = 16
-"""After so many rejected calls and no answer, the settings are at fault and not the items."""
+"""After this many rejected calls and no answer, the settings are at fault, not the items."""
 
 _NEVER = float("-inf")
 
 
 class DispatchStatistics(NamedTuple):
-    """What one endpoint does at the moment."""
+    """A snapshot of one endpoint."""
 
     in_flight: int
     queued: int
@@ -46,14 +47,14 @@ class DispatchStatistics(NamedTuple):
     retries: int
     rate_limited: int
     tokens: float
-    """Charged so far: used where known, else reserved."""
+    """Charged so far: tokens used if known, else reserved."""
 
 
 @asynccontextmanager
 async def open_dispatcher(
     provider: Provider, limits: Limits, policy: RetryPolicy
 ) -> AsyncGenerator["Dispatcher"]:
-    """Send calls to *provider* until the block is left; whatever is in flight then is cancelled.
+    """Send calls to *provider* until the block is left; calls still in flight are cancelled.
 
     Await `Dispatcher.drained` before leaving the block to keep what was paid for.
     """
@@ -101,7 +102,7 @@ class Dispatcher:
         self._all_idle = asyncio.Event()
 
     def submit(self, call: QueuedCall) -> None:
-        """Queue *call*; it is carried out when its turn, the pace and the concurrency allow."""
+        """Queue *call*; it is sent when its turn, the pace and the concurrency limit allow."""
         if self._stopped_by is not None:
             call.abandon(self._stopped_by)
             return
@@ -110,7 +111,7 @@ class Dispatcher:
         self._pump()
 
     def stop(self, reason: StopReason) -> None:
-        """Send nothing more: abandon what waits; what is in flight is still carried out."""
+        """Send nothing more: abandon queued calls; those in flight still finish."""
         self._stopped_by = reason
         for timer in self._retry_timers.values():
             timer.cancel()
@@ -121,7 +122,7 @@ class Dispatcher:
             call.abandon(reason)
 
     async def drained(self) -> None:
-        """Stop, and wait until everything in flight has been carried out."""
+        """Stop, and wait until all calls in flight have finished."""
         self.stop(self._stopped_by or Stopping())
         while len(self._idle) < self._senders:
             self._all_idle.clear()
@@ -148,7 +149,7 @@ class Dispatcher:
         heappush(self._queue, (call.priority, self._submitted, call))
 
     def _take(self) -> QueuedCall | None:
-        """Take the next call if one may be sent now; else arrange to be woken when it may."""
+        """Take the next call if one may be sent now; else arrange a wake-up."""
         if not self._queue or self._in_flight >= self._concurrency.limit:
             return None
         call = self._queue[0][2]
@@ -216,17 +217,22 @@ class Dispatcher:
         """Send *call* once. None: the attempt failed, and the call is queued for another.
 
         Raises:
-            ItemError: the call is given up; others may do better.
+            ItemError: the call is given up; others may succeed.
             RunStopped: no call to this endpoint can succeed.
-            Stopping: the run is being stopped, so there is no other attempt.
+            Stopping: the run is being stopped, so there is no further attempt.
         """
         try:
             reply = await self.provider.complete(call.request)
-        except ProviderError as error:
+        except (RateLimited, Unavailable, Rejected, Denied) as error:
             self._in_flight -= 1
             self._note_failure(call, error)
             self._retry_or_raise(call, error)
             return None
+        except Exception as error:  # whatever the provider's own code raises
+            self._in_flight -= 1
+            stopped = _broken(self.provider, error)
+            self.stop(stopped)
+            raise stopped from error
         except BaseException:
             self._in_flight -= 1
             raise
@@ -244,7 +250,7 @@ class Dispatcher:
         if reply.allowance is not None:
             self._pacer.note_allowance(reply.allowance)
 
-    def _note_failure(self, call: QueuedCall, error: ProviderError) -> None:
+    def _note_failure(self, call: QueuedCall, error: CallFailure) -> None:
         call.elapsed += self._loop.time() - call.sent_at
         if self.reserves:
             self._pacer.settle(call.tokens, 0)
@@ -262,7 +268,7 @@ class Dispatcher:
         if error.allowance is not None:
             self._pacer.note_allowance(error.allowance)
 
-    def _retry_or_raise(self, call: QueuedCall, error: ProviderError) -> None:
+    def _retry_or_raise(self, call: QueuedCall, error: CallFailure) -> None:
         if self._stopped_by is not None:
             raise self._stopped_by
         decision = decide(
@@ -296,7 +302,7 @@ class Dispatcher:
         self._push(call)
         self._pump()
 
-    def _given_up(self, call: QueuedCall, error: ProviderError, reason: str) -> Exception:
+    def _given_up(self, call: QueuedCall, error: CallFailure, reason: str) -> Exception:
         """A call that failed loses its item; an endpoint that answers nobody ends the run."""
         if isinstance(error, Rejected):
             self._rejected += 1
@@ -312,3 +318,13 @@ class Dispatcher:
                 " start the server or check the network, then run the same command again"
             )
         return ItemError("unavailable", reason, transient=True)
+
+
+def _broken(provider: Provider, error: Exception) -> RunStopped:
+    """Build the error for a provider that raises what no provider may."""
+    place = extract_tb(error.__traceback__)[-1]
+    return RunStopped(
+        f"the provider {provider.kind!r} is broken: it raised {error!r} ({place.filename}, line"
+        f" {place.lineno}), which is none of the errors that a provider may raise: report this to"
+        " its author"
+    )

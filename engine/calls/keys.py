@@ -1,7 +1,9 @@
-"""Cache keys: two calls have the same key if and only if the same answer will do for both."""
+"""Cache keys: two calls have the same key if and only if one answer serves both."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from hashlib import blake2b
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -11,13 +13,13 @@ from ...providers import json_codec
 from ...providers.base import Message, Request
 
 KEY_VERSION = 1
-"""Raise it when the meaning of a key changes: older answers are then no longer found."""
+"""Raise it when the meaning of a key changes; older answers are then not reused."""
 
 _sorted = msgspec.json.Encoder(order="sorted")
 
 
 class KeyFields(Struct, frozen=True, array_like=True):
-    """What a key is made of besides messages and sample; stored so that keys can be compared."""
+    """The parts of a key besides messages and sample; stored so that keys can be compared."""
 
     provider: str
     endpoint: str
@@ -32,8 +34,14 @@ class KeyFields(Struct, frozen=True, array_like=True):
     key_version: int = KEY_VERSION
 
 
+class KeyFieldsWithOptions(KeyFields, frozen=True, array_like=True, kw_only=True):
+    """The same for a provider whose options can change a reply, and do."""
+
+    options: dict[str, Any]
+
+
 class KeyBuilder:
-    """Makes the keys of calls that differ only in messages and sample.
+    """Builds the keys of calls that differ only in messages and sample.
 
     What they share is hashed once, which leaves one pass over the messages per call.
 
@@ -41,10 +49,19 @@ class KeyBuilder:
         provider: the provider's kind.
         endpoint: the provider's identity, usually its base URL.
         request: any of the calls; its messages, sample and purpose do not matter.
+        options: the provider's options that can change a reply and are not at their default.
     """
 
-    def __init__(self, provider: str, endpoint: str, request: Request) -> None:
-        fields = KeyFields(
+    def __init__(
+        self,
+        provider: str,
+        endpoint: str,
+        request: Request,
+        options: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
+        # Without options a key is what it was before there were any: stored replies still serve.
+        make_fields = partial(KeyFieldsWithOptions, options=dict(options)) if options else KeyFields
+        fields = make_fields(
             provider,
             endpoint,
             request.model,

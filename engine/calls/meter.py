@@ -1,4 +1,4 @@
-"""One allowance as a leaky bucket: when the next grant may go out, and what has to drain first."""
+"""One allowance as a leaky bucket: when the next grant is allowed, and what must drain first."""
 
 from collections.abc import Callable
 from math import inf
@@ -18,9 +18,9 @@ SHORTEST_NAP = 0.005
 class Meter:
     """A leaky bucket that one grant may overdraw; the debt then has to drain.
 
-    An `AsyncLimiter` keeps the level and the leak. Nobody waits at it, since who goes next is
-    decided when there is room, not before. Its capacity is ``LONGEST_DEBT`` above the level at
-    which grants stop, so that a call of any size is one grant.
+    An `AsyncLimiter` keeps the level and the leak. Nothing waits on it, since the next call is
+    chosen only when there is room. Its capacity is ``LONGEST_DEBT`` above the level at which grants
+    stop, so that a call of any size is one grant.
     """
 
     __slots__ = (
@@ -36,7 +36,7 @@ class Meter:
     )
 
     def __init__(self, rate: float, *, slack: float, clock: Callable[[], float]) -> None:
-        """Start a meter with nothing saved.
+        """Start without any slack saved.
 
         Args:
             rate: units per second.

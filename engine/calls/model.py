@@ -1,7 +1,8 @@
 """A role (strong, target, judge): a prompt becomes a stored, parsed reply.
 
 A call goes from here to the cache, to the same call in flight, or to the dispatcher's queue; what
-happens there is `OutgoingCall.carry_out`. A prompt brings its messages, schema, priority, parser.
+happens there is `OutgoingCall.carry_out`. A prompt supplies its messages, schema, priority and
+parser.
 """
 
 import asyncio
@@ -11,9 +12,17 @@ from typing import Any, Generic, TypeVar
 import msgspec
 from msgspec import Struct
 
-from ...prompts import JsonSchema, Messages, ParseError, Prompt, PromptSet, WithheldError
+from ...prompts import (
+    JsonSchema,
+    Messages,
+    ParseError,
+    Prompt,
+    PromptError,
+    PromptSet,
+    WithheldError,
+)
 from ...providers.base import Message, Request, ResponseFormat
-from ..data.errors import ItemError
+from ..data.errors import ItemError, RunStopped
 from ..data.records import Call
 from .keys import KeyBuilder
 from .outgoing import Outcome, RoleCalls
@@ -23,7 +32,7 @@ T = TypeVar("T")
 
 
 class Sampling(Struct, frozen=True):
-    """How a role is asked; None leaves a setting to the server."""
+    """How a role is called; None leaves a setting to the server."""
 
     model: str
     temperature: float | None = None
@@ -32,13 +41,15 @@ class Sampling(Struct, frozen=True):
     seed: int | None = None
     response_format: ResponseFormat = "text"
     extra: dict[str, Any] = {}
+    options: dict[str, Any] = {}
+    """The provider's that can change a reply and are not at their default."""
     parse_attempts: int = 3
     run_seed: int = 0
     """The run's seed: above temperature 0, another seed gives other samples."""
 
 
 class ParsedReply(Struct, Generic[T], frozen=True):
-    """What a reply says, the reply itself, and the call for the record."""
+    """A reply's parsed value, the reply itself, and the call for the record."""
 
     value: T
     reply: StoredReply
@@ -46,7 +57,7 @@ class ParsedReply(Struct, Generic[T], frozen=True):
 
 
 class CallTemplate(Struct, frozen=True):
-    """What all calls of one prompt with one schema have in common."""
+    """What all calls of one prompt and schema share."""
 
     request: Request
     """Without messages and sample."""
@@ -96,7 +107,7 @@ class PendingCall(Struct, Generic[T]):
         """Wait for the reply.
 
         Raises:
-            ItemError, Stopping, RunStopped: there is none.
+            ItemError, Stopping, RunStopped: there is no reply.
         """
         if isinstance(self.answer, StoredReply):
             return self.answer
@@ -106,7 +117,7 @@ class PendingCall(Struct, Generic[T]):
         raise outcome
 
     def record(self, role: str, reply: StoredReply, attempts: int) -> Call:
-        """Return the call as it is kept with what it led to."""
+        """Return the call as an example records it."""
         return Call(
             self.prompt.name,
             role,
@@ -137,22 +148,25 @@ class Model:
         """Ask *prompt* and parse the reply.
 
         Args:
-            prompt: brings the messages, the schema, the priority and the parser.
-            item: id of what this is asked for: above temperature 0 each item has its own sample.
+            prompt: supplies the messages, the schema, the priority and the parser.
+            item: id of the item this is for: above temperature 0 each item has its own sample.
             sample: tells several samples of one item apart.
-            attempts: how often to ask until a reply can be parsed; None: as the role is set.
+            attempts: most tries until a reply can be parsed; None: the role's setting.
 
         Raises:
-            ItemError: there is no readable reply; the reason says why.
+            ItemError: no reply can be read; the reason says why.
             Stopping: the run is being stopped.
             RunStopped: no call to this endpoint can succeed.
         """
         return await self.finish(self.begin(prompt, item=item, sample=sample), attempts=attempts)
 
     def begin(self, prompt: Prompt[T], *, item: str, sample: str = "") -> PendingCall[T]:
-        """Ask *prompt* without waiting. The call may be left unfinished."""
+        """Ask *prompt* without waiting. The caller may abandon it."""
         template = self._template(prompt)
-        messages = template.messages(self.prompts.render(prompt))
+        try:
+            messages = template.messages(self.prompts.render(prompt))
+        except PromptError as error:  # a step asks what its row does not declare
+            raise RunStopped(f"{self.role}: {error}") from error
         sample = f"{self._run}{item}{sample}" if self._sampled else sample
         return self._look_up(prompt, template, messages, sample, attempt=0)
 
@@ -200,7 +214,7 @@ class Model:
         *,
         attempt: int,
     ) -> PendingCall[T]:
-        """Find the reply in the cache, or the same call in flight, or send for it."""
+        """Find the reply in the cache or the same call in flight, or queue a request."""
         calls = self._calls
         full_sample = f"{sample}#{attempt}" if attempt else sample
         key = template.keys.key(messages, full_sample)
@@ -211,7 +225,7 @@ class Model:
                 reply = decode_reply(value)
                 return PendingCall(prompt, template, messages, sample, key, reply, paid=False)
             except msgspec.MsgspecError:
-                damaged = True  # or not ours: ask again and replace it
+                damaged = True  # or not codeclm's: ask again and replace it
 
         outgoing = calls.in_flight.get(key)
         if outgoing is not None:
@@ -251,4 +265,5 @@ class Model:
         demand = ""
         if schema is not None and response_format == "json_object":
             demand = f"Answer with one JSON object of this schema: {json.dumps(schema)}"
-        return CallTemplate(request, KeyBuilder(provider.kind, provider.identity, request), demand)
+        keys = KeyBuilder(provider.kind, provider.identity, request, sampling.options)
+        return CallTemplate(request, keys, demand)

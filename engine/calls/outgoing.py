@@ -1,4 +1,4 @@
-"""A call that has to be paid for: sent, counted, paid, stored, given to everyone who asked."""
+"""A paid call: sent, counted, paid, stored, and delivered to every caller."""
 
 import asyncio
 
@@ -39,7 +39,7 @@ class RoleCalls(Struct, frozen=True):
             priority: lower goes first.
             key: the cache key under which the reply is stored.
             about: the fields of the key, stored with the reply.
-            replace: whether a damaged value stands under the key.
+            replace: whether the key holds a damaged value.
         """
         call = self.in_flight[key] = OutgoingCall(
             request=request,
@@ -72,7 +72,7 @@ class RoleCalls(Struct, frozen=True):
 
 
 class OutgoingCall(QueuedCall, eq=False, kw_only=True):
-    """A call on its way, in `InFlightCalls` until all who asked have its outcome."""
+    """A call on its way, in `InFlightCalls` until every caller has its outcome."""
 
     role: RoleCalls
     key: bytes
@@ -87,10 +87,10 @@ class OutgoingCall(QueuedCall, eq=False, kw_only=True):
         return future
 
     async def carry_out(self) -> None:
-        """Send the request; count, pay for and store the reply; give it to everyone who asked.
+        """Send the request; count, pay for and store the reply; deliver it to every caller.
 
-        Runs in one of the dispatcher's senders: those who asked may be gone by then, but what was
-        sent is paid for. Nobody is given a reply before it is on disk.
+        Runs in one of the dispatcher's senders: the callers may be gone by then, but what was sent
+        is paid for. No caller gets a reply before it is on disk.
         """
         role = self.role
         outcome: Outcome
@@ -118,13 +118,13 @@ class OutgoingCall(QueuedCall, eq=False, kw_only=True):
 
 
 class InFlightCalls(dict[bytes, OutgoingCall]):
-    """Calls queued or in flight, by key: the same question is asked once, whichever role asks."""
+    """Calls queued or in flight, by key: the same call is sent once, whichever role makes it."""
 
 
 def _adopted(on_disk: bytes, stored: StoredReply) -> StoredReply:
-    """Return the reply that another process stored before ours, unless it is damaged.
+    """Return the reply that another process stored first, unless it is damaged.
 
-    In that case whoever looks it up next replaces it.
+    The next lookup replaces a damaged one.
     """
     try:
         return decode_reply(on_disk)

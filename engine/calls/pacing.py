@@ -1,7 +1,7 @@
-"""How fast one endpoint may be asked, as far as its limits are known.
+"""Pace calls to one endpoint, as far as its limits are known.
 
-`Pacer` keeps to the requests and tokens per minute that the user states and to what the server says
-of itself. It is synchronous and reads an injected clock: the dispatcher does the waiting.
+`Pacer` keeps to the requests and tokens per minute that the user states, and to what the server
+reports. It is synchronous and reads an injected clock: the dispatcher does the waiting.
 """
 
 from collections.abc import Callable
@@ -17,20 +17,20 @@ PerMinute = Annotated[float, Meta(gt=0)]
 
 
 class Limits(Struct, frozen=True):
-    """What the user knows of an endpoint's limits. ``None`` is unknown, and then not paced."""
+    """An endpoint's limits, as far as the user knows them. ``None``: unknown and not paced."""
 
     requests_per_minute: PerMinute | None = None
     tokens_per_minute: PerMinute | None = None
     """Prompt and answer together."""
     max_concurrent: Annotated[int, Meta(ge=1)] = 512
-    """Most calls in flight, however many the server would take."""
+    """Most calls in flight."""
 
 
 class PacerStatistics(NamedTuple):
     requests: int
     """Requests sent so far."""
     tokens: float
-    """Tokens taken so far: those used where that is known, else those reserved."""
+    """Tokens taken so far: those used if known, else those reserved."""
     hold: float
     """Seconds until the current hold ends; 0.0 if there is none."""
 
@@ -48,7 +48,7 @@ LONGEST_SPREAD = 60.0
 
 
 class _Remainder:
-    """What a server says is left of an allowance, spread over the time until it is full again.
+    """What a server reports as left of an allowance, spread over the time until it is full.
 
     With a fixed window that uses the remainder evenly; with a bucket that refills steadily it
     settles at half a bucket and the refill rate. So there is no need to know which the server has.
@@ -58,7 +58,7 @@ class _Remainder:
 
     def __init__(self) -> None:
         self._gap = 0.0  # seconds per unit
-        self._until = -inf  # when what the server said expires
+        self._until = -inf  # when the server's report expires
         self._due = -inf  # when the last grant was paid off
 
     def update(self, remaining: float | None, reset: float | None, now: float) -> None:
@@ -96,7 +96,7 @@ class Pacer:
         self._requests = _request_meter(limits.requests_per_minute, clock)
         self._tokens = _token_meter(limits.tokens_per_minute, clock)
         self._remainders: tuple[_Remainder, _Remainder] | None = None
-        """Of requests and of tokens, once the server has said anything."""
+        """Of requests and of tokens, once the server has reported any."""
         self._hold_until = -inf
         self._request_count = 0
         self._token_count = 0.0
@@ -120,7 +120,7 @@ class Pacer:
     def take(self, tokens: float) -> None:
         """Take one request and *tokens* now; the next request waits off a debt.
 
-        Each request is to be settled once.
+        Settle each request once.
         """
         self._request_count += 1
         self._token_count += tokens
@@ -151,7 +151,7 @@ class Pacer:
             self._requests.tighten()
 
     def note_allowance(self, allowance: Allowance) -> None:
-        """Note what the server said of its limits; it can slow the pace, never raise it.
+        """Note the limits that the server reports; they can slow the pace, never raise it.
 
         The limits themselves are not used: servers do not say for which span they hold.
         """
@@ -162,7 +162,7 @@ class Pacer:
         self._remainders = of_requests, of_tokens
 
     def hold(self, seconds: float) -> None:
-        """Let nothing out for *seconds*, or until a longer hold ends."""
+        """Hold everything for *seconds*, or until a longer hold ends."""
         self._hold_until = max(self._hold_until, self._clock() + seconds)
 
     def statistics(self) -> PacerStatistics:

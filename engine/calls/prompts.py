@@ -1,4 +1,4 @@
-"""Which prompts exist, and the templates that a role's model is asked with."""
+"""The registry of prompts, and the templates of each role's model."""
 
 from collections.abc import Collection
 from typing import Final
@@ -14,7 +14,7 @@ PROMPTS: Final[Registry[AnyPrompt]] = Registry("codeclm.prompts", "prompt", Prom
 def load_prompts(
     config: Config, role: RoleConfig, prompts: Collection[AnyPrompt], where: str
 ) -> PromptSet:
-    """Load the templates of *prompts*, which *role* will be asked.
+    """Load *role*'s templates of *prompts*.
 
     Raises:
         ConfigError: a prompt is not registered, or a template cannot be used.

@@ -7,7 +7,7 @@ from ..data.errors import RunStopped, Stopping
 from .retry import Attempts
 
 StopReason = RunStopped | Stopping
-"""Why nothing more is sent: no call can succeed, or the run is being stopped."""
+"""Why nothing more is sent: no call can succeed, or the run is stopping."""
 
 
 class QueuedCall(Struct, eq=False, kw_only=True):
@@ -17,7 +17,7 @@ class QueuedCall(Struct, eq=False, kw_only=True):
     priority: int
     """Lower goes first; among equals the oldest."""
     tokens: float
-    """To reserve of the tokens per minute."""
+    """Tokens to reserve of the limit per minute."""
     attempts: Attempts = Attempts()
     queued_at: float = 0.0
     """When it was submitted, on the loop's clock."""
@@ -27,7 +27,7 @@ class QueuedCall(Struct, eq=False, kw_only=True):
     """Seconds spent in attempts and in waits between them."""
 
     async def carry_out(self) -> None:
-        """Make one attempt with `Dispatcher.send` and deal with what comes of it.
+        """Make one attempt with `Dispatcher.send` and handle the result.
 
         Runs in a sender, when it is this call's turn. An exception from here ends the run.
         """

@@ -1,4 +1,4 @@
-"""A reply as it is stored: what is kept of a provider's reply, and its form on disk."""
+"""Stored replies: what is kept of a provider's reply, and its form on disk."""
 
 import time
 from typing import Any
@@ -20,7 +20,7 @@ class StoredReply(Struct, frozen=True, omit_defaults=True):
     cached_tokens: int = 0
     model: str = ""
     time: float = 0.0
-    """Seconds since 1970, when the reply came."""
+    """When the reply arrived, in seconds since 1970."""
     sample: str = ""
     about: Raw = Raw(b"null")
     """The `KeyFields` of its key."""

@@ -3,12 +3,16 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from ...providers.base import Denied, ProviderError, RateLimited, Stale, Unavailable
+from ...providers.base import Denied, RateLimited, Rejected, Stale, Unavailable
 from ..config import RetryPolicy
 
 MAX_STALE = 3
 """Stale connections of one call that cost it no attempt: a pool may hold a few, but a server that
-drops them all is down."""
+drops all of them is down."""
+
+
+CallFailure = RateLimited | Unavailable | Rejected | Denied
+"""The ways in which a provider may let a call fail; anything else is a broken provider."""
 
 
 class Attempts(NamedTuple):
@@ -27,7 +31,7 @@ class Retry(NamedTuple):
 
 
 class GiveUp(NamedTuple):
-    """This call is lost; others may do better."""
+    """This call is lost; others may succeed."""
 
     reason: str
 
@@ -42,7 +46,7 @@ Decision = Retry | GiveUp | Stop
 
 
 def decide(
-    error: ProviderError,
+    error: CallFailure,
     *,
     attempts: Attempts,
     elapsed: float,
@@ -73,7 +77,7 @@ def decide(
                 return GiveUp(f"failed {attempts.failed} times; last error: {error}")
 
             wait = _wait(error.retry_after, attempts.failed, policy, random)
-        case _:  # Rejected: this request will never do better
+        case Rejected():  # this request will never do better
             return GiveUp(str(error))
 
     return _within_budget(error, Retry(wait, attempts), elapsed=elapsed, policy=policy)

@@ -1,4 +1,4 @@
-"""How many tokens a call will use, estimated beforehand: what to reserve of a token limit."""
+"""Estimate how many tokens a call will use: what to reserve of a token limit."""
 
 from bisect import bisect_left, insort
 from collections import deque
@@ -15,7 +15,7 @@ UNKNOWN_OUTPUT = 1024
 
 
 class OutputLengths:
-    """How many tokens to reserve for an answer: what 90 % of the stage's latest answers needed.
+    """How many tokens to reserve for an answer: enough for 90 % of the stage's latest answers.
 
     The rest is charged afterwards. Before a stage has ``MIN_ANSWERS`` answers, a quarter of what it
     may use is reserved, but at least ``UNKNOWN_OUTPUT``.
@@ -53,11 +53,11 @@ class PromptLengths:
         self._tokens = 1000.0
 
     def estimate(self, characters: int) -> int:
-        """Return the tokens of a prompt of so many *characters*, rounded up."""
+        """Return the tokens of a prompt of *characters*, rounded up."""
         return ceil(characters * self._tokens / self._characters)
 
     def learn(self, characters: int, tokens: int) -> None:
-        """Learn that *characters* were counted as *tokens*; 0 means that the server did not say."""
+        """Learn that *characters* were counted as *tokens*; 0: the server did not say."""
         if characters <= 0 or tokens <= 0:
             return
 

@@ -6,10 +6,9 @@ from pathlib import Path
 from ..data.files import user_path
 from ..data.test_sets import TestSource, read_questions
 from ..training.answering import AnsweringSettings, write_answers
-from .arguments import add_limit, add_tests_folder, positive_integer
+from .arguments import add_limit, add_model, add_tests_folder, positive_integer
 from .exit_status import ExitStatus
 from .output import print_message
-from .tune import add_model
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

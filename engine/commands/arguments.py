@@ -100,9 +100,19 @@ def share(text: str) -> float:
 
 
 def is_number(text: str) -> bool:
-    """Whether *text* is a number without spaces around it; NaN and infinities are none."""
+    """Whether *text* is a number without spaces around it; NaN and infinities are not."""
     try:
         float(text)
     except ValueError:
         return False
     return text.strip() == text and text.lower().lstrip("+-") not in {"nan", "inf", "infinity"}
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """Add ``--model``: a model on this machine."""
+    parser.add_argument(
+        "--model",
+        required=True,
+        metavar="DIR|NAME",
+        help="a folder, a .gguf file, smollm2, or a name on the Hugging Face Hub",
+    )

@@ -1,4 +1,4 @@
-"""``codeclm cache``: what the cache of paid answers holds, whether it is sound, and its size."""
+"""``codeclm cache``: examine, verify and shrink the cache of paid answers."""
 
 import argparse
 import time
@@ -12,7 +12,7 @@ import msgspec
 
 from ..calls.cache_file import CacheFile, open_cache_file
 from ..calls.clients import cache_folder
-from ..calls.keys import KeyFields
+from ..calls.keys import KeyFieldsWithOptions
 from ..calls.replies import StoredReply
 from ..config import Config, ConfigError
 from .arguments import add_action, non_negative
@@ -142,10 +142,13 @@ def _pack_open(cache: CacheFile) -> int:
 
 
 def _key_fields(reply: StoredReply) -> dict[str, Any]:
-    """Return what the reply's key was made of, by name, except the messages."""
+    """Return the parts of the reply's key by name, except the messages."""
     values: Any = msgspec.json.decode(reply.about)
     fields: list[Any] = values if isinstance(values, list) else []
-    return {**dict(zip(KeyFields.__struct_fields__, fields, strict=False)), "sample": reply.sample}
+    return {
+        **dict(zip(KeyFieldsWithOptions.__struct_fields__, fields, strict=False)),
+        "sample": reply.sample,
+    }
 
 
 def _minute(seconds: float) -> str:

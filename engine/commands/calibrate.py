@@ -1,4 +1,4 @@
-"""``codeclm calibrate``: what each threshold θ would have made of pilot runs; makes no call."""
+"""``codeclm calibrate``: the yield of each threshold θ, from pilot runs; makes no call."""
 
 import argparse
 from pathlib import Path

@@ -11,11 +11,11 @@ from ..data.records import Unreadable
 from ..data.seeds import SeedSource
 from ..pipeline.prepare import Plan, prepare
 from .exit_status import ExitStatus
-from .output import print_text
+from .output import print_text, seeds_used
 from .settings import add_run_settings, read_run_settings
 
 RECORDS_CHECKED = 1000
-"""Seed records that are parsed: enough to see what is wrong with a file."""
+"""Seed records to parse: enough to find what is wrong with a file."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,13 +47,8 @@ def _lines(plan: Plan) -> Iterator[str]:
     yield "ready to run; no call was made"
 
 
-def seeds_used(count: int, limit: int | None) -> str:
-    """Say how many of *count* seeds a run uses."""
-    return f"{count:,}" if limit is None or limit >= count else f"{limit:,} of {count:,}"
-
-
 def _unreadable(source: SeedSource, limit: int | None) -> Iterator[str]:
-    """Say how many of the first records are not seeds, and why the first three are not."""
+    """Report how many of the first records are not seeds, and why the first three are not."""
     records = list(islice(seeds.read(source), min(RECORDS_CHECKED, limit or RECORDS_CHECKED)))
     unreadable = [record for record in records if isinstance(record, Unreadable)]
     if not unreadable:

@@ -22,7 +22,7 @@ from ..reporting import tables
 from ..reporting.forecast import forecast_run
 from ..store.folder import Folder
 from .arguments import add_progress
-from .evaluate import run_evaluation
+from .evaluations import run_evaluation
 from .exit_status import ExitStatus
 from .origin import add_trust, find_origin
 from .output import print_json, print_message, print_text
@@ -121,7 +121,7 @@ def _same_command(args: argparse.Namespace) -> str:
 
 
 def _print_forecasts(plan: ComparisonPlan) -> None:
-    """Print what each run takes by itself; calls that runs share are paid only once."""
+    """Print each run's cost by itself; calls that runs share are paid only once."""
     rows = list[tuple[str, ...]]()
     for planned in plan.runs:
         forecast = forecast_run(planned.plan, ANSWER_TOKENS)
@@ -159,7 +159,7 @@ def _make_datasets(plan: ComparisonPlan, args: argparse.Namespace) -> list[Datas
 
 
 def _evaluate(plan: ComparisonPlan) -> bool:
-    """Carry out every evaluation; whether all of them have finished."""
+    """Carry out every evaluation; return whether all of them have finished."""
     return all(
         evaluation.plan is None or run_evaluation(evaluation.plan).finished
         for evaluation in plan.evaluations

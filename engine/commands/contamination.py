@@ -1,4 +1,4 @@
-"""``codeclm contamination``: which rows share words in a row with a test set's prompts."""
+"""``codeclm contamination``: which rows share consecutive words with a test set's prompts."""
 
 import argparse
 from collections.abc import Iterator
@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=positive_integer,
         default=13,
         metavar="N",
-        help="how many words in a row count as overlap (default: 13)",
+        help="consecutive words that count as overlap (default: 13)",
     )
 
 
@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
         count += 1
         for test, line in _overlaps(index, name, texts):
             hits[test].append(line)
-    print_text(f"{count:,} rows; overlap: {args.ngram} words in a row")
+    print_text(f"{count:,} rows; overlap: {args.ngram} consecutive words")
     for test, lines in hits.items():
         print_text(f"  {test:<22} {len(lines):>6,} ({len(lines) / max(count, 1):.2%})")
     for line in (line for lines in hits.values() for line in lines):

@@ -2,25 +2,22 @@
 
 import argparse
 import shlex
-from functools import partial
 from pathlib import Path
 
 from ..calls.gate import Origin
 from ..config import build_table, read_settings
 from ..evaluate.difference import OtherCandidate, check_pairable
 from ..evaluate.outcome import Outcome
-from ..evaluate.prepare import EvaluationPlan, claim_folder, prepare_evaluation
+from ..evaluate.prepare import EvaluationPlan, prepare_evaluation
 from ..evaluate.report import outcome_text
-from ..evaluate.results import read_comparisons, write_evaluation
-from ..evaluate.session import execute_evaluation
+from ..evaluate.results import read_comparisons
 from ..evaluate.settings import EvaluationConfig
-from ..pipeline.event_loop import run_async
-from ..reporting import log
 from .arguments import add_force, add_json
+from .evaluations import run_evaluation
 from .exit_status import ExitStatus
-from .origin import add_trust, find_origin, print_endpoints
+from .origin import add_trust, find_origin
 from .output import print_json, print_message, print_text
-from .settings import Flag, add_flags, add_override, flag_overrides
+from .settings import PROMPTS_FLAG, Flag, add_flags, add_override, flag_overrides
 
 ROLES = ("candidate", "reference", "judge")
 
@@ -51,7 +48,7 @@ _FLAGS = (
     ),
     Flag(("--judge-base-url",), ("judge.base_url",), "URL", "server for the judge only"),
     Flag(
-        ("--rule",), ("rule",), "RULE", "how two orders make a verdict: both (paper) or alpagasus"
+        ("--rule",), ("rule",), "RULE", "how two orders become a verdict: both (paper) or alpagasus"
     ),
     Flag(("--field",), ("input.field",), "NAME", "field that holds a test prompt"),
     Flag(
@@ -79,7 +76,7 @@ _FLAGS = (
     Flag(("--transport",), ("*.transport",), "NAME", "aiohttp, or lean: less CPU (codeclm[lean])"),
     Flag(("--rpm",), ("*.requests_per_minute",), "N", "limit of requests per minute per endpoint"),
     Flag(("--tpm",), ("*.tokens_per_minute",), "N", "limit of tokens per minute per endpoint"),
-    Flag(("--prompts",), ("prompts",), "SET", "default, small, or a folder with your templates"),
+    PROMPTS_FLAG,
     Flag(("--cache",), ("cache.folder",), "DIR", "folder of the cache of paid answers"),
     Flag(("--out", "-o"), ("out",), "DIR", "folder of the results (default: runs/TEST-CANDIDATE)"),
     Flag(("--seed",), ("seed",), "N", "random seed of the bootstrap"),
@@ -114,18 +111,6 @@ def run(args: argparse.Namespace) -> int:
     return _exit_status(result, plan)
 
 
-def run_evaluation(
-    plan: EvaluationPlan, other: OtherCandidate | None = None, *, force: bool = False
-) -> Outcome:
-    """Compare until all prompts are judged or something stops it, and write the results."""
-    plan.folder.make(force=force)
-    with plan.folder.locked(), log.to_file(plan.folder.events):
-        claim_folder(plan)
-        _print_plan(plan)
-        session = run_async(partial(execute_evaluation, plan, print_message))
-        return write_evaluation(plan, session, other)
-
-
 def _read_settings(args: argparse.Namespace) -> tuple[EvaluationConfig, str, Origin]:
     overrides = [*flag_overrides(args, _FLAGS, ROLES), *args.overrides]
     where = str(args.config) if args.config is not None else "command line"
@@ -141,20 +126,6 @@ def _read_other(folder: Path | None, plan: EvaluationPlan) -> OtherCandidate | N
     other = OtherCandidate(str(folder), tuple(read_comparisons(folder)))
     check_pairable(plan.questions, other, plan.answers.get("reference"))
     return other
-
-
-def _print_plan(plan: EvaluationPlan) -> None:
-    prompts = len(plan.questions)
-    models = len(plan.config.roles) - 1
-    print_message(str(plan.folder.path))
-    print_endpoints(plan.endpoints)
-    print_message(
-        f"{prompts:,} prompts take up to {prompts * (models + 2):,} calls; cached answers are free"
-    )
-    for prompt in plan.shortened:
-        print_message(
-            f"prompt {prompt.id}: shortened from {prompt.before:,} to {prompt.after:,} characters"
-        )
 
 
 def _exit_status(result: Outcome, plan: EvaluationPlan) -> ExitStatus:

@@ -1,4 +1,4 @@
-"""What the exit status of every command means."""
+"""The exit status of every command."""
 
 from enum import IntEnum
 

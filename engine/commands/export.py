@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--format",
         default="alpaca",
         metavar="FORMAT",
-        help="alpaca (default), sharegpt, messages, preference, or a plugin's",
+        help=f"{', '.join(EXPORTS.names())} (default: alpaca)",
     )
     parser.add_argument(
         "--to",

@@ -1,4 +1,4 @@
-"""What every command prints: results on stdout, messages on stderr, both escaped."""
+"""Print results on stdout and messages on stderr, both escaped."""
 
 import sys
 from typing import Any
@@ -20,3 +20,8 @@ def print_json(value: Any) -> None:
 def print_message(message: str) -> None:
     """Tell the user something that is not part of the result, on stderr."""
     print(f"codeclm: {printable(message)}", file=sys.stderr, flush=True)
+
+
+def seeds_used(count: int, limit: int | None) -> str:
+    """Say how many of *count* seeds a run uses."""
+    return f"{count:,}" if limit is None or limit >= count else f"{limit:,} of {count:,}"

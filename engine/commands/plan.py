@@ -1,14 +1,13 @@
-"""``codeclm plan``: what a run will ask of each model, and what that costs."""
+"""``codeclm plan``: the calls of a run to each model, and their cost."""
 
 import argparse
 
 from ..pipeline.prepare import prepare
 from ..reporting.forecast import forecast_run, forecast_text
 from .arguments import positive_integer
-from .check import seeds_used
 from .exit_status import ExitStatus
 from .origin import print_endpoints
-from .output import print_text
+from .output import print_text, seeds_used
 from .settings import add_run_settings, read_run_settings
 
 

@@ -1,4 +1,4 @@
-"""``codeclm plugins``: every provider, recipe, export format and prompt, and who brings it."""
+"""``codeclm plugins``: every provider, recipe, export format and prompt, and its origin."""
 
 import argparse
 from collections.abc import Iterator

@@ -55,7 +55,7 @@ def _reduced(config: Config, seed_count: int, folder: str, where: str) -> Config
 
 
 def _print_examples(plan: Plan, ledger: LedgerReader, *, as_json: bool) -> None:
-    """Print what became of each instruction, and of the seeds that gave none."""
+    """Print the fate of each instruction, and of the seeds that gave none."""
     texts = dict[str, str]()
     if plan.source is not None:
         first = islice(seeds.read(plan.source), plan.config.limit)

@@ -1,4 +1,4 @@
-"""``codeclm resume``: continue a run, given nothing but its folder."""
+"""``codeclm resume``: continue a run, given its folder."""
 
 import argparse
 

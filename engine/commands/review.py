@@ -2,7 +2,9 @@
 
 import argparse
 import shlex
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import assert_never
 
 from ..quality import review
 from ..store.reader import LedgerReader
@@ -11,7 +13,7 @@ from ..store.writer import LedgerWriter
 from .arguments import add_action, add_force, add_run_folder
 from .exit_status import ExitStatus
 from .output import print_message
-from .runs import existing_run, open_run, resume_command
+from .runs import RunReader, existing_run, open_run, resume_command
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,15 +50,24 @@ def _export(args: argparse.Namespace) -> int:
         if args.to.is_file() and not args.force:
             typed = review.read_typed(args.to, _ids(reader.ledger, args.what))
             reviews |= typed
-        if args.what == "examples":
-            rows = review.example_rows(reader.rows(), reviews)
-        else:
-            rows = review.metadata_rows((item for _, item in reader.ledger.metadata()), reviews)
+        rows = _rows(args.what, reader, reviews)
         count = review.write_reviews(rows, args.to)
     print_message(f"wrote {count:,} {args.what} to {args.to}")
     if typed:
         print_message(f"kept what was typed into it: {len(typed):,} rows")
     return ExitStatus.DONE
+
+
+def _rows(
+    subject: Subject, run: RunReader, reviews: Mapping[str, Review]
+) -> Iterator[review.ReviewRow]:
+    match subject:
+        case "examples":
+            return review.example_rows(run.rows(), reviews)
+        case "metadata":
+            return review.metadata_rows((item for _, item in run.ledger.metadata()), reviews)
+        case _:
+            assert_never(subject)
 
 
 def _import(args: argparse.Namespace) -> int:
@@ -77,6 +88,10 @@ def _import(args: argparse.Namespace) -> int:
 
 
 def _ids(ledger: LedgerReader, subject: Subject) -> set[str]:
-    if subject == "examples":
-        return set(ledger.example_ids())
-    return {item.id for _, item in ledger.metadata()}
+    match subject:
+        case "examples":
+            return set(ledger.example_ids())
+        case "metadata":
+            return {item.id for _, item in ledger.metadata()}
+        case _:
+            assert_never(subject)

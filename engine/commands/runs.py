@@ -1,4 +1,4 @@
-"""Read a run: its configuration and ledger, how it stands, its rows, the texts of its seeds."""
+"""Read a run: its configuration, ledger, state, rows, and the texts of its seeds."""
 
 import os
 import shlex
@@ -15,7 +15,6 @@ from ..config import Config, load_config
 from ..data import seeds
 from ..data.files import read_bounded
 from ..data.records import Example, Seed
-from ..pipeline.prepare import seed_source
 from ..reporting.summary import Summary, summarise
 from ..store.folder import Folder, FolderError
 from ..store.reader import LedgerReader
@@ -34,7 +33,7 @@ class RunReader(NamedTuple):
         return self.ledger.kept(self.config.target_rows)
 
     def summary(self) -> Summary:
-        """Summarise the run as it stands now."""
+        """Summarise the run in its current state."""
         ending, reason = self._state()
         return summarise(self.config, self.ledger, Counters(), ending=ending, reason=reason)
 
@@ -51,7 +50,7 @@ class RunReader(NamedTuple):
         return last.ending, last.reason
 
     def seed_texts(self, examples: Iterable[Example]) -> dict[str, str]:
-        """Return the texts of the examples' seeds by id, as far as the seed files still have them.
+        """Return the texts of the examples' seeds by id, if the seed files still have them.
 
         A seed file that cannot be read is reported on stderr.
         """
@@ -63,7 +62,7 @@ class RunReader(NamedTuple):
             return texts
         last = max(positions)
         try:
-            for record in seeds.read(seed_source(self.config)):
+            for record in seeds.read(self.config.seed_source):
                 if isinstance(record, Seed) and record.position in positions:
                     texts[record.id] = record.instruction
                 if record.position >= last:

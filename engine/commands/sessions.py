@@ -47,7 +47,7 @@ def progress_display(args: argparse.Namespace) -> Display:
 def run_session(
     plan: Plan, display: Display, *, allow_change: bool, force: bool = False
 ) -> tuple[Summary, Session]:
-    """Work until the run ends one way or another, and write its results."""
+    """Work until the run finishes or stops, and write its results."""
     interrupt_on_sigterm()
     plan.folder.make(force=force)
     with plan.folder.locked(), log.to_file(plan.folder.events):
@@ -57,9 +57,9 @@ def run_session(
         try:
             session = execute_plan(plan, display, allow_change=allow_change)
         except UserError:
-            raise  # its message says what to do, which is not to continue
+            raise  # its message says what to do instead of continuing
         except BaseException:
-            # The process is ending: a second Ctrl-C must not cut its last words off.
+            # The process is ending: a second Ctrl-C must not cut off its last message.
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             print_how_to_continue(resume_command(plan.folder.path))
             raise
@@ -75,7 +75,7 @@ def _warn_of_open_cache(folder: Path) -> None:
 
 
 def interrupt_on_sigterm() -> None:
-    """Let SIGTERM do what Ctrl-C does; a working session handles both itself."""
+    """Treat SIGTERM like Ctrl-C; a running session handles both itself."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
@@ -84,7 +84,7 @@ def execute_plan(plan: Plan, display: Display, *, allow_change: bool) -> Session
 
 
 def is_unfinished(summary: Summary, session: Session) -> bool:
-    """Whether the same command would do more: the run was stopped, or items are left for later."""
+    """Whether the same command would continue: the run was stopped, or items are left."""
     short = not summary.target_rows or summary.rows < summary.target_rows
     unfinished = summary.seeds.unfinished or summary.instructions.unfinished
     # Metadata that the user wrote is neither a seed nor an instruction.

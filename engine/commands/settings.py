@@ -6,8 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from ...prompts import SETS
 from ..calls.gate import Origin
 from ..config import Config, build_config, load_config
+from ..data.formats import EXPORTS
 from .arguments import is_number
 from .origin import add_trust, find_origin
 
@@ -31,6 +33,10 @@ class Flag(NamedTuple):
 
 
 ROLES = ("strong", "target", "judge")
+
+PROMPTS_FLAG = Flag(
+    ("--prompts",), ("prompts",), "SET", f"{', '.join(SETS)}, or a folder with your templates"
+)
 
 RUN_FLAGS = (
     Flag(("--strong",), ("strong.model",), "P/MODEL", "strong model, as provider/model"),
@@ -72,7 +78,7 @@ RUN_FLAGS = (
     Flag(("--rpm",), ("*.requests_per_minute",), "N", "limit of requests per minute per endpoint"),
     Flag(("--tpm",), ("*.tokens_per_minute",), "N", "limit of tokens per minute per endpoint"),
     Flag(("--max-tokens",), ("*.max_tokens",), "N", "length limit of an answer, for all roles"),
-    Flag(("--prompts",), ("prompts",), "SET", "default, small, or a folder with your templates"),
+    PROMPTS_FLAG,
     Flag(
         ("--max-calls",),
         ("budget.calls",),
@@ -92,7 +98,10 @@ def add_run_settings(parser: argparse.ArgumentParser) -> None:
     add_flags(parser, RUN_FLAGS)
     parser.add_argument("--seeds", nargs="+", metavar="FILE", help="seed files or folders")
     parser.add_argument(
-        "--export", nargs="+", metavar="FORMAT", help="formats to write when the run is finished"
+        "--export",
+        nargs="+",
+        metavar="FORMAT",
+        help=f"formats to write when the run is finished: {', '.join(EXPORTS.names())}",
     )
     add_override(parser)
     add_trust(parser)
@@ -123,7 +132,7 @@ class RunSettings(NamedTuple):
 
 
 def read_run_settings(args: argparse.Namespace) -> RunSettings:
-    """Return the configuration that *args* give."""
+    """Return the configuration from *args*."""
     overrides = [*_run_overrides(args), *args.overrides]
     where = "command line" if args.config is None else str(args.config)
     config = _build(args.config, overrides)

@@ -1,4 +1,4 @@
-"""``codeclm status``: what a run has come to, even while it is working."""
+"""``codeclm status``: the state of a run, even while it is working."""
 
 import argparse
 

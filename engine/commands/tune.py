@@ -13,7 +13,7 @@ from ..store.folder import Folder
 from ..training.hyperparameters import Hyperparameters
 from ..training.pairs import Pair, pairs_of_run, read_pairs
 from ..training.tuning import TuningJob, TuningRecord, tune
-from .arguments import add_json, add_limit, positive_integer
+from .arguments import add_json, add_limit, add_model, positive_integer
 from .exit_status import ExitStatus
 from .output import print_json, print_message, print_text
 from .runs import open_run
@@ -57,15 +57,6 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
         type=positive_integer,
         metavar="N",
         help="save a checkpoint every N steps (default: after each epoch)",
-    )
-
-
-def add_model(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--model",
-        required=True,
-        metavar="DIR|NAME",
-        help="a folder, a .gguf file, smollm2, or a name on the Hugging Face Hub",
     )
 
 

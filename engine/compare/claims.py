@@ -1,7 +1,7 @@
 """The paper's five claims that need no scale, only an order (docs/algorithm.md §10).
 
-A claim is decided by the points themselves, as in the paper. How certain a difference is stands
-beside the differences, not here.
+A claim is decided by the points themselves, as in the paper. The uncertainty of a difference is
+reported with the differences.
 """
 
 from collections.abc import Iterable, Mapping
@@ -25,7 +25,7 @@ METHODS = (SELF_INSTRUCT, "alpagasus", "tree-instruct", "wizardlm", "wizardlm-pl
 
 
 class Step(Struct, frozen=True):
-    """What one row of the paper's Table 3 adds to the row before."""
+    """A row of the paper's Table 3 and the row it extends."""
 
     addition: str
     before: str
@@ -66,7 +66,7 @@ def check_claims(judges: Mapping[str, ScoreTable], rounds: Mapping[int, int]) ->
 
 
 def _all_columns(judges: Mapping[str, ScoreTable]) -> ScoreTable:
-    """Return the columns of all judges; if there are several, the names say whose."""
+    """Return the columns of all judges; if there are several, the names include the judge."""
     if len(judges) == 1:
         return next(iter(judges.values()))
     return {
@@ -166,7 +166,7 @@ def _mostly_the_first_round(rounds: Mapping[int, int]) -> Claim:
 
 
 def _status(results: Iterable[bool]) -> ClaimStatus:
-    """Return what the *results* of all tests say together."""
+    """Combine the *results* of all tests."""
     results = list(results)
     if not results:
         return "not tested"

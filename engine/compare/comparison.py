@@ -1,4 +1,4 @@
-"""A comparison from its settings to its result; the caller carries out runs and evaluations.
+"""Prepare a comparison and compute its result; the caller carries out runs and evaluations.
 
 The folder holds ``split.json`` and ``validation.jsonl``, an ordinary run in ``runs/NAME`` for every
 recipe, ``evaluations/JUDGE/TEST/NAME``, and the result: ``comparison.json``, ``report.md`` and
@@ -21,7 +21,6 @@ from ..disk.atomic import replace_file
 from ..evaluate.scoring import Scoring
 from ..pipeline.prepare import Plan as RunPlan
 from ..pipeline.prepare import prepare as prepare_run
-from ..pipeline.prepare import seed_source
 from ..reporting.summary import Summary
 from ..store.folder import Folder, FolderError
 from ..store.reader import LedgerReader
@@ -108,7 +107,7 @@ def _split(
     """Split the seeds that runs share; return the split and the file of the validation part."""
     if not shared.seeds:
         return None, None
-    source = seed_source(shared)
+    source = shared.seed_source
     if (out / SEEDS_FILE).resolve() in [path.resolve() for path in source.paths]:
         raise FolderError(f"{out}: its {SEEDS_FILE} would be overwritten: choose another folder")
     split, kept = split_seeds(source, validation, random_seed=shared.seed, limit=shared.limit)

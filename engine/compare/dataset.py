@@ -1,4 +1,4 @@
-"""A finished run as figures: what it cost, what was selected, what its rows are like.
+"""Measure a finished run: its cost, what was selected, and its rows.
 
 Reads a run's ledger; makes no call.
 """
@@ -62,7 +62,7 @@ class Dataset(Struct, frozen=True, kw_only=True):
         target_rows: how many there should be.
         seeds: available to the run, which may need fewer.
         seeds_used: seeds that at least one row comes from.
-        paid: what all sessions of this run paid for.
+        paid: calls that all sessions of this run paid for.
         reused: answers that all its sessions took from the cache.
         standalone: what the calls behind its instructions cost with an empty cache, each counted
             once; ``paid`` depends on which recipe ran first. Leaves out encoding: one short call
@@ -125,7 +125,7 @@ def measure_dataset(
         summary: its summary.
         tests: prompts by test set.
         seeds: available to the run.
-        folder: the run's, for people.
+        folder: the run's, for display.
     """
     config = variant.config
     rows = list(ledger.kept(config.target_rows))
@@ -208,7 +208,7 @@ def _cost(config: Config, calls: int, tokens: Mapping[str, RoleTokens]) -> Datas
 
 
 def _rounds(summary: Summary, rows: Sequence[Example]) -> dict[int, RoundCounts]:
-    """Count what each round did. Rows that no round selected count for none."""
+    """Count each round. Rows that no round selected are not counted."""
     selected_rows: dict[int, int] = {}
     for row in rows:
         if row.gap is not None and not row.reason.startswith("leftover"):

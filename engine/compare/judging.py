@@ -1,4 +1,4 @@
-"""Answers of the models tuned on each dataset, judged: the paper's Tables 1 and 5, and differences.
+"""Judge the answers of models tuned on each dataset: the paper's Tables 1 and 5.
 
 `evaluate` does the judging. This module says which evaluations a comparison has, and lays their
 results out by judge, test set and recipe.
@@ -27,7 +27,7 @@ from .claims import ScoreTable
 from .settings import UNTUNED, ComparisonSettings
 
 DEFAULT_JUDGE = "judge"
-"""What the run's own judge is called if no other is named."""
+"""Name of the run's own judge if no other is configured."""
 
 
 class Evaluation(Struct, frozen=True):
@@ -93,7 +93,7 @@ def prepare_evaluations(
         shared: what all runs share: the strong model, the judge, how calls are made.
         variants: the names of the runs.
         folder: the comparison's.
-        where: what messages call the configuration.
+        where: the configuration's name in messages.
         origin: where it comes from.
 
     Raises:
@@ -184,7 +184,7 @@ class _EvaluationBuilder(Struct, frozen=True):
 
 
 class Judging(Struct, frozen=True):
-    """How verdicts become the cells of a comparison.
+    """Turns verdicts into the cells of a comparison.
 
     Attributes:
         baseline: the recipe that differences refer to.
@@ -246,7 +246,7 @@ def _read_comparisons(evaluated: Evaluation) -> list[PairwiseComparison]:
 
 
 def crr_tables(cells: Iterable[Cell], recipes: Iterable[str]) -> dict[str, ScoreTable]:
-    """Return CRR by judge, test set and recipe, of *recipes* only: what the claims are about."""
+    """Return CRR by judge, test set and recipe, of *recipes* only: the input of the claims."""
     names = set(recipes)
     tables: dict[str, dict[str, dict[str, float]]] = {}
     for cell in cells:

@@ -26,7 +26,7 @@ OVERLAP_WORDS = 13
 
 
 def distinct_n(texts: Iterable[str], size: int) -> float | None:
-    """Return the share of n-grams that are different, from above 0 to 1 (Li et al. 2016).
+    """Return the share of n-grams that are distinct, above 0 and at most 1 (Li et al. 2016).
 
     It falls as texts are added: compare datasets of one size only.
     """
@@ -56,7 +56,7 @@ def self_similarity(
 def entropy(names: Iterable[str]) -> float | None:
     """Return the Shannon entropy of *names* in bits, ignoring case and spaces.
 
-    2 to its power is the number of equally frequent names that would be as varied.
+    2 to this power is the number of equally frequent names with the same entropy.
     """
     counts = Counter(map(normalised, names))
     total = counts.total()
@@ -89,7 +89,7 @@ def lengths(texts: Iterable[str]) -> Spread | None:
 
 
 class OverlapCounts(Struct, frozen=True):
-    """Rows that share words with some test prompt, and test prompts that do with some row."""
+    """Rows that share words with a test prompt, and test prompts that share words with a row."""
 
     rows: int
     prompts: int

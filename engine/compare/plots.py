@@ -1,4 +1,4 @@
-"""Plots in the manner of the paper's Figures 3 to 5; they need the extra ``plots``."""
+"""Plots like the paper's Figures 3 to 5; they need the extra ``plots``."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -22,7 +22,7 @@ def available() -> bool:
 
 
 def draw_plots(result: ComparisonResult, folder: Path) -> list[str]:
-    """Draw what there are figures for and return the files' names. Blocks.
+    """Draw the plots for which there is data and return the files' names. Blocks.
 
     Without matplotlib, draw nothing.
     """
@@ -116,7 +116,7 @@ def _draw_lines(axes: Any, x: str, y: str, lines: Mapping[str, Sequence[Point]])
 
 
 def _tick(value: Any) -> Any:
-    """Numbers stay numbers, so that they are to scale; anything else becomes a label."""
+    """Keep numbers as numbers, so that they are to scale; make a label of anything else."""
     return value if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
 
 

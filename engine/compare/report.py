@@ -1,4 +1,4 @@
-"""A comparison for people: its headline, the paper's claims, and ``report.md``."""
+"""A comparison as text: its headline, the paper's claims, and ``report.md``."""
 
 from collections.abc import Iterable
 

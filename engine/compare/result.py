@@ -10,7 +10,7 @@ from .judging import Cell
 
 
 class ComparisonResult(Struct, frozen=True, kw_only=True):
-    """What a comparison found, as in ``comparison.json``.
+    """The results of a comparison, as in ``comparison.json``.
 
     Attributes:
         folder: the comparison's.
@@ -20,7 +20,7 @@ class ComparisonResult(Struct, frozen=True, kw_only=True):
         validation: seeds that the recipes got.
         datasets: one per recipe, then those of the sweeps.
         baseline: the recipe that differences refer to.
-        cells: what the judges said of the tuned models' answers.
+        cells: the verdicts on the tuned models' answers.
         claims: the paper's.
         files: by name.
     """
@@ -58,6 +58,6 @@ class ComparisonResult(Struct, frozen=True, kw_only=True):
         )
 
     def find_cell(self, judge: str, test: str, recipe: str) -> Cell | None:
-        """Return the result of *recipe*'s answers to *test* before *judge*, if there is one."""
+        """Return *judge*'s result of *recipe*'s answers to *test*, if there is one."""
         key = (judge, test, recipe)
         return next((c for c in self.cells if (c.judge, c.test, c.recipe) == key), None)

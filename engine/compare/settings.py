@@ -23,7 +23,7 @@ UNTUNED = "target"
 class CompareConfig(
     Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True
 ):
-    """Which recipes are compared, and by what."""
+    """Which recipes to compare, and how."""
 
     recipes: tuple[str, ...] = ()
     """Names of recipes. Any other name is a variant, whose ``overrides`` name its recipe."""
@@ -43,7 +43,7 @@ class CompareConfig(
     reference: dict[str, str] = {}
     """By test set: a file of the strong model's answers. Without one, the model is asked."""
     judges: dict[str, SettingsTree] = {}
-    """Models that judge the answers, by names of the user's. Empty: the run's own judge."""
+    """Models that judge the answers, by a name of your choice. Empty: the run's own judge."""
     evaluations: dict[str, dict[str, dict[str, str]]] = {}
     """By judge, recipe and test set: the folder of an existing evaluation."""
     rule: Rule = "both"

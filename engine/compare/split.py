@@ -1,7 +1,7 @@
 """The seed split: which part of the seed file all recipes get (paper §5.3).
 
 Metadata comes from the validation part alone; results are reported on the full test set. The split
-is kept by position and id, so that anyone can leave the validation part out.
+is kept by position and id, so that the validation part can be excluded later.
 """
 
 from collections.abc import Iterable

@@ -14,7 +14,7 @@ ABSENT = "-"
 
 
 def comparison_tables(result: ComparisonResult) -> Iterator[Table]:
-    """Yield every table that *result* has figures for."""
+    """Yield every table that *result* has data for."""
     datasets = result.plain_datasets
     yield _cost_table(datasets)
     filtered = [dataset for dataset in datasets if dataset.rounds]

@@ -43,7 +43,7 @@ def build_variants(
         sweeps: settings to vary, one at a time.
         seeds: the file of the seeds that the recipes share; None if they share none.
         folder: the comparison's.
-        where: what messages call the configuration.
+        where: the configuration's name in messages.
 
     Raises:
         ConfigError: naming the run and the key at fault.

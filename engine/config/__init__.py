@@ -1,4 +1,4 @@
-"""The configuration of a run: its settings, how they are read, checked, explained and written."""
+"""The configuration of a run: its settings; reading, checking, explaining and writing them."""
 
 from .load import (
     TEMPLATE,
@@ -8,7 +8,15 @@ from .load import (
     parse_overrides,
     read_settings,
 )
-from .roles import api_key, base_url, check_role, hosted_model, key_variable, response_format
+from .roles import (
+    api_key,
+    base_url,
+    check_role,
+    hosted_model,
+    key_variable,
+    reply_options,
+    response_format,
+)
 from .schema import (
     BaselineConfig,
     BudgetConfig,
@@ -62,6 +70,7 @@ __all__ = [
     "parse_overrides",
     "read_headers",
     "read_settings",
+    "reply_options",
     "response_format",
     "to_toml",
 ]

@@ -1,4 +1,4 @@
-"""Checks of a run's settings that types cannot express and that no recipe has to be known for."""
+"""Checks of a run's settings that types cannot express and that hold for every recipe."""
 
 from collections.abc import Iterable
 

@@ -29,7 +29,7 @@ _OTHER_NAMES: Final = {
     "max_concurrent_requests": "max_concurrent",
     "max_connections": "max_concurrent",
 }
-"""What settings of ours are called in other tools."""
+"""Other tools' names for the settings."""
 
 
 def check_keys(tree: Mapping[str, Any], root: type[Struct], where: str) -> None:
@@ -62,7 +62,7 @@ def _shown(key: str) -> str:
 
 
 def _nearest(key: str, siblings: list[str], root: type[Struct]) -> str:
-    """Name the setting that *key* most likely stands for: a sibling, or any setting of *root*."""
+    """Name the setting that *key* most likely means: a sibling, or any setting of *root*."""
     if key == "compare":
         return "this file is for codeclm compare"
     if key in _OTHER_NAMES:
@@ -72,7 +72,7 @@ def _nearest(key: str, siblings: list[str], root: type[Struct]) -> str:
         paths.get(key)
         or get_close_matches(key, siblings, n=1, cutoff=0.8)
         or [paths[name][0] for name in get_close_matches(key, paths, n=1, cutoff=0.8)]
-        or get_close_matches(key, siblings, n=1, cutoff=0.5)
+        or get_close_matches(key, siblings, n=1, cutoff=0.6)
     )
     return f"did you mean {candidates[0]}?" if candidates else f"available: {', '.join(siblings)}"
 
@@ -117,7 +117,7 @@ _SECRETIVE: Final = frozenset({"api_key", "base_url", "headers", "extra", "optio
 def explain(message: str, kind: type[Struct], tree: Mapping[str, Any]) -> str:
     """Say what msgspec's *message* about *tree* means: ``filter.threshold: must be a number ≤ 10``.
 
-    Messages that are not of a known form are returned as they are, behind the path.
+    Messages of an unknown form are returned unchanged, after the path.
     """
     complaint = _COMPLAINT.fullmatch(message)
     if complaint is None or not complaint["path"]:

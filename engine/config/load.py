@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -24,7 +25,7 @@ TEMPLATE: Final = Path(__file__).with_name("template.toml")
 def load_config(path: Path, overrides: Sequence[str] = (), *, check: bool = True) -> Config:
     """Read *path* and apply *overrides*, each ``key=value``.
 
-    With ``check=False`` settings that do not go together are accepted, as for looking at a run.
+    With ``check=False`` conflicting settings are accepted, for reading a run.
 
     Raises:
         ConfigError: the configuration cannot be used; the message names the file and the key.
@@ -90,8 +91,12 @@ def read_settings(path: Path) -> dict[str, Any]:
     """
     try:
         text = read_bounded(path).decode()
+    except FileNotFoundError as error:
+        raise ConfigError(
+            f"{path}: no such file; write one with: codeclm init {shlex.quote(str(path))}"
+        ) from error
     except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from error
+        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: not UTF-8: {error.reason}") from error
     parse: Callable[[str], Any] = _PARSERS.get(path.suffix.lower(), tomllib.loads)

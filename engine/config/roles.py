@@ -1,4 +1,4 @@
-"""What the settings of a role stand for: its provider and model, its address, its key."""
+"""Resolve the settings of a role: its provider and model, its address, its key."""
 
 import os
 from math import isfinite
@@ -57,6 +57,15 @@ def response_format(role: RoleConfig) -> ResponseFormat:
     return hosted_model(role).host.kind.default_format
 
 
+def reply_options(role: RoleConfig) -> dict[str, Any]:
+    """Return the provider's options that can change a reply and are not at their default.
+
+    Raises:
+        ValueError: an option is unknown or has the wrong type.
+    """
+    return hosted_model(role).host.kind.reply_options(role.options)
+
+
 def check_role(role: RoleConfig, where: str) -> None:
     """Check that *role* can be called: its provider exists, its key is set, and it holds none.
 
@@ -76,6 +85,11 @@ def check_role(role: RoleConfig, where: str) -> None:
         raise ConfigError(f"{where}.extra: null, inf and nan cannot be written to config.toml")
     if (role.price_input is None) != (role.price_output is None):
         raise ConfigError(f"{where}: price_input and price_output: set both or neither")
+    if role.base_url and not host.kind.over_http:
+        raise ConfigError(
+            f"{where}.base_url: {host.name} models run in this process: remove it, or name the"
+            " server's provider in model"
+        )
     # Whatever else may be wrong with it is found when the endpoint is built.
     if host.kind.over_http and not base_url(role).startswith(("http://", "https://")):
         raise ConfigError(f"{where}.base_url: must be an http(s) address, got {base_url(role)!r}")

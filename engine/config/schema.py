@@ -13,7 +13,7 @@ from msgspec import Meta, Struct, field
 from ...providers.base import Transport
 from ..data.errors import UserError
 from ..data.files import user_path
-from ..data.seeds import SeedFormat
+from ..data.seeds import SeedFormat, SeedSource
 
 MOST: Final = 10_000_000
 """Upper bound of whatever is counted: rows, seeds, calls in flight."""
@@ -180,8 +180,8 @@ class SizeConfig(SettingsTable, frozen=True):
     """How many rows."""
 
     shortfall: Literal["topup", "report"] = "topup"
-    """topup: ask metadata items below their quota for more. report: only say how many rows are
-    missing."""
+    """topup: request more of metadata items below their quota. report: only report how many rows
+    are missing."""
     max_expansion: Annotated[float, Meta(ge=1, le=1000)] = 5.0
     """Most basic instructions per metadata item, in multiples of its quota."""
 
@@ -209,7 +209,7 @@ class QualityConfig(SettingsTable, frozen=True):
     ngram: Annotated[int, Meta(ge=3, le=10_000)] = 13
     """Consecutive words that count as an overlap (GPT-3: 13). A shorter text counts as a whole."""
     on_overlap: Literal["report", "drop"] = "report"
-    """drop: and make other rows in their place."""
+    """report: keep them. drop: make other rows in their place."""
 
     def in_force(self) -> Iterator[tuple[str, str]]:
         """Yield the name and value, as text, of every setting that is not the default."""
@@ -262,9 +262,10 @@ class Config(SettingsTable, frozen=True):
     out: str | None = None
     """The run's folder. None: ``runs/NAME``, after the configuration or the seed file."""
     seed: RandomSeed = 0
-    """Seeds every random choice of ours; another number also samples other replies."""
+    """Seeds every random choice that codeclm makes; another number also samples other replies."""
     prompts: str = "auto"
-    """default, small, or a folder of templates. auto: small for the embedded model."""
+    """A set of `codeclm.prompts.SETS`, or a folder of templates. auto: small for the embedded
+    model, else default."""
     target_rows: Count | None = None
     """Exactly this many rows, if they can be made."""
     max_candidates: Count | None = None
@@ -294,6 +295,12 @@ class Config(SettingsTable, frozen=True):
         """Return the paths that ``seeds`` names."""
         names = (self.seeds,) if isinstance(self.seeds, str) else self.seeds
         return tuple(user_path(name) for name in names)
+
+    @property
+    def seed_source(self) -> SeedSource:
+        """Return where the seeds are and how they are read."""
+        settings = self.input
+        return SeedSource(self.seed_files, settings.field, settings.template, settings.format)
 
     @property
     def scorer(self) -> RoleConfig:

@@ -15,7 +15,7 @@ from .seeds import SeedError
 
 
 class _Record(Struct):
-    """One answer; tools call the fields differently, and the first that is set counts."""
+    """One answer; tools name the fields differently; the first one set is used."""
 
     id: str | int | None = None
     question_id: str | int | None = None
@@ -53,8 +53,8 @@ def read_answers(path: Path, model: str = "") -> dict[str, Answer]:
 
     Args:
         path: The file, which may be gzipped.
-        model: Whose answers to read if the file holds several models'; ``name`` stands for
-            ``name:version``.
+        model: The model whose answers to read if the file holds several models'; ``name`` stands
+            for ``name:version``.
 
     Raises:
         SeedError: the file cannot be used; the message names the line, or the models in it.

@@ -15,7 +15,7 @@ CodeclmError
 │   └── TrainingError     a model cannot be trained                      training.models
 ├── ItemError             this item is lost and counted; the run goes on
 ├── Stopping              a graceful stop: this item is left for the next session
-└── RunStopped            no item can go on: exit status 1; says how to resume
+└── RunStopped            no item can continue: exit status 1; says how to resume
     └── StorageError      the cache or the ledger failed                 disk.sqlite
 
 Anything else is a bug and ends the run with its traceback.
@@ -34,7 +34,7 @@ class UserError(CodeclmError):
 
 
 class ItemError(CodeclmError):
-    """One item cannot go on.
+    """One item cannot continue.
 
     Attributes:
         reason: One of a few words, so that reasons can be counted: ``unreadable``, ``rejected``,
@@ -55,4 +55,4 @@ class Stopping(CodeclmError):  # noqa: N818  (a state, not a fault)
 
 
 class RunStopped(CodeclmError):  # noqa: N818  (what happened to the run)
-    """The run cannot go on. The message says why and what to do."""
+    """The run cannot continue. The message says why and what to do."""

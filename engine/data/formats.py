@@ -1,8 +1,8 @@
 """Export formats: how a kept example becomes a row of a training file.
 
 A format is one row of `EXPORTS`: its name, the struct of its rows, and the function that makes one.
-Columns follow from the struct. Adding one makes it work in ``--format``, in ``export = […]`` and in
-every kind of file.
+Columns follow from the struct. A new row works in ``--format``, in ``export = […]`` and in every
+kind of file.
 
 Rows hold an id and what trainers read. Trainers drop further text columns, but a nested one that is
 null or empty at first confuses loaders that infer types from JSON: metadata is only written on
@@ -11,18 +11,22 @@ request.
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Generic, Literal, NamedTuple, TypeVar
+from typing import Any, Final, Generic, Literal, NamedTuple, TypeVar
 
 from msgspec import UNSET, Struct, UnsetType
 
 from .columns import Column, columns_of
 from .errors import UserError
-from .records import Example, Origin, Winner, identity
+from .records import Answer, Example, Iteration, Metadata, Origin, Winner, identity
 from .registry import Registry
 
 
 class ExportError(UserError):
     """A dataset cannot be exported. The message says why and what to do."""
+
+
+class MissingAnswerError(ExportError):
+    """A row needs both models' answers, and an example has only one."""
 
 
 # -- what a row is made of --------------------------------------------------------------------
@@ -64,14 +68,13 @@ class Selection(Struct, frozen=True):
         """The answer that was not chosen. A format that reads it says so: ``needs_both``.
 
         Raises:
-            ExportError: the example has only one answer.
+            MissingAnswerError: the example has only one answer.
         """
         other: Winner = "target" if self.example.author == "strong" else "strong"
         try:
             return self._response(other)
         except ExportError as error:
-            names = ", ".join(row.name for row in EXPORTS if not row.needs_both)
-            raise ExportError(f"{error}; formats that need only one: {names}") from error
+            raise MissingAnswerError(str(error)) from error
 
     def _response(self, author: Winner) -> Response:
         answer = self.example.answer(author)
@@ -100,7 +103,7 @@ def _rating(example: Example, author: Winner) -> float | None:
 
 
 class Lineage(Struct, frozen=True):
-    """Where a row comes from. ``iteration`` counts from 1; ``gap`` is None without scores."""
+    """A row's origin. ``iteration`` counts from 1; ``gap`` is None without scores."""
 
     use_case: str
     skills: tuple[str, ...]
@@ -120,17 +123,24 @@ class ExportRow(_Lineage, frozen=True):
     """Base of the rows of every format."""
 
     id: str
-    """The example's."""
+    """The example's id."""
 
 
 Row = TypeVar("Row", bound=ExportRow)
+
+
+RESERVED_NAMES: Final = frozenset(
+    {"comparisons", "config", "events", "ledger", "manifest", "run", "summary"}
+)
+"""What the other files of a run's folder are called, without their suffixes."""
 
 
 class ExportFormat(Struct, Generic[Row], frozen=True, kw_only=True):
     """One export format.
 
     Raises:
-        TypeError: at construction: the name is no file name, or Parquet has no column for a field.
+        TypeError: at construction: the name is no file name or that of another file of a run,
+            Parquet has no column for a field, or ``needs_both`` is missing.
     """
 
     name: str
@@ -144,12 +154,44 @@ class ExportFormat(Struct, Generic[Row], frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z][a-z0-9_-]*", self.name):
             raise TypeError(f"export format {self.name!r}: write a lower-case word, as in 'alpaca'")
+        if self.name in RESERVED_NAMES:
+            raise TypeError(
+                f"export format {self.name!r}: a run has a file of that name: rename it"
+            )
         self.columns(with_metadata=True)
+        if not self.needs_both:
+            self._check_answers()
+
+    def _check_answers(self) -> None:
+        """Check that a row can be made of an example without the target model's answer."""
+        try:
+            self.make_row(_one_answer())
+        except MissingAnswerError as error:
+            raise TypeError(
+                f"export format {self.name!r}: its rows hold both models' answers: add"
+                " needs_both=True"
+            ) from error
 
     def columns(self, *, with_metadata: bool) -> tuple[Column, ...]:
         """Return the columns of a table of rows."""
         columns = columns_of(self.row_type)
         return columns if with_metadata else columns[:-1]
+
+
+def _one_answer() -> Selection:
+    """Return an example that only the strong model has answered."""
+    answered = Iteration(number=1, instruction="Explain rain.", strong=Answer("It falls."))
+    example = Example(
+        id=identity("example"),
+        position=0,
+        number=0,
+        metadata=Metadata(0, identity("item"), "science", ("physics",), "seed", ("s1",)),
+        basic_instruction=answered.instruction,
+        iterations=(answered,),
+        fate="kept",
+        winner="strong",
+    )
+    return Selection(example, {"strong": "strong/model", "target": "target/model"})
 
 
 def lineage(example: Example) -> Lineage:
@@ -169,7 +211,7 @@ def lineage(example: Example) -> Lineage:
 
 
 class AlpacaRow(ExportRow, frozen=True):
-    """Stanford Alpaca's; ``input`` is empty, as an instruction holds its input."""
+    """Stanford Alpaca's format; ``input`` is empty, as an instruction holds its input."""
 
     instruction: str
     input: str

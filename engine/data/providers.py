@@ -2,14 +2,14 @@
 
 from typing import Final, NamedTuple
 
-from ...providers.hosts import HOSTS, Host
+from ...providers.hosts import HOSTS, Host, check_kinds
 from .errors import UserError
-from .registry import Registry
+from .registry import PluginError, Registry
 
 PROVIDERS: Final = Registry("codeclm.providers", "provider", Host, HOSTS)
 
 CUSTOM: Final = "openai"
-"""The provider of a model that is given with a base URL alone: what most servers speak."""
+"""The provider of a model that has only a base URL: most servers speak its protocol."""
 
 
 class ModelNameError(UserError):
@@ -40,10 +40,14 @@ def resolve_model(text: str, *, has_base_url: bool = False) -> HostedModel:
     if has_base_url and name not in PROVIDERS:
         name, model = CUSTOM, text
     elif end is None:
-        raise ModelNameError(f"{text!r} names no provider: write provider/model")
+        raise ModelNameError(f"{text!r} names no provider; write provider/model")
     else:
         model = text[end + 1 :]
     host = PROVIDERS[name]
+    try:
+        check_kinds((*HOSTS, host))
+    except ValueError as error:
+        raise PluginError(f"provider {host.name}: {error}") from error
     if not model:
-        raise ModelNameError(f"{text!r} names no model: write {host.name}/MODEL")
+        raise ModelNameError(f"{text!r} names no model; write {host.name}/MODEL")
     return HostedModel(host, model)

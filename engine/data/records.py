@@ -1,4 +1,4 @@
-"""What travels through the pipeline, in the paper's words.
+"""The records that pass through the pipeline, in the paper's words.
 
 Positions order everything that is written: the seed's position in its file, then the instruction's
 number. Ids are derived from content and lineage, so they name the same thing in every run.
@@ -46,7 +46,7 @@ class Metadata(Struct, frozen=True):
     Attributes:
         position: The seed's in streaming mode, else the item's in the augmented set.
         origin: ``seed`` (encoded from one), ``mixed`` (augmented), ``user`` (written by hand), or
-            ``none``: recipes without metadata only record from which seeds something comes.
+            ``none``: recipes without metadata only record the seeds of an item.
     """
 
     position: int
@@ -62,7 +62,7 @@ class InstructionRequest(Struct, frozen=True):
 
     Attributes:
         fingerprints: of the instructions that the metadata has already given.
-        texts: instructions of the user's, where there is no metadata: the basic instruction itself,
+        texts: the user's instructions, where there is no metadata: the basic instruction itself,
             or demonstrations.
     """
 
@@ -74,7 +74,7 @@ class InstructionRequest(Struct, frozen=True):
 
 
 class RequestOutcome(Struct, frozen=True):
-    """What became of a request for instructions.
+    """The outcome of a request for instructions.
 
     Attributes:
         instructions: how many were written.
@@ -138,12 +138,12 @@ class Iteration(Struct, frozen=True, kw_only=True):
 
 
 class Example(Struct, frozen=True, kw_only=True):
-    """What happened to a basic instruction, and its fate.
+    """The history of a basic instruction, and its fate.
 
     Attributes:
         reason: Why it was filtered or failed: one of a few words (``gap``, ``duplicate``, …), so
             that reasons can be counted.
-        detail: A sentence on it, or nothing.
+        detail: A sentence that explains it, or empty.
     """
 
     id: str

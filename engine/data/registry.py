@@ -1,5 +1,6 @@
 """Named rows of one extension point: built in, or added by installed packages."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
@@ -9,7 +10,7 @@ from .errors import UserError
 
 
 class Named(Protocol):
-    """What every row has."""
+    """What every row has: a name."""
 
     @property
     def name(self) -> str: ...
@@ -26,11 +27,11 @@ class UnknownNameError(UserError):
 
 
 class PluginError(UserError):
-    """An installed package offers a row that cannot be used. The message names the package."""
+    """A row of an installed package cannot be used. The message names the package."""
 
 
 class Entry(NamedTuple):
-    """What is listed of one row.
+    """One line of `codeclm plugins`.
 
     Attributes:
         name: The row's name.
@@ -56,6 +57,9 @@ class Registry(Generic[Row]):
         kind: the class of the rows, or their base where the rows are classes.
         rows: the built-in rows.
         aliases: other names for built-in rows.
+
+    Raises:
+        ValueError: two built-in rows, or a row and an alias, have the same name.
     """
 
     def __init__(
@@ -70,8 +74,10 @@ class Registry(Generic[Row]):
         self.group = group
         self.noun = noun
         self._kind = kind
-        self._rows = {row.name: row for row in rows}
+        rows = tuple(rows)
         self._aliases = dict(aliases or {})
+        check_unique(noun, [*(row.name for row in rows), *self._aliases])
+        self._rows = {row.name: row for row in rows}
         self._built_in = frozenset(self._rows)
         self._plugins: dict[str, list[EntryPoint]] | None = None
 
@@ -79,9 +85,8 @@ class Registry(Generic[Row]):
         """Return the row called *name*, or whose alias it is.
 
         Raises:
-            UnknownNameError: no row has this name.
-            PluginError: the package that offers it cannot be imported or offers something else, or
-                several packages offer this name.
+            UnknownNameError: no row has this name. PluginError: the package that adds it cannot be
+            imported or adds something else, or several packages add this name.
         """
         name = self._aliases.get(name, name)
         row = self._rows.get(name)
@@ -126,7 +131,9 @@ class Registry(Generic[Row]):
     def _plugin_error(self, name: str) -> PluginError | None:
         if name in self._built_in or name in self._aliases:
             packages = " and ".join(map(_distribution, self._entry_points()[name]))
-            return PluginError(f"{packages}: codeclm has a {self.noun} {name!r}: rename the other")
+            return PluginError(
+                f"codeclm already has a {self.noun} {name!r}; rename the one in {packages}"
+            )
         try:
             self[name]
         except PluginError as error:
@@ -159,9 +166,20 @@ class Registry(Generic[Row]):
 
     def _unknown(self, name: str) -> str:
         names = self.names()
-        near = get_close_matches(name, [*names, *self._aliases], n=1, cutoff=0.5)
+        near = get_close_matches(name, [*names, *self._aliases], n=1, cutoff=0.6)
         hint = f"did you mean {near[0]!r}? " if near else ""
         return f"unknown {self.noun} {name!r}: {hint}available: {', '.join(names)}"
+
+
+def check_unique(noun: str, names: Iterable[str]) -> None:
+    """Check that no two *names* are the same.
+
+    Raises:
+        ValueError: two are; the message calls them *noun*.
+    """
+    repeated = sorted(name for name, count in Counter(names).items() if count > 1)
+    if repeated:
+        raise ValueError(f"two {noun}s have the name {repeated[0]!r}: rename one of them")
 
 
 def _distribution(point: EntryPoint) -> str:

@@ -42,12 +42,12 @@ _USUAL_ID_FIELDS: Final = ("id", "question_id", "idx")
 
 
 class TestSource(Struct, frozen=True):
-    """Where a test set is, and which parts of a record are meant.
+    """Where a test set is, and which parts of a record to use.
 
     Attributes:
         test: One of `TEST_SETS`, or a file.
         folder: Where the files of `TEST_SETS` are.
-        field: As of a `SeedSource`, like ``template`` and ``format``.
+        field: As in a `SeedSource`, like ``template`` and ``format``.
         id_field: None: the usual names are tried; without any, records are numbered from 1.
         category_field: None: as published; other files have no categories.
     """
@@ -72,7 +72,7 @@ def read_questions(source: TestSource) -> list[Question]:
     """Read a test set. Blocks.
 
     Raises:
-        SeedError: it cannot be used, or one of its records cannot be read: none may be left out.
+        SeedError: it cannot be used, or one of its records cannot be read: none may be skipped.
     """
     path = source.path
     if not path.exists():
@@ -111,7 +111,7 @@ def shorten(prompt: str, max_tokens: int) -> str:
 
 
 def texts_of(path: Path) -> Iterator[tuple[str, list[str]]]:
-    """Yield the place and all texts of each record of a dataset, in whatever fields. Blocks.
+    """Yield the location and all texts of each record of a dataset, in whatever fields. Blocks.
 
     Raises:
         SeedError: the file cannot be used, or a record cannot be read; the message names it.
@@ -122,7 +122,10 @@ def texts_of(path: Path) -> Iterator[tuple[str, list[str]]]:
 
 def _not_found(source: TestSource) -> str:
     if source.test in TEST_SETS:
-        return f"{source.path}: no such file: name the folder of the test sets (--tests DIR)"
+        return (
+            f"--test {source.test}: no {source.path.name} in {source.folder}; pass its folder with"
+            " --tests DIR"
+        )
     names = ", ".join(TEST_SETS)
     return f"{source.test}: no such file, and no test set of this name; available: {names}"
 

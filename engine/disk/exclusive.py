@@ -17,9 +17,9 @@ _MODULUS = 2**64
 
 @contextmanager
 def entry_lock(folder: Path) -> Generator[None]:
-    """Keep other processes from opening *folder* while this one sets itself up.
+    """Keep other processes from opening *folder* while this one sets up.
 
-    Where the file system does not lock, nobody waits; `ExclusiveUse.alone` is then false.
+    If the file system has no locks, nobody waits; `ExclusiveUse.alone` is then false.
 
     Raises:
         OSError: the folder cannot be read.
@@ -38,8 +38,8 @@ class ExclusiveUse:
 
     Open it within an `entry_lock`. Asking whether the process is `alone` takes 0.1 µs: every
     process that opens the folder first increments an eight-byte counter that all of them have
-    mapped, so a changed value means that somebody came later. Whether somebody was there before is
-    told by a lock that everyone holds while the folder is open.
+    mapped, so a changed value means that another came later. A lock that every process holds while
+    the folder is open shows whether another came before.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -70,7 +70,7 @@ class ExclusiveUse:
         return self._counter[:8] == self._count
 
     def close(self) -> None:
-        """Release the lock. `alone` must not be asked any more."""
+        """Release the lock. Do not use `alone` afterwards."""
         self._resources.close()
 
     def __enter__(self) -> Self:

@@ -22,7 +22,7 @@ while rows keep coming.
 """
 
 _BUSY_FROM = 16
-"""Rows in the last group from which on more are expected."""
+"""Rows in the last group from which more are expected."""
 
 PAGE_SIZE = 16384
 """Bytes. A 2 KB value costs 2.4 KB on pages of 16 KB and 4.2 KB on pages of 4 KB (measured)."""
@@ -105,8 +105,8 @@ OnCommit = Callable[[Sequence[T], StorageError | None], None]
 class GroupWriter(Generic[T]):
     """A thread that writes items in groups, in the order in which they were put.
 
-    Use it as a context manager: the thread starts on entry; leaving the block writes what is still
-    waiting, then ends the thread.
+    Use it as a context manager: the thread starts on entry; leaving the block writes what is
+    queued, then ends the thread.
 
     Args:
         name: The thread's.
@@ -152,7 +152,7 @@ class GroupWriter(Generic[T]):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Write what is waiting and end the thread. Blocks."""
+        """Write what is queued and end the thread. Blocks."""
         self._closing = True
         self._wake.set()
         self._thread.join()
@@ -189,7 +189,7 @@ def transaction(connection: sqlite3.Connection, path: Path) -> Generator[None]:
     """Commit what the block writes, all of it or nothing.
 
     Raises:
-        StorageError: it could not be written; nothing of it was.
+        StorageError: nothing was written.
     """
     try:
         connection.execute("BEGIN IMMEDIATE")
@@ -199,5 +199,5 @@ def transaction(connection: sqlite3.Connection, path: Path) -> Generator[None]:
         raise storage_error(path, error) from error
     finally:
         if connection.in_transaction:
-            with suppress(sqlite3.Error):  # the first error tells more
+            with suppress(sqlite3.Error):  # the first error says more
                 connection.rollback()

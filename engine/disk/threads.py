@@ -1,4 +1,4 @@
-"""Use what blocks from the event loop."""
+"""Call blocking code from the event loop."""
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractContextManager, asynccontextmanager

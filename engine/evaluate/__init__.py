@@ -1,1 +1,1 @@
-"""Models compared on a test set, and thresholds compared on a pilot run."""
+"""Compare models on a test set, and thresholds on a pilot run."""

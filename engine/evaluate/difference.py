@@ -14,7 +14,7 @@ from .statistics import Interval
 
 
 class OtherCandidate(Struct, frozen=True):
-    """Another candidate's results, and where they come from, for messages."""
+    """Another candidate's results, and their origin, for messages."""
 
     name: str
     comparisons: Sequence[PairwiseComparison]
@@ -34,7 +34,7 @@ def paired_difference(
     """Compare a candidate with *other* on the prompts that both answered.
 
     Raises:
-        ConfigError: there are no such prompts, or their references answered differently.
+        ConfigError: no prompt is in both, or their references answered differently.
     """
     pairs = _pairs(comparisons, other)
     _check_references(((one.reference, two.reference) for one, two in pairs), other)

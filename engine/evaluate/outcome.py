@@ -1,4 +1,4 @@
-"""What an evaluation came to: verdicts, CRR, bias, categories."""
+"""Results of an evaluation: verdicts, CRR, bias, categories."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -29,7 +29,7 @@ class Outcome(Struct, frozen=True, kw_only=True):
         ending: finished, stopped, or unfinished.
         reason: why it was stopped.
         setup: what was compared.
-        rule: of ``counts``, ``crr``, ``interval`` and ``categories``.
+        rule: the rule behind ``counts``, ``crr``, ``interval`` and ``categories``.
         prompts: in the test set.
         counts: the verdicts on the prompts that were compared.
         crr: in per cent; None if too many verdicts are invalid, or nothing was compared.
@@ -87,12 +87,12 @@ def summarise_evaluation(
     shortened: int = 0,
     files: Mapping[str, str] | None = None,
 ) -> Outcome:
-    """Summarise what *session* came to.
+    """Summarise the results of *session*.
 
     Args:
-        session: an ended one.
+        session: the session, which has ended.
         setup: the names of the test set and of the models.
-        scoring: how verdicts become figures.
+        scoring: the rule and the bootstrap's settings.
         shortened: prompts that lost their middle.
         files: that hold the results, by name.
     """

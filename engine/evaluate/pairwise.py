@@ -41,7 +41,7 @@ class PairwiseComparison(Struct, frozen=True, kw_only=True):
 
 
 class _AnyAnswer(Respond, frozen=True, kw_only=True):
-    """Accepts any answer: an empty one is a bad answer, and the judge may say so."""
+    """Accepts any answer: an empty one is a bad answer, which the judge may score low."""
 
     def read(self, reply: RawReply) -> str:
         return read_answer(reply)
@@ -84,7 +84,7 @@ class PairwiseEvaluator(Struct, frozen=True):
         return answerer.begin(
             _AnyAnswer(instruction=question.prompt),
             item=identity("question", question.id, question.prompt),
-            # Greedy answers are shared, whichever side and evaluation asks for them.
+            # Greedy answers are shared by both sides and all evaluations.
             sample=f"/{side}" if answerer.sampling.temperature != 0 else "",
         )
 

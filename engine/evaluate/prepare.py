@@ -1,4 +1,4 @@
-"""Before the first call of an evaluation: settings are checked, and everything they name is read.
+"""Check an evaluation's settings and read everything they name, before the first call.
 
 The folder holds ``config.toml`` and ``manifest.json`` as a run's does, ``comparisons.jsonl`` (every
 prompt with its answers and rulings, in the order of the test set) and ``summary.json``.
@@ -21,7 +21,7 @@ from ..data.records import identity
 from ..data.seeds import SeedError
 from ..data.test_sets import Question, read_questions, shorten
 from ..store.folder import Folder, FolderError
-from ..store.manifest import Manifest, differences, new_manifest, role_settings
+from ..store.manifest import Manifest, all_settings, differences, new_manifest, role_settings
 from .pairwise import Answers
 from .settings import EvaluationConfig, Side, check_evaluation
 
@@ -43,10 +43,10 @@ class EvaluationPlan(Struct, frozen=True):
         config: the settings.
         folder: of the results.
         questions: the test set, as the models get it.
-        shortened: the prompts among it that were too long.
+        shortened: its prompts that were too long.
         answers: of the sides whose answers come from a file.
         prompts: the templates of each role.
-        manifest: what makes this evaluation this one.
+        manifest: what identifies this evaluation.
         endpoints: where its data go, and with which key.
     """
 
@@ -157,7 +157,8 @@ def claim_folder(plan: EvaluationPlan) -> None:
         FolderError: it holds another one; the message shows the differences.
     """
     old = plan.folder.read_manifest()
-    changed = differences(old, plan.manifest) if old is not None else []
+    defaults = {name: all_settings(type(role)()) for name, role in plan.config.roles.items()}
+    changed = differences(old, plan.manifest, defaults) if old is not None else []
     if changed:
         raise FolderError(
             f"{plan.folder.path}: this folder holds another evaluation:\n"

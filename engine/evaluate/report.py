@@ -1,4 +1,4 @@
-"""An evaluation's outcome for people."""
+"""An evaluation's outcome as text."""
 
 import re
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from .verdicts import VerdictCounts
 
 
 def outcome_text(outcome: Outcome) -> str:
-    """Write *outcome* in at most 100 columns, but for names and reasons."""
+    """Write *outcome* in at most 100 columns, except for names and reasons."""
     setup = outcome.setup
     reason = f"; {printable(outcome.reason)}" if outcome.reason else ""
     compared = f"{outcome.counts.total:,} of {outcome.prompts:,} prompts compared"
@@ -58,14 +58,14 @@ def _columns(counts: VerdictCounts) -> str:
 
 def _bias_lines(outcome: Outcome) -> list[str]:
     bias = outcome.position
-    if outcome.scores is None or bias.flipped is None or bias.first_lead is None:
+    if outcome.scores is None or bias.mean is None:
         return []
     return [
         f"mean scores: candidate {outcome.scores[0]:.2f}, reference {outcome.scores[1]:.2f}",
-        f"position bias: the orders named different winners for {bias.flipped:.1%} of prompts;",
+        f"position bias: {bias.mean.describe('prompts')};",
         (
             f"the answer shown first won {bias.first:,} rulings, the second {bias.second:,},"
-            f" neither {bias.neither:,}; being first was worth {bias.first_lead:+.2f} points"
+            f" neither {bias.neither:,}"
         ),
     ]
 
@@ -81,7 +81,7 @@ def _category_lines(categories: Mapping[str, VerdictCounts]) -> list[str]:
 
 
 def _sorted(categories: Mapping[str, VerdictCounts]) -> list[tuple[str, VerdictCounts]]:
-    """Sort from best to worst; but numbers, such as levels of difficulty, by their value."""
+    """Sort from best to worst; numbers, such as levels of difficulty, by value."""
     if all(_NUMBER.fullmatch(name) for name in categories):
         return sorted(categories.items(), key=lambda pair: float(pair[0]))
     return sorted(categories.items(), key=lambda pair: -pair[1].crr)

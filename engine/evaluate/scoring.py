@@ -1,4 +1,4 @@
-"""How verdicts become figures."""
+"""Compute figures from verdicts."""
 
 from collections.abc import Sequence
 from random import Random

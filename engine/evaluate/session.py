@@ -1,7 +1,7 @@
-"""One session of an evaluation: compare until all prompts are judged or something stops it.
+"""One session of an evaluation: compare until all prompts are judged or it is stopped.
 
-An evaluation keeps no ledger. Every answer is in the cache before it is used, so that starting over
-after a kill pays for nothing twice, and a test set fits in memory.
+An evaluation keeps no ledger. Every answer is in the cache before it is used, so restarting after a
+kill pays for nothing twice; a test set fits in memory.
 """
 
 import asyncio
@@ -29,11 +29,11 @@ PROGRESS_INTERVAL = 10.0
 """Seconds between two messages of progress."""
 
 Notify = Callable[[str], object]
-"""Shows a line to whoever waits."""
+"""Shows a line to the user."""
 
 
 class EvaluationSession(Struct):
-    """What a session comes to.
+    """The results of a session.
 
     Attributes:
         questions: the test set, as the models get it.
@@ -56,7 +56,7 @@ class EvaluationSession(Struct):
 
 
 async def execute_evaluation(plan: EvaluationPlan, notify: Notify) -> EvaluationSession:
-    """Compare the answers to all prompts, or to as many as there is time for.
+    """Compare the answers to all prompts, or to as many as a stop allows.
 
     Raises:
         StorageError: the cache cannot be used.

@@ -47,7 +47,7 @@ class EvaluationConfig(SettingsTable, frozen=True):
     reference: AnswererConfig = field(default_factory=AnswererConfig)
     judge: JudgeConfig = field(default_factory=JudgeConfig)
     rule: Rule = "both"
-    """How two orders make a verdict; see `pairwise_verdict`."""
+    """How two orders become a verdict; see `pairwise_verdict`."""
     input: InputConfig = field(default_factory=InputConfig)
     id_field: str | None = None
     category_field: str | None = None
@@ -56,13 +56,14 @@ class EvaluationConfig(SettingsTable, frozen=True):
     """Longer prompts are shortened in their middle, for both models and the judge; estimated at
     four characters per token; 0: never."""
     limit: Count | None = None
-    """Use only the first so many prompts."""
+    """Use only the first prompts, up to this number."""
     seed: int = 0
     """Random seed of the bootstrap; changes no call."""
     resamples: Annotated[int, Meta(ge=100)] = 10_000
     """Of the bootstrap."""
     prompts: str = "auto"
-    """As for a run: default, small, or a folder of templates; auto: small for the tiny model."""
+    """As for a run: a set of `codeclm.prompts.SETS`, or a folder of templates. auto: small for the
+    embedded model, else default."""
     parse_attempts: Annotated[int, Meta(ge=1, le=20)] = 3
     """How often to ask the judge until its scores can be read."""
     retry: RetryPolicy = field(default_factory=RetryPolicy)
@@ -76,7 +77,7 @@ class EvaluationConfig(SettingsTable, frozen=True):
 
     @property
     def roles(self) -> dict[str, RoleConfig]:
-        """The models that are models."""
+        """The roles answered by a model, not a file."""
         models: dict[str, RoleConfig] = {
             side: answerer for side, answerer in self.answerers.items() if not answerer.answers
         }

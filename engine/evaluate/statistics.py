@@ -1,4 +1,4 @@
-"""How sure the figures of an evaluation are: bootstrap intervals and position bias."""
+"""Uncertainty of an evaluation's figures: bootstrap intervals and position bias."""
 
 from collections.abc import Iterable, Sequence
 from math import ceil, floor
@@ -6,11 +6,12 @@ from random import Random
 
 from msgspec import Struct
 
+from ..data.position_bias import Leads, MeanBias, mean_bias
 from .verdicts import Rulings
 
 
 class Interval(Struct, frozen=True):
-    """A mean, and where it would lie in 95 of 100 test sets sampled alike."""
+    """A mean and its 95 % confidence interval over test sets sampled alike."""
 
     mean: float
     low: float
@@ -32,10 +33,10 @@ def bootstrap_interval(
 
 
 class PositionBias(Struct, frozen=True):
-    """What the position of an answer did to its score, over prompts with both orders readable.
+    """The effect of an answer's position on its score, over prompts with both orders readable.
 
     Attributes:
-        prompts: that it is computed from.
+        prompts: number that it is computed from.
         flipped: share of prompts for which the orders named different winners.
         first_lead: points that an answer gained on average by being shown first.
         first: rulings for the answer shown first.
@@ -50,20 +51,26 @@ class PositionBias(Struct, frozen=True):
     second: int
     neither: int
 
+    @property
+    def mean(self) -> MeanBias | None:
+        """The average over prompts."""
+        if self.flipped is None or self.first_lead is None:
+            return None
+        return MeanBias(self.flipped, self.first_lead)
+
 
 def position_bias(all_rulings: Iterable[Rulings]) -> PositionBias:
     """Measure the judge's position bias; shares are None without a readable pair of rulings."""
     orders = [(rulings[0], rulings[1]) for rulings in all_rulings if len(rulings) == 2]
     pairs = [(one, two) for one, two in orders if one is not None and two is not None]
-    leads = [
-        ((one.candidate - one.reference) - (two.candidate - two.reference)) / 2
-        for one, two in pairs
-    ]
+    bias = mean_bias(
+        [Leads(one.candidate - one.reference, two.candidate - two.reference) for one, two in pairs]
+    )
     positions = [position for one, two in pairs for position in (one.winner, -two.winner)]
     return PositionBias(
         len(pairs),
-        sum(one.winner * two.winner < 0 for one, two in pairs) / len(pairs) if pairs else None,
-        sum(leads) / len(leads) if leads else None,
+        None if bias is None else bias.flipped,
+        None if bias is None else bias.first_lead,
         positions.count(1),
         positions.count(-1),
         positions.count(0),

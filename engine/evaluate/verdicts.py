@@ -1,4 +1,4 @@
-"""Two orders of scores become a verdict, verdicts become CRR (paper §5.3)."""
+"""From scores in two orders to a verdict, and from verdicts to CRR (paper §5.3)."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -10,11 +10,11 @@ Rule = Literal["both", "alpagasus"]
 PairwiseVerdict = Literal["win", "tie", "loss", "invalid"]
 
 MAX_INVALID = 0.02
-"""The largest share of invalid verdicts for which there is a CRR (docs/algorithm.md §7.2)."""
+"""The largest share of invalid verdicts for which CRR is reported (docs/algorithm.md §7.2)."""
 
 
 class Ruling(Struct, frozen=True):
-    """What the judge said in one order: both scores (0 to 10) and its own words."""
+    """The judge's ruling in one order: both scores (0 to 10) and its reply."""
 
     candidate: float
     reference: float
@@ -27,7 +27,7 @@ class Ruling(Struct, frozen=True):
 
 
 Rulings = Sequence[Ruling | None]
-"""The order candidate-first, then reference-first; None if the judge could not be read."""
+"""The order candidate-first, then reference-first; None if the judge's reply could not be read."""
 
 
 def pairwise_verdict(rulings: Rulings, rule: Rule = "both") -> PairwiseVerdict:
@@ -64,7 +64,7 @@ class VerdictCounts(Struct, frozen=True):
 
     @property
     def usable(self) -> bool:
-        """Whether so few verdicts are invalid that CRR means something."""
+        """Whether few enough verdicts are invalid for CRR to be meaningful."""
         return self.total > 0 and self.invalid <= MAX_INVALID * self.total
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""What a text must be besides selected: length, language, no contamination, no near-duplicate."""
+"""Quality rules for texts: length, language, contamination, near-duplicates."""
 
 from collections.abc import Iterator
 
@@ -13,7 +13,7 @@ from ..store.writer import LedgerWriter
 
 
 class Acceptance(Struct, frozen=True):
-    """The configuration's rules of quality, applied to one session's texts.
+    """Apply the configuration's quality rules to one session's texts.
 
     Attributes:
         ledger: where overlaps and near-duplicates are recorded.
@@ -32,7 +32,7 @@ class Acceptance(Struct, frozen=True):
         return first_violation(self.checks, instruction, "instruction")
 
     def checked(self, example: Example) -> Example:
-        """Return *example*, filtered where it was kept and a rule is against it."""
+        """Return *example*, filtered if it was kept but a rule rejects it."""
         if example.fate != "kept":
             return example
         for text, part in _parts(example):
@@ -59,7 +59,7 @@ class Acceptance(Struct, frozen=True):
             self.near_duplicates.offer(index, example.id, example.instruction)
 
     def admits(self, position: int, number: int) -> bool:
-        """Whether this row is no near-duplicate of those before it; every one of them is known."""
+        """Whether this row is new among those before it, all of which are known."""
         return self.near_duplicates is None or self.near_duplicates.admits(
             row_index(position, number)
         )
@@ -70,7 +70,7 @@ class Acceptance(Struct, frozen=True):
             self.near_duplicates.load()
 
     def record_decisions(self) -> None:
-        """Record what the near-duplicate filter has decided since the last time."""
+        """Record what the near-duplicate filter has decided since the last call."""
         if self.near_duplicates is not None:
             self.ledger.near_duplicates_decided(self.near_duplicates.take_decisions())
 

@@ -1,4 +1,4 @@
-"""When no further seed or request is begun: the finished ones hold enough rows, or will."""
+"""Decides when to stop starting seeds or requests: once there are, or will be, enough rows."""
 
 from collections.abc import AsyncIterator, Iterator, Sequence
 from itertools import islice
@@ -57,8 +57,8 @@ async def open_admission(
     Args:
         execution: the session.
         per_position: instructions asked for at one position.
-        seeds: the fingerprints of all seeds, where requests stand behind them; None: unreadable.
-        most_stalled: how many requests in a row may bring no new row before more are pointless;
+        seeds: the fingerprints of all seeds, if requests follow them; None: unreadable.
+        most_stalled: how many requests in a row may yield no new row before more are pointless;
             None: any number.
     """
     exclusions = await anyio.to_thread.run_sync(read_exclusions, execution.ledger.reader)
@@ -119,7 +119,7 @@ class Admission:
 
     @property
     def should_stop(self) -> bool:
-        """Whether no more is begun, also where only transient failures keep rows from counting.
+        """Whether to start no more, also where only transient failures keep rows from counting.
 
         These leave a gap behind which nothing counts yet; the next session fills it.
         """
@@ -134,14 +134,17 @@ class Admission:
             self._fingerprints[position] = seed_fingerprint
 
     def close(self, position: int, outcome: RequestOutcome | None) -> None:
-        """Note that it no longer is; without an outcome it is left for the next session."""
+        """Note that *position* is no longer in progress.
+
+        Without an outcome it is left for the next session.
+        """
         if outcome is not None:
             self._advance(position, outcome)
         self._in_progress -= 1
         self._state.notify()
 
     def skip(self, record: Unreadable, *, first_pass: bool = True) -> None:
-        """Note a record that is no seed."""
+        """Note a record that is not a seed."""
         if first_pass:
             record_unreadable(self._ledger, record)
         self._advance(record.position, RequestOutcome(0))
@@ -163,6 +166,6 @@ class Admission:
 
 
 def record_unreadable(ledger: LedgerWriter, record: Unreadable) -> None:
-    """Log and record a line of a seed file that is no seed."""
+    """Log and record a line of a seed file that is not a seed."""
     log.warning("seed.unreadable", where=record.where, reason=record.reason)
     ledger.seed_unreadable(record)

@@ -23,7 +23,7 @@ log = structlog.get_logger()
 
 
 async def run_augmented(execution: Execution) -> None:
-    """Encode all seeds, mix their metadata up to ``metadata.augment_to``, and ask the set.
+    """Encode all seeds, mix their metadata up to ``metadata.augment_to``, and request instructions.
 
     Raises:
         RunStopped: no seed could be encoded.
@@ -82,7 +82,7 @@ class _Encoding:
 
 
 async def _augment(execution: Execution, encoded: list[Metadata]) -> list[Metadata]:
-    """Merge what is the same, then mix up to the wanted number; record where each seed went."""
+    """Merge identical metadata, then mix up to the target number; record each seed's item."""
     settings = execution.config.metadata
     items = merge(encoded)
     item_of = {seed_id: item.position for item in items for seed_id in item.seed_ids}

@@ -1,4 +1,4 @@
-"""The tasks beside a session's work: signals, progress, accounts."""
+"""A session's background tasks: signals, progress, spending."""
 
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
@@ -21,13 +21,13 @@ async def background_tasks(
     stop_at_once: Callable[[], None] = lambda: None,
     tasks: Iterable[Callable[[], Coroutine[Any, Any, None]]] = (),
 ) -> AsyncGenerator[None]:
-    """Run what a session needs beside its work, until that is done and no call is in flight.
+    """Run a session's background tasks until its work is done and no call is in flight.
 
     Args:
         clients: the open models, whose calls in flight finish at the end.
         event: what the log calls a signal.
-        is_stopping: whether a gentle stop is under way.
-        stop: begins one, at the first SIGINT or SIGTERM.
+        is_stopping: whether a graceful stop is under way.
+        stop: starts one, at the first SIGINT or SIGTERM.
         stop_at_once: called at the second, before everything is cancelled.
         tasks: further tasks, which are cancelled at the end.
     """

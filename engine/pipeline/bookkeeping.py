@@ -1,4 +1,4 @@
-"""Which requests for instructions are open, and what has become of their instructions."""
+"""Tracks which requests for instructions are open, and the fates of their instructions."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -48,7 +48,7 @@ class Book:
     Args:
         execution: the session.
         closed: called for every request that is no longer in progress.
-        tools: what the steps are built from, where the mode adds to the session's own.
+        tools: what the steps are built from, if the mode adds to the session's own.
     """
 
     def __init__(self, execution: Execution, closed: Closed, tools: Tools | None = None) -> None:
@@ -109,7 +109,7 @@ class Book:
         return drafts
 
     async def _draft_finished(self, draft: Draft) -> list[Finished]:
-        """Finish *draft*; one that a rule is against is not worth its calls."""
+        """Finish *draft*; skip one that a rule already rejects."""
         objection = self._objection(draft)
         if objection is not None:
             return [Finished(draft.request, [self._end(draft, "filtered", *objection)])]
@@ -117,7 +117,7 @@ class Book:
         return [Finished(draft.request, [self._acceptance.checked(one) for one in examples])]
 
     def _objection(self, draft: Draft) -> tuple[str, str] | None:
-        """Return what is against a basic instruction that no rewrite can remedy."""
+        """Return the violation of a basic instruction that no rewrite can fix."""
         if draft.refused:
             return draft.refused, ""
         if self._writing.material == "instruction":
@@ -170,5 +170,5 @@ class Book:
 
 
 def first_row(request: InstructionRequest) -> int:
-    """Return where the first instruction of *request* stands among all of the run's."""
+    """Return the index of the first instruction of *request* in the run."""
     return row_index(request.metadata.position, request.start)

@@ -1,4 +1,4 @@
-"""What a mode works with while a session lasts."""
+"""What a mode works with during a session."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import TypeVar
@@ -20,7 +20,7 @@ SeedRecords = Iterator[Seed | Unreadable]
 
 
 class Widths(Struct, frozen=True):
-    """Workers per stage: enough that every endpoint has work while other calls are waited for."""
+    """Workers per stage: enough that every endpoint has work while other calls are pending."""
 
     encode: int
     write: int
@@ -36,8 +36,8 @@ class Execution(Struct, frozen=True):
         finishing: how it finishes them.
         tools: what the steps are built from.
         ledger: open for writing.
-        state: whether the session goes on.
-        acceptance: the rules of quality.
+        state: whether the session continues.
+        acceptance: the quality rules.
         widths: workers per stage.
         read_seeds: reads the seed files up to the configured limit, skipping the positions whose
             byte is not zero. Blocks.

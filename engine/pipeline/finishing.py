@@ -1,4 +1,4 @@
-"""What the built-in recipes make rows with."""
+"""The finishing steps of the built-in recipes."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -36,9 +36,8 @@ def _filter(tools: Tools) -> Finish:
 
 
 def _contrastive(tools: Tools, settings: FilterConfig) -> Finish:
-    models, run_seed = tools.models, tools.config.seed
-    strong, target, judge = models["strong"], models["target"], models["judge"]
-    return Refiner(strong, target, judge, settings, tools.counters, run_seed)
+    target, judge = tools.model("target"), tools.model("judge")
+    return Refiner(tools.strong, target, judge, settings, tools.counters, tools.config.seed)
 
 
 def _answerer(tools: Tools, rewrite: Rewrite | None = None, rewrites: int = 0) -> Answerer:
@@ -59,7 +58,7 @@ def _grower(tools: Tools) -> Finish:
 
 
 def _rater(tools: Tools) -> Finish:
-    return Rater(_answerer(tools), tools.models["judge"], tools.config.baseline.rating)
+    return Rater(_answerer(tools), tools.model("judge"), tools.config.baseline.rating)
 
 
 def _evolver(tools: Tools) -> Finish:
@@ -145,6 +144,7 @@ FILTER_ONCE: Final = Finishing(
     build=_filter,
     prompts=CONTRAST,
     calls=lambda _config, drafts: {Respond: drafts.times(2), Score: drafts.times(2)},
+    rewrites=False,
     scored_rounds=lambda _config: 1,
     settings=_filter_settings,
 )
@@ -155,6 +155,7 @@ ANSWER: Final = Finishing(
     build=_answerer,
     prompts={"strong": (Respond,)},
     calls=lambda _config, drafts: {Respond: drafts},
+    rewrites=False,
 )
 """The strong model's answer, and nothing else."""
 
@@ -173,6 +174,7 @@ RATE: Final = Finishing(
     build=_rater,
     prompts={"strong": (Respond,), "judge": (Rate,)},
     calls=lambda _config, drafts: {Respond: drafts, Rate: drafts},
+    rewrites=False,
 )
 """The strong model's answer, kept if it is rated accurate (docs/algorithm.md §8.2)."""
 
@@ -190,7 +192,8 @@ EVOLVE: Final = Finishing(
     build=_evolver,
     prompts={"strong": (Deepen, Broaden, Complicate, Equal, Respond)},
     calls=_evolve_calls,
-    rows_per_draft=_rounds,
     rewrites=True,
+    uncounted=(Broaden, Complicate),  # a round asks one of three, which Deepen stands for
+    rows_per_draft=_rounds,
 )
 """Evol-Instruct's rounds, each of which is a row (docs/algorithm.md §8.4)."""

@@ -1,8 +1,8 @@
 """Stages joined by bounded streams in one task group: the scheduler.
 
 It knows nothing about models or instructions. A line is a chain, never a circle: a circle of
-bounded streams deadlocks (seen with two workers and buffers of 8). Whatever repeats does so inside
-one stage, or comes back in through the source.
+bounded streams deadlocks (seen with two workers and buffers of 8). Repetition happens inside one
+stage, or through the source.
 """
 
 import asyncio
@@ -26,8 +26,8 @@ class Stage(Struct, Generic[In, Out], frozen=True):
     """A step carried out by a number of workers.
 
     Attributes:
-        name: what progress calls the stage.
-        step: one item in, any number out; raises `ItemError` for an item that cannot go on.
+        name: the stage's name in the progress display.
+        step: one item in, any number out; raises `ItemError` for an item that cannot continue.
         lost: called once with every such item and its error.
         workers: how many items are worked on at the same time.
         buffer: how many items may wait in front of the stage.
@@ -77,7 +77,7 @@ async def run(
         source: the items.
         line: the stages.
         sink: receives what the last stage returns, one at a time.
-        halt: called when no item can go on, so that the caller can stop the rest gently.
+        halt: called when no item can continue, so that the caller can stop the rest gracefully.
         counts: gets one row per stage, by name.
     """
     async with anyio.create_task_group() as group:

@@ -26,7 +26,7 @@ def read_metadata(path: Path) -> tuple[Metadata, ...]:
     """Read *path*. Blocks.
 
     Raises:
-        ConfigError: it cannot be read, a line is not metadata, or there is no line.
+        ConfigError: it cannot be read, a line is not metadata, or it is empty.
     """
     items = list[Metadata]()
     for number, line in enumerate(_read(path).splitlines(), 1):

@@ -1,4 +1,4 @@
-"""A fixed set of metadata, each with a quota; what is filtered out is asked for again."""
+"""A fixed set of metadata, each with a quota; filtered instructions are requested again."""
 
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
@@ -19,12 +19,12 @@ from .quotas import Quotas
 async def run_metadata_set(
     execution: Execution, items: Sequence[Metadata], seed_fingerprints: Iterable[int] = ()
 ) -> None:
-    """Ask each of *items* for its quota, and again in place of what is filtered out.
+    """Request each item's quota, and more in place of what is filtered out.
 
     Args:
         execution: the session.
         items: the metadata, in the order of their positions.
-        seed_fingerprints: of the seeds, which are no rows.
+        seed_fingerprints: of the seeds, which are not rows.
     """
     config, ledger = execution.config, execution.ledger
     ledger.metadata_fixed(items)
@@ -52,7 +52,7 @@ def quotas_by_position(
 ) -> dict[int, int]:
     """Return the quotas of all *items* that are not *excluded*, by position.
 
-    What a reviewer dropped is wanted of the others in addition to their own quotas.
+    The quotas of items that a reviewer dropped are added to the others'.
     """
     dropped = set(excluded)
     quotas = sizes.quotas(config, len(items))
@@ -77,7 +77,7 @@ def _record_unneeded(
     recorded: Mapping[int, RequestOutcome],
     exclusions: Exclusions,
 ) -> None:
-    """Record the items of which nothing is wanted: dropped by a reviewer, or without a quota."""
+    """Record the items that are not requested: dropped by a reviewer, or without a quota."""
     for item in items:
         is_new = row_index(item.position, 0) not in recorded
         if item.id in exclusions.metadata:
@@ -116,7 +116,7 @@ class _MetadataSet:
         acceptance.record_decisions()
 
     async def _requests(self) -> AsyncIterator[InstructionRequest]:
-        """Yield requests as they are issued, until nothing more is to be asked.
+        """Yield requests as they are issued, until none is left.
 
         Requests that follow from outcomes at the end of the line do not close a circle of bounded
         streams: they wait in the queue, at most one per metadata item.
@@ -124,7 +124,7 @@ class _MetadataSet:
         while not self._state.stopping:
             while self._queue and not self._state.stopping:
                 yield self._queue.popleft()
-            if self._state.stopping:  # since the yield: nothing would wake this any more
+            if self._state.stopping:  # since the yield: nothing would wake this again
                 return
             if self._in_progress:
                 await self._state.changed()

@@ -1,24 +1,25 @@
-"""How a recipe sets out: from metadata, from seeds as they are, or from a pool of seeds.
+"""Where a recipe's requests for instructions come from: metadata, seeds, or a pool of seeds.
 
-A mode makes the requests for instructions, decides when there are enough, and forecasts how many
-there will be.
+A mode makes the requests, decides when there are enough, and forecasts how many there will be.
+
+Commands such as `status` and `export` look up a recipe without running it. They would take twice as
+long to start if the modules that run a mode were not imported by `Mode.run` itself.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from math import ceil
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from ...prompts import AnyPrompt, Encode, Plausible
 from ..config import Config
 from . import sizes
-from .augmented import run_augmented
-from .execution import Execution
-from .metadata_set import run_metadata_set
-from .pooled import run_pooled
 from .steps import Bounds, Calls, Material, Volume
-from .streaming import stream_encoded, stream_unchanged
+
+if TYPE_CHECKING:
+    from .execution import Execution
 
 
 class Input(Struct, frozen=True):
@@ -37,52 +38,55 @@ class Input(Struct, frozen=True):
     assumed_yield: float = 1.0
 
 
-class Mode(Protocol):
-    """How a recipe sets out."""
+class Mode(ABC):
+    """Where a recipe's requests for instructions come from.
 
-    @property
-    def material(self) -> Material:
-        """What its requests hold."""
-        ...
+    Attributes:
+        material: What its requests hold.
+        endless: Whether it makes requests until the target of rows or instructions is reached.
+        uncounted: The prompts whose calls it does not forecast.
+    """
 
-    @property
-    def endless(self) -> bool:
-        """Whether it makes requests until told how many rows or instructions are wanted."""
-        ...
+    material: Material
+    endless: bool = False
+    uncounted: tuple[AnyPrompt, ...] = ()
 
     def prompts(self, config: Config) -> tuple[AnyPrompt, ...]:
-        """Return the prompts that it asks the strong model."""
-        ...
+        """Return the prompts that it asks the strong model: none, unless overridden."""
+        del config
+        return ()
 
     def settings(self, config: Config) -> Iterator[tuple[str, str]]:
-        """Yield the settings that shape its rows as (name, value), for people."""
-        ...
+        """Yield the settings that shape its rows as (name, value), for display."""
+        del config
+        return iter(())
 
+    @abstractmethod
     def volume(self, config: Config, start: Input) -> Volume:
         """Forecast how much is made."""
-        ...
 
     def calls(self, volume: Volume) -> Calls:
-        """Forecast the mode's own calls by prompt."""
-        ...
+        """Forecast the mode's own calls by prompt: all of `prompts` but the `uncounted`."""
+        del volume
+        return {}
 
-    async def run(self, execution: Execution) -> None:
+    @abstractmethod
+    async def run(self, execution: "Execution") -> None:
         """Carry out a session.
 
         Raises:
-            RunStopped: no item can go on.
+            RunStopped: no item can continue.
         """
-        ...
 
 
-class FromMetadata(Struct, frozen=True):
+class FromMetadata(Mode):
     """Seeds are encoded; instructions are decoded from their metadata (paper §4).
 
     The metadata may be mixed into a larger set first, or be written by the user.
     """
 
     material: Material = "metadata"
-    endless: bool = False
+    uncounted = (Plausible,)
 
     def prompts(self, config: Config) -> tuple[AnyPrompt, ...]:
         return (Encode, Plausible) if config.metadata.plausibility_check else (Encode,)
@@ -98,7 +102,11 @@ class FromMetadata(Struct, frozen=True):
     def calls(self, volume: Volume) -> Calls:
         return {Encode: volume.encoded}
 
-    async def run(self, execution: Execution) -> None:
+    async def run(self, execution: "Execution") -> None:
+        from .augmented import run_augmented  # noqa: PLC0415  (see the module's docstring)
+        from .metadata_set import run_metadata_set  # noqa: PLC0415
+        from .streaming import stream_encoded  # noqa: PLC0415
+
         if execution.metadata:
             await run_metadata_set(execution, execution.metadata)
         elif execution.config.metadata.augment_to:
@@ -107,46 +115,27 @@ class FromMetadata(Struct, frozen=True):
             await stream_encoded(execution)
 
 
-class FromSeeds(Struct, frozen=True):
+class FromSeeds(Mode):
     """Seeds are the basic instructions themselves."""
 
     material: Material = "instruction"
-    endless: bool = False
-
-    def prompts(self, config: Config) -> tuple[AnyPrompt, ...]:
-        del config
-        return ()
-
-    def settings(self, config: Config) -> Iterator[tuple[str, str]]:
-        del config
-        return iter(())
 
     def volume(self, config: Config, start: Input) -> Volume:
         rows = start.rows_per_draft
         drafts = ceil((config.target_rows or start.seeds * rows) / rows)
         return Volume(Bounds(drafts, ceil(drafts * sizes.expansion(config))))
 
-    def calls(self, volume: Volume) -> Calls:
-        del volume
-        return {}
+    async def run(self, execution: "Execution") -> None:
+        from .streaming import stream_unchanged  # noqa: PLC0415  (see the module's docstring)
 
-    async def run(self, execution: Execution) -> None:
         await stream_unchanged(execution)
 
 
-class FromPool(Struct, frozen=True):
+class FromPool(Mode):
     """Seeds are demonstrations in requests for new instructions (docs/algorithm.md §8.1)."""
 
     material: Material = "demonstrations"
-    endless: bool = True
-
-    def prompts(self, config: Config) -> tuple[AnyPrompt, ...]:
-        del config
-        return ()
-
-    def settings(self, config: Config) -> Iterator[tuple[str, str]]:
-        del config
-        return iter(())
+    endless = True
 
     def volume(self, config: Config, start: Input) -> Volume:
         tasks = config.baseline.tasks
@@ -156,11 +145,9 @@ class FromPool(Struct, frozen=True):
         requests = Bounds(ceil(low / tasks), ceil(most / tasks))
         return Volume(Bounds(low, most), requests, tasks)
 
-    def calls(self, volume: Volume) -> Calls:
-        del volume
-        return {}
+    async def run(self, execution: "Execution") -> None:
+        from .pooled import run_pooled  # noqa: PLC0415  (see the module's docstring)
 
-    async def run(self, execution: Execution) -> None:
         await run_pooled(execution)
 
 
@@ -170,7 +157,7 @@ FROM_POOL = FromPool()
 
 
 def _metadata_set_volume(config: Config, start: Input) -> Volume:
-    """A fixed set: each item has its quota, and more is asked in place of what is filtered out."""
+    """A fixed set: each item has its quota; more is requested in place of what is filtered out."""
     items = config.metadata.part(
         start.metadata or max(start.seeds, config.metadata.augment_to or 0)
     )

@@ -1,6 +1,6 @@
 """Pooled: requests for new instructions show seeds as demonstrations.
 
-Self-Instruct's way (docs/algorithm.md §8.1). The requests' positions follow the seeds', so that
+This is Self-Instruct (docs/algorithm.md §8.1). The requests' positions follow the seeds', so that
 copies of any seed are recognised.
 """
 
@@ -18,7 +18,7 @@ from .execution import Execution
 from .stages.invent import Pool, Reservoir
 
 MOST_STALLED = 30
-"""Requests in a row that bring no new row, after which no more are made."""
+"""Requests in a row without a new row, after which no more are made."""
 
 
 async def run_pooled(execution: Execution) -> None:
@@ -40,14 +40,14 @@ async def run_pooled(execution: Execution) -> None:
 
 
 class _PooledSeeds(Struct, frozen=True):
-    """The seeds that requests may show, and of every record its fingerprint; None: unreadable."""
+    """The seeds that requests may show, and the fingerprint of every record; None: unreadable."""
 
     pool: Pool
     fingerprints: list[int | None]
 
     @property
     def first(self) -> int:
-        """The first position behind the seeds'."""
+        """The first position after the seeds'."""
         return len(self.fingerprints)
 
 

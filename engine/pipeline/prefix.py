@@ -1,6 +1,6 @@
-"""When finished seeds hold enough rows: decided in seed order, however they come in.
+"""When finished seeds hold enough rows: decided in seed order, in whatever order they finish.
 
-Pure bookkeeping: nothing here waits or asks.
+Pure bookkeeping: nothing here waits or calls a model.
 """
 
 from collections.abc import Callable, Iterable
@@ -21,17 +21,17 @@ class Prefix:
     """Counts the rows of the longest prefix in which every position is finished.
 
     Positions finish in any order; what counts is the prefix, so that the first N rows are the same
-    however the run went.
+    in every run.
 
     Args:
-        target_rows: rows that are enough; None: no number is.
-        max_candidates: basic instructions that are enough; None: no number is.
+        target_rows: rows that are enough; None: unlimited.
+        max_candidates: basic instructions that are enough; None: unlimited.
         per_position: instructions asked for at one position.
         excluded: fingerprints that never count as rows.
         admits: whether a row is new among those before it.
-        most_stalled: how many positions in a row may bring no new row before more are pointless;
+        most_stalled: how many positions in a row may yield no new row before more are pointless;
             None: any number.
-        first: the position from which on stalled positions count.
+        first: the position from which stalled positions count.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Prefix:
         self._all_kept = 0
         self._next = 0
         self._ahead: dict[int, tuple[int, tuple[tuple[int, int], ...], int | None]] = {}
-        """What is finished behind a gap, by position."""
+        """Finished positions behind a gap."""
         self._kept: set[int] = set()
         self._seeds: set[int] = set(excluded)
         self.rows = 0
@@ -69,27 +69,27 @@ class Prefix:
 
     @property
     def enough(self) -> bool:
-        """Whether nothing more has to be begun."""
+        """Whether nothing more needs to be started."""
         return self._reaches(self.rows, self.candidates) or self.stalled
 
     @property
     def stalled(self) -> bool:
-        """Whether so many positions in a row brought no new row that more are pointless."""
+        """Whether too many positions in a row have yielded no new row."""
         return self._most_stalled is not None and self._stalled >= self._most_stalled
 
     @property
     def suffices(self) -> bool:
-        """Whether it would be enough if the gaps that transient failures left were filled."""
+        """Whether there would be enough if the gaps left by transient failures were filled."""
         return self._reaches(self._all_kept, self._all_candidates) or (
             self._most_stalled is not None and len(self._ahead) >= self._most_stalled
         )
 
     def enough_in_progress(self, in_progress: int) -> bool:
-        """Whether *in_progress* positions will probably suffice, so that no other is begun yet.
+        """Whether *in_progress* positions will probably suffice, so that no other is started yet.
 
-        Judged by the share of instructions kept so far, wherever they stand; by all of them until
-        twenty are known. It spares calls whose rows would lie beyond the target, and never decides
-        what the dataset is.
+        Estimated from the share of instructions kept so far, at any position; until twenty are
+        known, all are assumed to be kept. It spares calls whose rows would lie beyond the target,
+        and never decides what the dataset is.
         """
         if not in_progress:
             return False
@@ -98,7 +98,7 @@ class Prefix:
         return self._reaches(self._all_kept + coming * share, self._all_candidates + coming)
 
     def _reaches(self, rows: float, candidates: int) -> bool:
-        """Whether so many rows or so many basic instructions are enough."""
+        """Whether a number of rows or of basic instructions is enough."""
         return (self._target is not None and rows >= self._target) or (
             self._most is not None and candidates >= self._most
         )
@@ -117,13 +117,13 @@ class Prefix:
     ) -> None:
         """Note that *position* is finished.
 
-        What repeats an earlier instruction, or any seed so far, is no row.
+        An instruction that repeats an earlier one, or any seed so far, is not a row.
 
         Args:
             position: the seed's or the request's.
             candidates: basic instructions written.
             kept: number and fingerprint of those that were kept, by number.
-            seed_fingerprint: of the seed itself, where a seed stands there.
+            seed_fingerprint: of the seed itself, if the position is a seed's.
         """
         if not self.counts:
             return

@@ -1,4 +1,4 @@
-"""Before the first call: a configuration is checked, and everything it names is read."""
+"""Check a configuration and read everything it names, before the first call."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,14 +26,14 @@ class Plan(Struct, frozen=True):
 
     Attributes:
         config: the run's settings.
-        recipe: the one that they name.
+        recipe: the one that the settings name.
         roles: the settings of each role that it asks.
         folder: the run's.
         source: where the seeds are; None where the user wrote metadata instead.
         metadata: what the user wrote, else empty.
         prompts: the templates of each role.
-        manifest: what makes this run this run.
-        rules: the rules of quality.
+        manifest: what identifies this run.
+        rules: the quality rules.
         endpoints: where its data go, and with which key.
     """
 
@@ -49,7 +49,7 @@ class Plan(Struct, frozen=True):
     endpoints: tuple[EndpointUse, ...]
 
     def read_seeds(self, done: bytearray) -> Iterator[Seed | Unreadable]:
-        """Yield seeds up to the configured limit, but for those whose byte in *done* is not zero.
+        """Yield seeds up to the configured limit, except those whose byte in *done* is not zero.
 
         Blocks.
         """
@@ -105,17 +105,11 @@ def prepare(config: Config, *, where: str, origin: Origin = Origin()) -> Plan:  
     )
 
 
-def seed_source(config: Config) -> SeedSource:
-    """Return where *config*'s seeds are and how they are read."""
-    settings = config.input
-    return SeedSource(config.seed_files, settings.field, settings.template, settings.format)
-
-
 def _source(config: Config) -> SeedSource | None:
-    """Return where the seeds are, once one of them has been read."""
+    """Return where the seeds are, after checking that one can be read."""
     if config.metadata.file:
         return None
-    source = seed_source(config)
+    source = config.seed_source
     reasons = list[str]()
     for record in seeds.read(source):
         if not isinstance(record, Unreadable):

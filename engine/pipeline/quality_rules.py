@@ -1,4 +1,4 @@
-"""The rules of quality that a configuration asks for, made before the first call."""
+"""Build the quality rules of a configuration, before the first call."""
 
 from msgspec import Struct
 
@@ -12,7 +12,7 @@ from ..quality.similarity import SimilarityIndex, similarity_index
 
 
 class QualityRules(Struct, frozen=True):
-    """What `Acceptance` is made of, except what needs the run's ledger."""
+    """The parts of `Acceptance` that do not need the run's ledger."""
 
     checks: tuple[Check, ...] = ()
     overlap: PromptIndex | None = None
@@ -35,7 +35,7 @@ def read_test_sets(quality: QualityConfig, where: str) -> dict[str, list[Questio
 def quality_rules(
     quality: QualityConfig, tests: dict[str, list[Question]], where: str
 ) -> QualityRules:
-    """Make the rules of *quality*.
+    """Build the rules of *quality*.
 
     Raises:
         ConfigError: an extra is missing, or a language is unknown; the message starts with *where*.

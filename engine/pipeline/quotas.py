@@ -1,6 +1,6 @@
-"""A fixed set of metadata: who is asked for how many instructions, first and in place of others.
+"""Quotas of a fixed set of metadata: how many instructions to request of each item, and when.
 
-Pure bookkeeping: outcomes go in, requests come out; nothing here waits or asks. All choices depend
+Pure bookkeeping: outcomes in, requests out; nothing here waits or calls a model. All choices depend
 on outcomes by position and on the run's seed, never on which outcome came first.
 """
 
@@ -18,15 +18,15 @@ class Account(Struct):
     metadata: Metadata
     quota: int
     most: int
-    """Basic instructions that may be asked of it altogether."""
+    """Most basic instructions that may be requested of it."""
     fingerprints: set[int]
-    """Of the instructions it has given."""
+    """Of its instructions so far."""
     kept: list[tuple[int, int]]
     """Number and fingerprint."""
     requested: int = 0
-    """Basic instructions asked of it so far."""
+    """Basic instructions requested of it so far."""
     unique: int = 0
-    """How many of those kept are rows: what repeats another item's is known only at the end."""
+    """How many of those kept are rows: repetitions across items are known only at the end."""
     exhausted: bool = False
 
     @property
@@ -34,7 +34,7 @@ class Account(Struct):
         return max(0, self.quota - self.unique)
 
     def request(self, count: int) -> InstructionRequest | None:
-        """Ask for *count* more, or for as many as may still be asked; None where none may."""
+        """Request *count* more, or as many as are still allowed; None if none are."""
         count = min(count, self.most - self.requested)
         if count <= 0 or self.exhausted:
             return None
@@ -46,15 +46,15 @@ class Account(Struct):
 
 
 class Quotas:
-    """Each metadata item's quota, and what is asked next of whom.
+    """Each metadata item's quota, and what to request next.
 
     Args:
         items: the metadata, in order.
-        quotas: rows wanted of each.
+        quotas: target rows of each.
         topup: whether to ask for more in place of what was filtered out.
         max_expansion: the most basic instructions of one item, as a multiple of its quota.
-        max_candidates: the most basic instructions altogether. Where it is given, what exhausted
-            items could not deliver is asked of the others for as long as it lasts.
+        max_candidates: the most basic instructions altogether. If set, what exhausted items could
+            not deliver is requested of the others up to this number.
     """
 
     def __init__(
@@ -79,13 +79,13 @@ class Quotas:
         self._target = sum(quotas)
 
     def first(self) -> list[InstructionRequest]:
-        """Return the first request to every item."""
+        """Return the first request for every item."""
         return _present(account.request(account.quota) for account in self.accounts.values())
 
     def finished(
         self, request: InstructionRequest, outcome: RequestOutcome
     ) -> list[InstructionRequest]:
-        """Note an outcome; return what its item is asked next."""
+        """Note an outcome; return the next request for its item."""
         account = self.accounts[request.metadata.position]
         account.fingerprints.update(outcome.fingerprints)
         account.kept.extend(outcome.kept)
@@ -101,10 +101,10 @@ class Quotas:
     def settle(
         self, excluded: Iterable[int] = (), admits: Admits = admit_all
     ) -> list[InstructionRequest]:
-        """Return what is still to be asked once nothing is in progress.
+        """Return the remaining requests once nothing is in progress.
 
         Only now can rows be compared across items. Fingerprints in *excluded* (the seeds', for
-        instance) are no rows.
+        instance) are not rows.
         """
         counted = set(excluded)
         for account in self.accounts.values():
@@ -122,7 +122,7 @@ class Quotas:
         return self._redistribute(accounts)
 
     def _redistribute(self, accounts: Sequence[Account]) -> list[InstructionRequest]:
-        """Ask those that still deliver for what the others could not, while the budget lasts."""
+        """Request what others could not deliver of the items that still can, within the budget."""
         spare = (self._budget or 0) - sum(account.requested for account in accounts)
         missing = min(self._target - sum(account.unique for account in accounts), spare)
         able = [account for account in accounts if not account.exhausted and account.unique]

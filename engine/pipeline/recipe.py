@@ -1,6 +1,7 @@
 """A recipe: one row that says how seeds become rows of a dataset."""
 
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 
 from msgspec import Struct, structs
 
@@ -9,6 +10,7 @@ from ..config import Config, ConfigError, RoleConfig, RoleName, check_role
 from ..data.formats import EXPORTS
 from ..store.totals import DatasetCounts
 from .modes import Input, Mode
+from .rehearsal import rehearse
 from .steps import Bounds, Calls, Finishing, Prompts, Writing
 
 ROLES: tuple[RoleName, ...] = ("strong", "target", "judge")
@@ -33,11 +35,11 @@ class Recipe(Struct, frozen=True, kw_only=True):
 
     Attributes:
         name: what configurations call it.
-        summary: its steps in a line, for people.
-        source: the paper's section it comes from, or who made it.
+        summary: its steps in a line, for display.
+        source: the section of the paper it comes from, or its author.
         mode: where its requests for instructions come from.
         writing: how basic instructions are written.
-        finishing: what makes rows of them.
+        finishing: how they become rows.
         assumed_yield: the share of instructions assumed to be kept where nothing bounds the calls.
         forecast_note: what a forecast says about that.
         calls_without_retries: counts the calls of a run without retries from what its ledger holds;
@@ -55,16 +57,26 @@ class Recipe(Struct, frozen=True, kw_only=True):
     calls_without_retries: Callable[[DatasetCounts, Config], int] | None = None
 
     def __post_init__(self) -> None:
-        """Reject a mode and a writing step that do not fit.
+        """Reject a mode and steps that do not fit.
 
         Raises:
-            ValueError: the mode's requests do not hold what the step needs.
+            ValueError: the mode's requests do not hold what the writing step needs, the finishing
+                step leaves seeds as they are, or both steps have the same stage name.
         """
         if self.mode.material != self.writing.material:
             raise ValueError(
                 f"recipe {self.name}: {self.writing.stage} needs requests with"
                 f" {self.writing.material}, and those of {type(self.mode).__name__} hold"
                 f" {self.mode.material}"
+            )
+        if self.writing.stage == self.finishing.stage:
+            raise ValueError(
+                f"recipe {self.name}: both steps have the stage name {self.writing.stage!r}"
+            )
+        if self.mode.material == "instruction" and not self.finishing.rewrites:
+            raise ValueError(
+                f"recipe {self.name}: {self.finishing.stage} does not rewrite the seeds, and a seed"
+                " is never a row: use a finishing step that rewrites"
             )
 
     # -- what it asks -------------------------------------------------------------------------
@@ -97,7 +109,7 @@ class Recipe(Struct, frozen=True, kw_only=True):
         return self.finishing.scored_rounds(config) > 0
 
     def settings(self, config: Config) -> Iterator[tuple[str, str]]:
-        """Yield the settings that shape its rows as (name, value), for people."""
+        """Yield the settings that shape its rows as (name, value), for display."""
         yield from self.finishing.settings(config)
         yield from self.mode.settings(config)
 
@@ -138,9 +150,11 @@ class Recipe(Struct, frozen=True, kw_only=True):
         Raises:
             ConfigError: it does not; the message starts with *where* and names the key.
         """
-        for name in self.roles:
-            if name != "judge" and not config.role(name).model:
+        roles = self.role_configs(config)
+        for name, role in roles.items():
+            if not role.model:
                 raise ConfigError(f"{where}: {name}.model: missing: write provider/model")
+            check_role(role, f"{where}: {name}")
         if config.metadata.file and self.mode.material != "metadata":
             raise ConfigError(f"{where}: metadata.file: recipe {self.name} starts from seeds")
         if self.mode.endless and not (config.target_rows or config.max_candidates):
@@ -149,23 +163,48 @@ class Recipe(Struct, frozen=True, kw_only=True):
                 " many rows"
             )
         self.check_exports(config.export, where)
-        roles = self.role_configs(config)
-        for role_name, role in roles.items():
-            check_role(role, f"{where}: {role_name}")
         priced = any(role.price_input is not None for role in roles.values())
         if config.budget.money is not None and not priced:
-            raise ConfigError(f"{where}: budget.money: needs prices: set strong.price_input, …")
+            raise ConfigError(
+                f"{where}: budget.money: needs prices; set price_input and price_output for at"
+                " least one role"
+            )
         self._check_prompts(config, where)
+        self._check_steps(config, where)
 
     def _check_prompts(self, config: Config, where: str) -> None:
-        """Check that the prompts in the forecast are among those whose templates are loaded."""
-        loaded = set[AnyPrompt]().union(*self.prompts(config).values())
-        for prompt in self.forecast(config, seeds=1).calls:
-            if prompt not in loaded:
-                raise ConfigError(
-                    f"{where}: recipe {self.name} forecasts calls of {prompt.name!r}: add"
-                    f" {prompt.__name__} to the prompts of its step"
-                )
+        """Check that each step's forecast counts the prompts that it declares, and no others."""
+        mode, writing, finishing = self.mode, self.writing, self.finishing
+        volume = mode.volume(config, Input(1, rows_per_draft=self.rows_per_draft(config)))
+        finishing_prompts = chain.from_iterable(finishing.prompts.values())
+        steps: tuple[tuple[str, Iterable[AnyPrompt], Iterable[AnyPrompt], Iterable[AnyPrompt]], ...]
+        steps = (
+            ("mode", mode.prompts(config), mode.calls(volume), mode.uncounted),
+            (
+                f"step {writing.stage}",
+                writing.prompts,
+                writing.calls(config, volume),
+                writing.uncounted,
+            ),
+            (
+                f"step {finishing.stage}",
+                finishing_prompts,
+                finishing.calls(config, volume.instructions),
+                finishing.uncounted,
+            ),
+        )
+        for step, declared, forecast, uncounted in steps:
+            problem = _forecast_problem(set(declared), set(forecast), set(uncounted))
+            if problem:
+                raise ConfigError(f"{where}: recipe {self.name}: {step}: {problem}")
+
+    def _check_steps(self, config: Config, where: str) -> None:
+        """Check that the steps can be built, and ask no role that they do not declare."""
+        rows = self.rows_per_draft(config)
+        try:
+            rehearse(self.writing, self.finishing, self.roles, config, rows)
+        except ConfigError as error:
+            raise ConfigError(f"{where}: {error}") from error
 
     def check_exports(self, formats: Iterable[str], where: str) -> None:
         """Check that this recipe's rows hold what *formats* need.
@@ -181,3 +220,20 @@ class Recipe(Struct, frozen=True, kw_only=True):
                     f"{where}: export: {name} needs two answers per row, and recipe {self.name}"
                     " does not ask the target model"
                 )
+
+
+def _forecast_problem(
+    declared: set[AnyPrompt], forecast: set[AnyPrompt], uncounted: set[AnyPrompt]
+) -> str:
+    """Say how a step's forecast and its prompts differ; empty if they do not."""
+    if undeclared := _names(forecast - declared):
+        return f"calls forecasts {undeclared}: add {undeclared} to the prompts of its step"
+    if twice := _names(forecast & uncounted):
+        return f"calls forecasts {twice}: remove {twice} from uncounted"
+    if missing := _names(declared - forecast - uncounted):
+        return f"calls leaves out {missing}: add {missing} to calls, or to uncounted"
+    return ""
+
+
+def _names(prompts: Iterable[AnyPrompt]) -> str:
+    return ", ".join(sorted(prompt.__name__ for prompt in prompts))

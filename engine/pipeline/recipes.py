@@ -6,7 +6,7 @@ in the group ``codeclm.recipes`` that points to a `Recipe`, made of the steps be
     SHORT = Recipe(
         name="short",
         summary="decode, shorten, answer",
-        source="ours",
+        source="this package",
         mode=FROM_METADATA,
         writing=DECODE,
         finishing=Finishing(
@@ -14,6 +14,7 @@ in the group ``codeclm.recipes`` that points to a `Recipe`, made of the steps be
             build=lambda tools: Shortener(tools.strong),
             prompts={"strong": (Shorten, Respond)},
             calls=lambda config, drafts: {Shorten: drafts, Respond: drafts},
+            rewrites=True,
         ),
     )
 """
@@ -62,7 +63,7 @@ _BUILT_IN: Final = (
     Recipe(
         name="codeclm-filter",
         summary="encode, decode, filter once",
-        source="ours, not in the paper",
+        source="not in the paper",
         mode=FROM_METADATA,
         writing=DECODE,
         finishing=FILTER_ONCE,
@@ -75,7 +76,7 @@ _BUILT_IN: Final = (
         writing=INVENT,
         finishing=ANSWER,
         assumed_yield=0.5,
-        forecast_note="at most: if every second task is refused, or max_candidates",
+        forecast_note="the high bound assumes that every second task is refused, or max_candidates",
     ),
     Recipe(
         name="alpagasus",
@@ -86,7 +87,7 @@ _BUILT_IN: Final = (
         finishing=RATE,
         assumed_yield=0.1775,
         forecast_note=(
-            "at most: if 17.75 % are kept, as of AlpaGasus' own data, or max_candidates"
+            "the high bound assumes that 17.75 % are kept, as in AlpaGasus, or max_candidates"
         ),
     ),
     Recipe(

@@ -28,7 +28,7 @@ from ..data.errors import RunStopped
 from ..disk.threads import close_in_thread
 from ..quality.near_duplicates import NearDuplicateFilter
 from ..store.folder import FolderError
-from ..store.manifest import differences
+from ..store.manifest import default_settings, differences
 from ..store.writer import LedgerWriter
 from .acceptance import Acceptance
 from .background import background_tasks
@@ -41,17 +41,16 @@ log = structlog.get_logger()
 
 
 class Session(Struct):
-    """What a session comes to, and what progress reads while it lasts.
+    """A session's outcome, and what the progress display reads meanwhile.
 
     Attributes:
         plan: the run.
         counters: calls, items per stage, rows.
-        ending: how it ended; ``failed`` until it has.
-        reason: why, where it did not finish.
+        ending: how it ended; ``failed`` until then.
+        reason: why it did not finish; empty if it did.
         left_for_later: items that failed with transient errors; the next session tries them again.
         dispatchers: by endpoint.
-        total_seeds: records in the seed files; None where there are none, or before they are
-            counted.
+        total_seeds: records in the seed files; None if there are none, or until they are counted.
         name: the session's own, unique within the run.
     """
 
@@ -66,16 +65,16 @@ class Session(Struct):
 
 
 Watcher = Callable[[Session], Coroutine[Any, Any, None]]
-"""Shows a session until it is cancelled."""
+"""Displays a session until it is cancelled."""
 
 
 async def execute(plan: Plan, *, watch: Watcher, allow_change: bool = False) -> Session:
-    """Run until the dataset is finished, someone stops the session, or no item can go on.
+    """Run until the dataset is finished, someone stops the session, or no item can continue.
 
     Args:
         plan: the run.
-        watch: shows the session's progress.
-        allow_change: start the run anew where the folder holds one with other settings.
+        watch: displays the session's progress.
+        allow_change: start the run anew if the folder holds one with other settings.
 
     Raises:
         FolderError: the folder holds another run.
@@ -102,7 +101,7 @@ async def execute(plan: Plan, *, watch: Watcher, allow_change: bool = False) -> 
 
 
 def _tune_collector() -> None:
-    """Let the garbage collector run rarely.
+    """Make the garbage collector run rarely.
 
     Calls in flight make many objects and few cycles: the default thresholds cost more than half of
     all CPU at 2,000 in flight (docs/decisions.md).
@@ -190,7 +189,7 @@ def _acceptance(plan: Plan, ledger: LedgerWriter) -> Acceptance:
 
 
 SPARE_WORKERS = 64
-"""Workers beyond the calls in flight: some wait for a retry, and occupy nothing but themselves.
+"""Workers beyond the calls in flight: some wait for a retry, without taking up a call.
 
 With 15 % of calls refused for a second, 8 in flight and none to spare, a run took 1.34 times as
 long.
@@ -228,15 +227,15 @@ async def _open_ledger(plan: Plan, *, allow_change: bool) -> AsyncGenerator[Ledg
 
 
 def settle_manifest(plan: Plan, ledger: LedgerWriter, *, allow_change: bool) -> None:
-    """Check that the folder's run is this one, or begin one. Blocks.
+    """Check that the folder's run is this one, or start one. Blocks.
 
     Raises:
-        FolderError: it is another one; the message shows the differences.
+        FolderError: the folder holds another run; the message shows the differences.
     """
     old = plan.folder.read_manifest()
     calls_out = any(use.address for use in plan.endpoints)
     if old is not None:
-        changed = differences(old, plan.manifest)
+        changed = differences(old, plan.manifest, default_settings())
         if changed and not allow_change:
             raise FolderError(
                 f"{plan.folder.path}: this folder holds another run:\n"
@@ -260,7 +259,7 @@ async def _halt_on_failure(state: SessionState, ledger: LedgerWriter) -> None:
 
 
 async def _keep_account(session: Session, ledger: LedgerWriter) -> None:
-    """Record every second what has been paid for, so that a kill hides no cost."""
+    """Record spending every second, so that killing the process loses none of it."""
     while True:
         await anyio.sleep(1)
         _record_spending(session, ledger)

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first stops gently, the second at once."""
+"""Ctrl-C and SIGTERM: the first stops gracefully, the second at once."""
 
 import signal
 from collections.abc import Callable
@@ -16,12 +16,12 @@ async def heed_signals(
     stop: Callable[[], None],
     stop_at_once: Callable[[], None],
 ) -> None:
-    """Stop gently at SIGINT or SIGTERM, and at once where the session is stopping already.
+    """Stop gracefully at SIGINT or SIGTERM, and at once if the session is already stopping.
 
     Args:
         event: what the log calls a signal, such as ``run.signalled``.
-        is_stopping: whether a gentle stop is under way.
-        stop: begins one: calls in flight still finish.
+        is_stopping: whether a graceful stop is under way.
+        stop: starts one: calls in flight still finish.
         stop_at_once: cancels everything.
     """
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:

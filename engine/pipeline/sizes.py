@@ -14,12 +14,12 @@ DEFAULT_PER_METADATA = 10
 
 
 def tops_up(config: Config) -> bool:
-    """Whether more instructions are asked for in place of those that are filtered out."""
+    """Whether more instructions are requested in place of those that are filtered out."""
     return config.target_rows is not None and config.size.shortfall == "topup"
 
 
 def expansion(config: Config) -> float:
-    """Return the most instructions that may be asked for, as a multiple of the rows wanted."""
+    """Return the most instructions that may be requested, as a multiple of the target rows."""
     return config.size.max_expansion if tops_up(config) else 1.0
 
 
@@ -27,7 +27,7 @@ def expansion(config: Config) -> float:
 
 
 def per_seed(config: Config, seeds: int) -> int:
-    """Return how many instructions each of *seeds* encoded seeds is asked for."""
+    """Return how many instructions are requested of each of *seeds* encoded seeds."""
     if config.decode.per_metadata is not None:
         return config.decode.per_metadata
     if not config.target_rows or not seeds:
@@ -36,7 +36,7 @@ def per_seed(config: Config, seeds: int) -> int:
 
 
 def seed_candidates(config: Config, seeds: int) -> int:
-    """Return the most instructions that *seeds* encoded seeds are asked for, in all passes."""
+    """Return the most instructions requested of *seeds* encoded seeds, in all passes."""
     first_pass = seeds * per_seed(config, seeds)
     return ceil(max(config.target_rows or 0, first_pass) * expansion(config))
 
@@ -44,7 +44,7 @@ def seed_candidates(config: Config, seeds: int) -> int:
 def encoded_passes(config: Config, seeds: int) -> int:
     """Return how often *seeds* encoded seeds may be read.
 
-    Behind the first pass each is asked for a smaller portion: what is missing then is less.
+    After the first pass fewer are missing, so each request is smaller.
     """
     first_pass = seeds * per_seed(config, seeds)
     later_pass = min(first_pass, seeds * DEFAULT_PER_METADATA)
@@ -52,7 +52,7 @@ def encoded_passes(config: Config, seeds: int) -> int:
 
 
 def unchanged_passes(config: Config, seeds: int, rows_per_draft: int) -> int:
-    """Return how often *seeds* seeds may be read where they are the basic instructions."""
+    """Return how often *seeds* seeds may be read if they are the basic instructions."""
     rows = max(seeds * rows_per_draft, 1)
     if not config.target_rows:
         return ceil((config.max_candidates or 1) / rows)
@@ -63,14 +63,14 @@ def unchanged_passes(config: Config, seeds: int, rows_per_draft: int) -> int:
 
 
 def total_quota(config: Config, items: int) -> int:
-    """Return the instructions wanted of *items* metadata items together."""
+    """Return the total quota of *items* metadata items."""
     if config.decode.per_metadata is not None:
         return config.decode.per_metadata * items
     return DEFAULT_PER_METADATA * items if config.target_rows is None else config.target_rows
 
 
 def quotas(config: Config, items: int) -> list[int]:
-    """Return the instructions wanted of each of *items* metadata items.
+    """Return the quota of each of *items* metadata items.
 
     ``metadata.share`` leaves some of them without any.
     """

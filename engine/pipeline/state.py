@@ -1,4 +1,4 @@
-"""How a session stands: whether it goes on, and why it ends."""
+"""The state of a session: whether it continues, and why it ends."""
 
 from collections.abc import Callable
 from typing import Literal, NamedTuple
@@ -14,18 +14,18 @@ Ending = Literal["finished", "stopped", "failed"]
 
 
 class Verdict(NamedTuple):
-    """How a session ended. ``reason`` is empty where it finished."""
+    """How a session ended. ``reason`` is empty if it finished."""
 
     ending: Ending
     reason: str = ""
 
 
 class SessionState:
-    """What every part of a session may ask about it, and wait for.
+    """A session's state, which every part of it may read and wait for.
 
     Attributes:
         stopping: nothing more is admitted and no call is sent; calls in flight still finish.
-        enough: every row that is wanted exists.
+        enough: all target rows exist.
         stopped_by: the error that ended the session early.
         left_for_later: items that failed with transient errors; the next session tries them again.
     """
@@ -45,19 +45,19 @@ class SessionState:
         self.notify()
 
     def finish(self) -> None:
-        """Stop because every row that is wanted exists."""
+        """Stop because all target rows exist."""
         self.enough = True
         self.stop()
 
     def halt(self, error: RunStopped) -> None:
-        """Stop because no item can go on."""
+        """Stop because no item can continue."""
         if self.stopped_by is None and not self.stopping:
             self.stopped_by = error
             log.error("run.stopped", reason=str(error))
         self.stop()
 
     def item_lost(self, stage: str, error: ItemError) -> None:
-        """Log an item that cannot go on, and count it if the next session is to try it again."""
+        """Log an item that cannot continue, and count it if the next session will retry it."""
         log.warning(
             "item.failed",
             stage=stage,
@@ -69,12 +69,12 @@ class SessionState:
             self.left_for_later += 1
 
     def notify(self) -> None:
-        """Wake everyone who waits in `changed`."""
+        """Wake every task that waits in `changed`."""
         change, self._change = self._change, anyio.Event()
         change.set()
 
     async def changed(self) -> None:
-        """Wait until something that was in progress no longer is, or the session stops."""
+        """Wait until something in progress finishes, or the session stops."""
         await self._change.wait()
 
     def verdict(self) -> Verdict:

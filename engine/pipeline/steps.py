@@ -1,4 +1,4 @@
-"""The two steps of every recipe: how basic instructions are written, and what finishes them."""
+"""The two steps of every recipe: writing basic instructions, and turning them into rows."""
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Literal, NamedTuple
@@ -8,7 +8,7 @@ from msgspec import Struct
 from ...prompts import AnyPrompt, Vocabulary
 from ..calls.counters import Counters
 from ..calls.model import Model
-from ..config import Config, RoleName
+from ..config import Config, ConfigError, RoleName
 from ..data.records import Example, InstructionRequest
 from .stages.draft import Draft
 from .stages.encode import Encoder
@@ -41,7 +41,7 @@ NONE = Bounds(0, 0)
 
 
 class Volume(Struct, frozen=True):
-    """How much a run makes, as far as its configuration says.
+    """How much a run makes, as far as its configuration tells.
 
     Attributes:
         instructions: basic instructions.
@@ -78,10 +78,23 @@ class Tools(Struct, frozen=True):
     @property
     def strong(self) -> Model:
         """The strong model, which every recipe asks."""
-        return self.models["strong"]
+        return self.model("strong")
+
+    def model(self, role: RoleName) -> Model:
+        """Return the model of *role*.
+
+        Raises:
+            ConfigError: the recipe's finishing step does not declare that it asks this role.
+        """
+        if role not in self.models:
+            raise ConfigError(
+                f"recipe {self.config.recipe}: a step asks the {role} model, which it does not"
+                f" declare: add {role!r} to the prompts of the finishing step"
+            )
+        return self.models[role]
 
     def encoder(self) -> Encoder:
-        """Build what encodes seeds."""
+        """Build the stage that encodes seeds."""
         metadata = self.config.metadata
         return Encoder(self.strong, Vocabulary(metadata.use_cases, metadata.skills))
 
@@ -98,13 +111,15 @@ class Writing(Struct, frozen=True, kw_only=True):
     """How basic instructions are written.
 
     Attributes:
-        stage: what progress calls it.
+        stage: its name in the progress display.
         material: what its requests must hold. Where that is an instruction, the user's own becomes
-            the basic instruction: it is no row itself, and the rules of quality do not apply to it.
+            the basic instruction: it is not a row itself, and the quality rules do not apply to
+            it.
         build: builds the step: a request in, drafts out.
-        prompts: those it asks the strong model.
-        calls: forecasts its calls by prompt.
-        drafts: how many drafts it makes of so many instructions.
+        prompts: the prompts it asks the strong model.
+        calls: forecasts its calls by prompt: all of *prompts* but the *uncounted*.
+        uncounted: the prompts that the forecast leaves out.
+        drafts: how many drafts it makes of a number of instructions.
     """
 
     stage: str
@@ -112,6 +127,7 @@ class Writing(Struct, frozen=True, kw_only=True):
     build: Callable[[Tools], Write]
     prompts: tuple[AnyPrompt, ...] = ()
     calls: Callable[[Config, Volume], Calls] = _no_calls
+    uncounted: tuple[AnyPrompt, ...] = ()
     drafts: Callable[[Config, int], int] = _every_instruction
 
 
@@ -128,25 +144,30 @@ def _no_settings(_config: Config) -> Iterator[tuple[str, str]]:
 
 
 class Finishing(Struct, frozen=True, kw_only=True):
-    """What makes rows of basic instructions.
+    """Turns basic instructions into rows.
 
     Attributes:
-        stage: what progress calls it.
+        stage: its name in the progress display.
         build: builds the step: a draft in, its examples out.
-        prompts: those it asks each role; a role that is not here is not asked.
-        calls: forecasts its calls by prompt for so many drafts.
+        prompts: the prompts it asks each role; a role that is missing is not asked.
+        calls: forecasts its calls by prompt for a number of drafts: all of *prompts* but the
+            *uncounted*.
+        rewrites: whether it rewrites the instruction, so that a short one may grow long enough.
+            Only such a step makes rows of seeds that are the basic instructions themselves.
+        uncounted: the prompts that the forecast leaves out, such as those that share the calls of
+            another.
         rows_per_draft: the most rows that one basic instruction becomes.
-        rewrites: whether it rewrites the instruction, so that one that is too short may grow.
         scored_rounds: the most rounds in which the judge compares both models' answers
             (Contrastive Filtering); 0: it never does.
-        settings: yields the settings that shape its rows as (name, value), for people.
+        settings: yields the settings that shape its rows as (name, value), for display.
     """
 
     stage: str
     build: Callable[[Tools], Finish]
     prompts: Prompts
     calls: Callable[[Config, Bounds], Calls]
+    rewrites: bool
+    uncounted: tuple[AnyPrompt, ...] = ()
     rows_per_draft: Callable[[Config], int] = _one
-    rewrites: bool = False
     scored_rounds: Callable[[Config], int] = _none
     settings: Callable[[Config], Iterator[tuple[str, str]]] = _no_settings

@@ -1,7 +1,7 @@
-"""Streaming: each seed goes straight on, for any number of seeds.
+"""Streaming: each seed is processed as it is read, for any number of seeds.
 
-Where one pass over the seeds does not give enough rows they are read again. Positions behind the
-last seed's belong to further passes; every pass samples replies of its own.
+If one pass over the seeds does not give enough rows, they are read again. Positions after the last
+seed's belong to further passes; every pass samples its own replies.
 """
 
 from collections.abc import AsyncIterator, Iterator
@@ -78,7 +78,7 @@ class _Stream:
                 yield record
 
     def _passes(self, passes: int, done: bytearray) -> Iterator[Seed | Unreadable]:
-        """Read the seeds as often as *passes* says, at positions of their own each time."""
+        """Read the seeds *passes* times, each time at new positions."""
         for number in range(passes):
             start = number * self._seeds_per_pass
             for record in self._execution.read_seeds(done[start : start + self._seeds_per_pass]):

@@ -63,7 +63,7 @@ DECODE_SAMPLED: Final = Writing(
     calls=_decode_calls,
     drafts=lambda config, instructions: ceil(instructions / config.baseline.rounds),
 )
-"""The same instructions, of which only as many go on as give the wanted rows in all rounds."""
+"""The same instructions, of which only as many are evolved as the target rows need."""
 
 INVENT: Final = Writing(
     stage="invent",
@@ -72,7 +72,7 @@ INVENT: Final = Writing(
     prompts=(Invent,),
     calls=lambda _config, volume: {Invent: volume.requests},
 )
-"""New instructions in the manner of a few seeds (docs/algorithm.md §8.1)."""
+"""New instructions in the style of a few seeds (docs/algorithm.md §8.1)."""
 
 TAKE_SEEDS: Final = Writing(
     stage="seeds",

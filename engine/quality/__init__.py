@@ -1,1 +1,1 @@
-"""Data quality beyond the paper: rules that a run can add, and review by people."""
+"""Data quality beyond the paper: rules that a run can add, and human review."""

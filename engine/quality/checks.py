@@ -17,7 +17,7 @@ class Violation(NamedTuple):
 
     Attributes:
         reason: One of a few words, so that reasons can be counted.
-        detail: What was found, for people.
+        detail: What was found, as text.
     """
 
     reason: str
@@ -26,12 +26,12 @@ class Violation(NamedTuple):
 
 class Check(Protocol):
     def __call__(self, text: str, part: Part, /) -> Violation | None:
-        """Return what is wrong with *text*, an instruction or a response; None if nothing is."""
+        """Return the violation in *text*, an instruction or a response; None if there is none."""
         ...
 
 
 def first_violation(checks: Sequence[Check], text: str, part: Part) -> Violation | None:
-    """Return what the first of *checks* that *text* fails says."""
+    """Return the violation of the first of *checks* that *text* fails; None if it passes all."""
     violations = (check(text, part) for check in checks)
     return next((violation for violation in violations if violation is not None), None)
 

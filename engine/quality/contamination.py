@@ -30,7 +30,7 @@ class PromptIndex:
 
 
 class ContaminationCheck:
-    """The check that drops what overlaps with a test set."""
+    """The check that drops texts that overlap with a test set."""
 
     MAX_NAMED = 3
     """Questions named in the detail."""

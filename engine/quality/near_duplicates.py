@@ -1,8 +1,8 @@
 """Near-duplicates: each row compared with all seeds and the rows before it, in the run's order.
 
-Which row wins never depends on which came first: rows are decided in the order of their index, once
-all rows before them are known. A decision is final and is recorded in the ledger, so that a later
-session only has to read the texts in again.
+Which row is kept never depends on timing: rows are decided in the order of their index, once all
+rows before them are known. A decision is final and is recorded in the ledger, so that a later
+session only needs to read the texts again.
 """
 
 from array import array
@@ -29,7 +29,7 @@ class NearDuplicateFilter:
 
     Args:
         index: Empty; the filter fills it.
-        ledger: What earlier sessions kept and decided.
+        ledger: Holds what earlier sessions kept and decided.
         read_seeds: Reads all seeds of the run: a row is compared with later seeds, too.
     """
 
@@ -64,7 +64,7 @@ class NearDuplicateFilter:
         return row is None or self._decide(row_index, row, final=True)
 
     def decide_rest(self, last: int) -> None:
-        """Decide on pending rows up to index *last*, provisionally: the session ends. Blocks.
+        """Decide provisionally on pending rows up to index *last*, at the end of a session. Blocks.
 
         Rows before them are not finished yet; the next session decides again.
         """
@@ -92,7 +92,7 @@ class NearDuplicateFilter:
                 self._add(row_id, text)
 
     def _is_decided(self, row_index: int) -> bool:
-        """Whether an earlier session decided on the row for good."""
+        """Whether an earlier session made a final decision on the row."""
         n = bisect_left(self._decided, row_index)
         return n < len(self._decided) and self._decided[n] == row_index
 

@@ -1,4 +1,4 @@
-"""Review by people: rows are written with two empty columns; the file comes back with decisions.
+"""Human review: rows are written with two empty columns; the file comes back with decisions.
 
 The file is JSON lines, or CSV for a spreadsheet. Models' text must not run there: a cell that a
 spreadsheet would take for a formula gets an apostrophe in front, which reading removes again
@@ -165,7 +165,7 @@ def read_reviews(path: Path, ids: Iterable[str]) -> list[Review]:
 
     Raises:
         ReviewError: names the line with an unknown id, an unknown decision or no readable row; then
-            nothing of the file counts.
+            no decision of the file is used.
     """
     known_ids = set(ids)
     reviews: dict[str, Review] = {}
@@ -234,5 +234,9 @@ def _csv_rows(path: Path) -> Iterator[tuple[str, _Decision]]:
 def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
+    except FileNotFoundError as error:
+        raise ReviewError(
+            f"{path}: no such file; write one with: codeclm review export RUN --to FILE"
+        ) from error
     except OSError as error:
-        raise ReviewError(f"{path}: {error.strerror}") from error
+        raise ReviewError(f"{path}: cannot be read ({error.strerror})") from error

@@ -1,7 +1,7 @@
 """Forecast a run's calls, tokens and cost from its configuration (docs/algorithm.md §3.7).
 
 Nobody can know beforehand how many rounds an instruction takes: the forecast gives bounds. The
-length of answers is an assumption of the caller's. An empty cache is assumed.
+caller assumes the length of answers; the cache is assumed to be empty.
 """
 
 from collections.abc import Iterable, Mapping
@@ -109,7 +109,7 @@ def forecast(
     for prompt, bounds in predicted.calls.items():
         roles = tuple(role for role, own in recipe.prompts(config).items() if prompt in own)
         typical, answer = prompt.typical(sizes)
-        # A token is a fourth of the characters.
+        # A token is taken as four characters.
         tokens = sum(len(text) for _, text in prompts[roles[0]].render(typical)) // 4
         rows.append(StageForecast(prompt.name, roles, bounds.low, bounds.high, tokens, answer))
     return Forecast(
@@ -132,16 +132,19 @@ def _money(
 
 
 def forecast_text(result: Forecast) -> str:
-    """Write the forecast for people."""
-    lines = ["stage       calls, at least     at most   prompt tok  answer tok (per call)"]
+    """Write the forecast as text."""
+    width = max([9, *(len(row.stage) for row in result.rows)])
+    lines = [
+        f"{'stage':<{width}}   calls, at least     at most   prompt tok  answer tok (per call)"
+    ]
     lines += [
-        f"{row.stage:<9} {row.low:>17,} {row.high:>11,} {row.prompt_tokens:>12,}"
+        f"{row.stage:<{width}} {row.low:>17,} {row.high:>11,} {row.prompt_tokens:>12,}"
         f" {row.answer_tokens:>11,}"
         for row in result.rows
     ]
-    lines.append(f"{'all':<9} {result.low:>17,} {result.high:>11,}")
+    lines.append(f"{'all':<{width}} {result.low:>17,} {result.high:>11,}")
     if result.low_money is not None and result.high_money is not None:
-        lines.append(f"money     {result.low_money:>17,.2f} {result.high_money:>11,.2f}")
+        lines.append(f"{'money':<{width}} {result.low_money:>17,.2f} {result.high_money:>11,.2f}")
     else:
         lines.append("money: set price_input and price_output (per million tokens) to see it")
     if result.note:

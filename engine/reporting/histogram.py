@@ -8,7 +8,7 @@ BAR_WIDTH = 30
 
 
 def gap_histogram(counts: Mapping[float, int]) -> dict[str, int]:
-    """Sort gaps, each with its *counts*, into bins.
+    """Sort gaps into bins; *counts* holds the number of rounds by gap.
 
     A bin is named by its lower end; empty bins are left out.
     """

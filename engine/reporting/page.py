@@ -103,10 +103,10 @@ def _overlaps(summary: Summary) -> Iterator[tuple[Cell, ...]]:
 
 
 def _models(config: Config) -> Iterator[tuple[Cell, ...]]:
-    roles = RECIPES[config.recipe].role_configs(config)
-    for name, role in roles.items():
+    recipe = RECIPES[config.recipe]
+    for name, role in recipe.role_configs(config).items():
         yield name, role.model, f"temperature {role.temperature}"
-    if "target" in roles:
+    if recipe.scores_gaps(config):
         yield "threshold", f"θ = {config.filter.threshold:g}", ""
     yield "seed", str(config.seed), ""
 
@@ -144,11 +144,8 @@ def _histogram(gaps: Gaps) -> str:
     ]
     pairs = _table([tuple(gaps.pairs_at.values())], *(f"θ = {theta}" for theta in gaps.pairs_at))
     bias = ""
-    if gaps.flipped is not None and gaps.first_lead is not None:
-        bias = (
-            f"<p>Position bias: the orders disagreed in {gaps.flipped:.1%} of rounds; the first"
-            f" place was worth {gaps.first_lead:+.2f} points.</p>"
-        )
+    if gaps.bias is not None:
+        bias = f"<p>Position bias: {gaps.bias.describe('rounds')}.</p>"
     return (
         f"<table><tr><th>gap<th>rounds<th></tr>{''.join(lines)}</table><p>Pairs:</p>{pairs}{bias}"
     )

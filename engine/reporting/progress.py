@@ -1,6 +1,6 @@
 """Show the progress of a session on stderr: a live table, a line now and then, or JSON lines.
 
-It reads counters at intervals; nothing calls it for an item or a call.
+It reads counters at intervals, not at every item or call.
 """
 
 import shutil
@@ -26,7 +26,7 @@ _INTERVALS: dict[_Shown, float] = {"full": 0.25, "plain": 10.0, "json": 1.0}
 
 
 def watcher(display: Display, *, stream: TextIO = sys.stderr) -> Watcher:
-    """Return what shows a session until it is cancelled."""
+    """Return a display of a session, which runs until it is cancelled."""
     if display == "none":
         return _show_nothing
     if display == "auto":

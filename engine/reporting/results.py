@@ -1,4 +1,4 @@
-"""Write down what a session came to: the exports of a finished run, and ``summary.json``."""
+"""Write a session's results: the exports of a finished run, and ``summary.json``."""
 
 import os
 from contextlib import closing
@@ -24,7 +24,7 @@ def write_results(plan: Plan, session: Session) -> Summary:
 
 
 def _unchanged_summary(plan: Plan, session: Session) -> Summary | None:
-    """Return the summary of a finished run that had nothing left to do, if its files are there.
+    """Return the summary of a finished run with nothing left to do, if its files exist.
 
     Counting a million rows again would take seconds.
     """

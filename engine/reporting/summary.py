@@ -1,4 +1,4 @@
-"""Summarise a run: what became of its seeds and instructions, gaps, bias, calls and money."""
+"""Summarise a run: the fates of its seeds and instructions, gaps, bias, calls and money."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -8,18 +8,19 @@ from msgspec import Struct
 from ..calls.budget import Spending, money
 from ..calls.counters import CallCounts, Counters, RoleTokens
 from ..config import Config
+from ..data.position_bias import MeanBias
 from ..pipeline.recipes import RECIPES
 from ..store.reader import LedgerReader
 from ..store.totals import DatasetCounts, Totals, count_dataset, failed_items
 from .histogram import gap_histogram, histogram_lines
 from .terminal import printable
 
-THRESHOLDS = tuple(step / 2 for step in range(1, 11))
-"""θ = 0.5, 1, …, 5."""
+SUMMARY_THRESHOLDS = tuple(step / 2 for step in range(1, 11))
+"""The θ of the table of pairs: 0.5, 1, …, 5."""
 
 
 class Gaps(Struct, frozen=True):
-    """What the judge's scores say about all instructions of the run."""
+    """Figures of the judge's scores, over all instructions of the run."""
 
     histogram: dict[str, int]
     """Rounds by gap, as `gap_histogram` counts them."""
@@ -36,9 +37,16 @@ class Gaps(Struct, frozen=True):
     selected: dict[int, int]
     """Instructions selected in each round, before duplicates are removed."""
 
+    @property
+    def bias(self) -> MeanBias | None:
+        """The judge's position bias; None if nothing was scored."""
+        if self.flipped is None or self.first_lead is None:
+            return None
+        return MeanBias(self.flipped, self.first_lead)
+
 
 class OverlapIds(Struct, frozen=True):
-    """Ids of the instructions that share words in a row with a test set's prompts."""
+    """Ids of the instructions that share a run of words with a test set's prompts."""
 
     rows: tuple[str, ...]
     dropped: tuple[str, ...]
@@ -67,7 +75,7 @@ class Summary(Struct, frozen=True):
     calls: dict[str, dict[str, int]]
     """Calls of this session, by stage."""
     predicted_calls: int | None
-    """Calls that a run without retries takes for the ledger's counts (docs/algorithm.md §3.7);
+    """Calls that the ledger's counts take without retries (docs/algorithm.md §3.7);
     None for recipes other than codeclm."""
     money: float | None
     """Cost of this session at the configured prices; None without prices."""
@@ -150,7 +158,7 @@ def _calls(counts: CallCounts) -> dict[str, int]:
 
 def _gaps(rows: Iterable[tuple[int, list[float], int, float]], threshold: float) -> Gaps:
     gap_counts = Counter[float]()
-    pairs = dict.fromkeys(THRESHOLDS, 0)
+    pairs = dict.fromkeys(SUMMARY_THRESHOLDS, 0)
     scored: dict[int, int] = {}
     selected: dict[int, int] = {}
     rounds = flipped = 0
@@ -165,7 +173,7 @@ def _gaps(rows: Iterable[tuple[int, list[float], int, float]], threshold: float)
             if abs(gap) > threshold:
                 selected[number] = selected.get(number, 0) + 1
         largest = max(map(abs, gaps))
-        for theta in THRESHOLDS:
+        for theta in SUMMARY_THRESHOLDS:
             pairs[theta] += largest > theta
     return Gaps(
         gap_histogram(gap_counts),
@@ -182,7 +190,7 @@ def _gaps(rows: Iterable[tuple[int, list[float], int, float]], threshold: float)
 
 
 def summary_text(summary: Summary) -> str:
-    """Write the summary for people: at most 80 columns."""
+    """Write the summary as text, in at most 80 columns unless names are long."""
     lines = [_headline(summary), ""]
     lines += _sum_lines("seeds", summary.seeds)
     lines += _sum_lines("instructions", summary.instructions)
@@ -194,7 +202,8 @@ def summary_text(summary: Summary) -> str:
         lines += ["", "first failures", *map(_failure_line, summary.failures)]
     if summary.files:
         lines += ["", "files"]
-        lines += [f"  {name:<11} {path}" for name, path in summary.files.items()]
+        width = max(11, *map(len, summary.files))
+        lines += [f"  {name:<{width}} {path}" for name, path in summary.files.items()]
     return "\n".join(lines) + "\n"
 
 
@@ -260,25 +269,24 @@ def _gap_lines(gaps: Gaps) -> list[str]:
     lines = ["", *histogram_lines(gaps.histogram)]
     lines.append(f"θ      {''.join(f'{theta:>7}' for theta in gaps.pairs_at)}")
     lines.append(f"pairs  {''.join(f'{count:>7}' for count in gaps.pairs_at.values())}")
-    if gaps.flipped is not None and gaps.first_lead is not None:
-        lines.append(
-            f"position bias: the orders disagreed in {gaps.flipped:.1%} of rounds;\n"
-            f"the first place was worth {gaps.first_lead:+.2f} points"
-        )
+    if gaps.bias is not None:
+        lines += f"position bias: {gaps.bias.describe('rounds')}".replace("; ", ";\n").splitlines()
     return lines
 
 
 def _call_lines(summary: Summary) -> list[str]:
     if not summary.calls:
         return []
-    lines = ["", "calls            paid    reused  unreadable  prompt tok  answer tok"]
+    width = max(10, *map(len, summary.calls))
+    header = f"{'calls':<{width + 2}}      paid    reused  unreadable  prompt tok  answer tok"
+    lines = ["", header]
     names = ("paid", "reused", "unreadable", "prompt_tokens", "completion_tokens")
     total: dict[str, int] = dict.fromkeys(names, 0)
     for stage, counts in summary.calls.items():
-        lines.append(_call_line(stage, counts))
+        lines.append(_call_line(stage, counts, width))
         for name in total:
             total[name] += counts[name]
-    lines.append(_call_line("all", total))
+    lines.append(_call_line("all", total, width))
     if summary.predicted_calls is not None and summary.ending == "finished":
         lines.append(f"without retries, this run takes {summary.predicted_calls:,} calls")
     lines.append(f"paid answers in all sessions: {summary.calls_in_all:,}")
@@ -294,8 +302,9 @@ def _failure_line(failure: Failure) -> str:
     return f"  {failure.item}: {_words(failure.reason)}{detail}"
 
 
-def _call_line(stage: str, counts: Mapping[str, int]) -> str:
+def _call_line(stage: str, counts: Mapping[str, int], width: int) -> str:
     return (
-        f"  {stage:<10} {counts['paid']:>9,} {counts['reused']:>9,} {counts['unreadable']:>11,}"
-        f" {counts['prompt_tokens']:>11,} {counts['completion_tokens']:>11,}"
+        f"  {stage:<{width}} {counts['paid']:>9,} {counts['reused']:>9,}"
+        f" {counts['unreadable']:>11,} {counts['prompt_tokens']:>11,}"
+        f" {counts['completion_tokens']:>11,}"
     )

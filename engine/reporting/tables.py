@@ -63,7 +63,7 @@ def show(tables: Iterable[Table], stream: TextIO) -> None:
 
 
 def _draw(table: Table, stream: TextIO) -> None:
-    """Draw *table*; on a narrow terminal heads wrap, figures never."""
+    """Draw *table*; on a narrow terminal headings wrap, figures do not."""
     text: Any = import_module("rich.text").Text  # in plain strings, rich would look for markup
     console: Any = import_module("rich.console").Console(file=stream)
     box = import_module("rich.box").SIMPLE_HEAD

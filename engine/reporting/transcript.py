@@ -8,10 +8,9 @@ from .terminal import printable
 
 
 def transcript(example: Example, seeds: Mapping[str, str]) -> str:
-    """Write *example* for people, with its control characters escaped.
+    """Write *example* as text, with control characters escaped.
 
-    *seeds* holds the texts of its seeds by id; those that are gone from the seed file may be
-    missing.
+    *seeds* holds the texts of its seeds by id; seeds no longer in the seed file may be missing.
     """
     return "\n".join(_lines(example, seeds))
 
@@ -70,12 +69,13 @@ def _finish(answer: Answer) -> str:
 
 
 def _calls(calls: tuple[Call, ...]) -> Iterator[str]:
-    yield "\ncall        role     prompt  answer  tries  from      key"
+    width = max([11, *(len(call.stage) for call in calls)])
+    yield f"\n{'call':<{width}} role     prompt  answer  tries  from      key"
     for call in calls:
         origin = "cache" if call.cached else "provider"
         yield (
-            f"{call.stage:<11} {call.role:<7} {call.prompt_tokens:>7} {call.completion_tokens:>7}"
-            f" {call.attempts:>6}  {origin:<8}  {call.key}"
+            f"{call.stage:<{width}} {call.role:<7} {call.prompt_tokens:>7}"
+            f" {call.completion_tokens:>7} {call.attempts:>6}  {origin:<8}  {call.key}"
         )
 
 

@@ -40,7 +40,7 @@ class LedgerError(UserError):
 
 
 class ReadConnection:
-    """Runs queries, for one thread at a time; other processes may be writing the file."""
+    """Runs queries, one thread at a time; other processes may be writing the file."""
 
     def __init__(self, path: Path) -> None:
         """Open the ledger at *path*. Blocks.
@@ -67,7 +67,7 @@ class ReadConnection:
     def _check_version(self) -> None:
         (version,) = self._connection.execute("PRAGMA user_version").fetchone()
         if version == 0:
-            raise LedgerError(f"{self.path}: not a ledger of codeclm's: move it away")
+            raise LedgerError(f"{self.path}: not a codeclm ledger: move it away")
         if version != VERSION:
             raise LedgerError(
                 f"{self.path}: written by another version of codeclm (ledger format {version}, this"

@@ -13,7 +13,15 @@ from msgspec import structs
 
 from ...providers import json_codec
 from ..data.columns import Column
-from ..data.formats import ExportError, ExportFormat, ExportRow, Selection, lineage
+from ..data.formats import (
+    EXPORTS,
+    ExportError,
+    ExportFormat,
+    ExportRow,
+    MissingAnswerError,
+    Selection,
+    lineage,
+)
 from ..disk.atomic import replacing
 from .parquet import write_parquet
 
@@ -57,7 +65,11 @@ def _rows(
     selections: Iterable[Selection], export_format: ExportFormat[Any], *, with_metadata: bool
 ) -> Iterator[ExportRow]:
     for selection in selections:
-        row = export_format.make_row(selection)
+        try:
+            row = export_format.make_row(selection)
+        except MissingAnswerError as error:
+            names = (row.name for row in EXPORTS if not row.needs_both and row is not export_format)
+            raise ExportError(f"{error}; formats that need only one: {', '.join(names)}") from error
         if with_metadata:
             row = structs.replace(row, metadata=lineage(selection.example))
         yield row

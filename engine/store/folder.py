@@ -1,4 +1,4 @@
-"""A run's folder: where its files are, who works on it, and which run it is.
+"""A run's folder: where its files are, which process works on it, and which run it is.
 
 It holds ``config.toml`` as run, ``manifest.json``, ``ledger.sqlite``, ``events.jsonl``,
 ``summary.json`` and the exports.
@@ -70,7 +70,8 @@ class Folder:
             probe.unlink()
         except OSError as error:
             raise FolderError(
-                f"{self.path}: {error.strerror}: choose a folder that can be written (--out)"
+                f"{self.path}: cannot be created ({error.strerror}): choose another folder"
+                " with --out"
             ) from error
         if not force and (theirs := self._foreign_files()):
             raise FolderError(

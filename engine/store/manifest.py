@@ -10,7 +10,7 @@ from typing import Any, cast
 from msgspec import Struct
 
 from ...providers import json_codec
-from ..config import Config, RoleConfig, response_format
+from ..config import Config, RoleConfig, reply_options, response_format
 
 FORMAT = 2
 """Of a run's folder; raise it whenever an older one can no longer be read."""
@@ -32,7 +32,7 @@ class Manifest(Struct, frozen=True):
     prompts: dict[str, dict[str, str]]
     """Digest of each template by name, by role."""
     files: dict[str, str] = {}
-    """Files that were read; for people, not compared."""
+    """Files that were read, for display; not compared."""
 
 
 # Settings that may differ between two sessions of a run, because they cannot change its dataset.
@@ -48,7 +48,6 @@ _ROLE_OPERATIONAL = frozenset(
         "price_input",
         "price_cached",
         "price_output",
-        "options",
         "prompts",
         "headers",
     }
@@ -62,7 +61,7 @@ def new_manifest(
     prompts: dict[str, dict[str, str]],
     files: dict[str, str],
 ) -> Manifest:
-    """Build the manifest of something that starts now, by this version of codeclm."""
+    """Build a manifest that starts now, by this version of codeclm."""
     return Manifest(
         format=FORMAT,
         codeclm=version("codeclm"),
@@ -87,7 +86,7 @@ def run_manifest(
 
     Args:
         config: The run's settings.
-        roles: Those of the models that it calls.
+        roles: The settings of the models that it calls.
         seeds: Digest of the seed files.
         prompts: Digest of each template by name, by role.
         tests: Digests of the test sets by name.
@@ -104,7 +103,7 @@ def _run_settings(
     config: Config, roles: Mapping[str, RoleConfig], tests: Mapping[str, str]
 ) -> dict[str, Any]:
     settings = {
-        key: value for key, value in _all_settings(config).items() if key not in _OPERATIONAL
+        key: value for key, value in all_settings(config).items() if key not in _OPERATIONAL
     }
     if config.limit is not None:
         settings["limit"] = config.limit
@@ -117,25 +116,38 @@ def _run_settings(
 
 def role_settings(role: RoleConfig) -> dict[str, Any]:
     """Return the settings of *role* that can change a reply."""
-    settings = _all_settings(role) | {"structured_output": response_format(role)}
+    settings = all_settings(role) | {
+        "structured_output": response_format(role),
+        "options": reply_options(role),
+    }
     return {key: value for key, value in settings.items() if key not in _ROLE_OPERATIONAL}
 
 
-def _all_settings(table: Struct) -> dict[str, Any]:
-    """Return *table*'s settings, defaults too: another version may have other defaults."""
+def all_settings(table: Struct) -> dict[str, Any]:
+    """Return *table*'s settings, defaults included: another version may have other defaults."""
     settings: dict[str, Any] = {}
     for name in table.__struct_fields__:
         value = getattr(table, name)
         if isinstance(value, Struct):
-            settings[name] = _all_settings(value)
+            settings[name] = all_settings(value)
         elif value is not None:
             settings[name] = json.loads(json_codec.dumps(value))  # as it will be read back
     return settings
 
 
-def differences(old: Manifest, new: Manifest) -> list[str]:
-    """Return a line for each respect in which *new* is not the same run as *old*."""
-    lines = _settings_differences("", old.settings, new.settings)
+def default_settings() -> dict[str, Any]:
+    """Return a run's settings where nothing is configured."""
+    settings = all_settings(Config())
+    settings["quality"]["test_sets"] = {}
+    return settings
+
+
+def differences(old: Manifest, new: Manifest, defaults: Mapping[str, Any]) -> list[str]:
+    """Return a line for each respect in which *new* is not the same run as *old*.
+
+    A setting that *old* does not know had not been invented then: it counts as what *defaults* say.
+    """
+    lines = _settings_differences("", old.settings, new.settings, defaults)
     if old.seeds != new.seeds:
         lines.append("the seed files have changed")
     for role, digests in new.prompts.items():
@@ -146,17 +158,23 @@ def differences(old: Manifest, new: Manifest) -> list[str]:
     return lines
 
 
-def _settings_differences(table: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+def _settings_differences(
+    table: str, old: Mapping[str, Any], new: Mapping[str, Any], defaults: Mapping[str, Any]
+) -> list[str]:
     lines = list[str]()
     for key in sorted(old.keys() | new.keys()):
-        before, now = old.get(key), new.get(key)
+        before, now, default = old.get(key), new.get(key), defaults.get(key)
         if isinstance(before, dict) and isinstance(now, dict):
             tables = cast("tuple[dict[str, Any], dict[str, Any]]", (before, now))
-            lines += _settings_differences(f"{table}{key}.", *tables)
-        elif before != now:
+            lines += _settings_differences(f"{table}{key}.", *tables, _table(default))
+        elif before != now and not (key not in old and now == default):
             lines.append(f"{table}{key}: {_display(before)} → {_display(now)}")
     return lines
 
 
+def _table(value: Any) -> Mapping[str, Any]:
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+
+
 def _display(value: Any) -> str:
-    return "(default)" if value is None else repr(value)
+    return "not set when the run started" if value is None else repr(value)

@@ -1,4 +1,4 @@
-"""Rows as a Parquet file, in row groups, so that neither writer nor reader holds all of it."""
+"""Write rows as a Parquet file in row groups, so that neither writer nor reader holds all of it."""
 
 from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module

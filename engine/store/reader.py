@@ -1,4 +1,4 @@
-"""What is in a ledger, for sessions that resume and for everything that is made of a run's rows."""
+"""Read a ledger: for sessions that resume, and for everything that uses a run's rows."""
 
 from array import array
 from collections.abc import Generator, Iterator
@@ -20,7 +20,7 @@ class _InstructionText(Struct, frozen=True):
 
 
 class _ExampleText(Struct, frozen=True):
-    """An example without what takes long to decode."""
+    """An example without the fields that take long to decode."""
 
     id: str
     basic_instruction: str
@@ -42,8 +42,8 @@ class FinishedItem(NamedTuple):
 
     Attributes:
         position: The item's.
-        instructions: Number made from it.
-        kept: Number and fingerprint of those that its stages kept.
+        instructions: Number of instructions made from it.
+        kept: Number and fingerprint of each instruction that its stages kept.
         fingerprint: The seed's own; None without a readable seed.
     """
 
@@ -164,7 +164,7 @@ class LedgerReader:
         return {position for (position,) in rows}
 
     def request_outcomes(self, rows_per_draft: int = 1) -> dict[int, RequestOutcome]:
-        """Return what finished requests came to, by the index of their first row.
+        """Return the outcomes of finished requests, by the index of their first row.
 
         Args:
             rows_per_draft: Number of examples made of each instruction.
@@ -210,7 +210,7 @@ class LedgerReader:
             yield FinishedItem(position, instructions, _number_pairs(kept or ""), fingerprint)
 
     def near_duplicate_decisions(self) -> "tuple[array[int], set[int]]":
-        """Return the rows decided for good, sorted, and those among them that are dropped."""
+        """Return the rows with a final decision, sorted, and those among them that are dropped."""
         decided = self.connection.rows(
             "SELECT row_index FROM near_duplicate_decisions WHERE final ORDER BY row_index"
         )
@@ -243,7 +243,7 @@ class LedgerReader:
             yield position, self.connection.decode(data, _metadata)
 
     def reviews(self, subject: Subject) -> dict[str, Review]:
-        """Return reviewers' decisions by the id of what they are about."""
+        """Return reviewers' decisions by the id of their subject."""
         rows = self.connection.rows(
             "SELECT id, decision, comment FROM reviews WHERE subject = ?", subject
         )

@@ -1,9 +1,9 @@
-"""The ledger's tables and views, the statements that fill them, and what a row of each is."""
+"""The ledger's tables and views, their rows, and the statements that fill them."""
 
 from typing import Any, Literal, NamedTuple
 
 VERSION = 4
-"""Of the tables, kept in ``PRAGMA user_version``; raise it whenever they change."""
+"""Version of the tables, kept in ``PRAGMA user_version``; raise it whenever they change."""
 
 ROWS_PER_ITEM = 1_000_000
 """Upper bound of the instructions that one metadata item makes."""

@@ -1,4 +1,4 @@
-"""Counts over a run: what became of seeds and instructions, gaps, rows by winner and iteration."""
+"""Counts over a run: fates of seeds and instructions, gaps, rows by winner and iteration."""
 
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator
@@ -13,7 +13,7 @@ from .schema import DROP_REASON, NEVER_REQUESTED, ROWS_PER_ITEM
 
 
 class Totals(Struct, frozen=True):
-    """How many items came in and what became of them, by reason.
+    """Number of input items and their fates, by reason.
 
     Raises:
         ValueError: the fates do not add up to *input*: a bug.
@@ -70,7 +70,7 @@ class OverlappingInstruction(NamedTuple):
 def count_dataset(
     ledger: LedgerReader, target_rows: int | None = None
 ) -> Generator["DatasetCounts"]:
-    """Count one state of *ledger*, whose first *target_rows* rows are the dataset.
+    """Count a snapshot of *ledger*, whose first *target_rows* rows are the dataset.
 
     Blocks: finding the dataset's rows takes seconds for a million of them.
 
@@ -82,7 +82,7 @@ def count_dataset(
 
 
 class DatasetCounts:
-    """Counts over one state of a ledger; see `count_dataset`."""
+    """Counts over a snapshot of a ledger; see `count_dataset`."""
 
     def __init__(self, connection: ReadConnection, target_rows: int | None) -> None:
         self._connection = connection

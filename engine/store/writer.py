@@ -1,8 +1,8 @@
 """The ledger of a session: every item's fate, on disk in the order in which it was decided.
 
-Rows say what was decided about one item alone. What compares items with each other (duplicates,
-copies of seeds, the first N rows) is worked out when it is read, in seed order, so that it never
-depends on which item came first.
+A row holds what was decided about one item alone. Whatever compares items (duplicates, copies of
+seeds, the first N rows) is computed on reading, in seed order, so that it never depends on which
+item finished first.
 """
 
 import asyncio
@@ -19,6 +19,7 @@ import anyio
 from ...providers import json_codec
 from ..calls.budget import Spending
 from ..data.errors import ItemError
+from ..data.position_bias import Leads
 from ..data.records import Example, InstructionRequest, Metadata, Seed, Unreadable
 from ..data.text.fingerprint import fingerprint
 from ..disk.sqlite import GroupWriter, StorageError, connect, storage_error, transaction
@@ -38,13 +39,13 @@ from .schema import (
 )
 
 _MAX_WAITING = 4096
-"""Rows waiting for the disk from which on `room` makes the pipeline wait."""
+"""Queued rows from which `room` makes the pipeline wait."""
 
 
 class LedgerWriter:
     """A run's ledger, open for the one process that works on the run.
 
-    Rows are queued and written in groups by a thread; `failure` tells when that fails.
+    Rows are queued and written in groups by a thread; `failure` returns when that fails.
 
     Attributes:
         reader: The same ledger, for reading. It sees what has been written, not what is queued.
@@ -54,7 +55,7 @@ class LedgerWriter:
         """Open the ledger at *path*, creating it if it is missing. Blocks.
 
         Raises:
-            LedgerError: it is no ledger, or of another version.
+            LedgerError: the file is not a ledger, or of another version.
             StorageError: it cannot be opened or written.
         """
         self.path = path
@@ -80,7 +81,7 @@ class LedgerWriter:
         """Write what is queued. Blocks.
 
         Raises:
-            StorageError: rows could not be written, and `failure` has not told anyone.
+            StorageError: rows could not be written, and nobody has been told by `failure`.
         """
         self._resources.close()
         if self._error is not None and not self._error_reported:
@@ -105,12 +106,12 @@ class LedgerWriter:
             await anyio.sleep(0.005)
 
     def seed_encoded(self, seed: Seed, metadata: Metadata, *, item: int | None) -> None:
-        """Record *seed*'s metadata and the *item* it went into: None if `seed_linked` will tell."""
+        """Record *seed*'s metadata and its *item*: None if `seed_linked` follows."""
         row = (seed.position, seed.id, "encoded", "", "", 0, fingerprint(seed.instruction))
         self._put("seeds", *row, item, json_codec.dumps(metadata))
 
     def seed_pooled(self, seed: Seed) -> None:
-        """Record a seed that requests may show; `seed_linked` tells the first one that does."""
+        """Record a seed that requests may show; `seed_linked` records the first that does."""
         row = (seed.position, seed.id, "pooled", "", "", 0, fingerprint(seed.instruction))
         self._put("seeds", *row, None, None)
 
@@ -133,7 +134,7 @@ class LedgerWriter:
             self._put("items", item.position, json_codec.dumps(item))
 
     def item_excluded(self, position: int) -> None:
-        """Leave rows made of the metadata item at *position* out: a reviewer dropped it."""
+        """Exclude rows of the metadata item at *position*: a reviewer dropped it."""
         self._put("excluded_items", position)
 
     def request_done(self, request: InstructionRequest, instructions: int) -> None:
@@ -194,11 +195,11 @@ class LedgerWriter:
         self._put("overlaps", index, storable(test_set), storable(" ".join(questions)))
 
     def dataset_ends(self, position: int = NO_LAST_ITEM) -> None:
-        """Record the last metadata item whose rows count; what lies behind is beyond the target."""
+        """Record the last metadata item whose rows count; later ones are beyond the target."""
         self._put("facts", "last_item", str(position))
 
     def spent(self, session: str, spending: Spending) -> None:
-        """Record what *session* has paid for so far."""
+        """Record what *session* has spent so far."""
         self._put("facts", f"spent/{session}", json_codec.dumps(spending).decode())
 
     def _put(self, table: str, *values: Any) -> None:
@@ -210,7 +211,7 @@ class LedgerWriter:
         """Record reviewers' decisions; a later one about the same id replaces it. Blocks.
 
         Raises:
-            StorageError: nothing of it was written.
+            StorageError: nothing was written.
         """
         rows = [(subject, r.id, r.decision, storable(r.comment)) for r in reviews]
         with transaction(self._connection, self.path):
@@ -287,7 +288,7 @@ def _scores(example: Example) -> tuple[str, int, float]:
         if iteration.judgements is None or iteration.gap is None:
             continue
         gaps.append(iteration.gap)
-        first, second = (j.strong - j.target for j in iteration.judgements)
-        flips += first * second < 0
-        position_bias += (first - second) / 2
+        leads = Leads(*(scores.strong - scores.target for scores in iteration.judgements))
+        flips += leads.flipped
+        position_bias += leads.first_lead
     return ",".join(map(str, gaps)), flips, position_bias

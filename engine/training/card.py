@@ -38,7 +38,7 @@ _CITATION = """@inproceedings{wang2024codeclm,
 
 
 class DatasetContents(Struct, frozen=True):
-    """What the rows themselves say.
+    """Figures of the rows.
 
     Attributes:
         rows: in the dataset.
@@ -113,7 +113,7 @@ def escaped(text: str) -> str:
 
 
 def fenced(text: str) -> str:
-    """Write *text* as a block that nothing in it can end."""
+    """Write *text* as a block that nothing inside can close."""
     longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}text\n{printable(text)}\n{fence}"
@@ -290,12 +290,11 @@ def _self_judged(facts: CardFacts) -> bool:
 
 
 def _bias(facts: CardFacts) -> Iterator[str]:
-    gaps = facts.summary.gaps
-    if gaps.flipped is not None and gaps.first_lead is not None:
+    bias = facts.summary.gaps.bias
+    if bias is not None:
         yield (
-            f"* Position bias of the judge: its two orders named different winners in"
-            f" {gaps.flipped:.1%} of rounds; being shown first was worth {gaps.first_lead:+.2f}"
-            " points. Scores are means over both orders."
+            f"* Position bias of the judge: {bias.describe('rounds')}. Scores are means over both"
+            " orders."
         )
 
 

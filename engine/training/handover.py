@@ -1,4 +1,4 @@
-"""From a run to a folder that a trainer takes: data, config, card."""
+"""Write a trainer's folder from a run: data, config, card."""
 
 import re
 from pathlib import Path
@@ -27,7 +27,7 @@ _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 class HandoverRequest(NamedTuple):
-    """What to write for a trainer.
+    """A request for a trainer's folder.
 
     Attributes:
         trainer: whose folder to write.

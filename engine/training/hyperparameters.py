@@ -14,7 +14,7 @@ class Hyperparameters(Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     epochs: Annotated[float, Meta(gt=0)] = 15.0
     learning_rate: Annotated[float, Meta(gt=0)] = 1e-5
     last_learning_rate: Annotated[float, Meta(ge=0)] = 1e-6
-    """Reached linearly with the last step."""
+    """Reached linearly at the last step."""
     batch: Annotated[int, Meta(ge=1)] = 64
     """Examples per optimiser step, over all devices."""
     device_batch: Annotated[int, Meta(ge=1)] = 8

@@ -1,7 +1,7 @@
-"""A causal language model on this machine: load it, let it answer, measure how likely answers are.
+"""A causal language model on this machine: load it, generate answers, measure their likelihood.
 
 Only this module and `sft` touch torch and transformers; both are imported when a function needs
-them. Nothing is downloaded: a name stands for what is in the Hub's cache already. Weights are read
+them. Nothing is downloaded: a name must already be in the Hub's cache. Weights are read
 from safetensors or GGUF, never unpickled.
 """
 
@@ -20,11 +20,11 @@ Precision = Literal["auto", "bf16", "fp32"]
 Template = Literal["alpaca", "chat"]
 
 IGNORED = -100
-"""The label of a token that torch and transformers leave out of the loss."""
+"""The label of a token that torch and transformers exclude from the loss."""
 
 
 _ENVIRONMENT = {
-    "HF_HUB_OFFLINE": "1",  # nothing is downloaded, whatever a library would like to look up
+    "HF_HUB_OFFLINE": "1",  # nothing is downloaded, even if a library tries
     "TOKENIZERS_PARALLELISM": "false",
     "TQDM_DISABLE": "1",  # progress bars of libraries
 }
@@ -98,7 +98,7 @@ def load_model(name: str, template: Template | None = None) -> LocalModel:
     only if it has none.
 
     Raises:
-        TrainingError: there is no such model here, or it cannot be loaded.
+        TrainingError: the model is not found, or cannot be loaded.
     """
     transformers = library("transformers")
     transformers.utils.logging.disable_progress_bar()
@@ -121,7 +121,7 @@ def load_model(name: str, template: Template | None = None) -> LocalModel:
 
 
 def _location(name: str) -> tuple[str, dict[str, Any]]:
-    """Return where transformers finds the model, and the options to load it with."""
+    """Return the model's path for transformers, and the options to load it with."""
     options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     path = user_path(name)
     if path.suffix == ".gguf" or name in {"smollm2", "local/smollm2"}:

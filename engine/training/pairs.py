@@ -1,4 +1,4 @@
-"""What a model is trained on: pairs of an instruction and its answer, from a run or a file."""
+"""Training data: pairs of an instruction and its answer, from a run or a file."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path

@@ -97,7 +97,7 @@ def _arguments(settings: SFTSettings, checkpoints: Path) -> dict[str, Any]:
 
 
 def _checkpointing_argument() -> str:
-    """Return what transformers calls recomputing activations: version 5 renamed it."""
+    """Return transformers' name for recomputing activations: version 5 renamed it."""
     fields = library("trl").SFTConfig.__dataclass_fields__
     new, old = "activation_checkpointing", "gradient_checkpointing"
     return new if new in fields else old

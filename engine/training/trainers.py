@@ -26,7 +26,7 @@ DATASET_NAME = "codeclm"
 
 
 class TrainingSetup(NamedTuple):
-    """What a config says: the model to train, and how. ``devices`` share a batch."""
+    """The contents of a config: the model to train, and how. ``devices`` share a batch."""
 
     model: str
     devices: int
@@ -182,7 +182,7 @@ def _axolotl_files(setup: TrainingSetup) -> dict[str, str]:
 
 
 def _axolotl_arguments(setup: TrainingSetup) -> dict[str, Any]:
-    """Return what transformers takes, under axolotl's names."""
+    """Return transformers' settings under axolotl's names."""
     names = {
         "num_train_epochs": "num_epochs",
         "lr_scheduler_type": "lr_scheduler",

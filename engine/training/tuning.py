@@ -1,4 +1,4 @@
-"""Tune a model on this machine: seeded, resumable, with a record of what was done.
+"""Tune a model on this machine: seeded, resumable, with a record of it.
 
 The folder holds the tuned model as transformers saves it, its tokenizer with the chat template it
 was trained with, and ``tuning.json``. Until the end it also holds ``checkpoints/``, from which the
@@ -47,7 +47,7 @@ class HeldOut(Struct, frozen=True):
 
 
 class TuningRecord(Struct, frozen=True, kw_only=True):
-    """``tuning.json``: what was done, and the result.
+    """``tuning.json``: the settings and the result.
 
     Attributes:
         settings: of the tuning.
@@ -118,7 +118,7 @@ class TuningJob(Struct, frozen=True, kw_only=True):
 def tune(
     job: TuningJob, folder: Path, report: Callable[[str], object] = lambda _: None
 ) -> TuningRecord:
-    """Train, from the start or from where *folder* is, and save the model there.
+    """Train, from the start or from the state in *folder*, and save the model there.
 
     Raises:
         TrainingError: the model cannot be loaded, *folder* holds another tuning, or no response
@@ -192,7 +192,7 @@ def _save(local: LocalModel, folder: Path, record: TuningRecord) -> None:
 
 
 def _earlier_record(path: Path, job: TuningJob) -> TuningRecord | None:
-    """Return what an earlier session of *job* wrote, if there was one.
+    """Return the record of an earlier session of *job*, if there was one.
 
     Raises:
         TrainingError: the record cannot be read, or is of another tuning.

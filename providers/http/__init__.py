@@ -1,1 +1,1 @@
-"""Carrying calls over HTTP: endpoints, two transports, and failures turned into our errors."""
+"""Carrying calls over HTTP: endpoints, two transports, and failures turned into provider errors."""

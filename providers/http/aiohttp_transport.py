@@ -1,10 +1,10 @@
 """The transport over aiohttp, and the only module that imports it.
 
-What is tuned here was measured: no limit on connections (the engine bounds concurrency), no cookie
+The tuning here was measured: no limit on connections (the engine bounds concurrency), no cookie
 jar, headers and URL built once, no time-out object per call, time-outs on silence only.
 
 aiohttp's ``trust_env`` stays off: for every single call it asks a thread for ``.netrc`` and another
-for the proxy, and it fails where ``.netrc`` knows the host and we send a key. The proxy is looked
+for the proxy, and it fails if ``.netrc`` knows the host and a key is sent. The proxy is looked
 up once, when the endpoint is made.
 """
 
@@ -62,7 +62,7 @@ class AiohttpSession:
                 if not response.closed:  # not read to the end: it must not serve another call
                     response.close()
         except (aiohttp.ClientError, OSError) as error:
-            # aiohttp's response errors hold our headers, key included, and what the server echoed.
+            # aiohttp's response errors hold the headers sent, key included, and the server's echo.
             cause = None if isinstance(error, aiohttp.ClientResponseError) else error
             raise self._translate(endpoint, error, is_reused=not new_sockets) from cause
         if 200 <= status < 300 and len(content) <= limit:

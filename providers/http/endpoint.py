@@ -1,4 +1,4 @@
-"""Where calls go and what is sent with each of them, prepared and checked once."""
+"""An endpoint's address, headers, proxy and TLS, prepared and checked once."""
 
 import os
 import re
@@ -16,16 +16,16 @@ from .failures import describe_os_error, sanitize
 
 
 class Endpoint(Struct, frozen=True, eq=False):
-    """Where calls go and what is sent with each of them; made by `make_endpoint`.
+    """An endpoint's address and what is sent with every call; built by `make_endpoint`.
 
-    Compared by identity, so that a transport can keep what it knows of one in a dictionary.
+    Compared by identity, so that a transport can keep its state in a dictionary.
 
     Attributes:
-        url: The address that is posted to.
+        url: The address to post to.
         where: Names the endpoint in messages.
         headers: Sent with every call.
         proxy: The proxy to go through, if any.
-        tls: The context for https; None where nothing is encrypted.
+        tls: The context for https; None for http.
         secrets: Texts that must never appear in a message, the longest first.
     """
 
@@ -44,7 +44,7 @@ class Endpoint(Struct, frozen=True, eq=False):
 def make_endpoint(
     url: str, *, headers: Mapping[str, str], secrets: tuple[str, ...] = ()
 ) -> Endpoint:
-    """Prepare the calls to *url*. The values of *headers* count as secrets, but for the usual ones.
+    """Prepare the calls to *url*. The values of *headers* count as secrets, except the usual ones.
 
     Raises:
         ValueError: *url* is not an http(s) URL or holds a password or a query; a header holds a
@@ -89,7 +89,7 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 def _parse_url(url: str) -> URL:
     try:
         parsed = URL(url)
-        port = parsed.port  # yarl parses it, and complains, only now
+        port = parsed.port  # yarl parses and validates it only now
         _check_host_name(parsed.raw_host or "")
     except ValueError:
         raise ValueError("the base URL cannot be parsed") from None

@@ -1,4 +1,4 @@
-"""What every transport promises: one POST, one response, and failures in the same words."""
+"""The contract of every transport: one POST, one response, and failures in the same words."""
 
 import socket
 import ssl
@@ -24,13 +24,13 @@ class Response(NamedTuple):
 
 
 class HttpSession(Protocol):
-    """A pool of connections that providers may share, whatever carries them."""
+    """A pool of connections that providers may share, over any transport."""
 
     async def post(self, endpoint: Endpoint, body: bytes, /) -> Response:
         """Send *body* and return the 2xx response. A cancelled call closes its connection.
 
         Raises:
-            ProviderError: one of its tree; anything else is a bug.
+            ProviderError: a subclass; any other exception is a bug.
         """
         ...
 
@@ -59,7 +59,7 @@ def error_for_response(
 
 
 def describe_connect_error(host: str, error: OSError) -> str:
-    """Say why a connection to *host* could not be opened."""
+    """Describe why a connection to *host* could not be opened."""
     if isinstance(error, ssl.CertificateError):
         return f"the certificate of {host} is not trusted: {sanitize(str(error))}"
     if isinstance(error, socket.gaierror):

@@ -1,8 +1,8 @@
-"""Turning what servers and systems say when a call fails into the errors of `base`.
+"""Turn the responses and system errors of failed calls into the errors of `base`.
 
-Pure: text and headers in, exceptions out. Error bodies come in a dozen shapes; whatever the shape,
-three things are looked for: a sentence for the user, the codes by which the vendor classifies
-errors, and how long to wait.
+Pure: text and headers in, exceptions out. Error bodies come in a dozen shapes; each is searched for
+three things: a sentence for the user, the codes by which the vendor classifies errors, and how long
+to wait.
 """
 
 import os
@@ -72,11 +72,11 @@ _STATUS_OF_CODE = {
     "unauthenticated": 401,
     "unavailable": 503,
 }
-"""The status that an error inside a 200 would otherwise have had."""
+"""The status that an error inside a 200 would have had otherwise."""
 
 
 class ErrorDetails(Struct, frozen=True):
-    """What an error body says.
+    """The contents of an error body.
 
     Attributes:
         message: A sentence for the user.
@@ -182,7 +182,7 @@ def embedded_error(
 
 
 def sanitize(text: str, secrets: tuple[str, ...] = ()) -> str:
-    """Make a server's text fit for a terminal: one bounded line without escapes or secrets."""
+    """Make a server's text safe for a terminal: one bounded line without escapes or secrets."""
     text = _ESCAPES.sub("", text)
     text = "".join(char if char.isprintable() else " " for char in text)
     text = " ".join(text.split())

@@ -20,7 +20,7 @@ LossReason = Literal["silent", "unanswered", "in_head", "in_body", "unreadable"]
 
 
 class LostError(Exception):
-    """No complete response came.
+    """No complete response arrived.
 
     Attributes:
         reason: What went wrong.
@@ -84,7 +84,7 @@ class Connection(asyncio.Protocol):
 
     Attributes:
         quiet_sweeps: How often the session's sweep has passed since the last byte in or out.
-        is_lost: Whether it is closed, by either side; it must not be used again.
+        is_lost: Whether it is closed, by either side; do not use it again.
     """
 
     def __init__(self, loop: AbstractEventLoop) -> None:
@@ -144,7 +144,7 @@ class Connection(asyncio.Protocol):
         self.drop()
 
     def drop(self) -> None:
-        """Close at once. Nobody waits here any more."""
+        """Close at once, when no caller waits."""
         self.is_lost = True
         self._waiter = None
         self._transport.abort()
@@ -221,7 +221,7 @@ class Connection(asyncio.Protocol):
             raise ValueError("more than one response")
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self._status:  # a trailer: nothing that matters comes in one
+        if self._status:  # a trailer: nothing in it matters
             return
         if len(name) + len(value) > _MAX_FIELD_BYTES:
             raise ValueError(f"a header of more than {_MAX_FIELD_BYTES} bytes")

@@ -2,7 +2,7 @@
 
 One write for each call, one future, no timer. Time is counted by a sweep that visits every
 connection a few times a second: after so many visits without a byte a call is given up, or an idle
-connection closed. After anything odd a connection carries no other call: more bytes than belong to
+connection closed. After anything unexpected a connection is not reused: more bytes than belong to
 the response, a response before its request was sent, a cancelled call.
 
 Calls to an endpoint behind a proxy are handed to another session.
@@ -199,7 +199,7 @@ class LeanSession:
 
 
 class _Lookup(NamedTuple):
-    """A look-up of addresses, under way or done. An error is its result: no caller need wait."""
+    """A look-up of addresses, running or done. An error is its result, so no caller has to wait."""
 
     task: "Task[Addresses | OSError]"
     expires: float
@@ -215,7 +215,7 @@ async def _resolve(loop: asyncio.AbstractEventLoop, host: str, port: int) -> "Ad
 
 
 class _Route(NamedTuple):
-    """What the calls to an endpoint have in common.
+    """What all calls to an endpoint share.
 
     Attributes:
         head: The request up to the value of Content-Length.

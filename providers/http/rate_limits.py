@@ -1,4 +1,4 @@
-"""What response headers say of rate limits: how long to wait, and what is left."""
+"""Read rate limits from response headers: how long to wait, and what is left."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -12,7 +12,7 @@ from multidict import istr
 from ..base import Allowance
 
 LONGEST_WAIT = 3600.0
-"""Seconds; a server that asks for more is taken to ask for this."""
+"""Seconds; a longer wait is cut to this."""
 
 _RETRY_AFTER_MS = istr("Retry-After-Ms")
 _RETRY_AFTER = istr("Retry-After")

@@ -1,4 +1,4 @@
-"""Opening an HTTP session over one transport or the other.
+"""Open an HTTP session over either transport.
 
 A transport is imported when it is opened: aiohttp takes 0.3 s, and the lean one is an extra.
 """
@@ -36,8 +36,8 @@ def open_session(
         connect_timeout: Seconds to reach a server, TLS included.
         keepalive: Seconds to keep an idle connection. Less than the 5 s after which uvicorn (vLLM,
             SGLang) and Node close theirs: the side that closes first never meets a stale one.
-        transport: What carries calls. "lean" costs a quarter of the CPU of "aiohttp" and leaves
-            endpoints behind a proxy to it.
+        transport: The transport that carries calls. "lean" costs a quarter of the CPU of "aiohttp"
+            and leaves endpoints behind a proxy to it.
 
     Raises:
         ValueError: what *transport* needs is not installed.

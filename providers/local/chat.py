@@ -1,4 +1,4 @@
-"""Requests and replies in llama.cpp's terms."""
+"""Convert requests and replies to and from llama.cpp's form."""
 
 from hashlib import blake2b
 from typing import Any, Final
@@ -35,8 +35,8 @@ def render_request(request: Request, *, prompt_cache: bool) -> bytes:
 def _seed(request: Request) -> int:
     """Derive a seed for this sample alone.
 
-    With one seed for all, a second sample would repeat the first, and chance would decide alike in
-    both orders of a scoring.
+    With one seed for all, a second sample would repeat the first, and both orders of a scoring
+    would share their randomness.
     """
     name = json_codec.dumps((request.seed, request.sample, request.messages))
     # 2**32 - 1 asks llama.cpp for a random seed.

@@ -11,7 +11,7 @@ from .weights import check_release, digest_of, find_weights
 
 
 async def open_local(model: str, options: LocalOptions | None = None) -> "Local":
-    """Make a `Local` without blocking the loop while its file is read.
+    """Open a `Local` without blocking the loop while its file is read.
 
     Raises:
         FileNotFoundError: see `find_weights`.
@@ -23,8 +23,8 @@ async def open_local(model: str, options: LocalOptions | None = None) -> "Local"
 class Local:
     """Reply from a model file.
 
-    Reads the whole file for its digest, so that no cache answers for other weights; `open_local`
-    does that in a thread. The model itself is loaded by the first call.
+    Reads the whole file for its digest, so that cached answers of other weights are not reused;
+    `open_local` does that in a thread. The model itself is loaded by the first call.
 
     Attributes:
         runtime: The loaded model, shared by all that run the same file with the same options.

@@ -1,4 +1,4 @@
-"""Running a model file with llama.cpp, in threads of our own, shared by roles."""
+"""Running a model file with llama.cpp, in dedicated threads, shared by roles."""
 
 import asyncio
 import os
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class _Server(Protocol):
-    """What is used of ``xllamacpp.Server``."""
+    """The part of ``xllamacpp.Server`` that is used."""
 
     def handle_chat_completions(self, body: bytes, on_chunk: Callable[[bytes], bool], /) -> None:
         """Pass the chunks of a reply to *on_chunk* until it returns True."""
@@ -40,7 +40,7 @@ class Runtime:
         self._threads = ThreadPoolExecutor(options.slots, thread_name_prefix="codeclm-local")
 
     async def run(self, work: Callable[[threading.Event], T]) -> T:
-        """Run *work* in a thread; its argument is set when nobody waits for the result any more."""
+        """Run *work* in a thread; its argument is set when the caller no longer waits."""
         is_abandoned = threading.Event()
         try:
             loop = asyncio.get_running_loop()
@@ -129,7 +129,7 @@ def _load(path: Path, options: LocalOptions) -> _Server:
     params.verbosity = 0  # it writes to file descriptor 2, past Python
     params.ui = False
     params.n_threads_http = 1
-    params.api_keys = [secrets.token_hex()]  # it also listens on loopback: nobody may use that
+    params.api_keys = [secrets.token_hex()]  # it also listens on loopback: keep others out
     try:
         return cast("_Server", cast("Any", xllamacpp).Server(params))
     except RuntimeError as error:
@@ -139,7 +139,7 @@ def _load(path: Path, options: LocalOptions) -> _Server:
 def _thread_counts(size: int, threads: int | None) -> tuple[int, int]:
     """Return how many threads write and how many read prompts, for a file of *size* bytes.
 
-    More than this only wait for each other, busily, most of all beside other programs.
+    More threads only busy-wait for each other, above all beside other programs.
     """
     if threads:
         return threads, threads

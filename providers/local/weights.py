@@ -1,7 +1,7 @@
 """Finding and identifying a model's weights: GGUF files, and ``smollm2`` by name.
 
-The weights of ``smollm2`` lie in a package that is looked up but never imported: what it would
-import has to be compiled first.
+The weights of ``smollm2`` are in a package that is located but never imported: its dependencies
+would have to be compiled.
 """
 
 import threading
@@ -22,7 +22,7 @@ def find_weights(name: str) -> Path:
     """Find the weights of ``smollm2``, or the GGUF file at the path *name*.
 
     Raises:
-        FileNotFoundError: the file, or what runs it, is missing; the message says what to do.
+        FileNotFoundError: the file, or its runtime, is missing; the message says what to do.
     """
     if find_spec(_RUNTIME) is None:
         raise FileNotFoundError(f"a local model needs llama.cpp: {_INSTALL_RUNTIME}")

@@ -4,7 +4,6 @@ import asyncio
 from hashlib import blake2b
 from typing import Any, Final
 
-from .. import json_codec
 from ..base import FinishReason, RateLimited, Reply, Request, ResponseFormat, Unavailable
 from .options import ScriptedOptions
 from .writers import write
@@ -14,12 +13,11 @@ class Scripted:
     """Reply from a script. Settings are the fields of `ScriptedOptions`."""
 
     kind: str = "scripted"
-    identity: str
+    identity: str = "scripted"
     structured: ResponseFormat = "text"
 
     def __init__(self, options: ScriptedOptions | None = None, **settings: Any) -> None:
         self.options = options or ScriptedOptions(**settings)
-        self.identity = _identity(self.options)
         seed = self.options.model_seed.encode("utf-8", "surrogatepass")
         self._seeded = blake2b(seed, digest_size=32)
         self._failed: set[bytes] = set()
@@ -88,15 +86,3 @@ class Scripted:
 
 
 _MAX_REMEMBERED: Final = 100_000
-
-
-def _identity(options: ScriptedOptions) -> str:
-    """Return what replies are filed under: every option that changes them."""
-    changes = list[str]()
-    if options.model_seed or options.unreadable_rate:
-        rate = f"{options.unreadable_rate:g}"
-        changes += (f"model_seed={options.model_seed}", f"unreadable_rate={rate}")
-    if options.replies:
-        replies = json_codec.dumps(sorted(options.replies.items()))
-        changes.append(f"replies={blake2b(replies, digest_size=16).hexdigest()}")
-    return f"scripted?{'&'.join(changes)}" if changes else "scripted"

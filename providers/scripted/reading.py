@@ -1,4 +1,4 @@
-"""What scripted replies read out of prompts and schemas."""
+"""Read what scripted replies need from prompts and schemas."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""The words that scripted replies are made of."""
+"""The vocabulary of scripted replies."""
 
 from typing import Final
 

@@ -119,7 +119,7 @@ def test_a_read_only_folder_is_named_before_any_call(shop: FaultServer, tmp_path
     ended = run(shop, tmp_path, out="locked/run")
 
     assert ended.status == 2
-    assert "locked/run: Permission denied: choose a folder that can be written" in ended.said
+    assert "locked/run: cannot be created (Permission denied): choose another folder" in ended.said
     assert shop.seen() == []
 
 
@@ -132,7 +132,7 @@ def test_a_folder_that_cannot_be_made_is_named_before_any_call(
     ended = run(shop, tmp_path, out="file/run")
 
     assert (ended.status, shop.seen()) == (2, [])
-    assert "file/run: Not a directory: choose a folder that can be written" in ended.said
+    assert "file/run: cannot be created (Not a directory): choose another folder" in ended.said
 
 
 def test_a_cache_folder_that_cannot_be_made_is_named_before_any_call(

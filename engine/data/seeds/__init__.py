@@ -1,8 +1,8 @@
 """Read seed files: JSON lines, JSON, CSV, TSV, Parquet, Arrow, and folders of them.
 
 Records come in the order of the files, one at a time; only a JSON array is held in memory. A record
-that is not a seed is reported with its place and the reason, and reading goes on. Nothing is read
-from a network.
+that is not a seed is reported with its location and the reason, and reading continues. Nothing is
+read from a network.
 """
 
 from collections.abc import Container, Iterator
@@ -23,22 +23,22 @@ __all__ = ["SeedError", "SeedFormat", "SeedSource", "count", "digest", "read", "
 
 
 def read(source: SeedSource, *, skip: Container[int] = b"") -> Iterator[Seed | Unreadable]:
-    """Read the records of *source*; positions count them from 0 over all files, blank ones not.
+    """Read the records of *source*; positions count from 0 over all files, without blank records.
 
     Args:
         source: The files.
-        skip: Records that are not wanted. Bytes or a bytearray hold a flag for each position, and
+        skip: Records to skip. Bytes or a bytearray hold a flag for each position, and
             may be too short; any other container holds the positions themselves.
 
     Raises:
-        SeedError: at once if a file cannot be used, or while reading if it turns out damaged.
+        SeedError: immediately if a file cannot be used, or while reading if it is damaged.
     """
     read_instruction = instruction_reader(source)
     return _read(source, find_files(source), read_instruction, _flags(skip))
 
 
 def records(path: Path) -> Iterator[tuple[str, Any]]:
-    """Yield the place and the value of each record, whatever its fields are. Blocks.
+    """Yield the location and the value of each record, whatever its fields. Blocks.
 
     Raises:
         SeedError: a file cannot be used, or a record cannot be read; the message names it.
@@ -61,7 +61,7 @@ def count(source: SeedSource) -> int:
 
 
 def digest(source: SeedSource) -> str:
-    """Return 32 hex digits for the bytes of all files; where the files are does not matter."""
+    """Return a digest of the bytes of all files, as 32 hex digits, regardless of their paths."""
     total = blake2b(digest_size=16)
     block = memoryview(bytearray(1 << 20))
     for path, _ in find_files(source):

@@ -14,16 +14,16 @@ from .text_file import bounded_lines, open_text, skip_rest
 from .values import list_names
 
 MAX_FIELD: Final = 16 << 20
-"""Most characters of a field: what an unclosed quote can swallow."""
+"""Most characters of a field: a limit to what an unclosed quote can swallow."""
 
 
 def delimiter_of(header: str) -> str:
-    """Return what separates the columns of a CSV file; European versions of Excel write ``;``."""
+    """Return the delimiter of a CSV file; European versions of Excel write ``;``."""
     return max(",;\t", key=re.sub(r'"[^"]*"', "", header).count)
 
 
 def delimiter_in(path: Path) -> str:
-    """Return what separates the columns of the file *path*."""
+    """Return the delimiter of the file *path*."""
     with open_text(path) as file:
         return delimiter_of(next((line for line in _decoded(file) if not line.isspace()), ""))
 
@@ -61,7 +61,7 @@ def check_columns(path: Path, names: Sequence[str], source: SeedSource) -> None:
     """Check that a table with the columns *names* has those that *source* needs.
 
     Raises:
-        SeedError: it has not.
+        SeedError: a column is missing.
     """
 
     def exists(name: str) -> bool:

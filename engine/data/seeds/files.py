@@ -1,4 +1,4 @@
-"""Which files a path stands for: itself, or all seed files in a folder."""
+"""Find the seed files of a path: itself, or all seed files in a folder."""
 
 import os
 import re
@@ -12,7 +12,7 @@ from .source import FORMATS, SeedError, SeedFormat, SeedSource
 _DATASET_METADATA: Final = frozenset(
     {"dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json"}
 )
-"""What the datasets library writes beside the data."""
+"""Files that the datasets library writes beside the data."""
 
 FolderId = tuple[int, int]
 """Device and inode."""
@@ -27,7 +27,7 @@ def find_files(source: SeedSource) -> list[SeedFile]:
     """Return the files of *source*, those of a folder in order of name.
 
     Raises:
-        SeedError: a path does not exist or is not a seed file, or a folder has none.
+        SeedError: a path does not exist or is not a seed file, or a folder has no seed file.
     """
     if not source.paths:
         raise SeedError("no seed file is given")
@@ -66,6 +66,8 @@ def _stat(path: Path) -> os.stat_result:
     try:
         return path.stat()
     except FileNotFoundError as error:
+        if str(path) == "-":
+            raise SeedError("-: stdin is not supported; save the seeds to a file") from error
         if _format_of(path) is None and not path.is_absolute() and len(path.parts) <= 2:
             raise SeedError(
                 f"{path}: no such file or folder. Datasets are not downloaded: run"

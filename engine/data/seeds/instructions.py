@@ -1,4 +1,4 @@
-"""Where a record's instruction is: a field, a template, or the names that datasets use."""
+"""Find a record's instruction: by a field, a template, or the names that datasets use."""
 
 from collections.abc import Callable
 from functools import partial
@@ -23,7 +23,7 @@ USUAL_FIELDS: Final = (
 )
 """Tried in this order."""
 _INPUT_FIELDS: Final = ("input", "instances")
-"""What Alpaca and Self-Instruct put beside an instruction."""
+"""The field that Alpaca and Self-Instruct put beside an instruction."""
 
 ReadInstruction = Callable[[Any], str]
 """Returns the instruction of a record, or raises an UnusableRecordError."""

@@ -9,7 +9,7 @@ from .source import SeedSource
 
 
 class Rows(NamedTuple):
-    """Rows with their numbers, and what stands between the file's name and a number.
+    """Rows with their numbers, and the separator between the file's name and a number.
 
     A row is bytes of JSON, an object, or an UnusableRecordError. Lines are counted from 1 (``:``),
     elements and rows of columns from 0 (``#``).

@@ -1,4 +1,4 @@
-"""Which seed files are meant, and which part of a record; what can be wrong with either."""
+"""Seed sources: which files, which part of a record, and the errors of both."""
 
 from pathlib import Path
 from typing import Final, Literal
@@ -47,4 +47,4 @@ class SeedSource(Struct, frozen=True):
 
 
 class UnusableRecordError(Exception):
-    """One record is not a seed. The message says why; reading goes on with the next one."""
+    """One record is not a seed. The message says why; reading continues with the next one."""

@@ -36,7 +36,7 @@ class Template(Struct, frozen=True):
         fields = fields_of(record)
         texts = [p if isinstance(p, str) else _filling(fields, p) for p in self.pieces]
         end = len(texts)
-        # Drop, from the end: an optional field left empty, with the line break before it.
+        # From the end, drop optional fields left empty, with the line break before each.
         while end > 2 and not texts[end - 1] and not texts[end - 2] and self._is_optional(end - 2):
             end -= 2
             texts[end - 1] = texts[end - 1].rstrip("\r\n")

@@ -25,7 +25,7 @@ class TooLargeError(Exception):
 
 @contextmanager
 def open_text(path: Path) -> Generator[io.BufferedReader]:
-    """Open *path* behind its byte order mark.
+    """Open *path* after its byte order mark.
 
     Raises:
         SeedError: the file cannot be read, also while the block reads it.
@@ -54,7 +54,7 @@ def bounded_lines(file: io.BufferedReader) -> Iterator[bytes]:
 
 
 def skip_rest(file: io.BufferedReader, line: bytes) -> bool:
-    """Skip to the end of the line that begins with *line*; return whether there was a rest."""
+    """Skip to the end of the line that begins with *line*; return whether anything was skipped."""
     if len(line) < MAX_LINE or line.endswith(b"\n"):
         return False
     skipped = len(line)

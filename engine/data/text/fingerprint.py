@@ -13,7 +13,7 @@ def normalised(text: str) -> str:
 def fingerprint(text: str) -> int:
     """Return 64 bits of the normalised *text*, as the signed integer that SQLite stores.
 
-    Punctuation around the text does not count either (docs/algorithm.md §3.5). Two different texts
+    Punctuation around the text is ignored, too (docs/algorithm.md §3.5). Two different texts
     among ten million share a fingerprint with a probability of 1 in 370,000.
     """
     data = normalised(text).strip(_EDGES).encode("utf-8", "surrogatepass")

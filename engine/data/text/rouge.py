@@ -62,7 +62,7 @@ class RougeIndex:
     def _spelling(self, text: str) -> str:
         """Write each word as one character: rapidfuzz compares strings faster than lists.
 
-        Words that no indexed text has share one character, which no indexed text holds.
+        Words in no indexed text share one character, which no indexed text contains.
         """
         return "".join(self._letters.get(word, _UNKNOWN) for word in words(text))
 
@@ -72,6 +72,6 @@ _UNKNOWN = "\0"
 
 
 def _letter(number: int) -> str:
-    """Return the character of a word; beyond a million different words they are used again."""
+    """Return the character of a word; beyond a million different words, characters are reused."""
     number = 1 + number % (0x110000 - 0x800 - 1)
     return chr(number if number < 0xD800 else number + 0x800)

@@ -11,7 +11,7 @@ from .judge import JudgeScores, judge_scores, judge_warnings
 from .pilot import Pilot
 from .yields import ThresholdYield, threshold_yield
 
-THRESHOLDS = tuple(step / 2 for step in range(13))
+CALIBRATED_THRESHOLDS = tuple(step / 2 for step in range(13))
 """θ = 0, 0.5, …, 6: integer scores averaged over two orders give gaps in steps of 0.5."""
 
 MIN_INSTRUCTIONS = 50
@@ -19,7 +19,7 @@ MIN_INSTRUCTIONS = 50
 
 
 class Calibration(Struct, frozen=True, kw_only=True):
-    """What a pilot run says about θ.
+    """The result of a calibration of θ on a pilot run.
 
     Attributes:
         run: the pilot's folder.
@@ -27,17 +27,17 @@ class Calibration(Struct, frozen=True, kw_only=True):
         target: the target model.
         judge: the judge.
         threshold: the pilot's own θ.
-        instructions: that were scored.
+        instructions: number of scored instructions.
         mean: of the gap in the first scored round.
         deviation: standard deviation of the same.
         target_led: share of rounds with a negative gap.
         histogram: rounds by gap, in bins of one point named by their lower end.
-        judge_scores: what the judge's scores are like.
+        judge_scores: the distribution of the judge's scores.
         yields: of each θ.
-        unique: share of selected instructions that were no duplicates of others or of seeds.
+        unique: share of selected instructions that do not duplicate others or seeds.
         target_yield: pairs per instruction to get.
         recommended: the highest θ with the target yield after duplicates; None if there is none.
-        warnings: why the figures may mislead.
+        warnings: why the figures may be misleading.
     """
 
     run: str
@@ -59,10 +59,10 @@ class Calibration(Struct, frozen=True, kw_only=True):
 
 
 def calibrate(pilot: Pilot, target_yield: float) -> Calibration:
-    """Say what each θ would have yielded, and which is the highest with *target_yield*."""
+    """Compute the yield of each θ, and find the highest θ with *target_yield*."""
     yields = tuple(
         threshold_yield(pilot.instructions, theta, exact_up_to=pilot.exact_up_to, costs=pilot.costs)
-        for theta in sorted({*THRESHOLDS, pilot.threshold})
+        for theta in sorted({*CALIBRATED_THRESHOLDS, pilot.threshold})
     )
     recommended = max(
         (row.threshold for row in yields if row.expected_yield * pilot.unique >= target_yield),

@@ -4,17 +4,18 @@ from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
 
+from ...data.position_bias import mean_bias
 from .pilot import RoundScores
 
 MAX_CONSTANCY = 0.9
 MAX_TIED = 0.5
 MAX_FLIPPED = 0.2
 MAX_POSITION_BIAS = 1.0
-"""From these values on a warning appears; shares, and points for the last."""
+"""A warning appears from these values; shares, and points for the last."""
 
 
 class JudgeScores(Struct, frozen=True):
-    """What the judge's scores are like, over all rounds and both orders.
+    """The distribution of the judge's scores, over all rounds and both orders.
 
     Attributes:
         rulings: scorings, two per round.
@@ -40,20 +41,21 @@ def judge_scores(rounds: Sequence[RoundScores]) -> JudgeScores:
     rulings = [ruling for scores in rounds for ruling in scores.rulings]
     points = [score for ruling in rulings for score in ruling]
     most_frequent = max(sorted(set(points)), key=points.count)
-    leads = [scores.leads for scores in rounds]
+    bias = mean_bias([scores.leads for scores in rounds])
+    assert bias is not None
     return JudgeScores(
         len(rulings),
         sum(points) / len(points),
         most_frequent,
         points.count(most_frequent) / len(points),
         sum(strong == target for strong, target in rulings) / len(rulings),
-        sum(one * two < 0 for one, two in leads) / len(rounds),
-        sum((one - two) / 2 for one, two in leads) / len(rounds),
+        bias.flipped,
+        bias.first_lead,
     )
 
 
 def judge_warnings(judge: JudgeScores) -> Iterator[str]:
-    """Say what makes the judge's scores doubtful."""
+    """Yield a warning for whatever makes the judge's scores doubtful."""
     if judge.constancy >= MAX_CONSTANCY:
         yield (
             f"the judge gives nearly everything the same score: {judge.most_frequent:g} in"

@@ -9,6 +9,7 @@ from msgspec import Struct
 from ...calls.budget import price
 from ...calls.counters import RoleTokens
 from ...config import Config, RoleConfig, load_config
+from ...data.position_bias import Leads
 from ...data.records import Call, Example, Iteration
 from ...pipeline.recipes import RECIPES
 from ...store.folder import Folder, FolderError
@@ -28,22 +29,22 @@ class RoundScores(Struct, frozen=True):
         return self.strong_first, self.target_first
 
     @property
-    def leads(self) -> tuple[float, float]:
-        """The strong answer's lead in each order, in points."""
+    def leads(self) -> Leads:
+        """The strong answer's lead in each order."""
         one, two = self.rulings
-        return one[0] - one[1], two[0] - two[1]
+        return Leads(one[0] - one[1], two[0] - two[1])
 
 
 class Pilot(Struct, frozen=True):
-    """What calibration needs of a run.
+    """The parts of a run that calibration needs.
 
     Attributes:
-        folder: the run's, for people.
+        folder: the run's, for display.
         config: its settings.
         instructions: those that were scored.
         rounds: the scores of all their rounds.
         costs: averages over its calls.
-        unique: share of selected instructions that were no duplicates of others or of seeds.
+        unique: share of selected instructions that do not duplicate others or seeds.
     """
 
     folder: str
@@ -62,8 +63,8 @@ class Pilot(Struct, frozen=True):
     def exact_up_to(self) -> float:
         """The highest θ whose yield is known exactly.
 
-        Above its own θ a pilot knows nothing of the rounds that selected instructions would have
-        gone through. If only one round is scored, there are none.
+        Above its own θ, a pilot lacks the rounds that selected instructions would have gone
+        through. If only one round is scored, no round is missing.
         """
         finishing = RECIPES[self.config.recipe].finishing
         return inf if finishing.scored_rounds(self.config) == 1 else self.threshold
@@ -108,7 +109,7 @@ def _unique_share(totals: Totals) -> float:
 
 
 class _PilotRounds:
-    """The scored rounds of *examples*, and what was spent on them; keeps no texts."""
+    """The scored rounds of *examples*, and their cost; keeps no texts."""
 
     def __init__(self, roles: Mapping[str, RoleConfig], examples: Iterable[Example]) -> None:
         self.instructions: list[ScoredInstruction] = []
@@ -143,7 +144,7 @@ class _PilotRounds:
             self._spent[call.stage] = self._spent.get(call.stage, 0.0) + price(role, used)
 
     def costs(self, calls: int) -> StageCosts:
-        """Average over *calls* in all. Encoding is among the calls, but has no price."""
+        """Average over *calls* in total. Encoding counts among the calls, but has no price."""
         rounds, instructions = len(self.scores), len(self.instructions)
         before = calls - 4 * rounds - self._rewrites
         return StageCosts(

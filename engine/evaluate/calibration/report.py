@@ -1,7 +1,8 @@
-"""A calibration for people."""
+"""A calibration as text."""
 
 from collections.abc import Sequence
 
+from ...data.position_bias import MeanBias
 from ...reporting.histogram import histogram_lines
 from .calibrate import Calibration
 from .judge import JudgeScores
@@ -9,7 +10,7 @@ from .yields import ThresholdYield
 
 
 def calibration_text(calibration: Calibration) -> str:
-    """Write *calibration* in at most 100 columns, but for names of models and warnings."""
+    """Write *calibration* in at most 100 columns, except for names of models and warnings."""
     lines = [
         (
             f"{calibration.run}: {calibration.instructions:,} instructions scored,"
@@ -37,9 +38,9 @@ def _judge_lines(judge: JudgeScores) -> list[str]:
     return [
         (
             f"judge: mean score {judge.mean:.2f}, most often {judge.most_frequent:g}"
-            f" ({judge.constancy:.0%}); ties {judge.tied:.0%}; orders disagree {judge.flipped:.0%};"
-            f" first position {judge.first_lead:+.2f}"
+            f" ({judge.constancy:.0%}); ties {judge.tied:.0%}"
         ),
+        f"position bias: {MeanBias(judge.flipped, judge.first_lead).describe('rounds')}",
         "",
     ]
 

@@ -1,8 +1,8 @@
 """What each threshold yields: pairs per instruction, and the cost of a pair.
 
 Up to the pilot's own threshold the yield is counted. Above it, instructions that the pilot selected
-went no further: their yield is estimated round by round from those that did go on (product limit,
-as for survival curves).
+stopped there: their yield is estimated round by round from those that continued (product limit, as
+for survival curves).
 """
 
 from collections.abc import Sequence
@@ -59,8 +59,8 @@ class ThresholdYield(Struct, frozen=True):
         scored: instructions scored in each round.
         rates: the share of them that the round selects.
         expected_yield: pairs per scored instruction, before duplicates are removed.
-        observed_yield: the same, counting only rounds that the pilot went through.
-        cost: of one pair; None if there is none.
+        observed_yield: the same, counting only rounds that the pilot carried out.
+        cost: of one pair; None if there is no pair.
     """
 
     threshold: float
@@ -82,8 +82,8 @@ def threshold_yield(
     """Return what *threshold* would have yielded in a pilot.
 
     Args:
-        instructions: that the pilot scored.
-        threshold: the θ in question.
+        instructions: those that the pilot scored.
+        threshold: the θ to evaluate.
         exact_up_to: the highest θ whose yield the pilot knows; see `Pilot.exact_up_to`.
         costs: what the pilot's calls cost.
     """
@@ -131,7 +131,7 @@ def _count_rounds(
 class _RoundOutcomes(Struct):
     """What happened in one round under some θ.
 
-    ``stopped``: neither selected nor taken further, since no action was left or a rewrite failed.
+    ``stopped``: neither selected nor continued, since no action was left or a rewrite failed.
     """
 
     scored: int = 0
@@ -145,7 +145,7 @@ class _RoundOutcomes(Struct):
 
     @property
     def continuation_rate(self) -> float:
-        """The share taken further, of those whose fate is known.
+        """The share that continued, of those whose fate is known.
 
         The others were selected by the pilot's own θ.
         """

@@ -1,4 +1,4 @@
-"""Answer: an instruction, rewritten or as it is, gets the strong model's answer; nothing is scored.
+"""Answer: get the strong model's answer to an instruction, rewritten or as it is, unscored.
 
 The paper's ablations and the simpler baselines end this way; they differ in the rewriting.
 """
@@ -16,7 +16,7 @@ from .refinement import Refinement
 from .respond import respond
 
 Rewrite = Callable[[Refinement], Awaitable[bool]]
-"""Gives a refinement its next instruction, and tells whether that worked."""
+"""Rewrites a refinement's instruction, and returns whether that worked."""
 
 
 class Answerer(Struct, frozen=True):
@@ -50,7 +50,7 @@ class Answerer(Struct, frozen=True):
         return [refinement.example()]
 
     async def _rewrite(self, refinement: Refinement) -> bool:
-        """Rewrite as often as possible; if that is not once, end *refinement*."""
+        """Rewrite as often as possible; if no rewrite works, end *refinement*."""
         for number in range(2, self.rewrites + 2):
             if self.rewrite is None or not await self.rewrite(refinement):
                 break

@@ -14,7 +14,7 @@ from ...data.records import Metadata, identity
 from ...data.text.fingerprint import normalised
 
 TRIES = 1000
-"""Draws in a row that give nothing new before the set counts as exhausted."""
+"""Draws in a row without a new combination before the set counts as exhausted."""
 
 Combination = tuple[str, frozenset[str]]
 

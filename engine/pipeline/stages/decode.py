@@ -31,10 +31,10 @@ class Decoder(Struct, frozen=True):
     rubrics: int = 4
 
     async def __call__(self, request: InstructionRequest) -> list[Draft]:
-        """Write ``request.count`` distinct basic instructions, or as many as could be had.
+        """Write ``request.count`` distinct basic instructions, or as many as possible.
 
         Raises:
-            ItemError: not one instruction could be had, or a transient failure.
+            ItemError: no instruction could be written, or a transient failure.
         """
         collected = _Collected(request)
         sizes = _sizes(request.count, self.chunk)

@@ -1,4 +1,4 @@
-"""Drafts: what travels from the stage that writes instructions to the stage that ends them."""
+"""Drafts: what the writing stage passes to the finishing stage."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from ...data.records import Call, Example, Fate, InstructionRequest, Iteration, 
 class Rubrics(Struct, frozen=True):
     """What makes an instruction of one metadata item hard, and how to make one harder.
 
-    ``reason`` says why there are none; such instructions can still be filtered as they are.
+    ``reason`` says why there are none; the instructions can still be filtered without.
     """
 
     rubrics: tuple[str, ...] = ()
@@ -23,12 +23,12 @@ class Draft(Struct, frozen=True):
 
     Attributes:
         id: Names it and its lineage, the same in every run.
-        request: Asked for it.
+        request: The request that asked for it.
         number: Its number among the instructions of its metadata.
         instruction: Its text.
         rubrics: Those of its metadata.
         calls: The calls that wrote it.
-        refused: A one-word reason why it goes no further; empty if it does.
+        refused: A one-word reason why it is dropped; empty if it is not.
         rows: The most rows it may become: one, unless every round of evolving is a row.
     """
 

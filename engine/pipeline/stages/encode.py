@@ -17,7 +17,7 @@ class Encoder(Struct, frozen=True):
         """Ask for the use case and the skills of *seed*.
 
         Raises:
-            ItemError: no readable metadata could be had.
+            ItemError: no reply with metadata could be read.
         """
         prompt = Encode(instruction=seed.instruction, vocabulary=self.vocabulary)
         reply = await self.strong.ask(prompt, item=seed.id)

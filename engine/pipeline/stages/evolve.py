@@ -168,7 +168,7 @@ class SampledDecoder(Struct, frozen=True):
         """Write the drafts of *request*, and sample those to evolve.
 
         Raises:
-            ItemError: not one instruction could be had.
+            ItemError: no instruction could be written.
         """
         drafts = await self.write(request)
         number = min(len(drafts), ceil(request.count / self.rounds))

@@ -14,7 +14,7 @@ def quality_gap(judgements: tuple[Judgement, Judgement]) -> float:
 
 
 def verdict(gap: float, threshold: float) -> Verdict:
-    """Return whose answer is selected: the gap must exceed the threshold; else go on refining."""
+    """Return whose answer is selected: the gap must exceed the threshold; None: keep refining."""
     if gap > threshold:
         return "strong"
     if gap < -threshold:

@@ -21,7 +21,7 @@ class Grower(Struct, frozen=True):
     nodes: tuple[int, ...] = (10,)
 
     async def __call__(self, refinement: Refinement) -> bool:
-        """Enlarge the instruction of *refinement*, and tell whether that worked.
+        """Enlarge the instruction of *refinement*; return whether that worked.
 
         Raises:
             ItemError: a transient failure.

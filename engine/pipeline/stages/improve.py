@@ -15,7 +15,7 @@ class Improver(Struct, frozen=True):
     attempts: int = 3
 
     async def __call__(self, refinement: Refinement) -> bool:
-        """Rewrite the instruction of *refinement*, and tell whether that worked.
+        """Rewrite the instruction of *refinement*; return whether that worked.
 
         Raises:
             ItemError: a transient failure.

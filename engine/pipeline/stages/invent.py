@@ -74,7 +74,7 @@ class Pool:
 
 
 class Inventor(Struct, frozen=True):
-    """Asks for new tasks; those that do not suit or resemble others are refused."""
+    """Asks for new tasks; unsuitable ones and near-copies are refused."""
 
     strong: Model
     pool: Pool
@@ -83,7 +83,7 @@ class Inventor(Struct, frozen=True):
         """Ask for ``request.count`` tasks in the style of ``request.texts``.
 
         Raises:
-            ItemError: no readable reply could be had.
+            ItemError: no reply could be read.
         """
         prompt = Invent(number=request.count, demonstrations=demonstrations(request.texts))
         reply = await self.strong.ask(prompt, item=request.metadata.id)

@@ -18,7 +18,7 @@ class Rater(Struct, frozen=True):
     at_least: float = 4.5
 
     async def __call__(self, draft: Draft) -> list[Example]:
-        """Let *draft* be answered, and rate the answer.
+        """Answer *draft*, and rate the answer.
 
         Raises:
             ItemError: a transient failure; the draft is to be answered again another time.

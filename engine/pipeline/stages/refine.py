@@ -2,7 +2,7 @@
 
 Paper §4.2, §4.3 and A.3: both models answer and the judge scores both orders. A gap above the
 threshold selects the instruction; otherwise one random action makes it harder for the next round.
-The rounds are a loop in here and not a circle of streams, which would deadlock.
+The rounds are a loop inside this stage: a circle of streams would deadlock.
 """
 
 from msgspec import Struct
@@ -61,7 +61,7 @@ class Refiner(Struct, frozen=True):
         refinement.end_unselected()
 
     async def _contrast(self, refinement: Refinement, number: int) -> None:
-        """Add a round: let both models answer, and the judge score both orders."""
+        """Add a round: both models answer, and the judge scores both orders."""
         strong, target = await self._answers(refinement, number)
         pending = (
             self._begin_score(refinement, strong.text, target.text),

@@ -1,4 +1,4 @@
-"""The refinement of one draft: its rounds, its calls, and the fate it comes to."""
+"""The refinement of one draft: its rounds, its calls and its fate."""
 
 from collections.abc import Iterator
 from random import Random
@@ -18,7 +18,7 @@ class Refinement:
         action: What that rewrite did; None before the first.
         rounds: The rounds so far.
         calls: The calls so far, those that wrote the draft first.
-        failure: Why the last rewrite could not be had: the reason in a word, and a sentence.
+        failure: Why the last rewrite failed: the reason in a word, and a sentence.
     """
 
     def __init__(self, draft: Draft, settings: FilterConfig, run_seed: int) -> None:
@@ -44,13 +44,13 @@ class Refinement:
         return next(self._actions)
 
     def rewrite(self, instruction: str, *, action: str, call: Call) -> None:
-        """Go on with *instruction*, which *call* wrote by doing *action*."""
+        """Continue with *instruction*, which *call* wrote by applying *action*."""
         self.calls.append(call)
         self.action = action
         self.instruction = instruction
 
     def select(self) -> bool:
-        """End with the last round if its gap is large enough, and tell whether it is."""
+        """End with the last round if its gap is large enough; return whether it is."""
         last = self.rounds[-1]
         assert last.gap is not None
         choice = verdict(last.gap, self._settings.threshold)

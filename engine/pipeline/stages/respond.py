@@ -15,7 +15,7 @@ async def finish_response(model: Model, pending: PendingCall[str]) -> tuple[Answ
     """Wait for the answer.
 
     Raises:
-        ItemError: no answer could be had.
+        ItemError: there is no answer.
     """
     reply = await model.finish(pending)
     return Answer(reply.value, reply.reply.finish_reason), reply.call
@@ -27,7 +27,7 @@ async def respond(model: Model, item: str, instruction: str, *, number: int) -> 
     Every recipe asks with the same item and sample, so they share cached answers.
 
     Raises:
-        ItemError: no answer could be had.
+        ItemError: there is no answer.
     """
     pending = begin_response(model, item, instruction, number=number)
     return await finish_response(model, pending)

@@ -7,7 +7,7 @@ from .draft import Draft, Rubrics
 
 
 def placeholder_metadata(seed: Seed, *, pass_number: int = 0) -> Metadata:
-    """Return metadata that says nothing but which seed it comes from.
+    """Return metadata that only records which seed it comes from.
 
     *pass_number* counts passes over the seeds from 0: each pass gets samples of its own.
     """
