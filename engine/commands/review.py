@@ -2,7 +2,7 @@
 
 import argparse
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import assert_never
 
@@ -58,9 +58,7 @@ def _export(args: argparse.Namespace) -> int:
     return ExitStatus.DONE
 
 
-def _rows(
-    subject: Subject, run: RunReader, reviews: Mapping[str, Review]
-) -> Iterator[review.ReviewRow]:
+def _rows(subject: Subject, run: RunReader, reviews: review.Opinions) -> Iterator[review.ReviewRow]:
     match subject:
         case "examples":
             return review.example_rows(run.rows(), reviews)
