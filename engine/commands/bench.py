@@ -125,7 +125,8 @@ def _role(args: argparse.Namespace) -> RoleConfig:
         max_concurrent=args.max_concurrent,
     )
     origin = find_origin(None, (), (role,), trusted=args.trust)
-    given = frozenset(filter(None, (args.base_url, args.api_key)))
+    values: tuple[str | None, ...] = (args.base_url, args.api_key)
+    given = frozenset(value for value in values if value)
     try:
         hosted_model(role)
         api_key(role)

@@ -143,8 +143,10 @@ def _pack_open(cache: CacheFile) -> int:
 
 def _key_fields(reply: StoredReply) -> dict[str, Any]:
     """Return the parts of the reply's key by name, except the messages."""
-    values: Any = msgspec.json.decode(reply.about)
-    fields: list[Any] = values if isinstance(values, list) else []
+    try:
+        fields = msgspec.json.decode(reply.about, type=list[Any])
+    except msgspec.ValidationError:
+        fields = []  # written by another program
     return {
         **dict(zip(KeyFieldsWithOptions.__struct_fields__, fields, strict=False)),
         "sample": reply.sample,

@@ -4,7 +4,7 @@ import json
 import re
 import shlex
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 
@@ -179,13 +179,14 @@ def _check_size(tree: Mapping[str, Any], where: str) -> None:
             raise ConfigError(f"{where}: nested too deeply")
         if count > _LARGEST:
             raise ConfigError(f"{where}: holds more than {_LARGEST:,} values")
-        match value:
-            case dict():
-                waiting += [(inner, depth + 1) for inner in cast("dict[str, Any]", value).values()]
-            case list():
-                waiting += [(inner, depth + 1) for inner in value]
-            case _:
-                continue
+        waiting += [(inner, depth + 1) for inner in _children(value)]
+
+
+def _children(value: Any) -> Iterable[Any]:
+    """Return what a table or a list holds."""
+    if isinstance(value, dict):
+        return cast("dict[str, Any]", value).values()
+    return cast("Sequence[Any]", value) if isinstance(value, list) else ()
 
 
 def _check_text(tree: dict[str, Any], where: str) -> None:

@@ -79,7 +79,7 @@ class ReadConnection:
         objects = self._connection.execute(
             "SELECT type, name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'"
         )
-        if set(objects) != _our_schema():
+        if frozenset[Any](objects) != _our_schema():
             raise LedgerError(f"{self.path}: its tables are not those of codeclm: {START_OVER}")
 
     def rows(self, query: str, *values: object) -> Iterator[tuple[Any, ...]]:
