@@ -99,7 +99,7 @@ def test_what_is_read_whole_must_be_a_regular_file(
     seeds = ("--seeds", "seeds.jsonl")
 
     (tmp_path / ".env").rename(tmp_path / "dotenv")
-    refused(codeclm("check", "c.toml", cwd=tmp_path), "c.toml: not a regular file")
+    refused(codeclm("check", "c.toml", cwd=tmp_path), "c.toml: ", "not a regular file")
     refused(codeclm("check", "--metadata", "m.jsonl", *MODELS, cwd=tmp_path), "m.jsonl: not a reg")
     refused(codeclm("check", *seeds, *MODELS, "--prompts", "prompts", cwd=tmp_path), "encode.txt")
     (tmp_path / "dotenv").rename(tmp_path / ".env")
@@ -110,7 +110,7 @@ def test_an_endless_configuration_is_refused_by_its_size(tmp_path: Path) -> None
     with (tmp_path / "c.toml").open("wb") as file:
         file.truncate(1 << 32)
 
-    refused(codeclm("check", "c.toml", cwd=tmp_path), "c.toml: larger than")
+    refused(codeclm("check", "c.toml", cwd=tmp_path), "c.toml: ", "larger than")
 
 
 # -- what codeclm did not write ---------------------------------------------------------------

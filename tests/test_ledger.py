@@ -483,7 +483,7 @@ def test_a_database_of_somebody_else_is_told_apart_and_left_as_it_is(
     with pytest.raises(LedgerError) as caught:
         ledger(path)
 
-    assert str(caught.value) == f"{path}: not a ledger of codeclm's: move it away"
+    assert str(caught.value) == f"{path}: not a codeclm ledger: move it away"
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("SELECT name FROM sqlite_master").fetchall() == [("seeds",)]
 

@@ -51,12 +51,13 @@ def read_bounded(path: Path, limit: int = CONFIGURATION, *, flags: int = 0) -> b
     return content
 
 
-def user_path(text: str) -> Path:
-    """Return the path that *text* names; a leading ``~`` stands for a home folder.
+def user_path(path: str | Path) -> Path:
+    """Return the path that *path* names; a leading ``~`` stands for a home folder.
 
     Raises:
-        UserError: there is no such user, or *text* cannot be a path.
+        UserError: there is no such user, or *path* cannot be a path.
     """
+    text = str(path)
     if "\0" in text:
         raise UserError(f"{text.partition(chr(0))[0]}: a path cannot hold a NUL character")
     try:
