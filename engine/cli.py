@@ -20,13 +20,8 @@ from .reporting.terminal import printable
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its `ExitStatus`."""
     words = sys.argv[1:] if argv is None else list(argv)
-    parser = _parser(words)
-    args = parser.parse_args(words)
-    if args.verb is None:
-        parser.print_help()
-        return ExitStatus.WRONG_INPUT
     try:
-        return _run(args)
+        return _run(words)
     except BaseExceptionGroup as group:
         error = _expected(group)
         if error is None:
@@ -40,9 +35,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _report(error)
 
 
-def _run(args: argparse.Namespace) -> int:
+def _run(words: Sequence[str]) -> int:
     if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison]  (closed: `>&-`)
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
+    parser = _parser(words)
+    args = parser.parse_args(words)
+    if args.verb is None:
+        parser.print_help()
+        return ExitStatus.WRONG_INPUT
     status: int = load(args.verb).run(args)
     sys.stdout.flush()  # here, so that a closed pipe or a full disk is noticed
     return status

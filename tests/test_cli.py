@@ -1,3 +1,4 @@
+import gc
 import json
 import os
 import signal
@@ -15,6 +16,7 @@ import anyio.to_thread
 import pytest
 
 from codeclm.engine.commands import COMMANDS
+from codeclm.engine.pipeline.event_loop import run_async
 
 from .commands import COMMAND, codeclm, environment, started, write_lines, write_seeds
 from .servers import ReceivedRequest, Say, Server, answer, chat, say
@@ -389,6 +391,53 @@ def test_two_processes_never_work_on_one_run(tmp_path: Path) -> None:
         f"process {process.pid} on {socket.gethostname()} is working on this run" in second.stderr
     )
     assert (status.returncode, summary(status)["rows"]) == (0, 0)
+
+
+INTERRUPTED = """
+import sys
+from codeclm.engine.cli import main
+
+class Interrupt:
+    def find_spec(self, name, path, target=None):
+        if name == "codeclm.engine.commands.run":
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Interrupt())
+sys.exit(main(["run"]))
+"""
+
+
+def test_an_interrupt_while_a_command_is_imported_is_one_line(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED],
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stderr) == (
+        1,
+        "codeclm: interrupted: run the same command again to continue\n",
+    )
+
+
+def test_an_interrupt_within_a_task_group_is_an_interrupt() -> None:
+    """A signal before anyone handles signals; a group would be a traceback."""
+
+    async def work() -> None:
+        async with anyio.create_task_group() as outer, anyio.create_task_group():
+            outer.start_soon(anyio.sleep_forever)
+            raise KeyboardInterrupt
+
+    thresholds = gc.get_threshold()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run_async(work)
+    finally:
+        gc.unfreeze()
+        gc.set_threshold(*thresholds)
 
 
 # -- looking ----------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from codeclm.engine.calls.clients import Clients
 from codeclm.engine.calls.dispatcher import Dispatcher
 from codeclm.engine.calls.pacing import Limits
 from codeclm.engine.config import RetryPolicy
@@ -237,6 +238,23 @@ async def test_a_gentle_stop_sends_nothing_more_and_delivers_what_is_in_flight()
     assert puppet.asked == ["a", "b"]
     assert outcomes[:2] == [Reply(text="a"), Reply(text="b")]
     assert [type(outcome) for outcome in outcomes[2:]] == [Stopping, Stopping]
+
+
+async def test_while_one_endpoint_drains_no_other_sends() -> None:
+    slow, quick = Puppet(), Puppet()
+    async with dispatching(slow) as first, dispatching(quick, Limits(max_concurrent=1)) as second:
+        answers = [ask(first, "a"), ask(second, "b"), ask(second, "c")]
+        await slow.hears(1)
+        await quick.hears(1)
+        async with anyio.create_task_group() as group:
+            group.start_soon(Clients({}, {"slow": first, "quick": second}).drained)
+            await anyio.wait_all_tasks_blocked()
+            await quick.says("b")
+            assert quick.asked == ["b"]
+            await slow.says("a")
+        outcomes = [await answer for answer in answers]
+
+    assert [type(outcome) for outcome in outcomes] == [Reply, Reply, Stopping]
 
 
 async def test_a_call_that_fails_during_a_stop_is_not_tried_again() -> None:

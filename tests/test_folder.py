@@ -1,8 +1,11 @@
 """A run's folder: one process works on it, and only on a run that it can read."""
 
+import fcntl
 import json
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -122,6 +125,26 @@ def test_a_run_that_a_process_works_on_is_locked_until_that_process_ends(tmp_pat
     assert not folder.is_locked
     with folder.locked():
         assert not Folder(tmp_path / "elsewhere").is_locked
+
+
+def test_a_run_may_start_while_others_ask_whether_it_works(tmp_path: Path) -> None:
+    """Asking holds the lock for an instant, which is no reason to refuse the run."""
+    folder = Folder(tmp_path)
+    folder.make()
+    for _ in range(20):
+        with ThreadPoolExecutor(1) as pool:
+            with (tmp_path / "run.lock").open("ab") as file:
+                fcntl.flock(file, fcntl.LOCK_SH)
+                started = threading.Event()
+                locking = pool.submit(_lock_once, folder, started)
+                started.wait()
+            locking.result()
+
+
+def _lock_once(folder: Folder, started: threading.Event) -> None:
+    started.set()
+    with folder.locked():
+        pass
 
 
 def test_taking_the_lock_removes_what_a_killed_process_left_half_written(tmp_path: Path) -> None:

@@ -253,6 +253,15 @@ async def test_a_plugin_adds_a_provider(site: Path) -> None:
         check_endpoint(RoleConfig(model="shout/x", options={"volume": 11}), "strong")
 
 
+CURSED = """
+class Cursed:
+    @property
+    def __class__(self): raise RuntimeError("no attributes today")
+
+SHOUT = Cursed()
+"""
+
+
 @pytest.mark.parametrize(
     ("source", "message"),
     [
@@ -264,6 +273,9 @@ async def test_a_plugin_adds_a_provider(site: Path) -> None:
         (f'{SHOUT}SHOUT = Host("shout")', "cannot be imported: TypeError"),
         (SHOUT.replace(", open_shout, NoOptions", ""), "cannot be imported: TypeError"),
         (SHOUT.replace(", NoOptions))", "))"), "cannot be imported: TypeError"),
+        (f"{SHOUT}class SHOUT(Host): name = 'shout'", "must be a Host with the name 'shout'"),
+        (f"{SHOUT}raise SystemExit(3)", "cannot be imported: SystemExit(3)"),
+        (f"{SHOUT}{CURSED}", "cannot be imported: RuntimeError('no attributes today')"),
     ],
 )
 def test_a_plugin_with_a_step_forgotten_is_an_error_that_names_it(

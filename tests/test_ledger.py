@@ -568,6 +568,25 @@ async def test_a_failure_that_nobody_was_told_is_raised_on_closing(tmp_path: Pat
         await anyio.to_thread.run_sync(ledger.close)
 
 
+async def test_nothing_is_written_after_a_failed_group(tmp_path: Path) -> None:
+    """A request marked as done without its examples would never be asked again."""
+    path = tmp_path / "l.sqlite"
+    ledger = await anyio.to_thread.run_sync(LedgerWriter, path)
+    await anyio.to_thread.run_sync(_lock_up, path)
+    ledger.example_finished(example(0, 0, "Sing."))
+    await ledger.failure()
+    ledger.request_done(InstructionRequest(metadata(0), 1), 1)
+    await anyio.to_thread.run_sync(ledger.close)
+
+    assert await anyio.to_thread.run_sync(_count_requests, path) == 0
+
+
+def _count_requests(path: Path) -> int:
+    with closing(sqlite3.connect(path)) as connection:
+        count: int = connection.execute("SELECT count(*) FROM requests").fetchone()[0]
+    return count
+
+
 def _lock_up(path: Path) -> None:
     """Break the table that is written to."""
     connection = sqlite3.connect(path)

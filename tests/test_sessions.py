@@ -5,6 +5,7 @@ import gc
 import json
 import os
 import signal
+import threading
 from collections.abc import Generator
 from functools import cache
 from pathlib import Path
@@ -20,6 +21,7 @@ from structlog.testing import capture_logs
 
 from codeclm.engine.config import Config, build_config
 from codeclm.engine.data.formats import EXPORTS, selections
+from codeclm.engine.disk.atomic import WriteError
 from codeclm.engine.pipeline.prepare import Plan, prepare
 from codeclm.engine.pipeline.recipes import RECIPES
 from codeclm.engine.pipeline.session import Session, execute
@@ -94,13 +96,10 @@ MODES: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(autouse=True)
 def reading(unblocked: BlockBuster | None) -> Generator[None]:
-    """Let the cache be read in the loop, and undo what a run does to the collector."""
+    """Let the cache be read in the loop."""
     may_read_the_cache(unblocked)
-    thresholds = gc.get_threshold()
     with capture_logs():
         yield
-    gc.unfreeze()
-    gc.set_threshold(*thresholds)
 
 
 class Cut(NamedTuple):
@@ -242,6 +241,43 @@ async def test_the_width_of_a_run_does_not_change_its_dataset(
     found = await anyio.to_thread.run_sync(result, files)
     assert ended.ending == "finished"
     assert found.exports == expected.exports
+
+
+async def test_a_session_stopped_at_once_records_what_it_paid_for(tmp_path: Path) -> None:
+    files = Files(tmp_path, "streaming")
+    await anyio.to_thread.run_sync(files.prepare)
+
+    ended = await session(files, cut=Cut(10, hard=True))
+
+    assert (ended.ending, ended.reason) == ("stopped", "stopped at once on request")
+    assert await anyio.to_thread.run_sync(_recorded_calls, files) == ended.counters.total().paid
+
+
+def _recorded_calls(files: Files) -> int:
+    with LedgerReader(files.out / "ledger.sqlite") as ledger:
+        return sum(spending.calls for spending in ledger.spending())
+
+
+async def test_a_session_leaves_the_process_as_it_was(tmp_path: Path) -> None:
+    """The settings of the garbage collector are the caller's."""
+    files = Files(tmp_path, "streaming")
+    await anyio.to_thread.run_sync(files.prepare)
+    before = (gc.get_threshold(), gc.get_freeze_count())
+
+    await session(files, cut=Cut(1))
+
+    assert (gc.get_threshold(), gc.get_freeze_count()) == before
+
+
+async def test_a_folder_that_cannot_be_written_leaves_no_ledger_open(tmp_path: Path) -> None:
+    files = Files(tmp_path, "streaming")
+    await anyio.to_thread.run_sync(files.prepare)
+    await anyio.to_thread.run_sync(lambda: (files.out / "config.toml").mkdir(parents=True))
+
+    with pytest.raises(WriteError):
+        await session(files)
+
+    assert "codeclm-ledger" not in {thread.name for thread in threading.enumerate()}
 
 
 @pytest.mark.parametrize("series", range(2))

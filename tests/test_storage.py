@@ -167,9 +167,7 @@ def _fill_cache(folder: Path) -> None:
         file.put([Entry(n.to_bytes(16, "big"), bytes(4000)) for n in range(500)])
 
 
-@pytest.mark.parametrize(
-    ("fill", "use"), [(_fill_cache, use_cache), (_fill_ledger, use_ledger)]
-)
+@pytest.mark.parametrize(("fill", "use"), [(_fill_cache, use_cache), (_fill_ledger, use_ledger)])
 @pytest.mark.parametrize(
     ("spoil", "complaint"),
     [(_noise, FOREIGN), (_text, FOREIGN), (_folder, CLOSED), (_cut, DAMAGED)],

@@ -68,6 +68,7 @@ class Clients(Struct, frozen=True):
 
     async def drained(self) -> None:
         """Stop, and wait until everything in flight is stored: what was sent is paid for."""
+        self.stop()
         for dispatcher in self.dispatchers.values():
             await dispatcher.drained()
 

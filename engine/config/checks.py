@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from ..data.formats import EXPORTS
-from ..data.registry import UnknownNameError
+from ..data.registry import PluginError, UnknownNameError
 from .schema import Config, ConfigError, QualityConfig
 
 
@@ -32,7 +32,7 @@ def _check_exports(names: Iterable[str], where: str) -> None:
     for name in names:
         try:
             EXPORTS[name]
-        except UnknownNameError as error:
+        except (UnknownNameError, PluginError) as error:
             raise ConfigError(f"{where}: {error}") from error
 
 

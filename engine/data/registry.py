@@ -47,9 +47,10 @@ class Entry(NamedTuple):
 class Registry(Generic[Row]):
     """Rows by name: the built-in ones first, in their own order, then plugins in order of name.
 
-    Another distribution adds a row by an entry point in *group* that points to an instance or a
-    subclass of *kind* whose ``name`` is the entry point's. Plugins are imported when a name that is
-    not built in is looked up, or when all rows are listed; they cannot replace a built-in row.
+    Another distribution adds a row by an entry point in *group* that points to an instance of
+    *kind* (a subclass, where the built-in rows are classes) whose ``name`` is the entry point's.
+    Plugins are imported when a name that is not built in is looked up, or when all rows are listed;
+    they cannot replace a built-in row.
 
     Args:
         group: the entry-point group, such as ``codeclm.recipes``.
@@ -151,18 +152,28 @@ class Registry(Generic[Row]):
         where = f"{_distribution(point)}: entry point {self.group}: {point.name} = {point.value}"
         try:
             row: Any = point.load()
-        except Exception as error:  # whatever the package's own code raises
+            is_row = self._is_row(row) and row.name == point.name
+        except (Exception, SystemExit) as error:  # whatever the package's own code raises
             raise PluginError(f"{where}: cannot be imported: {error!r}") from error
-        if not self._is_row(row) or row.name != point.name:
-            raise PluginError(
-                f"{where}: must be a {self._kind.__name__} with the name {point.name!r}"
-            )
+        if not is_row:
+            raise PluginError(f"{where}: must be {self._expected()} with the name {point.name!r}")
         self._rows[point.name] = row
         return self._rows[point.name]
 
     def _is_row(self, value: object) -> bool:
-        is_subclass = isinstance(value, type) and issubclass(value, self._kind)
-        return is_subclass or isinstance(value, self._kind)
+        if self._holds_classes():
+            return isinstance(value, type) and issubclass(value, self._kind)
+        return isinstance(value, self._kind)
+
+    def _holds_classes(self) -> bool:
+        """Whether the rows are classes, as the built-in ones are, and not instances."""
+        return any(isinstance(self._rows[name], type) for name in self._built_in)
+
+    def _expected(self) -> str:
+        kind = self._kind.__name__
+        if self._holds_classes():
+            return f"a subclass of {kind}"
+        return f"{'an' if kind[0] in 'AEIOU' else 'a'} {kind}"
 
     def _unknown(self, name: str) -> str:
         names = self.names()

@@ -1,6 +1,5 @@
 """One session of a run: open everything, run the recipe, close everything."""
 
-import gc
 import os
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
@@ -95,50 +94,35 @@ async def execute(plan: Plan, *, watch: Watcher, allow_change: bool = False) -> 
             plan.roles, plan.prompts, settings, counters=session.counters, spent=spent
         ) as clients:
             session.dispatchers = clients.dispatchers
-            _tune_collector()
             await _work(session, clients, ledger, watch)
     return session
 
 
-def _tune_collector() -> None:
-    """Make the garbage collector run rarely.
-
-    Calls in flight make many objects and few cycles: the default thresholds cost more than half of
-    all CPU at 2,000 in flight (docs/decisions.md).
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 50, 1000)
-
-
 async def _work(session: Session, clients: Clients, ledger: LedgerWriter, watch: Watcher) -> None:
     plan, state = session.plan, SessionState(clients.stop)
-
-    def stopped_at_once() -> None:
-        session.ending, session.reason = "stopped", "stopped at once on request"
-
     execution = await _execution(session, clients, ledger, state)
-    async with background_tasks(
-        clients,
-        event="run.signalled",
-        is_stopping=lambda: state.stopping and not state.enough,
-        stop=state.stop,
-        stop_at_once=stopped_at_once,
-        tasks=(
-            partial(watch, session),
-            partial(_keep_account, session, ledger),
-            partial(_halt_on_failure, state, ledger),
-        ),
-    ):
-        log.info("run.began", folder=str(plan.folder.path))
-        if plan.source is not None:
-            session.total_seeds = execution.total_seeds
-        await _run(execution, plan)
-        await clients.drained()
-        session.left_for_later = state.left_for_later
-        session.ending, session.reason = state.verdict()
-        log.info("run.ended", ending=session.ending, reason=session.reason)
+    try:
+        async with background_tasks(
+            clients,
+            event="run.signalled",
+            is_stopping=lambda: state.stopping and not state.enough,
+            stop=state.stop,
+            stop_at_once=state.cancel,
+            tasks=(
+                partial(watch, session),
+                partial(_keep_account, session, ledger),
+                partial(_halt_on_failure, state, ledger),
+            ),
+        ):
+            log.info("run.began", folder=str(plan.folder.path))
+            if plan.source is not None:
+                session.total_seeds = execution.total_seeds
+            await _run(execution, plan)
+    finally:
         _record_spending(session, ledger)
+    session.left_for_later = state.left_for_later
+    session.ending, session.reason = state.verdict()
+    log.info("run.ended", ending=session.ending, reason=session.reason)
 
 
 async def _run(execution: Execution, plan: Plan) -> None:
@@ -214,7 +198,7 @@ async def _open_ledger(plan: Plan, *, allow_change: bool) -> AsyncGenerator[Ledg
         try:
             settle_manifest(plan, ledger, allow_change=allow_change)
             ledger.clear_provisional_decisions()
-        except FolderError:
+        except BaseException:
             ledger.close()
             raise
         return ledger

@@ -7,6 +7,7 @@ import anyio
 import structlog
 
 from ..data.errors import ItemError, RunStopped
+from ..disk.sqlite import StorageError
 
 log = structlog.get_logger()
 
@@ -26,6 +27,7 @@ class SessionState:
     Attributes:
         stopping: nothing more is admitted and no call is sent; calls in flight still finish.
         enough: all target rows exist.
+        cancelled: the session was stopped at once, calls in flight included.
         stopped_by: the error that ended the session early.
         left_for_later: items that failed with transient errors; the next session tries them again.
     """
@@ -35,6 +37,7 @@ class SessionState:
         self._change = anyio.Event()
         self.stopping = False
         self.enough = False
+        self.cancelled = False
         self.stopped_by: RunStopped | None = None
         self.left_for_later = 0
 
@@ -44,14 +47,22 @@ class SessionState:
         self._stop_calls()
         self.notify()
 
+    def cancel(self) -> None:
+        """Note that everything is cancelled now."""
+        self.cancelled = True
+
     def finish(self) -> None:
         """Stop because all target rows exist."""
         self.enough = True
         self.stop()
 
     def halt(self, error: RunStopped) -> None:
-        """Stop because no item can continue."""
-        if self.stopped_by is None and not self.stopping:
+        """Stop because no item can continue.
+
+        While the session is stopping already, only a `StorageError` counts: it loses what has been
+        decided.
+        """
+        if self.stopped_by is None and (isinstance(error, StorageError) or not self.stopping):
             self.stopped_by = error
             log.error("run.stopped", reason=str(error))
         self.stop()
@@ -81,6 +92,8 @@ class SessionState:
         """Say how the session ends if it ends now."""
         if self.stopped_by is not None:
             return Verdict("failed", str(self.stopped_by))
+        if self.cancelled:
+            return Verdict("stopped", "stopped at once on request")
         if self.stopping and not self.enough:
             return Verdict("stopped", "stopped on request")
         return Verdict("finished")

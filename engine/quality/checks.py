@@ -80,7 +80,7 @@ class LanguageCheck:
         )
         supported = sorted(set(self._detector.nb_classes))
         if unknown := self._languages - set(supported):
-            raise ValueError(f"no language {min(unknown)!r}; there are {', '.join(supported)}")
+            raise ValueError(f"no language {min(unknown)!r}; available: {', '.join(supported)}")
 
     def __call__(self, text: str, part: Part, /) -> Violation | None:
         language, confidence = self._detector.classify(text[: self.MAX_CHARACTERS])

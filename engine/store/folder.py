@@ -7,8 +7,9 @@ It holds ``config.toml`` as run, ``manifest.json``, ``ledger.sqlite``, ``events.
 import fcntl
 import os
 import socket
+import time
 from collections.abc import Generator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -36,6 +37,13 @@ class _Version(Struct, frozen=True):
 
 _version = msgspec.json.Decoder(_Version)
 _manifest = msgspec.json.Decoder(Manifest)
+
+
+_LOCK_ATTEMPTS, _LOCK_PAUSE = 20, 0.01
+"""How often to try for the lock, and the seconds in between.
+
+Whoever asks `Folder.is_locked` holds the lock for an instant, and must not make a run fail.
+"""
 
 
 class Folder:
@@ -102,6 +110,8 @@ class Folder:
     def locked(self) -> Generator[None]:
         """Keep other processes from working on this run.
 
+        Blocks for a fifth of a second where the lock is not free.
+
         Raises:
             FolderError: one already does; the message names its process and host.
         """
@@ -109,7 +119,7 @@ class Folder:
             try:
                 # The folder first: its lock outlives the lock file, which anybody may delete.
                 stack.callback(os.close, folder := os.open(self.path, os.O_RDONLY))
-                _lock(folder, fcntl.LOCK_EX, may_fail=True)
+                _lock_folder(folder)
                 flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
                 stack.callback(os.close, file := open_regular(self._lock, flags))
                 _lock(file, fcntl.LOCK_EX)
@@ -141,9 +151,8 @@ class Folder:
             except OSError:
                 continue
             try:
-                _lock(descriptor, fcntl.LOCK_SH, may_fail=True)
-            except BlockingIOError:
-                return True
+                if _is_locked(descriptor):
+                    return True
             finally:
                 os.close(descriptor)
         return False
@@ -201,16 +210,40 @@ class Folder:
         replace_file(self.manifest, formatted, private=True)
 
 
-def _lock(descriptor: int, operation: int, *, may_fail: bool = False) -> None:
-    """Lock without waiting; a file system that does not lock folders is no error if *may_fail*.
+def _lock(descriptor: int, operation: int) -> None:
+    """Lock, waiting no longer than somebody takes to ask whether it is locked.
+
+    Raises:
+        BlockingIOError: another process holds the lock.
+        OSError: the file system does not lock this.
+    """
+    for _ in range(_LOCK_ATTEMPTS - 1):
+        with suppress(BlockingIOError):
+            fcntl.flock(descriptor, operation | fcntl.LOCK_NB)
+            return
+        time.sleep(_LOCK_PAUSE)
+    fcntl.flock(descriptor, operation | fcntl.LOCK_NB)
+
+
+def _lock_folder(descriptor: int) -> None:
+    """Lock a folder, where its file system can: some lock only what is open for writing.
 
     Raises:
         BlockingIOError: another process holds the lock.
     """
     try:
-        fcntl.flock(descriptor, operation | fcntl.LOCK_NB)
+        _lock(descriptor, fcntl.LOCK_EX)
     except BlockingIOError:
         raise
     except OSError:
-        if not may_fail:
-            raise
+        return
+
+
+def _is_locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False

@@ -45,7 +45,8 @@ _MAX_WAITING = 4096
 class LedgerWriter:
     """A run's ledger, open for the one process that works on the run.
 
-    Rows are queued and written in groups by a thread; `failure` returns when that fails.
+    Rows are queued and written in groups by a thread; `failure` returns when that fails. After a
+    failed group none is written: the ledger always holds a prefix of what was decided.
 
     Attributes:
         reader: The same ledger, for reading. It sees what has been written, not what is queued.
@@ -251,6 +252,8 @@ class LedgerWriter:
     # -- in the writer's thread ---------------------------------------------------------------
 
     def _write(self, group: Sequence[Row]) -> None:
+        if self._error is not None:  # what follows would count rows that were lost
+            raise self._error
         with transaction(self._connection, self.path):
             for table, insert in INSERT.items():
                 rows = [row.values for row in group if row.table == table]
