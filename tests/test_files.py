@@ -201,3 +201,12 @@ def test_a_lock_survives_its_file(tmp_path: Path) -> None:
     assert not folder.is_locked
     with folder.locked():
         pass
+
+
+def test_a_cache_is_not_in_the_way_of_its_own_run(tmp_path: Path) -> None:
+    """Both lock their folder: the run would wait for itself."""
+    write_seeds(tmp_path)
+
+    for verb in ("check", "run"):
+        done = codeclm(verb, *RUN[1:-2], "--out", "r", "--cache", "r", cwd=tmp_path)
+        refused(done, "cache.folder")

@@ -189,6 +189,17 @@ def _sampling(role: RoleConfig, structured: ResponseFormat, settings: CallSettin
     )
 
 
+def check_cache_folder(config: Config, out: Path, where: str) -> None:
+    """Check that the cache is not the folder *out*, whose lock it would wait for in vain.
+
+    Raises:
+        ConfigError: it is.
+    """
+    folder = cache_folder(config)
+    if folder.resolve() == out.resolve():
+        raise ConfigError(f"{where}: cache.folder: {folder} is the folder of the results, too")
+
+
 def cache_folder(config: Config) -> Path:
     """Return the cache's folder: as configured, CODECLM_CACHE_DIR, or in the user's cache."""
     if config.cache.folder:

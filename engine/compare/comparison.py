@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from ...providers import json_codec
+from ..calls.clients import check_cache_folder
 from ..calls.gate import Origin
 from ..config import Config, ConfigError
 from ..data import seeds
@@ -85,6 +86,7 @@ def prepare_comparison(
     folder = Folder(out)
     folder.make()
     shared = settings.shared_config(where=where)
+    check_cache_folder(shared, out, where)
     split, seeds_file = _split(shared, settings.compare.validation, out, allow_change=allow_change)
     variants = build_variants(settings, sweeps, seeds_file, folder=str(out), where=where)
     runs = tuple(

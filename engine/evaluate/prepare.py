@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from ...prompts import Judge, PromptSet, Respond
+from ..calls.clients import check_cache_folder
 from ..calls.gate import EndpointUse, Origin, pass_gate
 from ..calls.prompts import load_prompts
 from ..config import Config, to_toml
@@ -97,6 +98,7 @@ def prepare_evaluation(
     answers = _read_answers(config, questions)
     manifest = _manifest(config, questions, answers, prompts)
     folder = Folder(config.folder)
+    check_cache_folder(Config(cache=config.cache), folder.path, where)
     return EvaluationPlan(
         config, folder, questions, shortened, answers, prompts, manifest, endpoints
     )

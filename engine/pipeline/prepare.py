@@ -6,6 +6,7 @@ from pathlib import Path
 from msgspec import Struct, structs
 
 from ...prompts import PromptSet
+from ..calls.clients import check_cache_folder
 from ..calls.gate import EndpointUse, Origin, pass_gate
 from ..calls.prompts import load_prompts
 from ..config import Config, RoleConfig
@@ -100,6 +101,7 @@ def prepare(config: Config, *, where: str, origin: Origin = Origin()) -> Plan:  
     )
     rules = quality_rules(config.quality, tests, where)
     folder = Folder(_folder(config))
+    check_cache_folder(config, folder.path, where)
     return Plan(
         config, recipe, roles, folder, source, metadata, prompts, manifest, rules, endpoints
     )
