@@ -5,6 +5,7 @@ Synchronous, on an injected clock: the dispatcher asks for the limit and reports
 
 from collections.abc import Callable
 from math import inf
+from typing import NamedTuple
 
 USED = 0.8
 """Share of the limit in flight below which a success says nothing about a higher limit."""
@@ -26,6 +27,24 @@ BREATH, LONGEST_BREATH = 0.1, 0.05
 
 FIRST_HOLD, LONGEST_HOLD = 0.05, 5.0
 """Seconds for which nothing is sent to an endpoint that refuses everything."""
+
+NOTABLE_SHARE = 0.05
+"""Share of refused calls from which on a lower limit is tried."""
+
+TRIAL_CALLS = 48
+"""Fewest calls before and in a trial."""
+
+FIRST_TRIAL_PATIENCE, LONGEST_TRIAL_PATIENCE = 5.0, 60.0
+"""Seconds until the next trial after one that changed nothing."""
+
+
+class _Trial(NamedTuple):
+    """Fewer calls in flight for a while, to see whether fewer are refused."""
+
+    limit: float
+    """Before."""
+    share: float
+    """Refused before."""
 
 
 class Concurrency:
@@ -54,6 +73,9 @@ class Concurrency:
         self._refused = 0
         self._streak = 0  # decreases since a call last got through
         self._latency = 0.0
+        self._trial: _Trial | None = None
+        self._next_trial = -inf
+        self._trial_patience = FIRST_TRIAL_PATIENCE
         self._wall = inf
         self._patience = FIRST_PATIENCE
         self._probe_at = -inf
@@ -72,11 +94,16 @@ class Concurrency:
             return
 
         self._count()
-        if in_flight >= USED * self.limit:
+        if self._trial is None and in_flight >= USED * self.limit:
             self._grow()
 
     def note_refusal(
-        self, in_flight: int, sent_at: float, *, retry_after: float | None = None
+        self,
+        in_flight: int,
+        sent_at: float,
+        *,
+        retry_after: float | None = None,
+        overrun: bool = False,
     ) -> float:
         """Note a 429, with arguments as for `note_success`; *retry_after* is in seconds.
 
@@ -89,15 +116,68 @@ class Concurrency:
         self._count()
         self._refused += 1
         calls = max(self._answered + in_flight - 1, min(MIN_CALLS, 4 * self.limit))
-        if self._refused <= REFUSED_SHARE * calls:
+        if self._refused <= REFUSED_SHARE * calls and not overrun:
+            self._try_fewer()
             return self._breath(retry_after)
 
+        self._trial = None
         self._shrink()
         return self._pause(retry_after)
 
+    def restore(self) -> None:
+        """Take back the latest decreases: the calls were not refused for their number."""
+        if self._wall < inf:
+            self._limit = max(self._limit, self._wall)
+            self._wall = inf
+        self._patience = FIRST_PATIENCE
+        self._answered = self._refused = self._streak = 0
+        self._trial = None
+
+    def _try_fewer(self) -> None:
+        """Begin a trial if some calls are refused all the time."""
+        if self._trial is not None or self._limit <= 1 or self._clock() < self._next_trial:
+            return
+        if self._answered >= max(TRIAL_CALLS, 4 * self._limit):
+            share = self._refused / self._answered
+            if share > NOTABLE_SHARE:
+                self._begin_trial(share)
+
+    def _begin_trial(self, share: float) -> None:
+        self._trial = _Trial(self._limit, share)
+        self._limit = max(1.0, self._limit * DECREASE)
+        self._shrunk_before, self._shrunk_at = self._shrunk_at, self._clock()
+        self._answered = self._refused = 0
+
+    def _judge_trial(self, trial: "_Trial") -> None:
+        """Keep the lower limit if far fewer calls are refused at it, else return to the old one."""
+        now = self._clock()
+        share = self._refused / self._answered
+        self._trial = None
+        if share > trial.share / 2:  # a whim: it does not depend on how many are in flight
+            self._limit = max(self._limit, trial.limit)
+            self._next_trial = now + self._trial_patience
+            self._trial_patience = min(self._trial_patience * 2, LONGEST_TRIAL_PATIENCE)
+            return
+        self._trial_patience = FIRST_TRIAL_PATIENCE
+        self._meet_wall(trial.limit)
+        if share > NOTABLE_SHARE:
+            self._begin_trial(share)
+
+    def _meet_wall(self, limit: float) -> None:
+        same_wall = limit >= self._wall * 0.9
+        longer = min(self._patience * 2, LONGEST_PATIENCE)
+        self._patience = longer if same_wall else FIRST_PATIENCE
+        self._wall = limit
+        self._probe_at = self._clock() + self._patience
+
     def _count(self) -> None:
         self._answered += 1
-        if self._answered > 4 * max(self._limit, MIN_CALLS):
+        trial = self._trial
+        if trial is not None:
+            if self._answered >= max(TRIAL_CALLS, 2 * self._limit):
+                self._judge_trial(trial)
+            return
+        if self._answered > 5 * max(self._limit, MIN_CALLS):
             # Halve now and then, so that an hour of answers does not hide a minute of refusals.
             self._answered //= 2
             self._refused //= 2
@@ -116,10 +196,7 @@ class Concurrency:
         now = self._clock()
         self._streak += 1
         if self._streak == 1:
-            same_wall = self._limit >= self._wall * 0.9
-            longer = min(self._patience * 2, LONGEST_PATIENCE)
-            self._patience = longer if same_wall else FIRST_PATIENCE
-            self._wall = self._limit
+            self._meet_wall(self._limit)
         self._probe_at = now + self._patience
         self._limit = max(1.0, self._limit * (DECREASE if self._streak == 1 else STEEP_DECREASE))
         self._shrunk_before, self._shrunk_at = self._shrunk_at, now

@@ -157,9 +157,8 @@ class Dispatcher:
             self._wake_after(delay)
             return None
         heappop(self._queue)
-        self._pacer.take(call.tokens)
         self._in_flight += 1
-        call.sent_at = self._loop.time()
+        call.sending = self._pacer.take(call.tokens, self._in_flight)
         return call
 
     def _wake_after(self, delay: float) -> None:
@@ -237,7 +236,8 @@ class Dispatcher:
 
     def _note_success(self, call: QueuedCall, reply: Reply) -> None:
         self._last_success = self._loop.time()
-        self._concurrency.note_success(self._in_flight + 1, call.sent_at)
+        self._concurrency.note_success(self._in_flight + 1, call.sending.at)
+        self._pacer.note_answer(call.sending)
         if self.reserves:
             used = reply.prompt_tokens + reply.completion_tokens
             self._pacer.settle(call.tokens, used or call.tokens)  # 0: the server did not say
@@ -245,7 +245,7 @@ class Dispatcher:
             self._pacer.note_allowance(reply.allowance)
 
     def _note_failure(self, call: QueuedCall, error: ProviderError) -> None:
-        call.elapsed += self._loop.time() - call.sent_at
+        call.elapsed += self._loop.time() - call.sending.at
         if self.reserves:
             self._pacer.settle(call.tokens, 0)
         if isinstance(error, RateLimited):
@@ -253,12 +253,17 @@ class Dispatcher:
 
     def _note_rate_limit(self, call: QueuedCall, error: RateLimited) -> None:
         self._rate_limited += 1
-        self._pacer.note_refusal()
-        hold = self._concurrency.note_refusal(
-            self._in_flight + 1, call.sent_at, retry_after=error.retry_after
-        )
-        if hold > 0:
-            self._pacer.hold(hold)
+        if self._pacer.note_refusal(call.sending, error.retry_after):
+            self._concurrency.restore()
+        else:
+            hold = self._concurrency.note_refusal(
+                self._in_flight + 1,
+                call.sending.at,
+                retry_after=error.retry_after,
+                overrun=self._pacer.overrun,
+            )
+            if hold > 0:
+                self._pacer.hold(hold)
         if error.allowance is not None:
             self._pacer.note_allowance(error.allowance)
 

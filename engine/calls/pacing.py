@@ -12,6 +12,7 @@ from msgspec import Meta, Struct
 
 from ...providers.base import Allowance
 from .meter import Meter
+from .rate_search import RateSearch, Sending
 
 PerMinute = Annotated[float, Meta(gt=0)]
 
@@ -97,6 +98,7 @@ class Pacer:
         self._tokens = _token_meter(limits.tokens_per_minute, clock)
         self._remainders: tuple[_Remainder, _Remainder] | None = None
         """Of requests and of tokens, once the server has said anything."""
+        self._search = RateSearch(clock=clock)
         self._hold_until = -inf
         self._request_count = 0
         self._token_count = 0.0
@@ -113,14 +115,19 @@ class Pacer:
             delay = self._requests.delay()
         if self._tokens is not None:
             delay = max(delay, self._tokens.delay())
-        if self._remainders is not None or self._hold_until > 0:
-            delay = max(delay, self._server_delay(tokens))
+        available = self._search.available_at()
+        if self._remainders is not None or self._hold_until > 0 or available > 0:
+            delay = max(delay, self._server_delay(tokens, available))
         return ceil(delay * 1000 - 1e-6) / 1000 if delay > 0 else 0.0  # a nanosecond is noise
 
-    def take(self, tokens: float) -> None:
+    def take(self, tokens: float, in_flight: int = 1) -> Sending:
         """Take one request and *tokens* now; the next request waits off a debt.
 
         Each request is to be settled once.
+
+        Args:
+            tokens: to reserve.
+            in_flight: requests in flight, itself included.
         """
         self._request_count += 1
         self._token_count += tokens
@@ -133,6 +140,7 @@ class Pacer:
             of_requests, of_tokens = self._remainders
             of_requests.take(1.0, now)
             of_tokens.take(tokens, now)
+        return self._search.take(in_flight)
 
     def settle(self, reserved: float, used: float) -> None:
         """Refund or charge the difference once it is known what a request used."""
@@ -145,10 +153,18 @@ class Pacer:
         else:
             self._tokens.refund(reserved - used)
 
-    def note_refusal(self) -> None:
-        """Note that the server refused a request although the limits were kept."""
+    def note_answer(self, sending: Sending) -> None:
+        """Note that the server took a request."""
+        self._search.note_answer(sending)
+
+    def note_refusal(self, sending: Sending, retry_after: float | None) -> bool:
+        """Note that the server refused a request although the limits were kept.
+
+        Returns whether it is for the rate of requests rather than for those in flight.
+        """
         if self._requests is not None:
             self._requests.tighten()
+        return self._search.note_refusal(sending, retry_after)
 
     def note_allowance(self, allowance: Allowance) -> None:
         """Note what the server said of its limits; it can slow the pace, never raise it.
@@ -161,6 +177,11 @@ class Pacer:
         of_tokens.update(allowance.tokens_remaining, allowance.tokens_reset, now)
         self._remainders = of_requests, of_tokens
 
+    @property
+    def overrun(self) -> bool:
+        """Whether most of the latest sends were refused."""
+        return self._search.overrun
+
     def hold(self, seconds: float) -> None:
         """Let nothing out for *seconds*, or until a longer hold ends."""
         self._hold_until = max(self._hold_until, self._clock() + seconds)
@@ -169,9 +190,9 @@ class Pacer:
         hold = max(0.0, self._hold_until - self._clock())
         return PacerStatistics(self._request_count, self._token_count, hold)
 
-    def _server_delay(self, tokens: float) -> float:
+    def _server_delay(self, tokens: float, available: float) -> float:
         now = self._clock()
-        available = self._hold_until
+        available = max(available, self._hold_until)
         if self._remainders is not None:
             of_requests, of_tokens = self._remainders
             available = max(
