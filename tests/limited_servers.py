@@ -233,8 +233,8 @@ def drive(
             loop.call_later(at, change)
         async with dispatching(server, limits, RetryPolicy()) as dispatcher:
 
-            def submit(_: Outcome | None = None) -> None:
-                if loop.time() < 1000 + seconds:
+            def submit(outcome: Outcome | None = None) -> None:
+                if loop.time() < 1000 + seconds and not isinstance(outcome, Stopping):
                     request = Request(model="m", messages=())
                     dispatcher.submit(
                         OutcomeCall(

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from math import inf
 from typing import NamedTuple
 
+from msgspec import Struct
+
 USED = 0.8
 """Share of the limit in flight below which a success says nothing about a higher limit."""
 
@@ -25,14 +27,17 @@ FIRST_PATIENCE, LONGEST_PATIENCE = 1.0, 30.0
 BREATH, LONGEST_BREATH = 0.1, 0.05
 """A short pause after a refusal: round trips, and at most so many seconds."""
 
+SPREAD = 0.75
+"""Share of a round trip over which a full limit is spread."""
+
 FIRST_HOLD, LONGEST_HOLD = 0.05, 5.0
 """Seconds for which nothing is sent to an endpoint that refuses everything."""
 
 NOTABLE_SHARE = 0.05
 """Share of refused calls from which on a lower limit is tried."""
 
-TRIAL_CALLS = 48
-"""Fewest calls before and in a trial."""
+CALLS_BEFORE_TRIAL, CALLS_IN_TRIAL = 200, 48
+"""Fewest calls to take these shares of, or two round trips."""
 
 FIRST_TRIAL_PATIENCE, LONGEST_TRIAL_PATIENCE = 5.0, 60.0
 """Seconds until the next trial after one that changed nothing."""
@@ -45,6 +50,13 @@ class _Trial(NamedTuple):
     """Before."""
     share: float
     """Refused before."""
+
+
+class _Calls(Struct):
+    """Calls since the limit was last lowered."""
+
+    ended: int = 0
+    refused: int = 0
 
 
 class Concurrency:
@@ -73,27 +85,40 @@ class Concurrency:
         self._refused = 0
         self._streak = 0  # decreases since a call last got through
         self._latency = 0.0
+        self._calls = _Calls()
         self._trial: _Trial | None = None
         self._next_trial = -inf
         self._trial_patience = FIRST_TRIAL_PATIENCE
         self._wall = inf
         self._patience = FIRST_PATIENCE
         self._probe_at = -inf
+        self._probing = False
+        self._share_before = 0.0
+        """Of calls refused just below the wall."""
 
     @property
     def limit(self) -> int:
         """Calls that may be in flight now."""
         return int(self._limit)
 
+    @property
+    def spacing(self) -> float:
+        """Seconds to leave between two sends, so that a full limit is not sent in bursts.
+
+        Where calls were refused before, a round trip's worth is spread over most of the round trip.
+        """
+        return 0.0 if self._wall == inf else SPREAD * self._latency / self._limit
+
     def note_success(self, in_flight: int, sent_at: float) -> None:
         """Note an answer. *in_flight* includes it; *sent_at* is when it was sent."""
-        self._latency += (self._clock() - sent_at - self._latency) * 0.1
+        latency = self._clock() - sent_at
+        self._latency += (latency - self._latency) * (0.1 if self._latency else 1.0)
         if sent_at > self._shrunk_before:
             self._streak = 0
         if sent_at <= self._shrunk_at:
             return
 
-        self._count()
+        self._count(refused=False)
         if self._trial is None and in_flight >= USED * self.limit:
             self._grow()
 
@@ -103,6 +128,7 @@ class Concurrency:
         sent_at: float,
         *,
         retry_after: float | None = None,
+        width: float = inf,
         overrun: bool = False,
     ) -> float:
         """Note a 429, with arguments as for `note_success`; *retry_after* is in seconds.
@@ -113,11 +139,11 @@ class Concurrency:
         if sent_at <= self._shrunk_at:
             return 0.0  # part of a burst that was counted
 
-        self._count()
-        self._refused += 1
+        self._count(refused=True)
         calls = max(self._answered + in_flight - 1, min(MIN_CALLS, 4 * self.limit))
         if self._refused <= REFUSED_SHARE * calls and not overrun:
-            self._try_fewer()
+            if not self._end_probe():
+                self._try_fewer(width)
             return self._breath(retry_after)
 
         self._trial = None
@@ -132,62 +158,92 @@ class Concurrency:
         self._patience = FIRST_PATIENCE
         self._answered = self._refused = self._streak = 0
         self._trial = None
+        self._calls = _Calls()
 
-    def _try_fewer(self) -> None:
-        """Begin a trial if some calls are refused all the time."""
-        if self._trial is not None or self._limit <= 1 or self._clock() < self._next_trial:
-            return
-        if self._answered >= max(TRIAL_CALLS, 4 * self._limit):
-            share = self._refused / self._answered
-            if share > NOTABLE_SHARE:
-                self._begin_trial(share)
-
-    def _begin_trial(self, share: float) -> None:
-        self._trial = _Trial(self._limit, share)
-        self._limit = max(1.0, self._limit * DECREASE)
+    def _end_probe(self) -> bool:
+        """Return to the plateau if a probe beyond it meets refusals that were not there before."""
+        calls = self._calls
+        usual = 2 * self._share_before * calls.ended + 1
+        if not self._probing or self._wall == inf or calls.refused <= usual:
+            return False
+        plateau = self._plateau
+        self._meet_wall(self._limit)
+        self._limit = max(1.0, min(plateau, self._plateau))
         self._shrunk_before, self._shrunk_at = self._shrunk_at, self._clock()
         self._answered = self._refused = 0
+        self._calls = _Calls()
+        return True
+
+    @property
+    def _plateau(self) -> float:
+        """The highest limit that stays below the wall."""
+        return min(self._wall * 0.95, self._wall - 1)
+
+    def _try_fewer(self, width: float) -> None:
+        """Begin a trial if some calls are refused all the time."""
+        calls = self._calls
+        if self._trial is not None or self._limit <= 1 or self._clock() < self._next_trial:
+            return
+        if calls.ended < max(CALLS_BEFORE_TRIAL, 2 * self._limit):
+            return
+        if calls.refused > NOTABLE_SHARE * calls.ended:
+            self._begin_trial(calls.refused / calls.ended, width)
+
+    def _begin_trial(self, share: float, width: float) -> None:
+        self._trial = _Trial(self._limit, share)
+        self._limit = max(1.0, min(self._limit * DECREASE, width * 0.95))
+        self._shrunk_before, self._shrunk_at = self._shrunk_at, self._clock()
+        self._calls = _Calls()
 
     def _judge_trial(self, trial: "_Trial") -> None:
         """Keep the lower limit if far fewer calls are refused at it, else return to the old one."""
-        now = self._clock()
-        share = self._refused / self._answered
+        share = self._calls.refused / self._calls.ended
+        self._calls = _Calls()
         self._trial = None
         if share > trial.share / 2:  # a whim: it does not depend on how many are in flight
             self._limit = max(self._limit, trial.limit)
-            self._next_trial = now + self._trial_patience
+            self._next_trial = self._clock() + self._trial_patience
             self._trial_patience = min(self._trial_patience * 2, LONGEST_TRIAL_PATIENCE)
             return
         self._trial_patience = FIRST_TRIAL_PATIENCE
-        self._meet_wall(trial.limit)
+        self._meet_wall(min(trial.limit, self._limit + 1))
         if share > NOTABLE_SHARE:
-            self._begin_trial(share)
+            self._begin_trial(share, inf)
 
     def _meet_wall(self, limit: float) -> None:
         same_wall = limit >= self._wall * 0.9
         longer = min(self._patience * 2, LONGEST_PATIENCE)
         self._patience = longer if same_wall else FIRST_PATIENCE
         self._wall = limit
+        self._probing = False
         self._probe_at = self._clock() + self._patience
 
-    def _count(self) -> None:
+    def _count(self, *, refused: bool) -> None:
         self._answered += 1
-        trial = self._trial
-        if trial is not None:
-            if self._answered >= max(TRIAL_CALLS, 2 * self._limit):
-                self._judge_trial(trial)
-            return
-        if self._answered > 5 * max(self._limit, MIN_CALLS):
+        self._refused += refused
+        if self._answered > 4 * max(self._limit, MIN_CALLS):
             # Halve now and then, so that an hour of answers does not hide a minute of refusals.
             self._answered //= 2
             self._refused //= 2
+        calls = self._calls
+        calls.ended += 1
+        calls.refused += refused
+        if self._trial is not None and calls.ended >= max(CALLS_IN_TRIAL, 2 * self._limit):
+            self._judge_trial(self._trial)
+        elif calls.ended >= 2 * max(CALLS_BEFORE_TRIAL, 2 * self._limit):
+            calls.ended //= 2
+            calls.refused //= 2
 
     def _grow(self) -> None:
-        plateau = min(self._wall * 0.95, self._wall - 1)
+        plateau = self._plateau
         if self._limit < plateau:
             self._limit = min(self._limit + 1, plateau)
         elif self._clock() >= self._probe_at:
-            self._limit += max(1.0, self._limit * 0.02) / self._limit
+            if not self._probing:
+                self._probing = True
+                self._share_before = self._calls.refused / max(self._calls.ended, MIN_CALLS)
+                self._calls = _Calls()
+            self._limit += max(1.0, self._limit * 0.02, self._limit - plateau) / self._limit
             if self._limit > max(self._wall * 1.1, self._wall + 1):
                 self._wall = inf  # the wall is gone
         self._limit = min(self._limit, self._ceiling)
@@ -201,6 +257,7 @@ class Concurrency:
         self._limit = max(1.0, self._limit * (DECREASE if self._streak == 1 else STEEP_DECREASE))
         self._shrunk_before, self._shrunk_at = self._shrunk_at, now
         self._answered = self._refused = 0
+        self._calls = _Calls()
 
     def _breath(self, retry_after: float | None) -> float:
         """Return a moment to wait, so that a refused call's place is not reused at once.

@@ -152,7 +152,7 @@ class Dispatcher:
         if not self._queue or self._in_flight >= self._concurrency.limit:
             return None
         call = self._queue[0][2]
-        delay = self._pacer.delay(call.tokens)
+        delay = self._pacer.delay(call.tokens, self._concurrency.spacing)
         if delay > 0:
             self._wake_after(delay)
             return None
@@ -260,6 +260,7 @@ class Dispatcher:
                 self._in_flight + 1,
                 call.sending.at,
                 retry_after=error.retry_after,
+                width=self._pacer.width,
                 overrun=self._pacer.overrun,
             )
             if hold > 0:

@@ -103,8 +103,10 @@ class Pacer:
         self._request_count = 0
         self._token_count = 0.0
 
-    def delay(self, tokens: float) -> float:
+    def delay(self, tokens: float, spacing: float = 0.0) -> float:
         """Return the seconds until a request that reserves *tokens* may be sent. Takes nothing.
+
+        *spacing* are the least seconds since the request before, on average.
 
         Rounded up to whole milliseconds: uvloop's timers round, and half of one would become a
         busy loop. Ask again when the delay is over: a refund or a header may have shortened it, a
@@ -115,7 +117,7 @@ class Pacer:
             delay = self._requests.delay()
         if self._tokens is not None:
             delay = max(delay, self._tokens.delay())
-        available = self._search.available_at()
+        available = self._search.available_at(spacing)
         if self._remainders is not None or self._hold_until > 0 or available > 0:
             delay = max(delay, self._server_delay(tokens, available))
         return ceil(delay * 1000 - 1e-6) / 1000 if delay > 0 else 0.0  # a nanosecond is noise
@@ -176,6 +178,11 @@ class Pacer:
         of_requests.update(allowance.requests_remaining, allowance.requests_reset, now)
         of_tokens.update(allowance.tokens_remaining, allowance.tokens_reset, now)
         self._remainders = of_requests, of_tokens
+
+    @property
+    def width(self) -> int:
+        """Most requests that the server had at once lately."""
+        return self._search.width
 
     @property
     def overrun(self) -> bool:

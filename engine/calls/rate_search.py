@@ -68,8 +68,6 @@ class Sending(NamedTuple):
     at: float = 0.0
     in_flight: int = 0
     """Requests in flight, itself included."""
-    refused: int = 0
-    """Requests refused before."""
 
 
 class _Block(Struct):
@@ -119,12 +117,17 @@ class RateSearch:
         self._expires = inf
         """When a first estimate that nothing has confirmed is dropped."""
         self._due = -inf
+        self._latest = -inf
         self._hold_until = -inf
         self._sent = 0
         self._refused = 0
         self._recently_refused = [-BACKLOG] * BACKLOG
         """Of the latest sends, the numbers of those that were refused."""
         self._widest, self._widest_at = 0, -inf
+        self._sample: Sending | None = None
+        """A request that was sent so lately that others in flight then may yet be refused."""
+        self._sample_refused = 0
+        """Those that were."""
         self._block: _Block | None = None
         self._edge: _Edge | None = None
         self._scale, self._scale_at = 0.0, -inf
@@ -143,9 +146,15 @@ class RateSearch:
         """Requests per second that may be sent now; inf if no limit is known."""
         return self._rate
 
-    def available_at(self) -> float:
-        """Return when the next request may be sent, on the clock's time."""
-        return max(self._hold_until, self._due)
+    @property
+    def width(self) -> int:
+        """Most requests that the server had at once lately."""
+        return self._widest
+
+    def available_at(self, spacing: float = 0.0) -> float:
+        """Return when the next request may be sent, *spacing* after the latest, on the clock."""
+        available = max(self._hold_until, self._due)
+        return available if spacing <= 0 else max(available, self._latest + spacing)
 
     def take(self, in_flight: int) -> Sending:
         """Note that a request is sent now; *in_flight* are then, itself included."""
@@ -164,11 +173,15 @@ class RateSearch:
             if self._rate < inf:
                 self._due = max(self._due, now - SLACK) + 1 / self._rate
         self._sent += 1
-        return Sending(self._sent, now, in_flight, self._refused)
+        self._latest = now
+        sending = Sending(self._sent, now, in_flight)
+        if self._sample is None:
+            self._sample, self._sample_refused = sending, 0
+        return sending
 
     def note_answer(self, sending: Sending) -> None:
         """Note that a request was admitted."""
-        self._learn_width(sending)
+        self._learn_width()
         block = self._block
         if block is not None and block.probe is not None and sending.at >= block.probe:
             self._unblock(block, block.probe)
@@ -182,7 +195,9 @@ class RateSearch:
         self._refused += 1
         self._recently_refused[sending.number % BACKLOG] = sending.number
         self._refusal_time += (now - sending.at - self._refusal_time) * 0.2
-        self._learn_width(sending)
+        if self._sample is not None and sending.number <= self._sample.number:
+            self._sample_refused += 1
+        self._learn_width()
         block = self._block
         if block is None:
             narrow = sending.in_flight <= max(1.0, self._widest * NARROW)
@@ -202,11 +217,18 @@ class RateSearch:
         sent = self._sent - self._sent_before
         return sent + 1 >= 0.8 * self._rate * (now - self._set_at)
 
-    def _learn_width(self, sending: Sending) -> None:
-        """Learn how many requests the server had, for those since refused were never its load."""
-        width = sending.in_flight - (self._refused - sending.refused)
-        if width >= self._widest or sending.at > self._widest_at + WIDTH_MEMORY:
-            self._widest, self._widest_at = width, sending.at
+    def _learn_width(self) -> None:
+        """Learn how many requests the server had when a sample was sent, once it is known.
+
+        Those that it had refused by then, though nobody knew yet, were never its load.
+        """
+        sample = self._sample
+        if sample is None or self._clock() < sample.at + 3 * self._refusal_time + 0.005:
+            return
+        self._sample = None
+        width = sample.in_flight - self._sample_refused
+        if width >= self._widest or sample.at > self._widest_at + WIDTH_MEMORY:
+            self._widest, self._widest_at = width, sample.at
 
     @property
     def overrun(self) -> bool:
