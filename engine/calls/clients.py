@@ -1,7 +1,8 @@
 """What work with models needs, opened together: the cache, dispatchers, one `Model` per role."""
 
+import asyncio
 import os
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -31,8 +32,9 @@ from .counters import Counters
 from .dispatcher import Dispatcher, open_dispatcher
 from .model import Model, Sampling
 from .outgoing import InFlightCalls, RoleCalls
-from .pacing import Limits
+from .pacing import Limits, Pacer
 from .queued_call import StopReason
+from .shared_pace import SharedPace
 
 Roles = Mapping[str, RoleConfig]
 
@@ -96,13 +98,17 @@ async def open_clients(
     async with AsyncExitStack() as stack:
         cache = await stack.enter_async_context(open_cache(settings.cache))
         in_flight = InFlightCalls()
+        paces = _paces(roles)
         for role in roles.values():
             endpoint = endpoint_name(role)
             if endpoint in clients.dispatchers:
                 continue
             provider = await _open_provider(role, stack)
+            sharing = [other for other in roles.values() if endpoint_name(other) == endpoint]
             clients.dispatchers[endpoint] = await stack.enter_async_context(
-                open_dispatcher(provider, _limits(roles, endpoint), settings.retry)
+                open_dispatcher(
+                    provider, _limits(sharing), settings.retry, pace=paces[_quota(role)]
+                )
             )
         budget = Budget(settings.budget, roles, spent, stop=clients.stop)
         for name, role in roles.items():
@@ -116,16 +122,39 @@ async def open_clients(
 
 
 def endpoint_name(role: RoleConfig) -> str:
-    """Return a name for what shares a quota: vendors count per model and key."""
+    """Return a name for what has one connection: a model at an address, with a key."""
     host, model = hosted_model(role)
     at = base_url(role)
     options = msgspec.json.encode(role.options, order="sorted").decode() if role.options else ""
-    return " ".join(filter(None, (f"{host.name}/{model}", at, role.api_key or "", options)))
+    quota = f"quota={role.quota}" if role.quota else ""
+    return " ".join(filter(None, (f"{host.name}/{model}", at, role.api_key or "", options, quota)))
 
 
-def _limits(roles: Roles, endpoint: str) -> Limits:
-    """Return the tightest limits of the roles that share *endpoint*."""
-    sharing = [role for role in roles.values() if endpoint_name(role) == endpoint]
+def _quota(role: RoleConfig) -> str:
+    """Return a name for what shares a limit: as configured, else the endpoint.
+
+    Vendors count per model and key.
+    """
+    return f"quota {role.quota}" if role.quota else endpoint_name(role)
+
+
+def _paces(roles: Roles) -> dict[str, SharedPace]:
+    clock = asyncio.get_running_loop().time
+    return {
+        quota: SharedPace(Pacer(_limits(sharing), clock=clock))
+        for quota, sharing in _grouped(roles).items()
+    }
+
+
+def _grouped(roles: Roles) -> dict[str, list[RoleConfig]]:
+    groups: dict[str, list[RoleConfig]] = {}
+    for role in roles.values():
+        groups.setdefault(_quota(role), []).append(role)
+    return groups
+
+
+def _limits(sharing: Sequence[RoleConfig]) -> Limits:
+    """Return the tightest limits of roles that share them."""
     requests = [r.requests_per_minute for r in sharing if r.requests_per_minute is not None]
     tokens = [r.tokens_per_minute for r in sharing if r.tokens_per_minute is not None]
     return Limits(

@@ -25,12 +25,16 @@ from .concurrency import Concurrency
 from .pacing import Limits, Pacer
 from .queued_call import QueuedCall, StopReason
 from .retry import GiveUp, Retry, Stop, decide
+from .shared_pace import SharedPace, Urgency
 from .tokens import PromptLengths
 
 HOPELESS = 16
 """After so many rejected calls and no answer, the settings are at fault and not the items."""
 
 _NEVER = float("-inf")
+
+_YIELD = 0.001
+"""Seconds that a dispatcher waits for another one's call to be sent."""
 
 
 class DispatchStatistics(NamedTuple):
@@ -51,19 +55,30 @@ class DispatchStatistics(NamedTuple):
 
 @asynccontextmanager
 async def open_dispatcher(
-    provider: Provider, limits: Limits, policy: RetryPolicy
+    provider: Provider, limits: Limits, policy: RetryPolicy, *, pace: SharedPace | None = None
 ) -> AsyncGenerator["Dispatcher"]:
     """Send calls to *provider* until the block is left; whatever is in flight then is cancelled.
 
     Await `Dispatcher.drained` before leaving the block to keep what was paid for.
+
+    Args:
+        provider: makes the calls.
+        limits: of calls in flight and, unless *pace* is given, of requests and tokens per minute.
+        policy: of retries.
+        pace: shared with other dispatchers; by default one of its own, that keeps *limits*.
     """
+    if pace is None:
+        pace = SharedPace(Pacer(limits, clock=asyncio.get_running_loop().time))
     failure = None
     async with anyio.create_task_group() as group:
+        dispatcher = Dispatcher(provider, limits, policy, group, pace)
+        pace.join(dispatcher)
         try:
-            yield Dispatcher(provider, limits, policy, group)
+            yield dispatcher
         except Exception as error:  # noqa: BLE001  (the block's own: the group would wrap it)
             failure = error
         finally:
+            pace.leave(dispatcher)
             group.cancel_scope.cancel()
     if failure is not None:
         raise failure
@@ -73,16 +88,22 @@ class Dispatcher:
     """The only sender to one endpoint; open it with `open_dispatcher`."""
 
     def __init__(
-        self, provider: Provider, limits: Limits, policy: RetryPolicy, group: TaskGroup
+        self,
+        provider: Provider,
+        limits: Limits,
+        policy: RetryPolicy,
+        group: TaskGroup,
+        pace: SharedPace,
     ) -> None:
         self.provider = provider
         self.prompt_lengths = PromptLengths()
-        self.reserves = limits.tokens_per_minute is not None
+        self.reserves = pace.pacer.paces_tokens
         """Whether calls must say how many tokens to reserve."""
         self._policy = policy
         self._group = group
         self._loop = asyncio.get_running_loop()
-        self._pacer = Pacer(limits, clock=self._loop.time)
+        self._pace = pace
+        self._pacer = pace.pacer
         self._concurrency = Concurrency(ceiling=limits.max_concurrent, clock=self._loop.time)
         self._queue: list[tuple[int, int, QueuedCall]] = []
         self._submitted = 0
@@ -107,7 +128,7 @@ class Dispatcher:
             return
         call.queued_at = self._loop.time()
         self._push(call)
-        self._pump()
+        self.pump()
 
     def stop(self, reason: StopReason) -> None:
         """Send nothing more: abandon what waits; what is in flight is still carried out."""
@@ -153,13 +174,33 @@ class Dispatcher:
             return None
         call = self._queue[0][2]
         delay = self._pacer.delay(call.tokens, self._concurrency.spacing)
+        if delay <= 0:
+            delay = self._give_way(call)
         if delay > 0:
             self._wake_after(delay)
             return None
         heappop(self._queue)
         self._in_flight += 1
-        call.sending = self._pacer.take(call.tokens, self._in_flight)
+        self._pace.in_flight += 1
+        call.sending = self._pacer.take(call.tokens, self._pace.in_flight)
         return call
+
+    def _give_way(self, call: QueuedCall) -> float:
+        """Let another dispatcher of the same pace send first if its call is more urgent.
+
+        Returns the seconds until *call* may go then.
+        """
+        other = self._pace.more_urgent_than(self, (call.priority, call.queued_at))
+        if other is None:
+            return 0.0
+        other.pump()
+        return max(self._pacer.delay(call.tokens, self._concurrency.spacing), _YIELD)
+
+    def urgency(self) -> Urgency | None:
+        if not self._queue or self._in_flight >= self._concurrency.limit:
+            return None
+        call = self._queue[0][2]
+        return call.priority, call.queued_at
 
     def _wake_after(self, delay: float) -> None:
         if self._pace_timer is not None:
@@ -170,9 +211,9 @@ class Dispatcher:
 
     def _wake(self) -> None:
         self._pace_timer = None
-        self._pump()
+        self.pump()
 
-    def _pump(self) -> None:
+    def pump(self) -> None:
         """Hand calls to idle senders; start a sender where all are busy and a place is free."""
         while self._queue:
             if not self._idle:
@@ -199,7 +240,7 @@ class Dispatcher:
             while True:
                 call = self._take() or await self._next_call()
                 if self._queue:
-                    self._pump()
+                    self.pump()
                 await call.carry_out()
         finally:  # the dispatcher closes: no timer may hand out calls any more
             self.stop(self._stopped_by or Stopping())
@@ -222,17 +263,21 @@ class Dispatcher:
         try:
             reply = await self.provider.complete(call.request)
         except ProviderError as error:
-            self._in_flight -= 1
+            self._end_attempt()
             self._note_failure(call, error)
             self._retry_or_raise(call, error)
             return None
         except BaseException:
-            self._in_flight -= 1
+            self._end_attempt()
             raise
-        self._in_flight -= 1
+        self._end_attempt()
         self._note_success(call, reply)
-        self._pump()  # this sender is not free yet: it stores the reply
+        self.pump()  # this sender is not free yet: it stores the reply
         return reply
+
+    def _end_attempt(self) -> None:
+        self._in_flight -= 1
+        self._pace.in_flight -= 1
 
     def _note_success(self, call: QueuedCall, reply: Reply) -> None:
         self._last_success = self._loop.time()
@@ -300,7 +345,7 @@ class Dispatcher:
     def _end_wait(self, call: QueuedCall) -> None:
         del self._retry_timers[call]
         self._push(call)
-        self._pump()
+        self.pump()
 
     def _given_up(self, call: QueuedCall, error: ProviderError, reason: str) -> Exception:
         """A call that failed loses its item; an endpoint that answers nobody ends the run."""

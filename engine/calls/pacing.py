@@ -4,6 +4,7 @@
 of itself. It is synchronous and reads an injected clock: the dispatcher does the waiting.
 """
 
+from collections import deque
 from collections.abc import Callable
 from math import ceil, inf
 from typing import Annotated, NamedTuple
@@ -43,6 +44,16 @@ whole call, so they need more."""
 
 CATCH_UP = 0.05
 """Seconds of allowance that may be sent at once, to make up for a late timer or a busy loop."""
+
+LONG_CATCH_UP, CATCH_UP_PACE = 0.25, 1.25
+"""Seconds of allowance that a busy machine makes up for at no more than so many times the pace."""
+
+SECOND = 1.005
+"""Seconds in which no more is sent than a second allows, though answers travel unevenly."""
+
+FEW = 20.0
+"""Requests per second below which only a late timer is made up for: any more would be one too many
+in some second."""
 
 LONGEST_SPREAD = 60.0
 """Seconds: what is left of a longer window, such as a day's, is spread over no more than that."""
@@ -84,6 +95,50 @@ class _Remainder:
             self._due = self.available_at(amount, now)
 
 
+class _RequestPace:
+    """The pace of a stated limit: exact for servers that count a minute, or each second.
+
+    Three allowances at once: the stated one, a higher one over which a delay is made up for, and
+    a second's worth in any second.
+    """
+
+    def __init__(self, per_minute: float, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        second = per_minute / 60
+        rate = second * (1 - REQUEST_HEADROOM)
+        # A request is always let out whole. Where a second holds few of them, any slack would make
+        # one too many in it; 4 ms' worth cannot, and makes up for timers of 1 ms.
+        short = max(rate * CATCH_UP - 1, rate * 0.004)
+        many = second >= FEW
+        slack = rate * LONG_CATCH_UP - 1 if many else short
+        self._meters = [Meter(rate, slack=slack, clock=clock)]
+        if many:
+            self._meters.append(Meter(rate * CATCH_UP_PACE, slack=short, clock=clock))
+        self._rate, self._short, self._many = rate, short, many
+        self._sent: deque[float] | None = deque(maxlen=ceil(second)) if many else None
+
+    def delay(self) -> float:
+        delay = max(meter.delay() for meter in self._meters)
+        sent = self._sent
+        if sent is not None and len(sent) == sent.maxlen:
+            delay = max(delay, sent[0] + SECOND - self._clock())
+        return delay
+
+    def take(self) -> None:
+        for meter in self._meters:
+            meter.take(1.0)
+        if self._sent is not None:
+            self._sent.append(self._clock())
+
+    def tighten(self) -> None:
+        """Make up for no more than a late timer from now on: the server has no room for more."""
+        if self._many:
+            self._many = False
+            self._meters = [Meter(self._rate, slack=self._short, clock=self._clock)]
+            self._meters[0].take(1.0)
+        self._meters[0].tighten()
+
+
 class Pacer:
     """Request and token pacing of one endpoint.
 
@@ -94,7 +149,8 @@ class Pacer:
     def __init__(self, limits: Limits, *, clock: Callable[[], float]) -> None:
         """Pace to *limits*. *clock* is the running loop's ``time``, which `AsyncLimiter` reads."""
         self._clock = clock
-        self._requests = _request_meter(limits.requests_per_minute, clock)
+        per_minute = limits.requests_per_minute
+        self._requests = None if per_minute is None else _RequestPace(per_minute, clock)
         self._tokens = _token_meter(limits.tokens_per_minute, clock)
         self._remainders: tuple[_Remainder, _Remainder] | None = None
         """Of requests and of tokens, once the server has said anything."""
@@ -102,6 +158,11 @@ class Pacer:
         self._hold_until = -inf
         self._request_count = 0
         self._token_count = 0.0
+
+    @property
+    def paces_tokens(self) -> bool:
+        """Whether there is a limit of tokens, so that requests must say how many to reserve."""
+        return self._tokens is not None
 
     def delay(self, tokens: float, spacing: float = 0.0) -> float:
         """Return the seconds until a request that reserves *tokens* may be sent. Takes nothing.
@@ -134,7 +195,7 @@ class Pacer:
         self._request_count += 1
         self._token_count += tokens
         if self._requests is not None:
-            self._requests.take(1.0)
+            self._requests.take()
         if self._tokens is not None:
             self._tokens.take(tokens)
         if self._remainders is not None:
@@ -206,16 +267,6 @@ class Pacer:
                 available, of_requests.available_at(1.0, now), of_tokens.available_at(tokens, now)
             )
         return max(0.0, available - now)
-
-
-def _request_meter(per_minute: float | None, clock: Callable[[], float]) -> Meter | None:
-    if per_minute is None:
-        return None
-
-    rate = per_minute / 60 * (1 - REQUEST_HEADROOM)
-    # A request is always let out whole. Where a second holds few of them, any slack would make one
-    # too many in it; 4 ms' worth cannot, and makes up for timers of 1 ms.
-    return Meter(rate, slack=max(rate * CATCH_UP - 1, rate * 0.004), clock=clock)
 
 
 def _token_meter(per_minute: float | None, clock: Callable[[], float]) -> Meter | None:

@@ -62,6 +62,8 @@ class RoleConfig(SettingsTable, frozen=True):
     requests_per_minute: Positive | None = None
     tokens_per_minute: Positive | None = None
     """Prompt and completion together."""
+    quota: Annotated[str, Meta(min_length=1)] | None = None
+    """Roles with the same name here share these limits, whatever their models and keys."""
     price_input: Money | None = None
     """Per million prompt tokens. With ``price_output``, the run reports what it costs."""
     price_cached: Money | None = None

@@ -44,6 +44,7 @@ _ROLE_OPERATIONAL = frozenset(
         "transport",
         "max_concurrent",
         "requests_per_minute",
+        "quota",
         "tokens_per_minute",
         "price_input",
         "price_cached",
