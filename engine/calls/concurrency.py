@@ -39,6 +39,9 @@ NOTABLE_SHARE = 0.05
 CALLS_BEFORE_TRIAL, CALLS_IN_TRIAL = 200, 48
 """Fewest calls to take these shares of, or two round trips."""
 
+HELPFUL = 0.2
+"""Share of the refusals before that a trial may still meet to have found the cause."""
+
 FIRST_TRIAL_PATIENCE, LONGEST_TRIAL_PATIENCE = 5.0, 60.0
 """Seconds until the next trial after one that changed nothing."""
 
@@ -88,6 +91,8 @@ class Concurrency:
         self._calls = _Calls()
         self._trial: _Trial | None = None
         self._next_trial = -inf
+        self.ruled_out = 0.0
+        """Share of calls refused for another reason than their number, as a trial has found."""
         self._trial_patience = FIRST_TRIAL_PATIENCE
         self._wall = inf
         self._patience = FIRST_PATIENCE
@@ -196,19 +201,18 @@ class Concurrency:
         self._calls = _Calls()
 
     def _judge_trial(self, trial: "_Trial") -> None:
-        """Keep the lower limit if far fewer calls are refused at it, else return to the old one."""
+        """Keep the lower limit if hardly any call is refused at it, else return to the old one."""
         share = self._calls.refused / self._calls.ended
         self._calls = _Calls()
         self._trial = None
-        if share > trial.share / 2:  # a whim: it does not depend on how many are in flight
+        if share > trial.share * HELPFUL:  # it does not depend on how many are in flight
             self._limit = max(self._limit, trial.limit)
             self._next_trial = self._clock() + self._trial_patience
             self._trial_patience = min(self._trial_patience * 2, LONGEST_TRIAL_PATIENCE)
+            self.ruled_out = trial.share
             return
         self._trial_patience = FIRST_TRIAL_PATIENCE
         self._meet_wall(min(trial.limit, self._limit + 1))
-        if share > NOTABLE_SHARE:
-            self._begin_trial(share, inf)
 
     def _meet_wall(self, limit: float) -> None:
         same_wall = limit >= self._wall * 0.9

@@ -310,6 +310,9 @@ class Dispatcher:
             )
             if hold > 0:
                 self._pacer.hold(hold)
+            if self._concurrency.ruled_out:
+                self._pacer.try_pace(self._concurrency.ruled_out)
+                self._concurrency.ruled_out = 0.0
         if error.allowance is not None:
             self._pacer.note_allowance(error.allowance)
 

@@ -229,6 +229,10 @@ class Pacer:
             self._requests.tighten()
         return self._search.note_refusal(sending, retry_after)
 
+    def try_pace(self, share: float) -> None:
+        """Find out whether the rate of requests is why a *share* of them is refused."""
+        self._search.try_pace(share)
+
     def note_allowance(self, allowance: Allowance) -> None:
         """Note what the server said of its limits; it can slow the pace, never raise it.
 

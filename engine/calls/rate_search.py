@@ -22,6 +22,10 @@ cannot be for their number."""
 WIDTH_MEMORY = 30.0
 """Seconds for which that most is remembered."""
 
+TRIAL_PACE, TRIAL_SENDS, HELPFUL = 0.85, 64, 0.4
+"""Of what comes through, the pace of a trial; how many are sent in it; and the share of the
+refusals before that it may still meet to have found the cause."""
+
 FIRST_HOLD, LONGEST_HOLD = 0.04, 3.0
 """Seconds until a blocked endpoint is probed, for windows of up to a second, proportionally more
 for longer ones; doubled with each probe that is refused."""
@@ -96,6 +100,16 @@ class _Edge(Struct, frozen=True):
     """Requests admitted before."""
 
 
+class _Trial(NamedTuple):
+    """A lower pace for a while, to see whether fewer requests are refused."""
+
+    share: float
+    """Refused before."""
+    after: int
+    """Number of the last request before it."""
+    refused: int = 0
+
+
 class RateSearch:
     """A pace that follows an unknown limit of requests per time: a window's or a bucket's.
 
@@ -140,6 +154,9 @@ class RateSearch:
         self._fallen_back = False
         """Whether the stretch before the next edge says nothing: its pace was lowered."""
         self._refusal_time = 0.02
+        self._trial: _Trial | None = None
+        self._marks = ((-inf, 0), (-inf, 0))
+        """When how many had been admitted: twice, to know what comes through."""
 
     @property
     def rate(self) -> float:
@@ -174,6 +191,11 @@ class RateSearch:
                 self._due = max(self._due, now - SLACK) + 1 / self._rate
         self._sent += 1
         self._latest = now
+        if self._sent % TRIAL_SENDS == 0:
+            self._marks = self._marks[1], (now, self._sent - self._refused)
+        trial = self._trial
+        if trial is not None and self._sent > trial.after + TRIAL_SENDS:
+            self._judge_trial(trial, now)
         sending = Sending(self._sent, now, in_flight)
         if self._sample is None:
             self._sample, self._sample_refused = sending, 0
@@ -198,6 +220,10 @@ class RateSearch:
         if self._sample is not None and sending.number <= self._sample.number:
             self._sample_refused += 1
         self._learn_width()
+        if self._trial is not None:
+            if sending.number > self._trial.after:
+                self._trial = self._trial._replace(refused=self._trial.refused + 1)
+            return True
         block = self._block
         if block is None:
             narrow = sending.in_flight <= max(1.0, self._widest * NARROW)
@@ -235,6 +261,24 @@ class RateSearch:
         """Whether most of the latest sends were refused."""
         oldest = self._sent - BACKLOG
         return sum(number > oldest for number in self._recently_refused) >= OVERRUN
+
+    def try_pace(self, share: float) -> None:
+        """Slow down for a while, to find out whether the rate is why a *share* is refused."""
+        now = self._clock()
+        since, admitted = self._marks[0]
+        if self._rate < inf or self._block is not None or since == -inf:
+            return
+        self._set((self._sent - self._refused - admitted) / (now - since) * TRIAL_PACE, now)
+        self._trial = _Trial(share, self._sent)
+
+    def _judge_trial(self, trial: _Trial, now: float) -> None:
+        """Keep the pace if it helped."""
+        self._trial = None
+        if trial.refused <= trial.share * HELPFUL * TRIAL_SENDS:
+            self._set(self._rate, now)
+            self._confirmed = True
+        else:
+            self._rate = inf
 
     # -- blocks --------------------------------------------------------------------------------
 
@@ -318,7 +362,7 @@ class RateSearch:
 
     def _adapt(self, now: float) -> None:
         """Raise the pace if the server has refused nothing for a while."""
-        if self._block is not None:
+        if self._block is not None or self._trial is not None:
             return
         if not self._confirmed:
             if now >= self._expires:
