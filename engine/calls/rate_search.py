@@ -22,6 +22,9 @@ cannot be for their number."""
 WIDTH_MEMORY = 30.0
 """Seconds for which that most is remembered."""
 
+MARK_TIME = 3.0
+"""Seconds, once to twice, over which it is known what comes through."""
+
 TRIAL_PACE, TRIAL_SENDS, HELPFUL = 0.85, 64, 0.4
 """Of what comes through, the pace of a trial; how many are sent in it; and the share of the
 refusals before that it may still meet to have found the cause."""
@@ -191,7 +194,7 @@ class RateSearch:
                 self._due = max(self._due, now - SLACK) + 1 / self._rate
         self._sent += 1
         self._latest = now
-        if self._sent % TRIAL_SENDS == 0:
+        if now >= self._marks[1][0] + MARK_TIME:
             self._marks = self._marks[1], (now, self._sent - self._refused)
         trial = self._trial
         if trial is not None and self._sent > trial.after + TRIAL_SENDS:
@@ -266,7 +269,7 @@ class RateSearch:
         """Slow down for a while, to find out whether the rate is why a *share* is refused."""
         now = self._clock()
         since, admitted = self._marks[0]
-        if self._rate < inf or self._block is not None or since == -inf:
+        if self._is_limiting(now) or self._block is not None or since == -inf:
             return
         self._set((self._sent - self._refused - admitted) / (now - since) * TRIAL_PACE, now)
         self._trial = _Trial(share, self._sent)
@@ -326,7 +329,9 @@ class RateSearch:
             self._fallen_back = False
         elif length < max(ENOUGH_TIME, self._scale) or admitted < ENOUGH_ADMITTED:
             self._edge = last  # measure on
-        elif not self._estimate(admitted / length, (error + last.error) / length, length):
+        elif not self._estimate(
+            admitted / length, (error + last.error) / length, length, at - block.began
+        ):
             self._edge = last
 
     def _learn_scale(self, blocked: float, now: float) -> None:
@@ -335,12 +340,13 @@ class RateSearch:
 
     # -- the pace ------------------------------------------------------------------------------
 
-    def _estimate(self, rate: float, error: float, length: float) -> bool:
+    def _estimate(self, rate: float, error: float, length: float, blocked: float) -> bool:
         """Set the pace to an estimate of *rate*; tell whether that is good enough to keep."""
         now = self._clock()
-        if self._rate == inf:
-            self._set(rate * FIRST_GUESS, now)
-            self._confirmed = False
+        if not self._confirmed and self._rate >= rate * FIRST_GUESS:
+            blocked = min(1.0, 4 * blocked / length)
+            self._set(rate * (1 + (FIRST_GUESS - 1) * blocked), now)
+            self._confirmed = blocked < 0.4
             self._expires = now + max(length, PATIENCE)
             return True
         if self._raises:
