@@ -247,8 +247,8 @@ class Concurrency:
                 self._probing = True
                 self._share_before = self._calls.refused / max(self._calls.ended, MIN_CALLS)
                 self._calls = _Calls()
-            self._limit += max(1.0, self._limit * 0.02, self._limit - plateau) / self._limit
-            if self._limit > max(self._wall * 1.1, self._wall + 1):
+            self._limit += max(1.0, (self._limit - plateau) / 2) / self._limit
+            if self._limit > max(self._wall * 1.25, self._wall + 2):
                 self._wall = inf  # the wall is gone
         self._limit = min(self._limit, self._ceiling)
 

@@ -25,9 +25,10 @@ WIDTH_MEMORY = 30.0
 MARK_TIME = 3.0
 """Seconds, once to twice, over which it is known what comes through."""
 
-TRIAL_PACE, TRIAL_SENDS, HELPFUL = 0.85, 64, 0.4
-"""Of what comes through, the pace of a trial; how many are sent in it; and the share of the
-refusals before that it may still meet to have found the cause."""
+TRIAL_PACE, TRIAL_LEAD, TRIAL_SENDS, HELPFUL = 0.85, 1.0, 64, 0.4
+"""Of a trial: the share of what comes through that is its pace, the seconds until it counts, how
+many are then sent, and the share of the refusals before that these may still meet if the rate is
+the cause."""
 
 FIRST_HOLD, LONGEST_HOLD = 0.04, 3.0
 """Seconds until a blocked endpoint is probed, for windows of up to a second, proportionally more
@@ -108,8 +109,9 @@ class _Trial(NamedTuple):
 
     share: float
     """Refused before."""
-    after: int
-    """Number of the last request before it."""
+    begins: float
+    """When what is sent counts: until then a window may be full of what was sent before."""
+    sent: int = 0
     refused: int = 0
 
 
@@ -197,8 +199,11 @@ class RateSearch:
         if now >= self._marks[1][0] + MARK_TIME:
             self._marks = self._marks[1], (now, self._sent - self._refused)
         trial = self._trial
-        if trial is not None and self._sent > trial.after + TRIAL_SENDS:
-            self._judge_trial(trial, now)
+        if trial is not None and now >= trial.begins:
+            if trial.sent == TRIAL_SENDS:
+                self._judge_trial(trial, now)
+            else:
+                self._trial = trial._replace(sent=trial.sent + 1)
         sending = Sending(self._sent, now, in_flight)
         if self._sample is None:
             self._sample, self._sample_refused = sending, 0
@@ -224,7 +229,7 @@ class RateSearch:
             self._sample_refused += 1
         self._learn_width()
         if self._trial is not None:
-            if sending.number > self._trial.after:
+            if sending.at >= self._trial.begins:
                 self._trial = self._trial._replace(refused=self._trial.refused + 1)
             return True
         block = self._block
@@ -272,7 +277,7 @@ class RateSearch:
         if self._is_limiting(now) or self._block is not None or since == -inf:
             return
         self._set((self._sent - self._refused - admitted) / (now - since) * TRIAL_PACE, now)
-        self._trial = _Trial(share, self._sent)
+        self._trial = _Trial(share, now + TRIAL_LEAD)
 
     def _judge_trial(self, trial: _Trial, now: float) -> None:
         """Keep the pace if it helped."""
