@@ -56,10 +56,19 @@ class _Trial(NamedTuple):
 
 
 class _Calls(Struct):
-    """Calls since the limit was last lowered."""
+    """How many calls ended in a time, and how many of them were refused."""
 
     ended: int = 0
     refused: int = 0
+
+    def count(self, *, refused: bool) -> None:
+        self.ended += 1
+        self.refused += refused
+
+    def halve(self) -> None:
+        """Forget half of them, so that an hour of answers does not hide a minute of refusals."""
+        self.ended //= 2
+        self.refused //= 2
 
 
 class Concurrency:
@@ -84,11 +93,14 @@ class Concurrency:
         self._clock = clock
         self._shrunk_at = -inf
         self._shrunk_before = -inf
-        self._answered = 0
-        self._refused = 0
+        self._recent = _Calls()
+        """Since the limit last shrank."""
         self._streak = 0  # decreases since a call last got through
         self._latency = 0.0
         self._calls = _Calls()
+        """Since the limit was last changed on purpose."""
+        self._overall = _Calls()
+        """Since the last trial."""
         self._trial: _Trial | None = None
         self._next_trial = -inf
         self.ruled_out = 0.0
@@ -145,8 +157,9 @@ class Concurrency:
             return 0.0  # part of a burst that was counted
 
         self._count(refused=True)
-        calls = max(self._answered + in_flight - 1, min(MIN_CALLS, 4 * self.limit))
-        if self._refused <= REFUSED_SHARE * calls and not overrun:
+        calls = max(self._recent.ended + in_flight - 1, min(MIN_CALLS, 4 * self.limit))
+        tolerable = self._trial is not None or self._recent.refused <= REFUSED_SHARE * calls
+        if tolerable and not overrun:
             if not self._end_probe():
                 self._try_fewer(width)
             return self._breath(retry_after)
@@ -161,9 +174,10 @@ class Concurrency:
             self._limit = max(self._limit, self._wall)
             self._wall = inf
         self._patience = FIRST_PATIENCE
-        self._answered = self._refused = self._streak = 0
+        self._recent = _Calls()
+        self._streak = 0
         self._trial = None
-        self._calls = _Calls()
+        self._calls, self._overall = _Calls(), _Calls()
 
     def _end_probe(self) -> bool:
         """Return to the plateau if a probe beyond it meets refusals that were not there before."""
@@ -175,7 +189,7 @@ class Concurrency:
         self._meet_wall(self._limit)
         self._limit = max(1.0, min(plateau, self._plateau))
         self._shrunk_before, self._shrunk_at = self._shrunk_at, self._clock()
-        self._answered = self._refused = 0
+        self._recent = _Calls()
         self._calls = _Calls()
         return True
 
@@ -186,7 +200,7 @@ class Concurrency:
 
     def _try_fewer(self, width: float) -> None:
         """Begin a trial if some calls are refused all the time."""
-        calls = self._calls
+        calls = self._overall
         if self._trial is not None or self._limit <= 1 or self._clock() < self._next_trial:
             return
         if calls.ended < max(CALLS_BEFORE_TRIAL, 2 * self._limit):
@@ -198,7 +212,7 @@ class Concurrency:
         self._trial = _Trial(self._limit, share)
         self._limit = max(1.0, min(self._limit * DECREASE, width * 0.95))
         self._shrunk_before, self._shrunk_at = self._shrunk_at, self._clock()
-        self._calls = _Calls()
+        self._calls, self._overall = _Calls(), _Calls()
 
     def _judge_trial(self, trial: "_Trial") -> None:
         """Keep the lower limit if hardly any call is refused at it, else return to the old one."""
@@ -223,20 +237,16 @@ class Concurrency:
         self._probe_at = self._clock() + self._patience
 
     def _count(self, *, refused: bool) -> None:
-        self._answered += 1
-        self._refused += refused
-        if self._answered > 4 * max(self._limit, MIN_CALLS):
-            # Halve now and then, so that an hour of answers does not hide a minute of refusals.
-            self._answered //= 2
-            self._refused //= 2
-        calls = self._calls
-        calls.ended += 1
-        calls.refused += refused
-        if self._trial is not None and calls.ended >= max(CALLS_IN_TRIAL, 2 * self._limit):
-            self._judge_trial(self._trial)
-        elif calls.ended >= 2 * max(CALLS_BEFORE_TRIAL, 2 * self._limit):
-            calls.ended //= 2
-            calls.refused //= 2
+        self._recent.count(refused=refused)
+        if self._recent.ended > 4 * max(self._limit, MIN_CALLS):
+            self._recent.halve()
+        self._calls.count(refused=refused)
+        self._overall.count(refused=refused)
+        if self._overall.ended >= 2 * max(CALLS_BEFORE_TRIAL, 2 * self._limit):
+            self._overall.halve()
+        if self._trial is not None:
+            if self._calls.ended >= max(CALLS_IN_TRIAL, 2 * self._limit):
+                self._judge_trial(self._trial)
 
     def _grow(self) -> None:
         plateau = self._plateau
@@ -247,7 +257,8 @@ class Concurrency:
                 self._probing = True
                 self._share_before = self._calls.refused / max(self._calls.ended, MIN_CALLS)
                 self._calls = _Calls()
-            self._limit += max(1.0, (self._limit - plateau) / 2) / self._limit
+            boldness = min(max(self._latency, 0.5), 1.0)  # slow servers get fewer round trips
+            self._limit += max(1.0, (self._limit - plateau) * boldness) / self._limit
             if self._limit > max(self._wall * 1.25, self._wall + 2):
                 self._wall = inf  # the wall is gone
         self._limit = min(self._limit, self._ceiling)
@@ -260,7 +271,7 @@ class Concurrency:
         self._probe_at = now + self._patience
         self._limit = max(1.0, self._limit * (DECREASE if self._streak == 1 else STEEP_DECREASE))
         self._shrunk_before, self._shrunk_at = self._shrunk_at, now
-        self._answered = self._refused = 0
+        self._recent = _Calls()
         self._calls = _Calls()
 
     def _breath(self, retry_after: float | None) -> float:
