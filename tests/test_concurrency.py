@@ -1,4 +1,4 @@
-"""Adaptive concurrency against simulated servers, event by event: nothing here sleeps."""
+"""The searches for a number and a rate against simulated servers, event by event, no sleep."""
 
 import heapq
 import math
@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codeclm.engine.calls.concurrency import Concurrency
+from codeclm.engine.calls.rate_search import RateSearch, Sending
 from codeclm.engine.calls.retry import Attempts, Retry, decide
 from codeclm.engine.config import RetryPolicy
 from codeclm.providers.base import RateLimited
@@ -123,6 +124,8 @@ class Simulation:
         self.ended = 0.0
         self.limits: list[tuple[float, int]] = []
         self.concurrency = Concurrency(ceiling=ceiling, start=start, clock=lambda: self.now)
+        self.rates = RateSearch(clock=lambda: self.now)
+        self.woken_at = -math.inf
 
     def run(self, *, until: float = math.inf, jobs: int | None = None) -> Outcome:
         if jobs is not None:
@@ -140,6 +143,12 @@ class Simulation:
 
     def pump(self) -> None:
         while self.in_flight < self.concurrency.limit and self.now >= self.held_until:
+            available = self.rates.available_at()
+            if available > self.now:
+                if self.woken_at != available:
+                    self.woken_at = available
+                    self.after(available - self.now, lambda: None)
+                return
             job = heapq.heappop(self.back) if self.back else next(self.fresh, None)
             if job is None:
                 return
@@ -147,24 +156,41 @@ class Simulation:
 
     def send(self, job: int) -> None:
         self.in_flight += 1
-        sent_at = self.now
+        sending = self.rates.take(self.in_flight, self.concurrency.spacing)
         served, retry_after = self.server.arrive(self.now, job)
         spread = self.rng.uniform(0.8, 1.2)
         if served:
-            self.after(self.latency * spread, lambda: self.answer(sent_at))
+            self.after(self.latency * spread, lambda: self.answer(sending))
         else:
             quick = min(0.005, self.latency / 10) * spread
-            self.after(quick, lambda: self.refuse(job, sent_at, retry_after))
+            self.after(quick, lambda: self.refuse(job, sending, retry_after))
 
-    def answer(self, sent_at: float) -> None:
+    def answer(self, sending: Sending) -> None:
         self.server.leave()
-        self.concurrency.note_success(self.in_flight, sent_at)
+        self.concurrency.note_success(self.in_flight, sending.at)
+        self.rates.note_answer(sending)
         self.in_flight -= 1
         self.answered += 1
         self.ended = self.now
 
-    def refuse(self, job: int, sent_at: float, retry_after: float | None) -> None:
-        hold = self.concurrency.note_refusal(self.in_flight, sent_at, retry_after=retry_after)
+    def hold_after(self, sending: Sending, retry_after: float | None) -> float:
+        if self.rates.note_refusal(sending, retry_after):
+            self.concurrency.restore()
+            return 0.0
+        hold = self.concurrency.note_refusal(
+            self.in_flight,
+            sending.at,
+            retry_after=retry_after,
+            width=self.rates.width,
+            overrun=self.rates.overrun,
+        )
+        if self.concurrency.ruled_out:
+            self.rates.try_pace(self.concurrency.ruled_out)
+            self.concurrency.ruled_out = 0.0
+        return hold
+
+    def refuse(self, job: int, sending: Sending, retry_after: float | None) -> None:
+        hold = self.hold_after(sending, retry_after)
         self.in_flight -= 1
         self.refused += 1
         if self.now + hold > self.held_until and hold > 0:

@@ -257,7 +257,7 @@ class Concurrency:
                 self._probing = True
                 self._share_before = self._calls.refused / max(self._calls.ended, MIN_CALLS)
                 self._calls = _Calls()
-            boldness = min(max(self._latency, 0.5), 1.0)  # slow servers get fewer round trips
+            boldness = min(max(self._latency / 2, 0.5), 1.0)  # slow servers get fewer round trips
             self._limit += max(1.0, (self._limit - plateau) * boldness) / self._limit
             if self._limit > max(self._wall * 1.25, self._wall + 2):
                 self._wall = inf  # the wall is gone

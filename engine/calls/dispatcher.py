@@ -173,7 +173,7 @@ class Dispatcher:
         if not self._queue or self._in_flight >= self._concurrency.limit:
             return None
         call = self._queue[0][2]
-        delay = self._pacer.delay(call.tokens, self._concurrency.spacing)
+        delay = self._pacer.delay(call.tokens)
         if delay <= 0:
             delay = self._give_way(call)
         if delay > 0:
@@ -182,7 +182,9 @@ class Dispatcher:
         heappop(self._queue)
         self._in_flight += 1
         self._pace.in_flight += 1
-        call.sending = self._pacer.take(call.tokens, self._pace.in_flight)
+        call.sending = self._pacer.take(
+            call.tokens, self._pace.in_flight, self._concurrency.spacing
+        )
         return call
 
     def _give_way(self, call: QueuedCall) -> float:
@@ -194,7 +196,7 @@ class Dispatcher:
         if other is None:
             return 0.0
         other.pump()
-        return max(self._pacer.delay(call.tokens, self._concurrency.spacing), _YIELD)
+        return max(self._pacer.delay(call.tokens), _YIELD)
 
     def urgency(self) -> Urgency | None:
         if not self._queue or self._in_flight >= self._concurrency.limit:

@@ -48,8 +48,9 @@ CATCH_UP = 0.05
 LONG_CATCH_UP, CATCH_UP_PACE = 0.25, 1.25
 """Seconds of allowance that a busy machine makes up for at no more than so many times the pace."""
 
-SECOND = 1.005
-"""Seconds in which no more is sent than a second allows, though answers travel unevenly."""
+SECOND, LONGEST_SECOND, LENGTHEN = 1.008, 1.05, 0.002
+"""Seconds in which no more is sent than a second allows, since requests travel unevenly; the most,
+and by how much it grows with each refusal."""
 
 FEW = 20.0
 """Requests per second below which only a late timer is made up for: any more would be one too many
@@ -115,13 +116,14 @@ class _RequestPace:
         if many:
             self._meters.append(Meter(rate * CATCH_UP_PACE, slack=short, clock=clock))
         self._rate, self._short, self._many = rate, short, many
+        self._second = SECOND
         self._sent: deque[float] | None = deque(maxlen=ceil(second)) if many else None
 
     def delay(self) -> float:
         delay = max(meter.delay() for meter in self._meters)
         sent = self._sent
         if sent is not None and len(sent) == sent.maxlen:
-            delay = max(delay, sent[0] + SECOND - self._clock())
+            delay = max(delay, sent[0] + self._second - self._clock())
         return delay
 
     def take(self) -> None:
@@ -132,6 +134,7 @@ class _RequestPace:
 
     def tighten(self) -> None:
         """Make up for no more than a late timer from now on: the server has no room for more."""
+        self._second = min(self._second + LENGTHEN, LONGEST_SECOND)
         if self._many:
             self._many = False
             self._meters = [Meter(self._rate, slack=self._short, clock=self._clock)]
@@ -164,10 +167,8 @@ class Pacer:
         """Whether there is a limit of tokens, so that requests must say how many to reserve."""
         return self._tokens is not None
 
-    def delay(self, tokens: float, spacing: float = 0.0) -> float:
+    def delay(self, tokens: float) -> float:
         """Return the seconds until a request that reserves *tokens* may be sent. Takes nothing.
-
-        *spacing* are the least seconds since the request before, on average.
 
         Rounded up to whole milliseconds: uvloop's timers round, and half of one would become a
         busy loop. Ask again when the delay is over: a refund or a header may have shortened it, a
@@ -178,12 +179,12 @@ class Pacer:
             delay = self._requests.delay()
         if self._tokens is not None:
             delay = max(delay, self._tokens.delay())
-        available = self._search.available_at(spacing)
+        available = self._search.available_at()
         if self._remainders is not None or self._hold_until > 0 or available > 0:
             delay = max(delay, self._server_delay(tokens, available))
         return ceil(delay * 1000 - 1e-6) / 1000 if delay > 0 else 0.0  # a nanosecond is noise
 
-    def take(self, tokens: float, in_flight: int = 1) -> Sending:
+    def take(self, tokens: float, in_flight: int = 1, spacing: float = 0.0) -> Sending:
         """Take one request and *tokens* now; the next request waits off a debt.
 
         Each request is to be settled once.
@@ -191,6 +192,7 @@ class Pacer:
         Args:
             tokens: to reserve.
             in_flight: requests in flight, itself included.
+            spacing: seconds to leave before the next request, on average.
         """
         self._request_count += 1
         self._token_count += tokens
@@ -203,7 +205,7 @@ class Pacer:
             of_requests, of_tokens = self._remainders
             of_requests.take(1.0, now)
             of_tokens.take(tokens, now)
-        return self._search.take(in_flight)
+        return self._search.take(in_flight, spacing)
 
     def settle(self, reserved: float, used: float) -> None:
         """Refund or charge the difference once it is known what a request used."""

@@ -136,7 +136,7 @@ class RateSearch:
         self._expires = inf
         """When a first estimate that nothing has confirmed is dropped."""
         self._due = -inf
-        self._latest = -inf
+        self._spread_until = -inf
         self._hold_until = -inf
         self._sent = 0
         self._refused = 0
@@ -173,14 +173,20 @@ class RateSearch:
         """Most requests that the server had at once lately."""
         return self._widest
 
-    def available_at(self, spacing: float = 0.0) -> float:
-        """Return when the next request may be sent, *spacing* after the latest, on the clock."""
-        available = max(self._hold_until, self._due)
-        return available if spacing <= 0 else max(available, self._latest + spacing)
+    def available_at(self) -> float:
+        """Return when the next request may be sent, on the clock's time."""
+        return max(self._hold_until, self._due, self._spread_until)
 
-    def take(self, in_flight: int) -> Sending:
-        """Note that a request is sent now; *in_flight* are then, itself included."""
+    def take(self, in_flight: int, spacing: float = 0.0) -> Sending:
+        """Note that a request is sent now.
+
+        Args:
+            in_flight: requests in flight, itself included.
+            spacing: seconds to leave before the next, on average.
+        """
         now = self._clock()
+        if spacing > 0:
+            self._spread_until = max(self._spread_until, now - SLACK) + spacing
         if self._edge is None:
             self._edge = _Edge(now, 0.0, 0)
         block = self._block
@@ -195,7 +201,6 @@ class RateSearch:
             if self._rate < inf:
                 self._due = max(self._due, now - SLACK) + 1 / self._rate
         self._sent += 1
-        self._latest = now
         if now >= self._marks[1][0] + MARK_TIME:
             self._marks = self._marks[1], (now, self._sent - self._refused)
         trial = self._trial
@@ -295,6 +300,7 @@ class RateSearch:
             self._hold = max(FIRST_HOLD, self._scale * FIRST_HOLD)
         self._block = _Block(now, sent_at, self._hold)
         self._hold_until = now + self._hold
+        self._expires = inf
         if self._raises and self._rate <= BACK * self._steady:
             self._set(self._steady, now)
             self._fallen_back = True
@@ -323,6 +329,7 @@ class RateSearch:
         self._hold = block.hold
         self._sent_at_opening = self._sent
         self._learn_scale(at - block.began, at)
+        self._set_at, self._sent_before = self._clock(), self._sent
         # The probe was the latest send, and is not part of what was admitted before.
         edge = _Edge(at, error, self._sent - self._refused - 1)
         last = self._edge
@@ -332,7 +339,7 @@ class RateSearch:
         length, admitted = at - last.at, edge.admitted - last.admitted
         if self._fallen_back:
             self._fallen_back = False
-        elif length < max(ENOUGH_TIME, self._scale) or admitted < ENOUGH_ADMITTED:
+        elif length < max(ENOUGH_TIME, 0.8 * self._scale) or admitted < ENOUGH_ADMITTED:
             self._edge = last  # measure on
         elif not self._estimate(
             admitted / length, (error + last.error) / length, length, at - block.began
@@ -348,7 +355,7 @@ class RateSearch:
     def _estimate(self, rate: float, error: float, length: float, blocked: float) -> bool:
         """Set the pace to an estimate of *rate*; tell whether that is good enough to keep."""
         now = self._clock()
-        if not self._confirmed and self._rate >= rate * FIRST_GUESS:
+        if self._rate == inf:
             blocked = min(1.0, 4 * blocked / length)
             self._set(rate * (1 + (FIRST_GUESS - 1) * blocked), now)
             self._confirmed = blocked < 0.4
