@@ -8,7 +8,8 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from typing import Any
+from contextlib import suppress
+from typing import Any, assert_never
 
 from .commands import COMMANDS, load
 from .commands.exit_status import ExitStatus
@@ -20,36 +21,80 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its `ExitStatus`."""
     words = sys.argv[1:] if argv is None else list(argv)
     try:
-        status = _run_command(words)
-        sys.stdout.flush()  # here, so that a closed pipe is noticed below
+        return _run(words)
+    except BaseExceptionGroup as group:
+        error = _expected(group)
+        if error is None:
+            raise
+        return _report(error)
     except KeyboardInterrupt:  # before or after a session; a session handles signals itself
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         _print_error("interrupted: run the same command again to continue")
         return ExitStatus.FAILED
-    except BrokenPipeError:
-        # The reader has closed the pipe: keep Python from complaining again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ExitStatus.FAILED
-    except UserError as error:
-        _print_error(str(error))
-        return ExitStatus.WRONG_INPUT
-    except RunStopped as error:
-        _print_error(str(error))
-        return ExitStatus.FAILED
-    return status
+    except (UserError, RunStopped, OSError) as error:
+        return _report(error)
 
 
-def _run_command(words: Sequence[str]) -> int:
+def _run(words: Sequence[str]) -> int:
+    if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison]  (closed: `>&-`)
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
     parser = _parser(words)
     args = parser.parse_args(words)
     if args.verb is None:
         parser.print_help()
         return ExitStatus.WRONG_INPUT
-    return load(args.verb).run(args)
+    status: int = load(args.verb).run(args)
+    sys.stdout.flush()  # here, so that a closed pipe or a full disk is noticed
+    return status
+
+
+def _expected(group: BaseExceptionGroup[BaseException]) -> UserError | RunStopped | None:
+    """Return the error that explains *group*: what users can fix first, then what ended a run."""
+    for kind in (UserError, RunStopped):
+        leaf: BaseException | None = group.subgroup(kind)
+        while isinstance(leaf, BaseExceptionGroup):
+            leaf = leaf.exceptions[0]
+        if isinstance(leaf, kind):
+            return leaf
+    return None
+
+
+def _report(error: UserError | RunStopped | OSError) -> ExitStatus:
+    """Say in one line what *error* is, and return what it means for the exit status."""
+    match error:
+        case BrokenPipeError():
+            _drop_output()  # the reader of our output has gone
+            return ExitStatus.FAILED
+        case OSError():
+            where = f"{error.filename}: " if error.filename else "output: "
+            if not error.filename:
+                _drop_output()
+            _print_error(f"{where}{error.strerror or error}")
+            return ExitStatus.FAILED
+        case UserError():
+            _print_error(str(error))
+            return ExitStatus.WRONG_INPUT
+        case RunStopped():
+            _print_error(str(error))
+            return ExitStatus.FAILED
+        case _:
+            assert_never(error)
+
+
+def _drop_output() -> None:
+    """Keep Python from complaining again, at exit, about output that cannot be written."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+_WIDEST = 1000
+"""Characters of a line of a message: a key of a megabyte is not repeated whole."""
 
 
 def _print_error(message: str) -> None:
-    print(f"codeclm: {printable(message)}", file=sys.stderr)
+    lines = message.split("\n")
+    short = "\n".join(line if len(line) <= _WIDEST else f"{line[:_WIDEST]}…" for line in lines)
+    with suppress(OSError, ValueError):  # stderr may be closed, too
+        print(f"codeclm: {printable(short)}", file=sys.stderr)
 
 
 def _parser(words: Sequence[str]) -> argparse.ArgumentParser:

@@ -19,6 +19,9 @@ from .prompt import AnyPrompt, Prompt
 MessageRole = Literal["system", "user", "assistant"]
 Messages = tuple[tuple[MessageRole, str], ...]
 
+_LARGEST = 1 << 20
+"""Bytes of a template: far more than any model reads of one prompt."""
+
 SETS: Final = ("default", "small", "self_contained")
 """The sets of templates. A set that lacks a prompt's template takes that of ``default``."""
 
@@ -228,6 +231,8 @@ def _folder(folder: Path, names: Sequence[str]) -> dict[str, str]:
 
 def _read(file: Traversable, name: str) -> str:
     try:
+        if isinstance(file, Path) and not (file.is_file() and file.stat().st_size <= _LARGEST):
+            raise PromptError(f"{name}: not a regular file of at most {_LARGEST:,} bytes")
         text = file.read_text("utf-8")
     except OSError as error:
         raise PromptError(f"{name}: {error.strerror}; make it readable") from error

@@ -7,6 +7,7 @@ As of November 2026. A server that is not listed but speaks chat completions is 
 import os
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from msgspec import Struct, structs
 
@@ -29,6 +30,7 @@ class Host(Struct, frozen=True):
         key_variables: The environment variables that may hold its key; the first one set counts.
         needs_key: Whether it refuses calls without a key.
         structured: The strictest response format that all of its models honour, as far as known.
+        domains: Where else than at its base URL its key may go: these domains and all below them.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Host(Struct, frozen=True):
     key_variables: tuple[str, ...] = ()
     needs_key: bool = False
     structured: ResponseFormat = "text"
+    domains: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.name != self.name.lower():
@@ -54,10 +57,25 @@ class Host(Struct, frozen=True):
         """Return where the host is: ``<NAME>_BASE_URL`` if set, else its own base URL."""
         return environ.get(self.base_url_variable, "").strip() or self.base_url
 
+    def owns(self, address: str) -> bool:
+        """Whether *address* is the vendor's own: a key may go there unasked."""
+        try:
+            own, other = urlsplit(self.base_url), urlsplit(address)
+        except ValueError:
+            return False
+        if own.scheme != other.scheme or not other.hostname:
+            return False
+        below = tuple(f".{domain}" for domain in self.domains)
+        return other.hostname in {own.hostname, *self.domains} or other.hostname.endswith(below)
+
+    def key_variable(self, environ: Mapping[str, str] = os.environ) -> str | None:
+        """Return the name of the first variable that holds a key, None if there is none."""
+        return next((name for name in self.key_variables if environ.get(name, "").strip()), None)
+
     def key(self, environ: Mapping[str, str] = os.environ) -> str | None:
         """Return the first key that *environ* holds for this host, None if there is none."""
-        keys = (environ.get(name, "").strip() for name in self.key_variables)
-        return next(filter(None, keys), None)
+        variable = self.key_variable(environ)
+        return None if variable is None else environ[variable].strip()
 
     def required_key(self, environ: Mapping[str, str] = os.environ) -> str | None:
         """Return the key, or None where the host does without one.
@@ -118,10 +136,11 @@ def _hosted(
     kind: ProviderKind[Any] = OPENAI,
     other_keys: tuple[str, ...] = (),
     structured: ResponseFormat = "text",
+    domains: tuple[str, ...] = (),
 ) -> Host:
     """Return the row of a vendor, which needs a key."""
     keys = (f"{name.upper()}_API_KEY", *other_keys)
-    return Host(name, kind, base_url, keys, needs_key=True, structured=structured)
+    return Host(name, kind, base_url, keys, needs_key=True, structured=structured, domains=domains)
 
 
 def _self_hosted(name: str, port: int) -> Host:
@@ -131,8 +150,10 @@ def _self_hosted(name: str, port: int) -> Host:
 
 
 HOSTS: Final = (
-    _hosted("openai", "https://api.openai.com/v1", structured="json_schema"),
-    _hosted("anthropic", "https://api.anthropic.com", kind=ANTHROPIC),
+    _hosted(
+        "openai", "https://api.openai.com/v1", structured="json_schema", domains=("openai.com",)
+    ),
+    _hosted("anthropic", "https://api.anthropic.com", kind=ANTHROPIC, domains=("anthropic.com",)),
     _hosted(
         "gemini",
         "https://generativelanguage.googleapis.com",
@@ -140,13 +161,27 @@ HOSTS: Final = (
         other_keys=("GOOGLE_API_KEY",),
         structured="json_schema",
     ),
-    _hosted("openrouter", "https://openrouter.ai/api/v1"),
-    _hosted("together", "https://api.together.xyz/v1"),
-    _hosted("groq", "https://api.groq.com/openai/v1", structured="json_object"),
-    _hosted("deepseek", "https://api.deepseek.com/v1", structured="json_object"),
-    _hosted("mistral", "https://api.mistral.ai/v1", structured="json_schema"),
-    _hosted("fireworks", "https://api.fireworks.ai/inference/v1", structured="json_schema"),
-    _hosted("xai", "https://api.x.ai/v1", structured="json_schema"),
+    _hosted("openrouter", "https://openrouter.ai/api/v1", domains=("openrouter.ai",)),
+    _hosted("together", "https://api.together.xyz/v1", domains=("together.xyz", "together.ai")),
+    _hosted(
+        "groq", "https://api.groq.com/openai/v1", structured="json_object", domains=("groq.com",)
+    ),
+    _hosted(
+        "deepseek",
+        "https://api.deepseek.com/v1",
+        structured="json_object",
+        domains=("deepseek.com",),
+    ),
+    _hosted(
+        "mistral", "https://api.mistral.ai/v1", structured="json_schema", domains=("mistral.ai",)
+    ),
+    _hosted(
+        "fireworks",
+        "https://api.fireworks.ai/inference/v1",
+        structured="json_schema",
+        domains=("fireworks.ai",),
+    ),
+    _hosted("xai", "https://api.x.ai/v1", structured="json_schema", domains=("x.ai",)),
     _self_hosted("vllm", 8000),
     _self_hosted("sglang", 30000),
     _self_hosted("ollama", 11434),

@@ -16,7 +16,15 @@ COMMAND = (sys.executable, "-m", "codeclm.engine")
 def environment(folder: Path, **more: str) -> dict[str, str]:
     """This process's, without its keys, and with a cache in *folder*."""
     clean = {k: v for k, v in os.environ.items() if not k.endswith(("_API_KEY", "_BASE_URL"))}
-    return {**clean, "CODECLM_CACHE_DIR": str(folder / "cache"), "NO_COLOR": "1", **more}
+    return {**clean, **_folders(folder), "NO_COLOR": "1", **more}
+
+
+def _folders(folder: Path) -> dict[str, str]:
+    """The user's own folders, in *folder*."""
+    return {
+        "CODECLM_CACHE_DIR": str(folder / "cache"),
+        "XDG_STATE_HOME": str(folder / "state"),
+    }
 
 
 def codeclm(*argv: str, cwd: Path, **environ: str) -> subprocess.CompletedProcess[str]:

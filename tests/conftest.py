@@ -62,9 +62,16 @@ def unblocked(request: pytest.FixtureRequest) -> Iterator[BlockBuster | None]:
         yield alarm
 
 
+@pytest.fixture(scope="session")
+def state_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where codeclm keeps what it knows of the user who runs these tests."""
+    return tmp_path_factory.mktemp("state")
+
+
 @pytest.fixture(autouse=True)
-def clean_environ(monkeypatch: pytest.MonkeyPatch) -> None:
+def clean_environ(monkeypatch: pytest.MonkeyPatch, state_folder: Path) -> None:
     """Take the user's keys, proxies and folders out of the tests' sight."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(state_folder))
     ours = {name for host in HOSTS for name in (*host.key_variables, host.base_url_variable)}
     for name in os.environ:
         if (

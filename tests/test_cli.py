@@ -288,7 +288,7 @@ def test_seeds_that_are_all_bad_are_status_2(tmp_path: Path) -> None:
 
 
 def test_an_address_that_cannot_be_used_is_status_2(tmp_path: Path) -> None:
-    """Only opening the provider shows it; the message does not suggest to continue."""
+    """It is known before the run's folder is there."""
     write_seeds(tmp_path, 2)
     roles = ("--strong", "openai/x", "--base-url", "http://me:secret@localhost:1/v1")
     line = ("--seeds", "seeds.jsonl", *roles, "--recipe", "tree-instruct", "--out", "run")
@@ -296,8 +296,10 @@ def test_an_address_that_cannot_be_used_is_status_2(tmp_path: Path) -> None:
 
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
-        "codeclm: run\ncodeclm: openai/x: the base URL holds a password; give the key separately\n"
+        "codeclm: command line: strong.base_url: must not hold a user name or password: give the"
+        " key as api_key = NAME\n"
     )
+    assert not (tmp_path / "run").exists()
 
 
 def test_names_may_hold_spaces_and_what_no_keyboard_has(tmp_path: Path) -> None:

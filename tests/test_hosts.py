@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from codeclm.engine.calls.clients import check_endpoint
+from codeclm.engine.calls.gate import check_endpoint
 from codeclm.engine.config import ConfigError, RoleConfig, check_role, hosted_model
 from codeclm.engine.data import providers
 from codeclm.engine.data.errors import UserError

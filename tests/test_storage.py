@@ -158,14 +158,10 @@ DAMAGED = "database disk image is malformed; the file is damaged: move it away"
 CLOSED = "unable to open database file; check that the folder exists and can be written"
 
 
-@pytest.fixture
-def filled(tmp_path: Path) -> Path:
-    """A folder whose ``cache.db`` is both, a cache and a ledger, and has 2 MB of either."""
-    with closing(LedgerWriter(tmp_path / "cache.db")) as ledger:
+def _fill_ledger(folder: Path) -> None:
+    with closing(LedgerWriter(folder / "cache.db")) as ledger:
         for n in range(500):
             ledger.seed_unreadable(Unreadable(n, "seeds.jsonl", "x" * 4000))
-    _fill_cache(tmp_path)
-    return tmp_path
 
 
 def _fill_cache(folder: Path) -> None:
@@ -173,25 +169,27 @@ def _fill_cache(folder: Path) -> None:
         file.put([Entry(n.to_bytes(16, "big"), bytes(4000)) for n in range(500)])
 
 
-@pytest.mark.parametrize("use", [use_cache, use_ledger])
+@pytest.mark.parametrize(("fill", "use"), [(_fill_cache, use_cache), (_fill_ledger, use_ledger)])
 @pytest.mark.parametrize(
     ("spoil", "complaint"),
     [(_noise, FOREIGN), (_text, FOREIGN), (_folder, CLOSED), (_cut, DAMAGED)],
 )
 def test_a_spoilt_file_is_named_with_a_remedy(
-    filled: Path,
+    tmp_path: Path,
     spoil: Callable[[Path], None],
     complaint: str,
+    fill: Callable[[Path], None],
     use: Callable[[Path], None],
 ) -> None:
-    spoil(filled)
-    before = _bytes(filled / "cache.db")
+    fill(tmp_path)
+    spoil(tmp_path)
+    before = _bytes(tmp_path / "cache.db")
 
     with pytest.raises(StorageError) as caught:
-        use(filled)
+        use(tmp_path)
 
-    assert str(caught.value).startswith(f"{filled}/cache.db: {complaint}")
-    assert _bytes(filled / "cache.db") == before
+    assert str(caught.value).startswith(f"{tmp_path}/cache.db: {complaint}")
+    assert _bytes(tmp_path / "cache.db") == before
 
 
 def _bytes(path: Path) -> bytes | None:

@@ -4,6 +4,7 @@ Nothing is evicted, values are bytes, and pickle is refused: a cache from elsewh
 code. Everything here blocks.
 """
 
+import errno
 import sqlite3
 import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
@@ -108,7 +109,8 @@ def _open(folder: Path, stack: ExitStack) -> "CacheFile":
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         with entry_lock(folder):
             exclusive = stack.enter_context(ExclusiveUse(folder))
-            connect(path).close()  # sets the page size, which only a new file takes
+            with closing(connect(path)) as new:  # sets the page size, which only a new file takes
+                _check_schema(new, path)
             # diskcache creates the tables, so that its tools work; all else is done here.
             tables: Any = diskcache.Cache(str(folder), disk=BytesDisk, **_SETTINGS)
             tables.close()
@@ -121,8 +123,46 @@ def _open(folder: Path, stack: ExitStack) -> "CacheFile":
     except sqlite3.Error as error:
         raise storage_error(path, error) from error
     except OSError as error:
-        raise StorageError(f"{folder}: {error.strerror}: choose another folder") from error
+        where = error.filename if error.errno == errno.EINVAL else folder  # not a regular file
+        raise StorageError(f"{where}: {error.strerror}: choose another folder") from error
     return CacheFile(folder, reader, writer, exclusive)
+
+
+_TRIGGERS = frozenset(
+    f"CREATE TRIGGER Settings_{name} ON Cache FOR EACH ROW BEGIN UPDATE Settings SET value ="
+    f" {value}; END"
+    for name, value in (
+        ("count_insert AFTER INSERT", 'value + 1 WHERE key = "count"'),
+        ("count_delete AFTER DELETE", 'value - 1 WHERE key = "count"'),
+        ("size_insert AFTER INSERT", 'value + NEW.size WHERE key = "size"'),
+        ("size_update AFTER UPDATE", 'value + NEW.size - OLD.size WHERE key = "size"'),
+        ("size_delete AFTER DELETE", 'value - OLD.size WHERE key = "size"'),
+    )
+)
+"""Those that diskcache makes. Any other could run for ever."""
+
+_KNOWN_SETTINGS = frozenset(
+    {*diskcache.core.DEFAULT_SETTINGS, *diskcache.core.METADATA, "disk_compress_level"}
+)
+"""diskcache sets an attribute of its own for every row of its table of settings."""
+
+
+def _check_schema(connection: sqlite3.Connection, path: Path) -> None:
+    """Check that *connection* has nothing that diskcache would not have made, before it opens it.
+
+    Raises:
+        StorageError: it has.
+    """
+    objects = connection.execute(
+        "SELECT name, type, sql FROM sqlite_master WHERE type IN ('view', 'trigger')"
+    ).fetchall()
+    foreign = [name for name, kind, sql in objects if kind == "view" or sql not in _TRIGGERS]
+    tables = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'Settings'"
+    if connection.execute(tables).fetchone():
+        keys = connection.execute("SELECT key FROM Settings").fetchall()
+        foreign += [str(key) for (key,) in keys if key not in _KNOWN_SETTINGS]
+    if foreign:
+        raise StorageError(f"{path}: not made by codeclm (it has {foreign[0]!r}): move it away")
 
 
 class CacheFile:

@@ -6,31 +6,33 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from ...prompts import PromptSet
 from ...providers.base import Provider, ResponseFormat
 from ...providers.hosts import open_provider
-from ...providers.http.session import check_transport, open_session
-from ...providers.kinds import ProviderSettings
+from ...providers.http.masking import MaskedSession
+from ...providers.http.session import open_session
 from ..config import (
     BudgetConfig,
     Config,
     ConfigError,
     RetryPolicy,
     RoleConfig,
-    api_key,
     base_url,
+    header_variables,
     hosted_model,
     reply_options,
     response_format,
 )
 from ..data.errors import Stopping
+from ..data.files import user_path
 from .budget import Budget, Spending
 from .cache import open_cache
 from .counters import Counters
 from .deadline import CallBounds
 from .dispatcher import Dispatcher, open_dispatcher
+from .gate import provider_settings
 from .model import Model, Sampling
 from .outgoing import InFlightCalls, RoleCalls
 from .pacing import Limits
@@ -162,19 +164,15 @@ def _width(role: RoleConfig) -> int:
 
 
 async def _open_provider(role: RoleConfig, stack: AsyncExitStack) -> Provider:
-    host, model = hosted_model(role)
-    session = None
+    host, settings = hosted_model(role).host, provider_settings(role)
     if host.kind.over_http:
-        session = open_session(timeout=role.timeout, transport=role.transport)
+        secrets = [os.environ[name].strip() for name in header_variables(role)]
+        session = MaskedSession(
+            open_session(timeout=role.timeout, transport=role.transport),
+            [*secrets, settings.api_key or ""],
+        )
         stack.push_async_callback(session.aclose)
-    settings = ProviderSettings(
-        model=model,
-        base_url=base_url(role),
-        api_key=api_key(role),
-        headers={name: os.path.expandvars(value) for name, value in role.headers.items()},
-        options=role.options,
-        session=session,
-    )
+        settings = structs.replace(settings, session=session)
     try:
         provider = await open_provider(host, settings)
     except (ValueError, FileNotFoundError) as error:
@@ -205,28 +203,22 @@ def _sampling(role: RoleConfig, structured: ResponseFormat, settings: CallSettin
     )
 
 
-# -- before the first call --------------------------------------------------------------------
-
-
-def check_endpoint(role: RoleConfig, where: str) -> None:
-    """Check, without a call, that *role*'s provider can be opened.
+def check_cache_folder(config: Config, out: Path, where: str) -> None:
+    """Check that the cache is not the folder *out*, whose lock it would wait for in vain.
 
     Raises:
-        ConfigError: it cannot.
+        ConfigError: it is.
     """
-    host, model = hosted_model(role)
-    try:
-        host.kind.check(model, role.options)
-        check_transport(role.transport)
-    except ValueError as error:
-        raise ConfigError(f"{where}: {role.model}: {error}") from error
+    folder = cache_folder(config)
+    if folder.resolve() == out.resolve():
+        raise ConfigError(f"{where}: cache.folder: {folder} is the folder of the results, too")
 
 
 def cache_folder(config: Config) -> Path:
     """Return the cache's folder: as configured, CODECLM_CACHE_DIR, or in the user's cache."""
     if config.cache.folder:
-        return Path(config.cache.folder).expanduser()
+        return user_path(config.cache.folder)
     if folder := os.environ.get("CODECLM_CACHE_DIR"):
-        return Path(folder).expanduser()
+        return user_path(folder)
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "codeclm"
+    return user_path(base) / "codeclm"

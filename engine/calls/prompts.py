@@ -20,6 +20,8 @@ def load_prompts(
         ConfigError: a prompt is not registered, or a template cannot be used.
     """
     source = role.prompts or config.prompts
+    if "\0" in source:
+        raise ConfigError(f"{where}: prompts: a path cannot hold a NUL character")
     if source == "auto":
         is_small = hosted_model(role).host.kind.small_models
         source = "small" if is_small and role is not config.target else "default"

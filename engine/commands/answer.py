@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from ..data.files import user_path
 from ..data.test_sets import TestSource, read_questions
 from ..training.answering import AnsweringSettings, write_answers
 from .arguments import add_limit, add_model, add_tests_folder, positive_integer
@@ -45,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     source = TestSource(
-        args.test, args.tests.expanduser(), args.field, args.template, None, args.id_field
+        args.test, user_path(str(args.tests)), args.field, args.template, None, args.id_field
     )
     questions = read_questions(source)[: args.limit]
     settings = AnsweringSettings(args.model, args.max_tokens, args.batch)

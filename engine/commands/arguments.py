@@ -45,6 +45,10 @@ def add_progress(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_force(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--force", action="store_true", help="overwrite existing files")
+
+
 def add_tests_folder(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tests",

@@ -4,15 +4,19 @@ import argparse
 import tempfile
 from pathlib import Path
 
+from msgspec import structs
+
 from ..bench.endpoint import EndpointTrial, measure_endpoint
 from ..bench.machine import MachineTrial, measure_machine
-from ..config import ConfigError, RoleConfig, api_key, hosted_model
+from ..calls.gate import pass_gate
+from ..config import ConfigError, RoleConfig, api_key, check_role, hosted_model
 from ..data.errors import UserError
 from ..reporting import log
 from .arguments import add_json, positive_integer
 from .exit_status import ExitStatus
+from .origin import add_trust, find_origin, print_endpoints
 from .output import print_json, print_message, print_text
-from .settings import read_dotenv, toml_string
+from .settings import toml_string
 
 IN_FLIGHT = (64, 256, 1000)
 """Levels at which this machine is measured."""
@@ -45,6 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="length limit of an answer (default: 256)",
     )
+    add_trust(parser)
     add_json(parser)
 
 
@@ -77,7 +82,6 @@ def _machine_line(trial: MachineTrial) -> str:
 
 
 def _bench_endpoint(args: argparse.Namespace, folder: Path) -> None:
-    read_dotenv()
     role = _role(args)
     calls = args.calls or 200
     print_message(f"up to {calls} calls to {role.model}")
@@ -120,9 +124,15 @@ def _role(args: argparse.Namespace) -> RoleConfig:
         max_tokens=args.max_tokens,
         max_concurrent=args.max_concurrent,
     )
+    origin = find_origin(None, (), (role,), trusted=args.trust)
+    values: tuple[str | None, ...] = (args.base_url, args.api_key)
+    given = frozenset(value for value in values if value)
     try:
         hosted_model(role)
         api_key(role)
     except UserError as error:
         raise ConfigError(f"--model: {error}") from error
+    check_role(role, "command line")
+    origin = structs.replace(origin, command_line=given)
+    print_endpoints(pass_gate({"model": role}, "command line", origin))
     return role

@@ -71,7 +71,7 @@ def _stats(args: argparse.Namespace) -> int:
             if reply is None:
                 damaged += 1
                 continue
-            models[_key_fields(reply).get("model", "?")] += 1
+            models[str(_key_fields(reply).get("model", "?"))] += 1
             oldest, newest = min(oldest, reply.time), max(newest, reply.time)
     print_text(f"folder   {cache.folder}")
     size = cache.path.stat().st_size / 1e6
@@ -119,7 +119,7 @@ def _explain(args: argparse.Namespace) -> int:
 
 
 def _prune(args: argparse.Namespace) -> int:
-    limit = time.time() - args.older_than * 86400
+    limit = max(0.0, time.time() - args.older_than * 86400)
     with _open(args) as cache:
         if args.dry_run:
             print_text(f"{cache.count_older(limit):,} answers are older than {_minute(limit)}")
@@ -143,10 +143,18 @@ def _pack_open(cache: CacheFile) -> int:
 
 def _key_fields(reply: StoredReply) -> dict[str, Any]:
     """Return the parts of the reply's key by name, except the messages."""
-    values = msgspec.json.decode(reply.about)
-    names = KeyFieldsWithOptions.__struct_fields__
-    return {**dict(zip(names, values or (), strict=False)), "sample": reply.sample}
+    try:
+        fields = msgspec.json.decode(reply.about, type=list[Any])
+    except msgspec.ValidationError:
+        fields = []  # written by another program
+    return {
+        **dict(zip(KeyFieldsWithOptions.__struct_fields__, fields, strict=False)),
+        "sample": reply.sample,
+    }
 
 
 def _minute(seconds: float) -> str:
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M}"
+    try:
+        return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M}"
+    except (ValueError, OverflowError, OSError):  # written by another program
+        return "an impossible time"

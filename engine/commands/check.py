@@ -23,8 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    config, where = read_run_settings(args)
-    plan = prepare(config, where=where)
+    config, where, origin = read_run_settings(args)
+    plan = prepare(config, where=where, origin=origin)
     plan.folder.make()
     print_text("\n".join(_lines(plan)))
     return ExitStatus.DONE
@@ -40,8 +40,8 @@ def _lines(plan: Plan) -> Iterator[str]:
     yield f"recipe   {plan.recipe.name}: {plan.recipe.summary}"
     yield f"rows     {_target(config)}"
     yield f"quality  {'; '.join(to_toml(config.quality).splitlines()) or 'no rules'}"
-    for name, role in plan.roles.items():
-        yield f"{name:<8} {role.model} at temperature {role.temperature}"
+    for use in plan.endpoints:
+        yield f"{use}; temperature {plan.roles[use.role].temperature}"
     yield f"folder   {plan.folder.path}"
     yield f"cache    {cache_folder(config)}"
     yield "ready to run; no call was made"

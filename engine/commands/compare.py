@@ -14,15 +14,17 @@ from ..compare.comparison import (
 )
 from ..compare.dataset import Dataset
 from ..compare.result import ComparisonResult
-from ..compare.settings import build_comparison_settings, parse_sweep
+from ..compare.settings import ComparisonSettings, build_comparison_settings, parse_sweep
 from ..compare.tables import comparison_tables
-from ..config import read_settings
+from ..config import RoleConfig, read_settings
+from ..data.files import user_path
 from ..reporting import tables
 from ..reporting.forecast import forecast_run
 from ..store.folder import Folder
 from .arguments import add_progress
 from .evaluations import run_evaluation
 from .exit_status import ExitStatus
+from .origin import add_trust, find_origin
 from .output import print_json, print_message, print_text
 from .sessions import (
     TRANSIENT,
@@ -31,7 +33,7 @@ from .sessions import (
     progress_display,
     run_session,
 )
-from .settings import add_override, read_dotenv
+from .settings import add_override
 
 ANSWER_TOKENS = 400
 """Length of an answer that ``--plan`` assumes."""
@@ -55,6 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--plan", action="store_true", help="only estimate the calls and the cost; makes no call"
     )
     add_override(parser)
+    add_trust(parser)
     add_progress(parser)
     parser.add_argument(
         "--allow-change",
@@ -64,16 +67,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    read_dotenv()
     where = str(args.config)
     tree = read_settings(args.config)
     settings = build_comparison_settings(tree, args.overrides, where=where)
+    roles = _roles(settings, where)
+    origin = find_origin(args.config, args.overrides, roles, trusted=args.trust)
     sweeps = [parse_sweep(text) for text in args.sweep]
     out = _folder(args, settings.base)
     Folder(out).make()
     with Folder(out).locked():
         plan = prepare_comparison(
-            settings, sweeps, out, where=where, allow_change=args.allow_change
+            settings, sweeps, out, where=where, origin=origin, allow_change=args.allow_change
         )
         if args.plan:
             _print_forecasts(plan)
@@ -87,6 +91,12 @@ def run(args: argparse.Namespace) -> int:
     return _exit_status(datasets)
 
 
+def _roles(settings: ComparisonSettings, where: str) -> list[RoleConfig]:
+    """Return every model that a comparison may ask."""
+    shared = settings.shared_config(where=where)
+    return [shared.strong, shared.target, shared.scorer, *settings.judges.values()]
+
+
 def _exit_status(datasets: list[Dataset]) -> ExitStatus:
     short = [dataset.name for dataset in datasets if dataset.rows < dataset.target_rows]
     if short:
@@ -97,9 +107,9 @@ def _exit_status(datasets: list[Dataset]) -> ExitStatus:
 
 def _folder(args: argparse.Namespace, base: dict[str, object]) -> Path:
     if args.out is not None:
-        return Path(args.out).expanduser()
+        return user_path(args.out)
     out = base.get("out")
-    return Path(out).expanduser() if isinstance(out, str) else Path("runs") / args.config.stem
+    return user_path(out) if isinstance(out, str) else Path("runs") / args.config.stem
 
 
 def _same_command(args: argparse.Namespace) -> str:

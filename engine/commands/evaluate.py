@@ -4,6 +4,7 @@ import argparse
 import shlex
 from pathlib import Path
 
+from ..calls.gate import Origin
 from ..config import build_table, read_settings
 from ..evaluate.difference import OtherCandidate, check_pairable
 from ..evaluate.outcome import Outcome
@@ -11,11 +12,12 @@ from ..evaluate.prepare import EvaluationPlan, prepare_evaluation
 from ..evaluate.report import outcome_text
 from ..evaluate.results import read_comparisons
 from ..evaluate.settings import EvaluationConfig
-from .arguments import add_json
+from .arguments import add_force, add_json
 from .evaluations import run_evaluation
 from .exit_status import ExitStatus
+from .origin import add_trust, find_origin
 from .output import print_json, print_message, print_text
-from .settings import PROMPTS_FLAG, Flag, add_flags, add_override, flag_overrides, read_dotenv
+from .settings import PROMPTS_FLAG, Flag, add_flags, add_override, flag_overrides
 
 ROLES = ("candidate", "reference", "judge")
 
@@ -93,13 +95,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="another candidate's results, to test the difference of the two",
     )
     add_override(parser)
+    add_trust(parser)
+    add_force(parser)
     add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    config, where = _read_settings(args)
-    plan = prepare_evaluation(config, where=where)
-    result = run_evaluation(plan, _read_other(args.against, plan))
+    config, where, origin = _read_settings(args)
+    plan = prepare_evaluation(config, where=where, origin=origin)
+    result = run_evaluation(plan, _read_other(args.against, plan), force=args.force)
     if args.json:
         print_json(result)
     else:
@@ -107,12 +111,13 @@ def run(args: argparse.Namespace) -> int:
     return _exit_status(result, plan)
 
 
-def _read_settings(args: argparse.Namespace) -> tuple[EvaluationConfig, str]:
-    read_dotenv()
+def _read_settings(args: argparse.Namespace) -> tuple[EvaluationConfig, str, Origin]:
     overrides = [*flag_overrides(args, _FLAGS, ROLES), *args.overrides]
     where = str(args.config) if args.config is not None else "command line"
     tree = read_settings(args.config) if args.config is not None else {}
-    return build_table(EvaluationConfig, tree, overrides, where=where), where
+    config = build_table(EvaluationConfig, tree, overrides, where=where)
+    origin = find_origin(args.config, overrides, config.roles.values(), trusted=args.trust)
+    return config, where, origin
 
 
 def _read_other(folder: Path | None, plan: EvaluationPlan) -> OtherCandidate | None:

@@ -1,17 +1,19 @@
 """``codeclm export``: the dataset in one of the export formats, or as a trainer's folder."""
 
 import argparse
+import re
 import shlex
 from contextlib import closing
 from pathlib import Path
 
 from ..data.formats import EXPORTS, selections
+from ..disk.atomic import check_replaceable
 from ..pipeline.recipes import RECIPES
 from ..store.export import export
 from ..training.handover import HandoverRequest, is_doubtful, model_to_train, write_handover
 from ..training.hyperparameters import Hyperparameters
 from ..training.trainers import TRAINERS, find_trainer
-from .arguments import add_run_folder, positive_integer
+from .arguments import add_force, add_run_folder, positive_integer
 from .exit_status import ExitStatus
 from .output import print_message
 from .runs import open_run
@@ -35,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--with-metadata", action="store_true", help="add use case, skills, gap, … to each row"
     )
+    add_force(parser)
     _add_trainer(parser)
 
 
@@ -58,13 +61,23 @@ def _add_trainer(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--language",
+        type=_language,
         default="en",
         metavar="CODE",
         help="with --trainer: the data's language, for the card (default: en)",
     )
 
 
+def _language(text: str) -> str:
+    """Read a language tag (RFC 5646), for argparse: it goes into the card's front matter."""
+    if not re.fullmatch(r"[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8})*", text):
+        raise argparse.ArgumentTypeError(f"must be a language code such as en, got {text[:40]!r}")
+    return text
+
+
 def run(args: argparse.Namespace) -> int:
+    if not args.trainer:
+        check_replaceable(args.to, force=args.force)
     return _export_for_trainer(args) if args.trainer else _export(args)
 
 
@@ -97,7 +110,9 @@ def _export(args: argparse.Namespace) -> int:
 def _export_for_trainer(args: argparse.Namespace) -> int:
     request = HandoverRequest(find_trainer(args.trainer), args.model, args.devices, args.language)
     with open_run(args.folder) as reader:
-        count = write_handover(reader.folder, reader.config, reader.ledger, request, args.to)
+        count = write_handover(
+            reader.folder, reader.config, reader.ledger, request, args.to, force=args.force
+        )
     model = model_to_train(reader.config, request)
     batch = request.hyperparameters.batch
     if is_doubtful(model):

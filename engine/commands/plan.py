@@ -6,6 +6,7 @@ from ..pipeline.prepare import prepare
 from ..reporting.forecast import forecast_run, forecast_text
 from .arguments import positive_integer
 from .exit_status import ExitStatus
+from .origin import print_endpoints
 from .output import print_text, seeds_used
 from .settings import add_run_settings, read_run_settings
 
@@ -22,8 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    config, where = read_run_settings(args)
-    plan = prepare(config, where=where)
+    config, where, origin = read_run_settings(args)
+    plan = prepare(config, where=where, origin=origin)
     forecast = forecast_run(plan, args.answer_tokens)
     start = f"{len(plan.metadata):,} metadata items"
     if forecast.seeds:
@@ -31,4 +32,5 @@ def run(args: argparse.Namespace) -> int:
         start = f"{seeds} seeds of about {forecast.seed_tokens} tokens"
     print_text(f"from {start}, assuming answers of {args.answer_tokens} tokens")
     print_text(forecast_text(forecast))
+    print_endpoints(plan.endpoints)
     return ExitStatus.DONE

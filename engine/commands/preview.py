@@ -35,10 +35,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    config, where = read_run_settings(args)
+    config, where, origin = read_run_settings(args)
     interrupt_on_sigterm()
     with tempfile.TemporaryDirectory(prefix="codeclm-preview-") as folder:
-        plan = prepare(_reduced(config, args.count, folder, where), where=where)
+        plan = prepare(_reduced(config, args.count, folder, where), where=where, origin=origin)
         plan.folder.make()
         log.to_nowhere()
         session = execute_plan(plan, progress_display(args), allow_change=False)

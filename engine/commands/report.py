@@ -4,9 +4,9 @@ import argparse
 from itertools import islice
 from pathlib import Path
 
-from ..disk.atomic import replace_file
+from ..disk.atomic import WriteError, check_replaceable, replace_file
 from ..reporting.page import html
-from .arguments import add_run_folder, natural_number
+from .arguments import add_force, add_run_folder, natural_number
 from .exit_status import ExitStatus
 from .output import print_message
 from .runs import open_run
@@ -20,6 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="file to write (default: report.html in the run's folder)",
     )
+    add_force(parser)
     parser.add_argument(
         "--transcripts",
         type=natural_number,
@@ -29,7 +30,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _check_target(path: Path, *, force: bool) -> None:
+    if path.suffix.lower() not in {".html", ".htm"} and (path.is_file() or not path.exists()):
+        raise WriteError(f"{path}: a report is an HTML page: name it .html")
+    check_replaceable(path, force=force)
+
+
 def run(args: argparse.Namespace) -> int:
+    if args.to is not None:
+        _check_target(args.to, force=args.force)
     with open_run(args.folder) as reader:
         summary = reader.summary()
         examples = list(islice(reader.rows(), args.transcripts))
@@ -38,6 +47,6 @@ def run(args: argparse.Namespace) -> int:
     name = args.folder.resolve().name
     page = html(name, reader.config, summary, examples, texts, manifest)
     path = args.to or args.folder / "report.html"
-    replace_file(path, page.encode("utf-8"))
+    replace_file(path, page.encode("utf-8"), private=args.to is None)
     print_message(f"wrote {path}")
     return ExitStatus.DONE

@@ -5,14 +5,16 @@ import argparse
 from ..config import load_config
 from ..pipeline.prepare import prepare
 from .arguments import add_progress, add_run_folder
+from .origin import add_trust, find_origin
 from .runs import existing_run
 from .sessions import run_and_report
-from .settings import add_override, read_dotenv, toml_string
+from .settings import add_override, toml_string
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_run_folder(parser)
     add_override(parser)
+    add_trust(parser)
     add_progress(parser)
     parser.add_argument(
         "--retry-failed",
@@ -24,6 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     path = existing_run(args.folder).config
-    read_dotenv()
     config = load_config(path, [f"out={toml_string(str(args.folder))}", *args.overrides])
-    return run_and_report(prepare(config, where=str(path)), args, retry_failed=args.retry_failed)
+    roles = (config.strong, config.target, config.scorer)
+    origin = find_origin(path, args.overrides, roles, trusted=args.trust, in_run_folder=True)
+    plan = prepare(config, where=str(path), origin=origin)
+    return run_and_report(plan, args, retry_failed=args.retry_failed)

@@ -2,7 +2,7 @@
 
 import argparse
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import assert_never
 
@@ -10,7 +10,7 @@ from ..quality import review
 from ..store.reader import LedgerReader
 from ..store.schema import Review, Subject
 from ..store.writer import LedgerWriter
-from .arguments import add_action, add_run_folder
+from .arguments import add_action, add_force, add_run_folder
 from .exit_status import ExitStatus
 from .output import print_message
 from .runs import RunReader, existing_run, open_run, resume_command
@@ -25,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     exporting.add_argument(
         "--to", type=Path, required=True, metavar="FILE", help="file to write: .jsonl or .csv"
     )
+    add_force(exporting)
     importing = add_action(steps, "import", _import, "read the decisions, keep or drop")
     add_run_folder(importing)
     importing.add_argument("file", type=Path, help="the exported file, filled in")
@@ -43,17 +44,21 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _export(args: argparse.Namespace) -> int:
+    typed = dict[str, review.Typed]()
     with open_run(args.folder) as reader:
-        reviews = reader.ledger.reviews(args.what)
+        reviews: dict[str, Review | review.Typed] = {**reader.ledger.reviews(args.what)}
+        if args.to.is_file() and not args.force:
+            typed = review.read_typed(args.to, _ids(reader.ledger, args.what))
+            reviews |= typed
         rows = _rows(args.what, reader, reviews)
         count = review.write_reviews(rows, args.to)
     print_message(f"wrote {count:,} {args.what} to {args.to}")
+    if typed:
+        print_message(f"kept what was typed into it: {len(typed):,} rows")
     return ExitStatus.DONE
 
 
-def _rows(
-    subject: Subject, run: RunReader, reviews: Mapping[str, Review]
-) -> Iterator[review.ReviewRow]:
+def _rows(subject: Subject, run: RunReader, reviews: review.Opinions) -> Iterator[review.ReviewRow]:
     match subject:
         case "examples":
             return review.example_rows(run.rows(), reviews)

@@ -3,13 +3,14 @@
 import argparse
 
 from ..pipeline.prepare import prepare
-from .arguments import add_progress
+from .arguments import add_force, add_progress
 from .sessions import run_and_report
 from .settings import add_run_settings, read_run_settings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_run_settings(parser)
+    add_force(parser)
     add_progress(parser)
     parser.add_argument(
         "--allow-change",
@@ -19,5 +20,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    config, where = read_run_settings(args)
-    return run_and_report(prepare(config, where=where), args, allow_change=args.allow_change)
+    config, where, origin = read_run_settings(args)
+    plan = prepare(config, where=where, origin=origin)
+    return run_and_report(plan, args, allow_change=args.allow_change, force=args.force)

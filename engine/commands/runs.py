@@ -1,5 +1,6 @@
 """Read a run: its configuration, ledger, state, rows, and the texts of its seeds."""
 
+import os
 import shlex
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from ...providers import json_codec
 from ..calls.counters import Counters
 from ..config import Config, load_config
 from ..data import seeds
+from ..data.files import read_bounded
 from ..data.records import Example, Seed
 from ..reporting.summary import Summary, summarise
 from ..store.folder import Folder, FolderError
@@ -40,7 +42,9 @@ class RunReader(NamedTuple):
         if self.folder.is_locked:
             return "working", ""
         try:
-            last = json_codec.loads(self.folder.summary.read_bytes(), _summary)
+            last = json_codec.loads(
+                read_bounded(self.folder.summary, flags=os.O_NOFOLLOW), _summary
+            )
         except (OSError, msgspec.MsgspecError):
             return "interrupted", f"to continue: {resume_command(self.folder.path)}"
         return last.ending, last.reason

@@ -2,8 +2,12 @@
 
 import argparse
 import signal
+import stat
+from contextlib import suppress
 from functools import partial
+from pathlib import Path
 
+from ..calls.clients import cache_folder
 from ..data.errors import UserError
 from ..pipeline.event_loop import run_async
 from ..pipeline.prepare import Plan
@@ -13,16 +17,26 @@ from ..reporting.progress import Display, watcher
 from ..reporting.results import write_results
 from ..reporting.summary import Summary, summary_text
 from .exit_status import ExitStatus
+from .origin import print_endpoints
 from .output import print_json, print_message, print_text
 from .runs import resume_command
 
 
 def run_and_report(
-    plan: Plan, args: argparse.Namespace, *, allow_change: bool = False, retry_failed: bool = False
+    plan: Plan,
+    args: argparse.Namespace,
+    *,
+    allow_change: bool = False,
+    retry_failed: bool = False,
+    force: bool = False,
 ) -> int:
     """Run a session, print its summary, and return the exit status."""
     summary, session = run_session(
-        plan, progress_display(args), allow_change=allow_change, retry_failed=retry_failed
+        plan,
+        progress_display(args),
+        allow_change=allow_change,
+        retry_failed=retry_failed,
+        force=force,
     )
     if args.json:
         print_json(summary)
@@ -40,13 +54,20 @@ def progress_display(args: argparse.Namespace) -> Display:
 
 
 def run_session(
-    plan: Plan, display: Display, *, allow_change: bool, retry_failed: bool = False
+    plan: Plan,
+    display: Display,
+    *,
+    allow_change: bool,
+    retry_failed: bool = False,
+    force: bool = False,
 ) -> tuple[Summary, Session]:
     """Work until the run finishes or stops, and write its results."""
     interrupt_on_sigterm()
-    plan.folder.make()
+    plan.folder.make(force=force)
     with plan.folder.locked(), log.to_file(plan.folder.events):
         print_message(str(plan.folder.path))
+        print_endpoints(plan.endpoints)
+        _warn_of_open_cache(cache_folder(plan.config))
         try:
             session = execute_plan(
                 plan, display, allow_change=allow_change, retry_failed=retry_failed
@@ -60,6 +81,13 @@ def run_session(
             raise
         summary = write_results(plan, session)
     return summary, session
+
+
+def _warn_of_open_cache(folder: Path) -> None:
+    """Say so if anybody on this machine can put answers into the cache."""
+    with suppress(OSError):
+        if folder.stat().st_mode & stat.S_IWOTH:
+            print_message(f"{folder}: every user of this machine can write this cache: chmod 700")
 
 
 def interrupt_on_sigterm() -> None:

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from dotenv import load_dotenv
-
 from ...prompts import SETS
+from ..calls.gate import Origin
 from ..config import Config, build_config, load_config
 from ..data.formats import EXPORTS
 from .arguments import is_number
+from .origin import add_trust, find_origin
 
 
 class Flag(NamedTuple):
@@ -104,6 +104,7 @@ def add_run_settings(parser: argparse.ArgumentParser) -> None:
         help=f"formats to write when the run is finished: {', '.join(EXPORTS.names())}",
     )
     add_override(parser)
+    add_trust(parser)
 
 
 def add_flags(parser: argparse.ArgumentParser, flags: Iterable[Flag]) -> None:
@@ -122,17 +123,32 @@ def add_override(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def read_run_settings(args: argparse.Namespace) -> tuple[Config, str]:
-    """Return the configuration from *args*, and its name in error messages."""
-    read_dotenv()
+class RunSettings(NamedTuple):
+    """A run's configuration, its name in error messages, and where it comes from."""
+
+    config: Config
+    where: str
+    origin: Origin
+
+
+def read_run_settings(args: argparse.Namespace) -> RunSettings:
+    """Return the configuration from *args*."""
     overrides = [*_run_overrides(args), *args.overrides]
-    if args.config is None:
-        return build_config({}, overrides, where="command line"), "command line"
-    config = load_config(args.config, overrides)
-    if config.out is None and args.config.stem not in {"codeclm", "config"}:
-        out = f"out={toml_string(str(Path('runs') / args.config.stem))}"
-        config = load_config(args.config, [*overrides, out])
-    return config, str(args.config)
+    where = "command line" if args.config is None else str(args.config)
+    config = _build(args.config, overrides)
+    roles = (config.strong, config.target, config.scorer)
+    origin = find_origin(args.config, overrides, roles, trusted=args.trust)
+    return RunSettings(config, where, origin)
+
+
+def _build(file: Path | None, overrides: Sequence[str]) -> Config:
+    if file is None:
+        return build_config({}, overrides, where="command line")
+    config = load_config(file, overrides)
+    if config.out is None and file.stem not in {"codeclm", "config"}:
+        out = f"out={toml_string(str(Path('runs') / file.stem))}"
+        config = load_config(file, [*overrides, out])
+    return config
 
 
 def _run_overrides(args: argparse.Namespace) -> Iterator[str]:
@@ -165,8 +181,3 @@ def flag_overrides(
 def toml_string(text: str) -> str:
     """Write *text* as a TOML string."""
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
-def read_dotenv() -> None:
-    """Read ``./.env``; variables that are already set win."""
-    load_dotenv(Path(".env"))

@@ -12,8 +12,11 @@ import msgspec
 from msgspec import Struct
 
 from ...providers import json_codec
+from ..calls.clients import check_cache_folder
+from ..calls.gate import Origin
 from ..config import Config, ConfigError
 from ..data import seeds
+from ..data.files import user_path
 from ..data.test_sets import TestSource, read_questions
 from ..disk.atomic import replace_file
 from ..evaluate.scoring import Scoring
@@ -71,6 +74,7 @@ def prepare_comparison(
     out: Path,
     *,
     where: str,
+    origin: Origin,
     allow_change: bool = False,
 ) -> ComparisonPlan:
     """Check everything that can be checked without a call; write the split. Blocks.
@@ -82,14 +86,20 @@ def prepare_comparison(
     folder = Folder(out)
     folder.make()
     shared = settings.shared_config(where=where)
+    check_cache_folder(shared, out, where)
     split, seeds_file = _split(shared, settings.compare.validation, out, allow_change=allow_change)
     variants = build_variants(settings, sweeps, seeds_file, folder=str(out), where=where)
     runs = tuple(
-        PlannedRun(variant, prepare_run(variant.config, where=f"{where}: {variant.name}"))
+        PlannedRun(
+            variant,
+            prepare_run(variant.config, where=f"{where}: {variant.name}", origin=origin),
+        )
         for variant in variants
     )
     names = [variant.name for variant in variants]
-    evaluations = prepare_evaluations(settings, shared, names, folder=str(out), where=where)
+    evaluations = prepare_evaluations(
+        settings, shared, names, folder=str(out), where=where, origin=origin
+    )
     return ComparisonPlan(folder, settings.compare, shared, split, runs, tuple(evaluations), tests)
 
 
@@ -114,7 +124,7 @@ def _read_tests(compare: CompareConfig, where: str) -> dict[str, list[str]]:
         label = test_label(name)
         if label in prompts:
             raise ConfigError(f"{where}: compare: two test sets are called {label!r}")
-        source = TestSource(name, Path(compare.testsets).expanduser())
+        source = TestSource(name, user_path(compare.testsets))
         prompts[label] = [question.prompt for question in read_questions(source)]
     return prompts
 

@@ -11,7 +11,9 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from ..calls.gate import Origin
 from ..config import Config, ConfigError, JudgeConfig
+from ..data.files import user_path
 from ..data.records import identity
 from ..evaluate.difference import Difference, OtherCandidate, paired_difference
 from ..evaluate.pairwise import PairwiseComparison
@@ -82,6 +84,7 @@ def prepare_evaluations(
     *,
     folder: str,
     where: str,
+    origin: Origin,
 ) -> list[Evaluation]:
     """Check every evaluation of a comparison. Blocks: it reads test sets and answers.
 
@@ -91,6 +94,7 @@ def prepare_evaluations(
         variants: the names of the runs.
         folder: the comparison's.
         where: the configuration's name in messages.
+        origin: where it comes from.
 
     Raises:
         ConfigError, SeedError: naming the file, the key and the remedy.
@@ -105,13 +109,13 @@ def prepare_evaluations(
     existing = _existing_evaluations(settings)
     for old in existing:
         _read_comparisons(old)  # a damaged file must be reported now
-    builder = _EvaluationBuilder(settings, shared, folder, where)
+    builder = _EvaluationBuilder(settings, shared, folder, where, origin)
     return [*builder.build_all(), *existing]
 
 
 def _existing_evaluations(settings: ComparisonSettings) -> list[Evaluation]:
     return [
-        Evaluation(judge, test_label(test), recipe, None, Path(folder).expanduser())
+        Evaluation(judge, test_label(test), recipe, None, user_path(folder))
         for judge, recipes in settings.compare.evaluations.items()
         for recipe, tests in recipes.items()
         for test, folder in tests.items()
@@ -130,6 +134,7 @@ class _EvaluationBuilder(Struct, frozen=True):
     shared: Config
     folder: str
     where: str
+    origin: Origin
 
     def build_all(self) -> Iterable[Evaluation]:
         compare = self.settings.compare
@@ -165,9 +170,8 @@ class _EvaluationBuilder(Struct, frozen=True):
             out=out,
         )
         where = f"{self.where}: compare.answers.{recipe}.{test}"
-        return Evaluation(
-            judge_name, label, recipe, prepare_evaluation(config, where=where), Path(out)
-        )
+        plan = prepare_evaluation(config, where=where, origin=self.origin)
+        return Evaluation(judge_name, label, recipe, plan, Path(out))
 
     def _reference(self, test: str) -> AnswererConfig:
         strong = {**msgspec.to_builtins(self.shared.strong), "temperature": 0.0}

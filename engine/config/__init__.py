@@ -1,7 +1,22 @@
 """The configuration of a run: its settings; reading, checking, explaining and writing them."""
 
-from .load import TEMPLATE, build_config, build_table, load_config, read_settings
-from .roles import api_key, base_url, check_role, hosted_model, reply_options, response_format
+from .load import (
+    TEMPLATE,
+    build_config,
+    build_table,
+    load_config,
+    parse_overrides,
+    read_settings,
+)
+from .roles import (
+    api_key,
+    base_url,
+    check_role,
+    hosted_model,
+    key_variable,
+    reply_options,
+    response_format,
+)
 from .schema import (
     BaselineConfig,
     BudgetConfig,
@@ -21,6 +36,7 @@ from .schema import (
     SettingsTable,
     SizeConfig,
 )
+from .secrets import header_variables, read_headers
 from .toml import to_toml
 
 __all__ = [
@@ -47,8 +63,12 @@ __all__ = [
     "build_config",
     "build_table",
     "check_role",
+    "header_variables",
     "hosted_model",
+    "key_variable",
     "load_config",
+    "parse_overrides",
+    "read_headers",
     "read_settings",
     "reply_options",
     "response_format",

@@ -48,11 +48,17 @@ def _check_table(
     for key, value in tree.items():
         if key not in settings:
             hint = _nearest(key, list(settings), root)
-            raise ConfigError(f"{where}: {prefix}{key}: unknown setting; {hint}")
+            raise ConfigError(f"{where}: {prefix}{_shown(key)}: unknown setting; {hint}")
         inner = settings[key]
         if _is_table(inner) and isinstance(value, dict):
             values = cast("dict[str, Any]", value)
             _check_table(values, inner, root, where, f"{prefix}{key}.")
+
+
+def _shown(key: str) -> str:
+    """Return *key* for a message in one line."""
+    key = key if len(key) <= 80 else f"{key[:80]}…"
+    return key if key.isprintable() else ascii(key)[1:-1]
 
 
 def _nearest(key: str, siblings: list[str], root: type[Struct]) -> str:
@@ -104,7 +110,7 @@ _NOUNS: Final = {
     "array": "a list",
     "object": "a table",
 }
-_SECRETIVE: Final = frozenset({"api_key", "headers", "extra", "options", "..."})
+_SECRETIVE: Final = frozenset({"api_key", "base_url", "headers", "extra", "options", "..."})
 """Settings that may hold a secret: their values are not repeated."""
 
 
@@ -147,7 +153,8 @@ def _actual(tree: Any, steps: list[str]) -> str:
         case list():
             return ", got a list"
         case _:
-            return f", got {value!r}"
+            text = repr(value)
+            return f", got {text if len(text) <= 80 else f'{text[:80]}…'}"
 
 
 def _value(tree: Any, steps: list[str]) -> Any:

@@ -1,15 +1,17 @@
 """Read settings from TOML, YAML or JSON files, and build the structs of `schema` from them."""
 
 import json
+import re
 import shlex
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 
 import msgspec
 from msgspec import Struct
 
+from ..data.files import read_bounded
 from .checks import check_config
 from .explain import check_keys, explain
 from .schema import Config, ConfigError
@@ -57,6 +59,7 @@ def build_table(
     Raises:
         ConfigError: a key is unknown, or a value has the wrong type or is out of range.
     """
+    _check_size(tree, where)
     plain: dict[str, Any] = json.loads(json.dumps(tree, default=str))
     for override in overrides:
         _apply(override, plain)
@@ -68,6 +71,18 @@ def build_table(
         raise ConfigError(f"{where}: {explain(str(error), kind, plain)}") from error
 
 
+def parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:
+    """Return the tree of settings that *overrides* give.
+
+    Raises:
+        ConfigError: one is not ``key=value``.
+    """
+    tree: dict[str, Any] = {}
+    for override in overrides:
+        _apply(override, tree)
+    return tree
+
+
 def read_settings(path: Path) -> dict[str, Any]:
     """Read a file of settings: YAML or JSON by its suffix, else TOML.
 
@@ -75,7 +90,7 @@ def read_settings(path: Path) -> dict[str, Any]:
         ConfigError: the file cannot be read or parsed.
     """
     try:
-        text = path.read_text("utf-8")
+        text = read_bounded(path).decode()
     except FileNotFoundError as error:
         raise ConfigError(
             f"{path}: no such file; write one with: codeclm init {shlex.quote(str(path))}"
@@ -85,16 +100,30 @@ def read_settings(path: Path) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: not UTF-8: {error.reason}") from error
     parse: Callable[[str], Any] = _PARSERS.get(path.suffix.lower(), tomllib.loads)
+    if _LONG_KEY.search(text) and parse is tomllib.loads:
+        raise ConfigError(f"{path}: nested too deeply: at most {_DEEPEST} tables in one another")
     try:
         tree = parse(text)
+    except RecursionError as error:
+        raise ConfigError(f"{path}: nested too deeply") from error
     except (tomllib.TOMLDecodeError, msgspec.DecodeError, ValueError) as error:
-        raise ConfigError(f"{path}: {error}") from error
+        problem = " ".join(str(error).split())  # YAML's fill several lines
+        raise ConfigError(f"{path}: {problem}") from error
     except ImportError as error:
         raise ConfigError(f'{path}: YAML needs an extra: pip install "codeclm[yaml]"') from error
     if not isinstance(tree, dict):
         raise ConfigError(f"{path}: must be a table of settings")
     return cast("dict[str, Any]", tree)
 
+
+_DEEPEST: Final = 64
+_LARGEST: Final = 200_000
+"""Most values of a configuration, once aliases (YAML) are written out."""
+
+_LONG_KEY: Final = re.compile(
+    r"""(?:^|[\[{,])[ \t]*(?:(?:[\w-]+|"[^"\n]*"|'[^'\n]*')[ \t]*\.[ \t]*){64}""", re.MULTILINE
+)
+"""A dotted key whose parts take the parser time that grows with their square."""
 
 _PARSERS: Final[dict[str, Callable[[str], Any]]] = {
     ".toml": tomllib.loads,
@@ -109,17 +138,55 @@ def _apply(override: str, tree: dict[str, Any]) -> None:
     key, equals, text = override.partition("=")
     if not equals or not key.strip():
         raise ConfigError(f"--set {override}: write key=value, as in filter.threshold=2.5")
-    try:
-        value = tomllib.loads(f"x = {text}")["x"]
-    except tomllib.TOMLDecodeError:
-        value = text.strip()
     *tables, name = key.strip().split(".")
+    if len(tables) > _DEEPEST:
+        raise ConfigError(f"--set {key[:40]}…: nested too deeply")
+    value = _parse_value(key, text)
     for table in tables:
         inner: Any = tree.setdefault(table, {})
         if not isinstance(inner, dict):
             raise ConfigError(f"--set {override}: {table} is not a table")
         tree = cast("dict[str, Any]", inner)
     tree[name] = value
+
+
+def _parse_value(key: str, text: str) -> Any:
+    if _LONG_KEY.search(text):
+        raise ConfigError(f"--set {key}: nested too deeply")
+    try:
+        parsed = tomllib.loads(f"x = {text}")
+    except RecursionError as error:
+        raise ConfigError(f"--set {key}: nested too deeply") from error
+    except ValueError:  # not TOML, or a number with thousands of digits
+        return text.strip()
+    if parsed.keys() != {"x"}:
+        raise ConfigError(f"--set {key}: holds more than one setting: repeat --set for each")
+    return parsed["x"]
+
+
+def _check_size(tree: Mapping[str, Any], where: str) -> None:
+    """Refuse what a few lines of YAML may stand for: aliases of aliases, or a table in itself.
+
+    Raises:
+        ConfigError: *tree* is nested too deeply, or holds too many values.
+    """
+    waiting: list[tuple[Any, int]] = [(tree, 0)]
+    count = 0
+    while waiting:
+        value, depth = waiting.pop()
+        count += 1
+        if depth > _DEEPEST:
+            raise ConfigError(f"{where}: nested too deeply")
+        if count > _LARGEST:
+            raise ConfigError(f"{where}: holds more than {_LARGEST:,} values")
+        waiting += [(inner, depth + 1) for inner in _children(value)]
+
+
+def _children(value: Any) -> Iterable[Any]:
+    """Return what a table or a list holds."""
+    if isinstance(value, dict):
+        return cast("dict[str, Any]", value).values()
+    return cast("Sequence[Any]", value) if isinstance(value, list) else ()
 
 
 def _check_text(tree: dict[str, Any], where: str) -> None:

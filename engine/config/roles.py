@@ -1,7 +1,6 @@
 """Resolve the settings of a role: its provider and model, its address, its key."""
 
 import os
-import re
 from math import isfinite
 from typing import Any, cast
 
@@ -9,8 +8,7 @@ from ...providers.base import ResponseFormat
 from ..data.errors import UserError
 from ..data.providers import HostedModel, resolve_model
 from .schema import ConfigError, RoleConfig
-
-_VARIABLE = re.compile(r"[A-Z][A-Z0-9_]{2,63}")
+from .secrets import check_secrets, describe_missing_key
 
 
 def hosted_model(role: RoleConfig) -> HostedModel:
@@ -36,7 +34,7 @@ def api_key(role: RoleConfig) -> str | None:
     if role.api_key:
         value = os.environ.get(role.api_key, "").strip()
         if not value:
-            raise ConfigError(_missing_key(role.api_key))
+            raise ConfigError(describe_missing_key(role.api_key))
         return value
     host = hosted_model(role).host
     if role.base_url:
@@ -45,6 +43,11 @@ def api_key(role: RoleConfig) -> str | None:
         return host.required_key()
     except ValueError as error:
         raise ConfigError(str(error)) from error
+
+
+def key_variable(role: RoleConfig) -> str | None:
+    """Return the name of the variable that holds the role's key; None: none is sent."""
+    return role.api_key or hosted_model(role).host.key_variable()
 
 
 def response_format(role: RoleConfig) -> ResponseFormat:
@@ -64,7 +67,7 @@ def reply_options(role: RoleConfig) -> dict[str, Any]:
 
 
 def check_role(role: RoleConfig, where: str) -> None:
-    """Check that *role* can be called: its provider exists and its key is set.
+    """Check that *role* can be called: its provider exists, its key is set, and it holds none.
 
     Raises:
         ConfigError: it cannot; the message starts with *where* and the key at fault.
@@ -77,6 +80,7 @@ def check_role(role: RoleConfig, where: str) -> None:
         api_key(role)
     except ConfigError as error:
         raise ConfigError(f"{where}.api_key: {error}") from error
+    check_secrets(role, where)
     if not _is_writable(role.extra):
         raise ConfigError(f"{where}.extra: null, inf and nan cannot be written to config.toml")
     if (role.price_input is None) != (role.price_output is None):
@@ -86,15 +90,9 @@ def check_role(role: RoleConfig, where: str) -> None:
             f"{where}.base_url: {host.name} models run in this process: remove it, or name the"
             " server's provider in model"
         )
-    if host.kind.over_http and not base_url(role).startswith("http"):
+    # Whatever else may be wrong with it is found when the endpoint is built.
+    if host.kind.over_http and not base_url(role).startswith(("http://", "https://")):
         raise ConfigError(f"{where}.base_url: must be an http(s) address, got {base_url(role)!r}")
-
-
-def _missing_key(variable: str) -> str:
-    if _VARIABLE.fullmatch(variable):
-        return f"the environment variable {variable} is not set"
-    # It may be the key itself, which must not be repeated.
-    return "must be the NAME of an environment variable that is set, not a key"
 
 
 def _is_writable(value: Any) -> bool:

@@ -5,19 +5,29 @@
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal, assert_never, cast
+from typing import Annotated, Any, Final, Literal, assert_never, cast
 
 import msgspec
 from msgspec import Meta, Struct, field
 
 from ...providers.base import Transport
 from ..data.errors import UserError
+from ..data.files import user_path
 from ..data.seeds import SeedFormat, SeedSource
 
-Count = Annotated[int, Meta(ge=1)]
+MOST: Final = 10_000_000
+"""Upper bound of whatever is counted: rows, seeds, calls in flight."""
+LONGEST: Final = 31_536_000
+"""Upper bound of seconds: a year."""
+EXACT: Final = 2**53
+"""Integers up to here survive JSON in every program (RFC 8259 §6)."""
+
+Count = Annotated[int, Meta(ge=1, le=MOST)]
+RandomSeed = Annotated[int, Meta(ge=-EXACT, le=EXACT)]
 Points = Annotated[float, Meta(ge=0, le=10)]
-Positive = Annotated[float, Meta(gt=0)]
-Money = Annotated[float, Meta(ge=0)]
+Positive = Annotated[float, Meta(gt=0, le=1e12)]
+Seconds = Annotated[float, Meta(ge=0, le=LONGEST)]
+Money = Annotated[float, Meta(ge=0, le=1e12)]
 RoleName = Literal["strong", "target", "judge"]
 
 
@@ -36,14 +46,14 @@ class RoleConfig(SettingsTable, frozen=True):
 
     model: Annotated[str, Meta(min_length=1)] = ""
     """``provider/model``, such as ``openai/gpt-4.1`` or ``ollama/llama3.2``."""
-    base_url: str | None = None
+    base_url: Annotated[str, Meta(min_length=1)] | None = None
     """An OpenAI-compatible server. None: the provider's own address."""
     api_key: str | None = None
     """NAME of the environment variable that holds the key. None: the provider's usual one."""
     temperature: Annotated[float, Meta(ge=0, le=2)] | None = 0.7
     top_p: Annotated[float, Meta(gt=0, le=1)] | None = None
     max_tokens: Count | None = 2048
-    seed: int | None = None
+    seed: RandomSeed | None = None
     """Sent with each request; a retry after an unreadable reply sends the next number."""
     extra: dict[str, Any] = {}
     """Merged into the body of every request (``reasoning_effort``, ``top_k``, …)."""
@@ -53,15 +63,15 @@ class RoleConfig(SettingsTable, frozen=True):
     """auto: plain text, as in the paper; ``json_schema`` for the embedded model."""
     prompts: str | None = None
     """A prompt set for this role alone. None: the run's."""
-    timeout: Positive = 600.0
+    timeout: Annotated[float, Meta(gt=0, le=LONGEST)] = 600.0
     """Seconds without a byte of the reply after which a call is retried. A reply that has begun
     must bring 4 bytes a second."""
-    deadline: Positive | None = None
+    deadline: Annotated[float, Meta(gt=0, le=LONGEST)] | None = None
     """Most seconds of one attempt, however much comes in; then it is retried. None: ``timeout``,
     and a second more for every 4 tokens of ``max_tokens`` (4,096 if that is not set)."""
     transport: Transport = "aiohttp"
     """The HTTP client. lean takes less CPU per call and needs ``codeclm[lean]``."""
-    max_concurrent: Count = 256
+    max_concurrent: Annotated[int, Meta(ge=1, le=100_000)] = 256
     """Most calls in flight at this endpoint; fewer while it answers 429."""
     requests_per_minute: Positive | None = None
     tokens_per_minute: Positive | None = None
@@ -121,12 +131,12 @@ class MetadataConfig(SettingsTable, frozen=True):
 class DecodeConfig(SettingsTable, frozen=True):
     """Basic instructions."""
 
-    per_metadata: Count | None = None
+    per_metadata: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
     """Basic instructions per metadata item. None: an equal share of ``target_rows`` in augmented
     mode, else 10."""
     chunk: Annotated[int, Meta(ge=1, le=50)] = 10
     """Most instructions requested in one call."""
-    extra_calls: Annotated[int, Meta(ge=0)] = 3
+    extra_calls: Annotated[int, Meta(ge=0, le=1000)] = 3
     """Further calls when replies hold too few instructions, or duplicates."""
     rubrics: Annotated[int, Meta(ge=1, le=20)] = 4
     """Rubrics per metadata item, and as many actions."""
@@ -176,7 +186,7 @@ class SizeConfig(SettingsTable, frozen=True):
     shortfall: Literal["topup", "report"] = "topup"
     """topup: request more of metadata items below their quota. report: only report how many rows
     are missing."""
-    max_expansion: Annotated[float, Meta(ge=1)] = 5.0
+    max_expansion: Annotated[float, Meta(ge=1, le=1000)] = 5.0
     """Most basic instructions per metadata item, in multiples of its quota."""
 
 
@@ -200,7 +210,7 @@ class QualityConfig(SettingsTable, frozen=True):
     their prompts are reported."""
     tests: str = "."
     """Folder of the test sets that are given by name."""
-    ngram: Annotated[int, Meta(ge=3)] = 13
+    ngram: Annotated[int, Meta(ge=3, le=10_000)] = 13
     """Consecutive words that count as an overlap (GPT-3: 13). A shorter text counts as a whole."""
     on_overlap: Literal["report", "drop"] = "report"
     """report: keep them. drop: make other rows in their place."""
@@ -218,25 +228,25 @@ class QualityConfig(SettingsTable, frozen=True):
 class RetryPolicy(SettingsTable, frozen=True):
     """How many attempts and how much time one call may take."""
 
-    attempts: Annotated[int, Meta(ge=1)] = 8
+    attempts: Annotated[int, Meta(ge=1, le=1000)] = 8
     """Most attempts, the first included, that fail with a lost connection, a 5xx or silence while
     the endpoint answers other calls. Rate limits (429) do not count: ``budget`` bounds them."""
-    first_wait: Annotated[float, Meta(ge=0)] = 0.5
+    first_wait: Seconds = 0.5
     """Upper bound in seconds of the first wait, doubled for each further one. The wait itself is
     uniformly random below the bound (full jitter)."""
-    longest_wait: Annotated[float, Meta(ge=0)] = 60.0
+    longest_wait: Seconds = 60.0
     """Seconds at which the bound stops growing. A server's Retry-After may be longer."""
-    budget: Annotated[float, Meta(ge=0)] = 600.0
+    budget: Seconds = 600.0
     """Most seconds from a call's first attempt to its last, all waits and queues between them
     included, while the endpoint answers other calls."""
-    outage: Annotated[float, Meta(ge=0)] = 1800.0
+    outage: Seconds = 1800.0
     """Seconds for which an endpoint that answers nobody is waited for; then the run ends."""
 
 
 class BudgetConfig(SettingsTable, frozen=True):
     """When to stop paying. Earlier sessions of the run count; a larger budget continues it."""
 
-    calls: Count | None = None
+    calls: Annotated[int, Meta(ge=1, le=EXACT)] | None = None
     """Most paid answers."""
     money: Money | None = None
     """Most money, at the prices of the roles."""
@@ -258,7 +268,7 @@ class Config(SettingsTable, frozen=True):
     """Files or folders of .jsonl, .json, .csv, .tsv, .parquet or .arrow files; text also .gz."""
     out: str | None = None
     """The run's folder. None: ``runs/NAME``, after the configuration or the seed file."""
-    seed: int = 0
+    seed: RandomSeed = 0
     """Seeds every random choice that codeclm makes; another number also samples other replies."""
     prompts: str = "auto"
     """A set of `codeclm.prompts.SETS`, or a folder of templates. auto: small for the embedded
@@ -291,7 +301,7 @@ class Config(SettingsTable, frozen=True):
     def seed_files(self) -> tuple[Path, ...]:
         """Return the paths that ``seeds`` names."""
         names = (self.seeds,) if isinstance(self.seeds, str) else self.seeds
-        return tuple(Path(name).expanduser() for name in names)
+        return tuple(user_path(name) for name in names)
 
     @property
     def seed_source(self) -> SeedSource:

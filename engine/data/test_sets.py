@@ -10,6 +10,7 @@ from typing import Any, Final, cast
 from msgspec import Struct
 
 from . import seeds
+from .files import user_path
 from .records import Unreadable
 from .seeds import SeedError, SeedFormat, SeedSource
 
@@ -64,7 +65,7 @@ class TestSource(Struct, frozen=True):
     @property
     def path(self) -> Path:
         published = TEST_SETS.get(self.test)
-        return Path(self.test).expanduser() if published is None else self.folder / published.file
+        return user_path(self.test) if published is None else self.folder / published.file
 
 
 def read_questions(source: TestSource) -> list[Question]:

@@ -19,11 +19,16 @@ class WriteError(UserError):
 
 
 @contextmanager
-def replacing(path: Path) -> Generator[IO[bytes]]:
+def replacing(path: Path, *, private: bool = False) -> Generator[IO[bytes]]:
     """Open a file that replaces *path* when the block ends without an exception.
 
     Missing parent folders are created; a symbolic link keeps pointing where it did. A pipe or a
     device cannot be replaced and is written directly.
+
+    Args:
+        path: the file.
+        private: whether it is one of our own, in a run's folder: only its owner may read it, and
+            a link, pipe or device in its place is replaced.
 
     Raises:
         WriteError: the file cannot be written.
@@ -31,24 +36,35 @@ def replacing(path: Path) -> Generator[IO[bytes]]:
     if path.is_dir():
         raise WriteError(f"{path}: is a folder; name a file in it")
     try:
-        if path.exists() and not path.is_file():
+        if not private and path.exists() and not path.is_file():
             with path.open("wb") as file:
                 yield file
         else:
-            with _replacement(path.resolve()) as file:
+            target = path if private else path.resolve()
+            with _replacement(target, 0o600 if private else 0o666) as file:
                 yield file
     except OSError as error:
         raise WriteError(f"{path}: cannot be written ({error.strerror or error})") from error
 
 
-def replace_file(path: Path, content: bytes) -> None:
+def replace_file(path: Path, content: bytes, *, private: bool = False) -> None:
     """Replace the content of *path*, as `replacing` does.
 
     Raises:
         WriteError: the file cannot be written.
     """
-    with replacing(path) as file:
+    with replacing(path, private=private) as file:
         file.write(content)
+
+
+def check_replaceable(path: Path, *, force: bool) -> None:
+    """Check that writing *path* destroys nothing, or that the user wants it to.
+
+    Raises:
+        WriteError: there is a file that the user has not said to overwrite.
+    """
+    if not force and path.is_file():
+        raise WriteError(f"{path}: already exists (overwrite it with --force)")
 
 
 def remove_leftovers(targets: Iterable[Path]) -> None:
@@ -61,12 +77,15 @@ def remove_leftovers(targets: Iterable[Path]) -> None:
             leftover.unlink(missing_ok=True)
 
 
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+
+
 @contextmanager
-def _replacement(path: Path) -> Generator[IO[bytes]]:
+def _replacement(path: Path, mode: int) -> Generator[IO[bytes]]:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
-        with temporary.open("xb") as file:
+        with os.fdopen(os.open(temporary, _NEW, mode), "wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())

@@ -9,6 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from ..data.files import open_regular
+
 _COUNTER = "openers"
 _MODULUS = 2**64
 
@@ -48,7 +50,7 @@ class ExclusiveUse:
         """
         self._count = b""
         with ExitStack() as stack:
-            file = os.open(folder / _COUNTER, os.O_RDWR | os.O_CREAT, mode=0o600)
+            file = open_regular(folder / _COUNTER, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW)
             stack.callback(os.close, file)
             before = int.from_bytes(os.pread(file, 8, 0), "little")
             count = ((before + 1) % _MODULUS).to_bytes(8, "little")

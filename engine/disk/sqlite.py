@@ -1,5 +1,6 @@
 """SQLite files: connections, transactions, a thread that commits in groups, readable errors."""
 
+import os
 import sqlite3
 import threading
 import time
@@ -58,6 +59,7 @@ def connect(path: Path, *, cache_kib: int = 8192) -> sqlite3.Connection:
     Raises:
         StorageError: the file cannot be opened, or is not a database.
     """
+    _make_file(path)
     try:
         connection = sqlite3.connect(
             path, timeout=60, isolation_level=None, check_same_thread=False
@@ -77,6 +79,24 @@ def connect(path: Path, *, cache_kib: int = 8192) -> sqlite3.Connection:
         connection.close()
         raise storage_error(path, error) from error
     return connection
+
+
+def _make_file(path: Path) -> None:
+    """Make *path* if it is missing, readable by its owner alone; a link or device is refused.
+
+    An existing file is not opened: closing it would drop the locks that SQLite holds for this
+    process (https://www.sqlite.org/howtocorrupt.html §2.2).
+
+    Raises:
+        StorageError: it cannot be made, or is not a regular file.
+    """
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except FileExistsError as error:
+        if path.is_symlink() or not (path.is_file() or path.is_dir()):
+            raise StorageError(f"{path}: not a regular file: remove it") from error
+    except OSError:
+        return  # SQLite says why
 
 
 OnCommit = Callable[[Sequence[T], StorageError | None], None]

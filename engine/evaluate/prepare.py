@@ -12,10 +12,12 @@ import msgspec
 from msgspec import Struct
 
 from ...prompts import Judge, PromptSet, Respond
-from ..calls.clients import check_endpoint
+from ..calls.clients import check_cache_folder
+from ..calls.gate import EndpointUse, Origin, pass_gate
 from ..calls.prompts import load_prompts
 from ..config import Config, to_toml
 from ..data.answers import read_answers
+from ..data.files import user_path
 from ..data.records import identity
 from ..data.seeds import SeedError
 from ..data.test_sets import Question, read_questions, shorten
@@ -46,6 +48,7 @@ class EvaluationPlan(Struct, frozen=True):
         answers: of the sides whose answers come from a file.
         prompts: the templates of each role.
         manifest: what identifies this evaluation.
+        endpoints: where its data go, and with which key.
     """
 
     config: EvaluationConfig
@@ -55,21 +58,31 @@ class EvaluationPlan(Struct, frozen=True):
     answers: dict[Side, Answers]
     prompts: dict[str, PromptSet]
     manifest: Manifest
+    endpoints: tuple[EndpointUse, ...]
 
     @property
     def comparisons(self) -> Path:
         return self.folder.path / COMPARISONS_FILE
 
 
-def prepare_evaluation(config: EvaluationConfig, *, where: str) -> EvaluationPlan:
+def prepare_evaluation(
+    config: EvaluationConfig,
+    *,
+    where: str,
+    origin: Origin = Origin(),  # noqa: B008
+) -> EvaluationPlan:
     """Check everything that can be checked without a call. Blocks: it reads the test set.
+
+    Args:
+        config: the settings.
+        where: names them in messages.
+        origin: who wrote them; by default the calling program.
 
     Raises:
         ConfigError, SeedError, FolderError: naming the file, the key and the remedy.
     """
     check_evaluation(config, where)
-    for name, role in config.roles.items():
-        check_endpoint(role, f"{where}: {name}")
+    endpoints = pass_gate(config.roles, where, origin)
     as_run = Config(prompts=config.prompts)
     prompts = {
         name: load_prompts(as_run, role, (Judge,) if name == "judge" else (Respond,), where)
@@ -85,7 +98,10 @@ def prepare_evaluation(config: EvaluationConfig, *, where: str) -> EvaluationPla
     answers = _read_answers(config, questions)
     manifest = _manifest(config, questions, answers, prompts)
     folder = Folder(config.folder)
-    return EvaluationPlan(config, folder, questions, shortened, answers, prompts, manifest)
+    check_cache_folder(Config(cache=config.cache), folder.path, where)
+    return EvaluationPlan(
+        config, folder, questions, shortened, answers, prompts, manifest, endpoints
+    )
 
 
 def _shortened(question: Question, max_tokens: int) -> Question:
@@ -97,7 +113,7 @@ def _read_answers(config: EvaluationConfig, questions: Sequence[Question]) -> di
     for side, answerer in config.answerers.items():
         if not answerer.answers:
             continue
-        path = Path(answerer.answers).expanduser()
+        path = user_path(answerer.answers)
         answers[side] = read_answers(path, answerer.model)
         missing = [question.id for question in questions if question.id not in answers[side]]
         if missing:
@@ -151,4 +167,5 @@ def claim_folder(plan: EvaluationPlan) -> None:
             + "".join(f"    {line}\n" for line in changed)
             + "choose another folder (--out); paid answers are reused"
         )
-    plan.folder.write_manifest(to_toml(plan.config), plan.manifest)
+    calls_out = any(use.address for use in plan.endpoints)
+    plan.folder.write_manifest(to_toml(plan.config), plan.manifest, calls_out=calls_out)

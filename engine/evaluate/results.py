@@ -28,7 +28,7 @@ def write_evaluation(
     """
     config, comparisons = plan.config, session.in_order
     lines = b"".join(json_codec.dumps(comparison) + b"\n" for comparison in comparisons)
-    replace_file(plan.comparisons, lines)
+    replace_file(plan.comparisons, lines, private=True)
     scoring = Scoring(config.rule, config.seed, config.resamples)
     outcome = summarise_evaluation(
         session,
@@ -42,7 +42,7 @@ def write_evaluation(
     if other is not None and comparisons:
         outcome = _with_difference(outcome, comparisons, other, scoring)
     pretty = msgspec.json.format(json_codec.dumps(outcome), indent=2)
-    replace_file(plan.folder.summary, pretty)
+    replace_file(plan.folder.summary, pretty, private=True)
     return outcome
 
 

@@ -16,6 +16,7 @@ from ..config import (
     SettingsTable,
     check_role,
 )
+from ..data.files import user_path
 from ..data.test_sets import TestSource
 from .verdicts import Rule
 
@@ -86,7 +87,7 @@ class EvaluationConfig(SettingsTable, frozen=True):
     def source(self) -> TestSource:
         return TestSource(
             self.test,
-            Path(self.tests).expanduser(),
+            user_path(self.tests),
             self.input.field,
             self.input.template,
             self.input.format,
@@ -98,7 +99,7 @@ class EvaluationConfig(SettingsTable, frozen=True):
     def folder(self) -> Path:
         """Where the results go."""
         if self.out:
-            return Path(self.out).expanduser()
+            return user_path(self.out)
         words = Path(self.test).name.split(".")[0], self.candidate.name.replace(":", "-")
         return Path("runs") / "-".join(words).replace("/", "-")
 

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Any, Generic, TypeVar
 
 import anyio
+from anyio.abc import TaskGroup
 from msgspec import Struct
 
 from ..calls.counters import StageCounts
@@ -85,9 +86,8 @@ async def run(
         for n, stage in enumerate(line.stages):
             is_last = n + 1 == len(line.stages)
             out: Stream[Any] = Stream(0 if is_last else line.stages[n + 1].buffer)
-            worker = _Worker(stage, stream, halt, counts.setdefault(stage.name, StageCounts()))
-            for number in range(stage.workers):
-                group.start_soon(worker.run, out.sender(), name=f"{stage.name}-{number}")
+            stage_counts = counts.setdefault(stage.name, StageCounts())
+            _Workers(stage, stream, out, halt, stage_counts, group).start()
             stream = out
         await _drain(stream, sink)
 
@@ -107,28 +107,45 @@ async def _drain(stream: Stream[Out], sink: Callable[[Out], Awaitable[None]]) ->
         await sink(item)
 
 
-class _Worker:
-    """What the workers of one stage share."""
+class _Workers:
+    """The workers of one stage: each starts the next when it takes an item and none is idle.
+
+    So there are never many more than items, however many the settings allow.
+    """
 
     def __init__(
         self,
         stage: Stage[Any, Any],
         stream: Stream[Any],
+        out: Stream[Any],
         halt: Callable[[RunStopped], None],
         counts: StageCounts,
+        group: TaskGroup,
     ) -> None:
         self._stage = stage
         self._stream = stream
+        self._out = out
         self._halt = halt
         self._counts = counts
+        self._group = group
+        self._started = 0
 
-    async def run(self, sender: Sender[Any]) -> None:
+    def start(self) -> None:
+        """Start one more worker, if there may be one."""
+        if self._started < self._stage.workers:
+            name = f"{self._stage.name}-{self._started}"
+            self._started += 1
+            self._group.start_soon(self._run, self._out.sender(), name=name)
+
+    async def _run(self, sender: Sender[Any]) -> None:
         with sender:
             while True:
                 try:
                     item = await self._stream.receive()
                 except EndOfStream:
                     return
+                if not self._stream.has_receivers:
+                    self.start()
                 self._counts.entered += 1
                 for result in await self._step(item):
                     if not sender.send_nowait(result):

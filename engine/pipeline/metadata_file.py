@@ -7,7 +7,11 @@ from msgspec import Struct
 
 from ...providers import json_codec
 from ..config import ConfigError
+from ..data.files import read_bounded
 from ..data.records import Metadata, identity
+
+_LARGEST = 256 << 20
+"""Bytes of a file of metadata: a million items."""
 
 
 class _Line(Struct, forbid_unknown_fields=False):
@@ -24,17 +28,25 @@ def read_metadata(path: Path) -> tuple[Metadata, ...]:
     Raises:
         ConfigError: it cannot be read, a line is not metadata, or it is empty.
     """
-    try:
-        lines = path.read_bytes().splitlines()
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from error
     items = list[Metadata]()
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(_read(path).splitlines(), 1):
         if line.strip():
             items.append(_item(line, len(items), f"{path}:{number}"))
     if not items:
         raise ConfigError(f"{path}: contains no metadata")
     return tuple(items)
+
+
+def metadata_digest(path: Path) -> str:
+    """Return a digest of the file's text."""
+    return identity(_read(path).decode("utf-8", "replace"))
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return read_bounded(path, _LARGEST)
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
 
 
 def _item(line: bytes, position: int, where: str) -> Metadata:

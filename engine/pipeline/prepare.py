@@ -6,15 +6,17 @@ from pathlib import Path
 from msgspec import Struct, structs
 
 from ...prompts import PromptSet
-from ..calls.clients import check_endpoint
+from ..calls.clients import check_cache_folder
+from ..calls.gate import EndpointUse, Origin, pass_gate
 from ..calls.prompts import load_prompts
 from ..config import Config, RoleConfig
 from ..data import seeds
+from ..data.files import user_path
 from ..data.records import Metadata, Seed, Unreadable, identity
 from ..data.seeds import SeedError, SeedSource
 from ..store.folder import Folder
 from ..store.manifest import Manifest, run_manifest
-from .metadata_file import read_metadata
+from .metadata_file import metadata_digest, read_metadata
 from .quality_rules import QualityRules, quality_rules, read_test_sets
 from .recipe import Recipe
 from .recipes import recipe_of
@@ -33,6 +35,7 @@ class Plan(Struct, frozen=True):
         prompts: the templates of each role.
         manifest: what identifies this run.
         rules: the quality rules.
+        endpoints: where its data go, and with which key.
     """
 
     config: Config
@@ -44,6 +47,7 @@ class Plan(Struct, frozen=True):
     prompts: dict[str, PromptSet]
     manifest: Manifest
     rules: QualityRules
+    endpoints: tuple[EndpointUse, ...]
 
     def read_seeds(self, done: bytearray) -> Iterator[Seed | Unreadable]:
         """Yield seeds up to the configured limit, except those whose byte in *done* is not zero.
@@ -62,8 +66,13 @@ class Plan(Struct, frozen=True):
         return 0 if self.source is None else seeds.count(self.source)
 
 
-def prepare(config: Config, *, where: str) -> Plan:
+def prepare(config: Config, *, where: str, origin: Origin = Origin()) -> Plan:  # noqa: B008
     """Check everything that can be checked without a call. Blocks: it reads the seed files.
+
+    Args:
+        config: the run's settings.
+        where: names them in messages.
+        origin: who wrote them; by default the calling program.
 
     Raises:
         ConfigError, SeedError, FolderError: naming the file, the key and the remedy.
@@ -76,10 +85,9 @@ def prepare(config: Config, *, where: str) -> Plan:
         role: load_prompts(config, roles[role], used, where)
         for role, used in recipe.prompts(config).items()
     }
+    endpoints = pass_gate(roles, where, origin)
     source = _source(config)
     metadata = read_metadata(Path(config.metadata.file)) if config.metadata.file else ()
-    for role in roles.values():
-        check_endpoint(role, where)
     tests = read_test_sets(config.quality, where)
     manifest = run_manifest(
         config,
@@ -93,7 +101,10 @@ def prepare(config: Config, *, where: str) -> Plan:
     )
     rules = quality_rules(config.quality, tests, where)
     folder = Folder(_folder(config))
-    return Plan(config, recipe, roles, folder, source, metadata, prompts, manifest, rules)
+    check_cache_folder(config, folder.path, where)
+    return Plan(
+        config, recipe, roles, folder, source, metadata, prompts, manifest, rules, endpoints
+    )
 
 
 def _source(config: Config) -> SeedSource | None:
@@ -114,14 +125,13 @@ def _source(config: Config) -> SeedSource | None:
 
 def _digest(config: Config, source: SeedSource | None) -> str:
     """Return a digest of what the run starts from."""
-    digest = "" if source is None else seeds.digest(source)
     if config.metadata.file:
-        digest += identity(Path(config.metadata.file).read_text("utf-8", "replace"))
-    return digest
+        return metadata_digest(Path(config.metadata.file))
+    return "" if source is None else seeds.digest(source)
 
 
 def _folder(config: Config) -> Path:
     if config.out:
-        return Path(config.out).expanduser()
+        return user_path(config.out)
     files = config.seed_files or (Path(config.metadata.file or ""),)
     return Path("runs") / (files[0].name.split(".")[0] or "run")

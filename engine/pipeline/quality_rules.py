@@ -1,11 +1,10 @@
 """Build the quality rules of a configuration, before the first call."""
 
-from pathlib import Path
-
 from msgspec import Struct
 
 from ..config import ConfigError, QualityConfig
 from ..data import seeds
+from ..data.files import user_path
 from ..data.test_sets import Question, TestSource, prompts_of, read_questions
 from ..quality.checks import Check, LanguageCheck, LengthCheck
 from ..quality.contamination import ContaminationCheck, PromptIndex
@@ -26,7 +25,7 @@ def read_test_sets(quality: QualityConfig, where: str) -> dict[str, list[Questio
     Raises:
         ConfigError: one cannot be read; the message starts with *where*.
     """
-    folder = Path(quality.tests).expanduser()
+    folder = user_path(quality.tests)
     try:
         return {name: read_questions(TestSource(name, folder)) for name in quality.decontaminate}
     except seeds.SeedError as error:

@@ -236,6 +236,7 @@ def settle_manifest(plan: Plan, ledger: LedgerWriter, *, allow_change: bool) -> 
         FolderError: the folder holds another run; the message shows the differences.
     """
     old = plan.folder.read_manifest()
+    calls_out = any(use.address for use in plan.endpoints)
     if old is not None:
         changed = differences(old, plan.manifest, default_settings())
         if changed and not allow_change:
@@ -250,9 +251,9 @@ def settle_manifest(plan: Plan, ledger: LedgerWriter, *, allow_change: bool) -> 
             log.warning("run.changed", differences=changed)
         else:
             manifest = structs.replace(plan.manifest, started=old.started)
-            plan.folder.write_manifest(to_toml(plan.config), manifest)
+            plan.folder.write_manifest(to_toml(plan.config), manifest, calls_out=calls_out)
             return
-    plan.folder.write_manifest(to_toml(plan.config), plan.manifest)
+    plan.folder.write_manifest(to_toml(plan.config), plan.manifest, calls_out=calls_out)
 
 
 async def _halt_on_failure(state: SessionState, ledger: LedgerWriter) -> None:

@@ -42,6 +42,11 @@ class Stream(Generic[T]):
         self._senders += 1
         return Sender(self)
 
+    @property
+    def has_receivers(self) -> bool:
+        """Whether somebody waits for an item."""
+        return bool(self._receivers)
+
     def statistics(self) -> StreamStatistics:
         return StreamStatistics(
             len(self._buffer), len(self._waiting), len(self._receivers), self._senders

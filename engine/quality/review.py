@@ -10,7 +10,7 @@ import io
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import msgspec
 from msgspec import Struct
@@ -39,6 +39,13 @@ class ReviewRow(Struct, frozen=True):
     comment: str = ""
 
 
+class Typed(NamedTuple):
+    """What a person typed into a file, whether or not it can be imported."""
+
+    decision: str
+    comment: str
+
+
 class _Decision(Struct, frozen=True):
     """The fields that are read back."""
 
@@ -51,7 +58,11 @@ _decision = msgspec.json.Decoder(_Decision)
 _COLUMNS = ReviewRow.__struct_fields__
 
 
-def example_rows(examples: Iterable[Example], reviews: Mapping[str, Review]) -> Iterator[ReviewRow]:
+Opinions = Mapping[str, Review | Typed]
+"""What is known of a reviewer's opinions by the id of what they are about."""
+
+
+def example_rows(examples: Iterable[Example], reviews: Opinions) -> Iterator[ReviewRow]:
     """Yield a row for each of *examples*, with the decision made before, if any."""
     for example in examples:
         response = example.response
@@ -64,7 +75,7 @@ def example_rows(examples: Iterable[Example], reviews: Mapping[str, Review]) -> 
         )
 
 
-def metadata_rows(items: Iterable[Metadata], reviews: Mapping[str, Review]) -> Iterator[ReviewRow]:
+def metadata_rows(items: Iterable[Metadata], reviews: Opinions) -> Iterator[ReviewRow]:
     """Yield a row for each of *items*, with the decision made before, if any."""
     return (_row(item.id, item, reviews) for item in items)
 
@@ -72,7 +83,7 @@ def metadata_rows(items: Iterable[Metadata], reviews: Mapping[str, Review]) -> I
 def _row(
     subject_id: str,
     metadata: Metadata,
-    reviews: Mapping[str, Review],
+    reviews: Opinions,
     *,
     instruction: str = "",
     response: str = "",
@@ -134,8 +145,8 @@ def _take(buffer: io.StringIO) -> str:
     return text
 
 
-_FORMULA = re.compile(r"[\s']*[=+\-@\t\r\n]")
-_GUARDED = re.compile(r"'(?=[\s']*[=+\-@\t\r\n])")
+_FORMULA = re.compile(r"[\s']*[=+\-@＝＋－＠\t\r\n]")  # noqa: RUF001  (Excel in CJK locales)
+_GUARDED = re.compile(r"'(?=[\s']*[=+\-@＝＋－＠\t\r\n])")  # noqa: RUF001
 
 
 def _guard(cell: str) -> str:
@@ -171,6 +182,22 @@ def read_reviews(path: Path, ids: Iterable[str]) -> list[Review]:
         if decision:
             reviews[row.id] = Review(row.id, cast("Any", decision), (row.comment or "").strip())
     return list(reviews.values())
+
+
+def read_typed(path: Path, ids: Iterable[str]) -> dict[str, Typed]:
+    """Return all that is typed into *path*, so that a new export of *ids* can keep it.
+
+    Raises:
+        ReviewError: *path* is no file of reviews of this run.
+    """
+    typed = dict[str, Typed]()
+    known_ids = set(ids)
+    for where, row in _csv_rows(path) if _is_csv(path) else _json_rows(path):
+        if row.id not in known_ids:
+            raise ReviewError(f"{where}: id: {row.id!r} is not in this run: choose another file")
+        if row.decision or row.comment:
+            typed[row.id] = Typed(row.decision or "", row.comment or "")
+    return typed
 
 
 def _json_rows(path: Path) -> Iterator[tuple[str, _Decision]]:

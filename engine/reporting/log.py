@@ -4,6 +4,7 @@ An event concerns a run, a seed or an endpoint; calls are counted, not logged.
 """
 
 import logging
+import os
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -14,11 +15,19 @@ import orjson
 import structlog
 from structlog.typing import EventDict, WrappedLogger
 
+from ..data.files import open_regular
+from ..disk.atomic import WriteError
+
 
 @contextmanager
 def to_file(path: Path) -> Generator[None]:
     """Append the events of this process to *path* within the block, and drop them after it."""
-    with path.open("ab", buffering=0) as file:
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
+    try:
+        descriptor = open_regular(path, flags)
+    except OSError as error:
+        raise WriteError(f"{path}: cannot be written ({error.strerror})") from error
+    with os.fdopen(descriptor, "ab", buffering=0) as file:
         _configure(file)
         try:
             yield

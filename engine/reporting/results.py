@@ -1,10 +1,12 @@
 """Write a session's results: the exports of a finished run, and ``summary.json``."""
 
+import os
 from contextlib import closing
 
 import msgspec
 
 from ...providers import json_codec
+from ..data.files import read_bounded
 from ..data.formats import EXPORTS, selections
 from ..disk.atomic import replace_file
 from ..pipeline.prepare import Plan
@@ -29,7 +31,7 @@ def _unchanged_summary(plan: Plan, session: Session) -> Summary | None:
     if session.ending != "finished" or not session.counters.idle:
         return None
     try:
-        summary = json_codec.loads(plan.folder.summary.read_bytes(), _summary)
+        summary = json_codec.loads(read_bounded(plan.folder.summary, flags=os.O_NOFOLLOW), _summary)
     except (OSError, msgspec.MsgspecError):
         return None
     exports = [plan.folder.export(layout) for layout in plan.config.export]
@@ -51,7 +53,7 @@ def _write(plan: Plan, session: Session) -> Summary:
     files |= {"ledger": str(plan.folder.ledger), "summary": str(plan.folder.summary)}
     summary = msgspec.structs.replace(summary, files=files)
     pretty = msgspec.json.format(json_codec.dumps(summary), indent=2)
-    replace_file(plan.folder.summary, pretty)
+    replace_file(plan.folder.summary, pretty, private=True)
     return summary
 
 
@@ -65,6 +67,6 @@ def _write_exports(plan: Plan, ledger: LedgerReader) -> dict[str, str]:
                 strong_model=plan.config.strong.model,
                 target_model=plan.config.target.model,
             )
-            export(rows, path, EXPORTS[layout])
+            export(rows, path, EXPORTS[layout], private=True)
         files[layout] = str(path)
     return files

@@ -2,7 +2,8 @@
 
 import sqlite3
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -12,7 +13,7 @@ import msgspec
 from ...providers import json_codec
 from ..data.errors import UserError
 from ..disk.sqlite import StorageError, connect, storage_error
-from .schema import VERSION
+from .schema import SCHEMA, VERSION
 
 T = TypeVar("T")
 
@@ -20,6 +21,18 @@ START_OVER = (
     "move the run's folder away and run again; answers already paid for come from the cache"
 )
 """What to do about a run's folder that cannot be used."""
+
+
+@cache
+def _our_schema() -> frozenset[tuple[str, str, str]]:
+    """Return the type, name and SQL of everything in a new ledger."""
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.executescript(SCHEMA)
+        return frozenset(
+            connection.execute(
+                "SELECT type, name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'"
+            )
+        )
 
 
 class LedgerError(UserError):
@@ -42,6 +55,7 @@ class ReadConnection:
         self._connection = connect(path)
         try:
             self._check_version()
+            self._check_schema()
             self._connection.execute("PRAGMA query_only=1")
         except sqlite3.Error as error:
             self._connection.close()
@@ -60,6 +74,14 @@ class ReadConnection:
                 f" one reads {VERSION}): {START_OVER}"
             )
 
+    def _check_schema(self) -> None:
+        """Refuse a view or trigger that is not ours: it could run for ever."""
+        objects = self._connection.execute(
+            "SELECT type, name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'"
+        )
+        if frozenset[Any](objects) != _our_schema():
+            raise LedgerError(f"{self.path}: its tables are not those of codeclm: {START_OVER}")
+
     def rows(self, query: str, *values: object) -> Iterator[tuple[Any, ...]]:
         """Yield the rows of *query*.
 
@@ -67,7 +89,9 @@ class ReadConnection:
             StorageError: the file cannot be read.
         """
         try:
-            yield from self._connection.execute(query, values)
+            # Not `yield from`, which closes the cursor: by then the connection may be closed.
+            for row in self._connection.execute(query, values):  # noqa: UP028
+                yield row
         except sqlite3.Error as error:
             raise storage_error(self.path, error) from error
 
@@ -75,16 +99,20 @@ class ReadConnection:
         """Return the first column of the first row of *query*, None if there is no row."""
         return next((row[0] for row in self.rows(query, *values)), None)
 
-    def decode(self, data: bytes, decoder: msgspec.json.Decoder[T]) -> T:
+    def decode(self, data: bytes | None, decoder: msgspec.json.Decoder[T]) -> T:
         """Decode a value of the ledger's.
 
         Raises:
             StorageError: it does not have the decoder's type.
         """
         try:
-            return json_codec.loads(data, decoder)
-        except msgspec.MsgspecError as error:
-            raise StorageError(f"{self.path}: a row is damaged ({error}): {START_OVER}") from error
+            return json_codec.loads(data or b"", decoder)
+        except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+            raise self.damaged(error) from error
+
+    def damaged(self, error: Exception) -> StorageError:
+        """Return the error for a row that does not hold what it should."""
+        return StorageError(f"{self.path}: a row is damaged ({error}): {START_OVER}")
 
     @contextmanager
     def snapshot(self) -> Generator[None]:

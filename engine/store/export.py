@@ -38,6 +38,7 @@ def export(
     export_format: ExportFormat[Any],
     *,
     with_metadata: bool = False,
+    private: bool = False,
     on_replacement: Callable[[str], object] = lambda _id: None,
 ) -> int:
     """Write a row for each of *selections* to *path*, as its suffix says; return their number.
@@ -56,7 +57,7 @@ def export(
         export_format.columns(with_metadata=with_metadata),
         on_replacement,
     )
-    with replacing(path) as file:
+    with replacing(path, private=private) as file:
         return write(table, file)
 
 

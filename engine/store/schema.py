@@ -2,11 +2,14 @@
 
 from typing import Any, Literal, NamedTuple
 
-VERSION = 3
+VERSION = 4
 """Version of the tables, kept in ``PRAGMA user_version``; raise it whenever they change."""
 
 ROWS_PER_ITEM = 1_000_000
 """Upper bound of the instructions that one metadata item makes."""
+
+MOST_ITEMS = 2**31
+"""Upper bound of positions. Beyond it a ledger is damaged: nobody has so many seeds."""
 
 NO_LAST_ITEM = 2**40
 """A position behind every metadata item: no target has been reached yet."""
@@ -30,32 +33,38 @@ def row_index(position: int, number: int) -> int:
 # its item's. The fate of a row among the others is not stored but worked out by the views, so that
 # it never depends on which row came first.
 SCHEMA = f"""
-CREATE TABLE facts (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE facts (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 CREATE TABLE seeds (
-    position INTEGER PRIMARY KEY, id TEXT, state TEXT NOT NULL, reason TEXT NOT NULL,
+    position INTEGER PRIMARY KEY CHECK (position BETWEEN 0 AND {MOST_ITEMS}), id TEXT,
+    state TEXT NOT NULL, reason TEXT NOT NULL,
     detail TEXT NOT NULL, transient INTEGER NOT NULL, fingerprint INTEGER, item INTEGER,
-    metadata BLOB);
-CREATE TABLE items (position INTEGER PRIMARY KEY, metadata BLOB NOT NULL);
+    metadata BLOB) STRICT;
+CREATE TABLE items (
+    position INTEGER PRIMARY KEY CHECK (position BETWEEN 0 AND {MOST_ITEMS}),
+    metadata BLOB NOT NULL) STRICT;
 CREATE TABLE requests (
-    first_row INTEGER PRIMARY KEY, item INTEGER NOT NULL, count INTEGER NOT NULL,
+    first_row INTEGER PRIMARY KEY,
+    item INTEGER NOT NULL CHECK (item BETWEEN 0 AND {MOST_ITEMS}), count INTEGER NOT NULL,
     instructions INTEGER NOT NULL, done INTEGER NOT NULL, reason TEXT NOT NULL,
-    detail TEXT NOT NULL);
+    detail TEXT NOT NULL) STRICT;
 CREATE TABLE examples (
-    row_index INTEGER PRIMARY KEY, item INTEGER NOT NULL, id TEXT NOT NULL, fate TEXT NOT NULL,
+    row_index INTEGER PRIMARY KEY,
+    item INTEGER NOT NULL CHECK (item BETWEEN 0 AND {MOST_ITEMS}), id TEXT NOT NULL,
+    fate TEXT NOT NULL,
     reason TEXT NOT NULL, transient INTEGER NOT NULL, fingerprint INTEGER NOT NULL,
     basic_fingerprint INTEGER NOT NULL, winner TEXT, iteration INTEGER NOT NULL, gap REAL,
-    gaps TEXT NOT NULL, flips INTEGER NOT NULL, position_bias REAL NOT NULL);
-CREATE TABLE transcripts (row_index INTEGER PRIMARY KEY, example BLOB NOT NULL);
+    gaps TEXT NOT NULL, flips INTEGER NOT NULL, position_bias REAL NOT NULL) STRICT;
+CREATE TABLE transcripts (row_index INTEGER PRIMARY KEY, example BLOB NOT NULL) STRICT;
 CREATE TABLE near_duplicate_decisions (
     row_index INTEGER PRIMARY KEY, reason TEXT NOT NULL, detail TEXT NOT NULL,
-    final INTEGER NOT NULL);
+    final INTEGER NOT NULL) STRICT;
 CREATE TABLE overlaps (
     row_index INTEGER NOT NULL, test_set TEXT NOT NULL, questions TEXT NOT NULL,
-    PRIMARY KEY (row_index, test_set));
+    PRIMARY KEY (row_index, test_set)) STRICT;
 CREATE TABLE reviews (
     subject TEXT NOT NULL, id TEXT NOT NULL, decision TEXT NOT NULL, comment TEXT NOT NULL,
-    fingerprint INTEGER, PRIMARY KEY (subject, id));
-CREATE TABLE excluded_items (item INTEGER PRIMARY KEY);
+    fingerprint INTEGER, PRIMARY KEY (subject, id)) STRICT;
+CREATE TABLE excluded_items (item INTEGER PRIMARY KEY) STRICT;
 CREATE VIEW last_item AS
     SELECT coalesce(min(CAST(value AS INTEGER)), {NO_LAST_ITEM}) AS item
     FROM facts WHERE key = 'last_item';

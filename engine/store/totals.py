@@ -183,7 +183,10 @@ class DatasetCounts:
         for last, text, flips, position_bias in self._connection.rows(
             "SELECT iteration, gaps, flips, position_bias FROM examples WHERE gaps <> ''"
         ):
-            gaps = [float(gap) for gap in text.split(",")]
+            try:
+                gaps = [float(gap) for gap in text.split(",")]
+            except ValueError as error:
+                raise self._connection.damaged(error) from error
             yield ScoredRounds(last - len(gaps) + 1, gaps, flips, position_bias)
 
 

@@ -7,14 +7,21 @@ from typing import NamedTuple
 from ..calls.counters import Counters
 from ..config import Config
 from ..data.formats import ExportError
-from ..disk.atomic import replace_file
+from ..disk.atomic import check_replaceable, replace_file
 from ..reporting.summary import summarise
 from ..store.folder import Folder
 from ..store.reader import LedgerReader
 from .card import CardFacts, card_text, read_contents
 from .hyperparameters import Hyperparameters
 from .pairs import pairs_of_run
-from .trainers import CONFIG_FILE, DATA_FILE, Trainer, TrainingSetup, write_trainer_folder
+from .trainers import (
+    CARD_FILE,
+    CONFIG_FILE,
+    DATA_FILE,
+    Trainer,
+    TrainingSetup,
+    write_trainer_folder,
+)
 
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 
@@ -57,15 +64,23 @@ def is_doubtful(model: str) -> bool:
 
 
 def write_handover(
-    run: Folder, config: Config, ledger: LedgerReader, request: HandoverRequest, to: Path
+    run: Folder,
+    config: Config,
+    ledger: LedgerReader,
+    request: HandoverRequest,
+    to: Path,
+    *,
+    force: bool = False,
 ) -> int:
-    """Write the folder *to* and return the number of rows.
+    """Write the folder *to* and return the number of rows; existing files only with *force*.
 
     Raises:
         WriteError: *to* cannot be written.
         ExportError: there is no model to train.
     """
     setup = TrainingSetup(model_to_train(config, request), request.devices, request.hyperparameters)
+    for name in (DATA_FILE, CARD_FILE, *request.trainer.files(setup)):
+        check_replaceable(to / name, force=force)
     pairs = pairs_of_run(ledger.kept(config.target_rows))
     count = write_trainer_folder(to, request.trainer, setup, pairs)
     facts = CardFacts(
@@ -79,5 +94,5 @@ def write_handover(
             (CONFIG_FILE, f"the paper's training: `{request.trainer.command}`"),
         ),
     )
-    replace_file(to / "README.md", card_text(facts).encode("utf-8", "backslashreplace"))
+    replace_file(to / CARD_FILE, card_text(facts).encode("utf-8", "backslashreplace"))
     return count

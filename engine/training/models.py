@@ -8,11 +8,11 @@ from safetensors or GGUF, never unpickled.
 import os
 from collections.abc import Iterator, Sequence
 from importlib import import_module
-from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from ...providers.local.weights import find_weights
 from ..data.errors import UserError
+from ..data.files import user_path
 from .alpaca import ALPACA_CHAT
 from .pairs import Pair
 
@@ -123,7 +123,7 @@ def load_model(name: str, template: Template | None = None) -> LocalModel:
 def _location(name: str) -> tuple[str, dict[str, Any]]:
     """Return the model's path for transformers, and the options to load it with."""
     options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
-    path = Path(name).expanduser()
+    path = user_path(name)
     if path.suffix == ".gguf" or name in {"smollm2", "local/smollm2"}:
         library("gguf")
         try:

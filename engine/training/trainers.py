@@ -20,6 +20,7 @@ from .hyperparameters import Hyperparameters
 from .pairs import Pair
 
 DATA_FILE = "train.jsonl"
+CARD_FILE = "README.md"
 CONFIG_FILE = "config.yaml"
 DATASET_NAME = "codeclm"
 

@@ -5,6 +5,7 @@ import re
 import ssl
 from collections.abc import Mapping
 from functools import lru_cache
+from pathlib import Path
 from urllib.request import getproxies, proxy_bypass
 
 from msgspec import Struct
@@ -76,6 +77,8 @@ def proxy_address(proxy: URL | None) -> str:
 
 
 _PUBLIC_HEADERS = frozenset({"Accept", "Accept-Encoding", "Content-Type", "User-Agent"})
+_LONGEST_HOST = 253
+_LONGEST_LABEL = 63
 _FRAMING_HEADERS = frozenset(
     {"content-length", "transfer-encoding", "connection", "expect", "upgrade"}
 )
@@ -87,17 +90,27 @@ def _parse_url(url: str) -> URL:
     try:
         parsed = URL(url)
         port = parsed.port  # yarl parses and validates it only now
+        _check_host_name(parsed.raw_host or "")
     except ValueError:
         raise ValueError("the base URL cannot be parsed") from None
+    if parsed.raw_user is not None or parsed.raw_password is not None:
+        raise ValueError("the base URL holds a password; give the key separately")
     if parsed.scheme not in {"http", "https"} or not parsed.raw_host or not port:
         address = sanitize(url.partition("?")[0])
         raise ValueError(f"the base URL must be http:// or https://, got {address}")
-    if parsed.raw_user is not None or parsed.raw_password is not None:
-        raise ValueError("the base URL holds a password; give the key separately")
     if parsed.raw_query_string or parsed.raw_fragment:
         bare = parsed.with_query(None).with_fragment(None)
         raise ValueError(f"the base URL {bare} must not have a query or fragment")
     return parsed
+
+
+def _check_host_name(host: str) -> None:
+    """Check what a resolver would refuse only at the first call (RFC 1035 §2.3.4)."""
+    labels = host.removesuffix(".").split(".")
+    if len(host) > _LONGEST_HOST or not all(1 <= len(label) <= _LONGEST_LABEL for label in labels):
+        raise ValueError("not a host name")
+    if any(char.isspace() or char == "%" for char in host) and ":" not in host:
+        raise ValueError("not a host name")
 
 
 def _check_header(name: str, value: str) -> None:
@@ -118,8 +131,14 @@ def _find_proxy(url: URL) -> URL | None:
     address = proxies.get(url.scheme) or proxies.get("all")
     if not address:
         return None
-    proxy = URL(address if "://" in address else f"http://{address}")
-    if proxy.scheme not in {"http", "https"}:
+    try:
+        proxy = URL(address if "://" in address else f"http://{address}")
+        port = proxy.port
+        _check_host_name(proxy.raw_host or "")
+    except ValueError:
+        name = f"{url.scheme}_proxy".upper()
+        raise ValueError(f"the proxy in {name} cannot be parsed: write http://HOST:PORT") from None
+    if proxy.scheme not in {"http", "https"} or not port:
         raise ValueError(f"the proxy {proxy_address(proxy)} is not an HTTP proxy")
     return proxy
 
@@ -133,6 +152,9 @@ def _tls_context() -> ssl.SSLContext:
 
 @lru_cache(maxsize=4)  # reading the system's certificates takes 40 ms
 def _load_certificates(file: str, folder: str) -> ssl.SSLContext:
+    for part in filter(None, folder.split(os.pathsep)):  # OpenSSL says nothing of a missing one
+        if not Path(part).is_dir():
+            raise ValueError(f"SSL_CERT_DIR={part}: no such folder")
     try:
         context = ssl.create_default_context(cafile=file or None, capath=folder or None)
     except OSError as error:

@@ -10,6 +10,7 @@ import re
 import socket
 import ssl
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, TypeVar, cast
 
@@ -215,8 +216,14 @@ def sanitize(text: str, secrets: tuple[str, ...] = ()) -> str:
     text = " ".join(text.split())
     for secret in secrets:  # before the cut, which could leave half a key
         if len(secret) >= _SHORTEST_SECRET:
-            text = text.replace(secret, "***")
+            text = _broken(secret).sub("***", text)
     return text if len(text) <= _LONGEST_MESSAGE else f"{text[:_LONGEST_MESSAGE]}…"
+
+
+@lru_cache(maxsize=64)
+def _broken(secret: str) -> re.Pattern[str]:
+    """Return a pattern for *secret*, also where a server has broken it into lines."""
+    return re.compile(" ?".join(map(re.escape, secret[:512])) + re.escape(secret[512:]))
 
 
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\^_])")

@@ -11,6 +11,8 @@ from .instructions import used_fields
 from .source import SeedError, SeedSource, UnusableRecordError
 from .values import describe_bad_byte
 
+_MAX_ROW_GROUP = 1 << 30
+
 Numbered = Iterator[tuple[int, Any]]
 
 
@@ -22,6 +24,7 @@ def read_parquet(path: Path, source: SeedSource | None) -> Numbered:
     """
     with _open(path) as (pa, file):
         table = pa.parquet.ParquetFile(file)
+        _check_row_groups(path, table.metadata)
         columns = _columns(path, table.schema_arrow.names, source)
         # Small batches, because one record may be a megabyte.
         yield from _rows(table.iter_batches(batch_size=256, columns=columns, use_threads=False))
@@ -70,6 +73,18 @@ def _open(path: Path) -> Generator[tuple[Any, Any]]:
         raise SeedError(f"{path}: cannot be read ({error})") from error
 
 
+def _check_row_groups(path: Path, metadata: Any) -> None:
+    """Refuse row groups that unpack to more than fits into memory: they are read whole."""
+    largest = max(
+        (metadata.row_group(n).total_byte_size for n in range(metadata.num_row_groups)), default=0
+    )
+    if largest > _MAX_ROW_GROUP:
+        raise SeedError(
+            f"{path}: a row group of {largest:,} bytes, at most {_MAX_ROW_GROUP:,}: write the file"
+            " with smaller row groups"
+        )
+
+
 def _columns(path: Path, names: list[str], source: SeedSource | None) -> list[str]:
     if source is None:
         return names
@@ -89,9 +104,11 @@ def _rows(batches: Iterator[Any]) -> Numbered:
 def _records(batch: Any) -> Iterator[Any]:
     try:
         yield from batch.to_pylist()
-    except UnicodeDecodeError:
+    except (UnicodeDecodeError, OverflowError, ValueError):
         for number in range(batch.num_rows):
             try:
                 yield batch.slice(number, 1).to_pylist()[0]
             except UnicodeDecodeError as error:
                 yield UnusableRecordError(describe_bad_byte(error))
+            except (OverflowError, ValueError) as error:  # such as a time beyond the year 9999
+                yield UnusableRecordError(f"a value cannot be read: {error}")

@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
@@ -84,7 +85,7 @@ def _decoded(file: io.BufferedReader) -> Iterator[str]:
 
 def _header(path: Path, row: list[str], source: SeedSource | None) -> list[str]:
     names = [name.strip() for name in row]
-    repeated = sorted({name for name in names if name and names.count(name) > 1})
+    repeated = sorted(name for name, times in Counter(names).items() if name and times > 1)
     if repeated:
         raise SeedError(f"{path}: two columns are called {repeated[0]!r}: rename one")
     if source is not None:

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Raw
 
 from .source import SeedError, UnusableRecordError
-from .text_file import MAX_LINE, bounded_lines, open_text, skip_rest
+from .text_file import MAX_LINE, bounded_lines, open_text, read_all, skip_rest
 from .values import parse_json
 
 _elements = msgspec.json.Decoder(list[Raw])
@@ -51,7 +51,7 @@ def is_array(path: Path) -> bool:
 def read_array(path: Path) -> Iterator[tuple[int, bytes]]:
     """Yield each element of an array with its number, from 0. The file is held in memory."""
     with open_text(path) as file:
-        content = file.read()
+        content = read_all(file)
     try:
         elements: Iterable[bytes] = map(bytes, _elements.decode(content))
     except (msgspec.DecodeError, RecursionError):

@@ -15,6 +15,14 @@ MAX_LINE: Final = 64 << 20
 """Most bytes of a line that are held in memory."""
 
 
+MAX_UNPACKED: Final = 512 << 20
+"""Most bytes of what must be read to its end: an array, a line. A small gzip may hold terabytes."""
+
+
+class TooLargeError(Exception):
+    """A file holds more in one piece than is read. The message says what, and what to do."""
+
+
 @contextmanager
 def open_text(path: Path) -> Generator[io.BufferedReader]:
     """Open *path* after its byte order mark.
@@ -34,6 +42,8 @@ def open_text(path: Path) -> Generator[io.BufferedReader]:
         raise SeedError(
             f"{path}: damaged gzip file ({error}): download or compress it again"
         ) from error
+    except TooLargeError as error:
+        raise SeedError(f"{path}: {error}") from error
     except OSError as error:
         raise SeedError(f"{path}: {error.strerror or error}") from error
 
@@ -47,6 +57,24 @@ def skip_rest(file: io.BufferedReader, line: bytes) -> bool:
     """Skip to the end of the line that begins with *line*; return whether anything was skipped."""
     if len(line) < MAX_LINE or line.endswith(b"\n"):
         return False
+    skipped = len(line)
     while line and not line.endswith(b"\n"):
         line = file.readline(1 << 20)
+        skipped += len(line)
+        if skipped > MAX_UNPACKED:
+            raise TooLargeError(f"a line is longer than {MAX_UNPACKED:,} bytes: is it damaged?")
     return True
+
+
+def read_all(file: io.BufferedReader) -> bytes:
+    """Return the rest of *file*.
+
+    Raises:
+        TooLargeError: it is more than `MAX_UNPACKED`.
+    """
+    content = file.read(MAX_UNPACKED + 1)
+    if len(content) > MAX_UNPACKED:
+        raise TooLargeError(
+            f"more than {MAX_UNPACKED:,} bytes, and an array is read whole: save it as .jsonl"
+        )
+    return content

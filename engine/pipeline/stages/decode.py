@@ -3,6 +3,8 @@
 Both are asked for at once, since neither needs the other (paper §4.1 and §4.2).
 """
 
+from collections import deque
+
 from msgspec import Struct
 
 from ....prompts import Decode, RubricsAndActions, WriteRubrics
@@ -11,6 +13,9 @@ from ...data.errors import ItemError
 from ...data.records import Call, InstructionRequest, Metadata, identity
 from ...data.text.fingerprint import fingerprint
 from .draft import Draft, Rubrics
+
+_MOST_PENDING = 1024
+"""Calls of one request that wait at once: a million instructions are a hundred thousand calls."""
 
 
 class Decoder(Struct, frozen=True):
@@ -33,10 +38,14 @@ class Decoder(Struct, frozen=True):
         """
         collected = _Collected(request)
         sizes = _sizes(request.count, self.chunk)
-        pending = [self._begin(request, n, size) for n, size in enumerate(sizes)]
         rubrics = self._begin_rubrics(request.metadata) if self.rubrics else None
-        for question in pending:
-            await self._collect(collected, question)
+        pending = deque[PendingCall[list[str]]]()
+        for n, size in enumerate(sizes):
+            pending.append(self._begin(request, n, size))
+            if len(pending) == _MOST_PENDING:
+                await self._collect(collected, pending.popleft())
+        while pending:
+            await self._collect(collected, pending.popleft())
         for n in range(len(sizes), len(sizes) + self.extra_calls):
             missing = request.count - len(collected.texts)
             if missing <= 0:
