@@ -157,14 +157,14 @@ _CONFIG = "generationConfig"
 
 
 def _reply(where: str, generation: _Generation, headers: Mapping[str, str]) -> Reply:
-    blocked = generation.prompt_feedback is not None and generation.prompt_feedback.block_reason
+    feedback = generation.prompt_feedback
+    word = None if feedback is None else feedback.block_reason
     candidate = generation.candidates[0] if generation.candidates else None
-    if candidate is None and not blocked:
+    if candidate is None and not word:
         raise Unavailable(f"{where}: the response has no candidates")
     usage = generation.usage_metadata or _NO_USAGE
     parts: tuple[_Part, ...] = ()
     reason: FinishReason = "content_filter"
-    word = generation.prompt_feedback and generation.prompt_feedback.block_reason
     if candidate is not None:
         parts = candidate.content.parts
         reason = _FINISH.get(candidate.finish_reason, "other")
