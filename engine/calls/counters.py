@@ -18,6 +18,8 @@ class CallCounts(Struct):
     """Replies that ended at ``max_tokens``."""
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    reasoning_tokens: int = 0
+    """Of the completion tokens: those spent on reasoning, where the server counts them."""
 
 
 class RoleTokens(Struct):
@@ -25,7 +27,12 @@ class RoleTokens(Struct):
 
     prompt_tokens: int = 0
     cached_tokens: int = 0
+    """Of the prompt tokens: read from the vendor's prompt cache."""
     completion_tokens: int = 0
+    cache_write_tokens: int = 0
+    """Of the prompt tokens: written to the vendor's prompt cache."""
+    reasoning_tokens: int = 0
+    """Of the completion tokens: spent on reasoning."""
 
 
 class StageCounts(Struct):
@@ -67,6 +74,7 @@ class Counters(Struct):
         calls.paid += 1
         calls.prompt_tokens += reply.prompt_tokens
         calls.completion_tokens += reply.completion_tokens
+        calls.reasoning_tokens += reply.reasoning_tokens
         if reply.finish_reason == "length":
             calls.cut_off += 1
         tokens = self.roles.get(role)
@@ -75,6 +83,8 @@ class Counters(Struct):
         tokens.prompt_tokens += reply.prompt_tokens
         tokens.cached_tokens += reply.cached_tokens
         tokens.completion_tokens += reply.completion_tokens
+        tokens.cache_write_tokens += reply.cache_write_tokens
+        tokens.reasoning_tokens += reply.reasoning_tokens
 
     def count_reused(self, stage: str) -> None:
         self._calls(stage).reused += 1
