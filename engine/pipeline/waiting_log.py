@@ -6,7 +6,8 @@ from typing import Literal
 import anyio
 import structlog
 
-from ..calls.dispatcher import LONG_PAUSE, Dispatcher, DispatchStatistics
+from ..calls.dispatch_statistics import LONG_PAUSE, DispatchStatistics
+from ..calls.dispatcher import Dispatcher
 from ..calls.outage import LONG_OUTAGE
 
 log = structlog.get_logger()
