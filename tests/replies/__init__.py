@@ -23,7 +23,9 @@ from codeclm.prompts.score import read_scores
 
 FOLDER = Path(__file__).parent
 ORIGINAL = "Explain how rain forms."
-_HEADER = re.compile(r"^@@ (?P<family>\w+) (?P<language>\w+)(?: n=(?P<number>\d+))?\n", re.M)
+_HEADER = re.compile(
+    r"^@@ (?P<family>\w+) (?P<language>\w+)(?: n=(?P<number>\d+))?\n", re.MULTILINE
+)
 
 
 class ModelReply(NamedTuple):
@@ -49,7 +51,7 @@ def replies(file: Path) -> Iterator[ModelReply]:
     """Read the replies of one file."""
     parts = _HEADER.split(file.read_text("utf-8"))
     for family, language, number, body in zip(*(parts[n::4] for n in range(1, 5)), strict=True):
-        text, *lines = re.split(r"^=> ?", body, flags=re.M)
+        text, *lines = re.split(r"^=> ?", body, flags=re.MULTILINE)
         right = tuple(line.rstrip("\n").replace("\\n", "\n") for line in lines)
         refused = right == ("refused",)
         yield ModelReply(
@@ -60,7 +62,9 @@ def replies(file: Path) -> Iterator[ModelReply]:
 def _pairs(text: str) -> tuple[str, ...]:
     rubrics, actions = read_rubrics(text)
     assert len(rubrics) == len(actions)
-    return tuple(f"{rubric} | {action}" for rubric, action in zip_longest(rubrics, actions, fillvalue=""))
+    return tuple(
+        f"{rubric} | {action}" for rubric, action in zip_longest(rubrics, actions, fillvalue="")
+    )
 
 
 def _metadata(text: str) -> tuple[str, ...]:
