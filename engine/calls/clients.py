@@ -15,7 +15,7 @@ from ...providers.http.masking import MaskedSession
 from ...providers.http.session import open_session
 from ..config import (
     BudgetConfig,
-    Config,
+    CacheConfig,
     ConfigError,
     RetryPolicy,
     RoleConfig,
@@ -26,8 +26,7 @@ from ..config import (
     response_format,
 )
 from ..data.errors import Stopping
-from ..data.files import user_path
-from .budget import Budget, Spending
+from .budget import Budget
 from .cache import open_cache
 from .counters import Counters
 from .deadline import CallBounds
@@ -37,6 +36,7 @@ from .model import Model, Sampling
 from .outgoing import InFlightCalls, RoleCalls
 from .pacing import Limits
 from .queued_call import StopReason
+from .spending import Spending
 
 Roles = Mapping[str, RoleConfig]
 
@@ -81,6 +81,7 @@ async def open_clients(
     settings: CallSettings,
     *,
     counters: Counters,
+    session: str = "",
     spent: Iterable[Spending] = (),
 ) -> AsyncGenerator[Clients]:
     """Open everything that *roles* need, and close it again.
@@ -92,6 +93,7 @@ async def open_clients(
         prompts: the templates of each role, by the role's name.
         settings: how calls are made.
         counters: count what is asked, paid and reused.
+        session: whose account calls are charged to; none if empty.
         spent: what earlier sessions spent of the budget.
 
     Raises:
@@ -118,7 +120,7 @@ async def open_clients(
             clients.models[name] = Model(
                 _sampling(role, dispatcher.provider.structured, settings),
                 prompts[name],
-                RoleCalls(name, dispatcher, cache, in_flight, counters, budget),
+                RoleCalls(name, dispatcher, cache, in_flight, counters, budget, session),
             )
         yield clients
 
@@ -203,22 +205,12 @@ def _sampling(role: RoleConfig, structured: ResponseFormat, settings: CallSettin
     )
 
 
-def check_cache_folder(config: Config, out: Path, where: str) -> None:
+def check_cache_folder(cache: CacheConfig, out: Path, where: str) -> None:
     """Check that the cache is not the folder *out*, whose lock it would wait for in vain.
 
     Raises:
         ConfigError: it is.
     """
-    folder = cache_folder(config)
+    folder = cache.path()
     if folder.resolve() == out.resolve():
         raise ConfigError(f"{where}: cache.folder: {folder} is the folder of the results, too")
-
-
-def cache_folder(config: Config) -> Path:
-    """Return the cache's folder: as configured, CODECLM_CACHE_DIR, or in the user's cache."""
-    if config.cache.folder:
-        return user_path(config.cache.folder)
-    if folder := os.environ.get("CODECLM_CACHE_DIR"):
-        return user_path(folder)
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return user_path(base) / "codeclm"

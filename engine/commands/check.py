@@ -4,7 +4,6 @@ import argparse
 from collections.abc import Iterator
 from itertools import islice
 
-from ..calls.clients import cache_folder
 from ..config import Config, to_toml
 from ..data import seeds
 from ..data.records import Unreadable
@@ -43,7 +42,7 @@ def _lines(plan: Plan) -> Iterator[str]:
     for use in plan.endpoints:
         yield f"{use}; temperature {plan.roles[use.role].temperature}"
     yield f"folder   {plan.folder.path}"
-    yield f"cache    {cache_folder(config)}"
+    yield f"cache    {config.cache.path()}"
     yield "ready to run; no call was made"
 
 

@@ -3,6 +3,7 @@
 `codeclm init` writes them out with their defaults: ``template.toml`` beside this module.
 """
 
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, assert_never, cast
@@ -257,6 +258,19 @@ class CacheConfig(SettingsTable, frozen=True):
 
     folder: str | None = None
     """None: ``CODECLM_CACHE_DIR``, else ``codeclm`` in the user's cache folder."""
+
+    def path(self) -> Path:
+        """Return the folder."""
+        if self.folder:
+            return user_path(self.folder)
+        if folder := os.environ.get("CODECLM_CACHE_DIR"):
+            return user_path(folder)
+        base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+        return user_path(base) / "codeclm"
+
+    def database(self) -> Path:
+        """Return the file in the folder that holds the answers."""
+        return self.path() / "cache.db"
 
 
 class Config(SettingsTable, frozen=True):
