@@ -277,6 +277,7 @@ async def test_a_folder_that_cannot_be_written_leaves_no_ledger_open(tmp_path: P
     files = Files(tmp_path, "streaming")
     await anyio.to_thread.run_sync(files.prepare)
     await anyio.to_thread.run_sync(lambda: (files.out / "config.toml").mkdir(parents=True))
+    await anyio.to_thread.run_sync((files.out / "run.lock").touch)
 
     with pytest.raises(WriteError):
         await session(files)

@@ -19,6 +19,8 @@ class CallCounts(Struct):
     """Replies that ended at ``max_tokens``."""
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    reasoning_tokens: int = 0
+    """Of the completion tokens: those spent on reasoning, where the server counts them."""
 
 
 class StageCounts(Struct):
@@ -60,6 +62,7 @@ class Counters(Struct):
         calls.paid += 1
         calls.prompt_tokens += usage.prompt_tokens
         calls.completion_tokens += usage.completion_tokens
+        calls.reasoning_tokens += usage.reasoning_tokens
         if finish_reason == "length":
             calls.cut_off += 1
         add_usage(self.usage, role, stage, usage)

@@ -22,14 +22,15 @@ class Usage(Struct):
 
     calls: int = 0
     prompt_tokens: int = 0
-    """Tokens of prompts, the cached and the written ones included."""
+    """Of the prompts, those read from or written to the vendor's cache included."""
     cached_tokens: int = 0
-    """Prompt tokens read from the vendor's prompt cache."""
-    written_tokens: int = 0
-    """Prompt tokens written to the vendor's prompt cache."""
+    """Of the prompt tokens: read from the vendor's prompt cache."""
+    cache_write_tokens: int = 0
+    """Of the prompt tokens: written to the vendor's prompt cache."""
     completion_tokens: int = 0
-    """Tokens of replies as billed, thinking included."""
-    thinking_tokens: int = 0
+    """Of the replies as billed, reasoning included."""
+    reasoning_tokens: int = 0
+    """Of the completion tokens: spent on reasoning."""
 
     @property
     def tokens(self) -> int:
@@ -40,9 +41,9 @@ class Usage(Struct):
         self.calls += other.calls
         self.prompt_tokens += other.prompt_tokens
         self.cached_tokens += other.cached_tokens
-        self.written_tokens += other.written_tokens
+        self.cache_write_tokens += other.cache_write_tokens
         self.completion_tokens += other.completion_tokens
-        self.thinking_tokens += other.thinking_tokens
+        self.reasoning_tokens += other.reasoning_tokens
 
 
 def usage_of(reply: Reply) -> Usage:
@@ -51,7 +52,9 @@ def usage_of(reply: Reply) -> Usage:
         1,
         prompt_tokens=reply.prompt_tokens,
         cached_tokens=reply.cached_tokens,
+        cache_write_tokens=reply.cache_write_tokens,
         completion_tokens=reply.completion_tokens,
+        reasoning_tokens=reply.reasoning_tokens,
     )
 
 
