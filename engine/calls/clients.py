@@ -1,7 +1,8 @@
 """Open what calls need, together: the cache, the dispatchers, one `Model` per role."""
 
+import asyncio
 import os
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -34,8 +35,9 @@ from .dispatcher import Dispatcher, open_dispatcher
 from .gate import provider_settings
 from .model import Model, Sampling
 from .outgoing import InFlightCalls, RoleCalls
-from .pacing import Limits
+from .pacing import Limits, Pacer
 from .queued_call import StopReason
+from .shared_pace import SharedPace
 from .spending import Spending
 
 Roles = Mapping[str, RoleConfig]
@@ -104,14 +106,20 @@ async def open_clients(
     async with AsyncExitStack() as stack:
         cache = await stack.enter_async_context(open_cache(settings.cache))
         in_flight = InFlightCalls()
+        paces = shared_paces(roles)
         for role in roles.values():
             endpoint = endpoint_name(role)
             if endpoint in clients.dispatchers:
                 continue
             provider = await _open_provider(role, stack)
+            sharing = [other for other in roles.values() if endpoint_name(other) == endpoint]
             clients.dispatchers[endpoint] = await stack.enter_async_context(
                 open_dispatcher(
-                    provider, _limits(roles, endpoint), settings.retry, _bounds(roles, endpoint)
+                    provider,
+                    _limits(sharing),
+                    settings.retry,
+                    _bounds(sharing),
+                    pace=paces[endpoint],
                 )
             )
         budget = Budget(settings.budget, roles, spent, stop=clients.stop)
@@ -126,16 +134,37 @@ async def open_clients(
 
 
 def endpoint_name(role: RoleConfig) -> str:
-    """Return a name for the calls that share a quota: vendors count per model and key."""
+    """Return a name for the calls that one dispatcher sends: a model's, at an address, with a key.
+
+    Vendors count per model and key, so these also share a quota, and no others unless ``quota``
+    says so.
+    """
     host, model = hosted_model(role)
     at = base_url(role)
     options = msgspec.json.encode(role.options, order="sorted").decode() if role.options else ""
-    return " ".join(filter(None, (f"{host.name}/{model}", at, role.api_key or "", options)))
+    quota = f"quota={role.quota}" if role.quota else ""
+    return " ".join(filter(None, (f"{host.name}/{model}", at, role.api_key or "", options, quota)))
 
 
-def _limits(roles: Roles, endpoint: str) -> Limits:
-    """Return the tightest limits of the roles that share *endpoint*."""
-    sharing = [role for role in roles.values() if endpoint_name(role) == endpoint]
+def shared_paces(roles: Roles) -> dict[str, SharedPace]:
+    """Return the pace of each endpoint, by its name; those with the same ``quota`` share one."""
+    clock = asyncio.get_running_loop().time
+    sharing: dict[str, list[RoleConfig]] = {}
+    for role in roles.values():
+        sharing.setdefault(_quota(role), []).append(role)
+    paces = {
+        quota: SharedPace(Pacer(_limits(members), clock=clock))
+        for quota, members in sharing.items()
+    }
+    return {endpoint_name(role): paces[_quota(role)] for role in roles.values()}
+
+
+def _quota(role: RoleConfig) -> str:
+    return f"quota={role.quota}" if role.quota else endpoint_name(role)
+
+
+def _limits(sharing: Sequence[RoleConfig]) -> Limits:
+    """Return the tightest limits of roles that share them."""
     requests = [r.requests_per_minute for r in sharing if r.requests_per_minute is not None]
     tokens = [r.tokens_per_minute for r in sharing if r.tokens_per_minute is not None]
     return Limits(
@@ -145,9 +174,8 @@ def _limits(roles: Roles, endpoint: str) -> Limits:
     )
 
 
-def _bounds(roles: Roles, endpoint: str) -> CallBounds:
-    """Return the most patient bounds of the roles that share *endpoint*."""
-    sharing = [role for role in roles.values() if endpoint_name(role) == endpoint]
+def _bounds(sharing: Sequence[RoleConfig]) -> CallBounds:
+    """Return the most patient bounds of roles that share an endpoint."""
     deadlines = [role.deadline for role in sharing]
     return CallBounds(
         timeout=max(role.timeout for role in sharing),

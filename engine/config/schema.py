@@ -77,6 +77,9 @@ class RoleConfig(SettingsTable, frozen=True):
     requests_per_minute: Positive | None = None
     tokens_per_minute: Positive | None = None
     """Prompt and completion together."""
+    quota: Annotated[str, Meta(min_length=1, max_length=100)] | None = None
+    """Roles that give the same name share one limit, stated or not, whatever their models and keys;
+    the tightest of the limits that they state holds for all. None: a limit per model and key."""
     price_input: Money | None = None
     """Per million prompt tokens. With ``price_output``, the run reports what it costs."""
     price_cached: Money | None = None
