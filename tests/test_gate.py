@@ -5,6 +5,7 @@ import shutil
 import stat
 import subprocess
 from functools import partial
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ import pytest
 
 from codeclm.providers.http.failures import sanitize
 
-from .commands import codeclm, write_seeds
+from . import preloaded
+from .commands import codeclm, environment, write_seeds
 from .servers import ReceivedRequest, Say, Server, chat, say
 
 KEY = "sk-proj-Zx81kQ4vT7mB2pL9wR3yN6"
@@ -149,6 +151,24 @@ async def test_a_dotenv_gives_keys_and_moves_nothing(server: Server, tmp_path: P
     assert "at https://api.openai.com/v1; openai's own address" in ignored.stdout
     for done in (trusted, again):
         assert f"{server.url}/v1; address from OPENAI_BASE_URL (./.env)" in done.stdout
+
+
+def test_a_dotenv_cannot_pose_as_a_key_to_bring_its_own_list_of_trust(tmp_path: Path) -> None:
+    folder = gift(tmp_path, "http://127.0.0.1:9")
+    config = folder / "config.toml"
+    text = config.read_text().replace("AWS_SECRET_ACCESS_KEY", "XDG_STATE_HOME")
+    config.write_text(text)
+    (tmp_path / ".env").write_text(f"XDG_STATE_HOME={tmp_path}\n")
+    (tmp_path / "codeclm").mkdir()
+    digest = blake2b(config.read_bytes(), digest_size=16).hexdigest()
+    (tmp_path / "codeclm" / "trusted").write_text(f"{digest}\n")
+
+    environ = environment(tmp_path, HOME=str(tmp_path / "home"), **HELD)
+    del environ["XDG_STATE_HOME"]  # a variable that is set wins over ./.env
+    done = preloaded.run(("resume", "gift"), cwd=tmp_path, env=environ)
+
+    assert done.returncode == 2, done.stderr
+    assert "--trust" in done.stderr or "XDG_STATE_HOME is not set" in done.stderr
 
 
 @pytest.mark.parametrize("content", [b"OPENAI_API_KEY=\xff\xfe\n", b"A=\0\n"])

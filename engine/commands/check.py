@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import islice
 
-from ..calls.clients import cache_folder
 from ..config import Config, describe_temperature, retirement, to_toml
 from ..data import seeds
 from ..data.records import Unreadable
@@ -44,7 +43,7 @@ def _lines(plan: Plan) -> Iterator[str]:
     for use in plan.endpoints:
         yield f"{use}; temperature {describe_temperature(plan.roles[use.role])}"
     yield f"folder   {plan.folder.path}"
-    yield f"cache    {cache_folder(config)}"
+    yield f"cache    {config.cache.path()}"
     today = datetime.now(UTC).date()
     notices = {retirement(role, today) for role in plan.roles.values()}
     yield from (

@@ -3,6 +3,7 @@
 import argparse
 import io
 import os
+import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, cast
@@ -18,15 +19,12 @@ from .output import print_message
 
 DOTENV: Final = Path(".env")
 
-_STEERING: Final = (
-    "_BASE_URL",
-    "_PROXY",
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
-    "CODECLM_CACHE_DIR",
-    "XDG_CACHE_HOME",
+_STEERING: Final = re.compile(
+    r".*_BASE_URL|(?:.*_)?PROXY|SSL_.*|XDG_.*|CODECLM_CACHE_DIR|PYTHON.*|LD_.*|DYLD_.*"
+    r"|HOME|PATH|TMPDIR|TEMP|TMP|NETRC",
+    re.IGNORECASE,
 )
-"""How variables end that would send keys or answers elsewhere."""
+"""Variables that would send keys or answers elsewhere, or move what this program reads."""
 
 
 def add_trust(parser: argparse.ArgumentParser) -> None:
@@ -143,7 +141,7 @@ def _key_variables(roles: Iterable[RoleConfig]) -> set[str]:
 
 
 def _is_steering(name: str) -> bool:
-    return name.upper().endswith(_STEERING)
+    return _STEERING.fullmatch(name) is not None
 
 
 def _report_ignored(names: Collection[str]) -> None:

@@ -3,6 +3,7 @@
 `codeclm init` writes them out with their defaults: ``template.toml`` beside this module.
 """
 
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, Literal, assert_never, cast
@@ -84,6 +85,9 @@ class RoleConfig(SettingsTable, frozen=True):
     requests_per_minute: Positive | None = None
     tokens_per_minute: Positive | None = None
     """Prompt and completion together."""
+    quota: Annotated[str, Meta(min_length=1, max_length=100)] | None = None
+    """Roles that give the same name share one limit, stated or not, whatever their models and keys;
+    the tightest of the limits that they state holds for all. None: a limit per model and key."""
     price_input: Money | None = None
     """Per million prompt tokens. With ``price_output``, the run reports what it costs."""
     price_cached: Money | None = None
@@ -272,6 +276,19 @@ class CacheConfig(SettingsTable, frozen=True):
 
     folder: str | None = None
     """None: ``CODECLM_CACHE_DIR``, else ``codeclm`` in the user's cache folder."""
+
+    def path(self) -> Path:
+        """Return the folder."""
+        if self.folder:
+            return user_path(self.folder)
+        if folder := os.environ.get("CODECLM_CACHE_DIR"):
+            return user_path(folder)
+        base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+        return user_path(base) / "codeclm"
+
+    def database(self) -> Path:
+        """Return the file in the folder that holds the answers."""
+        return self.path() / "cache.db"
 
 
 class Config(SettingsTable, frozen=True):

@@ -46,6 +46,7 @@ _ROLE_OPERATIONAL = frozenset(
         "max_concurrent",
         "requests_per_minute",
         "tokens_per_minute",
+        "quota",
         "price_input",
         "price_cached",
         "price_output",
