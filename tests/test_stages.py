@@ -387,7 +387,8 @@ async def test_an_answers_reasoning_and_its_refusal_are_marked_in_the_transcript
     tmp_path: Path,
 ) -> None:
     answer = Reply(text="<think>Is it safe?</think>I can't help with that.", reasoning="Hm.")
-    example, _ = await refined(tmp_path, judge(9, 2), respond=answer)
+    settings = FilterConfig(leftover="keep_strong", max_iterations=1)
+    example, _ = await refined(tmp_path, "9 2", settings, respond=answer)
 
     text = "I can't help with that."
     assert example.response == Answer(text, "stop", "Hm.\n\nIs it safe?", refuses=True)

@@ -7,8 +7,7 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from ..calls.clients import cache_folder
-from ..data.errors import UserError
+from ..data.errors import RunStopped, UserError
 from ..pipeline.event_loop import run_async
 from ..pipeline.prepare import Plan
 from ..pipeline.session import Session, execute
@@ -67,7 +66,7 @@ def run_session(
     with plan.folder.locked(), log.to_file(plan.folder.events):
         print_message(str(plan.folder.path))
         print_endpoints(plan.endpoints)
-        _warn_of_open_cache(cache_folder(plan.config))
+        _warn_of_open_cache(plan.config.cache.path())
         try:
             session = execute_plan(
                 plan, display, allow_change=allow_change, retry_failed=retry_failed
@@ -79,8 +78,24 @@ def run_session(
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             print_how_to_continue(resume_command(plan.folder.path))
             raise
-        summary = write_results(plan, session)
-    return summary, session
+        return _write_results(plan, session), session
+
+
+def _write_results(plan: Plan, session: Session) -> Summary:
+    """Write the results; if that fails, say why the session ended, which may be the cause.
+
+    Raises:
+        RunStopped: they cannot be written.
+    """
+    try:
+        return write_results(plan, session)
+    except (UserError, RunStopped, OSError) as error:
+        if plan.folder.config.exists():
+            print_how_to_continue(resume_command(plan.folder.path))
+        else:
+            print_message("to continue: run the same command again; paid answers are reused")
+        reason = f"{session.reason}; and its results: {error}" if session.reason else str(error)
+        raise RunStopped(reason) from error
 
 
 def _warn_of_open_cache(folder: Path) -> None:
@@ -125,8 +140,7 @@ def print_how_to_continue(command: str) -> None:
 
 def _exit_status(summary: Summary, plan: Plan, session: Session) -> ExitStatus:
     if is_unfinished(summary, session):
-        if summary.ending == "finished":
-            print_message(TRANSIENT)
+        print_message(TRANSIENT if summary.ending == "finished" else summary.reason)
         print_how_to_continue(resume_command(plan.folder.path))
         return ExitStatus.FAILED
     if not summary.rows:
