@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 
 from ..calls.clients import Clients
-from .signals import heed_signals
+from .signals import StopRequests, heed_requests
 from .waiting_log import log_waiting
 
 
@@ -17,6 +17,7 @@ async def background_tasks(
     clients: Clients,
     *,
     event: str,
+    requests: StopRequests,
     is_stopping: Callable[[], bool],
     stop: Callable[[], None],
     stop_at_once: Callable[[], None] = lambda: None,
@@ -26,9 +27,10 @@ async def background_tasks(
 
     Args:
         clients: the open models, whose calls in flight finish at the end.
-        event: what the log calls a signal.
+        event: what the log calls a request to stop.
+        requests: where requests to stop come from.
         is_stopping: whether a graceful stop is under way.
-        stop: starts one, at the first SIGINT or SIGTERM.
+        stop: starts one, at the first request.
         stop_at_once: called at the second, before everything is cancelled.
         tasks: further tasks, which are cancelled at the end.
     """
@@ -39,7 +41,14 @@ async def background_tasks(
             group.cancel_scope.cancel()
 
         group.start_soon(
-            partial(heed_signals, event, is_stopping=is_stopping, stop=stop, stop_at_once=cancel)
+            partial(
+                heed_requests,
+                event,
+                requests,
+                is_stopping=is_stopping,
+                stop=stop,
+                stop_at_once=cancel,
+            )
         )
         group.start_soon(log_waiting, clients.dispatchers)
         for task in tasks:
