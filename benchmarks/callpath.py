@@ -32,7 +32,7 @@ from yarl import URL
 from codeclm.engine.bench.server import TEXT
 from codeclm.engine.calls.cache import Cache
 from codeclm.engine.calls.cache_file import open_cache_file
-from codeclm.engine.calls.clients import CallSettings, cache_folder, open_clients
+from codeclm.engine.calls.clients import CallSettings, open_clients
 from codeclm.engine.calls.counters import Counters
 from codeclm.engine.calls.dispatcher import Dispatcher
 from codeclm.engine.calls.keys import KeyBuilder
@@ -218,7 +218,7 @@ async def ask(server: LoadServer, in_flight: int, calls: int, folder: Path) -> C
     config = settings(server, in_flight, folder, "seeds='none'")
     role = {"strong": config.strong}
     loaded = {"strong": load_prompts(config, config.strong, PROMPTS, "benchmark")}
-    call_settings = CallSettings(cache_folder(config), config.retry, config.parse_attempts)
+    call_settings = CallSettings(config.cache.path(), config.retry, config.parse_attempts)
     numbered = _all_questions()
 
     async def work(model: Model) -> None:

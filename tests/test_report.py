@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codeclm.engine.calls.counters import Counters
+from codeclm.engine.calls.spending import Usage
 from codeclm.engine.config import Config, build_config
 from codeclm.engine.data.records import (
     Answer,
@@ -19,7 +20,6 @@ from codeclm.engine.data.records import (
 from codeclm.engine.reporting.summary import Summary, summarise, summary_text
 from codeclm.engine.store.reader import LedgerReader
 from codeclm.engine.store.writer import LedgerWriter
-from codeclm.providers.base import Reply
 
 from .examples import examples
 
@@ -153,11 +153,9 @@ def test_money_is_what_the_tokens_cost(tmp_path: Path) -> None:
     prices = {"price_input": 2.0, "price_cached": 0.5, "price_output": 8.0}
     config = settings(strong={"model": "scripted/strong", **prices})
     counters = Counters()
-    reply = Reply(
-        text="", prompt_tokens=1_000_000, cached_tokens=400_000, completion_tokens=100_000
-    )
-    counters.count_paid("strong", "encode", reply)
-    counters.count_paid("target", "respond", reply)
+    usage = Usage(1, 1_000_000, cached_tokens=400_000, completion_tokens=100_000)
+    counters.count_paid("strong", "encode", usage, "stop")
+    counters.count_paid("target", "respond", usage, "stop")
     told = summed(tmp_path, [], config=config, counters=counters)
 
     assert told.money == pytest.approx(0.6 * 2 + 0.4 * 0.5 + 0.1 * 8)
@@ -165,7 +163,7 @@ def test_money_is_what_the_tokens_cost(tmp_path: Path) -> None:
 
 def test_without_prices_nothing_is_said_of_money(tmp_path: Path) -> None:
     counters = Counters()
-    counters.count_paid("strong", "encode", Reply(text="", prompt_tokens=5))
+    counters.count_paid("strong", "encode", Usage(1, 5), "stop")
     told = summed(tmp_path, [], counters=counters)
 
     assert told.money is None
@@ -193,8 +191,8 @@ def test_the_histogram_holds_every_round_and_pairs_fall_with_the_threshold(
 def test_the_summary_fits_80_columns_and_says_what_is_missing(tmp_path: Path) -> None:
     counters = Counters()
     for stage in ("encode", "decode", "rubrics", "respond", "score", "improve"):
-        reply = Reply(text="", prompt_tokens=123_456_789, completion_tokens=98_765_432)
-        counters.count_paid("strong", stage, reply)
+        usage = Usage(1, 123_456_789, completion_tokens=98_765_432)
+        counters.count_paid("strong", stage, usage, "stop")
         counters.count_reused(stage)
     examples = [example(n, EVEN, CLEAR) for n in range(5)]
     examples += [example(n, EVEN, EVEN) for n in range(5, 9)]

@@ -17,6 +17,7 @@ import anyio.to_thread
 import pytest
 from blockbuster import BlockBuster
 
+from codeclm.engine.calls.spending import total_spending
 from codeclm.engine.config import Config, build_config
 from codeclm.engine.data.formats import EXPORTS, selections
 from codeclm.engine.disk.atomic import WriteError
@@ -253,7 +254,8 @@ async def test_a_session_stopped_at_once_records_what_it_paid_for(tmp_path: Path
 
 def _recorded_calls(files: Files) -> int:
     with LedgerReader(files.out / "ledger.sqlite") as ledger:
-        return sum(spending.calls for spending in ledger.spending())
+        cache = files.config(wide=1).cache.database()
+        return total_spending(ledger.spending(cache).values()).calls
 
 
 async def test_a_session_leaves_the_process_as_it_was(tmp_path: Path) -> None:

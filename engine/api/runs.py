@@ -9,6 +9,7 @@ import anyio.to_thread
 from anyio.streams.memory import MemoryObjectReceiveStream
 
 from ..config import Config
+from ..data.errors import RunStopped, UserError
 from ..data.formats import Selection, selections
 from ..data.records import Example
 from ..disk.event_log import logging_to
@@ -122,8 +123,21 @@ async def run_session(
             on_kept=on_kept,
         )
         with anyio.CancelScope(shield=True):  # what was paid for is worth its summary
-            summary = await anyio.to_thread.run_sync(partial(write_results, plan, session))
+            summary = await anyio.to_thread.run_sync(partial(_write_results, plan, session))
     return summary, session
+
+
+def _write_results(plan: Plan, session: Session) -> Summary:
+    """Write the results; if that fails, say why the session ended, which may be the cause.
+
+    Raises:
+        RunStopped: they cannot be written.
+    """
+    try:
+        return write_results(plan, session)
+    except (UserError, RunStopped, OSError) as error:
+        reason = f"{session.reason}; and its results: {error}" if session.reason else str(error)
+        raise RunStopped(reason) from error
 
 
 async def _silently(session: Session) -> None:

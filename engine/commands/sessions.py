@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 
 from ..api import runs
-from ..calls.clients import cache_folder
 from ..data.errors import UserError
 from ..pipeline.event_loop import run_async
 from ..pipeline.prepare import Plan
@@ -80,14 +79,17 @@ def run_session(
     except BaseException:
         # The process is ending: a second Ctrl-C must not cut off its last message.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        print_how_to_continue(resume_command(plan.folder.path))
+        if plan.folder.config.exists():
+            print_how_to_continue(resume_command(plan.folder.path))
+        else:
+            print_message("to continue: run the same command again; paid answers are reused")
         raise
 
 
 def _print_start(plan: Plan) -> None:
     print_message(str(plan.folder.path))
     print_endpoints(plan.endpoints)
-    _warn_of_open_cache(cache_folder(plan.config))
+    _warn_of_open_cache(plan.config.cache.path())
 
 
 def _warn_of_open_cache(folder: Path) -> None:
@@ -119,8 +121,7 @@ def print_how_to_continue(command: str) -> None:
 
 def _exit_status(summary: Summary, plan: Plan, session: Session) -> ExitStatus:
     if is_unfinished(summary, session):
-        if summary.ending == "finished":
-            print_message(TRANSIENT)
+        print_message(TRANSIENT if summary.ending == "finished" else summary.reason)
         print_how_to_continue(resume_command(plan.folder.path))
         return ExitStatus.FAILED
     if not summary.rows:

@@ -17,6 +17,7 @@ from .roles import (
     reply_options,
     response_format,
 )
+from .sampling import describe_temperature, known_model, retirement, sampling_settings
 from .schema import (
     BaselineConfig,
     BudgetConfig,
@@ -63,14 +64,18 @@ __all__ = [
     "build_config",
     "build_table",
     "check_role",
+    "describe_temperature",
     "header_variables",
     "hosted_model",
     "key_variable",
+    "known_model",
     "load_config",
     "parse_overrides",
     "read_headers",
     "read_settings",
     "reply_options",
     "response_format",
+    "retirement",
+    "sampling_settings",
     "to_toml",
 ]

@@ -7,6 +7,7 @@ from typing import Any, cast
 from ...providers.base import ResponseFormat
 from ..data.errors import UserError
 from ..data.providers import HostedModel, resolve_model
+from .sampling import check_sampling
 from .schema import ConfigError, RoleConfig
 from .secrets import check_secrets, describe_missing_key
 
@@ -80,6 +81,7 @@ def check_role(role: RoleConfig, where: str) -> None:
         api_key(role)
     except ConfigError as error:
         raise ConfigError(f"{where}.api_key: {error}") from error
+    check_sampling(role, where)
     check_secrets(role, where)
     if not _is_writable(role.extra):
         raise ConfigError(f"{where}.extra: null, inf and nan cannot be written to config.toml")

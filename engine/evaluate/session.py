@@ -10,14 +10,15 @@ from functools import partial
 
 from msgspec import Struct, field
 
-from ..calls.clients import CallSettings, Clients, cache_folder, endpoint_name, open_clients
+from ..calls.clients import CallSettings, Clients, endpoint_name, open_clients
 from ..calls.counters import Counters
 from ..calls.model import Model
-from ..config import Config, RetryPolicy
+from ..config import RetryPolicy
 from ..data.errors import ItemError, RunStopped
 from ..data.test_sets import Question
 from ..disk.event_log import event_logger
-from ..pipeline.background import background_tasks
+from ..disk.sqlite import StorageError
+from ..pipeline.background import background_tasks, watch_databases
 from ..pipeline.line import Stage, begin, run
 from ..pipeline.signals import StopRequests, process_signals
 from ..reporting.waiting import waiting_endpoints
@@ -71,7 +72,7 @@ async def execute_evaluation(
         StorageError: the cache cannot be used.
     """
     config, session = plan.config, EvaluationSession(plan.questions)
-    cache = cache_folder(Config(cache=config.cache))
+    cache = config.cache.path()
     call_settings = CallSettings(cache, config.retry, config.parse_attempts)
     for prompt in plan.shortened:
         log.warning(
@@ -86,13 +87,20 @@ async def execute_evaluation(
             clients.stop()
             notify("stopping: calls in flight will finish; press Ctrl-C again to stop at once")
 
+        def halt(error: StorageError) -> None:
+            session.stopped_by = str(error)
+            clients.stop(error)
+
         async with background_tasks(
             clients,
             event="evaluation.signalled",
             requests=requests,
             is_stopping=lambda: bool(session.stopped_by),
             stop=stop,
-            tasks=(partial(_show_progress, session, clients, config.retry, notify),),
+            tasks=(
+                partial(_show_progress, session, clients, config.retry, notify),
+                partial(watch_databases, [config.cache.database()], halt),
+            ),
         ):
             await _compare(session, plan, clients)
     return session

@@ -1,13 +1,17 @@
-"""A session's background tasks: signals, progress, spending, the log of what waits."""
+"""A session's background tasks: signals, progress, spending, its files, the log of what waits."""
 
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.to_thread
 
 from ..calls.clients import Clients
+from ..disk.presence import Presence
+from ..disk.sqlite import StorageError
 from .signals import StopRequests, heed_requests
 from .waiting_log import log_waiting
 
@@ -56,3 +60,19 @@ async def background_tasks(
         yield
         await clients.drained()
         group.cancel_scope.cancel()
+
+
+CHECK_INTERVAL = 0.5
+"""Seconds between two looks at the files of a session."""
+
+
+async def watch_databases(databases: Iterable[Path], lost: Callable[[StorageError], None]) -> None:
+    """Call *lost* as soon as one of *databases* is no longer the file that was opened."""
+    presence = await anyio.to_thread.run_sync(Presence, databases)
+    while True:
+        await anyio.sleep(CHECK_INTERVAL)
+        try:
+            await anyio.to_thread.run_sync(presence.check)
+        except StorageError as error:
+            lost(error)
+            return

@@ -5,22 +5,22 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import anyio
 import anyio.to_thread
 from msgspec import Struct, structs
 
-from ..calls.budget import Spending
 from ..calls.clients import (
     CallSettings,
     Clients,
-    cache_folder,
     endpoint_name,
     open_clients,
 )
 from ..calls.counters import Counters
 from ..calls.dispatcher import Dispatcher
+from ..calls.spending import Spending
 from ..config import Config, ConfigError, RoleConfig, to_toml
 from ..data.errors import RunStopped
 from ..disk.event_log import event_logger
@@ -30,7 +30,7 @@ from ..store.folder import FolderError
 from ..store.manifest import default_settings, differences
 from ..store.writer import LedgerWriter
 from .acceptance import Acceptance
-from .background import background_tasks
+from .background import background_tasks, watch_databases
 from .execution import Execution, OnKept, Widths, ignore
 from .prepare import Plan
 from .signals import StopRequests, process_signals
@@ -106,16 +106,21 @@ async def execute(
     if retry_failed:
         await anyio.to_thread.run_sync(_check_cache, plan.config)
     async with _open_ledger(plan, allow_change=allow_change, retry_failed=retry_failed) as ledger:
-        spent = await anyio.to_thread.run_sync(ledger.reader.spending)
+        spent = await anyio.to_thread.run_sync(_open_account, ledger, name, plan.config)
         settings = CallSettings(
-            cache_folder(plan.config),
+            plan.config.cache.path(),
             plan.config.retry,
             plan.config.parse_attempts,
             plan.config.seed,
             plan.config.budget,
         )
         async with open_clients(
-            plan.roles, plan.prompts, settings, counters=session.counters, spent=spent
+            plan.roles,
+            plan.prompts,
+            settings,
+            counters=session.counters,
+            session=name,
+            spent=spent,
         ) as clients:
             session.dispatchers = clients.dispatchers
             await _work(session, clients, ledger, Hooks(watch, requests, on_kept))
@@ -137,6 +142,7 @@ async def _work(session: Session, clients: Clients, ledger: LedgerWriter, hooks:
                 partial(hooks.watch, session),
                 partial(_keep_account, session, ledger),
                 partial(_halt_on_failure, state, ledger),
+                partial(watch_databases, _databases(plan), state.halt),
             ),
         ):
             log.info("run.began", folder=str(plan.folder.path))
@@ -155,6 +161,10 @@ async def _run(execution: Execution, plan: Plan) -> None:
         await plan.recipe.mode.run(execution)
     except* RunStopped as group:
         execution.state.halt(_first(group))
+
+
+def _databases(plan: Plan) -> tuple[Path, ...]:
+    return plan.folder.ledger, plan.config.cache.database()
 
 
 def _first(group: BaseExceptionGroup[RunStopped]) -> RunStopped:
@@ -245,7 +255,7 @@ async def _open_ledger(
 
 
 def _check_cache(config: Config) -> None:
-    path = cache_folder(config) / "cache.db"
+    path = config.cache.database()
     if not path.is_file():
         raise ConfigError(
             f"{path} not found: without the replies of the run, everything would be paid again"
@@ -284,8 +294,18 @@ async def _halt_on_failure(state: SessionState, ledger: LedgerWriter) -> None:
     state.halt(await ledger.failure())
 
 
+def _open_account(ledger: LedgerWriter, name: str, config: Config) -> list[Spending]:
+    """Open the account of the session *name*; return what earlier sessions spent. Blocks.
+
+    Where one was killed, the ledger takes over from the cache what it had not recorded yet.
+    """
+    before = ledger.reader.spending(config.cache.database())
+    ledger.begin_session(name, before)
+    return list(before.values())
+
+
 async def _keep_account(session: Session, ledger: LedgerWriter) -> None:
-    """Record spending every second, so that killing the process loses none of it."""
+    """Copy the session's spending into the ledger every second."""
     while True:
         await anyio.sleep(1)
         _record_spending(session, ledger)
@@ -295,4 +315,4 @@ def _record_spending(session: Session, ledger: LedgerWriter) -> None:
     counters = session.counters
     total = counters.total()
     if total.paid or total.reused:
-        ledger.spent(session.name, Spending(total.paid, counters.roles, total.reused))
+        ledger.spent(session.name, Spending(counters.usage, total.reused))

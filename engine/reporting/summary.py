@@ -5,8 +5,9 @@ from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
 
-from ..calls.budget import Spending, money
-from ..calls.counters import CallCounts, Counters, RoleTokens
+from ..calls.budget import money
+from ..calls.counters import CallCounts, Counters
+from ..calls.spending import total_spending
 from ..config import Config
 from ..data.position_bias import MeanBias
 from ..pipeline.recipes import RECIPES
@@ -107,7 +108,7 @@ def _summarise(
     ending: str,
     reason: str,
 ) -> Summary:
-    spent = ledger.spending()
+    spent = total_spending(ledger.spending(config.cache.database()).values())
     recipe = RECIPES[config.recipe]
     roles, count_calls = recipe.role_configs(config), recipe.calls_without_retries
     instructions = counts.instructions()
@@ -123,9 +124,9 @@ def _summarise(
         _gaps(counts.scored_rounds(), config.filter.threshold),
         {stage: _calls(of_stage) for stage, of_stage in counters.calls.items()},
         None if count_calls is None else count_calls(counts, config),
-        money(roles, counters.roles),
-        money(roles, _total_tokens(spent)),
-        sum(session.calls for session in spent),
+        money(roles, counters.usage),
+        money(roles, spent.usage),
+        spent.calls,
         tuple(Failure(*row) for row in failed_items(ledger, 10)),
         {},
         _overlaps(counts.overlaps(), config.quality.decontaminate),
@@ -139,17 +140,6 @@ def _overlaps(
     for test, name, is_row in overlaps:
         ids.setdefault(test, ([], []))[not is_row].append(name)
     return {test: OverlapIds(tuple(rows), tuple(dropped)) for test, (rows, dropped) in ids.items()}
-
-
-def _total_tokens(sessions: Iterable[Spending]) -> dict[str, RoleTokens]:
-    """Add up the tokens of all sessions."""
-    total: dict[str, RoleTokens] = {}
-    for session in sessions:
-        for name, used in session.roles.items():
-            tokens = total.setdefault(name, RoleTokens())
-            for field in RoleTokens.__struct_fields__:
-                setattr(tokens, field, getattr(tokens, field) + getattr(used, field))
-    return total
 
 
 def _calls(counts: CallCounts) -> dict[str, int]:

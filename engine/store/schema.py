@@ -2,7 +2,7 @@
 
 from typing import Any, Literal, NamedTuple
 
-VERSION = 4
+VERSION = 5
 """Version of the tables, kept in ``PRAGMA user_version``; raise it whenever they change."""
 
 ROWS_PER_ITEM = 1_000_000
