@@ -40,6 +40,7 @@ _OPERATIONAL = frozenset({"seeds", "out", "cache", "retry", "export", "prompts",
 _ROLE_OPERATIONAL = frozenset(
     {
         "api_key",
+        "stream",
         "timeout",
         "deadline",
         "transport",
