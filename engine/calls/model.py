@@ -35,6 +35,8 @@ class Sampling(Struct, frozen=True):
     """How a role is called; None leaves a setting to the server."""
 
     model: str
+    identity: str = ""
+    """What answers are filed under in place of the provider's own; empty: its own."""
     temperature: float | None = None
     top_p: float | None = None
     max_tokens: int | None = None
@@ -267,5 +269,7 @@ class Model:
         demand = ""
         if schema is not None and response_format == "json_object":
             demand = f"Answer with one JSON object of this schema: {json.dumps(schema)}"
-        keys = KeyBuilder(provider.kind, provider.identity, request, sampling.options)
+        keys = KeyBuilder(
+            provider.kind, sampling.identity or provider.identity, request, sampling.options
+        )
         return CallTemplate(request, keys, demand)

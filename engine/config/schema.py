@@ -55,7 +55,10 @@ class RoleConfig(SettingsTable, frozen=True):
     base_url: Annotated[str, Meta(min_length=1)] | None = None
     """An OpenAI-compatible server. None: the provider's own address."""
     api_key: str | None = None
-    """NAME of the environment variable that holds the key. None: the provider's usual one."""
+    """NAME of the environment variable that holds the key. None: the provider's usual one, at the
+    vendor's own addresses. "none": no key is sent."""
+    identity: Annotated[str, Meta(min_length=1)] | None = None
+    """What answers are filed under, wherever the server is. None: its address."""
     temperature: Annotated[float, Meta(ge=0, le=2)] | NotSent | None = None
     """None: `default_temperature`, or not sent where the model takes none. "default" (in JSON and
     YAML also null): not sent."""
