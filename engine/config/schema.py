@@ -179,7 +179,7 @@ class FilterConfig(SettingsTable, frozen=True):
     action_sampling: Literal["without_replacement", "independent"] = "without_replacement"
     improve_attempts: Count = 3
     """Actions to try in one round if rewrites fail."""
-    keep_cut_off: bool = True
+    keep_cut_off: bool = False
     """Keep a pair whose answer was cut off at ``max_tokens`` (it is marked)."""
 
 
