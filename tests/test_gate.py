@@ -136,8 +136,8 @@ async def test_a_vendor_s_key_goes_to_the_vendor_alone_unless_it_is_named(
 ) -> None:
     server.always = reply
     write_seeds(tmp_path, 2)
-    line = ("--seeds", "seeds.jsonl", "--strong", "openai/strong", "--target", "scripted/target")
-    line = (*line, "--strong-base-url", f"{server.url}/v1", *SHAPE[:4])
+    base = ("--seeds", "seeds.jsonl", "--strong", "openai/strong", "--target", "scripted/target")
+    line = (*base, "--strong-base-url", f"{server.url}/v1", *SHAPE[:4])
     secrets = {"OPENAI_API_KEY": KEY}
 
     checked = await command("check", *line, "--out", "a", cwd=tmp_path, **secrets)
