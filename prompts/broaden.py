@@ -17,7 +17,7 @@ class Broaden(Prompt[str], frozen=True, kw_only=True):
         return read_rewrite(reply)
 
     def schema(self) -> JsonSchema:
-        return instruction_schema()
+        return instruction_schema(self.instruction)
 
     @classmethod
     def typical(cls, sizes: Sizes) -> Typical:

@@ -30,7 +30,7 @@ from .reading import (
     reply_body,
     strip_quotes,
 )
-from .schemas import list_of, object_of, string
+from .schemas import LONGEST_INSTRUCTION, list_of, object_of, string
 
 _NOUN = r"(?:instruction|task|prompt|question|item)"
 _MARKER = re.compile(
@@ -87,7 +87,9 @@ class Decode(Prompt[list[str]], frozen=True, kw_only=True):
         return read_instructions(reply.text, number=self.number, truncated=is_truncated(reply))
 
     def schema(self) -> JsonSchema:
-        return object_of(instructions=list_of(string(600), self.number, self.number))
+        return object_of(
+            instructions=list_of(string(LONGEST_INSTRUCTION), self.number, self.number)
+        )
 
     @classmethod
     def typical(cls, sizes: Sizes) -> Typical:

@@ -22,7 +22,7 @@ class Grow(Prompt[str], frozen=True, kw_only=True):
         return read_grown(reply.text, original=self.instruction)
 
     def schema(self) -> JsonSchema:
-        return instruction_schema()
+        return instruction_schema(self.instruction)
 
     @classmethod
     def typical(cls, sizes: Sizes) -> Typical:

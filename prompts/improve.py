@@ -61,7 +61,7 @@ class Improve(Prompt[str], frozen=True, kw_only=True):
         return read_improved(reply.text, original=self.instruction)
 
     def schema(self) -> JsonSchema:
-        return instruction_schema()
+        return instruction_schema(self.instruction)
 
     @classmethod
     def typical(cls, sizes: Sizes) -> Typical:

@@ -17,7 +17,7 @@ from .reading import (
     parse_json,
     reply_body,
 )
-from .schemas import list_of, object_of, string
+from .schemas import LONGEST_INSTRUCTION, list_of, object_of, string
 
 _SEPARATOR = re.compile(r"^[ \t]*#{3,}[ \t]*$", re.MULTILINE)
 _FIELD = re.compile(
@@ -60,7 +60,7 @@ class Invent(Prompt[list[Task]], frozen=True, kw_only=True):
         return read_tasks(reply.text, number=self.number, truncated=is_truncated(reply))
 
     def schema(self) -> JsonSchema:
-        return object_of(instructions=list_of(string(600), 1, self.number))
+        return object_of(instructions=list_of(string(LONGEST_INSTRUCTION), 1, self.number))
 
     @classmethod
     def typical(cls, sizes: Sizes) -> Typical:

@@ -2,7 +2,7 @@
 
 from .prompt import JsonSchema, Priority, Prompt, RawReply, Sizes, Typical, filler
 from .reading import reply_body
-from .schemas import integer, object_of, string
+from .schemas import object_of, scores, string
 from .score import NUMBER, check_scores, read_scores
 
 
@@ -21,7 +21,7 @@ class Judge(Prompt[tuple[float, float]], frozen=True, kw_only=True):
 
     def schema(self) -> JsonSchema:
         return object_of(
-            assistant_1=integer(1, 10), assistant_2=integer(1, 10), explanation=string(1_200)
+            assistant_1=scores(1, 10), assistant_2=scores(1, 10), explanation=string(1_200)
         )
 
     @classmethod

@@ -4,7 +4,7 @@ import re
 
 from .prompt import JsonSchema, Priority, Prompt, RawReply, Sizes, Typical, filler
 from .reading import ParseError, excerpt, parse_json, reply_body
-from .schemas import integer, object_of
+from .schemas import object_of, scores
 from .score import NUMBER
 
 _OUT_OF_FIVE = re.compile(r"(?<=[0-9])[ \t]*(?:/|out of)[ \t]*5(?:\.0)?(?![0-9.])", re.IGNORECASE)
@@ -26,7 +26,7 @@ class Rate(Prompt[float], frozen=True, kw_only=True):
         return read_rating(reply.text)
 
     def schema(self) -> JsonSchema:
-        return object_of(score=integer(0, 5))
+        return object_of(score=scores(0, 5))
 
     @classmethod
     def typical(cls, sizes: Sizes) -> Typical:

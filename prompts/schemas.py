@@ -1,7 +1,7 @@
 """Pieces of the JSON schemas for structured replies.
 
-Strings and arrays are bounded, and scores are an enumeration of integers: grammars made from
-schemas (llama.cpp's) hold a small model to these bounds, and to little else.
+Strings and arrays are bounded, and scores are an enumeration: grammars made from schemas
+(llama.cpp's) hold a small model to these bounds, and to little else.
 """
 
 from collections.abc import Sequence
@@ -10,6 +10,13 @@ from typing import Any, Final
 from .prompt import JsonSchema
 
 BOOLEAN: Final[JsonSchema] = {"type": "boolean"}
+
+LONGEST_INSTRUCTION: Final = 1_900
+"""Characters of an instruction in a structured reply.
+
+Of the paper's test prompts 97 % are shorter. llama.cpp repeats a rule fewer than 2,000 times:
+https://github.com/ggml-org/llama.cpp/issues/27087.
+"""
 
 
 def object_of(**properties: JsonSchema) -> JsonSchema:
@@ -35,12 +42,17 @@ def one_of(values: Sequence[str]) -> JsonSchema:
     return {"type": "string", "enum": list(values)}
 
 
-def integer(first: int, last: int) -> JsonSchema:
-    """Return the schema of an integer from *first* to *last*."""
-    values: list[Any] = list(range(first, last + 1))
-    return {"type": "integer", "enum": values}
+def scores(first: int, last: int) -> JsonSchema:
+    """Return the schema of a score from *first* to *last* in steps of a half."""
+    values: list[Any] = [n / 2 if n % 2 else n // 2 for n in range(2 * first, 2 * last + 1)]
+    return {"type": "number", "enum": values}
 
 
-def instruction() -> JsonSchema:
-    """Return the schema of a reply that is one rewritten instruction."""
-    return object_of(instruction=string(2_000))
+def instruction(original: str = "") -> JsonSchema:
+    """Return the schema of a reply that is one instruction, perhaps a rewrite of *original*.
+
+    A long original leaves no room below `LONGEST_INSTRUCTION`, so its rewrite is unbounded.
+    """
+    is_long = len(original) > LONGEST_INSTRUCTION // 2
+    text: JsonSchema = {"type": "string", "minLength": 1}
+    return object_of(instruction=text if is_long else string(LONGEST_INSTRUCTION))

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from .prompt import JsonSchema, Priority, Prompt, RawReply, Sizes, Typical, filler
 from .reading import ParseError, excerpt, is_list, parse_json, reply_body
-from .schemas import integer, object_of
+from .schemas import object_of, scores
 
 NUMBER = re.compile(r"(?<![\w.])-?[0-9]+(?:\.[0-9]+)?(?![\w]|\.[0-9])")
 _LABEL = re.compile(r"\bassistant[ _]*#?([12])\b", re.IGNORECASE)
@@ -36,7 +36,7 @@ class Score(Prompt[tuple[float, float]], frozen=True, kw_only=True):
         return read_scores(reply.text)
 
     def schema(self) -> JsonSchema:
-        return object_of(assistant_1=integer(1, 10), assistant_2=integer(1, 10))
+        return object_of(assistant_1=scores(1, 10), assistant_2=scores(1, 10))
 
     @classmethod
     def typical(cls, sizes: Sizes) -> Typical:

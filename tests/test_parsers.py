@@ -14,6 +14,7 @@ from codeclm.prompts import (
     BUILT_IN,
     Decode,
     Encode,
+    Improve,
     ParseError,
     RubricsAndActions,
     Sizes,
@@ -41,7 +42,7 @@ NAMES = st.from_regex(r"[A-Za-zÀ-ž][\w' +/-]{0,20}[A-Za-zà-ž+]", fullmatch=T
 PROSE = st.text(
     st.characters(blacklist_categories=("Cs", "Cc", "Zl", "Zp")), min_size=1, max_size=200
 ).map(lambda text: f"Tell me{text} now" if not text.strip() else f"Explain {text.strip()} to me")
-REPLY = st.sampled_from(["{}", "```\n{}\n```", "<think>\nOne. 9 9\n</think>\n\n{}", "\n\n{}\n"])
+REPLY = st.sampled_from(["{}", "```\n{}\n```", "\n\n{}\n"])
 
 
 def fill(frame: str, text: str) -> str:
@@ -593,7 +594,6 @@ HOSTILE = [
     "Use case: a\n" + "skills" * 150_000,
     "Use case: a\nSkills: " + "(," * 400_000,
     "Rubric: " + " action" * 140_000,
-    "<think>" * 100_000,
     '{"instructions": ["' + '\\"' * 400_000,
     "improved instruction " * 47_000,
     "i'm sorry" + " " * 900_000,
@@ -674,3 +674,26 @@ def test_the_schema_carries_the_number_and_the_vocabulary() -> None:
     assert decode["properties"]["instructions"]["minItems"] == 7
     assert encode["properties"]["use_case"]["enum"] == ["poetry"]
     assert encode["properties"]["skills"]["items"]["enum"] == ["rhyme", "metre"]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "field", "highest"), [("score", "assistant_1", 10), ("rate", "score", 5)]
+)
+def test_a_structured_score_may_be_a_half(prompt: str, field: str, highest: int) -> None:
+    sizes = Sizes(seed=30, answer=400, number=3)
+    [row] = [row for row in BUILT_IN if row.name == prompt]
+    schema = row.typical(sizes).prompt.schema()
+
+    assert schema is not None
+    values = schema["properties"][field]["enum"]
+    assert highest - 0.5 in values
+    assert max(values) == highest
+
+
+@pytest.mark.parametrize(("length", "bounded"), [(60, True), (1_800, False)])
+def test_a_structured_rewrite_may_be_longer_than_its_original(length: int, bounded: bool) -> None:
+    schema = Improve(instruction="x" * length, action="a").schema()
+    text = schema["properties"]["instruction"]
+
+    assert ("maxLength" in text) is bounded
+    assert text.get("maxLength", length + 1) > length
