@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from codeclm.engine.calls.counters import Counters
 from codeclm.engine.calls.spending import Usage
@@ -168,6 +169,24 @@ def test_without_prices_nothing_is_said_of_money(tmp_path: Path) -> None:
 
     assert told.money is None
     assert "cost" not in summary_text(told)
+
+
+def test_rows_that_refuse_and_replies_that_are_no_answer_are_counted(tmp_path: Path) -> None:
+    counters = Counters()
+    counters.count_paid("strong", "respond", Usage(1, reasoning_tokens=2048), "stop")
+    for reason in ("refusal", "only_thinking", "only_thinking"):
+        counters.count_unusable("respond", reason)
+    plain, refusing = example(0, CLEAR), example(1, CLEAR)
+    last = refusing.iterations[-1]
+    answer = Answer("I can't help with that.", refuses=True)
+    refusing = structs.replace(refusing, iterations=(structs.replace(last, strong=answer),))
+    summary = summed(tmp_path, [plain, refusing], counters=counters)
+    text = summary_text(summary)
+
+    assert summary.refusals == 1
+    assert "rows whose answer reads like a refusal: 1\n" in text
+    assert "replies that were no answer: 2 only thinking, 1 refusal\n" in text
+    assert "answer tokens spent on reasoning: 2,048\n" in text
 
 
 scores = st.integers(0, 10).map(float)

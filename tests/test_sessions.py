@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import threading
-from collections.abc import Generator
 from functools import cache, partial
 from pathlib import Path
 from random import Random
@@ -17,7 +16,6 @@ import anyio
 import anyio.to_thread
 import pytest
 from blockbuster import BlockBuster
-from structlog.testing import capture_logs
 
 from codeclm.engine.calls.spending import total_spending
 from codeclm.engine.config import Config, build_config
@@ -97,11 +95,9 @@ MODES: dict[str, dict[str, Any]] = {
 
 
 @pytest.fixture(autouse=True)
-def reading(unblocked: BlockBuster | None) -> Generator[None]:
+def reading(unblocked: BlockBuster | None) -> None:
     """Let the cache be read in the loop."""
     may_read_the_cache(unblocked)
-    with capture_logs():
-        yield
 
 
 class Cut(NamedTuple):

@@ -25,6 +25,7 @@ from ..config import (
     hosted_model,
     reply_options,
     response_format,
+    sampling_settings,
 )
 from ..data.errors import Stopping
 from .budget import Budget
@@ -219,12 +220,14 @@ def _sampling(role: RoleConfig, structured: ResponseFormat, settings: CallSettin
     requested = response_format(role)
     if role.structured_output == "auto":
         requested = _STRICTNESS[min(map(_STRICTNESS.index, (requested, structured)))]
+    sampling = sampling_settings(role)
     return Sampling(
         model=hosted_model(role).model,
-        temperature=role.temperature,
-        top_p=role.top_p,
-        max_tokens=role.max_tokens,
-        seed=role.seed,
+        identity="" if role.identity is None else f"identity:{role.identity}",
+        temperature=sampling.temperature,
+        top_p=sampling.top_p,
+        max_tokens=sampling.max_tokens,
+        seed=sampling.seed,
         response_format=requested,
         extra=role.extra,
         options=reply_options(role),

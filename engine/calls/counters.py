@@ -4,6 +4,7 @@ from msgspec import Struct, field
 
 from ...providers.base import FinishReason
 from .spending import Usage, UsageByStage, add_usage
+from .unusable import Reason
 
 
 class CallCounts(Struct):
@@ -15,6 +16,8 @@ class CallCounts(Struct):
     """Replies from the cache, or shared with the same call in flight."""
     unreadable: int = 0
     """Replies that could not be parsed."""
+    no_answer: int = 0
+    """Replies that held no answer: refused, filtered, all thinking, empty."""
     cut_off: int = 0
     """Replies that ended at ``max_tokens``."""
     prompt_tokens: int = 0
@@ -43,6 +46,8 @@ class Counters(Struct):
     """What was paid for."""
     stages: dict[str, StageCounts] = field(default_factory=dict[str, StageCounts])
     """By stage."""
+    no_answers: dict[str, int] = field(default_factory=dict[str, int])
+    """Replies that held no answer, by the reason."""
     scored: dict[int, int] = field(default_factory=dict[int, int])
     """Instructions scored, by iteration."""
     selected: dict[int, int] = field(default_factory=dict[int, int])
@@ -70,8 +75,13 @@ class Counters(Struct):
     def count_reused(self, stage: str) -> None:
         self._calls(stage).reused += 1
 
-    def count_unreadable(self, stage: str) -> None:
-        self._calls(stage).unreadable += 1
+    def count_unusable(self, stage: str, reason: Reason) -> None:
+        calls = self._calls(stage)
+        if reason == "unreadable":
+            calls.unreadable += 1
+        else:
+            calls.no_answer += 1
+            self.no_answers[reason] = self.no_answers.get(reason, 0) + 1
 
     def _calls(self, stage: str) -> CallCounts:
         calls = self.calls.get(stage)

@@ -7,18 +7,18 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from ..data.errors import RunStopped, UserError
+from ..api import runs
+from ..data.errors import UserError
 from ..pipeline.event_loop import run_async
 from ..pipeline.prepare import Plan
-from ..pipeline.session import Session, execute
-from ..reporting import log
+from ..pipeline.session import Session
+from ..pipeline.signals import process_signals
 from ..reporting.progress import Display, watcher
-from ..reporting.results import write_results
+from ..reporting.runs import resume_command
 from ..reporting.summary import Summary, summary_text
 from .exit_status import ExitStatus
 from .origin import print_endpoints
 from .output import print_json, print_message, print_text
-from .runs import resume_command
 
 
 def run_and_report(
@@ -62,40 +62,34 @@ def run_session(
 ) -> tuple[Summary, Session]:
     """Work until the run finishes or stops, and write its results."""
     interrupt_on_sigterm()
-    plan.folder.make(force=force)
-    with plan.folder.locked(), log.to_file(plan.folder.events):
-        print_message(str(plan.folder.path))
-        print_endpoints(plan.endpoints)
-        _warn_of_open_cache(plan.config.cache.path())
-        try:
-            session = execute_plan(
-                plan, display, allow_change=allow_change, retry_failed=retry_failed
-            )
-        except UserError:
-            raise  # its message says what to do instead of continuing
-        except BaseException:
-            # The process is ending: a second Ctrl-C must not cut off its last message.
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
-            print_how_to_continue(resume_command(plan.folder.path))
-            raise
-        return _write_results(plan, session), session
-
-
-def _write_results(plan: Plan, session: Session) -> Summary:
-    """Write the results; if that fails, say why the session ended, which may be the cause.
-
-    Raises:
-        RunStopped: they cannot be written.
-    """
+    session = partial(
+        runs.run_session,
+        plan,
+        watch=watcher(display),
+        requests=process_signals,
+        on_start=partial(_print_start, plan),
+        allow_change=allow_change,
+        retry_failed=retry_failed,
+        force=force,
+    )
     try:
-        return write_results(plan, session)
-    except (UserError, RunStopped, OSError) as error:
+        return run_async(session)
+    except UserError:
+        raise  # its message says what to do instead of continuing
+    except BaseException:
+        # The process is ending: a second Ctrl-C must not cut off its last message.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         if plan.folder.config.exists():
             print_how_to_continue(resume_command(plan.folder.path))
         else:
             print_message("to continue: run the same command again; paid answers are reused")
-        reason = f"{session.reason}; and its results: {error}" if session.reason else str(error)
-        raise RunStopped(reason) from error
+        raise
+
+
+def _print_start(plan: Plan) -> None:
+    print_message(str(plan.folder.path))
+    print_endpoints(plan.endpoints)
+    _warn_of_open_cache(plan.config.cache.path())
 
 
 def _warn_of_open_cache(folder: Path) -> None:
@@ -108,19 +102,6 @@ def _warn_of_open_cache(folder: Path) -> None:
 def interrupt_on_sigterm() -> None:
     """Treat SIGTERM like Ctrl-C; a running session handles both itself."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-
-
-def execute_plan(
-    plan: Plan, display: Display, *, allow_change: bool, retry_failed: bool = False
-) -> Session:
-    session = partial(
-        execute,
-        plan,
-        watch=watcher(display),
-        allow_change=allow_change,
-        retry_failed=retry_failed,
-    )
-    return run_async(session)
 
 
 def is_unfinished(summary: Summary, session: Session) -> bool:

@@ -8,7 +8,6 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from functools import partial
 
-import structlog
 from msgspec import Struct, field
 
 from ..calls.clients import CallSettings, Clients, endpoint_name, open_clients
@@ -17,15 +16,17 @@ from ..calls.model import Model
 from ..config import RetryPolicy
 from ..data.errors import ItemError, RunStopped
 from ..data.test_sets import Question
+from ..disk.event_log import event_logger
 from ..disk.sqlite import StorageError
 from ..pipeline.background import background_tasks, watch_databases
 from ..pipeline.line import Stage, begin, run
+from ..pipeline.signals import StopRequests, process_signals
 from ..reporting.waiting import waiting_endpoints
 from .pairwise import Answers, PairwiseComparison, PairwiseEvaluator
 from .prepare import EvaluationPlan
 from .settings import Side
 
-log = structlog.get_logger()
+log = event_logger()
 
 PROGRESS_INTERVAL = 10.0
 """Seconds between two messages of progress."""
@@ -57,8 +58,15 @@ class EvaluationSession(Struct):
         return [self.comparisons[q.id] for q in self.questions if q.id in self.comparisons]
 
 
-async def execute_evaluation(plan: EvaluationPlan, notify: Notify) -> EvaluationSession:
+async def execute_evaluation(
+    plan: EvaluationPlan, notify: Notify, *, requests: StopRequests = process_signals
+) -> EvaluationSession:
     """Compare the answers to all prompts, or to as many as a stop allows.
+
+    Args:
+        plan: what to compare.
+        notify: shows a line of progress.
+        requests: where requests to stop come from.
 
     Raises:
         StorageError: the cache cannot be used.
@@ -86,6 +94,7 @@ async def execute_evaluation(plan: EvaluationPlan, notify: Notify) -> Evaluation
         async with background_tasks(
             clients,
             event="evaluation.signalled",
+            requests=requests,
             is_stopping=lambda: bool(session.stopped_by),
             stop=stop,
             tasks=(

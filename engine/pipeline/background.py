@@ -12,7 +12,7 @@ import anyio.to_thread
 from ..calls.clients import Clients
 from ..disk.presence import Presence
 from ..disk.sqlite import StorageError
-from .signals import heed_signals
+from .signals import StopRequests, heed_requests
 from .waiting_log import log_waiting
 
 
@@ -21,6 +21,7 @@ async def background_tasks(
     clients: Clients,
     *,
     event: str,
+    requests: StopRequests,
     is_stopping: Callable[[], bool],
     stop: Callable[[], None],
     stop_at_once: Callable[[], None] = lambda: None,
@@ -30,9 +31,10 @@ async def background_tasks(
 
     Args:
         clients: the open models, whose calls in flight finish at the end.
-        event: what the log calls a signal.
+        event: what the log calls a request to stop.
+        requests: where requests to stop come from.
         is_stopping: whether a graceful stop is under way.
-        stop: starts one, at the first SIGINT or SIGTERM.
+        stop: starts one, at the first request.
         stop_at_once: called at the second, before everything is cancelled.
         tasks: further tasks, which are cancelled at the end.
     """
@@ -43,7 +45,14 @@ async def background_tasks(
             group.cancel_scope.cancel()
 
         group.start_soon(
-            partial(heed_signals, event, is_stopping=is_stopping, stop=stop, stop_at_once=cancel)
+            partial(
+                heed_requests,
+                event,
+                requests,
+                is_stopping=is_stopping,
+                stop=stop,
+                stop_at_once=cancel,
+            )
         )
         group.start_soon(log_waiting, clients.dispatchers)
         for task in tasks:

@@ -6,11 +6,10 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import anyio
 import anyio.to_thread
-import structlog
 from msgspec import Struct, structs
 
 from ..calls.clients import (
@@ -24,6 +23,7 @@ from ..calls.dispatcher import Dispatcher
 from ..calls.spending import Spending
 from ..config import Config, ConfigError, RoleConfig, to_toml
 from ..data.errors import RunStopped
+from ..disk.event_log import event_logger
 from ..disk.threads import close_in_thread
 from ..quality.near_duplicates import NearDuplicateFilter
 from ..store.folder import FolderError
@@ -31,12 +31,13 @@ from ..store.manifest import default_settings, differences
 from ..store.writer import LedgerWriter
 from .acceptance import Acceptance
 from .background import background_tasks, watch_databases
-from .execution import Execution, Widths
+from .execution import Execution, OnKept, Widths, ignore
 from .prepare import Plan
+from .signals import StopRequests, process_signals
 from .state import Ending, SessionState
 from .steps import Tools
 
-log = structlog.get_logger()
+log = event_logger()
 
 
 class Session(Struct):
@@ -67,8 +68,22 @@ Watcher = Callable[[Session], Coroutine[Any, Any, None]]
 """Displays a session until it is cancelled."""
 
 
+class Hooks(NamedTuple):
+    """What a session calls while it works."""
+
+    watch: Watcher
+    requests: StopRequests
+    on_kept: OnKept
+
+
 async def execute(
-    plan: Plan, *, watch: Watcher, allow_change: bool = False, retry_failed: bool = False
+    plan: Plan,
+    *,
+    watch: Watcher,
+    allow_change: bool = False,
+    retry_failed: bool = False,
+    requests: StopRequests = process_signals,
+    on_kept: OnKept = ignore,
 ) -> Session:
     """Run until the dataset is finished, someone stops the session, or no item can continue.
 
@@ -78,6 +93,8 @@ async def execute(
         allow_change: start the run anew if the folder holds one with other settings.
         retry_failed: start the run anew if anything failed for good: stored replies are reused,
             and calls without one are sent again.
+        requests: where requests to stop come from.
+        on_kept: awaited with each example that is kept, in the order in which they are.
 
     Raises:
         ConfigError: *retry_failed* without a cache, which would pay for everything again.
@@ -106,22 +123,23 @@ async def execute(
             spent=spent,
         ) as clients:
             session.dispatchers = clients.dispatchers
-            await _work(session, clients, ledger, watch)
+            await _work(session, clients, ledger, Hooks(watch, requests, on_kept))
     return session
 
 
-async def _work(session: Session, clients: Clients, ledger: LedgerWriter, watch: Watcher) -> None:
+async def _work(session: Session, clients: Clients, ledger: LedgerWriter, hooks: Hooks) -> None:
     plan, state = session.plan, SessionState(clients.stop)
-    execution = await _execution(session, clients, ledger, state)
+    execution = await _execution(session, clients, ledger, state, hooks.on_kept)
     try:
         async with background_tasks(
             clients,
             event="run.signalled",
+            requests=hooks.requests,
             is_stopping=lambda: state.stopping and not state.enough,
             stop=state.stop,
             stop_at_once=state.cancel,
             tasks=(
-                partial(watch, session),
+                partial(hooks.watch, session),
                 partial(_keep_account, session, ledger),
                 partial(_halt_on_failure, state, ledger),
                 partial(watch_databases, _databases(plan), state.halt),
@@ -161,7 +179,11 @@ def _first(group: BaseExceptionGroup[RunStopped]) -> RunStopped:
 
 
 async def _execution(
-    session: Session, clients: Clients, ledger: LedgerWriter, state: SessionState
+    session: Session,
+    clients: Clients,
+    ledger: LedgerWriter,
+    state: SessionState,
+    on_kept: OnKept,
 ) -> Execution:
     plan = session.plan
     rows_per_draft = plan.recipe.rows_per_draft(plan.config)
@@ -172,6 +194,7 @@ async def _execution(
         tools=Tools(plan.config, clients.models, session.counters, rows_per_draft),
         ledger=ledger,
         state=state,
+        on_kept=on_kept,
         acceptance=await anyio.to_thread.run_sync(_acceptance, plan, ledger),
         widths=widths(plan.config, plan.roles),
         read_seeds=plan.read_seeds,

@@ -183,6 +183,7 @@ class LedgerWriter:
             len(example.iterations),
             example.gap,
             *_scores(example),
+            int(example.response is not None and example.response.refuses),
         )
 
     def near_duplicates_decided(self, decisions: Iterable[NearDuplicateDecision]) -> None:
