@@ -119,7 +119,8 @@ async def test_the_roles_addresses_and_keys_are_shown(server: Server, tmp_path: 
     write_seeds(tmp_path, 2)
     (tmp_path / ".env").write_text(f"OPENAI_API_KEY={KEY}\n")
     line = ("--seeds", "seeds.jsonl", "--strong", "openai/strong", "--target", "scripted/target")
-    more = ("--strong-base-url", f"{server.url}/v1", "--out", "run", *SHAPE[:4])
+    named = ("--set", "strong.api_key=OPENAI_API_KEY")
+    more = ("--strong-base-url", f"{server.url}/v1", "--out", "run", *SHAPE[:4], *named)
 
     shown = [await command(verb, *line, *more, cwd=tmp_path) for verb in ("check", "plan", "run")]
 
@@ -128,6 +129,29 @@ async def test_the_roles_addresses_and_keys_are_shown(server: Server, tmp_path: 
         assert f"openai/strong at {server.url}/v1; address from command line" in text, text
         assert "key OPENAI_API_KEY (./.env)" in text
         assert KEY not in text
+
+
+async def test_a_vendor_s_key_goes_to_the_vendor_alone_unless_it_is_named(
+    server: Server, tmp_path: Path
+) -> None:
+    server.always = reply
+    write_seeds(tmp_path, 2)
+    base = ("--seeds", "seeds.jsonl", "--strong", "openai/strong", "--target", "scripted/target")
+    line = (*base, "--strong-base-url", f"{server.url}/v1", *SHAPE[:4])
+    secrets = {"OPENAI_API_KEY": KEY}
+
+    checked = await command("check", *line, "--out", "a", cwd=tmp_path, **secrets)
+    for number, key in enumerate(("", "none", "OPENAI_API_KEY")):
+        more = ("--set", f"strong.api_key={key}") if key else ()
+        done = await command("run", *line, "--out", str(number), *more, cwd=tmp_path, **secrets)
+        assert done.returncode in {0, 3}, done.stderr
+        sent = {request.headers.get("authorization") for request in server.asked}
+        assert sent == ({f"Bearer {KEY}"} if number == 2 else {None})
+        server.asked.clear()
+        shutil.rmtree(tmp_path / "cache")
+
+    hint = 'no key: OPENAI_API_KEY is openai\'s alone (to send it here: api_key = "OPENAI_API_KEY")'
+    assert hint in checked.stdout
 
 
 async def test_a_dotenv_gives_keys_and_moves_nothing(server: Server, tmp_path: Path) -> None:
@@ -247,7 +271,8 @@ async def test_a_key_that_a_server_repeats_is_in_no_file(server: Server, tmp_pat
     for transport in ("aiohttp", "lean"):
         folders = ("--cache", transport, "--out", f"run-{transport}")
         more = ("--base-url", f"{server.url}/v1", "--transport", transport, *SHAPE, *folders)
-        done = await command("run", *line, *more, cwd=tmp_path, OPENAI_API_KEY=KEY)
+        named = [f"--set={role}.api_key=OPENAI_API_KEY" for role in ("strong", "target")]
+        done = await command("run", *line, *more, *named, cwd=tmp_path, OPENAI_API_KEY=KEY)
 
         assert done.returncode in {0, 3}, done.stderr
 

@@ -223,6 +223,7 @@ def _sampling(role: RoleConfig, structured: ResponseFormat, settings: CallSettin
     sampling = sampling_settings(role)
     return Sampling(
         model=hosted_model(role).model,
+        identity="" if role.identity is None else f"identity:{role.identity}",
         temperature=sampling.temperature,
         top_p=sampling.top_p,
         max_tokens=sampling.max_tokens,
@@ -232,6 +233,7 @@ def _sampling(role: RoleConfig, structured: ResponseFormat, settings: CallSettin
         options=reply_options(role),
         parse_attempts=settings.parse_attempts,
         run_seed=settings.run_seed,
+        stream=role.stream,
     )
 
 

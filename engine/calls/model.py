@@ -35,6 +35,8 @@ class Sampling(Struct, frozen=True):
     """How a role is called; None leaves a setting to the server."""
 
     model: str
+    identity: str = ""
+    """What answers are filed under in place of the provider's own; empty: its own."""
     temperature: float | None = None
     top_p: float | None = None
     max_tokens: int | None = None
@@ -46,6 +48,8 @@ class Sampling(Struct, frozen=True):
     parse_attempts: int = 3
     run_seed: int = 0
     """The run's seed: above temperature 0, another seed gives other samples."""
+    stream: bool = False
+    """Whether replies are streamed, where the provider can; they are the same."""
 
 
 class ParsedReply(Struct, Generic[T], frozen=True):
@@ -88,6 +92,7 @@ class CallTemplate(Struct, frozen=True):
             extra=request.extra,
             sample=sample,
             purpose=request.purpose,
+            stream=request.stream,
         )
 
 
@@ -277,10 +282,13 @@ class Model:
             schema=schema if response_format == "json_schema" else None,
             extra=sampling.extra,
             purpose=stage,
+            stream=sampling.stream,
         )
         provider = self._calls.dispatcher.provider
         demand = ""
         if schema is not None and response_format == "json_object":
             demand = f"Answer with one JSON object of this schema: {json.dumps(schema)}"
-        keys = KeyBuilder(provider.kind, provider.identity, request, sampling.options)
+        keys = KeyBuilder(
+            provider.kind, sampling.identity or provider.identity, request, sampling.options
+        )
         return CallTemplate(request, keys, demand)

@@ -9,6 +9,7 @@ from .load import (
     read_settings,
 )
 from .roles import (
+    NO_KEY,
     api_key,
     base_url,
     check_role,
@@ -41,6 +42,7 @@ from .secrets import header_variables, read_headers
 from .toml import to_toml
 
 __all__ = [
+    "NO_KEY",
     "TEMPLATE",
     "BaselineConfig",
     "BudgetConfig",

@@ -41,6 +41,7 @@ _OPERATIONAL = frozenset({"seeds", "out", "cache", "retry", "export", "prompts",
 _ROLE_OPERATIONAL = frozenset(
     {
         "api_key",
+        "stream",
         "timeout",
         "deadline",
         "transport",
@@ -131,6 +132,8 @@ def role_settings(role: RoleConfig) -> dict[str, Any]:
     for name in ("top_p", "seed"):
         if settings.get(name) == "default":  # as if it were not set
             del settings[name]
+    if role.identity is not None:  # the server may move
+        settings.pop("base_url", None)
     return {key: value for key, value in settings.items() if key not in _ROLE_OPERATIONAL}
 
 
