@@ -75,9 +75,9 @@ class RoleConfig(SettingsTable, frozen=True):
     """auto: plain text, as in the paper; ``json_schema`` for the embedded model."""
     prompts: str | None = None
     """A prompt set for this role alone. None: the run's."""
-    stream: bool = False
+    stream: bool | None = None
     """Ask for replies as streams of events: the same replies, and no gateway on the way takes a
-    model that writes for minutes for a dead connection."""
+    model that thinks for minutes for a dead connection. None: for models known to think."""
     timeout: Annotated[float, Meta(gt=0, le=LONGEST)] = 600.0
     """Seconds without a byte of the reply after which a call is retried; of a stream, without an
     event. A reply that has begun, and is not streamed, must bring 4 bytes a second. A call that is
