@@ -1,5 +1,6 @@
 """Carry a run out over as many processes as it takes, and interrupt them."""
 
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -101,6 +102,7 @@ class Run:
         """Requests when the run stopped for its budget."""
         self._budget = result.plan.budget
         self._sessions = 0
+        shutil.rmtree(folder, ignore_errors=True)  # of the command before
         folder.mkdir(parents=True)
         write_seeds(folder / "seeds.jsonl", result.plan.scenario.seeds)
         server.reset(result.plan.server)
