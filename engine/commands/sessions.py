@@ -62,7 +62,6 @@ def run_session(
     force: bool = False,
 ) -> tuple[Summary, Session]:
     """Work until the run finishes or stops, and write its results."""
-    interrupt_on_sigterm()
     plan.folder.make(force=force)
     with plan.folder.locked(), log.to_file(plan.folder.events):
         print_message(str(plan.folder.path))
@@ -88,11 +87,6 @@ def _warn_of_open_cache(folder: Path) -> None:
     with suppress(OSError):
         if folder.stat().st_mode & stat.S_IWOTH:
             print_message(f"{folder}: every user of this machine can write this cache: chmod 700")
-
-
-def interrupt_on_sigterm() -> None:
-    """Treat SIGTERM like Ctrl-C; a running session handles both itself."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def execute_plan(

@@ -24,10 +24,14 @@ async def heed_signals(
         stop: starts one: calls in flight still finish.
         stop_at_once: cancels everything.
     """
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async for number in signals:
-            log.warning(event, signal=number.name)
-            if is_stopping():
-                stop_at_once()
-                return
-            stop()
+    outside = signal.getsignal(signal.SIGTERM)
+    try:
+        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            async for number in signals:
+                log.warning(event, signal=number.name)
+                if is_stopping():
+                    stop_at_once()
+                    return
+                stop()
+    finally:
+        signal.signal(signal.SIGTERM, outside)  # event loops leave the default, which kills

@@ -55,7 +55,7 @@ def write_seeds(folder: Path) -> None:
 # -- seeds ------------------------------------------------------------------------------------
 
 
-def seeds(dice: Random, folder: Path, _: Surroundings) -> Commands:
+def seeds(dice: Random, folder: Path, _surroundings: Surroundings) -> Commands:
     """Damaged files of seeds, of every format."""
     name = dice.choice(tuple(_SEED_FORMATS))
     records = list(RECORDS)
@@ -116,7 +116,7 @@ _SEED_FORMATS: dict[str, Callable[[Iterable[Any]], bytes]] = {
 # -- settings ---------------------------------------------------------------------------------
 
 
-def settings(dice: Random, folder: Path, _: Surroundings) -> Commands:
+def settings(dice: Random, folder: Path, _surroundings: Surroundings) -> Commands:
     """Damaged configurations, of every format, flags and overrides."""
     write_seeds(folder)
     tree: Any = {
@@ -188,7 +188,17 @@ def _text(dice: Random) -> str:
 def command_lines(dice: Random, folder: Path, surroundings: Surroundings) -> Commands:
     """Odd words behind every verb, in a folder with a finished run."""
     shutil.copytree(surroundings.finished, folder, dirs_exist_ok=True)
-    words = ("r", "seeds.jsonl", "cache", "stats", "export", "import", "--to", "--json", "--force")
+    words: tuple[str, ...] = (
+        "r",
+        "seeds.jsonl",
+        "cache",
+        "stats",
+        "export",
+        "import",
+        "--to",
+        "--json",
+        "--force",
+    )
     words += (
         "--out",
         "--limit",

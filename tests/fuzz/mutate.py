@@ -102,7 +102,7 @@ def mutate_value(dice: Random, value: Any) -> Any:
     if isinstance(value, dict) and value and dice.random() < 0.8:
         return _mutate_object(dice, cast("dict[str, Any]", value))
     if isinstance(value, list) and value and dice.random() < 0.8:
-        items = list(cast("list[Any]", value))
+        items = list(value)
         at = dice.randrange(len(items))
         items[at] = mutate_value(dice, items[at])
         return items
