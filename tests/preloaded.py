@@ -50,7 +50,7 @@ def run(
         arguments: without the program's name.
         cwd: the folder to start it in.
         env: its environment.
-        memory: most bytes of its address space.
+        memory: most bytes of its address space, if it is forked.
         timeout: seconds after which it is killed.
 
     Raises:
@@ -60,19 +60,29 @@ def run(
         name.startswith(_INTERPRETER) and value != os.environ.get(name)
         for name, value in env.items()
     ):
+        return _run_new(arguments, cwd, env, timeout)
+    with _output_file() as out, _output_file() as err:
+        command = json.dumps([list(arguments), str(cwd), dict(env), memory]).encode()
+        status = _status(command, out, err, timeout)
+        return subprocess.CompletedProcess(list(arguments), status, _text(out), _text(err))
+
+
+def _run_new(
+    arguments: Sequence[str], cwd: Path, env: Mapping[str, str], timeout: float
+) -> subprocess.CompletedProcess[str]:
+    try:
         return subprocess.run(
             [sys.executable, "-m", "codeclm.engine", *arguments],
             cwd=cwd,
             env=env,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="backslashreplace",
             timeout=timeout,
             check=False,
         )
-    with _output_file() as out, _output_file() as err:
-        command = json.dumps([list(arguments), str(cwd), dict(env), memory]).encode()
-        status = _status(command, out, err, timeout)
-        return subprocess.CompletedProcess(list(arguments), status, _text(out), _text(err))
+    except subprocess.TimeoutExpired as error:
+        raise TimeoutError from error
 
 
 def _output_file() -> IO[str]:

@@ -4,7 +4,7 @@ from functools import partial
 
 from ..evaluate.difference import OtherCandidate
 from ..evaluate.outcome import Outcome
-from ..evaluate.prepare import EvaluationPlan, claim_folder
+from ..evaluate.prepare import COMPARISONS_FILE, EvaluationPlan, claim_folder
 from ..evaluate.results import write_evaluation
 from ..evaluate.session import execute_evaluation
 from ..pipeline.event_loop import run_async
@@ -17,7 +17,7 @@ def run_evaluation(
     plan: EvaluationPlan, other: OtherCandidate | None = None, *, force: bool = False
 ) -> Outcome:
     """Compare until all prompts are judged or something stops it, and write the results."""
-    plan.folder.make(force=force)
+    plan.folder.make(force=force, results=(COMPARISONS_FILE,))
     with plan.folder.locked(), log.to_file(plan.folder.events):
         claim_folder(plan)
         _print_plan(plan)
