@@ -14,8 +14,9 @@ from .judge import Judge
 from .plausible import Plausible
 from .prompt import AnyPrompt, JsonSchema, Priority, Prompt, RawReply, Sizes, Typical
 from .rate import Rate
-from .reading import ParseError, WithheldError
-from .respond import Respond, read_answer
+from .reading import ParseError
+from .reasoning import SplitReply, split_reasoning
+from .respond import Respond, reads_like_refusal
 from .rubrics import RubricsAndActions, WriteRubrics
 from .score import Score
 from .templates import SETS, Messages, PromptError, PromptSet
@@ -67,15 +68,16 @@ __all__ = [
     "RubricsAndActions",
     "Score",
     "Sizes",
+    "SplitReply",
     "Task",
     "Typical",
     "Vocabulary",
-    "WithheldError",
     "WriteRubrics",
     "apologises",
     "copies_frame",
     "demonstrations",
-    "read_answer",
+    "reads_like_refusal",
     "says_nothing",
+    "split_reasoning",
     "unsuitable",
 ]

@@ -13,11 +13,20 @@ from typing import Any, Literal, Protocol
 
 from msgspec import Struct, field
 
-FinishReason = Literal["stop", "length", "content_filter", "refusal", "other"]
+FinishReason = Literal["stop", "length", "content_filter", "refusal", "interrupted", "other"]
 """Why the model stopped, in one vocabulary for all vendors.
 
-``length``: cut off at a token limit; ``content_filter``: by the vendor; ``refusal``: by the model.
+``length``: cut off at a token limit; ``content_filter``: by the vendor; ``refusal``: by the model;
+``interrupted``: before the end, for another reason that the vendor names; ``other``: the server's
+word is not known.
 """
+
+
+def finish_detail(finish_reason: FinishReason, word: str | None) -> str:
+    """Return the vendor's own *word* for *finish_reason* where it says more."""
+    is_telling = finish_reason not in {"stop", "length"} and word != finish_reason
+    return (word or "") if is_telling else ""
+
 
 ResponseFormat = Literal["text", "json_object", "json_schema"]
 """Response formats, from the least to the most strict."""
@@ -82,20 +91,29 @@ class Reply(Struct, frozen=True, kw_only=True):
     """A model's reply. Token counts are the server's own, 0 where it gave none.
 
     Attributes:
-        text: What the model wrote.
+        text: What the model wrote, without reasoning that the vendor keeps apart; the explanation,
+            where it refused.
         finish_reason: Why it stopped.
+        finish_detail: The vendor's own word for a refusal, a filter or an interruption.
+        reasoning: What the model thought first, where the vendor keeps that apart.
         prompt_tokens: Tokens of the prompt, the cached ones included.
-        completion_tokens: Tokens of the reply as billed, hidden thoughts included.
+        completion_tokens: Tokens of the reply as billed, hidden reasoning included.
         cached_tokens: How many of the prompt tokens came from the vendor's own prompt cache.
+        cache_write_tokens: How many of the prompt tokens were written to it.
+        reasoning_tokens: How many of the completion tokens were reasoning.
         model: The model as the server names it, often with a date.
         allowance: What is left of the server's rate limits.
     """
 
     text: str
     finish_reason: FinishReason = "stop"
+    finish_detail: str = ""
+    reasoning: str = ""
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cached_tokens: int = 0
+    cache_write_tokens: int = 0
+    reasoning_tokens: int = 0
     model: str = ""
     allowance: Allowance | None = None
 

@@ -799,6 +799,7 @@ OVER_HTTP = (
     *("--seeds", "seeds.jsonl", "--per-metadata", "2", "--max-iterations", "1"),
     *("--strong", "openai/strong", "--target", "openai/target", "--out", "run"),
     *("--set", 'strong.headers={"X-Team"="$TEAM_TOKEN"}'),
+    *("--set", "strong.api_key=OPENAI_API_KEY", "--set", "target.api_key=OPENAI_API_KEY"),
 )
 
 

@@ -157,6 +157,6 @@ def test_the_readme_the_template_and_the_help_name_every_export_format(tmp_path:
 
 
 def test_the_readme_names_every_provider() -> None:
-    written = set(re.findall(r"`([a-z-]+)/", prose("README.md")))
+    written = set(re.findall(r"`([a-z_-]+)/", prose("README.md")))
 
     assert not set(PROVIDERS.names()) - written, "complete the table of providers in README.md"

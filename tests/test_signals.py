@@ -30,7 +30,7 @@ RUN = (
 @pytest.mark.parametrize(
     ("event", "text"),
     [
-        ("import", "codeclm.engine.commands.run"),
+        ("import", "codeclm.engine.commands.sessions"),
         ("import", "codeclm.engine.pipeline.session"),
         ("open", "seeds.jsonl"),
         ("os.rename", ".alpaca.jsonl."),

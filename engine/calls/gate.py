@@ -212,9 +212,18 @@ def _use(name: str, role: RoleConfig, origin: Origin) -> EndpointUse:
     if (variable := key_variable(role)) is not None:
         details.append(f"key {variable} ({origin.of_variable(variable)})")
     else:
-        details.append("no key")
+        details.append(_no_key(role))
     details += [f"header with ${each} ({origin.of_variable(each)})" for each in variables]
     return EndpointUse(name, role.model, base_url(role), tuple(details))
+
+
+def _no_key(role: RoleConfig) -> str:
+    """Say that no key is sent, and how to send the vendor's where that may be meant."""
+    host = hosted_model(role).host
+    variable = host.key_variable()
+    if variable is None or role.api_key is not None:
+        return "no key"
+    return f'no key: {variable} is {host.name}\'s alone (to send it here: api_key = "{variable}")'
 
 
 def _address_source(role: RoleConfig, origin: Origin) -> str:
@@ -241,8 +250,9 @@ def _suspects(name: str, role: RoleConfig, origin: Origin) -> Iterator[str]:
         if role.api_key is None and variable is not None:
             yield f"{name}: the key in {variable} to {address}"
     is_usual = role.api_key in host.key_variables and host.owns(address)
-    if role.api_key is not None and origin.is_suspect(role.api_key) and not is_usual:
-        yield f"{name}: the content of {role.api_key}, as a key, to {address}"
+    is_named = role.api_key is not None and variable is not None
+    if is_named and origin.is_suspect(role.api_key or "") and not is_usual:
+        yield f"{name}: the content of {variable}, as a key, to {address}"
     for header, value in role.headers.items():
         if origin.is_suspect(value) and "$" in value:
             yield f"{name}: the header {header}: {value} to {address}"

@@ -9,6 +9,7 @@ import msgspec
 
 from ..config import ConfigError
 from ..data.formats import ExportError
+from ..reporting.runs import open_run
 from ..store.folder import Folder
 from ..training.hyperparameters import Hyperparameters
 from ..training.pairs import Pair, pairs_of_run, read_pairs
@@ -16,7 +17,6 @@ from ..training.tuning import MODEL_FILES, RECORD_FILE, TuningJob, TuningRecord,
 from .arguments import add_force, add_json, add_limit, add_model, positive_integer
 from .exit_status import ExitStatus
 from .output import print_json, print_message, print_text
-from .runs import open_run
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -111,7 +111,7 @@ def prepare_comparison(
     folder = Folder(out)
     folder.make()
     shared = settings.shared_config(where=where)
-    check_cache_folder(shared, out, where)
+    check_cache_folder(shared.cache, out, where)
     split, seeds_file = _split(shared, settings.compare.validation, out, allow_change=allow_change)
     variants = build_variants(settings, sweeps, seeds_file, folder=str(out), where=where)
     runs = tuple(

@@ -6,7 +6,7 @@ import shlex
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, TypeVar, cast, get_args
 
 import msgspec
 from msgspec import Struct
@@ -14,7 +14,7 @@ from msgspec import Struct
 from ..data.files import read_bounded
 from .checks import check_config
 from .explain import check_keys, explain
-from .schema import Config, ConfigError
+from .schema import Config, ConfigError, NotSent
 
 Table = TypeVar("Table", bound=Struct)
 
@@ -66,6 +66,7 @@ def build_table(
         _apply(override, plain)
     _check_text(plain, where)
     check_keys(plain, kind, where)
+    _spell_out_nulls(plain, kind)
     try:
         return msgspec.convert(plain, kind)
     except msgspec.ValidationError as error:
@@ -165,6 +166,17 @@ def _parse_value(key: str, text: str) -> Any:
     if parsed.keys() != {"x"}:
         raise ConfigError(f"--set {key}: holds more than one setting: repeat --set for each")
     return parsed["x"]
+
+
+def _spell_out_nulls(tree: dict[str, Any], kind: type[Struct]) -> None:
+    """Write "default" for the null of JSON and YAML where that is a value: TOML has no null."""
+    for field in msgspec.structs.fields(kind):
+        value = tree.get(field.name)
+        if isinstance(value, dict) and isinstance(field.type, type):
+            if issubclass(field.type, Struct):
+                _spell_out_nulls(cast("dict[str, Any]", value), field.type)
+        elif field.name in tree and value is None and NotSent in get_args(field.type):
+            tree[field.name] = "default"
 
 
 def _check_size(tree: Mapping[str, Any], where: str) -> None:

@@ -98,7 +98,7 @@ def prepare_evaluation(
     answers = _read_answers(config, questions)
     manifest = _manifest(config, questions, answers, prompts)
     folder = Folder(config.folder)
-    check_cache_folder(Config(cache=config.cache), folder.path, where)
+    check_cache_folder(config.cache, folder.path, where)
     return EvaluationPlan(
         config, folder, questions, shortened, answers, prompts, manifest, endpoints
     )

@@ -1,7 +1,7 @@
 """The settings of an evaluation, from flags or a file."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta, field
 
@@ -26,7 +26,7 @@ Side = Literal["candidate", "reference"]
 class AnswererConfig(RoleConfig, frozen=True):
     """A model that answers a test set, greedily by default, or a file of its answers."""
 
-    temperature: Annotated[float, Meta(ge=0, le=2)] | None = 0.0
+    default_temperature: ClassVar[float] = 0.0
     answers: str | None = None
     """JSON lines of {"id": …, "text": …}. With them ``model`` is only a name; if the file holds
     answers of several models, it says whose to read."""

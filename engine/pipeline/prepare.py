@@ -101,7 +101,7 @@ def prepare(config: Config, *, where: str, origin: Origin = Origin()) -> Plan:  
     )
     rules = quality_rules(config.quality, tests, where)
     folder = Folder(_folder(config))
-    check_cache_folder(config, folder.path, where)
+    check_cache_folder(config.cache, folder.path, where)
     return Plan(
         config, recipe, roles, folder, source, metadata, prompts, manifest, rules, endpoints
     )

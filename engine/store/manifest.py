@@ -10,7 +10,7 @@ from typing import Any, cast
 from msgspec import Struct
 
 from ...providers import json_codec
-from ..config import Config, RoleConfig, reply_options, response_format
+from ..config import Config, RoleConfig, reply_options, response_format, sampling_settings
 
 FORMAT = 2
 """Of a run's folder; raise it whenever an older one can no longer be read."""
@@ -46,6 +46,7 @@ _ROLE_OPERATIONAL = frozenset(
         "max_concurrent",
         "requests_per_minute",
         "tokens_per_minute",
+        "quota",
         "price_input",
         "price_cached",
         "price_output",
@@ -117,10 +118,17 @@ def _run_settings(
 
 def role_settings(role: RoleConfig) -> dict[str, Any]:
     """Return the settings of *role* that can change a reply."""
+    sampling = all_settings(sampling_settings(role))
     settings = all_settings(role) | {
         "structured_output": response_format(role),
         "options": reply_options(role),
+        **{name: sampling.get(name, "default") for name in ("temperature", "max_tokens")},
     }
+    for name in ("top_p", "seed"):
+        if settings.get(name) == "default":  # as if it were not set
+            del settings[name]
+    if role.identity is not None:  # the server may move
+        settings.pop("base_url", None)
     return {key: value for key, value in settings.items() if key not in _ROLE_OPERATIONAL}
 
 

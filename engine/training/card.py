@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 
 from msgspec import Struct
 
-from ..config import Config
+from ..config import Config, describe_temperature
 from ..data.records import Example
 from ..pipeline.recipe import Recipe
 from ..pipeline.recipes import RECIPES
@@ -171,7 +171,7 @@ def _method(facts: CardFacts) -> Iterator[str]:
         )
     for name, role in recipe.role_configs(config).items():
         label = "judge" if name == "judge" else f"{name} model"
-        yield f"* {label}: {escaped(role.model)}, temperature {role.temperature}"
+        yield f"* {label}: {escaped(role.model)}, temperature {describe_temperature(role)}"
     if manifest:
         yield f"* codeclm `{manifest.codeclm}`, run started `{manifest.started}`"
         yield f"* seed files: digest `{manifest.seeds}`"
