@@ -233,6 +233,7 @@ def _sampling(role: RoleConfig, structured: ResponseFormat, settings: CallSettin
         options=reply_options(role),
         parse_attempts=settings.parse_attempts,
         run_seed=settings.run_seed,
+        stream=role.stream,
     )
 
 

@@ -16,6 +16,7 @@ from msgspec import Struct
 from ...providers.base import Provider
 from ...providers.hosts import open_provider
 from ...providers.http.endpoint import Endpoint
+from ...providers.http.events import Assembly
 from ...providers.http.exchange import Response
 from ...providers.http.session import check_transport
 from ...providers.kinds import ProviderKind, ProviderSettings
@@ -154,8 +155,10 @@ def _check_prompt_names(kind: ProviderKind[Any], options: Mapping[str, Any]) -> 
 class _NoSession:
     """Stands in for a session while a provider is built, which calls nothing."""
 
-    async def post(self, endpoint: Endpoint, body: bytes, /) -> Response:
-        del body
+    async def post(
+        self, endpoint: Endpoint, body: bytes, /, assembly: Assembly | None = None
+    ) -> Response:
+        del body, assembly
         raise AssertionError(f"{endpoint.where}: a provider calls while it is being built")
 
     async def aclose(self) -> None: ...

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from typing import Final
 
-from ...prompts import BUILT_IN, AnyPrompt, Prompt, PromptError, PromptSet
+from ...prompts import BUILT_IN, SETS, AnyPrompt, Prompt, PromptError, PromptSet
 from ..config import Config, ConfigError, RoleConfig, hosted_model
 from ..data.registry import Registry
 
@@ -37,3 +37,16 @@ def load_prompts(
         return PromptSet.load(source, prompts, names=names)
     except PromptError as error:
         raise ConfigError(f"{setting}: {error}") from error
+
+
+def prompts_source(config: Config) -> str:
+    """Say whose words the run's prompts are, for manifests and cards."""
+    own = sorted({source for source in _sources(config) if source not in {"auto", *SETS}})
+    if own:
+        return f"templates of {', '.join(own)}; the others are codeclm's"
+    return "codeclm's own wording, after the elements of the paper's prompts"
+
+
+def _sources(config: Config) -> tuple[str, ...]:
+    roles = (config.strong, config.target, config.judge)
+    return (config.prompts, *(role.prompts for role in roles if role.prompts))
