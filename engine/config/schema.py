@@ -345,6 +345,16 @@ class Config(SettingsTable, frozen=True):
         return tuple(user_path(name) for name in names)
 
     @property
+    def files_in_prompts(self) -> tuple[tuple[str, str], ...]:
+        """Return what becomes part of prompts, as pairs of a setting and the path it names."""
+        seeds = (self.seeds,) if isinstance(self.seeds, str) else self.seeds
+        metadata = self.metadata.file
+        return (
+            *(("seeds", path) for path in seeds),
+            *((("metadata.file", metadata),) if metadata else ()),
+        )
+
+    @property
     def seed_source(self) -> SeedSource:
         """Return where the seeds are and how they are read."""
         settings = self.input
