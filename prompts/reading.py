@@ -13,7 +13,6 @@ LONGEST: Final = 1_000_000
 SIGNS: Final = " \t*_#>+•-"
 """Characters that mark headings, quotes, items of lists, bold and italics."""
 
-_THINKING = re.compile(r"\s*<think(?:ing)?>.*?</think(?:ing)?>", re.DOTALL | re.IGNORECASE)
 _FENCE_OPEN = re.compile(r"\s*(`{3,}|~{3,})[^\n`]*\r?\n")
 _BRACKET = re.compile(r"[{\[]")
 _LEAD_TO_JSON = re.compile(r"[^\d\n]{0,200}(?:\r?\n\s*)?(?:(?:```|~~~)\w*\s*)?")
@@ -36,18 +35,6 @@ class ParseError(ValueError):
     """A reply that cannot be read. The message is one line and says why."""
 
 
-class WithheldError(Exception):
-    """There is no reply, and asking again is pointless.
-
-    Attributes:
-        reason: The finish reason: ``content_filter`` or ``refusal``.
-    """
-
-    def __init__(self, reason: str) -> None:
-        super().__init__("the answer was withheld")
-        self.reason = reason
-
-
 def is_truncated(reply: RawReply) -> bool:
     """Return whether *reply* was cut off at ``max_tokens``."""
     return reply.finish_reason == "length"
@@ -64,17 +51,13 @@ def check_complete(reply: RawReply, what: str) -> None:
 
 
 def reply_body(text: str) -> str:
-    """Return a reply without reasoning before it or a code fence around it.
-
-    Lines end with a line feed alone.
+    """Return a reply without a code fence around it, its lines ended by line feeds alone.
 
     Raises:
         ParseError: nothing remains, or the reply is longer than `LONGEST`.
     """
     if len(text) > LONGEST:
         raise ParseError(f"the reply has {len(text):,} characters")
-    if text.lstrip().startswith("<") and (thinking := _THINKING.match(text)):
-        text = text[thinking.end() :]
     text = strip_fence(text.replace("\r\n", "\n").strip())
     if not text:
         raise ParseError("the reply is empty")

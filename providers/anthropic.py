@@ -7,11 +7,20 @@ import msgspec
 from msgspec import Struct
 
 from . import json_codec
-from .base import FinishReason, Message, Reply, Request, ResponseFormat, Unavailable
+from .base import (
+    FinishReason,
+    Message,
+    Reply,
+    Request,
+    ResponseFormat,
+    Unavailable,
+    finish_detail,
+)
 from .http.endpoint import make_endpoint
 from .http.exchange import HttpSession
 from .http.failures import decode_response, embedded_error
 from .http.rate_limits import read_allowance
+from .streams.anthropic import MessageEvents
 
 MAX_TOKENS = 4096
 """Sent if the request sets no limit: this API requires one."""
@@ -25,6 +34,7 @@ _FINISH: dict[str | None, FinishReason] = {
     "max_tokens": "length",
     "model_context_window_exceeded": "length",
     "refusal": "refusal",
+    "pause_turn": "interrupted",
 }
 
 
@@ -59,7 +69,8 @@ class Anthropic:
         self.structured: ResponseFormat = structured
 
     async def complete(self, request: Request, /) -> Reply:
-        body, headers = await self._session.post(self._endpoint, _encode(request))
+        assembly = MessageEvents() if request.stream else None
+        body, headers = await self._session.post(self._endpoint, _encode(request), assembly)
         where = self._endpoint.where
         reply = decode_response(where, body, _DECODER)
         if reply.error:
@@ -68,17 +79,7 @@ class Anthropic:
             )
         if reply.content is None:
             raise Unavailable(f"{where}: the response has no content")
-        usage = reply.usage
-        cached = usage.cache_read_input_tokens or 0
-        return Reply(
-            text="".join(block.text for block in reply.content if block.type == "text"),
-            finish_reason=_FINISH.get(reply.stop_reason, "other"),
-            prompt_tokens=usage.input_tokens + cached + (usage.cache_creation_input_tokens or 0),
-            completion_tokens=usage.output_tokens,
-            cached_tokens=cached,
-            model=reply.model,
-            allowance=read_allowance(headers),
-        )
+        return _reply(reply, reply.content, headers)
 
     async def aclose(self) -> None:
         """Do nothing: the caller owns the session."""
@@ -92,11 +93,17 @@ class _Body(Struct, omit_defaults=True):
     temperature: float | None = None
     top_p: float | None = None
     output_config: dict[str, Any] | None = None
+    stream: bool = False
 
 
 class _Block(Struct):
     type: str
     text: str = ""
+    thinking: str = ""
+
+
+class _OutputDetails(Struct):
+    thinking_tokens: int | None = None
 
 
 class _Usage(Struct):
@@ -104,17 +111,45 @@ class _Usage(Struct):
     output_tokens: int = 0
     cache_read_input_tokens: int | None = None
     cache_creation_input_tokens: int | None = None
+    output_tokens_details: _OutputDetails | None = None
+
+
+class _StopDetails(Struct):
+    category: str | None = None
+    explanation: str | None = None
 
 
 class _Message(Struct):
     content: list[_Block] | None = None
     stop_reason: str | None = None
+    stop_details: _StopDetails | None = None
     usage: _Usage = msgspec.field(default_factory=_Usage)
     model: str = ""
     error: Any = None
 
 
 _DECODER = msgspec.json.Decoder(_Message)
+
+
+def _reply(message: _Message, content: list[_Block], headers: Mapping[str, str]) -> Reply:
+    usage, stop = message.usage, message.stop_details or _StopDetails()
+    cached, written = usage.cache_read_input_tokens or 0, usage.cache_creation_input_tokens or 0
+    details = usage.output_tokens_details
+    finish_reason = _FINISH.get(message.stop_reason, "other")
+    text = "".join(block.text for block in content if block.type == "text")
+    return Reply(
+        text=text or stop.explanation or "",
+        finish_reason=finish_reason,
+        finish_detail=stop.category or finish_detail(finish_reason, message.stop_reason),
+        reasoning="".join(block.thinking for block in content if block.type == "thinking"),
+        prompt_tokens=usage.input_tokens + cached + written,
+        completion_tokens=usage.output_tokens,
+        cached_tokens=cached,
+        cache_write_tokens=written,
+        reasoning_tokens=(details and details.thinking_tokens) or 0,
+        model=message.model,
+        allowance=read_allowance(headers),
+    )
 
 
 def _encode(request: Request) -> bytes:
@@ -129,6 +164,7 @@ def _encode(request: Request) -> bytes:
         temperature=request.temperature,
         top_p=request.top_p,
         output_config=_output_config(request),
+        stream=request.stream,
     )
     if not request.extra:
         return json_codec.dumps(body)

@@ -13,11 +13,20 @@ from typing import Any, Literal, Protocol
 
 from msgspec import Struct, field
 
-FinishReason = Literal["stop", "length", "content_filter", "refusal", "other"]
+FinishReason = Literal["stop", "length", "content_filter", "refusal", "interrupted", "other"]
 """Why the model stopped, in one vocabulary for all vendors.
 
-``length``: cut off at a token limit; ``content_filter``: by the vendor; ``refusal``: by the model.
+``length``: cut off at a token limit; ``content_filter``: by the vendor; ``refusal``: by the model;
+``interrupted``: before the end, for another reason that the vendor names; ``other``: the server's
+word is not known.
 """
+
+
+def finish_detail(finish_reason: FinishReason, word: str | None) -> str:
+    """Return the vendor's own *word* for *finish_reason* where it says more."""
+    is_telling = finish_reason not in {"stop", "length"} and word != finish_reason
+    return (word or "") if is_telling else ""
+
 
 ResponseFormat = Literal["text", "json_object", "json_schema"]
 """Response formats, from the least to the most strict."""
@@ -48,6 +57,8 @@ class Request(Struct, frozen=True, kw_only=True):
             cache key, and `scripted` and `local` derive their randomness from it.
         purpose: The name of the prompt, for `scripted` and for messages. It is never sent and not
             part of the cache key.
+        stream: Ask for the reply as a stream of events, where the provider can. The reply is the
+            same, so this is not part of the cache key.
     """
 
     model: str
@@ -61,6 +72,7 @@ class Request(Struct, frozen=True, kw_only=True):
     extra: dict[str, Any] = field(default_factory=dict[str, Any])
     sample: str = ""
     purpose: str = ""
+    stream: bool = False
 
 
 class Allowance(Struct, frozen=True):
@@ -82,20 +94,29 @@ class Reply(Struct, frozen=True, kw_only=True):
     """A model's reply. Token counts are the server's own, 0 where it gave none.
 
     Attributes:
-        text: What the model wrote.
+        text: What the model wrote, without reasoning that the vendor keeps apart; the explanation,
+            where it refused.
         finish_reason: Why it stopped.
+        finish_detail: The vendor's own word for a refusal, a filter or an interruption.
+        reasoning: What the model thought first, where the vendor keeps that apart.
         prompt_tokens: Tokens of the prompt, the cached ones included.
-        completion_tokens: Tokens of the reply as billed, hidden thoughts included.
+        completion_tokens: Tokens of the reply as billed, hidden reasoning included.
         cached_tokens: How many of the prompt tokens came from the vendor's own prompt cache.
+        cache_write_tokens: How many of the prompt tokens were written to it.
+        reasoning_tokens: How many of the completion tokens were reasoning.
         model: The model as the server names it, often with a date.
         allowance: What is left of the server's rate limits.
     """
 
     text: str
     finish_reason: FinishReason = "stop"
+    finish_detail: str = ""
+    reasoning: str = ""
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cached_tokens: int = 0
+    cache_write_tokens: int = 0
+    reasoning_tokens: int = 0
     model: str = ""
     allowance: Allowance | None = None
 
@@ -104,14 +125,18 @@ class Progress:
     """How much of the reply to one call has come in; the engine ends calls that make too little.
 
     Attributes:
-        received: Bytes of content so far. Heads, framing and blank space before the content are
-            none: a server can send them without end and never answer.
+        received: Bytes of content so far; of a stream, characters of the reply. Heads, framing and
+            blank space before the content are none: a server can send them without end and never
+            answer.
+        events: Events of a stream so far, those without content included, which only say that the
+            server is still at work.
     """
 
-    __slots__ = ("received",)
+    __slots__ = ("events", "received")
 
     def __init__(self) -> None:
         self.received = 0
+        self.events = 0
 
     def add(self, data: bytes) -> None:
         """Note *data*, as the body's next part."""
@@ -163,11 +188,16 @@ class Unavailable(ProviderError):  # noqa: N818
 
     Attributes:
         retry_after: Seconds the server asks to wait, None if it does not say.
+        is_cut: Whether the connection was lost, or a gateway gave up (502, 504, 524), while the
+            reply was awaited.
     """
 
-    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+    def __init__(
+        self, message: str, *, retry_after: float | None = None, is_cut: bool = False
+    ) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+        self.is_cut = is_cut
 
 
 class Stale(Unavailable):

@@ -9,11 +9,20 @@ from msgspec import Struct
 from yarl import URL
 
 from . import json_codec
-from .base import FinishReason, Message, Reply, Request, ResponseFormat, Unavailable
+from .base import (
+    FinishReason,
+    Message,
+    Reply,
+    Request,
+    ResponseFormat,
+    Unavailable,
+    finish_detail,
+)
 from .http.endpoint import Endpoint, make_endpoint
 from .http.exchange import HttpSession
 from .http.failures import decode_response, embedded_error
 from .http.rate_limits import read_allowance
+from .streams.gemini import Generation
 
 _FINISH: dict[str | None, FinishReason] = {
     None: "stop",
@@ -25,6 +34,12 @@ _FINISH: dict[str | None, FinishReason] = {
     "BLOCKLIST": "content_filter",
     "PROHIBITED_CONTENT": "content_filter",
     "SPII": "content_filter",
+    "LANGUAGE": "content_filter",
+    "MODEL_ARMOR": "content_filter",
+    "ESCALATION": "content_filter",
+    "CONTINUATION": "interrupted",
+    "MALFORMED_RESPONSE": "interrupted",
+    "OTHER": "interrupted",
 }
 
 
@@ -32,7 +47,7 @@ class Gemini:
     """A provider that speaks the Gemini API to one base URL.
 
     The caller owns the session. The key is sent in a header, never in the URL. Thoughts count as
-    completion tokens, as they are billed; their text is left out.
+    completion tokens, as they are billed; their text is kept apart.
 
     Raises:
         ValueError: the base URL or a header cannot be used.
@@ -55,13 +70,17 @@ class Gemini:
         self._models = make_endpoint(
             f"{base_url}/v1beta/models", headers={**key_header, **(headers or {})}
         )
-        self._endpoints: dict[str, Endpoint] = {}
+        self._endpoints: dict[tuple[str, str], Endpoint] = {}
         self.identity = base_url
         self.structured: ResponseFormat = structured
 
     async def complete(self, request: Request, /) -> Reply:
-        target = self._endpoints.get(request.model) or self._endpoint_of(request.model)
-        body, headers = await self._session.post(target, _encode(request))
+        method = _STREAM_GENERATE if request.stream else _GENERATE
+        target = self._endpoints.get((request.model, method)) or self._endpoint_of(
+            request.model, method
+        )
+        assembly = Generation() if request.stream else None
+        body, headers = await self._session.post(target, _encode(request), assembly)
         generation = decode_response(target.where, body, _DECODER)
         if generation.error:
             raise embedded_error(
@@ -72,11 +91,14 @@ class Gemini:
     async def aclose(self) -> None:
         """Do nothing: the caller owns the session."""
 
-    def _endpoint_of(self, model: str) -> Endpoint:
+    def _endpoint_of(self, model: str, method: str) -> Endpoint:
         name = quote(model.removeprefix("models/"), safe="")  # a name, never a path of its own
-        url = URL(f"{self._models.url}/{name}:generateContent", encoded=True)
-        endpoint = self._endpoints[model] = self._models.at(url)
+        url = URL(f"{self._models.url}/{name}:{method}", encoded=True)
+        endpoint = self._endpoints[model, method] = self._models.at(url)
         return endpoint
+
+
+_GENERATE, _STREAM_GENERATE = "generateContent", "streamGenerateContent?alt=sse"
 
 
 class _Text(Struct):
@@ -143,22 +165,27 @@ _CONFIG = "generationConfig"
 
 
 def _reply(where: str, generation: _Generation, headers: Mapping[str, str]) -> Reply:
-    blocked = generation.prompt_feedback is not None and generation.prompt_feedback.block_reason
+    feedback = generation.prompt_feedback
+    word = None if feedback is None else feedback.block_reason
     candidate = generation.candidates[0] if generation.candidates else None
-    if candidate is None and not blocked:
+    if candidate is None and not word:
         raise Unavailable(f"{where}: the response has no candidates")
     usage = generation.usage_metadata or _NO_USAGE
-    text = ""
+    parts: tuple[_Part, ...] = ()
     reason: FinishReason = "content_filter"
     if candidate is not None:
-        text = "".join(part.text for part in candidate.content.parts if not part.thought)
+        parts = candidate.content.parts
         reason = _FINISH.get(candidate.finish_reason, "other")
+        word = candidate.finish_reason
     return Reply(
-        text=text,
+        text="".join(part.text for part in parts if not part.thought),
         finish_reason=reason,
+        finish_detail=finish_detail(reason, word),
+        reasoning="".join(part.text for part in parts if part.thought),
         prompt_tokens=usage.prompt_token_count,
         completion_tokens=usage.candidates_token_count + usage.thoughts_token_count,
         cached_tokens=usage.cached_content_token_count,
+        reasoning_tokens=usage.thoughts_token_count,
         model=generation.model_version,
         allowance=read_allowance(headers),
     )

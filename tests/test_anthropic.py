@@ -55,7 +55,12 @@ async def test_a_call_becomes_a_reply(server: Server, session: HttpSession) -> N
     )
 
     assert reply == Reply(
-        text="Hello.", prompt_tokens=125, completion_tokens=3, cached_tokens=100, model="claude-x"
+        text="Hello.",
+        prompt_tokens=125,
+        completion_tokens=3,
+        cached_tokens=100,
+        cache_write_tokens=20,
+        model="claude-x",
     )
 
 
@@ -125,7 +130,7 @@ async def test_a_base_url_with_or_without_its_version_is_the_same(
         ("max_tokens", "length"),
         ("model_context_window_exceeded", "length"),
         ("refusal", "refusal"),
-        ("pause_turn", "other"),
+        ("pause_turn", "interrupted"),
         ("tool_use", "other"),
     ],
 )
@@ -137,10 +142,38 @@ async def test_why_the_model_stopped_is_said_in_one_vocabulary(
     assert reply.finish_reason == expected
 
 
+async def test_a_refusal_names_its_category(server: Server, session: HttpSession) -> None:
+    details = {"type": "refusal", "category": "frontier_llm", "explanation": "Competing models."}
+    said = message(stop_reason="refusal", stop_details=details)
+
+    reply = await ask(server, session, said)
+
+    assert (reply.finish_reason, reply.finish_detail) == ("refusal", "frontier_llm")
+    assert reply.text == "Competing models."
+
+
+async def test_thinking_and_cache_writes_are_figures_of_their_own(
+    server: Server, session: HttpSession
+) -> None:
+    usage = {
+        "input_tokens": 2,
+        "output_tokens": 9,
+        "cache_creation_input_tokens": 3,
+        "cache_read_input_tokens": 4,
+        "output_tokens_details": {"thinking_tokens": 8},
+    }
+
+    reply = await ask(server, session, message(TEXT, usage=usage))
+
+    assert (reply.prompt_tokens, reply.cached_tokens, reply.cache_write_tokens) == (9, 4, 3)
+    assert (reply.completion_tokens, reply.reasoning_tokens) == (9, 8)
+
+
 async def test_only_blocks_of_text_are_text(server: Server, session: HttpSession) -> None:
     thinking = {"type": "thinking", "thinking": "hm", "signature": "x"}
 
-    assert (await ask(server, session, message(thinking, TEXT, TEXT))).text == "Hello.Hello."
+    reply = await ask(server, session, message(thinking, TEXT, TEXT))
+    assert (reply.text, reply.reasoning) == ("Hello.Hello.", "hm")
     assert (await ask(server, session, message())).text == ""
 
 

@@ -69,6 +69,8 @@ async def test_a_call_becomes_a_reply(server: Server, session: HttpSession) -> N
         prompt_tokens=9,
         completion_tokens=43,
         cached_tokens=8,
+        reasoning="hm",
+        reasoning_tokens=40,
         model="gemini-x-001",
     )
 
@@ -168,6 +170,7 @@ async def test_the_key_travels_in_a_header_only(server: Server, session: HttpSes
         ("SAFETY", "content_filter"),
         ("RECITATION", "content_filter"),
         ("PROHIBITED_CONTENT", "content_filter"),
+        ("OTHER", "interrupted"),
         ("MALFORMED_FUNCTION_CALL", "other"),
     ],
 )
@@ -198,7 +201,9 @@ async def test_a_blocked_call_is_an_empty_filtered_reply(
     server: Server, session: HttpSession, said: Say
 ) -> None:
     """It is an answer, paid for, and asking again would bring the same."""
-    expected = Reply(text="", finish_reason="content_filter", prompt_tokens=5)
+    expected = Reply(
+        text="", finish_reason="content_filter", finish_detail="SAFETY", prompt_tokens=5
+    )
 
     assert await ask(server, session, said) == expected
 

@@ -175,6 +175,9 @@ async def test_replies_are_filed_under_the_base_url(session: HttpSession) -> Non
         ("length", "length"),
         ("content_filter", "content_filter"),
         ("refusal", "refusal"),
+        ("CONTENT_FILTERED", "content_filter"),
+        ("sensitive", "content_filter"),
+        ("repetition", "interrupted"),
         ("tool_calls", "other"),
         ("new in 2027", "other"),
     ],
@@ -184,19 +187,25 @@ async def test_why_the_model_stopped_is_said_in_one_vocabulary(
 ) -> None:
     said = say({"choices": [{"message": ASSISTANT, "finish_reason": reason}]})
 
-    assert await ask(server, session, said) == Reply(text="x", finish_reason=expected)  # type: ignore[arg-type]
+    reply = await ask(server, session, said)
+    assert (reply.text, reply.finish_reason) == ("x", expected)
+    assert reply.finish_detail in {"", reason}
 
 
 @pytest.mark.parametrize(
     ("message", "expected"),
     [
-        ({"content": None, "refusal": "I will not."}, ("I will not.", "refusal")),
-        ({"content": "x", "refusal": None}, ("x", "stop")),
-        ({"content": None}, ("", "stop")),
-        ({}, ("", "stop")),
-        ({"content": []}, ("", "stop")),
-        ({"content": "x", "reasoning_content": "hm"}, ("x", "stop")),
-        ({"content": "<think>hm</think>x"}, ("<think>hm</think>x", "stop")),
+        ({"content": None, "refusal": "I will not."}, ("I will not.", "refusal", "")),
+        ({"content": "{}", "refusal": "I will not."}, ("I will not.", "refusal", "")),
+        ({"content": [{"type": "refusal", "refusal": "No."}]}, ("No.", "refusal", "")),
+        ({"content": "x", "refusal": None}, ("x", "stop", "")),
+        ({"content": None}, ("", "stop", "")),
+        ({}, ("", "stop", "")),
+        ({"content": []}, ("", "stop", "")),
+        ({"content": "x", "reasoning_content": "hm"}, ("x", "stop", "hm")),
+        ({"content": "x", "reasoning": "hm", "reasoning_details": [{}]}, ("x", "stop", "hm")),
+        ({"content": "x", "reasoning": {"effort": "low"}}, ("x", "stop", "")),
+        ({"content": "<think>hm</think>x"}, ("<think>hm</think>x", "stop", "")),
         (
             {
                 "content": [
@@ -205,7 +214,7 @@ async def test_why_the_model_stopped_is_said_in_one_vocabulary(
                     {"type": "text", "text": "b"},
                 ]
             },
-            ("ab", "stop"),
+            ("ab", "stop", "hm"),
         ),
     ],
 )
@@ -213,13 +222,39 @@ async def test_a_message_in_any_form_gives_its_text(
     server: Server,
     session: HttpSession,
     message: dict[str, Any],
-    expected: tuple[str, str],
+    expected: tuple[str, str, str],
 ) -> None:
     said = say({"choices": [{"message": message, "finish_reason": "stop"}]})
 
     reply = await ask(server, session, said)
 
-    assert (reply.text, reply.finish_reason) == expected
+    assert (reply.text, reply.finish_reason, reply.reasoning) == expected
+
+
+@pytest.mark.parametrize(
+    ("usage", "expected"),
+    [
+        ({"prompt_tokens": 9, "prompt_tokens_details": {"cache_write_tokens": 7}}, (0, 7, 0)),
+        ({"completion_tokens": 9, "completion_tokens_details": {"reasoning_tokens": 6}}, (9, 0, 6)),
+        ({"completion_tokens": 9, "completion_tokens_details": None}, (9, 0, 0)),
+        (  # xAI bills reasoning beside the completion
+            {
+                "prompt_tokens": 5,
+                "completion_tokens": 2,
+                "total_tokens": 17,
+                "completion_tokens_details": {"reasoning_tokens": 10},
+            },
+            (12, 0, 10),
+        ),
+    ],
+)
+async def test_reasoning_and_cache_writes_are_figures_of_their_own(
+    server: Server, session: HttpSession, usage: dict[str, Any], expected: tuple[int, int, int]
+) -> None:
+    reply = await ask(server, session, say(chat(usage=usage)))
+
+    figures = (reply.completion_tokens, reply.cache_write_tokens, reply.reasoning_tokens)
+    assert figures == expected
 
 
 @pytest.mark.parametrize(

@@ -15,9 +15,13 @@ class StoredReply(Struct, frozen=True, omit_defaults=True):
 
     text: str
     finish_reason: str = "stop"
+    finish_detail: str = ""
+    reasoning: str = ""
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cached_tokens: int = 0
+    cache_write_tokens: int = 0
+    reasoning_tokens: int = 0
     model: str = ""
     time: float = 0.0
     """When the reply arrived, in seconds since 1970."""
@@ -41,9 +45,13 @@ def to_stored(reply: Reply, *, about: Raw, sample: str) -> StoredReply:
     return StoredReply(
         text=reply.text,
         finish_reason=reply.finish_reason,
+        finish_detail=reply.finish_detail,
+        reasoning=reply.reasoning,
         prompt_tokens=reply.prompt_tokens,
         completion_tokens=reply.completion_tokens,
         cached_tokens=reply.cached_tokens,
+        cache_write_tokens=reply.cache_write_tokens,
+        reasoning_tokens=reply.reasoning_tokens,
         model=reply.model,
         time=round(time.time(), 3),
         sample=sample,

@@ -3,12 +3,12 @@
 import argparse
 
 from ..data.records import Example
+from ..reporting.runs import RunReader, open_run
 from ..reporting.transcript import transcript
 from ..store.folder import FolderError
 from .arguments import add_json, add_run_folder
 from .exit_status import ExitStatus
-from .output import print_json, print_text
-from .runs import RunReader, open_run
+from .output import print_json, print_message, print_text
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     with open_run(args.folder) as reader:
         example = _find(reader, args)
-        texts = reader.seed_texts([example])
+        texts = reader.seed_texts([example], print_message)
     if args.json:
         print_json(example)
     else:

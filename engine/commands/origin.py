@@ -3,6 +3,7 @@
 import argparse
 import io
 import os
+import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, cast
@@ -10,7 +11,14 @@ from typing import Any, Final, cast
 from dotenv import dotenv_values
 
 from ..calls.gate import EndpointUse, Origin
-from ..config import ConfigError, RoleConfig, header_variables, hosted_model, parse_overrides
+from ..config import (
+    NO_KEY,
+    ConfigError,
+    RoleConfig,
+    header_variables,
+    hosted_model,
+    parse_overrides,
+)
 from ..data.errors import UserError
 from ..data.files import read_bounded
 from ..disk import trust
@@ -18,15 +26,12 @@ from .output import print_message
 
 DOTENV: Final = Path(".env")
 
-_STEERING: Final = (
-    "_BASE_URL",
-    "_PROXY",
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
-    "CODECLM_CACHE_DIR",
-    "XDG_CACHE_HOME",
+_STEERING: Final = re.compile(
+    r".*_BASE_URL|(?:.*_)?PROXY|SSL_.*|XDG_.*|CODECLM_CACHE_DIR|PYTHON.*|LD_.*|DYLD_.*"
+    r"|HOME|PATH|TMPDIR|TEMP|TMP|NETRC",
+    re.IGNORECASE,
 )
-"""How variables end that would send keys or answers elsewhere."""
+"""Variables that would send keys or answers elsewhere, or move what this program reads."""
 
 
 def add_trust(parser: argparse.ArgumentParser) -> None:
@@ -133,7 +138,7 @@ def _parse(content: bytes, *, interpolate: bool) -> dict[str, str]:
 def _key_variables(roles: Iterable[RoleConfig]) -> set[str]:
     names = set[str]()
     for role in roles:
-        names |= {role.api_key} if role.api_key else set()
+        names |= {role.api_key} - {NO_KEY} if role.api_key else set()
         names |= set(header_variables(role))
         try:
             names |= set(hosted_model(role).host.key_variables)
@@ -143,7 +148,7 @@ def _key_variables(roles: Iterable[RoleConfig]) -> set[str]:
 
 
 def _is_steering(name: str) -> bool:
-    return name.upper().endswith(_STEERING)
+    return _STEERING.fullmatch(name) is not None
 
 
 def _report_ignored(names: Collection[str]) -> None:

@@ -6,7 +6,7 @@ from typing import TypeVar
 from msgspec import Struct
 
 from ..config import Config
-from ..data.records import Metadata, Seed, Unreadable
+from ..data.records import Example, Metadata, Seed, Unreadable
 from ..store.writer import LedgerWriter
 from .acceptance import Acceptance
 from .line import Line, run
@@ -17,6 +17,14 @@ In = TypeVar("In")
 Out = TypeVar("Out")
 
 SeedRecords = Iterator[Seed | Unreadable]
+
+OnKept = Callable[[Example], Awaitable[None]]
+"""Awaited with each example that is kept; the session goes no faster than it returns."""
+
+
+async def ignore(example: Example) -> None:
+    """Do nothing with *example*."""
+    del example
 
 
 class Widths(Struct, frozen=True):
@@ -43,6 +51,7 @@ class Execution(Struct, frozen=True):
             byte is not zero. Blocks.
         total_seeds: records in the seed files, unreadable ones included.
         metadata: metadata written by the user, instead of seeds.
+        on_kept: awaited with each example that is kept.
     """
 
     config: Config
@@ -56,6 +65,7 @@ class Execution(Struct, frozen=True):
     read_seeds: Callable[[bytearray], SeedRecords]
     total_seeds: int = 0
     metadata: tuple[Metadata, ...] = ()
+    on_kept: OnKept = ignore
 
     async def run(
         self,

@@ -62,6 +62,7 @@ def _without_surrogates(text: str) -> str:
 
 class _Delta(Struct, frozen=True):
     content: str | None = None
+    reasoning_content: str | None = None
 
 
 class _Choice(Struct, frozen=True):
@@ -102,6 +103,7 @@ def read_reply(chunks: list[bytes], model: str, where: str) -> Reply:
         Unavailable: llama.cpp failed, or a chunk cannot be decoded.
     """
     texts: list[str] = []
+    thoughts: list[str] = []
     finish_reason: FinishReason = "other"
     usage = _Usage()
     for data in chunks:
@@ -115,10 +117,12 @@ def read_reply(chunks: list[bytes], model: str, where: str) -> Reply:
         usage = chunk.usage or usage
         for choice in chunk.choices:
             texts.append(choice.delta.content or "")
+            thoughts.append(choice.delta.reasoning_content or "")
             finish_reason = _FINISH.get(choice.finish_reason or "", finish_reason)
     return Reply(
         text="".join(texts),
         finish_reason=finish_reason,
+        reasoning="".join(thoughts),
         prompt_tokens=usage.prompt_tokens,
         completion_tokens=usage.completion_tokens,
         cached_tokens=usage.prompt_tokens_details.cached_tokens,

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from .chaos import play
+from .chaos.rounds import play
 
 pytestmark = pytest.mark.slow
 
 
 def test_killed_runs_lose_nothing_and_pay_for_nothing_twice(tmp_path: Path) -> None:
-    """Each kind of run, struck at random: same dataset, and only what was in flight paid again."""
+    """Each kind of run, interrupted at random: same dataset, only what was in flight paid again."""
     rounds = play(3, seed=7, folder=tmp_path)
 
     assert [one.wrong for one in rounds] == [[], [], []]

@@ -11,7 +11,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from codeclm.prompts import ParseError
+from codeclm.prompts import ParseError, split_reasoning
 from codeclm.prompts.decode import read_instructions
 from codeclm.prompts.encode import read_metadata
 from codeclm.prompts.equal import read_equal
@@ -54,9 +54,8 @@ def replies(file: Path) -> Iterator[ModelReply]:
         text, *lines = re.split(r"^=> ?", body, flags=re.MULTILINE)
         right = tuple(line.rstrip("\n").replace("\\n", "\n") for line in lines)
         refused = right == ("refused",)
-        yield ModelReply(
-            family, language, int(number or 3), text.rstrip("\n"), () if refused else right
-        )
+        text = split_reasoning(text.rstrip("\n")).answer
+        yield ModelReply(family, language, int(number or 3), text, () if refused else right)
 
 
 def _pairs(text: str) -> tuple[str, ...]:

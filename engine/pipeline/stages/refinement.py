@@ -86,7 +86,7 @@ class Refinement:
         self.keep(choice, "selected")
         return True
 
-    def keep(self, winner: Winner, reason: str) -> None:
+    def keep(self, winner: Winner, reason: str, detail: str = "") -> None:
         """End with the last round and *winner*'s answer, unless that was cut off and may not be."""
         self._winner = winner
         last = self.rounds[-1]
@@ -95,7 +95,7 @@ class Refinement:
         if is_cut_off and not self._settings.keep_cut_off:
             self.end("filtered", "cut_off", f"the answer of {winner} ended at max_tokens")
         else:
-            self.end("kept", reason)
+            self.end("kept", reason, detail)
 
     def end_unselected(self) -> None:
         """End without a selected round: filtered or failed, or kept and marked as a leftover."""
@@ -105,8 +105,7 @@ class Refinement:
             and self.rounds
             and self.rounds[-1].strong is not None
         ):
-            self._winner = "strong"
-            self.end("kept", f"leftover_{reason}", detail)
+            self.keep("strong", f"leftover_{reason}", detail)
         else:
             self.end(fate, reason, detail)
 
