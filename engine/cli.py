@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import sys
+import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from difflib import get_close_matches
@@ -22,6 +23,7 @@ from .reporting.terminal import printable
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its `ExitStatus`."""
     words = sys.argv[1:] if argv is None else list(argv)
+    _treat_sigterm_like_sigint()
     try:
         return _run(words)
     except BaseExceptionGroup as group:
@@ -35,6 +37,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return ExitStatus.FAILED
     except (UserError, RunStopped, OSError) as error:
         return _report(error)
+
+
+def _treat_sigterm_like_sigint() -> None:
+    """Let SIGTERM end the process with a message; a running session handles both itself."""
+    is_main = threading.current_thread() is threading.main_thread()
+    if is_main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def _run(words: Sequence[str]) -> int:
@@ -94,11 +103,14 @@ _WIDEST = 1000
 """Characters of a line of a message: a key of a megabyte is not repeated whole."""
 
 
-def _print_error(message: str) -> None:
+def _shorten(message: str) -> str:
     lines = message.split("\n")
-    short = "\n".join(line if len(line) <= _WIDEST else f"{line[:_WIDEST]}…" for line in lines)
+    return "\n".join(line if len(line) <= _WIDEST else f"{line[:_WIDEST]}…" for line in lines)
+
+
+def _print_error(message: str) -> None:
     with suppress(OSError, ValueError):  # stderr may be closed, too
-        print(f"codeclm: {printable(short)}", file=sys.stderr)
+        print(f"codeclm: {printable(_shorten(message))}", file=sys.stderr)
 
 
 def _parser(words: Sequence[str]) -> "_Parser":
@@ -124,9 +136,9 @@ def _parser(words: Sequence[str]) -> "_Parser":
 
 
 class _Parser(argparse.ArgumentParser):
-    """Suggests what may have been meant, and takes no abbreviations: a flag may gain a neighbour.
+    """Suggests what may have been meant, and repeats what was typed as the terminal can bear it.
 
-    Commands get parsers of this class, too.
+    Abbreviations are errors: a flag may gain a neighbour. Commands get parsers of this class, too.
     """
 
     def __init__(self, **settings: Any) -> None:
@@ -138,7 +150,7 @@ class _Parser(argparse.ArgumentParser):
         return next((action.choices[verb] for action in commands if verb), self)
 
     def error(self, message: str) -> NoReturn:
-        super().error(f"{message}{self._suggestion(message)}")
+        super().error(printable(_shorten(message) + self._suggestion(message)))
 
     def _suggestion(self, message: str) -> str:
         if match := re.match(r".*invalid choice: '(.+?)' \(choose from (.+)\)$", message):
