@@ -164,7 +164,7 @@ STREAMED = ("--set", "strong.stream=true", "--set", "target.stream=true")
     "fault",
     [
         *("", "stream_ends", "stream_garbled", "stream_error", "stream_overloaded"),
-        *("stream_refused", "stream_reset", "stream_closed", "stream_stalls"),
+        *("stream_refused", "stream_reset", "stream_closed", "stream_stalls", "stream_left_open"),
         *("429", "null", "chunked"),
     ],
 )
