@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
 
-from ..calls.budget import money
 from ..calls.counters import CallCounts, Counters
+from ..calls.prices import money
 from ..calls.spending import total_spending
 from ..config import Config
 from ..data.position_bias import MeanBias
@@ -210,7 +210,7 @@ def _headline(summary: Summary) -> str:
     missing = (summary.target_rows or 0) - summary.rows
     short = f", {missing:,} missing" if summary.ending == "finished" and missing > 0 else ""
     reason = f"\n{printable(summary.reason)}" if summary.reason else ""
-    return f"{summary.ending}: {summary.rows:,}{target} rows{short}{reason}"
+    return f"{_words(summary.ending)}: {summary.rows:,}{target} rows{short}{reason}"
 
 
 def _sum_lines(name: str, sums: Totals) -> list[str]:
