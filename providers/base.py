@@ -188,11 +188,16 @@ class Unavailable(ProviderError):  # noqa: N818
 
     Attributes:
         retry_after: Seconds the server asks to wait, None if it does not say.
+        is_cut: Whether the connection was lost, or a gateway gave up (502, 504, 524), while the
+            reply was awaited.
     """
 
-    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+    def __init__(
+        self, message: str, *, retry_after: float | None = None, is_cut: bool = False
+    ) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+        self.is_cut = is_cut
 
 
 class Stale(Unavailable):

@@ -60,13 +60,14 @@ class OpenAI:
         """Do nothing: the caller owns the session."""
 
     async def _send(self, request: Request) -> Response:
-        content = encode(request, host=self._host, streams_usage=self._streams_usage)
         if not request.stream:
-            return await self._session.post(self._endpoint, content)
+            return await self._session.post(self._endpoint, encode(request, host=self._host))
+        streams_usage = self._streams_usage
+        content = encode(request, host=self._host, streams_usage=streams_usage)
         try:
             return await self._session.post(self._endpoint, content, ChatCompletion())
         except Rejected as error:
-            if not self._streams_usage or not _STREAM_OPTIONS.search(str(error)):
+            if not streams_usage or not _STREAM_OPTIONS.search(str(error)):
                 raise
         self._streams_usage = False
         return await self._send(request)

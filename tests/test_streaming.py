@@ -26,7 +26,7 @@ from codeclm.providers.http.session import open_session
 from codeclm.providers.openai import OpenAI
 
 from .dispatching import dispatching, submit
-from .servers import Say, Server, answer, chat, request, say
+from .servers import ReceivedRequest, Say, Server, answer, chat, request, say
 from .streams import (
     Wire,
     chat_events,
@@ -157,13 +157,24 @@ async def test_a_server_without_stream_options_is_asked_without_them_from_then_o
 ) -> None:
     """Mistral's says so with a 422; what it refuses costs nothing."""
     refusal = {"detail": [{"loc": ["body", "stream_options", "include_usage"], "msg": "forbidden"}]}
-    server.will(say(refusal, status=422), streamed(BODY), streamed(BODY))
+    both = asyncio.Barrier(2)
+
+    async def wait_for_both(asked: ReceivedRequest) -> None:
+        if "stream_options" in asked.json:
+            await both.wait()
+
+    server.before = wait_for_both
+    server.always = lambda asked: (
+        say(refusal, status=422) if "stream_options" in asked.json else streamed(BODY)
+    )
     provider = OpenAI(session, base_url=f"{server.url}/v1")
 
-    replies = [await provider.complete(request(stream=True)) for _ in range(2)]
+    two = await asyncio.gather(*(provider.complete(request(stream=True)) for _ in range(2)))
+    third = await provider.complete(request(stream=True))
 
-    assert replies == [REPLY, REPLY]
-    assert ["stream_options" in asked.json for asked in server.asked] == [True, False, False]
+    assert (*two, third) == (REPLY, REPLY, REPLY)
+    assert sum("stream_options" in asked.json for asked in server.asked) == 2
+    assert len(server.asked) == 5
 
 
 async def test_what_a_server_echoes_of_a_key_is_masked_though_it_comes_in_pieces(

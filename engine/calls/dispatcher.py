@@ -390,6 +390,8 @@ class Dispatcher:
             random=random,
             hold=self._pacer.statistics().hold,
             outage=outage,
+            cut_after=now - call.sent_at if _is_cut(call, error) else 0.0,
+            has_answered=self._outage.last_success != _NEVER,
         )
 
     def _queue_again(self, call: QueuedCall, wait: float) -> None:
@@ -420,6 +422,11 @@ class Dispatcher:
                 " fix that, then run the same command again"
             )
         return ItemError("unavailable", reason, transient=True)
+
+
+def _is_cut(call: QueuedCall, error: CallFailure) -> bool:
+    """Whether a connection was cut that was silent while the model wrote."""
+    return isinstance(error, Unavailable) and error.is_cut and not call.request.stream
 
 
 def _broken(provider: Provider, error: Exception) -> RunStopped:

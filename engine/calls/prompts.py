@@ -12,16 +12,17 @@ PROMPTS: Final[Registry[AnyPrompt]] = Registry("codeclm.prompts", "prompt", Prom
 
 
 def load_prompts(
-    config: Config, role: RoleConfig, prompts: Collection[AnyPrompt], where: str
+    config: Config, name: str, role: RoleConfig, prompts: Collection[AnyPrompt], where: str
 ) -> PromptSet:
-    """Load *role*'s templates of *prompts*.
+    """Load the templates of *prompts* for *role*, which is called *name*.
 
     Raises:
         ConfigError: a prompt is not registered, or a template cannot be used.
     """
     source = role.prompts or config.prompts
+    setting = f"{where}: {name}.prompts" if role.prompts else f"{where}: prompts"
     if "\0" in source:
-        raise ConfigError(f"{where}: prompts: a path cannot hold a NUL character")
+        raise ConfigError(f"{setting}: a path cannot hold a NUL character")
     if source == "auto":
         is_small = hosted_model(role).host.kind.small_models
         source = "small" if is_small and role is not config.target else "default"
@@ -35,7 +36,7 @@ def load_prompts(
     try:
         return PromptSet.load(source, prompts, names=names)
     except PromptError as error:
-        raise ConfigError(f"{where}: prompts: {error}") from error
+        raise ConfigError(f"{setting}: {error}") from error
 
 
 def prompts_source(config: Config) -> str:

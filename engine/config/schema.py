@@ -75,9 +75,9 @@ class RoleConfig(SettingsTable, frozen=True):
     """auto: plain text, as in the paper; ``json_schema`` for the embedded model."""
     prompts: str | None = None
     """A prompt set for this role alone. None: the run's."""
-    stream: bool = False
+    stream: bool | None = None
     """Ask for replies as streams of events: the same replies, and no gateway on the way takes a
-    model that writes for minutes for a dead connection."""
+    model that thinks for minutes for a dead connection. None: for models known to think."""
     timeout: Annotated[float, Meta(gt=0, le=LONGEST)] = 600.0
     """Seconds without a byte of the reply after which a call is retried; of a stream, without an
     event. A reply that has begun, and is not streamed, must bring 4 bytes a second. A call that is
@@ -351,6 +351,16 @@ class Config(SettingsTable, frozen=True):
         """Return the paths that ``seeds`` names."""
         names = (self.seeds,) if isinstance(self.seeds, str) else self.seeds
         return tuple(user_path(name) for name in names)
+
+    @property
+    def files_in_prompts(self) -> tuple[tuple[str, str], ...]:
+        """Return what becomes part of prompts, as pairs of a setting and the path it names."""
+        seeds = (self.seeds,) if isinstance(self.seeds, str) else self.seeds
+        metadata = self.metadata.file
+        return (
+            *(("seeds", path) for path in seeds),
+            *((("metadata.file", metadata),) if metadata else ()),
+        )
 
     @property
     def seed_source(self) -> SeedSource:

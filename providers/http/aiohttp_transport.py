@@ -89,7 +89,9 @@ class AiohttpSession:
         if is_lost and not isinstance(error, aiohttp.ClientConnectorError):
             if is_reused and _is_unanswered(error):
                 return Stale(f"{where}: the server had closed this connection")
-            return Unavailable(f"{where}: the server closed the connection without a response")
+            return Unavailable(
+                f"{where}: the server closed the connection without a response", is_cut=True
+            )
         if isinstance(error, aiohttp.ClientHttpProxyError):
             kind = Denied if 400 <= error.status < 500 else Unavailable
             proxy = proxy_address(endpoint.proxy)
@@ -101,7 +103,7 @@ class AiohttpSession:
         if isinstance(error, TimeoutError):
             return Unavailable(f"{where}: silent for {self._timeout:g} s")
         if isinstance(error, aiohttp.ClientPayloadError):
-            return Unavailable(f"{where}: the response was cut off or garbled")
+            return Unavailable(f"{where}: the response was cut off or garbled", is_cut=True)
         if isinstance(error, aiohttp.ClientResponseError):
             reason = sanitize(error.message, endpoint.secrets)
             return Unavailable(f"{where}: the response cannot be parsed: {reason}")

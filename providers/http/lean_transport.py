@@ -202,7 +202,8 @@ class LeanSession:
                 problem = f"the response cannot be parsed: {lost.detail}"
             case _:
                 assert_never(lost.reason)
-        return Unavailable(f"{where}: {problem}")
+        is_cut = lost.reason in {"unanswered", "in_head", "in_body"}
+        return Unavailable(f"{where}: {problem}", is_cut=is_cut)
 
 
 class _Lookup(NamedTuple):
