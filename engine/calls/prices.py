@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from ...providers.models import find_model, model_table
 from ..config import NO_KEY, ConfigError, RoleConfig, base_url, hosted_model
+from ..data.errors import UserError
 from .spending import Usage, UsageByStage
 
 _PER = 1_000_000
@@ -36,7 +37,10 @@ def role_prices(role: RoleConfig) -> Prices | None:
         return _prices(
             role.price_input, role.price_cached, role.price_written, role.price_output, "yours"
         )
-    host, name = hosted_model(role)
+    try:
+        host, name = hosted_model(role)
+    except UserError:  # the provider's plugin is not installed: its run can be read all the same
+        return None
     row = find_model(host.name, name) if host.owns(base_url(role)) else None
     if row is None or row.price_input is None or row.price_output is None:
         return None
