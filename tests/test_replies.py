@@ -20,6 +20,8 @@ HELD_OUT = FOLDER / "held_out"
 
 COUNTS = {
     "decode": (Counts(41, 3, 0, 0), Counts(18, 2, 0, 0)),
+    "score": (Counts(41, 4, 0, 0), Counts(17, 2, 1, 0)),
+    "judge": (Counts(42, 3, 0, 0), Counts(18, 2, 0, 0)),
     "improve": (Counts(41, 6, 0, 1), Counts(19, 3, 0, 0)),
     "evolved": (Counts(38, 2, 0, 0), Counts(18, 2, 0, 0)),
 }
