@@ -154,7 +154,7 @@ ENGLISH: Final = Language(
     equal=r"\bequal\b",
     not_equal=(
         r"\b(?:not|non|never|neither|nor|hardly|far from|isn['\u2019]t|aren['\u2019]t|don['\u2019]t"
-        r"|doesn['\u2019]t|can['\u2019]t|cannot|wouldn['\u2019]t|won['\u2019]t)\b[^.;:\n]{0,40}?"
+        r"|doesn['\u2019]t|can['\u2019]t|cannot|wouldn['\u2019]t|won['\u2019]t)\b(?:(?!differ)[^.;:\n]){0,40}?"
         r"\bequal\b|\b(?:not|un|non)[\s_-]{0,9}equal"
     ),
 )

@@ -15,6 +15,7 @@ SIGNS: Final = " \t*_#>+•-"
 _LABEL_SIGNS: Final = f"{SIGNS}\"“'"
 
 _FENCE_OPEN = re.compile(r"\s*(`{3,}|~{3,})[^\n`]*\r?\n")
+_TAG = re.compile(r"<(?P<close>/?)(?P<name>[a-z][a-z_ 0-9]{0,40})>", re.IGNORECASE)
 _BRACKET = re.compile(r"[{\[]")
 _LEAD_TO_JSON = re.compile(r"[^\d\n]{0,200}(?:\r?\n\s*)?(?:(?:```|~~~)\w*\s*)?")
 _LONGEST_LEAD: Final = 300
@@ -168,6 +169,13 @@ def split_label(line: str, *, longest: int = 80) -> tuple[str, str]:
     elif head.count("*") % 2 and rest[:2] in {"*", "* "}:
         rest = rest[1:]
     return label, rest.strip()
+
+
+def tags_as_labels(text: str) -> str:
+    """Write ``<name>text</name>`` as ``name: text``, on lines of their own where they were."""
+    if "</" not in text:
+        return text
+    return _TAG.sub(lambda tag: "" if tag["close"] else f"{tag['name']}: ", text)
 
 
 def normalise(text: str) -> str:

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from .languages import words
 from .prompt import JsonSchema, Priority, Prompt, RawReply, Sizes, Typical, filler
-from .reading import ParseError, excerpt, is_list, parse_json, reply_body
+from .reading import ParseError, excerpt, is_list, parse_json, reply_body, tags_as_labels
 from .schemas import object_of, scores
 
 NUMBER = re.compile(r"(?<![\w.])-?[0-9]+(?:\.[0-9]+)?(?![\w]|\.[0-9])")
@@ -35,7 +35,6 @@ _USUAL = re.compile(
 )
 _REMARK = re.compile(r"\([^()]*[a-z][^()]*\)", re.IGNORECASE)
 _REASON = re.compile(r"(?<=[0-9]),? (?:since|because|as|due to)\b", re.IGNORECASE)
-_TAG = re.compile(r"<(?P<close>/?)(?P<name>[a-z][a-z_ 0-9]{0,40})>", re.IGNORECASE)
 _TEX = re.compile(r"\\(?:boxed|text|mathrm|quad|qquad|[,; ])|[${}]")
 _OTHER = re.compile(r"[^\s0-9.,;:/|*_#>\"'`()\[\]\u2013\u2014\uff0c\uff1a\uff1b\u060c\x01\x02-]")
 _FIRST, _SECOND = "\x01", "\x02"  # stand for the labels of the two answers
@@ -141,8 +140,7 @@ def _in_order(scores: list[float], whose: tuple[int, int]) -> tuple[float, float
 def _plain(reply: str) -> str:
     """Write digits of any script as ASCII, a tag as the label it is, and leave out TeX."""
     plain = "".join(str(int(sign)) if sign.isdecimal() else sign for sign in reply)
-    plain = _TAG.sub(lambda tag: " " if tag["close"] else f" {tag['name']}: ", plain)
-    return _TEX.sub(" ", plain)
+    return _TEX.sub(" ", tags_as_labels(plain))
 
 
 def _tokens(line: str) -> tuple[list[int], list[float]]:

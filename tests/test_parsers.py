@@ -100,7 +100,7 @@ def test_metadata_as_json_comes_back_as_written(
          ("poetry", ("rhyme", "metre", "form"))),
         ("Use case: data analysis\nSkills: Python (pandas, numpy), SQL",
          ("data analysis", ("Python (pandas, numpy)", "SQL"))),
-        ("Use case: coding\nSkills: C++, C#, .NET", ("coding", ("C++", "C#", "NET"))),
+        ("Use case: coding\nSkills: C++, C#, .NET", ("coding", ("C++", "C#", ".NET"))),
         ("Use case: poetry\nSkills: none", ("poetry", ())),
         ("Use case: poetry\nSkills: None.", ("poetry", ())),
         ("Use case: poetry\r\nSkills: rhyme\r\n", ("poetry", ("rhyme",))),
