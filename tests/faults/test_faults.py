@@ -289,13 +289,13 @@ def test_an_answer_that_is_refused_loses_its_item_and_no_other(
 
 
 @pytest.mark.parametrize(
-    ("words", "reason"), [("refusal", "failed (refused)"), ("length", "filtered (cut_off)")]
+    ("words", "reason"), [("refusal", "failed (refusal)"), ("length", "filtered (")]
 )
 def test_what_a_model_did_say_is_judged_as_what_it_is(
     words: str, reason: str, faulty: FaultServer, tmp_path: Path
 ) -> None:
     """A refusal or a cut-off answer is paid for once, never asked for again, and no row."""
-    faulty.reset(rules=(Rule(fault=words, purpose="respond", model="target"),))
+    faulty.reset(rules=(Rule(fault=words, purpose="respond"),))
 
     ended = run(faulty, tmp_path)
 
