@@ -68,6 +68,14 @@ class Host(Struct, frozen=True):
         below = tuple(f".{domain}" for domain in self.domains)
         return other.hostname in {own.hostname, *self.domains} or other.hostname.endswith(below)
 
+    def may_send_key(self, address: str) -> bool:
+        """Whether the host's key may go to *address* unless the user says so.
+
+        A vendor's goes to the vendor alone. A server of one's own has a key of its own: it goes to
+        wherever that server is.
+        """
+        return not self.needs_key or self.owns(address)
+
     def key_variable(self, environ: Mapping[str, str] = os.environ) -> str | None:
         """Return the name of the first variable that holds a key, None if there is none."""
         return next((name for name in self.key_variables if environ.get(name, "").strip()), None)

@@ -23,6 +23,7 @@ from ..config import (
     base_url,
     header_variables,
     hosted_model,
+    is_streamed,
     reply_options,
     response_format,
     sampling_settings,
@@ -70,6 +71,11 @@ class Clients(Struct, frozen=True):
         """
         for dispatcher in self.dispatchers.values():
             dispatcher.stop(reason or Stopping())
+
+    def pump(self) -> None:
+        """Send what may be sent now, though it was held back before."""
+        for dispatcher in self.dispatchers.values():
+            dispatcher.pump()
 
     async def drained(self) -> None:
         """Stop, and wait until everything in flight is stored: what was sent is paid for."""
@@ -124,7 +130,7 @@ async def open_clients(
                     pace=paces[endpoint],
                 )
             )
-        budget = Budget(settings.budget, roles, spent, stop=clients.stop)
+        budget = Budget(settings.budget, roles, spent, stop=clients.stop, has_room=clients.pump)
         for name, role in roles.items():
             dispatcher = clients.dispatchers[endpoint_name(role)]
             clients.models[name] = Model(
@@ -224,6 +230,7 @@ def _sampling(role: RoleConfig, structured: ResponseFormat, settings: CallSettin
     sampling = sampling_settings(role)
     return Sampling(
         model=hosted_model(role).model,
+        identity="" if role.identity is None else f"identity:{role.identity}",
         temperature=sampling.temperature,
         top_p=sampling.top_p,
         max_tokens=sampling.max_tokens,
@@ -233,6 +240,7 @@ def _sampling(role: RoleConfig, structured: ResponseFormat, settings: CallSettin
         options=reply_options(role),
         parse_attempts=settings.parse_attempts,
         run_seed=settings.run_seed,
+        stream=is_streamed(role),
     )
 
 

@@ -75,6 +75,7 @@ class CallTemplate(Struct, frozen=True):
             extra=request.extra,
             sample=sample,
             purpose=request.purpose,
+            stream=request.stream,
         )
 
 
@@ -262,12 +263,15 @@ class Model:
             schema=schema if response_format == "json_schema" else None,
             extra=sampling.extra,
             purpose=stage,
+            stream=sampling.stream,
         )
         provider = self._calls.dispatcher.provider
         demand = ""
         if schema is not None and response_format == "json_object":
             demand = f"Answer with one JSON object of this schema: {json.dumps(schema)}"
-        keys = KeyBuilder(provider.kind, provider.identity, request, sampling.options)
+        keys = KeyBuilder(
+            provider.kind, sampling.identity or provider.identity, request, sampling.options
+        )
         return CallTemplate(request, keys, self._trial(stage), demand)
 
     def _trial(self, stage: str) -> Trial:

@@ -11,6 +11,8 @@ class Sampling(Struct, frozen=True):
     """How a role is called; None leaves a setting to the server."""
 
     model: str
+    identity: str = ""
+    """What answers are filed under in place of the provider's own; empty: its own."""
     temperature: float | None = None
     top_p: float | None = None
     max_tokens: int | None = None
@@ -22,3 +24,5 @@ class Sampling(Struct, frozen=True):
     parse_attempts: int = 3
     run_seed: int = 0
     """The run's seed: above temperature 0, another seed gives other samples."""
+    stream: bool = False
+    """Whether replies are streamed, where the provider can; they are the same."""

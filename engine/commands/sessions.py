@@ -61,7 +61,6 @@ def run_session(
     force: bool = False,
 ) -> tuple[Summary, Session]:
     """Work until the run finishes or stops, and write its results."""
-    interrupt_on_sigterm()
     session = partial(
         runs.run_session,
         plan,
@@ -99,11 +98,6 @@ def _warn_of_open_cache(folder: Path) -> None:
             print_message(f"{folder}: every user of this machine can write this cache: chmod 700")
 
 
-def interrupt_on_sigterm() -> None:
-    """Treat SIGTERM like Ctrl-C; a running session handles both itself."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-
-
 def is_unfinished(summary: Summary, session: Session) -> bool:
     """Whether the same command would continue: the run was stopped, or items are left."""
     short = not summary.target_rows or summary.rows < summary.target_rows
@@ -120,6 +114,11 @@ def print_how_to_continue(command: str) -> None:
 
 
 def _exit_status(summary: Summary, plan: Plan, session: Session) -> ExitStatus:
+    if session.spent_limit:
+        print_message(summary.reason)
+        raised = f"--set budget.{session.spent_limit}=N"
+        print_how_to_continue(f"{resume_command(plan.folder.path)} {raised}")
+        return ExitStatus.BUDGET_SPENT
     if is_unfinished(summary, session):
         print_message(TRANSIENT if summary.ending == "finished" else summary.reason)
         print_how_to_continue(resume_command(plan.folder.path))

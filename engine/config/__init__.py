@@ -9,6 +9,7 @@ from .load import (
     read_settings,
 )
 from .roles import (
+    NO_KEY,
     api_key,
     base_url,
     check_role,
@@ -17,7 +18,13 @@ from .roles import (
     reply_options,
     response_format,
 )
-from .sampling import describe_temperature, known_model, retirement, sampling_settings
+from .sampling import (
+    describe_temperature,
+    is_streamed,
+    known_model,
+    retirement,
+    sampling_settings,
+)
 from .schema import (
     BaselineConfig,
     BudgetConfig,
@@ -41,6 +48,7 @@ from .secrets import header_variables, read_headers
 from .toml import to_toml
 
 __all__ = [
+    "NO_KEY",
     "TEMPLATE",
     "BaselineConfig",
     "BudgetConfig",
@@ -67,6 +75,7 @@ __all__ = [
     "describe_temperature",
     "header_variables",
     "hosted_model",
+    "is_streamed",
     "key_variable",
     "known_model",
     "load_config",

@@ -115,18 +115,22 @@ class LedgerReader:
 
     def find(self, prefix: str) -> list[Example]:
         """Return the examples whose id begins with *prefix*, with their fate in the dataset."""
+        return list(self._with_fates(" WHERE substr(id, 1, ?) = ?", len(prefix), prefix))
+
+    def with_fates(self) -> Iterator[Example]:
+        """Yield every example with its fate in the dataset, in seed order."""
+        return self._with_fates(" ORDER BY row_index")
+
+    def _with_fates(self, condition: str, *values: int | str) -> Iterator[Example]:
         rows = self.connection.rows(
             f"SELECT example, {DROP_REASON}, coalesce("
             "  (SELECT detail FROM near_duplicates n WHERE n.row_index = e.row_index),"
             "  (SELECT comment FROM dropped_reviews d WHERE d.id = e.id), '')"
-            " FROM examples e JOIN transcripts USING (row_index) WHERE substr(id, 1, ?) = ?",
-            len(prefix),
-            prefix,
+            f" FROM examples e JOIN transcripts USING (row_index){condition}",
+            *values,
         )
-        return [
-            _with_drop_reason(self.connection.decode(data, _example), reason, detail)
-            for data, reason, detail in rows
-        ]
+        for data, reason, detail in rows:
+            yield _with_drop_reason(self.connection.decode(data, _example), reason, detail)
 
     # -- what a resumed session needs ---------------------------------------------------------
 
