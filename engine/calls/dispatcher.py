@@ -39,6 +39,8 @@ from .retry import CallFailure, Decision, GiveUp, Retry, Stop, decide
 from .shared_pace import SharedPace, Urgency
 from .tokens import PromptLengths
 
+_NEVER = float("-inf")
+
 LONG_PAUSE = 30.0
 """Seconds of a pause from which on users are told why nothing is sent."""
 
