@@ -63,7 +63,13 @@ RUN_FLAGS = (
     ),
     Flag(("--target-rows", "-n"), ("target_rows",), "N", "make exactly N rows"),
     Flag(("--max-candidates",), ("max_candidates",), "N", "from at most N basic instructions"),
-    Flag(("--limit",), ("limit",), "N", "use only the first N seeds"),
+    Flag(("--limit",), ("limit",), "N", "use only N seeds: a sample drawn with --seed"),
+    Flag(
+        ("--stratify",),
+        ("input.stratify",),
+        "FIELD",
+        "spread rows evenly over the values of this field of the seeds, and report them",
+    ),
     Flag(
         ("--threshold",),
         ("filter.threshold",),
@@ -96,6 +102,9 @@ def add_run_settings(parser: argparse.ArgumentParser) -> None:
         "config", nargs="?", type=Path, help="configuration file: TOML, YAML or JSON"
     )
     add_flags(parser, RUN_FLAGS)
+    parser.add_argument(
+        "--head", action="store_true", help="with --limit: the first seeds instead of a sample"
+    )
     parser.add_argument("--seeds", nargs="+", metavar="FILE", help="seed files or folders")
     parser.add_argument(
         "--export",
@@ -157,6 +166,8 @@ def _run_overrides(args: argparse.Namespace) -> Iterator[str]:
         # A judge that is the strong model is called where the strong model is.
         if own_judge or not override.startswith("judge.base_url="):
             yield override
+    if args.head:
+        yield "head=true"
     for name in ("seeds", "export"):
         values: list[str] | None = getattr(args, name)
         if values:
