@@ -67,7 +67,7 @@ def split_seeds(
         raise SeedError(f"{', '.join(map(str, selection.source.paths))}: no seed can be read")
     size = max(1, int(share * len(records) + 0.5))
     readable = {seed.position for seed in records}
-    order = (position for position in selection.order() if position in readable)
+    order = (position for position in selection.order(size) if position in readable)
     chosen = set(islice(order, size))
     validation = [seed for seed in records if seed.position in chosen]
     others = (seed for seed in records if seed.position not in chosen)

@@ -2,7 +2,6 @@
 
 from array import array
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from functools import partial
 from typing import TypeVar
 
 from msgspec import Struct
@@ -44,8 +43,8 @@ class Execution(Struct, frozen=True):
         read_seeds: reads the seeds that the run uses, skipping the positions whose byte is not
             zero. Blocks.
         total_seeds: records that the run uses, unreadable ones included.
-        seed_order: returns their positions in the order in which rows are shared among them.
-            Blocks.
+        seed_order: returns their positions in the order in which rows are shared among them, of
+            which so many are to spread as evenly as can be. Blocks.
         metadata: metadata written by the user, instead of seeds.
     """
 
@@ -59,7 +58,7 @@ class Execution(Struct, frozen=True):
     widths: Widths
     read_seeds: Callable[[bytearray], SeedRecords]
     total_seeds: int = 0
-    seed_order: Callable[[], "array[int]"] = partial(array, "I")
+    seed_order: Callable[[int], "array[int]"] = lambda _first: array("I")
     metadata: tuple[Metadata, ...] = ()
 
     async def run(

@@ -59,9 +59,12 @@ class Plan(Struct, frozen=True):
         """Count the records that the run uses, unreadable ones included. Blocks."""
         return 0 if self.seeds is None else len(self.seeds)
 
-    def seed_order(self) -> "array[int]":
-        """Return the seeds' positions in the order in which rows are shared among them. Blocks."""
-        return array("I") if self.seeds is None else self.seeds.order()
+    def seed_order(self, first: int) -> "array[int]":
+        """Return the seeds' positions in the order in which rows are shared among them. Blocks.
+
+        The *first* ones spread as evenly as can be.
+        """
+        return array("I") if self.seeds is None else self.seeds.order(first)
 
 
 def prepare(config: Config, *, where: str, origin: Origin = Origin()) -> Plan:  # noqa: B008

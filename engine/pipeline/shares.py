@@ -51,6 +51,10 @@ class SharePolicy(Struct, frozen=True):
             return self.portion if self.most is None else min(self.portion, self.most - before)
         return deal(self.total, rank, seeds)
 
+    def favoured(self, seeds: int) -> int:
+        """Return how many of *seeds* get one more than the others; 0 where portions are fixed."""
+        return 0 if self.total is None or self.portion is not None else self.total % seeds
+
     def bound(self, rank: int, seeds: int) -> int:
         """Return the most instructions asked of the seed of *rank* while it tops up itself."""
         share = self.share(rank, seeds)

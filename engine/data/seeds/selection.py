@@ -64,13 +64,17 @@ class SeedSelection:
             position = bisect_left(self._sampled, record.position)
             yield structs.replace(record, position=position)
 
-    def order(self) -> "array[int]":
-        """Return the positions in a random order whose beginnings spread evenly. Blocks."""
+    def order(self, first: int = 0) -> "array[int]":
+        """Return the positions in a random order whose beginnings spread evenly. Blocks.
+
+        Args:
+            first: begin with so many that spread as evenly as can be.
+        """
         key = f"{self._key}/order"
         if self._groups is None:
-            return spread_order(len(self), key)
+            return spread_order(len(self), key, first)
         used = self._sampled if self._sampled is not None else range(len(self))
-        return spread_over_groups([self._groups[number] for number in used], key)
+        return spread_over_groups([self._groups[number] for number in used], key, first)
 
     def strata(self) -> dict[str, int]:
         """Count the seeds by the value to stratify by; empty without one. Blocks."""
@@ -90,9 +94,9 @@ class SeedSelection:
             return None
         key = f"{self._key}/sample"
         if self._groups is None:
-            order = spread_order(self.total, key)
+            order = spread_order(self.total, key, limit)
         else:
-            order = spread_over_groups(self._groups, key)
+            order = spread_over_groups(self._groups, key, limit)
         return array("I", sorted(order[:limit]))
 
 
