@@ -26,6 +26,7 @@ from .reading import (
     is_refusal,
     is_truncated,
     normalise,
+    outside_fences,
     parse_json,
     reply_body,
     strip_quotes,
@@ -41,7 +42,6 @@ _MARKER = re.compile(
     re.IGNORECASE,
 )
 _BULLET = re.compile(r"(?P<indent>[ \t]{0,8})[-*+•][ \t]+")
-_FENCE = re.compile(r"[ \t]{0,12}(`{3,}|~{3,})")
 _LABEL = re.compile(
     rf"(?:\*\*|__)?(?:{_NOUN}[ \t]{{0,3}}#?[0-9]{{0,4}}|instruction)[ \t]{{0,3}}(?:\*\*|__)?"
     r"[ \t]{0,3}[:.][ \t]{0,3}(?:\*\*|__)?\s*",
@@ -160,7 +160,7 @@ def _from_lines(text: str, number: int, *, truncated: bool) -> list[str]:
     lines = re.split(r"\r?\n", text)
     if len(lines) > _MOST_LINES:
         raise ParseError(f"the reply has {len(lines):,} lines")
-    outside = _outside_fences(lines)
+    outside = outside_fences(lines)
     markers = _top_level(_counters(lines, outside) or _bullets(lines, outside, number))
     is_lone = number == 1 and (not markers or (len(markers) > 1 and markers[0].line > 0))
     if is_lone:
@@ -186,21 +186,6 @@ def _lone(lines: list[str], *, truncated: bool) -> list[str]:
     if is_refusal(text):
         raise ParseError(f"a refusal: {excerpt(text)}")
     return [_clean(text)]
-
-
-def _outside_fences(lines: list[str]) -> list[bool]:
-    """Tell which lines lie outside code fences; a fence that is never closed does not count."""
-    outside = [True] * len(lines)
-    opening: tuple[int, str] | None = None
-    for at, line in enumerate(lines):
-        if not (fence := _FENCE.match(line)):
-            continue
-        if opening is None:
-            opening = at, fence[1]
-        elif fence[1].startswith(opening[1]):
-            outside[opening[0] : at + 1] = [False] * (at + 1 - opening[0])
-            opening = None
-    return outside
 
 
 def _counters(lines: list[str], outside: list[bool]) -> list[_Marker]:

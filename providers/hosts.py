@@ -68,6 +68,14 @@ class Host(Struct, frozen=True):
         below = tuple(f".{domain}" for domain in self.domains)
         return other.hostname in {own.hostname, *self.domains} or other.hostname.endswith(below)
 
+    def may_send_key(self, address: str) -> bool:
+        """Whether the host's key may go to *address* unless the user says so.
+
+        A vendor's goes to the vendor alone. A server of one's own has a key of its own: it goes to
+        wherever that server is.
+        """
+        return not self.needs_key or self.owns(address)
+
     def key_variable(self, environ: Mapping[str, str] = os.environ) -> str | None:
         """Return the name of the first variable that holds a key, None if there is none."""
         return next((name for name in self.key_variables if environ.get(name, "").strip()), None)
@@ -182,6 +190,18 @@ HOSTS: Final = (
         domains=("fireworks.ai",),
     ),
     _hosted("xai", "https://api.x.ai/v1", structured="json_schema", domains=("x.ai",)),
+    _hosted("cerebras", "https://api.cerebras.ai/v1", domains=("cerebras.ai",)),
+    _hosted("cohere", "https://api.cohere.ai/compatibility/v1", other_keys=("CO_API_KEY",)),
+    _hosted("dashscope", "https://dashscope-intl.aliyuncs.com/compatible-mode/v1"),
+    _hosted("deepinfra", "https://api.deepinfra.com/v1/openai", domains=("deepinfra.com",)),
+    _hosted("huggingface", "https://router.huggingface.co/v1", other_keys=("HF_TOKEN",)),
+    _hosted("minimax", "https://api.minimax.io/v1", domains=("minimax.io",)),
+    _hosted("moonshot", "https://api.moonshot.ai/v1", domains=("moonshot.ai",)),
+    _hosted("novita", "https://api.novita.ai/openai/v1", domains=("novita.ai",)),
+    _hosted("nvidia_nim", "https://integrate.api.nvidia.com/v1", other_keys=("NVIDIA_API_KEY",)),
+    _hosted("perplexity", "https://api.perplexity.ai", domains=("perplexity.ai",)),
+    _hosted("sambanova", "https://api.sambanova.ai/v1", domains=("sambanova.ai",)),
+    _hosted("zai", "https://api.z.ai/api/paas/v4", domains=("z.ai",)),
     _self_hosted("vllm", 8000),
     _self_hosted("sglang", 30000),
     _self_hosted("ollama", 11434),
@@ -192,3 +212,20 @@ HOSTS: Final = (
 )
 
 check_kinds(HOSTS)
+
+ALIASES: Final = {
+    "cohere_chat": "cohere",
+    "fireworks_ai": "fireworks",
+    "google": "gemini",
+    "hosted_vllm": "vllm",
+    "lm_studio": "lmstudio",
+    "mistralai": "mistral",
+    "moonshotai": "moonshot",
+    "nvidia": "nvidia_nim",
+    "ollama_chat": "ollama",
+    "together_ai": "together",
+    "togetherai": "together",
+    "x-ai": "xai",
+    "z-ai": "zai",
+}
+"""What other tools call these hosts."""

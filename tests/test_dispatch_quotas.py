@@ -14,11 +14,12 @@ from codeclm.engine.calls.dispatcher import Dispatcher
 from codeclm.engine.calls.pacing import Limits
 from codeclm.engine.config import RetryPolicy
 from codeclm.engine.data.errors import Stopping
-from codeclm.providers.base import RateLimited, Reply, Request, ResponseFormat
+from codeclm.providers.base import Provider, RateLimited, Reply, Request, ResponseFormat
 
-from .clock import OWNED_CLOCK
+from .clock import OWNED_CLOCK, OwnedClockLoop
 from .dispatching import Outcome, OutcomeCall, dispatching
 from .faults.quota import Quota, QuotaSettings
+from .limited_servers import FixedWindow, LimitedServer, SlidingWindow
 
 pytestmark = pytest.mark.parametrize("anyio_backend", [OWNED_CLOCK], ids=["owned clock"])
 
@@ -88,7 +89,7 @@ def submit(dispatcher: Dispatcher, number: int, answered: Callable[[Outcome], No
     )
 
 
-async def keep_busy(provider: Enforcer, limits: Limits, *, seconds: float) -> None:
+async def keep_busy(provider: Provider, limits: Limits, *, seconds: float) -> None:
     """Keep more calls waiting than can go out in so many seconds."""
     async with dispatching(provider, limits, RetryPolicy()) as dispatcher:
         for number in range(int(200 * seconds)):
@@ -115,6 +116,41 @@ async def test_a_known_request_limit_is_used_to_99_percent_without_a_refusal(
 
     assert provider.refused == []
     assert len(provider.settled(10)) >= 0.99 * 100 * 10
+
+
+@pytest.mark.parametrize("limit", [FixedWindow, SlidingWindow])
+@pytest.mark.parametrize("window", [1, 60])
+@pytest.mark.parametrize("per_minute", [3000, 6000])
+async def test_a_known_request_limit_holds_in_windows_of_any_length(
+    limit: type[FixedWindow | SlidingWindow], window: float, per_minute: int
+) -> None:
+    """Though requests travel for 3 to 10 ms."""
+    server = LimitedServer(limit(per_minute / 60 * window, window), latency=0.1)
+
+    await keep_busy(server, Limits(requests_per_minute=per_minute), seconds=70)
+
+    assert server.refused == []
+    assert server.between(5, 65)[0] >= 0.99 * per_minute
+
+
+async def test_a_busy_machine_makes_up_for_what_it_was_late_with() -> None:
+    """Stalled for a tenth of a second, three times a second, it keeps the limit and uses it."""
+    server = LimitedServer(SlidingWindow(6000, 60), latency=0.1)
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, OwnedClockLoop)
+    random = Random(3)
+
+    async def stall() -> None:
+        while True:
+            await asyncio.sleep(random.uniform(0.1, 0.4))
+            loop.now += random.uniform(0.05, 0.15)
+
+    stalling = asyncio.ensure_future(stall())
+    await keep_busy(server, Limits(requests_per_minute=6000), seconds=70)
+    stalling.cancel()
+
+    assert server.refused == []
+    assert server.between(5, 65)[0] >= 0.99 * 6000
 
 
 def varied(random: Random) -> int:

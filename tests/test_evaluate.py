@@ -377,7 +377,7 @@ def by_place(first: str, second: str) -> Any:
     """A judge that says *first* if the candidate's answer comes first, else *second*."""
 
     def judge(request: Request) -> str:
-        text = request.messages[-1].content
+        text = request.messages[0].content + request.messages[1].content
         return first if text.index("target") < text.index("strong") else second
 
     return judge
@@ -709,7 +709,7 @@ async def test_too_many_invalid_verdicts_fail_the_evaluation(
     server: Server, tmp_path: Path
 ) -> None:
     def rambling(asked: ReceivedRequest) -> Say:
-        text = asked.json["messages"][-1]["content"]
+        text = str(asked.json["messages"])
         if asked.json["model"] == "judge" and "What of 7?" in text:
             return say(chat("Both are good."))
         return acting(asked)

@@ -42,7 +42,7 @@ NAMES = st.from_regex(r"[A-Za-zÀ-ž][\w' +/-]{0,20}[A-Za-zà-ž+]", fullmatch=T
 PROSE = st.text(
     st.characters(blacklist_categories=("Cs", "Cc", "Zl", "Zp")), min_size=1, max_size=200
 ).map(lambda text: f"Tell me{text} now" if not text.strip() else f"Explain {text.strip()} to me")
-REPLY = st.sampled_from(["{}", "```\n{}\n```", "<think>\nOne. 9 9\n</think>\n\n{}", "\n\n{}\n"])
+REPLY = st.sampled_from(["{}", "```\n{}\n```", "\n\n{}\n"])
 
 
 def fill(frame: str, text: str) -> str:
@@ -594,7 +594,6 @@ HOSTILE = [
     "Use case: a\n" + "skills" * 150_000,
     "Use case: a\nSkills: " + "(," * 400_000,
     "Rubric: " + " action" * 140_000,
-    "<think>" * 100_000,
     '{"instructions": ["' + '\\"' * 400_000,
     "improved instruction " * 47_000,
     "i'm sorry" + " " * 900_000,

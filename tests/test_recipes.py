@@ -64,7 +64,8 @@ def evolved(*turns: str) -> Callable[[Request], str]:
 
 
 async def test_the_last_of_three_rewrites_is_answered_and_kept(tmp_path: Path) -> None:
-    turns = evolved("Rain, hail.", "Rain, hail, snow.", "Rain, hail, snow, wind.")
+    more, most = "Rain, hail, snow, sleet, fog.", "Rain, hail, snow, sleet, fog, dew, frost, wind."
+    turns = evolved("Rain, hail, snow.", more, most)
     actor = Actor(improve=turns, respond="It falls.")
     async with playing(actor, tmp_path) as troupe:
         strong = troupe["strong"]
@@ -73,7 +74,7 @@ async def test_the_last_of_three_rewrites_is_answered_and_kept(tmp_path: Path) -
     assert (kept.fate, kept.winner, kept.instruction) == (
         "kept",
         "strong",
-        "Rain, hail, snow, wind.",
+        most,
     )
     assert [one.strong is not None for one in kept.iterations] == [False, False, False, True]
     assert actor.counts() == {"improve": 3, "respond": 1}
@@ -81,7 +82,7 @@ async def test_the_last_of_three_rewrites_is_answered_and_kept(tmp_path: Path) -
 
 async def test_a_rewrite_that_fails_midway_leaves_the_one_before(tmp_path: Path) -> None:
     useless = ["I'm sorry, I can't."] * 3
-    turns = evolved("Rain and hail.", *useless)
+    turns = evolved("Rain, hail and snow.", *useless)
     actor = Actor(improve=turns, respond="It falls.")
     async with playing(actor, tmp_path) as troupe:
         strong = troupe["strong"]
@@ -92,7 +93,7 @@ async def test_a_rewrite_that_fails_midway_leaves_the_one_before(tmp_path: Path)
             )
         )
 
-    assert (kept.fate, kept.instruction) == ("kept", "Rain and hail.")
+    assert (kept.fate, kept.instruction) == ("kept", "Rain, hail and snow.")
     assert (lost.fate, lost.reason, lost.detail) == ("filtered", "no_actions", "unreadable")
 
 

@@ -214,7 +214,7 @@ def test_where_everything_is_kept_each_seed_gives_the_same_number_but_one(
     rows: int, seeds: int, unit: int
 ) -> None:
     config = build_config({"seeds": "x.jsonl", "target_rows": rows}, where="test")
-    for policy in (encoded_policy(config, seeds, unit), unchanged_policy(config, unit)):
+    for policy in (encoded_policy(config, seeds, unit), unchanged_policy(config, seeds, unit)):
         given_rows, _ = carried_out(policy, seeds, Random(2), [2.0])
         counts = [given_rows.get(position, 0) for position in range(seeds)]
 

@@ -6,31 +6,21 @@ Without prices only calls are counted.
 
 from collections.abc import Callable, Iterable, Mapping
 
-from msgspec import Struct, field
-
-from ...providers.base import Reply
 from ..config import BudgetConfig, RoleConfig
 from ..data.errors import RunStopped
-from .counters import RoleTokens
+from .spending import Spending, Usage, UsageByStage
 
 
-class Spending(Struct):
-    """What one session paid for, as the ledger keeps it."""
-
-    calls: int = 0
-    roles: dict[str, RoleTokens] = field(default_factory=dict[str, RoleTokens])
-    reused: int = 0
-    """Replies that were not paid for: from the cache, or shared with the same call in flight."""
-
-
-def money(roles: Mapping[str, RoleConfig], tokens: Mapping[str, RoleTokens]) -> float | None:
-    """Return what *tokens* cost, by role; None if no role has a price."""
+def money(roles: Mapping[str, RoleConfig], usage: UsageByStage) -> float | None:
+    """Return what *usage* costs; None if no role has a price."""
     if all(role.price_input is None for role in roles.values()):
         return None
-    return sum(price(roles[name], used) for name, used in tokens.items())
+    return sum(
+        price(roles[name], used) for name, stages in usage.items() for used in stages.values()
+    )
 
 
-def price(role: RoleConfig, used: RoleTokens) -> float:
+def price(role: RoleConfig, used: Usage) -> float:
     """Return what tokens of *role* cost; those from the vendor's prompt cache may be cheaper."""
     if role.price_input is None or role.price_output is None:
         return 0.0
@@ -67,15 +57,14 @@ class Budget:
         self.money = 0.0
         for session in spent:
             self.calls += session.calls
-            self.money += money(roles, session.roles) or 0.0
+            self.money += money(roles, session.usage) or 0.0
         self._check()
 
-    def spend(self, role: str, reply: Reply) -> None:
-        """Count a reply that was paid for."""
+    def spend(self, role: str, usage: Usage) -> None:
+        """Count a call that was paid for."""
         self.calls += 1
         if self._roles[role].price_input is not None:
-            used = RoleTokens(reply.prompt_tokens, reply.cached_tokens, reply.completion_tokens)
-            self.money += price(self._roles[role], used)
+            self.money += price(self._roles[role], usage)
         self._check()
 
     def _check(self) -> None:

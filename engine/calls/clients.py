@@ -1,7 +1,8 @@
 """Open what calls need, together: the cache, the dispatchers, one `Model` per role."""
 
+import asyncio
 import os
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -15,19 +16,20 @@ from ...providers.http.masking import MaskedSession
 from ...providers.http.session import open_session
 from ..config import (
     BudgetConfig,
-    Config,
+    CacheConfig,
     ConfigError,
     RetryPolicy,
     RoleConfig,
     base_url,
     header_variables,
     hosted_model,
+    is_streamed,
     reply_options,
     response_format,
+    sampling_settings,
 )
 from ..data.errors import Stopping
-from ..data.files import user_path
-from .budget import Budget, Spending
+from .budget import Budget
 from .cache import open_cache
 from .counters import Counters
 from .deadline import CallBounds
@@ -35,8 +37,10 @@ from .dispatcher import Dispatcher, open_dispatcher
 from .gate import provider_settings
 from .model import Model, Sampling
 from .outgoing import InFlightCalls, RoleCalls
-from .pacing import Limits
+from .pacing import Limits, Pacer
 from .queued_call import StopReason
+from .shared_pace import SharedPace
+from .spending import Spending
 
 Roles = Mapping[str, RoleConfig]
 
@@ -81,6 +85,7 @@ async def open_clients(
     settings: CallSettings,
     *,
     counters: Counters,
+    session: str = "",
     spent: Iterable[Spending] = (),
 ) -> AsyncGenerator[Clients]:
     """Open everything that *roles* need, and close it again.
@@ -92,6 +97,7 @@ async def open_clients(
         prompts: the templates of each role, by the role's name.
         settings: how calls are made.
         counters: count what is asked, paid and reused.
+        session: whose account calls are charged to; none if empty.
         spent: what earlier sessions spent of the budget.
 
     Raises:
@@ -102,14 +108,20 @@ async def open_clients(
     async with AsyncExitStack() as stack:
         cache = await stack.enter_async_context(open_cache(settings.cache))
         in_flight = InFlightCalls()
+        paces = shared_paces(roles)
         for role in roles.values():
             endpoint = endpoint_name(role)
             if endpoint in clients.dispatchers:
                 continue
             provider = await _open_provider(role, stack)
+            sharing = [other for other in roles.values() if endpoint_name(other) == endpoint]
             clients.dispatchers[endpoint] = await stack.enter_async_context(
                 open_dispatcher(
-                    provider, _limits(roles, endpoint), settings.retry, _bounds(roles, endpoint)
+                    provider,
+                    _limits(sharing),
+                    settings.retry,
+                    _bounds(sharing),
+                    pace=paces[endpoint],
                 )
             )
         budget = Budget(settings.budget, roles, spent, stop=clients.stop)
@@ -118,22 +130,43 @@ async def open_clients(
             clients.models[name] = Model(
                 _sampling(role, dispatcher.provider.structured, settings),
                 prompts[name],
-                RoleCalls(name, dispatcher, cache, in_flight, counters, budget),
+                RoleCalls(name, dispatcher, cache, in_flight, counters, budget, session),
             )
         yield clients
 
 
 def endpoint_name(role: RoleConfig) -> str:
-    """Return a name for the calls that share a quota: vendors count per model and key."""
+    """Return a name for the calls that one dispatcher sends: a model's, at an address, with a key.
+
+    Vendors count per model and key, so these also share a quota, and no others unless ``quota``
+    says so.
+    """
     host, model = hosted_model(role)
     at = base_url(role)
     options = msgspec.json.encode(role.options, order="sorted").decode() if role.options else ""
-    return " ".join(filter(None, (f"{host.name}/{model}", at, role.api_key or "", options)))
+    quota = f"quota={role.quota}" if role.quota else ""
+    return " ".join(filter(None, (f"{host.name}/{model}", at, role.api_key or "", options, quota)))
 
 
-def _limits(roles: Roles, endpoint: str) -> Limits:
-    """Return the tightest limits of the roles that share *endpoint*."""
-    sharing = [role for role in roles.values() if endpoint_name(role) == endpoint]
+def shared_paces(roles: Roles) -> dict[str, SharedPace]:
+    """Return the pace of each endpoint, by its name; those with the same ``quota`` share one."""
+    clock = asyncio.get_running_loop().time
+    sharing: dict[str, list[RoleConfig]] = {}
+    for role in roles.values():
+        sharing.setdefault(_quota(role), []).append(role)
+    paces = {
+        quota: SharedPace(Pacer(_limits(members), clock=clock))
+        for quota, members in sharing.items()
+    }
+    return {endpoint_name(role): paces[_quota(role)] for role in roles.values()}
+
+
+def _quota(role: RoleConfig) -> str:
+    return f"quota={role.quota}" if role.quota else endpoint_name(role)
+
+
+def _limits(sharing: Sequence[RoleConfig]) -> Limits:
+    """Return the tightest limits of roles that share them."""
     requests = [r.requests_per_minute for r in sharing if r.requests_per_minute is not None]
     tokens = [r.tokens_per_minute for r in sharing if r.tokens_per_minute is not None]
     return Limits(
@@ -143,9 +176,8 @@ def _limits(roles: Roles, endpoint: str) -> Limits:
     )
 
 
-def _bounds(roles: Roles, endpoint: str) -> CallBounds:
-    """Return the most patient bounds of the roles that share *endpoint*."""
-    sharing = [role for role in roles.values() if endpoint_name(role) == endpoint]
+def _bounds(sharing: Sequence[RoleConfig]) -> CallBounds:
+    """Return the most patient bounds of roles that share an endpoint."""
     deadlines = [role.deadline for role in sharing]
     return CallBounds(
         timeout=max(role.timeout for role in sharing),
@@ -189,36 +221,29 @@ def _sampling(role: RoleConfig, structured: ResponseFormat, settings: CallSettin
     requested = response_format(role)
     if role.structured_output == "auto":
         requested = _STRICTNESS[min(map(_STRICTNESS.index, (requested, structured)))]
+    sampling = sampling_settings(role)
     return Sampling(
         model=hosted_model(role).model,
-        temperature=role.temperature,
-        top_p=role.top_p,
-        max_tokens=role.max_tokens,
-        seed=role.seed,
+        identity="" if role.identity is None else f"identity:{role.identity}",
+        temperature=sampling.temperature,
+        top_p=sampling.top_p,
+        max_tokens=sampling.max_tokens,
+        seed=sampling.seed,
         response_format=requested,
         extra=role.extra,
         options=reply_options(role),
         parse_attempts=settings.parse_attempts,
         run_seed=settings.run_seed,
+        stream=is_streamed(role),
     )
 
 
-def check_cache_folder(config: Config, out: Path, where: str) -> None:
+def check_cache_folder(cache: CacheConfig, out: Path, where: str) -> None:
     """Check that the cache is not the folder *out*, whose lock it would wait for in vain.
 
     Raises:
         ConfigError: it is.
     """
-    folder = cache_folder(config)
+    folder = cache.path()
     if folder.resolve() == out.resolve():
         raise ConfigError(f"{where}: cache.folder: {folder} is the folder of the results, too")
-
-
-def cache_folder(config: Config) -> Path:
-    """Return the cache's folder: as configured, CODECLM_CACHE_DIR, or in the user's cache."""
-    if config.cache.folder:
-        return user_path(config.cache.folder)
-    if folder := os.environ.get("CODECLM_CACHE_DIR"):
-        return user_path(folder)
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return user_path(base) / "codeclm"

@@ -36,6 +36,7 @@ from .outage import Outage
 from .pacing import Limits, Pacer
 from .queued_call import QueuedCall, StopReason
 from .retry import CallFailure, Decision, GiveUp, Retry, Stop, decide
+from .shared_pace import SharedPace, Urgency
 from .tokens import PromptLengths
 
 HOPELESS = 16
@@ -45,6 +46,9 @@ LONG_PAUSE = 30.0
 """Seconds of a pause from which on users are told why nothing is sent."""
 
 _NEVER = float("-inf")
+
+_YIELD = 0.001
+"""Seconds until a dispatcher looks again after it has given way to another one."""
 
 
 class DispatchStatistics(NamedTuple):
@@ -75,19 +79,33 @@ async def open_dispatcher(
     limits: Limits,
     policy: RetryPolicy,
     bounds: CallBounds = CallBounds(),  # noqa: B008  (immutable)
+    *,
+    pace: SharedPace | None = None,
 ) -> AsyncGenerator["Dispatcher"]:
     """Send calls to *provider* until the block is left; calls still in flight are cancelled.
 
     Await `Dispatcher.drained` before leaving the block to keep what was paid for; *bounds* bound
     how long that takes.
+
+    Args:
+        provider: makes the calls.
+        limits: of calls in flight and, unless *pace* is given, of requests and tokens per minute.
+        policy: of retries.
+        bounds: what one attempt may take.
+        pace: shared with other dispatchers; by default one of its own, which keeps *limits*.
     """
+    if pace is None:
+        pace = SharedPace(Pacer(limits, clock=asyncio.get_running_loop().time))
     failure = None
     async with anyio.create_task_group() as group:
+        dispatcher = Dispatcher(provider, limits, policy, bounds, group, pace)
+        pace.members.append(dispatcher)
         try:
-            yield Dispatcher(provider, limits, policy, bounds, group)
+            yield dispatcher
         except Exception as error:  # noqa: BLE001  (the block's own: the group would wrap it)
             failure = error
         finally:
+            pace.members.remove(dispatcher)
             group.cancel_scope.cancel()
     if failure is not None:
         raise failure
@@ -103,15 +121,17 @@ class Dispatcher:
         policy: RetryPolicy,
         bounds: CallBounds,
         group: TaskGroup,
+        pace: SharedPace,
     ) -> None:
         self.provider = provider
         self.prompt_lengths = PromptLengths()
-        self.reserves = limits.tokens_per_minute is not None
+        self.reserves = pace.pacer.paces_tokens
         """Whether calls must say how many tokens to reserve."""
         self._policy = policy
         self._group = group
         self._loop = asyncio.get_running_loop()
-        self._pacer = Pacer(limits, clock=self._loop.time)
+        self._pace = pace
+        self._pacer = pace.pacer
         self._concurrency = Concurrency(ceiling=limits.max_concurrent, clock=self._loop.time)
         self._watchdog = Watchdog(provider.identity, bounds, self._loop)
         self._outage = Outage(clock=self._loop.time)
@@ -121,6 +141,8 @@ class Dispatcher:
         self._pace_timer: asyncio.TimerHandle | None = None
         self._idle: deque[asyncio.Future[QueuedCall]] = deque()
         self._senders = 0
+        self._most_senders = 2 * limits.max_concurrent
+        """Each may hold an answer that is not on disk yet: what a kill costs at most."""
         self._starting = False
         """Whether a sender was started that has not looked at the queue yet."""
         self._in_flight = 0
@@ -139,7 +161,7 @@ class Dispatcher:
         self._submitted += 1
         call.order, call.queued_at = self._submitted, self._loop.time()
         self._push(call)
-        self._pump()
+        self.pump()
 
     def stop(self, reason: StopReason) -> None:
         """Send nothing more: abandon queued calls; those in flight still finish."""
@@ -187,6 +209,8 @@ class Dispatcher:
             return None
         call = self._queue[0][2]
         delay = self._pacer.delay(call.tokens)
+        if delay <= 0 and self._pace.is_shared:
+            delay = self._give_way(call)
         if delay > 0:
             self._wake_after(delay)
             return None
@@ -198,6 +222,24 @@ class Dispatcher:
             call.clock_started_at = call.sent_at
         return call
 
+    def _give_way(self, call: QueuedCall) -> float:
+        """Let the dispatcher of a more urgent call send first, where the pace is shared.
+
+        Returns the seconds until *call* may be sent then.
+        """
+        other = self._pace.more_urgent_than(self, (call.priority, call.queued_at))
+        if other is None:
+            return 0.0
+        other.pump()
+        return max(self._pacer.delay(call.tokens), _YIELD)
+
+    def urgency(self) -> Urgency | None:
+        """Return that of the next call; None if it cannot be sent now, whatever the pace."""
+        if not self._queue or self._in_flight >= self._concurrency.limit:
+            return None
+        call = self._queue[0][2]
+        return call.priority, call.queued_at
+
     def _wake_after(self, delay: float) -> None:
         if self._pace_timer is not None:
             if self._pace_timer.when() <= self._loop.time() + delay:
@@ -207,13 +249,13 @@ class Dispatcher:
 
     def _wake(self) -> None:
         self._pace_timer = None
-        self._pump()
+        self.pump()
 
-    def _pump(self) -> None:
+    def pump(self) -> None:
         """Hand calls to idle senders; start a sender where all are busy and a place is free."""
         while self._queue:
             if not self._idle:
-                if not self._starting and self._in_flight < self._concurrency.limit:
+                if self._may_start_sender():
                     self._start_sender()
                 return
             if self._idle[0].cancelled():
@@ -222,6 +264,11 @@ class Dispatcher:
             if call is None:
                 return
             self._idle.popleft().set_result(call)
+
+    def _may_start_sender(self) -> bool:
+        if self._starting or self._senders >= self._most_senders:
+            return False
+        return self._in_flight < self._concurrency.limit
 
     def _start_sender(self) -> None:
         self._starting = True
@@ -236,7 +283,7 @@ class Dispatcher:
             while True:
                 call = self._take() or await self._next_call()
                 if self._queue:
-                    self._pump()
+                    self.pump()
                 await call.carry_out()
         finally:  # the dispatcher closes: no timer may hand out calls any more
             self.stop(self._stopped_by or Stopping())
@@ -273,7 +320,7 @@ class Dispatcher:
             raise
         self._in_flight -= 1
         self._note_success(call, reply)
-        self._pump()  # this sender is not free yet: it stores the reply
+        self.pump()  # this sender is not free yet: it stores the reply
         return reply
 
     def _note_success(self, call: QueuedCall, reply: Reply) -> None:
@@ -340,6 +387,8 @@ class Dispatcher:
             random=random,
             hold=self._pacer.statistics().hold,
             outage=outage,
+            cut_after=now - call.sent_at if _is_cut(call, error) else 0.0,
+            has_answered=self._outage.last_success != _NEVER,
         )
 
     def _queue_again(self, call: QueuedCall, wait: float) -> None:
@@ -352,7 +401,7 @@ class Dispatcher:
     def _end_wait(self, call: QueuedCall) -> None:
         del self._retry_timers[call]
         self._push(call)
-        self._pump()
+        self.pump()
 
     def _given_up(self, call: QueuedCall, error: CallFailure, reason: str) -> Exception:
         """A call that failed loses its item; an endpoint that answers nobody ends the run."""
@@ -370,6 +419,11 @@ class Dispatcher:
                 " fix that, then run the same command again"
             )
         return ItemError("unavailable", reason, transient=True)
+
+
+def _is_cut(call: QueuedCall, error: CallFailure) -> bool:
+    """Whether a connection was cut that was silent while the model wrote."""
+    return isinstance(error, Unavailable) and error.is_cut and not call.request.stream
 
 
 def _broken(provider: Provider, error: Exception) -> RunStopped:

@@ -15,18 +15,18 @@ from msgspec import Struct
 from ...prompts import (
     JsonSchema,
     Messages,
-    ParseError,
     Prompt,
     PromptError,
     PromptSet,
-    WithheldError,
 )
 from ...providers.base import Message, Request, ResponseFormat
 from ..data.errors import ItemError, RunStopped
 from ..data.records import Call
 from .keys import KeyBuilder
 from .outgoing import Outcome, RoleCalls
+from .repair import repair
 from .replies import StoredReply, decode_reply
+from .unusable import FINAL, UnusableReplyError, read_reply
 
 T = TypeVar("T")
 
@@ -35,6 +35,8 @@ class Sampling(Struct, frozen=True):
     """How a role is called; None leaves a setting to the server."""
 
     model: str
+    identity: str = ""
+    """What answers are filed under in place of the provider's own; empty: its own."""
     temperature: float | None = None
     top_p: float | None = None
     max_tokens: int | None = None
@@ -46,6 +48,8 @@ class Sampling(Struct, frozen=True):
     parse_attempts: int = 3
     run_seed: int = 0
     """The run's seed: above temperature 0, another seed gives other samples."""
+    stream: bool = False
+    """Whether replies are streamed, where the provider can; they are the same."""
 
 
 class ParsedReply(Struct, Generic[T], frozen=True):
@@ -88,6 +92,7 @@ class CallTemplate(Struct, frozen=True):
             extra=request.extra,
             sample=sample,
             purpose=request.purpose,
+            stream=request.stream,
         )
 
 
@@ -174,36 +179,51 @@ class Model:
     async def finish(
         self, pending: PendingCall[T], *, attempts: int | None = None
     ) -> ParsedReply[T]:
-        """Wait for *pending* and parse its reply; take another sample if that fails.
+        """Wait for *pending* and parse its reply; ask again if it is no answer.
 
         Raises:
             ItemError, Stopping, RunStopped: as `ask`.
         """
-        prompt, stage = pending.prompt, pending.prompt.name
+        prompt, counters = pending.prompt, self._calls.counters
         most = self.sampling.parse_attempts
         for attempt in range(1, max(attempts or most, most) + 1):
-            reply = await pending.reply()
+            stored = await pending.reply()
             if not pending.paid:
-                self._calls.counters.count_reused(stage)
+                counters.count_reused(prompt.name)
             try:
-                value = prompt.read(reply)
-            except WithheldError as error:
-                raise ItemError(error.reason, str(error)) from error
-            except ParseError as error:
-                self._calls.counters.count_unreadable(stage)
-                is_empty = not reply.text.strip()
-                if attempt >= (most if is_empty else attempts or most):
+                value, reply = read_reply(prompt, stored)
+            except UnusableReplyError as error:
+                counters.count_unusable(prompt.name, error.reason)
+                if attempt >= self._tries(error, attempts):
                     raise ItemError(
-                        "unreadable",
-                        f"{stage}: {error} (asked {attempt} times; the last reply began"
-                        f" {reply.text[:200]!r})",
+                        error.reason, self._explain(prompt.name, error, attempt)
                     ) from error
-                pending = self._look_up(
-                    prompt, pending.template, pending.messages, pending.sample, attempt=attempt
-                )
+                pending = self._ask_again(pending, error, attempt)
             else:
                 return ParsedReply(value, reply, pending.record(self.role, reply, attempt))
         raise AssertionError("parse_attempts is at least 1")
+
+    def _tries(self, error: UnusableReplyError, attempts: int | None) -> int:
+        """Return how often to ask in all, now that there was *error*."""
+        if error.reason in FINAL or (error.is_cut_off_thinking and not self._sampled):
+            return 1
+        most = self.sampling.parse_attempts
+        return attempts or most if error.reason == "unreadable" else most
+
+    def _ask_again(
+        self, pending: PendingCall[T], error: UnusableReplyError, attempt: int
+    ) -> PendingCall[T]:
+        """Take another sample; at temperature 0, say what was wrong with the reply."""
+        messages = pending.messages if self._sampled else repair(pending.messages, error)
+        return self._look_up(
+            pending.prompt, pending.template, messages, pending.sample, attempt=attempt
+        )
+
+    def _explain(self, stage: str, error: UnusableReplyError, attempts: int) -> str:
+        limit = self.sampling.max_tokens
+        at = f", max_tokens {limit:,}" if limit and error.reply.finish_reason == "length" else ""
+        times = f" (asked {attempts} times)" if attempts > 1 else ""
+        return f"{stage}: {error}{at}{times}"
 
     # -- where the reply comes from -----------------------------------------------------------
 
@@ -262,10 +282,13 @@ class Model:
             schema=schema if response_format == "json_schema" else None,
             extra=sampling.extra,
             purpose=stage,
+            stream=sampling.stream,
         )
         provider = self._calls.dispatcher.provider
         demand = ""
         if schema is not None and response_format == "json_object":
             demand = f"Answer with one JSON object of this schema: {json.dumps(schema)}"
-        keys = KeyBuilder(provider.kind, provider.identity, request, sampling.options)
+        keys = KeyBuilder(
+            provider.kind, sampling.identity or provider.identity, request, sampling.options
+        )
         return CallTemplate(request, keys, demand)

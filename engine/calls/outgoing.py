@@ -13,6 +13,7 @@ from .counters import Counters
 from .dispatcher import Dispatcher
 from .queued_call import QueuedCall, StopReason
 from .replies import StoredReply, decode_reply, encode_reply, to_stored
+from .spending import Charge, usage_of
 from .tokens import OutputLengths
 
 Outcome = StoredReply | ItemError | StopReason
@@ -27,6 +28,8 @@ class RoleCalls(Struct, frozen=True):
     in_flight: "InFlightCalls"
     counters: Counters
     budget: Budget
+    session: str = ""
+    """Whose account the calls are charged to; none if empty."""
     output_lengths: OutputLengths = field(default_factory=OutputLengths)
 
     def send_for(
@@ -54,14 +57,19 @@ class RoleCalls(Struct, frozen=True):
         self.dispatcher.submit(call)
         return outcome
 
-    def account_for(self, request: Request, reply: Reply) -> None:
-        """Count and pay for *reply*, and learn from it what to reserve next time."""
+    def account_for(self, request: Request, reply: Reply) -> Charge | None:
+        """Count and pay for *reply*, and learn from it what to reserve next time.
+
+        Return the charge to store with it.
+        """
         if self.dispatcher.reserves:
             self.output_lengths.learn(request.purpose, reply.completion_tokens)
             characters = _characters(request.messages)
             self.dispatcher.prompt_lengths.learn(characters, reply.prompt_tokens)
-        self.counters.count_paid(self.role, request.purpose, reply)
-        self.budget.spend(self.role, reply)
+        usage = usage_of(reply)
+        self.counters.count_paid(self.role, request.purpose, usage, reply.finish_reason)
+        self.budget.spend(self.role, usage)
+        return Charge(self.session, self.role, request.purpose, usage) if self.session else None
 
     def _reserve(self, request: Request) -> float:
         """Return how many of the tokens per minute to reserve; 0 where they are not limited."""
@@ -98,10 +106,10 @@ class OutgoingCall(QueuedCall, eq=False, kw_only=True):
             reply = await role.dispatcher.send(self)
             if reply is None:
                 return  # queued again: this attempt failed, another follows
-            role.account_for(self.request, reply)
+            charge = role.account_for(self.request, reply)
             stored = to_stored(reply, about=self.about, sample=self.request.sample)
             value = encode_reply(stored)
-            on_disk = await role.cache.put(self.key, value, replace=self.replace)
+            on_disk = await role.cache.put(self.key, value, replace=self.replace, charge=charge)
             outcome = stored if on_disk is value else _adopted(on_disk, stored)
         except (ItemError, RunStopped, Stopping) as error:
             outcome = error

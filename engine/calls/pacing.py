@@ -12,6 +12,7 @@ from msgspec import Meta, Struct
 
 from ...providers.base import Allowance
 from .meter import Meter
+from .request_pace import RequestPace
 
 PerMinute = Annotated[float, Meta(gt=0)]
 
@@ -35,13 +36,12 @@ class PacerStatistics(NamedTuple):
     """Seconds until the current hold ends; 0.0 if there is none."""
 
 
-REQUEST_HEADROOM, TOKEN_HEADROOM = 0.005, 0.02
-"""Shares of the limits that are left unused. A server that counts any 60 s then never counts one
-too many, although sends bunch up within CATCH_UP and travel unevenly. Tokens come in lumps of a
-whole call, so they need more."""
+TOKEN_HEADROOM = 0.02
+"""Share of the limit that is left unused. Tokens come in lumps of a whole call, so they need more
+than requests."""
 
 CATCH_UP = 0.05
-"""Seconds of allowance that may be sent at once, to make up for a late timer or a busy loop."""
+"""Seconds of tokens that may be sent at once, to make up for a late timer or a busy loop."""
 
 LONGEST_SPREAD = 60.0
 """Seconds: what is left of a longer window, such as a day's, is spread over no more than that."""
@@ -86,20 +86,25 @@ class _Remainder:
 class Pacer:
     """Request and token pacing of one endpoint.
 
-    In any span of S seconds it lets out at most the configured rate times (S + ``CATCH_UP``), or
-    one request. It starts at that pace, without a burst.
+    It starts at the configured rates, without a burst.
     """
 
     def __init__(self, limits: Limits, *, clock: Callable[[], float]) -> None:
         """Pace to *limits*. *clock* is the running loop's ``time``, which `AsyncLimiter` reads."""
         self._clock = clock
-        self._requests = _request_meter(limits.requests_per_minute, clock)
+        per_minute = limits.requests_per_minute
+        self._requests = None if per_minute is None else RequestPace(per_minute, clock)
         self._tokens = _token_meter(limits.tokens_per_minute, clock)
         self._remainders: tuple[_Remainder, _Remainder] | None = None
         """Of requests and of tokens, once the server has reported any."""
         self._hold_until = -inf
         self._request_count = 0
         self._token_count = 0.0
+
+    @property
+    def paces_tokens(self) -> bool:
+        """Whether tokens are limited, so that requests must say how many to reserve."""
+        return self._tokens is not None
 
     def delay(self, tokens: float) -> float:
         """Return the seconds until a request that reserves *tokens* may be sent. Takes nothing.
@@ -125,7 +130,7 @@ class Pacer:
         self._request_count += 1
         self._token_count += tokens
         if self._requests is not None:
-            self._requests.take(1.0)
+            self._requests.take()
         if self._tokens is not None:
             self._tokens.take(tokens)
         if self._remainders is not None:
@@ -178,16 +183,6 @@ class Pacer:
                 available, of_requests.available_at(1.0, now), of_tokens.available_at(tokens, now)
             )
         return max(0.0, available - now)
-
-
-def _request_meter(per_minute: float | None, clock: Callable[[], float]) -> Meter | None:
-    if per_minute is None:
-        return None
-
-    rate = per_minute / 60 * (1 - REQUEST_HEADROOM)
-    # A request is always let out whole. Where a second holds few of them, any slack would make one
-    # too many in it; 4 ms' worth cannot, and makes up for timers of 1 ms.
-    return Meter(rate, slack=max(rate * CATCH_UP - 1, rate * 0.004), clock=clock)
 
 
 def _token_meter(per_minute: float | None, clock: Callable[[], float]) -> Meter | None:

@@ -2,10 +2,10 @@
 
 import argparse
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from itertools import islice
 
-from ..calls.clients import cache_folder
-from ..config import Config, to_toml
+from ..config import Config, describe_temperature, retirement, to_toml
 from ..data.records import Unreadable
 from ..data.seeds.selection import SeedSelection
 from ..pipeline.prepare import Plan, prepare
@@ -40,9 +40,14 @@ def _lines(plan: Plan) -> Iterator[str]:
     yield f"rows     {_target(config)}"
     yield f"quality  {'; '.join(to_toml(config.quality).splitlines()) or 'no rules'}"
     for use in plan.endpoints:
-        yield f"{use}; temperature {plan.roles[use.role].temperature}"
+        yield f"{use}; temperature {describe_temperature(plan.roles[use.role])}"
     yield f"folder   {plan.folder.path}"
-    yield f"cache    {cache_folder(config)}"
+    yield f"cache    {config.cache.path()}"
+    today = datetime.now(UTC).date()
+    notices = {retirement(role, today) for role in plan.roles.values()}
+    yield from (
+        f"warning  {notice}: choose another model" for notice in sorted(filter(None, notices))
+    )
     yield "ready to run; no call was made"
 
 

@@ -4,9 +4,9 @@ import argparse
 
 from ..config import load_config
 from ..pipeline.prepare import prepare
+from ..reporting.runs import existing_run
 from .arguments import add_progress, add_run_folder
 from .origin import add_trust, find_origin
-from .runs import existing_run
 from .sessions import run_and_report
 from .settings import add_override, toml_string
 

@@ -12,6 +12,7 @@ from ..config import Config, build_config, load_config
 from ..data.formats import EXPORTS
 from .arguments import is_number
 from .origin import add_trust, find_origin
+from .output import print_message
 
 
 class Flag(NamedTuple):
@@ -33,6 +34,9 @@ class Flag(NamedTuple):
 
 
 ROLES = ("strong", "target", "judge")
+
+DEFAULT_FILE = Path("codeclm.toml")
+"""What ``codeclm init`` writes, and what is read where no file is named."""
 
 PROMPTS_FLAG = Flag(
     ("--prompts",), ("prompts",), "SET", f"{', '.join(SETS)}, or a folder with your templates"
@@ -99,7 +103,10 @@ RUN_FLAGS = (
 def add_run_settings(parser: argparse.ArgumentParser) -> None:
     """Add a configuration file, and the flags that override it."""
     parser.add_argument(
-        "config", nargs="?", type=Path, help="configuration file: TOML, YAML or JSON"
+        "config",
+        nargs="?",
+        type=Path,
+        help="configuration file: TOML, YAML or JSON (default: codeclm.toml, if it exists)",
     )
     add_flags(parser, RUN_FLAGS)
     parser.add_argument(
@@ -141,13 +148,23 @@ class RunSettings(NamedTuple):
 
 
 def read_run_settings(args: argparse.Namespace) -> RunSettings:
-    """Return the configuration from *args*."""
+    """Return the configuration from *args*: the file named there, else ``codeclm.toml`` here."""
     overrides = [*_run_overrides(args), *args.overrides]
-    where = "command line" if args.config is None else str(args.config)
-    config = _build(args.config, overrides)
+    file = args.config or _file_here(overrides)
+    where = "command line" if file is None else str(file)
+    config = _build(file, overrides)
     roles = (config.strong, config.target, config.scorer)
-    origin = find_origin(args.config, overrides, roles, trusted=args.trust)
+    origin = find_origin(file, overrides, roles, trusted=args.trust)
     return RunSettings(config, where, origin)
+
+
+def _file_here(overrides: Sequence[str]) -> Path | None:
+    """Return ``codeclm.toml``, unless the command line says what to start from itself."""
+    starts = ("seeds=", "metadata.file=")
+    if any(override.startswith(starts) for override in overrides) or not DEFAULT_FILE.is_file():
+        return None
+    print_message(f"settings from {DEFAULT_FILE}")
+    return DEFAULT_FILE
 
 
 def _build(file: Path | None, overrides: Sequence[str]) -> Config:

@@ -9,6 +9,7 @@ from .load import (
     read_settings,
 )
 from .roles import (
+    NO_KEY,
     api_key,
     base_url,
     check_role,
@@ -16,6 +17,13 @@ from .roles import (
     key_variable,
     reply_options,
     response_format,
+)
+from .sampling import (
+    describe_temperature,
+    is_streamed,
+    known_model,
+    retirement,
+    sampling_settings,
 )
 from .schema import (
     BaselineConfig,
@@ -40,6 +48,7 @@ from .secrets import header_variables, read_headers
 from .toml import to_toml
 
 __all__ = [
+    "NO_KEY",
     "TEMPLATE",
     "BaselineConfig",
     "BudgetConfig",
@@ -63,14 +72,19 @@ __all__ = [
     "build_config",
     "build_table",
     "check_role",
+    "describe_temperature",
     "header_variables",
     "hosted_model",
+    "is_streamed",
     "key_variable",
+    "known_model",
     "load_config",
     "parse_overrides",
     "read_headers",
     "read_settings",
     "reply_options",
     "response_format",
+    "retirement",
+    "sampling_settings",
     "to_toml",
 ]

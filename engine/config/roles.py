@@ -2,13 +2,17 @@
 
 import os
 from math import isfinite
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from ...providers.base import ResponseFormat
 from ..data.errors import UserError
 from ..data.providers import HostedModel, resolve_model
+from .sampling import check_sampling
 from .schema import ConfigError, RoleConfig
 from .secrets import check_secrets, describe_missing_key
+
+NO_KEY: Final = "none"
+"""The ``api_key`` of a role whose server gets none."""
 
 
 def hosted_model(role: RoleConfig) -> HostedModel:
@@ -26,11 +30,13 @@ def base_url(role: RoleConfig) -> str:
 
 
 def api_key(role: RoleConfig) -> str | None:
-    """Return the role's API key. None: its server needs none.
+    """Return the role's API key. None: none is sent.
 
     Raises:
         ConfigError: the environment variable that should hold it is not set.
     """
+    if role.api_key == NO_KEY:
+        return None
     if role.api_key:
         value = os.environ.get(role.api_key, "").strip()
         if not value:
@@ -38,7 +44,7 @@ def api_key(role: RoleConfig) -> str | None:
         return value
     host = hosted_model(role).host
     if role.base_url:
-        return host.key()
+        return host.key() if host.may_send_key(role.base_url) else None
     try:
         return host.required_key()
     except ValueError as error:
@@ -47,7 +53,12 @@ def api_key(role: RoleConfig) -> str | None:
 
 def key_variable(role: RoleConfig) -> str | None:
     """Return the name of the variable that holds the role's key; None: none is sent."""
-    return role.api_key or hosted_model(role).host.key_variable()
+    if role.api_key:
+        return None if role.api_key == NO_KEY else role.api_key
+    host = hosted_model(role).host
+    if role.base_url and not host.may_send_key(role.base_url):
+        return None
+    return host.key_variable()
 
 
 def response_format(role: RoleConfig) -> ResponseFormat:
@@ -80,15 +91,23 @@ def check_role(role: RoleConfig, where: str) -> None:
         api_key(role)
     except ConfigError as error:
         raise ConfigError(f"{where}.api_key: {error}") from error
+    check_sampling(role, where)
     check_secrets(role, where)
     if not _is_writable(role.extra):
         raise ConfigError(f"{where}.extra: null, inf and nan cannot be written to config.toml")
+    if "stream" in role.extra:
+        raise ConfigError(f"{where}.extra: stream is a setting of its own: stream = true")
     if (role.price_input is None) != (role.price_output is None):
         raise ConfigError(f"{where}: price_input and price_output: set both or neither")
     if role.base_url and not host.kind.over_http:
         raise ConfigError(
             f"{where}.base_url: {host.name} models run in this process: remove it, or name the"
             " server's provider in model"
+        )
+    if role.stream and not host.kind.over_http:
+        raise ConfigError(
+            f"{where}.stream: {host.name} models run in this process, where nothing is streamed:"
+            " remove it"
         )
     # Whatever else may be wrong with it is found when the endpoint is built.
     if host.kind.over_http and not base_url(role).startswith(("http://", "https://")):

@@ -3,9 +3,10 @@
 `codeclm init` writes them out with their defaults: ``template.toml`` beside this module.
 """
 
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, assert_never, cast
+from typing import Annotated, Any, ClassVar, Final, Literal, assert_never, cast
 
 import msgspec
 from msgspec import Meta, Struct, field
@@ -29,6 +30,8 @@ Points = Annotated[float, Meta(ge=0, le=10)]
 Positive = Annotated[float, Meta(gt=0, le=1e12)]
 Seconds = Annotated[float, Meta(ge=0, le=LONGEST)]
 Money = Annotated[float, Meta(ge=0, le=1e12)]
+NotSent = Literal["default"]
+"""A parameter that requests leave to the server."""
 RoleName = Literal["strong", "target", "judge"]
 
 
@@ -45,16 +48,25 @@ class SettingsTable(
 class RoleConfig(SettingsTable, frozen=True):
     """One model, and how it is called."""
 
+    default_temperature: ClassVar[float] = 0.7
+    """Sent where the user sets none and the model takes it."""
+
     model: Annotated[str, Meta(min_length=1)] = ""
-    """``provider/model``, such as ``openai/gpt-4.1`` or ``ollama/llama3.2``."""
+    """``provider/model``, such as ``openai/gpt-6-luna`` or ``ollama/llama3.2``."""
     base_url: Annotated[str, Meta(min_length=1)] | None = None
     """An OpenAI-compatible server. None: the provider's own address."""
     api_key: str | None = None
-    """NAME of the environment variable that holds the key. None: the provider's usual one."""
-    temperature: Annotated[float, Meta(ge=0, le=2)] | None = 0.7
-    top_p: Annotated[float, Meta(gt=0, le=1)] | None = None
-    max_tokens: Count | None = 2048
-    seed: RandomSeed | None = None
+    """NAME of the environment variable that holds the key. None: the provider's usual one, at the
+    vendor's own addresses. "none": no key is sent."""
+    identity: Annotated[str, Meta(min_length=1)] | None = None
+    """What answers are filed under, wherever the server is. None: its address."""
+    temperature: Annotated[float, Meta(ge=0, le=2)] | NotSent | None = None
+    """None: `default_temperature`, or not sent where the model takes none. "default" (in JSON and
+    YAML also null): not sent."""
+    top_p: Annotated[float, Meta(gt=0, le=1)] | NotSent | None = None
+    max_tokens: Count | NotSent | None = None
+    """None: 2,048; 16,384 for a model that thinks first, whose thoughts count."""
+    seed: RandomSeed | NotSent | None = None
     """Sent with each request; a retry after an unreadable reply sends the next number."""
     extra: dict[str, Any] = {}
     """Merged into the body of every request (``reasoning_effort``, ``top_k``, …)."""
@@ -64,12 +76,17 @@ class RoleConfig(SettingsTable, frozen=True):
     """auto: plain text, as in the paper; ``json_schema`` for the embedded model."""
     prompts: str | None = None
     """A prompt set for this role alone. None: the run's."""
+    stream: bool | None = None
+    """Ask for replies as streams of events: the same replies, and no gateway on the way takes a
+    model that thinks for minutes for a dead connection. None: for models known to think."""
     timeout: Annotated[float, Meta(gt=0, le=LONGEST)] = 600.0
-    """Seconds without a byte of the reply after which a call is retried. A reply that has begun
-    must bring 4 bytes a second."""
+    """Seconds without a byte of the reply after which a call is retried; of a stream, without an
+    event. A reply that has begun, and is not streamed, must bring 4 bytes a second. A call that is
+    silent for longer than ``retry.budget`` has no second attempt."""
     deadline: Annotated[float, Meta(gt=0, le=LONGEST)] | None = None
     """Most seconds of one attempt, however much comes in; then it is retried. None: ``timeout``,
-    and a second more for every 4 tokens of ``max_tokens`` (4,096 if that is not set)."""
+    and a second more for every 4 tokens of ``max_tokens`` (4,096 if that is not set), or for every
+    4 characters that a stream has brought."""
     transport: Transport = "aiohttp"
     """The HTTP client. lean takes less CPU per call and needs ``codeclm[lean]``."""
     max_concurrent: Annotated[int, Meta(ge=1, le=100_000)] = 256
@@ -77,6 +94,9 @@ class RoleConfig(SettingsTable, frozen=True):
     requests_per_minute: Positive | None = None
     tokens_per_minute: Positive | None = None
     """Prompt and completion together."""
+    quota: Annotated[str, Meta(min_length=1, max_length=100)] | None = None
+    """Roles that give the same name share one limit, stated or not, whatever their models and keys;
+    the tightest of the limits that they state holds for all. None: a limit per model and key."""
     price_input: Money | None = None
     """Per million prompt tokens. With ``price_output``, the run reports what it costs."""
     price_cached: Money | None = None
@@ -84,11 +104,18 @@ class RoleConfig(SettingsTable, frozen=True):
     options: dict[str, Any] = {}
     """For ``scripted`` (latency, jitter, error_rate, …) and ``local`` (slots, context, …)."""
 
+    def without_temperature(self) -> dict[str, Any]:
+        """Return the settings, for a role of its own default; what is not sent stays so."""
+        settings: dict[str, Any] = msgspec.to_builtins(self)
+        if settings.get("temperature") != "default":
+            settings.pop("temperature", None)
+        return settings
+
 
 class JudgeConfig(RoleConfig, frozen=True):
     """The model that scores; greedy by default (paper A.3)."""
 
-    temperature: Annotated[float, Meta(ge=0, le=2)] | None = 0.0
+    default_temperature: ClassVar[float] = 0.0
 
 
 class InputConfig(SettingsTable, frozen=True):
@@ -161,7 +188,7 @@ class FilterConfig(SettingsTable, frozen=True):
     action_sampling: Literal["without_replacement", "independent"] = "without_replacement"
     improve_attempts: Count = 3
     """Actions to try in one round if rewrites fail."""
-    keep_cut_off: bool = True
+    keep_cut_off: bool = False
     """Keep a pair whose answer was cut off at ``max_tokens`` (it is marked)."""
 
 
@@ -242,7 +269,8 @@ class RetryPolicy(SettingsTable, frozen=True):
     """Seconds at which the bound stops growing. A server's Retry-After may be longer."""
     budget: Seconds = 600.0
     """Most seconds from a call's first attempt to its last, all waits and queues between them
-    included, while the endpoint answers other calls."""
+    included, while the endpoint answers other calls. An attempt in progress is not ended by it
+    (``timeout`` and ``deadline`` of the role do that), but none begins after it."""
     outage: Seconds = 1800.0
     """Seconds for which an endpoint that answers nobody is waited for; then the run ends."""
 
@@ -261,6 +289,19 @@ class CacheConfig(SettingsTable, frozen=True):
 
     folder: str | None = None
     """None: ``CODECLM_CACHE_DIR``, else ``codeclm`` in the user's cache folder."""
+
+    def path(self) -> Path:
+        """Return the folder."""
+        if self.folder:
+            return user_path(self.folder)
+        if folder := os.environ.get("CODECLM_CACHE_DIR"):
+            return user_path(folder)
+        base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+        return user_path(base) / "codeclm"
+
+    def database(self) -> Path:
+        """Return the file in the folder that holds the answers."""
+        return self.path() / "cache.db"
 
 
 class Config(SettingsTable, frozen=True):
@@ -310,6 +351,16 @@ class Config(SettingsTable, frozen=True):
         return tuple(user_path(name) for name in names)
 
     @property
+    def files_in_prompts(self) -> tuple[tuple[str, str], ...]:
+        """Return what becomes part of prompts, as pairs of a setting and the path it names."""
+        seeds = (self.seeds,) if isinstance(self.seeds, str) else self.seeds
+        metadata = self.metadata.file
+        return (
+            *(("seeds", path) for path in seeds),
+            *((("metadata.file", metadata),) if metadata else ()),
+        )
+
+    @property
     def seed_source(self) -> SeedSource:
         """Return where the seeds are and how they are read."""
         settings = self.input
@@ -336,7 +387,7 @@ class Config(SettingsTable, frozen=True):
         """Return the judge; by default the strong model itself, at temperature 0 (paper A.3)."""
         if self.judge.model:
             return self.judge
-        inherited = msgspec.to_builtins(self.strong) | {"temperature": 0.0}
+        inherited = self.strong.without_temperature()
         return msgspec.convert(inherited | msgspec.to_builtins(self.judge), JudgeConfig)
 
     def role(self, name: RoleName) -> RoleConfig:

@@ -111,8 +111,19 @@ class Call(Struct, frozen=True, array_like=True):
 
 
 class Answer(Struct, frozen=True):
+    """A model's answer to an instruction.
+
+    Attributes:
+        text: The answer, without reasoning.
+        finish_reason: Why the model stopped; ``length`` if it was cut off.
+        reasoning: What the model thought before, where that is known. Never exported.
+        refuses: Whether it reads like a refusal in words.
+    """
+
     text: str
     finish_reason: str = "stop"
+    reasoning: str = ""
+    refuses: bool = False
 
 
 class Judgement(Struct, frozen=True):

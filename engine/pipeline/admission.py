@@ -5,16 +5,16 @@ from itertools import islice
 from typing import NamedTuple, TypeVar
 
 import anyio.to_thread
-import structlog
 
 from ..data.records import RequestOutcome, Unreadable
+from ..disk.event_log import event_logger
 from ..store.reader import LedgerReader
 from ..store.schema import NO_LAST_ITEM
 from ..store.writer import LedgerWriter
 from .execution import Execution
 from .prefix import Prefix, admit_all
 
-log = structlog.get_logger()
+log = event_logger()
 
 T = TypeVar("T")
 

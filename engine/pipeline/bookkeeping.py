@@ -92,6 +92,9 @@ class Book:
                 self._acceptance.offer(example)
         self._draft_done(open_request)
         await self._ledger.room()
+        for example in finished.examples:
+            if example.fate == "kept":
+                await self._execution.on_kept(example)
 
     # -- the steps ----------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from typing import TypeVar
 from msgspec import Struct
 
 from ..config import Config
-from ..data.records import Metadata, Seed, Unreadable
+from ..data.records import Example, Metadata, Seed, Unreadable
 from ..store.writer import LedgerWriter
 from .acceptance import Acceptance
 from .line import Line, run
@@ -18,6 +18,14 @@ In = TypeVar("In")
 Out = TypeVar("Out")
 
 SeedRecords = Iterator[Seed | Unreadable]
+
+OnKept = Callable[[Example], Awaitable[None]]
+"""Awaited with each example that is kept; the session goes no faster than it returns."""
+
+
+async def ignore(example: Example) -> None:
+    """Do nothing with *example*."""
+    del example
 
 
 class Widths(Struct, frozen=True):
@@ -46,6 +54,7 @@ class Execution(Struct, frozen=True):
         seed_order: returns their positions in the order in which rows are shared among them, of
             which so many are to spread as evenly as can be. Blocks.
         metadata: metadata written by the user, instead of seeds.
+        on_kept: awaited with each example that is kept.
     """
 
     config: Config
@@ -60,6 +69,7 @@ class Execution(Struct, frozen=True):
     total_seeds: int = 0
     seed_order: Callable[[int], "array[int]"] = lambda _first: array("I")
     metadata: tuple[Metadata, ...] = ()
+    on_kept: OnKept = ignore
 
     async def run(
         self,

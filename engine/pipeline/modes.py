@@ -122,7 +122,7 @@ class FromSeeds(Mode):
 
     def volume(self, config: Config, start: Input) -> Volume:
         rows, seeds = start.rows_per_draft, max(start.seeds, 1)
-        policy = sizes.unchanged_policy(config, rows)
+        policy = sizes.unchanged_policy(config, seeds, rows)
         spans = list(sizes.spread(policy, seeds))
         low = sum(ceil(share / rows) * count for share, _, count in spans)
         high = sum(ceil(bound / rows) * count for _, bound, count in spans)

@@ -83,10 +83,10 @@ def prepare(config: Config, *, where: str, origin: Origin = Origin()) -> Plan:  
     recipe.check(config, where)
     roles = recipe.role_configs(config)
     prompts: dict[str, PromptSet] = {
-        role: load_prompts(config, roles[role], used, where)
+        role: load_prompts(config, role, roles[role], used, where)
         for role, used in recipe.prompts(config).items()
     }
-    endpoints = pass_gate(roles, where, origin)
+    endpoints = pass_gate(roles, where, origin, config.files_in_prompts)
     selection = _select_seeds(config)
     metadata = read_metadata(Path(config.metadata.file)) if config.metadata.file else ()
     tests = read_test_sets(config.quality, where)
@@ -102,7 +102,7 @@ def prepare(config: Config, *, where: str, origin: Origin = Origin()) -> Plan:  
     )
     rules = quality_rules(config.quality, tests, where)
     folder = Folder(_folder(config))
-    check_cache_folder(config, folder.path, where)
+    check_cache_folder(config.cache, folder.path, where)
     return Plan(
         config, recipe, roles, folder, selection, metadata, prompts, manifest, rules, endpoints
     )

@@ -5,38 +5,39 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import anyio
 import anyio.to_thread
-import structlog
 from msgspec import Struct, structs
 
-from ..calls.budget import Spending
 from ..calls.clients import (
     CallSettings,
     Clients,
-    cache_folder,
     endpoint_name,
     open_clients,
 )
 from ..calls.counters import Counters
 from ..calls.dispatcher import Dispatcher
+from ..calls.spending import Spending
 from ..config import Config, ConfigError, RoleConfig, to_toml
 from ..data.errors import RunStopped
+from ..disk.event_log import event_logger
 from ..disk.threads import close_in_thread
 from ..quality.near_duplicates import NearDuplicateFilter
 from ..store.folder import FolderError
 from ..store.manifest import default_settings, differences
 from ..store.writer import LedgerWriter
 from .acceptance import Acceptance
-from .background import background_tasks
-from .execution import Execution, Widths
+from .background import background_tasks, watch_databases
+from .execution import Execution, OnKept, Widths, ignore
 from .prepare import Plan
+from .signals import StopRequests, process_signals
 from .state import Ending, SessionState
 from .steps import Tools
 
-log = structlog.get_logger()
+log = event_logger()
 
 
 class Session(Struct):
@@ -67,8 +68,22 @@ Watcher = Callable[[Session], Coroutine[Any, Any, None]]
 """Displays a session until it is cancelled."""
 
 
+class Hooks(NamedTuple):
+    """What a session calls while it works."""
+
+    watch: Watcher
+    requests: StopRequests
+    on_kept: OnKept
+
+
 async def execute(
-    plan: Plan, *, watch: Watcher, allow_change: bool = False, retry_failed: bool = False
+    plan: Plan,
+    *,
+    watch: Watcher,
+    allow_change: bool = False,
+    retry_failed: bool = False,
+    requests: StopRequests = process_signals,
+    on_kept: OnKept = ignore,
 ) -> Session:
     """Run until the dataset is finished, someone stops the session, or no item can continue.
 
@@ -78,6 +93,8 @@ async def execute(
         allow_change: start the run anew if the folder holds one with other settings.
         retry_failed: start the run anew if anything failed for good: stored replies are reused,
             and calls without one are sent again.
+        requests: where requests to stop come from.
+        on_kept: awaited with each example that is kept, in the order in which they are.
 
     Raises:
         ConfigError: *retry_failed* without a cache, which would pay for everything again.
@@ -89,36 +106,43 @@ async def execute(
     if retry_failed:
         await anyio.to_thread.run_sync(_check_cache, plan.config)
     async with _open_ledger(plan, allow_change=allow_change, retry_failed=retry_failed) as ledger:
-        spent = await anyio.to_thread.run_sync(ledger.reader.spending)
+        spent = await anyio.to_thread.run_sync(_open_account, ledger, name, plan.config)
         settings = CallSettings(
-            cache_folder(plan.config),
+            plan.config.cache.path(),
             plan.config.retry,
             plan.config.parse_attempts,
             plan.config.seed,
             plan.config.budget,
         )
         async with open_clients(
-            plan.roles, plan.prompts, settings, counters=session.counters, spent=spent
+            plan.roles,
+            plan.prompts,
+            settings,
+            counters=session.counters,
+            session=name,
+            spent=spent,
         ) as clients:
             session.dispatchers = clients.dispatchers
-            await _work(session, clients, ledger, watch)
+            await _work(session, clients, ledger, Hooks(watch, requests, on_kept))
     return session
 
 
-async def _work(session: Session, clients: Clients, ledger: LedgerWriter, watch: Watcher) -> None:
+async def _work(session: Session, clients: Clients, ledger: LedgerWriter, hooks: Hooks) -> None:
     plan, state = session.plan, SessionState(clients.stop)
-    execution = await _execution(session, clients, ledger, state)
+    execution = await _execution(session, clients, ledger, state, hooks.on_kept)
     try:
         async with background_tasks(
             clients,
             event="run.signalled",
+            requests=hooks.requests,
             is_stopping=lambda: state.stopping and not state.enough,
             stop=state.stop,
             stop_at_once=state.cancel,
             tasks=(
-                partial(watch, session),
+                partial(hooks.watch, session),
                 partial(_keep_account, session, ledger),
                 partial(_halt_on_failure, state, ledger),
+                partial(watch_databases, _databases(plan), state.halt),
             ),
         ):
             log.info("run.began", folder=str(plan.folder.path))
@@ -139,6 +163,10 @@ async def _run(execution: Execution, plan: Plan) -> None:
         execution.state.halt(_first(group))
 
 
+def _databases(plan: Plan) -> tuple[Path, ...]:
+    return plan.folder.ledger, plan.config.cache.database()
+
+
 def _first(group: BaseExceptionGroup[RunStopped]) -> RunStopped:
     error: BaseException = group
     while isinstance(error, BaseExceptionGroup):
@@ -151,7 +179,11 @@ def _first(group: BaseExceptionGroup[RunStopped]) -> RunStopped:
 
 
 async def _execution(
-    session: Session, clients: Clients, ledger: LedgerWriter, state: SessionState
+    session: Session,
+    clients: Clients,
+    ledger: LedgerWriter,
+    state: SessionState,
+    on_kept: OnKept,
 ) -> Execution:
     plan = session.plan
     rows_per_draft = plan.recipe.rows_per_draft(plan.config)
@@ -162,6 +194,7 @@ async def _execution(
         tools=Tools(plan.config, clients.models, session.counters, rows_per_draft),
         ledger=ledger,
         state=state,
+        on_kept=on_kept,
         acceptance=await anyio.to_thread.run_sync(_acceptance, plan, ledger),
         widths=widths(plan.config, plan.roles),
         read_seeds=plan.read_seeds,
@@ -223,7 +256,7 @@ async def _open_ledger(
 
 
 def _check_cache(config: Config) -> None:
-    path = cache_folder(config) / "cache.db"
+    path = config.cache.database()
     if not path.is_file():
         raise ConfigError(
             f"{path} not found: without the replies of the run, everything would be paid again"
@@ -262,8 +295,18 @@ async def _halt_on_failure(state: SessionState, ledger: LedgerWriter) -> None:
     state.halt(await ledger.failure())
 
 
+def _open_account(ledger: LedgerWriter, name: str, config: Config) -> list[Spending]:
+    """Open the account of the session *name*; return what earlier sessions spent. Blocks.
+
+    Where one was killed, the ledger takes over from the cache what it had not recorded yet.
+    """
+    before = ledger.reader.spending(config.cache.database())
+    ledger.begin_session(name, before)
+    return list(before.values())
+
+
 async def _keep_account(session: Session, ledger: LedgerWriter) -> None:
-    """Record spending every second, so that killing the process loses none of it."""
+    """Copy the session's spending into the ledger every second."""
     while True:
         await anyio.sleep(1)
         _record_spending(session, ledger)
@@ -273,4 +316,4 @@ def _record_spending(session: Session, ledger: LedgerWriter) -> None:
     counters = session.counters
     total = counters.total()
     if total.paid or total.reused:
-        ledger.spent(session.name, Spending(total.paid, counters.roles, total.reused))
+        ledger.spent(session.name, Spending(counters.usage, total.reused))

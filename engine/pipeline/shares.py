@@ -51,6 +51,10 @@ class SharePolicy(Struct, frozen=True):
             return self.portion if self.most is None else min(self.portion, self.most - before)
         return deal(self.total, rank, seeds)
 
+    def units(self, rows: int) -> int:
+        """Return *rows*, rounded up to full units."""
+        return ceil(rows / self.unit) * self.unit
+
     def favoured(self, seeds: int) -> int:
         """Return how many of *seeds* get one more than the others; 0 where portions are fixed."""
         return 0 if self.total is None or self.portion is not None else self.total % seeds
@@ -60,7 +64,7 @@ class SharePolicy(Struct, frozen=True):
         share = self.share(rank, seeds)
         if not self.topup or self.portion is not None:
             return share
-        bound = int(self.expansion * share)
+        bound = int(self.expansion * self.units(share))
         return bound if self.most is None else min(bound, deal(self.most, rank, seeds))
 
 
@@ -120,7 +124,7 @@ class Shares:
 
     def finished(self, position: int, *, asked: int, kept: int = 0, empty: bool = False) -> None:
         """Note that *asked* instructions of a seed are finished, of which *kept* became rows."""
-        self._asked[position] += ceil(asked / self._policy.unit) * self._policy.unit
+        self._asked[position] += self._policy.units(asked)
         self._kept[position] += kept
         self._exhausted[position] |= empty
 

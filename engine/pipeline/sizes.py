@@ -9,6 +9,8 @@ from itertools import pairwise
 from math import ceil
 from random import Random
 
+from msgspec import structs
+
 from ..config import Config
 from .shares import SharePolicy
 
@@ -33,37 +35,29 @@ def encoded_policy(config: Config, seeds: int, rows_per_draft: int = 1) -> Share
     """Return how the rows are shared by *seeds* encoded seeds."""
     portion = config.decode.per_metadata
     each = portion or DEFAULT_PER_METADATA
-    most = config.max_candidates
     if config.target_rows is None:
+        most = config.max_candidates
         total = None if most is None else min(most, seeds * each)
         return SharePolicy(total, each, portion if total else None, unit=rows_per_draft)
+    candidates = config.target_rows if portion is None else seeds * portion
+    policy = SharePolicy(config.target_rows, each, portion, unit=rows_per_draft)
+    return _topped_up(policy, config, seeds, max(config.target_rows, candidates))
+
+
+def unchanged_policy(config: Config, seeds: int, rows_per_draft: int) -> SharePolicy:
+    """Return how rows are shared by *seeds* seeds that are the basic instructions themselves."""
+    total = config.target_rows or config.max_candidates
+    policy = SharePolicy(total, rows_per_draft, most=config.max_candidates, unit=rows_per_draft)
+    return policy if config.target_rows is None else _topped_up(policy, config, seeds, total or 0)
+
+
+def _topped_up(policy: SharePolicy, config: Config, seeds: int, candidates: int) -> SharePolicy:
+    """Return *policy* with bounds for *candidates* rows that may be replaced."""
+    most = config.max_candidates
     if most is None:
-        candidates = config.target_rows if portion is None else seeds * portion
-        most = int(max(config.target_rows, candidates) * expansion(config))
-    return SharePolicy(
-        config.target_rows,
-        each,
-        portion,
-        expansion(config),
-        most,
-        topup=tops_up(config),
-        unit=rows_per_draft,
-    )
-
-
-def unchanged_policy(config: Config, rows_per_draft: int) -> SharePolicy:
-    """Return how the rows are shared by seeds that are the basic instructions themselves."""
-    total, most = config.target_rows or config.max_candidates, config.max_candidates
-    if config.target_rows is not None and most is None:
-        most = int(config.target_rows * expansion(config))
-    return SharePolicy(
-        total,
-        rows_per_draft,
-        expansion=expansion(config),
-        most=most,
-        topup=tops_up(config),
-        unit=rows_per_draft,
-    )
+        shares = sum(policy.units(share) * count for share, _, count in spread(policy, seeds))
+        most = int(max(candidates, shares) * expansion(config))
+    return structs.replace(policy, expansion=expansion(config), most=most, topup=tops_up(config))
 
 
 def spread(policy: SharePolicy, seeds: int) -> Iterator[tuple[int, int, int]]:

@@ -4,12 +4,12 @@ from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import anyio
-import structlog
 
 from ..data.errors import ItemError, RunStopped
+from ..disk.event_log import event_logger
 from ..disk.sqlite import StorageError
 
-log = structlog.get_logger()
+log = event_logger()
 
 Ending = Literal["finished", "stopped", "failed"]
 

@@ -45,7 +45,8 @@ async def stream_encoded(execution: Execution) -> None:
 
 async def stream_unchanged(execution: Execution) -> None:
     """Take each seed itself as a basic instruction, and finish it."""
-    policy = sizes.unchanged_policy(execution.config, execution.tools.rows_per_draft)
+    rows = execution.tools.rows_per_draft
+    policy = sizes.unchanged_policy(execution.config, execution.total_seeds, rows)
     stream = await _open_stream(execution, policy)
     await stream.run(stream.unchanged, stream.book.line())
 

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from typing import Literal
 
 import anyio
-import structlog
 
 from ..calls.dispatcher import LONG_PAUSE, Dispatcher, DispatchStatistics
 from ..calls.outage import LONG_OUTAGE
+from ..disk.event_log import event_logger
 
-log = structlog.get_logger()
+log = event_logger()
 
 Wait = Literal["", "endpoint.out", "endpoint.paused"]
 

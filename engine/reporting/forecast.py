@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from ...prompts import PromptSet, Sizes
 from ..calls.budget import price
-from ..calls.counters import RoleTokens
+from ..calls.spending import Usage
 from ..config import Config, RoleConfig
 from ..data.records import Seed
 from ..pipeline.prepare import Plan
@@ -123,7 +123,7 @@ def _money(
         return None, None
     low = high = 0.0
     for row in rows:
-        tokens = RoleTokens(row.prompt_tokens, 0, row.answer_tokens)
+        tokens = Usage(1, row.prompt_tokens, completion_tokens=row.answer_tokens)
         mean = sum(price(configs[role], tokens) for role in row.roles) / len(row.roles)
         low += mean * row.low
         high += mean * row.high

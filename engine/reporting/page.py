@@ -7,7 +7,7 @@ be kept beside the dataset and sent around.
 from collections.abc import Iterable, Iterator, Mapping
 from html import escape
 
-from ..config import Config
+from ..config import Config, describe_temperature
 from ..data.records import Example
 from ..pipeline.recipes import RECIPES
 from ..store.manifest import Manifest
@@ -105,7 +105,7 @@ def _overlaps(summary: Summary) -> Iterator[tuple[Cell, ...]]:
 def _models(config: Config) -> Iterator[tuple[Cell, ...]]:
     recipe = RECIPES[config.recipe]
     for name, role in recipe.role_configs(config).items():
-        yield name, role.model, f"temperature {role.temperature}"
+        yield name, role.model, f"temperature {describe_temperature(role)}"
     if recipe.scores_gaps(config):
         yield "threshold", f"θ = {config.filter.threshold:g}", ""
     yield "seed", str(config.seed), ""

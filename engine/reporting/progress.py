@@ -147,7 +147,7 @@ class _View:
             "target_rows": self._session.plan.config.target_rows,
             "scored": counters.scored,
             "selected": counters.selected,
-            "money": money(self._session.plan.roles, counters.roles),
+            "money": money(self._session.plan.roles, counters.usage),
             "endpoints": {
                 name: dispatcher.statistics()._asdict()
                 for name, dispatcher in self._session.dispatchers.items()
@@ -160,7 +160,7 @@ class _View:
 
     def _calls(self) -> str:
         total = self._session.counters.total()
-        cost = money(self._session.plan.roles, self._session.counters.roles)
+        cost = money(self._session.plan.roles, self._session.counters.usage)
         spent = "" if cost is None else f", {cost:.2f} spent"
         return (
             f"{total.paid:,} paid, {total.reused:,} reused,"

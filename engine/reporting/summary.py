@@ -5,8 +5,9 @@ from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
 
-from ..calls.budget import Spending, money
-from ..calls.counters import CallCounts, Counters, RoleTokens
+from ..calls.budget import money
+from ..calls.counters import CallCounts, Counters
+from ..calls.spending import total_spending
 from ..config import Config
 from ..data.position_bias import MeanBias
 from ..pipeline.recipes import RECIPES
@@ -74,6 +75,10 @@ class Summary(Struct, frozen=True):
     gaps: Gaps
     calls: dict[str, dict[str, int]]
     """Calls of this session, by stage."""
+    no_answers: dict[str, int]
+    """Replies of this session that were no answer, by the reason."""
+    refusals: int
+    """Rows whose answer reads like a refusal in words."""
     predicted_calls: int | None
     """Calls that the ledger's counts take without retries (docs/algorithm.md §3.7);
     None for recipes other than codeclm."""
@@ -107,7 +112,7 @@ def _summarise(
     ending: str,
     reason: str,
 ) -> Summary:
-    spent = ledger.spending()
+    spent = total_spending(ledger.spending(config.cache.database()).values())
     recipe = RECIPES[config.recipe]
     roles, count_calls = recipe.role_configs(config), recipe.calls_without_retries
     instructions = counts.instructions()
@@ -122,10 +127,12 @@ def _summarise(
         counts.rows_by("iteration"),
         _gaps(counts.scored_rounds(), config.filter.threshold),
         {stage: _calls(of_stage) for stage, of_stage in counters.calls.items()},
+        dict(counters.no_answers),
+        counts.refusals(),
         None if count_calls is None else count_calls(counts, config),
-        money(roles, counters.roles),
-        money(roles, _total_tokens(spent)),
-        sum(session.calls for session in spent),
+        money(roles, counters.usage),
+        money(roles, spent.usage),
+        spent.calls,
         tuple(Failure(*row) for row in failed_items(ledger, 10)),
         {},
         _overlaps(counts.overlaps(), config.quality.decontaminate),
@@ -139,17 +146,6 @@ def _overlaps(
     for test, name, is_row in overlaps:
         ids.setdefault(test, ([], []))[not is_row].append(name)
     return {test: OverlapIds(tuple(rows), tuple(dropped)) for test, (rows, dropped) in ids.items()}
-
-
-def _total_tokens(sessions: Iterable[Spending]) -> dict[str, RoleTokens]:
-    """Add up the tokens of all sessions."""
-    total: dict[str, RoleTokens] = {}
-    for session in sessions:
-        for name, used in session.roles.items():
-            tokens = total.setdefault(name, RoleTokens())
-            for field in RoleTokens.__struct_fields__:
-                setattr(tokens, field, getattr(tokens, field) + getattr(used, field))
-    return total
 
 
 def _calls(counts: CallCounts) -> dict[str, int]:
@@ -195,6 +191,8 @@ def summary_text(summary: Summary) -> str:
     lines += _sum_lines("seeds", summary.seeds)
     lines += _sum_lines("instructions", summary.instructions)
     lines += _round_lines(summary)
+    if summary.refusals:
+        lines += ["", f"rows whose answer reads like a refusal: {summary.refusals:,}"]
     lines += _overlap_lines(summary.overlaps)
     lines += _gap_lines(summary.gaps)
     lines += _call_lines(summary)
@@ -287,6 +285,7 @@ def _call_lines(summary: Summary) -> list[str]:
         for name in total:
             total[name] += counts[name]
     lines.append(_call_line("all", total, width))
+    lines += _no_answer_lines(summary)
     if summary.predicted_calls is not None and summary.ending == "finished":
         lines.append(f"without retries, this run takes {summary.predicted_calls:,} calls")
     lines.append(f"paid answers in all sessions: {summary.calls_in_all:,}")
@@ -294,6 +293,19 @@ def _call_lines(summary: Summary) -> list[str]:
         lines.append(
             f"cost: {summary.money:.4f} in this session, {summary.money_in_all:.4f} in all sessions"
         )
+    return lines
+
+
+def _no_answer_lines(summary: Summary) -> list[str]:
+    """Say which replies were paid for in vain, and how much was reasoning."""
+    lines = list[str]()
+    if summary.no_answers:
+        reasons = ", ".join(
+            f"{count:,} {_words(why)}" for why, count in _ordered(summary.no_answers)
+        )
+        lines.append(f"replies that were no answer: {reasons}")
+    if reasoning := sum(counts["reasoning_tokens"] for counts in summary.calls.values()):
+        lines.append(f"answer tokens spent on reasoning: {reasoning:,}")
     return lines
 
 

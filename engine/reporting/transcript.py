@@ -56,6 +56,9 @@ def _round(iteration: Iteration) -> Iterator[str]:
         yield _block(iteration.instruction, depth=4)
     for role, answer in (("strong", iteration.strong), ("target", iteration.target)):
         if answer is not None:
+            if answer.reasoning:
+                yield f"  {role} thought"
+                yield _block(answer.reasoning, depth=4)
             yield f"  {role} answered{_finish(answer)}"
             yield _block(answer.text, depth=4)
     if iteration.judgements is not None:
@@ -65,7 +68,9 @@ def _round(iteration: Iteration) -> Iterator[str]:
 
 
 def _finish(answer: Answer) -> str:
-    return "" if answer.finish_reason == "stop" else f" ({answer.finish_reason})"
+    marks = [] if answer.finish_reason == "stop" else [answer.finish_reason]
+    marks += ["reads like a refusal"] if answer.refuses else []
+    return f" ({', '.join(marks)})" if marks else ""
 
 
 def _calls(calls: tuple[Call, ...]) -> Iterator[str]:

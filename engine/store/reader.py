@@ -2,6 +2,7 @@
 
 from array import array
 from collections.abc import Generator, Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
@@ -9,8 +10,9 @@ from typing import NamedTuple, Self
 import msgspec
 from msgspec import Struct
 
-from ..calls.budget import Spending
+from ..calls.spending import Spending, stored_spending
 from ..data.records import Example, Metadata, RequestOutcome
+from ..disk.sqlite import StorageError
 from .connection import ReadConnection
 from .schema import (
     DROP_REASON,
@@ -136,25 +138,40 @@ class LedgerReader:
 
     def find(self, prefix: str) -> list[Example]:
         """Return the examples whose id begins with *prefix*, with their fate in the dataset."""
+        return list(self._with_fates(" WHERE substr(id, 1, ?) = ?", len(prefix), prefix))
+
+    def with_fates(self) -> Iterator[Example]:
+        """Yield every example with its fate in the dataset, in seed order."""
+        return self._with_fates(" ORDER BY row_index")
+
+    def _with_fates(self, condition: str, *values: int | str) -> Iterator[Example]:
         rows = self.connection.rows(
             f"SELECT example, {DROP_REASON}, coalesce("
             "  (SELECT detail FROM near_duplicates n WHERE n.row_index = e.row_index),"
             "  (SELECT comment FROM dropped_reviews d WHERE d.id = e.id), '')"
-            " FROM examples e JOIN transcripts USING (row_index) WHERE substr(id, 1, ?) = ?",
-            len(prefix),
-            prefix,
+            f" FROM examples e JOIN transcripts USING (row_index){condition}",
+            *values,
         )
-        return [
-            _with_drop_reason(self.connection.decode(data, _example), reason, detail)
-            for data, reason, detail in rows
-        ]
+        for data, reason, detail in rows:
+            yield _with_drop_reason(self.connection.decode(data, _example), reason, detail)
 
     # -- what a resumed session needs ---------------------------------------------------------
 
-    def spending(self) -> list[Spending]:
-        """Return what each session has paid for."""
-        rows = self.connection.rows("SELECT value FROM facts WHERE key LIKE 'spent/%' ORDER BY key")
-        return [self.connection.decode(value.encode(), _spending) for (value,) in rows]
+    def spending(self, cache: Path) -> dict[str, Spending]:
+        """Return what each session has paid for, by the session's name.
+
+        Args:
+            cache: the file that holds the answers. It knows the last moments of a session that was
+                killed; where it cannot be read, the ledger's own account is used alone.
+        """
+        rows = self.connection.rows(
+            "SELECT substr(key, 7), value FROM facts WHERE key LIKE 'spent/%' ORDER BY key"
+        )
+        sessions = {name: self.connection.decode(value.encode(), _spending) for name, value in rows}
+        with suppress(StorageError):
+            for name, stored in stored_spending(cache, list(sessions)).items():
+                sessions[name].complete(stored)
+        return sessions
 
     def finished_seeds(self) -> bytearray:
         """Return a byte for each seed up to the last finished one: 1 if nothing is left to do.

@@ -146,6 +146,14 @@ class DatasetCounts:
             )
         )
 
+    def refusals(self) -> int:
+        """Count the dataset's rows whose answer reads like a refusal."""
+        return int(
+            self._connection.value(
+                "SELECT count(*) FROM examples JOIN dataset USING (row_index) WHERE refuses"
+            )
+        )
+
     def overlaps(self) -> Iterator[OverlappingInstruction]:
         """Yield rows that overlap with a test set, and instructions dropped because they do."""
         for test_set, example_id, is_row in self._connection.rows(

@@ -7,7 +7,7 @@ item finished first.
 
 import asyncio
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Any, Self
 import anyio
 
 from ...providers import json_codec
-from ..calls.budget import Spending
+from ..calls.spending import Spending
 from ..data.errors import ItemError
 from ..data.position_bias import Leads
 from ..data.records import Example, InstructionRequest, Metadata, Seed, Unreadable
@@ -189,6 +189,7 @@ class LedgerWriter:
             len(example.iterations),
             example.gap,
             *_scores(example),
+            int(example.response is not None and example.response.refuses),
         )
 
     def near_duplicates_decided(self, decisions: Iterable[NearDuplicateDecision]) -> None:
@@ -221,6 +222,23 @@ class LedgerWriter:
         self._writer.put(Row(table, values))
 
     # -- written at once ----------------------------------------------------------------------
+
+    def begin_session(self, name: str, before: Mapping[str, Spending]) -> None:
+        """Record the accounts of the sessions *before*, and open that of session *name*. Blocks.
+
+        The name must be on disk before the first call, or what a killed session paid for would be
+        charged to a session that nobody knows.
+
+        Raises:
+            StorageError: nothing was written.
+        """
+        accounts = {**before, name: Spending()}
+        rows = [
+            (f"spent/{session}", json_codec.dumps(spending).decode())
+            for session, spending in accounts.items()
+        ]
+        with transaction(self._connection, self.path):
+            self._connection.executemany(INSERT["facts"], rows)
 
     def record_reviews(self, subject: Subject, reviews: Sequence[Review]) -> None:
         """Record reviewers' decisions; a later one about the same id replaces it. Blocks.

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 
 from msgspec import Struct
 
-from ..config import Config
+from ..config import Config, describe_temperature
 from ..data.records import Example
 from ..pipeline.recipe import Recipe
 from ..pipeline.recipes import RECIPES
@@ -171,7 +171,7 @@ def _method(facts: CardFacts) -> Iterator[str]:
         )
     for name, role in recipe.role_configs(config).items():
         label = "judge" if name == "judge" else f"{name} model"
-        yield f"* {label}: {escaped(role.model)}, temperature {role.temperature}"
+        yield f"* {label}: {escaped(role.model)}, temperature {describe_temperature(role)}"
     if manifest:
         yield f"* codeclm `{manifest.codeclm}`, run started `{manifest.started}`"
         yield f"* seed files: digest `{manifest.seeds}`"
@@ -193,7 +193,8 @@ def _settings(facts: CardFacts) -> Iterator[str]:
 def _prompts(facts: CardFacts) -> Iterator[str]:
     if facts.manifest is None:
         return
-    yield "\nDigests of the prompt templates:\n"
+    source = facts.manifest.files.get("prompts", "")
+    yield f"\nPrompts: {escaped(source)}. Digests of the templates:\n"
     for role, digests in facts.manifest.prompts.items():
         names = (f"{name} `{digest[:12]}`" for name, digest in sorted(digests.items()))
         yield f"* {role}: {', '.join(names)}"

@@ -34,6 +34,7 @@ from msgspec import Struct
 
 from codeclm.providers.base import Message, Request
 from codeclm.providers.scripted.provider import Scripted
+from codeclm.providers.scripted.reading import last_question
 
 from .misbehaviour import MISBEHAVIOURS, Play, error, http
 from .quota import Quota, QuotaSettings
@@ -276,7 +277,7 @@ def _request(body: _Body) -> Request:
         model=body.model,
         messages=body.messages,
         max_tokens=body.max_tokens or body.max_completion_tokens,
-        purpose=purpose(body.messages[-1].content),
+        purpose=purpose(last_question(body.messages)),
     )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from ...calls.budget import price
-from ...calls.counters import RoleTokens
+from ...calls.spending import Usage
 from ...config import Config, RoleConfig, load_config
 from ...data.position_bias import Leads
 from ...data.records import Call, Example, Iteration
@@ -140,7 +140,7 @@ class _PilotRounds:
             self._shared_keys.add(call.key)
         role = self._roles.get(call.role)
         if role is not None:
-            used = RoleTokens(call.prompt_tokens, 0, call.completion_tokens)
+            used = Usage(1, call.prompt_tokens, completion_tokens=call.completion_tokens)
             self._spent[call.stage] = self._spent.get(call.stage, 0.0) + price(role, used)
 
     def costs(self, calls: int) -> StageCosts:

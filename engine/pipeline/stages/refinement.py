@@ -60,6 +60,11 @@ class Refinement:
         """
         self._note(reason, error.detail, is_refused=error.is_refused)
 
+    def note_near_copy(self, call: Call) -> None:
+        """Note that *call* returned nearly the instruction it was to rewrite."""
+        self.calls.append(call)
+        self._note("near_copy", "the rewrite is nearly its original", is_refused=False)
+
     def note_no_actions(self) -> None:
         """Note that nothing says how to rewrite the instruction."""
         rubrics = self.draft.rubrics
@@ -81,7 +86,7 @@ class Refinement:
         self.keep(choice, "selected")
         return True
 
-    def keep(self, winner: Winner, reason: str) -> None:
+    def keep(self, winner: Winner, reason: str, detail: str = "") -> None:
         """End with the last round and *winner*'s answer, unless that was cut off and may not be."""
         self._winner = winner
         last = self.rounds[-1]
@@ -90,7 +95,7 @@ class Refinement:
         if is_cut_off and not self._settings.keep_cut_off:
             self.end("filtered", "cut_off", f"the answer of {winner} ended at max_tokens")
         else:
-            self.end("kept", reason)
+            self.end("kept", reason, detail)
 
     def end_unselected(self) -> None:
         """End without a selected round: filtered or failed, or kept and marked as a leftover."""
@@ -100,8 +105,7 @@ class Refinement:
             and self.rounds
             and self.rounds[-1].strong is not None
         ):
-            self._winner = "strong"
-            self.end("kept", f"leftover_{reason}", detail)
+            self.keep("strong", f"leftover_{reason}", detail)
         else:
             self.end(fate, reason, detail)
 

@@ -1,0 +1,138 @@
+"""What a role's requests ask of sampling: what the user set, else what its model takes."""
+
+from datetime import date, timedelta
+from typing import Final, TypeVar
+
+from msgspec import Struct
+
+from ...providers.models import KnownModel, find_model
+from ..data.errors import UserError
+from ..data.providers import resolve_model
+from .schema import ConfigError, RoleConfig
+
+T = TypeVar("T", float, int)
+
+MAX_TOKENS: Final = 2048
+"""The length limit where none is set."""
+THINKING_MAX_TOKENS: Final = 16_384
+"""The same for models that think first: their thoughts count as answer tokens."""
+NOTICE: Final = timedelta(days=60)
+"""How long before a model retires `retirement` says so."""
+
+
+class SamplingSettings(Struct, frozen=True):
+    """What a role's requests hold; None: the parameter is not sent."""
+
+    temperature: float | None
+    top_p: float | None
+    max_tokens: int | None
+    seed: int | None
+
+
+def known_model(role: RoleConfig) -> KnownModel | None:
+    """Return what the table of models says of the role's model; None: nothing.
+
+    Raises:
+        UserError: the provider or the model is missing or unknown.
+    """
+    host, model = resolve_model(role.model, has_base_url=bool(role.base_url))
+    return find_model(host.name, model)
+
+
+def sampling_settings(role: RoleConfig) -> SamplingSettings:
+    """Return the sampling of *role*: the user's word, else by its model, else the defaults.
+
+    Raises:
+        UserError: the provider or the model is missing or unknown.
+    """
+    known = known_model(role)
+    return SamplingSettings(
+        _default_temperature(role, known) if role.temperature is None else _sent(role.temperature),
+        _sent(role.top_p),
+        _default_max_tokens(role, known) if role.max_tokens is None else _sent(role.max_tokens),
+        _sent(role.seed),
+    )
+
+
+def is_streamed(role: RoleConfig) -> bool:
+    """Whether replies to *role* are streamed: the user's word, else where its model thinks.
+
+    Raises:
+        UserError: the provider or the model is missing or unknown.
+    """
+    if role.stream is not None:
+        return role.stream
+    known = known_model(role)
+    return known is not None and known.thinks_with(role.extra)
+
+
+def describe_temperature(role: RoleConfig) -> str:
+    """Return the temperature of *role*, for display; also where its provider is not installed."""
+    try:
+        temperature = sampling_settings(role).temperature
+    except UserError:
+        temperature = _sent(role.temperature)
+    return "the model's own" if temperature is None else str(temperature)
+
+
+def check_sampling(role: RoleConfig, where: str) -> None:
+    """Check that the role's model takes what the user set, as far as the table knows.
+
+    Raises:
+        ConfigError: it would refuse every request; the message says what to write.
+    """
+    known = known_model(role)
+    if known is None:
+        return
+    for name, value in (("temperature", role.temperature), ("top_p", role.top_p)):
+        if value in {None, "default", 1} or known.temperature == "ignores":
+            continue
+        if not known.takes_sampling(role.extra):
+            raise ConfigError(f"{where}.{name}: {role.model} {_refusal(name, known)}")
+    is_both = None not in {_sent(role.temperature), _sent(role.top_p)}
+    if is_both and not known.takes_both:
+        raise ConfigError(
+            f"{where}.top_p: {role.model} takes temperature or top_p, not both: remove one"
+        )
+    longest = known.longest_output
+    if isinstance(role.max_tokens, int) and longest is not None and role.max_tokens > longest:
+        raise ConfigError(
+            f"{where}.max_tokens: {role.model} writes at most {longest:,} tokens,"
+            f" got {role.max_tokens:,}"
+        )
+
+
+def retirement(role: RoleConfig, today: date) -> str | None:
+    """Say that the role's model retires within `NOTICE`, or has; None: not that we know of."""
+    known = known_model(role)
+    if known is None or known.retires is None or known.retires - today > NOTICE:
+        return None
+    is_past = known.retires <= today
+    return f"{role.model} {'was' if is_past else 'will be'} shut down on {known.retires}"
+
+
+def _sent(value: T | str | None) -> T | None:
+    return None if isinstance(value, str) else value
+
+
+def _default_temperature(role: RoleConfig, known: KnownModel | None) -> float | None:
+    if known is None:
+        return role.default_temperature
+    is_ruled_out = _sent(role.top_p) is not None and not known.takes_both
+    takes = known.takes_sampling(role.extra) and not is_ruled_out
+    return role.default_temperature if takes else None
+
+
+def _default_max_tokens(role: RoleConfig, known: KnownModel | None) -> int:
+    if known is None:
+        return MAX_TOKENS
+    most = THINKING_MAX_TOKENS if known.thinks_with(role.extra) else MAX_TOKENS
+    return min(most, known.longest_output or most)
+
+
+def _refusal(name: str, known: KnownModel) -> str:
+    remedy = f'remove it, or write {name} = "default"'
+    if known.temperature == "without_effort":
+        remedy += ', or extra = { reasoning_effort = "none" }'
+    when = "" if known.temperature == "refuses" else " while it thinks"
+    return f"takes no {name} but its own{when}: {remedy}"
