@@ -119,7 +119,7 @@ def _parser(words: Sequence[str]) -> "_Parser":
         prog="codeclm",
         description="Make instruction data tailored to your task and your model (CodecLM).",
         epilog="exit status: 0 done; 1 failed or stopped (to be continued); 2 wrong input;"
-        " 3 finished, but short of --target-rows",
+        " 3 finished, but short of --target-rows; 4 out of budget (to be continued)",
         formatter_class=_Formatter,
     )
     parser.add_argument(

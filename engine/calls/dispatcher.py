@@ -214,6 +214,8 @@ class Dispatcher:
         if delay > 0:
             self._wake_after(delay)
             return None
+        if not call.admit():
+            return None
         heappop(self._queue)
         self._pacer.take(call.tokens)
         self._in_flight += 1
@@ -308,6 +310,7 @@ class Dispatcher:
         except (RateLimited, Unavailable, Rejected, Denied) as error:
             self._in_flight -= 1
             self._note_failure(call, error)
+            call.release()
             self._retry_or_raise(call, error)
             return None
         except Exception as error:  # whatever the provider's own code raises

@@ -7,13 +7,13 @@ from msgspec import Raw, Struct, field
 
 from ...providers.base import Message, Reply, Request
 from ..data.errors import ItemError, RunStopped, Stopping
-from .budget import Budget
+from .budget import Amount, Budget
 from .cache import Cache
 from .counters import Counters
 from .dispatcher import Dispatcher
 from .queued_call import QueuedCall, StopReason
 from .replies import StoredReply, decode_reply, encode_reply, to_stored
-from .spending import Charge, usage_of
+from .spending import Charge, Usage, usage_of
 from .tokens import OutputLengths
 
 Outcome = StoredReply | ItemError | StopReason
@@ -57,18 +57,18 @@ class RoleCalls(Struct, frozen=True):
         self.dispatcher.submit(call)
         return outcome
 
-    def account_for(self, request: Request, reply: Reply) -> Charge | None:
+    def account_for(self, request: Request, reply: Reply, reserved: Amount | None) -> Charge | None:
         """Count and pay for *reply*, and learn from it what to reserve next time.
 
         Return the charge to store with it.
         """
-        if self.dispatcher.reserves:
+        if self.dispatcher.reserves or self.budget.counts_tokens:
             self.output_lengths.learn(request.purpose, reply.completion_tokens)
             characters = _characters(request.messages)
             self.dispatcher.prompt_lengths.learn(characters, reply.prompt_tokens)
         usage = usage_of(reply)
         self.counters.count_paid(self.role, request.purpose, usage, reply.finish_reason)
-        self.budget.spend(self.role, usage)
+        self.budget.settle(self.role, usage, reserved)
         return Charge(self.session, self.role, request.purpose, usage) if self.session else None
 
     def _reserve(self, request: Request) -> float:
@@ -78,6 +78,14 @@ class RoleCalls(Struct, frozen=True):
         prompt = self.dispatcher.prompt_lengths.estimate(_characters(request.messages))
         return prompt + self.output_lengths.reserve(request.purpose, request.max_tokens)
 
+    def estimate(self, request: Request) -> Amount:
+        """Return what *request* will probably take of the budget, rather too much."""
+        if not self.budget.counts_tokens:
+            return Amount(calls=1)
+        prompt = self.dispatcher.prompt_lengths.estimate(_characters(request.messages))
+        output = self.output_lengths.bound(request.purpose, request.max_tokens)
+        return self.budget.amount(self.role, Usage(1, prompt, completion_tokens=output))
+
 
 class OutgoingCall(QueuedCall, eq=False, kw_only=True):
     """A call on its way, in `InFlightCalls` until every caller has its outcome."""
@@ -86,6 +94,8 @@ class OutgoingCall(QueuedCall, eq=False, kw_only=True):
     key: bytes
     about: Raw
     replace: bool
+    reserved: Amount | None = None
+    """Of the budget, while it is in flight."""
     waiters: list[asyncio.Future[Outcome]] = []  # noqa: RUF012  (msgspec makes a new one)
 
     def outcome(self) -> asyncio.Future[Outcome]:
@@ -93,6 +103,21 @@ class OutgoingCall(QueuedCall, eq=False, kw_only=True):
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self.waiters.append(future)
         return future
+
+    def admit(self) -> bool:
+        role = self.role
+        if not role.budget.is_limited:
+            return True
+        estimate = role.estimate(self.request)
+        if not role.budget.admit(estimate):
+            return False
+        self.reserved = estimate
+        return True
+
+    def release(self) -> None:
+        if self.reserved is not None:
+            self.role.budget.release(self.reserved)
+            self.reserved = None
 
     async def carry_out(self) -> None:
         """Send the request; count, pay for and store the reply; deliver it to every caller.
@@ -106,7 +131,7 @@ class OutgoingCall(QueuedCall, eq=False, kw_only=True):
             reply = await role.dispatcher.send(self)
             if reply is None:
                 return  # queued again: this attempt failed, another follows
-            charge = role.account_for(self.request, reply)
+            charge = role.account_for(self.request, reply, self.reserved)
             stored = to_stored(reply, about=self.about, sample=self.request.sample)
             value = encode_reply(stored)
             on_disk = await role.cache.put(self.key, value, replace=self.replace, charge=charge)

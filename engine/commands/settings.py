@@ -95,6 +95,8 @@ RUN_FLAGS = (
         "N",
         "stop after N paid answers; resume with a larger number",
     ),
+    Flag(("--max-cost",), ("budget.money",), "N", "stop before more money than N is spent"),
+    Flag(("--max-hours",), ("budget.hours",), "N", "stop after N hours of work"),
     Flag(("--cache",), ("cache.folder",), "DIR", "folder of the cache of paid answers"),
     Flag(("--seed",), ("seed",), "N", "random seed of actions, mixing and samples"),
 )

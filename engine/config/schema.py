@@ -98,9 +98,13 @@ class RoleConfig(SettingsTable, frozen=True):
     """Roles that give the same name share one limit, stated or not, whatever their models and keys;
     the tightest of the limits that they state holds for all. None: a limit per model and key."""
     price_input: Money | None = None
-    """Per million prompt tokens. With ``price_output``, the run reports what it costs."""
+    """Per million prompt tokens, with ``price_output``. None: that of `codeclm models`, if any."""
     price_cached: Money | None = None
+    """Of prompt tokens that the vendor's prompt cache holds. None: ``price_input``."""
+    price_written: Money | None = None
+    """Of prompt tokens that are written to that cache. None: ``price_input``."""
     price_output: Money | None = None
+    """Per million tokens of replies, reasoning included."""
     options: dict[str, Any] = {}
     """For ``scripted`` (latency, jitter, error_rate, …) and ``local`` (slots, context, …)."""
 
@@ -280,8 +284,12 @@ class BudgetConfig(SettingsTable, frozen=True):
 
     calls: Annotated[int, Meta(ge=1, le=EXACT)] | None = None
     """Most paid answers."""
+    tokens: Annotated[int, Meta(ge=1, le=EXACT)] | None = None
+    """Most tokens of prompts and replies."""
     money: Money | None = None
     """Most money, at the prices of the roles."""
+    hours: Annotated[float, Meta(gt=0, le=LONGEST / 3600)] | None = None
+    """Most hours of work. What is in flight then still comes in."""
 
 
 class CacheConfig(SettingsTable, frozen=True):

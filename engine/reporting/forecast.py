@@ -10,7 +10,7 @@ from itertools import islice
 from msgspec import Struct
 
 from ...prompts import PromptSet, Sizes
-from ..calls.budget import price
+from ..calls.prices import prices_by_role
 from ..calls.spending import Usage
 from ..config import Config, RoleConfig
 from ..data.records import Seed
@@ -119,12 +119,14 @@ def forecast(
 def _money(
     configs: Mapping[str, RoleConfig], rows: Iterable[StageForecast]
 ) -> tuple[float | None, float | None]:
-    if all(role.price_input is None for role in configs.values()):
+    prices = prices_by_role(configs)
+    if not prices:
         return None, None
     low = high = 0.0
     for row in rows:
         tokens = Usage(1, row.prompt_tokens, completion_tokens=row.answer_tokens)
-        mean = sum(price(configs[role], tokens) for role in row.roles) / len(row.roles)
+        costs = [prices[role].cost(tokens) if role in prices else 0.0 for role in row.roles]
+        mean = sum(costs) / len(costs)
         low += mean * row.low
         high += mean * row.high
     return low, high
