@@ -1,7 +1,7 @@
 """Chat completions: OpenAI's protocol, which most servers speak."""
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -11,6 +11,7 @@ from .base import Message, Reply, Request, ResponseFormat
 from .http.endpoint import make_endpoint
 from .http.exchange import HttpSession
 from .openai_reply import read_completion
+from .structured import is_strict
 
 
 class OpenAI:
@@ -88,24 +89,10 @@ def _response_format(request: Request) -> dict[str, Any] | None:
     if request.response_format == "json_object":
         return {"type": "json_object"}
     if request.response_format == "json_schema" and request.schema is not None:
-        strict = _is_strict(request.schema)
+        strict = is_strict(request.schema)
         schema = {"name": "answer", "schema": request.schema, "strict": strict}
         return {"type": "json_schema", "json_schema": schema}
     return None
-
-
-def _is_strict(schema: object) -> bool:
-    """Whether OpenAI takes *schema* as strict: every object closed, every property required."""
-    if isinstance(schema, list):
-        return all(map(_is_strict, cast("list[object]", schema)))
-    if not isinstance(schema, dict):
-        return True
-    node = cast("dict[str, Any]", schema)
-    if isinstance(properties := node.get("properties"), dict):
-        named = set(cast("dict[str, Any]", properties))
-        if node.get("additionalProperties") is not False or named != set(node.get("required", ())):
-            return False
-    return all(map(_is_strict, node.values()))
 
 
 def _wants_completion_tokens(host: str, model: str) -> bool:

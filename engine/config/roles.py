@@ -102,6 +102,8 @@ def check_role(role: RoleConfig, where: str) -> None:
             f"{where}.base_url: {host.name} models run in this process: remove it, or name the"
             " server's provider in model"
         )
+    if not role.base_url and (missing := host.missing_variable()):
+        raise ConfigError(f"{where}.base_url: {host.name} needs {missing}: set it, or base_url")
     # Whatever else may be wrong with it is found when the endpoint is built.
     if host.kind.over_http and not base_url(role).startswith(("http://", "https://")):
         raise ConfigError(f"{where}.base_url: must be an http(s) address, got {base_url(role)!r}")
