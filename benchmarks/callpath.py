@@ -217,7 +217,7 @@ async def ask(server: LoadServer, in_flight: int, calls: int, folder: Path) -> C
     """Measure `Model.ask`: prompt, key, cache, dispatcher, provider, commit."""
     config = settings(server, in_flight, folder, "seeds='none'")
     role = {"strong": config.strong}
-    loaded = {"strong": load_prompts(config, config.strong, PROMPTS, "benchmark")}
+    loaded = {"strong": load_prompts(config, "strong", config.strong, PROMPTS, "benchmark")}
     call_settings = CallSettings(config.cache.path(), config.retry, config.parse_attempts)
     numbered = _all_questions()
 

@@ -7,9 +7,10 @@ import argparse
 import os
 import signal
 import sys
+import threading
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any, assert_never
+from typing import Any, NoReturn, assert_never
 
 from .commands import COMMANDS, load
 from .commands.exit_status import ExitStatus
@@ -20,6 +21,7 @@ from .reporting.terminal import printable
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its `ExitStatus`."""
     words = sys.argv[1:] if argv is None else list(argv)
+    _treat_sigterm_like_sigint()
     try:
         return _run(words)
     except BaseExceptionGroup as group:
@@ -33,6 +35,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return ExitStatus.FAILED
     except (UserError, RunStopped, OSError) as error:
         return _report(error)
+
+
+def _treat_sigterm_like_sigint() -> None:
+    """Let SIGTERM end the process with a message; a running session handles both itself."""
+    is_main = threading.current_thread() is threading.main_thread()
+    if is_main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def _run(words: Sequence[str]) -> int:
@@ -90,16 +99,19 @@ _WIDEST = 1000
 """Characters of a line of a message: a key of a megabyte is not repeated whole."""
 
 
-def _print_error(message: str) -> None:
+def _shorten(message: str) -> str:
     lines = message.split("\n")
-    short = "\n".join(line if len(line) <= _WIDEST else f"{line[:_WIDEST]}…" for line in lines)
+    return "\n".join(line if len(line) <= _WIDEST else f"{line[:_WIDEST]}…" for line in lines)
+
+
+def _print_error(message: str) -> None:
     with suppress(OSError, ValueError):  # stderr may be closed, too
-        print(f"codeclm: {printable(short)}", file=sys.stderr)
+        print(f"codeclm: {printable(_shorten(message))}", file=sys.stderr)
 
 
 def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     """Build the parser, with the arguments of the one command that *words* name."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="codeclm",
         description="Make instruction data tailored to your task and your model (CodecLM).",
         epilog="exit status: 0 done; 1 failed or stopped (to be continued); 2 wrong input;"
@@ -117,6 +129,13 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
         if verb == verb_named:
             load(verb).add_arguments(subparser)
     return parser
+
+
+class _Parser(argparse.ArgumentParser):
+    """Repeat what was typed only as the terminal can bear it."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(printable(_shorten(message)))
 
 
 class _Formatter(argparse.HelpFormatter):

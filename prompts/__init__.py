@@ -19,7 +19,7 @@ from .reasoning import SplitReply, split_reasoning
 from .respond import Respond, reads_like_refusal
 from .rubrics import RubricsAndActions, WriteRubrics
 from .score import Score
-from .templates import SETS, Messages, PromptError, PromptSet
+from .templates import SETS, Messages, PromptError, PromptSet, template_text
 
 BUILT_IN: tuple[AnyPrompt, ...] = (
     Encode,
@@ -79,5 +79,6 @@ __all__ = [
     "reads_like_refusal",
     "says_nothing",
     "split_reasoning",
+    "template_text",
     "unsuitable",
 ]

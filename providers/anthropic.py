@@ -20,6 +20,7 @@ from .http.endpoint import make_endpoint
 from .http.exchange import HttpSession
 from .http.failures import decode_response, embedded_error
 from .http.rate_limits import read_allowance
+from .streams.anthropic import MessageEvents
 from .structured import CLAUDE_DROPS, without_keywords
 
 MAX_TOKENS = 4096
@@ -74,7 +75,8 @@ class Anthropic:
         self.structured: ResponseFormat = structured
 
     async def complete(self, request: Request, /) -> Reply:
-        body, headers = await self._session.post(self._endpoint, _encode(request))
+        assembly = MessageEvents() if request.stream else None
+        body, headers = await self._session.post(self._endpoint, _encode(request), assembly)
         where = self._endpoint.where
         reply = decode_response(where, body, _DECODER)
         if reply.error:
@@ -97,6 +99,7 @@ class _Body(Struct, omit_defaults=True):
     temperature: float | None = None
     top_p: float | None = None
     output_config: dict[str, Any] | None = None
+    stream: bool = False
 
 
 class _Block(Struct):
@@ -167,6 +170,7 @@ def _encode(request: Request) -> bytes:
         temperature=request.temperature,
         top_p=request.top_p,
         output_config=_output_config(request),
+        stream=request.stream,
     )
     if not request.extra:
         return json_codec.dumps(body)

@@ -22,6 +22,7 @@ from .http.endpoint import Endpoint, make_endpoint
 from .http.exchange import HttpSession
 from .http.failures import decode_response, embedded_error
 from .http.rate_limits import read_allowance
+from .streams.gemini import Generation
 from .structured import GEMINI_DROPS, without_keywords
 
 _FINISH: dict[str | None, FinishReason] = {
@@ -70,13 +71,17 @@ class Gemini:
         self._models = make_endpoint(
             f"{base_url}/v1beta/models", headers={**key_header, **(headers or {})}
         )
-        self._endpoints: dict[str, Endpoint] = {}
+        self._endpoints: dict[tuple[str, str], Endpoint] = {}
         self.identity = base_url
         self.structured: ResponseFormat = structured
 
     async def complete(self, request: Request, /) -> Reply:
-        target = self._endpoints.get(request.model) or self._endpoint_of(request.model)
-        body, headers = await self._session.post(target, _encode(request))
+        method = _STREAM_GENERATE if request.stream else _GENERATE
+        target = self._endpoints.get((request.model, method)) or self._endpoint_of(
+            request.model, method
+        )
+        assembly = Generation() if request.stream else None
+        body, headers = await self._session.post(target, _encode(request), assembly)
         generation = decode_response(target.where, body, _DECODER)
         if generation.error:
             raise embedded_error(
@@ -87,11 +92,14 @@ class Gemini:
     async def aclose(self) -> None:
         """Do nothing: the caller owns the session."""
 
-    def _endpoint_of(self, model: str) -> Endpoint:
+    def _endpoint_of(self, model: str, method: str) -> Endpoint:
         name = quote(model.removeprefix("models/"), safe="")  # a name, never a path of its own
-        url = URL(f"{self._models.url}/{name}:generateContent", encoded=True)
-        endpoint = self._endpoints[model] = self._models.at(url)
+        url = URL(f"{self._models.url}/{name}:{method}", encoded=True)
+        endpoint = self._endpoints[model, method] = self._models.at(url)
         return endpoint
+
+
+_GENERATE, _STREAM_GENERATE = "generateContent", "streamGenerateContent?alt=sse"
 
 
 class _Text(Struct):

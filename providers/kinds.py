@@ -78,6 +78,7 @@ class ProviderKind(Struct, Generic[Options], frozen=True):
         options: The struct that a role's ``options`` must fit. Each has a default.
         operational: The options that cannot change a reply, such as time-outs. All others are part
             of every cache key and of a run's manifest.
+        by_prompt: The options that are tables by the name of a prompt.
         over_http: Whether the kind needs an http(s) base URL and a session.
         check_model: Raises FileNotFoundError when a model or what runs it is missing. It must not
             load or call anything.
@@ -92,6 +93,7 @@ class ProviderKind(Struct, Generic[Options], frozen=True):
     open: Callable[[ProviderSettings, Options], Awaitable[Provider]]
     options: type[Options]
     operational: frozenset[str] = frozenset()
+    by_prompt: frozenset[str] = frozenset()
     over_http: bool = False
     check_model: Callable[[str], object] | None = None
     max_in_flight: Callable[[Options], int] | None = None
@@ -104,7 +106,7 @@ class ProviderKind(Struct, Generic[Options], frozen=True):
         Raises:
             ValueError: the message names it.
         """
-        unknown = self.operational - set(self.options.__struct_fields__)
+        unknown = (self.operational | self.by_prompt) - set(self.options.__struct_fields__)
         if unknown:
             raise ValueError(f"kind {self.name}: no option is called {min(unknown)!r}")
 
@@ -272,4 +274,5 @@ SCRIPTED = ProviderKind(
     _open_scripted,
     ScriptedOptions,
     operational=frozenset({"latency", "jitter", "error_rate", "rate_limit_rate", "retry_after"}),
+    by_prompt=frozenset({"replies"}),
 )

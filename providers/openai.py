@@ -1,5 +1,6 @@
 """Chat completions: OpenAI's protocol, which most servers speak."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -7,11 +8,14 @@ import msgspec
 from msgspec import Struct
 
 from . import json_codec
-from .base import Message, Reply, Request, ResponseFormat
+from .base import Message, Rejected, Reply, Request, ResponseFormat
 from .http.endpoint import make_endpoint
-from .http.exchange import HttpSession
+from .http.exchange import HttpSession, Response
 from .openai_reply import read_completion
+from .streams.openai import ChatCompletion
 from .structured import is_strict
+
+_STREAM_OPTIONS = re.compile("stream_options|include_usage")
 
 
 class OpenAI:
@@ -44,20 +48,37 @@ class OpenAI:
             secrets=(api_key,) if api_key else (),
         )
         self._host = self._endpoint.url.host or ""
+        self._streams_usage = True
+        """Whether the server takes ``stream_options``; Mistral's, for one, refuses the request."""
         self.identity = base_url
         self.structured: ResponseFormat = structured
 
     async def complete(self, request: Request, /) -> Reply:
-        content = encode(request, host=self._host)
-        body, headers = await self._session.post(self._endpoint, content)
+        body, headers = await self._send(request)
         return read_completion(self._endpoint, body, headers)
 
     async def aclose(self) -> None:
         """Do nothing: the caller owns the session."""
 
+    async def _send(self, request: Request) -> Response:
+        if not request.stream:
+            return await self._session.post(self._endpoint, encode(request, host=self._host))
+        streams_usage = self._streams_usage
+        content = encode(request, host=self._host, streams_usage=streams_usage)
+        try:
+            return await self._session.post(self._endpoint, content, ChatCompletion())
+        except Rejected as error:
+            if not streams_usage or not _STREAM_OPTIONS.search(str(error)):
+                raise
+        self._streams_usage = False
+        return await self._send(request)
 
-def encode(request: Request, *, host: str = "") -> bytes:
-    """Return the body of the POST to *host*, which decides the name of the token limit."""
+
+def encode(request: Request, *, host: str = "", streams_usage: bool = True) -> bytes:
+    """Return the body of the POST to *host*, which decides the name of the token limit.
+
+    *streams_usage* says whether a stream may be asked for its token counts.
+    """
     is_renamed = _wants_completion_tokens(host, request.model)
     body = _Body(
         model=request.model,
@@ -68,6 +89,8 @@ def encode(request: Request, *, host: str = "") -> bytes:
         max_completion_tokens=request.max_tokens if is_renamed else None,
         seed=request.seed,
         response_format=_response_format(request),
+        stream=request.stream or None,
+        stream_options={"include_usage": True} if request.stream and streams_usage else None,
     )
     if not request.extra:
         return json_codec.dumps(body)
@@ -83,6 +106,8 @@ class _Body(Struct, omit_defaults=True):
     max_completion_tokens: int | None = None
     seed: int | None = None
     response_format: dict[str, Any] | None = None
+    stream: bool | None = None
+    stream_options: dict[str, bool] | None = None
 
 
 def _response_format(request: Request) -> dict[str, Any] | None:

@@ -16,6 +16,7 @@ import anyio
 import anyio.to_thread
 import pytest
 
+from codeclm.engine.calls.prompts import PROMPTS
 from codeclm.engine.commands import COMMANDS
 from codeclm.engine.pipeline.event_loop import run_async
 
@@ -925,3 +926,20 @@ async def test_what_failed_for_good_is_taken_up_when_asked_for(
     assert failed == [{"rejected": 2}, {"rejected": 2}, {}, {}]
     assert (paid(plain), paid(again)) == (0, 0)
     assert paid(first) + paid(retried) == paid(undisturbed)
+
+
+def test_init_writes_every_template_and_a_run_takes_them_as_its_own(tmp_path: Path) -> None:
+    write_seeds(tmp_path)
+    first = codeclm("init", "--prompts", "mine", cwd=tmp_path)
+    texts = {path.stem: path.read_text("utf-8") for path in (tmp_path / "mine").iterdir()}
+    (tmp_path / "mine" / "decode.txt").write_text("Only {{number}}.")
+    wrong = codeclm("check", *SMALL, "--prompts", "mine", cwd=tmp_path)
+    again = codeclm("init", "--prompts", "mine", cwd=tmp_path)
+    small = codeclm("init", "--prompts", "mine", "--prompt-set", "small", "--force", cwd=tmp_path)
+    checked = codeclm("check", *SMALL, "--prompts", "mine", cwd=tmp_path)
+
+    assert [done.returncode for done in (first, wrong, again, small, checked)] == [0, 2, 2, 0, 0]
+    assert texts.keys() == set(PROMPTS.names())
+    assert "{{skills}}, {{use_case}} is missing" in wrong.stderr
+    assert "already exists" in again.stderr
+    assert (tmp_path / "mine" / "decode.txt").read_text("utf-8") != texts["decode"]

@@ -642,9 +642,12 @@ def test_the_users_own_seeds_are_never_overwritten(tmp_path: Path) -> None:
     begin(tmp_path)
     seeds = write_seeds(tmp_path, 5, "validation.jsonl")
     before = seeds.read_bytes()
-    done = codeclm("compare", "two.toml", "--set", f"seeds={seeds.name}", "-o", ".", cwd=tmp_path)
+    line = ("compare", "two.toml", "--set", f"seeds={seeds.name}", "-o", ".")
 
-    assert (done.returncode, "would be overwritten" in done.stderr) == (2, True), done.stderr
+    for more, message in (((), "would be replaced"), (("--force",), "would be overwritten")):
+        done = codeclm(*line, *more, cwd=tmp_path)
+
+        assert (done.returncode, message in done.stderr) == (2, True), done.stderr
     assert seeds.read_bytes() == before
 
 

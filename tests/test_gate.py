@@ -15,7 +15,7 @@ import pytest
 from codeclm.providers.http.failures import sanitize
 
 from . import preloaded
-from .commands import codeclm, environment, write_seeds
+from .commands import codeclm, environment, write_lines, write_seeds
 from .servers import ReceivedRequest, Say, Server, chat, say
 
 KEY = "sk-proj-Zx81kQ4vT7mB2pL9wR3yN6"
@@ -99,6 +99,48 @@ async def test_a_stranger_s_folder_sends_nothing_before_it_is_trusted(
 
     assert (trusted.returncode, again.returncode) in {(0, 0), (3, 3)}, trusted.stderr
     assert server.asked[0].headers["authorization"] == f"Bearer {OTHER}"
+
+
+@pytest.mark.parametrize("setting", ["seeds", "metadata.file"])
+def test_a_stranger_s_folder_sends_no_file_of_the_user_s_unasked(
+    tmp_path: Path, setting: str
+) -> None:
+    """Also to a vendor's own address, where the usual key goes without a question."""
+    stranger = tmp_path / "gift"
+    stranger.mkdir()
+    write_lines(tmp_path / "private.jsonl", [{"use_case": "letters", "skills": ["tact"]}])
+    write_lines(stranger / "theirs.jsonl", [{"use_case": "letters", "skills": ["tact"]}])
+    (stranger / "manifest.json").write_text("{}")
+    config = stranger / "config.toml"
+    roles = 'strong.model = "openai/x"\ntarget.model = "scripted/target"\n'
+    input_field = 'input.field = "use_case"\n'
+
+    def check(path: Path, *more: str) -> subprocess.CompletedProcess[str]:
+        config.write_text(f"{setting} = '{path}'\n{roles}{input_field}")
+        return codeclm("check", "gift/config.toml", *more, cwd=tmp_path, **HELD)
+
+    theirs, refused = check(stranger / "theirs.jsonl"), check(tmp_path / "private.jsonl")
+
+    assert theirs.returncode == 0, theirs.stderr
+    assert refused.returncode == 2
+    assert f"{setting}: the content of {tmp_path}/private.jsonl, to https://api.o" in refused.stderr
+    assert check(tmp_path / "private.jsonl", "--trust").returncode == 0
+
+
+def test_a_stranger_s_folder_loads_no_model_unasked(tmp_path: Path) -> None:
+    """Not every file that calls itself a model is harmless to the library that reads it."""
+    write_seeds(tmp_path, 2)
+    (tmp_path / "gift").mkdir()
+    (tmp_path / "gift" / "model.gguf").write_bytes(b"GGUF")
+    (tmp_path / "gift" / "config.toml").write_text(
+        "seeds = 'seeds.jsonl'\nstrong.model = 'local/gift/model.gguf'\n"
+        "target.model = 'scripted/target'\n"
+    )
+
+    done = codeclm("resume", "gift", cwd=tmp_path)
+
+    assert done.returncode == 2
+    assert "gift/model.gguf, to be loaded into this process" in done.stderr
 
 
 async def test_one_s_own_run_resumes_without_a_question(server: Server, tmp_path: Path) -> None:

@@ -172,6 +172,37 @@ def test_a_stranger_s_texts_do_not_control_the_terminal(tmp_path: Path) -> None:
         assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("verb", "words"), [("run", "codeclm init"), ("compare", "[compare]"), ("evaluate", "check")]
+)
+def test_a_missing_file_of_settings_is_one_line(tmp_path: Path, verb: str, words: str) -> None:
+    message = one_line(codeclm(verb, "nowhere.toml", cwd=tmp_path))
+
+    assert "nowhere.toml: no such file; " in message
+    assert words in message
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("strong.prompts=nowhere", "strong.prompts: nowhere"),
+        ("prompts=nowhere", ": prompts: nowhere"),
+        ('strong.options.replies.encod="x"', "options.replies: no prompt is called 'encod'"),
+    ],
+)
+def test_a_setting_is_called_by_its_name(tmp_path: Path, setting: str, words: str) -> None:
+    write_seeds(tmp_path)
+
+    assert words in one_line(codeclm(*CHECK, "--set", setting, cwd=tmp_path))
+
+
+def test_what_is_typed_does_not_control_the_terminal(tmp_path: Path) -> None:
+    done = codeclm("check", "\x1b[2J", "\u202ex", "\x9b", cwd=tmp_path)
+
+    assert done.returncode == 2
+    assert not set("\x1b\u202e\x9b") & set(done.stderr)
+
+
 @pytest.mark.parametrize("setting", ["out", "cache.folder", "prompts", "metadata.file"])
 def test_a_path_with_nul_is_one_line(tmp_path: Path, setting: str) -> None:
     write_seeds(tmp_path)

@@ -75,6 +75,28 @@ def reason(error: Exception) -> str:
     return str(error).partition("completions: ")[2]
 
 
+@pytest.mark.parametrize(
+    ("said", "is_cut"),
+    [
+        (Say(b"", "close"), True),
+        (Say(b"", "reset"), True),
+        (Say(OK.data[:20], "close"), True),
+        (Say(OK.data[:-3], "close"), True),
+        (answer(status=504), True),
+        (answer(status=524), True),
+        (answer(status=503), False),
+        (answer(status=500), False),
+    ],
+)
+async def test_what_a_gateway_does_is_told_from_what_a_server_does(
+    server: Server, session: HttpSession, said: Say, is_cut: bool
+) -> None:
+    error = await fail(server, session, said)
+
+    assert isinstance(error, Unavailable)
+    assert error.is_cut is is_cut
+
+
 # What goes out and comes back.
 
 

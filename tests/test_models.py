@@ -16,6 +16,7 @@ from codeclm.engine.config import (
     RoleConfig,
     build_table,
     check_role,
+    is_streamed,
     retirement,
     sampling_settings,
 )
@@ -139,6 +140,26 @@ def test_the_table_decides_what_the_user_does_not(
     sampling = sampling_settings(role(model, **settings))
 
     assert (sampling.temperature, sampling.max_tokens) == (temperature, max_tokens)
+
+
+@pytest.mark.parametrize(
+    ("model", "settings", "streams"),
+    [
+        ("openai/gpt-4.1", {}, False),
+        ("openai/gpt-4.1", {"stream": True}, True),
+        ("openai/o3", {}, True),
+        ("openai/o3", {"stream": False}, False),
+        ("openai/gpt-6-sol", {"extra": {"reasoning_effort": "none"}}, False),
+        ("anthropic/claude-opus-5-5", {}, True),
+        ("anthropic/claude-sonnet-4-6", {"extra": {"thinking": {"type": "adaptive"}}}, True),
+        ("openai/unheard-of", {}, False),
+        ("scripted/strong", {}, False),
+    ],
+)
+def test_models_that_think_are_streamed(
+    model: str, settings: dict[str, Any], streams: bool
+) -> None:
+    assert is_streamed(role(model, **settings)) is streams
 
 
 def test_the_judge_scores_at_temperature_0_where_its_model_takes_one() -> None:

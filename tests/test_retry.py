@@ -1,4 +1,5 @@
 import math
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -143,3 +144,57 @@ def test_failures_end(errors: list[CallFailure]) -> None:
         attempts = decision.attempts
 
     assert count <= POLICY.attempts + MAX_STALE
+
+
+# Gateways that cut silent connections.
+
+
+def after_cuts(*seconds: float, outage: float | None = None, has_answered: bool = True) -> Decision:
+    """What follows attempts at one call, each cut after so many seconds."""
+    attempts = Attempts()
+    decision: Decision = Retry(0.0, attempts)
+    for cut_after in seconds:
+        decision = decide(
+            Unavailable("504 Gateway Timeout", is_cut=True),
+            attempts=attempts,
+            elapsed=0.0,
+            policy=POLICY,
+            random=lambda: 0.5,
+            outage=outage,
+            cut_after=cut_after,
+            has_answered=has_answered,
+        )
+        if isinstance(decision, Retry):
+            attempts = decision.attempts
+    return decision
+
+
+@pytest.mark.parametrize(
+    "circumstances", [{}, {"outage": 60.0, "has_answered": False}], ids=["alone", "all"]
+)
+def test_a_call_that_is_cut_twice_after_the_same_time_is_given_up_with_the_remedy(
+    circumstances: dict[str, Any],
+) -> None:
+    decision = after_cuts(60.02, 60.1, **circumstances)
+
+    assert decision == GiveUp(
+        "504 Gateway Timeout (cut after 60 s, like the attempt before: a gateway on the way may cut"
+        " silent connections; set stream = true for this model)"
+    )
+
+
+@pytest.mark.parametrize("seconds", [(60.0,), (60.0, 30.0), (60.0, 0.0, 60.0), (5.0, 5.0)], ids=str)
+def test_other_failures_are_tried_again(seconds: tuple[float, ...]) -> None:
+    assert isinstance(after_cuts(*seconds), Retry)
+
+
+def test_an_outage_of_a_server_that_has_answered_is_waited_for() -> None:
+    """A gateway in front of a server that is away gives up after the same time, too."""
+    assert isinstance(after_cuts(60.0, 60.0, outage=300.0), Retry)
+
+
+def test_the_remedy_is_named_in_the_end_where_the_time_is_short() -> None:
+    decision = after_cuts(*[2.0] * POLICY.attempts)
+
+    assert isinstance(decision, GiveUp)
+    assert "stream = true" in decision.reason

@@ -7,7 +7,12 @@ import anyio.to_thread
 from ..disk.event_log import logging_to
 from ..evaluate.difference import OtherCandidate
 from ..evaluate.outcome import Outcome
-from ..evaluate.prepare import EvaluationPlan, claim_folder, prepare_evaluation
+from ..evaluate.prepare import (
+    COMPARISONS_FILE,
+    EvaluationPlan,
+    claim_folder,
+    prepare_evaluation,
+)
 from ..evaluate.results import write_evaluation
 from ..evaluate.session import Notify, execute_evaluation
 from ..evaluate.settings import EvaluationConfig
@@ -50,7 +55,7 @@ async def evaluate_plan(
     Raises:
         UserError, RunStopped: as `evaluate`.
     """
-    plan.folder.make(force=force)
+    plan.folder.make(force=force, results=(COMPARISONS_FILE,))
     with plan.folder.locked(), logging_to(plan.folder.events):
         claim_folder(plan)
         on_start()

@@ -23,6 +23,7 @@ from ..config import (
     base_url,
     header_variables,
     hosted_model,
+    is_streamed,
     reply_options,
     response_format,
     sampling_settings,
@@ -233,6 +234,7 @@ def _sampling(role: RoleConfig, structured: ResponseFormat, settings: CallSettin
         options=reply_options(role),
         parse_attempts=settings.parse_attempts,
         run_seed=settings.run_seed,
+        stream=is_streamed(role),
     )
 
 

@@ -1,7 +1,8 @@
 """A deadline for every call, over any transport: how long it may take, and who ends it.
 
-`Deadline` decides, from seconds and bytes; `Watchdog` ends the calls in flight that are past
-theirs. A call that is ended is cancelled, so its connection is closed, and fails as `Unavailable`.
+`Deadline` decides, from seconds, bytes and events; `Watchdog` ends the calls in flight that are
+past theirs. A call that is ended is cancelled, so its connection is closed, and fails as
+`Unavailable`.
 """
 
 import asyncio
@@ -13,7 +14,8 @@ from msgspec import Struct
 from ...providers.base import Progress, Reply, Request, Unavailable, start_progress
 
 LEAST_RATE = 4.0
-"""Bytes of content per second that a reply must bring once it has begun: a token a second."""
+"""Bytes of content per second that a reply must bring once it has begun: a token a second. A
+stream must bring as much in all, not in each span: models think while it is kept alive."""
 
 SLOWEST = 4.0
 """Tokens per second of the slowest model that is waited for."""
@@ -33,9 +35,9 @@ class CallBounds(Struct, frozen=True):
 
     Attributes:
         timeout: Seconds until the reply's content begins. After that, each span of so many seconds
-            must bring `LEAST_RATE` bytes a second.
+            must bring `LEAST_RATE` bytes a second; of a stream, an event.
         deadline: Seconds for all of it, however much comes in. None: ``timeout``, and as long as
-            the slowest model takes for ``max_tokens``.
+            the slowest model takes for ``max_tokens``, or for what a stream has brought so far.
         tells_progress: Whether the provider notes what comes in; if not, only the total counts.
     """
 
@@ -49,35 +51,66 @@ class CallBounds(Struct, frozen=True):
         if total is None:
             tokens = EXPECTED_TOKENS if request.max_tokens is None else request.max_tokens
             total = self.timeout + tokens / SLOWEST
-        return Deadline(silence=self.timeout if self.tells_progress else None, total=total, now=now)
+        silence = self.timeout if self.tells_progress else None
+        return Deadline(silence=silence, total=total, now=now, can_grow=self.deadline is None)
 
 
 class Deadline:
-    """Whether one attempt is past its time; the clock is the caller's."""
+    """Whether one attempt is past its time; the clock is the caller's.
 
-    __slots__ = ("_marked_at", "_marked_bytes", "_silence", "_start", "_total")
+    Args:
+        silence: Seconds without progress; None where none is told.
+        total: Seconds for all of the attempt.
+        now: When it is sent.
+        can_grow: Whether the text that a stream brings raises *total*.
+    """
 
-    def __init__(self, *, silence: float | None, total: float, now: float) -> None:
+    __slots__ = (
+        *("_can_grow", "_marked_at", "_marked_bytes", "_marked_events"),
+        *("_silence", "_start", "_total"),
+    )
+
+    def __init__(
+        self, *, silence: float | None, total: float, now: float, can_grow: bool = False
+    ) -> None:
         self._silence = silence
         self._total = total
+        self._can_grow = can_grow
         self._start = now
         self._marked_at = now
         self._marked_bytes = 0
+        self._marked_events = 0
 
-    def problem(self, received: int, now: float) -> str:
-        """Return why the attempt must end now that *received* bytes are in, or nothing."""
-        if now - self._start >= self._total:
-            return f"no complete reply within {self._total:g} s"
-        if self._silence is None:
+    def problem(self, progress: Progress, now: float) -> str:
+        """Return why the attempt must end now that so much has come in, or nothing."""
+        received, silence = progress.received, self._silence
+        total = self._total
+        if progress.events and silence is not None and self._can_grow:
+            total = max(total, silence + received / LEAST_RATE)
+        if now - self._start >= total:
+            return f"no complete reply within {total:g} s"
+        if silence is None:
             return ""
+        if progress.events:
+            return self._stream_problem(progress.events, silence, now)
+        return self._body_problem(received, silence, now)
+
+    def _stream_problem(self, events: int, silence: float, now: float) -> str:
+        if events != self._marked_events:
+            self._marked_at, self._marked_events = now, events
+        elif now - self._marked_at >= silence:
+            return f"the stream stalled: no event in {silence:g} s"
+        return ""
+
+    def _body_problem(self, received: int, silence: float, now: float) -> str:
         if received and not self._marked_bytes:  # the reply begins
             self._mark(received, now)
-        elif now - self._marked_at >= self._silence:
+        elif now - self._marked_at >= silence:
             if not received:
-                return f"no reply within {self._silence:g} s"
-            if received - self._marked_bytes < LEAST_RATE * self._silence:
+                return f"no reply within {silence:g} s"
+            if received - self._marked_bytes < LEAST_RATE * silence:
                 count = received - self._marked_bytes
-                return f"the reply stalled: {count} bytes in {self._silence:g} s"
+                return f"the reply stalled: {count} bytes in {silence:g} s"
             self._mark(received, now)
         return ""
 
@@ -150,7 +183,7 @@ class Watchdog:
         for attempt in self._attempts:
             if attempt.problem:
                 continue  # ended, and not gone yet
-            attempt.problem = attempt.deadline.problem(attempt.progress.received, now)
+            attempt.problem = attempt.deadline.problem(attempt.progress, now)
             if attempt.problem:
                 self.timed_out += 1
                 attempt.scope.reschedule(now)

@@ -141,6 +141,8 @@ class Dispatcher:
         self._pace_timer: asyncio.TimerHandle | None = None
         self._idle: deque[asyncio.Future[QueuedCall]] = deque()
         self._senders = 0
+        self._most_senders = 2 * limits.max_concurrent
+        """Each may hold an answer that is not on disk yet: what a kill costs at most."""
         self._starting = False
         """Whether a sender was started that has not looked at the queue yet."""
         self._in_flight = 0
@@ -253,7 +255,7 @@ class Dispatcher:
         """Hand calls to idle senders; start a sender where all are busy and a place is free."""
         while self._queue:
             if not self._idle:
-                if not self._starting and self._in_flight < self._concurrency.limit:
+                if self._may_start_sender():
                     self._start_sender()
                 return
             if self._idle[0].cancelled():
@@ -262,6 +264,11 @@ class Dispatcher:
             if call is None:
                 return
             self._idle.popleft().set_result(call)
+
+    def _may_start_sender(self) -> bool:
+        if self._starting or self._senders >= self._most_senders:
+            return False
+        return self._in_flight < self._concurrency.limit
 
     def _start_sender(self) -> None:
         self._starting = True
@@ -380,6 +387,8 @@ class Dispatcher:
             random=random,
             hold=self._pacer.statistics().hold,
             outage=outage,
+            cut_after=now - call.sent_at if _is_cut(call, error) else 0.0,
+            has_answered=self._outage.last_success != _NEVER,
         )
 
     def _queue_again(self, call: QueuedCall, wait: float) -> None:
@@ -410,6 +419,11 @@ class Dispatcher:
                 " fix that, then run the same command again"
             )
         return ItemError("unavailable", reason, transient=True)
+
+
+def _is_cut(call: QueuedCall, error: CallFailure) -> bool:
+    """Whether a connection was cut that was silent while the model wrote."""
+    return isinstance(error, Unavailable) and error.is_cut and not call.request.stream
 
 
 def _broken(provider: Provider, error: Exception) -> RunStopped:

@@ -48,6 +48,8 @@ class Sampling(Struct, frozen=True):
     parse_attempts: int = 3
     run_seed: int = 0
     """The run's seed: above temperature 0, another seed gives other samples."""
+    stream: bool = False
+    """Whether replies are streamed, where the provider can; they are the same."""
 
 
 class ParsedReply(Struct, Generic[T], frozen=True):
@@ -90,6 +92,7 @@ class CallTemplate(Struct, frozen=True):
             extra=request.extra,
             sample=sample,
             purpose=request.purpose,
+            stream=request.stream,
         )
 
 
@@ -279,6 +282,7 @@ class Model:
             schema=schema if response_format == "json_schema" else None,
             extra=sampling.extra,
             purpose=stage,
+            stream=sampling.stream,
         )
         provider = self._calls.dispatcher.provider
         demand = ""

@@ -14,6 +14,13 @@ drops all of them is down."""
 CallFailure = RateLimited | Unavailable | Rejected | Denied
 """The ways in which a provider may let a call fail; anything else is a broken provider."""
 
+SHORTEST_CUT = 10.0
+"""Seconds after which a gateway may cut a silent connection, at the least; what happens to one call
+twice in less is a failure like any other, but may be named."""
+
+LEAST_NAMED_CUT = 1.0
+"""Seconds of silence below which two cuts after the same time say nothing."""
+
 LEAST_OUTAGE_WAIT = 0.01
 """Seconds between two attempts of a call while its endpoint answers nobody."""
 
@@ -26,12 +33,14 @@ class Attempts(NamedTuple):
         rate_limited: with a 429.
         stale: on connections that the server had closed.
         in_outage: while the endpoint answered nobody.
+        cut_after: seconds after which the connection of the last one was cut; 0 if it was not.
     """
 
     failed: int = 0
     rate_limited: int = 0
     stale: int = 0
     in_outage: int = 0
+    cut_after: float = 0.0
 
 
 class Retry(NamedTuple):
@@ -67,6 +76,8 @@ def decide(
     random: Callable[[], float],
     hold: float = 0.0,
     outage: float | None = None,
+    cut_after: float = 0.0,
+    has_answered: bool = True,
 ) -> Decision:
     """Decide what follows *error*.
 
@@ -78,7 +89,16 @@ def decide(
         random: returns an evenly distributed number from [0, 1).
         hold: seconds for which nothing is sent to the endpoint.
         outage: seconds for which the endpoint has answered nobody; None if that is not so.
+        cut_after: seconds after which a silent connection was cut; 0: it was not, or was streamed.
+        has_answered: whether the endpoint has answered any call.
     """
+    is_cut_again = _is_same_cut(cut_after, attempts.cut_after)
+    attempts = attempts._replace(cut_after=cut_after)
+    if is_cut_again and isinstance(error, Unavailable):
+        error = _named_cut(error, cut_after)
+        if cut_after >= SHORTEST_CUT and (outage is None or not has_answered):
+            return GiveUp(str(error))
+
     match error:
         case Denied():
             return Stop(str(error))
@@ -100,6 +120,20 @@ def decide(
 
     end = elapsed + max(wait, hold)
     return _within_budget(error, Retry(wait, attempts), elapsed=elapsed, end=end, policy=policy)
+
+
+def _is_same_cut(seconds: float, before: float) -> bool:
+    """Whether two attempts were cut after the same time, as by a gateway's limit."""
+    same = abs(seconds - before) <= max(0.25, 0.02 * seconds)
+    return same and min(seconds, before) >= LEAST_NAMED_CUT
+
+
+def _named_cut(error: Unavailable, seconds: float) -> Unavailable:
+    return Unavailable(
+        f"{error} (cut after {seconds:.0f} s, like the attempt before: a gateway on the way may cut"
+        " silent connections; set stream = true for this model)",
+        retry_after=error.retry_after,
+    )
 
 
 def _wait_for_endpoint(

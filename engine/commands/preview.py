@@ -21,7 +21,7 @@ from ..store.totals import failed_items
 from .arguments import add_progress, positive_integer
 from .exit_status import ExitStatus
 from .output import print_json, print_message, print_text
-from .sessions import interrupt_on_sigterm, progress_display
+from .sessions import progress_display
 from .settings import add_run_settings, read_run_settings
 
 
@@ -39,7 +39,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     config, where, origin = read_run_settings(args)
-    interrupt_on_sigterm()
     with tempfile.TemporaryDirectory(prefix="codeclm-preview-") as folder:
         plan = prepare(_reduced(config, args.count, folder, where), where=where, origin=origin)
         plan.folder.make()

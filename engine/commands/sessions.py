@@ -61,7 +61,6 @@ def run_session(
     force: bool = False,
 ) -> tuple[Summary, Session]:
     """Work until the run finishes or stops, and write its results."""
-    interrupt_on_sigterm()
     session = partial(
         runs.run_session,
         plan,
@@ -97,11 +96,6 @@ def _warn_of_open_cache(folder: Path) -> None:
     with suppress(OSError):
         if folder.stat().st_mode & stat.S_IWOTH:
             print_message(f"{folder}: every user of this machine can write this cache: chmod 700")
-
-
-def interrupt_on_sigterm() -> None:
-    """Treat SIGTERM like Ctrl-C; a running session handles both itself."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def is_unfinished(summary: Summary, session: Session) -> bool:

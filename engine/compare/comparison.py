@@ -7,13 +7,14 @@ plots.
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 import msgspec
 from msgspec import Struct
 
 from ...providers import json_codec
 from ..calls.clients import check_cache_folder
-from ..calls.gate import Origin
+from ..calls.gate import Origin, pass_gate
 from ..config import Config, ConfigError
 from ..data import seeds
 from ..data.files import user_path
@@ -22,6 +23,7 @@ from ..disk.atomic import replace_file
 from ..evaluate.scoring import Scoring
 from ..pipeline.prepare import Plan as RunPlan
 from ..pipeline.prepare import prepare as prepare_run
+from ..pipeline.recipes import recipe_of
 from ..reporting.summary import Summary
 from ..store.folder import Folder, FolderError
 from ..store.reader import LedgerReader
@@ -66,6 +68,29 @@ class ComparisonPlan(Struct, frozen=True):
 
 
 # -- before the first call --------------------------------------------------------------------
+
+
+RESULTS: Final = ("comparison.json", "report.md", "split.json", SEEDS_FILE)
+"""Files of a comparison's folder."""
+
+
+def check_endpoints(
+    settings: ComparisonSettings, sweeps: Sequence[Sweep], out: Path, *, where: str, origin: Origin
+) -> None:
+    """Check every endpoint that a comparison may call, before anything is written.
+
+    Raises:
+        ConfigError: one cannot be called, or a stranger's configuration chose it.
+    """
+    shared = settings.shared_config(where=where)
+    pass_gate(
+        {f"compare.judges.{name}": judge for name, judge in settings.judges.items()}, where, origin
+    )
+    seeds_file = str(out / SEEDS_FILE) if shared.seeds else None
+    for variant in build_variants(settings, sweeps, seeds_file, folder=str(out), where=where):
+        label = f"{where}: {variant.name}"
+        roles = recipe_of(variant.config, label).role_configs(variant.config)
+        pass_gate(roles, label, origin, shared.files_in_prompts)
 
 
 def prepare_comparison(

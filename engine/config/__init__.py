@@ -18,7 +18,13 @@ from .roles import (
     reply_options,
     response_format,
 )
-from .sampling import describe_temperature, known_model, retirement, sampling_settings
+from .sampling import (
+    describe_temperature,
+    is_streamed,
+    known_model,
+    retirement,
+    sampling_settings,
+)
 from .schema import (
     BaselineConfig,
     BudgetConfig,
@@ -69,6 +75,7 @@ __all__ = [
     "describe_temperature",
     "header_variables",
     "hosted_model",
+    "is_streamed",
     "key_variable",
     "known_model",
     "load_config",

@@ -30,7 +30,8 @@ def load_config(path: Path, overrides: Sequence[str] = (), *, check: bool = True
     Raises:
         ConfigError: the configuration cannot be used; the message names the file and the key.
     """
-    return build_config(read_settings(path), overrides, where=str(path), check=check)
+    remedy = f"write one with: codeclm init {shlex.quote(str(path))}"
+    return build_config(read_settings(path, remedy=remedy), overrides, where=str(path), check=check)
 
 
 def build_config(
@@ -84,8 +85,12 @@ def parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:
     return tree
 
 
-def read_settings(path: Path) -> dict[str, Any]:
+def read_settings(path: Path, *, remedy: str = "check the path") -> dict[str, Any]:
     """Read a file of settings: YAML or JSON by its suffix, else TOML.
+
+    Args:
+        path: the file.
+        remedy: what to do if there is none.
 
     Raises:
         ConfigError: the file cannot be read or parsed.
@@ -93,9 +98,7 @@ def read_settings(path: Path) -> dict[str, Any]:
     try:
         text = read_bounded(path).decode()
     except FileNotFoundError as error:
-        raise ConfigError(
-            f"{path}: no such file; write one with: codeclm init {shlex.quote(str(path))}"
-        ) from error
+        raise ConfigError(f"{path}: no such file; {remedy}") from error
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:

@@ -95,6 +95,8 @@ def check_role(role: RoleConfig, where: str) -> None:
     check_secrets(role, where)
     if not _is_writable(role.extra):
         raise ConfigError(f"{where}.extra: null, inf and nan cannot be written to config.toml")
+    if "stream" in role.extra:
+        raise ConfigError(f"{where}.extra: stream is a setting of its own: stream = true")
     if (role.price_input is None) != (role.price_output is None):
         raise ConfigError(f"{where}: price_input and price_output: set both or neither")
     if role.base_url and not host.kind.over_http:
@@ -104,6 +106,11 @@ def check_role(role: RoleConfig, where: str) -> None:
         )
     if not role.base_url and (missing := host.missing_variable()):
         raise ConfigError(f"{where}.base_url: {host.name} needs {missing}: set it, or base_url")
+    if role.stream and not host.kind.over_http:
+        raise ConfigError(
+            f"{where}.stream: {host.name} models run in this process, where nothing is streamed:"
+            " remove it"
+        )
     # Whatever else may be wrong with it is found when the endpoint is built.
     if host.kind.over_http and not base_url(role).startswith(("http://", "https://")):
         raise ConfigError(f"{where}.base_url: must be an http(s) address, got {base_url(role)!r}")

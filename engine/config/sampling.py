@@ -54,6 +54,18 @@ def sampling_settings(role: RoleConfig) -> SamplingSettings:
     )
 
 
+def is_streamed(role: RoleConfig) -> bool:
+    """Whether replies to *role* are streamed: the user's word, else where its model thinks.
+
+    Raises:
+        UserError: the provider or the model is missing or unknown.
+    """
+    if role.stream is not None:
+        return role.stream
+    known = known_model(role)
+    return known is not None and known.thinks_with(role.extra)
+
+
 def describe_temperature(role: RoleConfig) -> str:
     """Return the temperature of *role*, for display; also where its provider is not installed."""
     try:

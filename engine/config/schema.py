@@ -75,12 +75,17 @@ class RoleConfig(SettingsTable, frozen=True):
     """auto: plain text, as in the paper; ``json_schema`` for the embedded model."""
     prompts: str | None = None
     """A prompt set for this role alone. None: the run's."""
+    stream: bool | None = None
+    """Ask for replies as streams of events: the same replies, and no gateway on the way takes a
+    model that thinks for minutes for a dead connection. None: for models known to think."""
     timeout: Annotated[float, Meta(gt=0, le=LONGEST)] = 600.0
-    """Seconds without a byte of the reply after which a call is retried. A reply that has begun
-    must bring 4 bytes a second."""
+    """Seconds without a byte of the reply after which a call is retried; of a stream, without an
+    event. A reply that has begun, and is not streamed, must bring 4 bytes a second. A call that is
+    silent for longer than ``retry.budget`` has no second attempt."""
     deadline: Annotated[float, Meta(gt=0, le=LONGEST)] | None = None
     """Most seconds of one attempt, however much comes in; then it is retried. None: ``timeout``,
-    and a second more for every 4 tokens of ``max_tokens`` (4,096 if that is not set)."""
+    and a second more for every 4 tokens of ``max_tokens`` (4,096 if that is not set), or for every
+    4 characters that a stream has brought."""
     transport: Transport = "aiohttp"
     """The HTTP client. lean takes less CPU per call and needs ``codeclm[lean]``."""
     max_concurrent: Annotated[int, Meta(ge=1, le=100_000)] = 256
@@ -260,7 +265,8 @@ class RetryPolicy(SettingsTable, frozen=True):
     """Seconds at which the bound stops growing. A server's Retry-After may be longer."""
     budget: Seconds = 600.0
     """Most seconds from a call's first attempt to its last, all waits and queues between them
-    included, while the endpoint answers other calls."""
+    included, while the endpoint answers other calls. An attempt in progress is not ended by it
+    (``timeout`` and ``deadline`` of the role do that), but none begins after it."""
     outage: Seconds = 1800.0
     """Seconds for which an endpoint that answers nobody is waited for; then the run ends."""
 
@@ -337,6 +343,16 @@ class Config(SettingsTable, frozen=True):
         """Return the paths that ``seeds`` names."""
         names = (self.seeds,) if isinstance(self.seeds, str) else self.seeds
         return tuple(user_path(name) for name in names)
+
+    @property
+    def files_in_prompts(self) -> tuple[tuple[str, str], ...]:
+        """Return what becomes part of prompts, as pairs of a setting and the path it names."""
+        seeds = (self.seeds,) if isinstance(self.seeds, str) else self.seeds
+        metadata = self.metadata.file
+        return (
+            *(("seeds", path) for path in seeds),
+            *((("metadata.file", metadata),) if metadata else ()),
+        )
 
     @property
     def seed_source(self) -> SeedSource:

@@ -17,7 +17,7 @@ from ..config import (
     check_role,
 )
 from ..data.files import user_path
-from ..data.test_sets import TestSource
+from ..data.test_sets import TEST_SETS, TestSource
 from .verdicts import Rule
 
 Side = Literal["candidate", "reference"]
@@ -82,6 +82,18 @@ class EvaluationConfig(SettingsTable, frozen=True):
             side: answerer for side, answerer in self.answerers.items() if not answerer.answers
         }
         return {**models, "judge": self.judge}
+
+    @property
+    def files_in_prompts(self) -> tuple[tuple[str, str], ...]:
+        """Return what becomes part of prompts, as pairs of a setting and the path it names."""
+        answers = (
+            (f"{side}.answers", answerer.answers) for side, answerer in self.answerers.items()
+        )
+        is_published = self.test in TEST_SETS
+        return (
+            *(() if is_published else (("test", self.test),)),
+            *((name, path) for name, path in answers if path),
+        )
 
     @property
     def source(self) -> TestSource:

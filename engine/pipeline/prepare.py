@@ -82,10 +82,10 @@ def prepare(config: Config, *, where: str, origin: Origin = Origin()) -> Plan:  
     recipe.check(config, where)
     roles = recipe.role_configs(config)
     prompts: dict[str, PromptSet] = {
-        role: load_prompts(config, roles[role], used, where)
+        role: load_prompts(config, role, roles[role], used, where)
         for role, used in recipe.prompts(config).items()
     }
-    endpoints = pass_gate(roles, where, origin)
+    endpoints = pass_gate(roles, where, origin, config.files_in_prompts)
     source = _source(config)
     metadata = read_metadata(Path(config.metadata.file)) if config.metadata.file else ()
     tests = read_test_sets(config.quality, where)

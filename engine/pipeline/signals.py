@@ -18,8 +18,12 @@ StopRequests = Callable[[], AbstractAsyncContextManager[AsyncIterator[str]]]
 @asynccontextmanager
 async def process_signals() -> AsyncGenerator[AsyncIterator[str]]:
     """Take Ctrl-C and SIGTERM as requests. Only in the main thread, for who owns the process."""
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        yield (number.name async for number in signals)
+    outside = signal.getsignal(signal.SIGTERM)
+    try:
+        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            yield (number.name async for number in signals)
+    finally:
+        signal.signal(signal.SIGTERM, outside)  # event loops leave the default, which kills
 
 
 @asynccontextmanager

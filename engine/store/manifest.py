@@ -10,6 +10,7 @@ from typing import Any, cast
 from msgspec import Struct
 
 from ...providers import json_codec
+from ..calls.prompts import prompts_source
 from ..config import Config, RoleConfig, reply_options, response_format, sampling_settings
 
 FORMAT = 2
@@ -32,7 +33,7 @@ class Manifest(Struct, frozen=True):
     prompts: dict[str, dict[str, str]]
     """Digest of each template by name, by role."""
     files: dict[str, str] = {}
-    """Files that were read, for display; not compared."""
+    """Where seeds and prompts came from, for display; not compared."""
 
 
 # Settings that may differ between two sessions of a run, because they cannot change its dataset.
@@ -40,6 +41,7 @@ _OPERATIONAL = frozenset({"seeds", "out", "cache", "retry", "export", "prompts",
 _ROLE_OPERATIONAL = frozenset(
     {
         "api_key",
+        "stream",
         "timeout",
         "deadline",
         "transport",
@@ -97,7 +99,10 @@ def run_manifest(
         _run_settings(config, roles, tests),
         seeds=seeds,
         prompts=dict(prompts),
-        files={"seeds": ", ".join(str(path) for path in config.seed_files)},
+        files={
+            "seeds": ", ".join(str(path) for path in config.seed_files),
+            "prompts": prompts_source(config),
+        },
     )
 
 

@@ -193,7 +193,8 @@ def _settings(facts: CardFacts) -> Iterator[str]:
 def _prompts(facts: CardFacts) -> Iterator[str]:
     if facts.manifest is None:
         return
-    yield "\nDigests of the prompt templates:\n"
+    source = facts.manifest.files.get("prompts", "")
+    yield f"\nPrompts: {escaped(source)}. Digests of the templates:\n"
     for role, digests in facts.manifest.prompts.items():
         names = (f"{name} `{digest[:12]}`" for name, digest in sorted(digests.items()))
         yield f"* {role}: {', '.join(names)}"

@@ -88,6 +88,10 @@ _STATUS_OF_CODE = {
 """The status that an error inside a 200 would have had otherwise."""
 
 
+_GATEWAY_STATUSES = frozenset({502, 504, 524})
+"""Statuses of a gateway that has waited for the server in vain; 524 is Cloudflare's."""
+
+
 class ErrorDetails(Struct, frozen=True):
     """The contents of an error body.
 
@@ -182,7 +186,7 @@ def error_for_status(
     if word == "true":
         return Unavailable(message, retry_after=wait)
     if (status in {408, 409, 425} or status >= 500) and word != "false":
-        return Unavailable(message, retry_after=wait)
+        return Unavailable(message, retry_after=wait, is_cut=status in _GATEWAY_STATUSES)
     return Rejected(message)
 
 

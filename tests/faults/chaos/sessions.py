@@ -1,5 +1,6 @@
 """Carry a run out over as many processes as it takes, and interrupt them."""
 
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -19,6 +20,8 @@ from ..server import Seen
 from .plan import Intervention, RoundPlan
 
 EXPORTS = ("alpaca", "preference")
+FINISHED = frozenset({0, 3})
+"""The exit statuses of a finished run; 3: with fewer rows than its target."""
 UNBOUNDED = 10_000_000
 """A budget that no round reaches."""
 
@@ -99,6 +102,7 @@ class Run:
         """Requests when the run stopped for its budget."""
         self._budget = result.plan.budget
         self._sessions = 0
+        shutil.rmtree(folder, ignore_errors=True)  # of the command before
         folder.mkdir(parents=True)
         write_seeds(folder / "seeds.jsonl", result.plan.scenario.seeds)
         server.reset(result.plan.server)
@@ -109,7 +113,7 @@ class Run:
         for _ in range(3 * len(planned) + 3):
             intervention = planned.pop(0) if planned else None
             status = self._session(intervention, dice)
-            if self.result.wrong or status == 0:
+            if self.result.wrong or status in FINISHED:
                 return
             if self._budget is not None and "budget.calls" in self._output():
                 self.budget_stop = len(self.seen())
@@ -124,7 +128,7 @@ class Run:
         before = len(self.seen())
         status = self.spawn(self._command()).wait(HANGS)
         calls = len(self.seen()) - before
-        if status or calls:
+        if status not in FINISHED or calls:
             self.result.wrong.append(f"the same command once more: exit {status}, {calls} calls")
 
     def outcome(self) -> Outcome:
@@ -185,10 +189,10 @@ class Run:
             status = process.wait()
             self.result.wrong.append(f"it hung: {self._last_lines()}")
         self._settle()
-        allowed = {0, 1, -signal.SIGKILL} if intervention or self._budget else {0}
+        allowed = {1, -signal.SIGKILL} if intervention or self._budget else set[int]()
         if intervention is not None and len(self.seen()) == before:
             allowed |= {-signal.SIGINT, -signal.SIGTERM}  # Python itself was starting
-        if status not in allowed:
+        if status not in allowed | FINISHED:
             self.result.wrong.append(f"exit {status} after {intervention}: {self._last_lines()}")
         if "Traceback" in self._output() and status not in {-signal.SIGKILL, -signal.SIGINT}:
             self.result.wrong.append(f"traceback after {intervention}: {self._last_lines()}")
