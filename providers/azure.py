@@ -12,7 +12,7 @@ from yarl import URL
 
 from .base import ResponseFormat
 from .http.exchange import HttpSession
-from .openai import OpenAI
+from .openai import Dialect, OpenAI
 
 
 class Azure(OpenAI):
@@ -55,6 +55,9 @@ class Azure(OpenAI):
         if version:
             url = self._endpoint.url.with_query({"api-version": version})
             self._endpoint = self._endpoint.at(url)
+
+    def _choose_dialect(self) -> Dialect:
+        return Dialect(is_openai=True)
 
 
 def azure_address(base_url: str, deployment: str, version: str) -> tuple[str, str]:

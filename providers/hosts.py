@@ -13,7 +13,17 @@ from urllib.parse import urlsplit
 from msgspec import Struct, structs
 
 from .base import Provider, ResponseFormat
-from .kinds import ANTHROPIC, AZURE, GEMINI, LOCAL, OPENAI, SCRIPTED, ProviderKind, ProviderSettings
+from .kinds import (
+    ANTHROPIC,
+    AZURE,
+    GEMINI,
+    LOCAL,
+    MISTRAL,
+    OPENAI,
+    SCRIPTED,
+    ProviderKind,
+    ProviderSettings,
+)
 
 
 class Host(Struct, frozen=True):
@@ -211,7 +221,11 @@ HOSTS: Final = (
         domains=("deepseek.com",),
     ),
     _hosted(
-        "mistral", "https://api.mistral.ai/v1", structured="json_schema", domains=("mistral.ai",)
+        "mistral",
+        "https://api.mistral.ai/v1",
+        kind=MISTRAL,
+        structured="json_schema",
+        domains=("mistral.ai",),
     ),
     _hosted(
         "fireworks",

@@ -217,6 +217,12 @@ def _has_only_responses(model: str) -> bool:
     return known is not None and known.provider == "openai" and known.api == "responses"
 
 
+async def _open_mistral(settings: ProviderSettings, _: NoOptions) -> Provider:
+    from .openai import Mistral  # noqa: PLC0415
+
+    return open_http(Mistral, settings)
+
+
 async def _open_azure(settings: ProviderSettings, options: AzureOptions) -> Provider:
     from .azure import Azure  # noqa: PLC0415
 
@@ -250,6 +256,7 @@ async def _open_scripted(_: ProviderSettings, options: ScriptedOptions) -> Provi
 
 
 OPENAI = ProviderKind("openai", _open_openai, OpenAIOptions, over_http=True)
+MISTRAL = ProviderKind("mistral", _open_mistral, NoOptions, over_http=True)
 AZURE = ProviderKind(
     "azure",
     _open_azure,
