@@ -5,11 +5,13 @@ Only the command that is run gets imported, so that ``codeclm --help`` costs no 
 
 import argparse
 import os
+import re
 import signal
 import sys
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
+from difflib import get_close_matches
 from typing import Any, NoReturn, assert_never
 
 from .commands import COMMANDS, load
@@ -48,7 +50,9 @@ def _run(words: Sequence[str]) -> int:
     if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison]  (closed: `>&-`)
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
     parser = _parser(words)
-    args = parser.parse_args(words)
+    args, rest = parser.parse_known_args(words)
+    if rest:
+        parser.of(args.verb).error(f"unrecognized arguments: {' '.join(rest)}")
     if args.verb is None:
         parser.print_help()
         return ExitStatus.WRONG_INPUT
@@ -109,13 +113,13 @@ def _print_error(message: str) -> None:
         print(f"codeclm: {printable(_shorten(message))}", file=sys.stderr)
 
 
-def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
+def _parser(words: Sequence[str]) -> "_Parser":
     """Build the parser, with the arguments of the one command that *words* name."""
     parser = _Parser(
         prog="codeclm",
         description="Make instruction data tailored to your task and your model (CodecLM).",
         epilog="exit status: 0 done; 1 failed or stopped (to be continued); 2 wrong input;"
-        " 3 finished, but short of --target-rows",
+        " 3 finished, but short of --target-rows; 4 out of budget (to be continued)",
         formatter_class=_Formatter,
     )
     parser.add_argument(
@@ -132,10 +136,31 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Repeat what was typed only as the terminal can bear it."""
+    """Suggests what may have been meant, and repeats what was typed as the terminal can bear it.
+
+    Abbreviations are errors: a flag may gain a neighbour. Commands get parsers of this class, too.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(allow_abbrev=False, **settings)
+
+    def of(self, verb: str | None) -> argparse.ArgumentParser:
+        """Return the parser of the command *verb*; this one if there is none."""
+        commands = (a for a in self._actions if isinstance(a, argparse._SubParsersAction))  # noqa: SLF001
+        return next((action.choices[verb] for action in commands if verb), self)
 
     def error(self, message: str) -> NoReturn:
-        super().error(printable(_shorten(message)))
+        super().error(printable(_shorten(message) + self._suggestion(message)))
+
+    def _suggestion(self, message: str) -> str:
+        if match := re.match(r".*invalid choice: '(.+?)' \(choose from (.+)\)$", message):
+            names = re.findall(r"[\w-]+", match[2])
+        elif match := re.match(r"unrecognized arguments: (--[^\s=]+)", message):
+            names = [name for action in self._actions for name in action.option_strings]
+        else:
+            return ""
+        near = get_close_matches(match[1], names, n=1, cutoff=0.7)
+        return f"; did you mean {near[0]}?" if near else ""
 
 
 class _Formatter(argparse.HelpFormatter):

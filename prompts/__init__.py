@@ -6,7 +6,7 @@ from .decode import Decode
 from .deepen import METHODS, Deepen
 from .encode import Encode, Vocabulary
 from .equal import Equal
-from .evolved import apologises, copies_frame, says_nothing
+from .evolved import STOP_WORDS, apologises, copies_frame, says_nothing
 from .grow import Grow
 from .improve import Improve
 from .invent import Invent, Task, demonstrations, unsuitable
@@ -43,6 +43,7 @@ __all__ = [
     "BUILT_IN",
     "METHODS",
     "SETS",
+    "STOP_WORDS",
     "AnyPrompt",
     "Broaden",
     "Complicate",

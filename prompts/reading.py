@@ -4,24 +4,22 @@ import re
 from json import JSONDecoder
 from typing import Any, Final, TypeGuard, cast
 
+from .languages import words
 from .prompt import RawReply
 
 LONGEST: Final = 1_000_000
 """Characters; a longer reply comes from a model that did not stop, and is not searched."""
+
+SIGNS: Final = " \t*_#>+•-"
+"""Characters that mark headings, quotes, items of lists, bold and italics."""
 
 _FENCE_OPEN = re.compile(r"\s*(`{3,}|~{3,})[^\n`]*\r?\n")
 _BRACKET = re.compile(r"[{\[]")
 _LEAD_TO_JSON = re.compile(r"[^\d\n]{0,200}(?:\r?\n\s*)?(?:(?:```|~~~)\w*\s*)?")
 _LONGEST_LEAD: Final = 300
 _MARK = re.compile(r"(?:[-*+•\u2013>#]++[ \t]++|#++[ \t]*+|\(?[0-9]{1,4}[.)][ \t]++)++")
-_REFUSAL = re.compile(
-    r"(?:i['\u2019]?m |i am |we are )?(?:very |so )?(?:sorry|afraid)\b.{0,40}?\b(?:can|unable)"
-    r"|(?:i|we) (?:can(?: ?not|['\u2019]t)|won['\u2019]t|will not|must decline)\b"
-    r"|(?:i am|i['\u2019]m|we are) (?:unable|not able)\b"
-    r"|as an? (?:ai|artificial|large language|language model)\b"
-    r"|unfortunately,? (?:i|we) (?:can|am|are)",
-    re.IGNORECASE,
-)
+_REFUSAL = re.compile(words("refuses"), re.IGNORECASE)
+_FENCE = re.compile(r"[ \t]{0,12}(`{3,}|~{3,})")
 _QUOTES: Final = {
     '"': '"',
     "'": "'",
@@ -53,14 +51,14 @@ def check_complete(reply: RawReply, what: str) -> None:
 
 
 def reply_body(text: str) -> str:
-    """Return a reply without a code fence around it.
+    """Return a reply without a code fence around it, its lines ended by line feeds alone.
 
     Raises:
         ParseError: nothing remains, or the reply is longer than `LONGEST`.
     """
     if len(text) > LONGEST:
         raise ParseError(f"the reply has {len(text):,} characters")
-    text = strip_fence(text.strip())
+    text = strip_fence(text.replace("\r\n", "\n").strip())
     if not text:
         raise ParseError("the reply is empty")
     return text
@@ -75,6 +73,21 @@ def strip_fence(text: str) -> str:
     if first[1][:3] in inside or not (inside.endswith("\n") or not inside):
         return text
     return inside.strip()
+
+
+def outside_fences(lines: list[str]) -> list[bool]:
+    """Tell which lines lie outside code fences; a fence that is never closed does not count."""
+    outside = [True] * len(lines)
+    opening: tuple[int, str] | None = None
+    for at, line in enumerate(lines):
+        if not (fence := _FENCE.match(line)):
+            continue
+        if opening is None:
+            opening = at, fence[1]
+        elif fence[1].startswith(opening[1]):
+            outside[opening[0] : at + 1] = [False] * (at + 1 - opening[0])
+            opening = None
+    return outside
 
 
 def parse_json(text: str) -> dict[str, Any] | None:
@@ -134,6 +147,27 @@ def strip_quotes(text: str) -> str:
     if closing in inside or text[0] in inside:
         return text
     return inside.strip()
+
+
+def split_label(line: str, *, longest: int = 80) -> tuple[str, str]:
+    """Split *line* at its first colon into a label and the rest, both without the label's marks.
+
+    A line without a colon is a label if a heading or bold marks it. Where there is no label, it is
+    empty and the rest is *line*.
+    """
+    at = next((at for at, sign in enumerate(line[:longest]) if sign in ":\uff1a"), -1)
+    head = line[:at] if at >= 0 else line.rstrip()
+    label = head.strip(f"{SIGNS}\"“'")
+    if at < 0:
+        is_marked = len(head) <= longest and head.lstrip()[:1] in ("#", "*", "_")
+        return (label, "") if is_marked else ("", line)
+    rest = line[at + 1 :].strip()
+    mark = "**" if "**" in head else "*" if "*" in head.lstrip(SIGNS[1:]) else ""
+    if head.count("**") % 2:
+        rest = rest.removeprefix("**") if rest.startswith("**") else rest.removesuffix("**")
+    elif mark == "*" and head.count("*") % 2:
+        rest = rest.removeprefix("*") if rest.startswith("*") else rest.removesuffix("*")
+    return label, rest.strip()
 
 
 def normalise(text: str) -> str:

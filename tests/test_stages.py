@@ -87,6 +87,9 @@ def draft(
     return Draft("d1", InstructionRequest(METADATA, 1), 0, instruction, rubrics)
 
 
+MORE = " + and name three examples"
+
+
 def judge(
     strong: float, target: float, *, first: float = 0, beginning: int = 1
 ) -> Callable[[Request], str]:
@@ -112,7 +115,7 @@ def respond(request: Request) -> str:
 
 def improve(request: Request) -> str:
     text = request.messages[-1].content
-    return re.split("Input instruction:\n|\n\nImproved", text)[1] + " +"
+    return re.split("Input instruction:\n|\n\nImproved", text)[1] + MORE
 
 
 def action_of(prompt: str) -> str:
@@ -217,14 +220,14 @@ async def test_a_later_round_improves_the_one_before_it(tmp_path: Path) -> None:
 
     assert [round_.instruction for round_ in example.iterations] == [
         "Write a letter.",
-        "Write a letter. +",
-        "Write a letter. + +",
+        f"Write a letter.{MORE}",
+        f"Write a letter.{2 * MORE}",
     ]
     assert example.iterations[0].action is None
     assert [round_.action for round_ in example.iterations[1:]] == [
         action_of(prompt) for prompt in actor.prompts("improve")
     ]
-    assert (example.fate, example.instruction) == ("kept", "Write a letter. + +")
+    assert (example.fate, example.instruction) == ("kept", f"Write a letter.{2 * MORE}")
 
 
 async def test_no_action_comes_twice_in_a_lineage(tmp_path: Path) -> None:
@@ -267,6 +270,18 @@ async def test_a_rewrite_that_failed_is_tried_with_other_actions(
     assert len({action_of(prompt) for prompt in actor.prompts("improve")}) == 3
     assert (example.fate, example.reason) == ("filtered", "improve_failed")
     assert [round_.number for round_ in example.iterations] == [1]
+
+
+@pytest.mark.parametrize("copied", ["Write the user's letter.", "Please write a letter!"])
+async def test_a_rewrite_that_is_nearly_its_original_is_neither_answered_nor_judged(
+    copied: str, tmp_path: Path
+) -> None:
+    """It counts as a failed rewrite, with a reason of its own, and its call as a cost."""
+    example, actor = await refined(tmp_path, judge(5, 5), improve=copied)
+
+    assert actor.counts() == {"improve": 3, "respond": 2, "score": 2}
+    assert (example.fate, example.reason) == ("filtered", "near_copy")
+    assert [call.stage for call in example.calls].count("improve") == 3
 
 
 async def test_a_rewrite_that_worked_at_the_second_action_counts_as_one_round(
@@ -358,7 +373,7 @@ async def test_figure_2_scores_nothing_before_the_first_rewrite(tmp_path: Path) 
 
     assert actor.counts() == {"improve": 1, "respond": 2, "score": 2}
     assert [(r.number, r.gap) for r in example.iterations] == [(1, None), (2, 7.0)]
-    assert example.instruction == "Write a letter. +"
+    assert example.instruction == f"Write a letter.{MORE}"
 
 
 async def test_figure_2_rewrites_three_times_at_most_all_the_same(tmp_path: Path) -> None:
@@ -372,8 +387,8 @@ async def test_a_leftover_may_be_kept_and_is_marked(tmp_path: Path) -> None:
     example, _ = await refined(tmp_path, judge(4, 5), FilterConfig(leftover="keep_strong"))
 
     assert (example.fate, example.winner, example.reason) == ("kept", "strong", "leftover_gap")
-    assert example.instruction == "Write a letter. + + +"
-    assert example.answer("strong") == Answer("STRONG on Write a letter. + + +")
+    assert example.instruction == f"Write a letter.{3 * MORE}"
+    assert example.answer("strong") == Answer(f"STRONG on Write a letter.{3 * MORE}")
 
 
 async def test_a_leftover_that_was_cut_off_is_not_kept(tmp_path: Path) -> None:

@@ -35,10 +35,11 @@ from .counters import Counters
 from .deadline import CallBounds
 from .dispatcher import Dispatcher, open_dispatcher
 from .gate import provider_settings
-from .model import Model, Sampling
+from .model import Model
 from .outgoing import InFlightCalls, RoleCalls
 from .pacing import Limits, Pacer
 from .queued_call import StopReason
+from .sampling import Sampling
 from .shared_pace import SharedPace
 from .spending import Spending
 
@@ -70,6 +71,11 @@ class Clients(Struct, frozen=True):
         """
         for dispatcher in self.dispatchers.values():
             dispatcher.stop(reason or Stopping())
+
+    def pump(self) -> None:
+        """Send what may be sent now, though it was held back before."""
+        for dispatcher in self.dispatchers.values():
+            dispatcher.pump()
 
     async def drained(self) -> None:
         """Stop, and wait until everything in flight is stored: what was sent is paid for."""
@@ -124,7 +130,7 @@ async def open_clients(
                     pace=paces[endpoint],
                 )
             )
-        budget = Budget(settings.budget, roles, spent, stop=clients.stop)
+        budget = Budget(settings.budget, roles, spent, stop=clients.stop, has_room=clients.pump)
         for name, role in roles.items():
             dispatcher = clients.dispatchers[endpoint_name(role)]
             clients.models[name] = Model(

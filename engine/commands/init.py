@@ -10,6 +10,7 @@ from ..config import TEMPLATE, ConfigError
 from ..disk.atomic import check_replaceable, replace_file
 from .exit_status import ExitStatus
 from .output import print_text
+from .settings import DEFAULT_FILE
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "config",
         nargs="?",
         type=Path,
-        help="file to write (default: codeclm.toml)",
+        help=f"file to write (default: {DEFAULT_FILE})",
     )
     parser.add_argument(
         "--prompts",
@@ -36,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     if args.prompts is None:
-        _write_config(args.config or Path("codeclm.toml"), force=args.force)
+        _write_config(args.config or DEFAULT_FILE, force=args.force)
     elif args.config is not None:
         raise ConfigError("init writes a configuration or, with --prompts, templates: not both")
     else:

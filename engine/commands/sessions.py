@@ -114,6 +114,11 @@ def print_how_to_continue(command: str) -> None:
 
 
 def _exit_status(summary: Summary, plan: Plan, session: Session) -> ExitStatus:
+    if session.spent_limit:
+        print_message(summary.reason)
+        raised = f"--set budget.{session.spent_limit}=N"
+        print_how_to_continue(f"{resume_command(plan.folder.path)} {raised}")
+        return ExitStatus.BUDGET_SPENT
     if is_unfinished(summary, session):
         print_message(TRANSIENT if summary.ending == "finished" else summary.reason)
         print_how_to_continue(resume_command(plan.folder.path))

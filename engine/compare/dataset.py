@@ -9,7 +9,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from ..calls.budget import money
+from ..calls.prices import money
 from ..calls.spending import Spending, Usage, UsageByStage, add_usage, total_spending
 from ..config import Config
 from ..data.records import Call, Example

@@ -97,8 +97,7 @@ def check_role(role: RoleConfig, where: str) -> None:
         raise ConfigError(f"{where}.extra: null, inf and nan cannot be written to config.toml")
     if "stream" in role.extra:
         raise ConfigError(f"{where}.extra: stream is a setting of its own: stream = true")
-    if (role.price_input is None) != (role.price_output is None):
-        raise ConfigError(f"{where}: price_input and price_output: set both or neither")
+    _check_prices(role, where)
     if role.base_url and not host.kind.over_http:
         raise ConfigError(
             f"{where}.base_url: {host.name} models run in this process: remove it, or name the"
@@ -114,6 +113,14 @@ def check_role(role: RoleConfig, where: str) -> None:
     # Whatever else may be wrong with it is found when the endpoint is built.
     if host.kind.over_http and not base_url(role).startswith(("http://", "https://")):
         raise ConfigError(f"{where}.base_url: must be an http(s) address, got {base_url(role)!r}")
+
+
+def _check_prices(role: RoleConfig, where: str) -> None:
+    if (role.price_input is None) != (role.price_output is None):
+        raise ConfigError(f"{where}: price_input and price_output: set both or neither")
+    for name in ("price_cached", "price_written"):
+        if getattr(role, name) is not None and role.price_input is None:
+            raise ConfigError(f"{where}.{name}: set price_input and price_output, too")
 
 
 def _is_writable(value: Any) -> bool:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import anyio
 import anyio.to_thread
-from msgspec import Struct, structs
+from msgspec import Struct, field, structs
 
 from ..calls.clients import (
     CallSettings,
@@ -22,7 +22,7 @@ from ..calls.counters import Counters
 from ..calls.dispatcher import Dispatcher
 from ..calls.spending import Spending
 from ..config import Config, ConfigError, RoleConfig, to_toml
-from ..data.errors import RunStopped
+from ..data.errors import BudgetSpent, RunStopped
 from ..disk.event_log import event_logger
 from ..disk.threads import close_in_thread
 from ..quality.near_duplicates import NearDuplicateFilter
@@ -48,20 +48,26 @@ class Session(Struct):
         counters: calls, items per stage, rows.
         ending: how it ended; ``failed`` until then.
         reason: why it did not finish; empty if it did.
+        spent_limit: the setting in ``[budget]`` that ended it; empty if none did.
         left_for_later: items that failed with transient errors; the next session tries them again.
         dispatchers: by endpoint.
         total_seeds: records in the seed files; None if there are none, or until they are counted.
         name: the session's own, unique within the run.
+        seconds_before: how long earlier sessions of the run worked.
     """
 
     plan: Plan
     counters: Counters
     ending: Ending = "failed"
     reason: str = ""
+    spent_limit: str = ""
     left_for_later: int = 0
     dispatchers: dict[str, Dispatcher] = {}
     total_seeds: int | None = None
     name: str = ""
+    seconds_before: float = 0.0
+    began_at: float = field(default_factory=anyio.current_time)
+    """On the loop's clock."""
 
 
 Watcher = Callable[[Session], Coroutine[Any, Any, None]]
@@ -107,6 +113,7 @@ async def execute(
         await anyio.to_thread.run_sync(_check_cache, plan.config)
     async with _open_ledger(plan, allow_change=allow_change, retry_failed=retry_failed) as ledger:
         spent = await anyio.to_thread.run_sync(_open_account, ledger, name, plan.config)
+        session.seconds_before = sum(before.seconds for before in spent)
         settings = CallSettings(
             plan.config.cache.path(),
             plan.config.retry,
@@ -143,16 +150,19 @@ async def _work(session: Session, clients: Clients, ledger: LedgerWriter, hooks:
                 partial(_keep_account, session, ledger),
                 partial(_halt_on_failure, state, ledger),
                 partial(watch_databases, _databases(plan), state.halt),
+                partial(_halt_in_time, session, state),
             ),
         ):
             log.info("run.began", folder=str(plan.folder.path))
-            if plan.source is not None:
+            if plan.seeds is not None:
                 session.total_seeds = execution.total_seeds
             await _run(execution, plan)
     finally:
         _record_spending(session, ledger)
     session.left_for_later = state.left_for_later
     session.ending, session.reason = state.verdict()
+    if isinstance(state.stopped_by, BudgetSpent):
+        session.spent_limit = state.stopped_by.limit
     log.info("run.ended", ending=session.ending, reason=session.reason)
 
 
@@ -199,6 +209,7 @@ async def _execution(
         widths=widths(plan.config, plan.roles),
         read_seeds=plan.read_seeds,
         total_seeds=await anyio.to_thread.run_sync(plan.count_seeds),
+        seed_order=plan.seed_order,
         metadata=plan.metadata,
     )
 
@@ -304,6 +315,15 @@ def _open_account(ledger: LedgerWriter, name: str, config: Config) -> list[Spend
     return list(before.values())
 
 
+async def _halt_in_time(session: Session, state: SessionState) -> None:
+    """Stop the session when its run has worked for ``budget.hours``."""
+    hours = session.plan.config.budget.hours
+    if hours is None:
+        return
+    await anyio.sleep(max(0.0, hours * 3600 - session.seconds_before))
+    state.halt(BudgetSpent("hours", f"budget.hours: {hours:g} of {hours:g} spent"))
+
+
 async def _keep_account(session: Session, ledger: LedgerWriter) -> None:
     """Copy the session's spending into the ledger every second."""
     while True:
@@ -315,4 +335,5 @@ def _record_spending(session: Session, ledger: LedgerWriter) -> None:
     counters = session.counters
     total = counters.total()
     if total.paid or total.reused:
-        ledger.spent(session.name, Spending(counters.usage, total.reused))
+        seconds = anyio.current_time() - session.began_at
+        ledger.spent(session.name, Spending(counters.usage, total.reused, seconds))

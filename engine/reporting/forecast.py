@@ -10,10 +10,9 @@ from itertools import islice
 from msgspec import Struct
 
 from ...prompts import PromptSet, Sizes
-from ..calls.budget import price
+from ..calls.prices import prices_by_role
 from ..calls.spending import Usage
 from ..config import Config, RoleConfig
-from ..data import seeds as seed_files
 from ..data.records import Seed
 from ..pipeline.prepare import Plan
 from ..pipeline.recipes import RECIPES
@@ -67,9 +66,9 @@ SEEDS_MEASURED = 1000
 def forecast_run(plan: Plan, answer_tokens: int) -> Forecast:
     """Forecast a prepared run, assuming answers of *answer_tokens*. Blocks: it reads the seeds."""
     count, length = 0, 0
-    if plan.source is not None:
-        count = seed_files.count(plan.source)
-        records = islice(seed_files.read(plan.source), SEEDS_MEASURED)
+    if plan.seeds is not None:
+        count = plan.seeds.total
+        records = islice(plan.seeds.read(), SEEDS_MEASURED)
         lengths = [len(record.instruction) for record in records if isinstance(record, Seed)]
         length = sum(lengths) // (4 * max(len(lengths), 1))
     return forecast(
@@ -120,12 +119,14 @@ def forecast(
 def _money(
     configs: Mapping[str, RoleConfig], rows: Iterable[StageForecast]
 ) -> tuple[float | None, float | None]:
-    if all(role.price_input is None for role in configs.values()):
+    prices = prices_by_role(configs)
+    if not prices:
         return None, None
     low = high = 0.0
     for row in rows:
         tokens = Usage(1, row.prompt_tokens, completion_tokens=row.answer_tokens)
-        mean = sum(price(configs[role], tokens) for role in row.roles) / len(row.roles)
+        costs = [prices[role].cost(tokens) if role in prices else 0.0 for role in row.roles]
+        mean = sum(costs) / len(costs)
         low += mean * row.low
         high += mean * row.high
     return low, high

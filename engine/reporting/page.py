@@ -11,6 +11,7 @@ from ..config import Config, describe_temperature
 from ..data.records import Example
 from ..pipeline.recipes import RECIPES
 from ..store.manifest import Manifest
+from .costs import COST_HEADER, cost_rows
 from .summary import Gaps, Summary
 from .terminal import printable
 from .transcript import transcript
@@ -47,6 +48,7 @@ def html(
         _section("Rounds", _rounds(summary)),
         _section("Quality gap", _histogram(summary.gaps)),
         _section("Overlap with test sets", _table(_overlaps(summary), "", "rows", "dropped")),
+        _section("Cost of all sessions", _table(cost_rows(summary.costs), *COST_HEADER, "cost")),
         _section("Calls of this session", _table(_calls(summary), *_CALL_HEADER)),
         _section("First failures", _table(_failures(summary), "item", "reason", "detail")),
         _section("Examples", "".join(_details(example, seeds) for example in examples)),

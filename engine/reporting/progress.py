@@ -11,9 +11,9 @@ from typing import Literal, TextIO, assert_never
 import anyio
 
 from ...providers import json_codec
-from ..calls.budget import money
 from ..calls.counters import StageCounts
 from ..calls.dispatcher import Dispatcher
+from ..calls.prices import money
 from ..pipeline.session import Session, Watcher
 from .terminal import printable
 from .waiting import clock, waiting_endpoints

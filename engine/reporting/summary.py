@@ -5,14 +5,15 @@ from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
 
-from ..calls.budget import money
 from ..calls.counters import CallCounts, Counters
+from ..calls.prices import money, prices_by_role
 from ..calls.spending import total_spending
 from ..config import Config
 from ..data.position_bias import MeanBias
 from ..pipeline.recipes import RECIPES
 from ..store.reader import LedgerReader
 from ..store.totals import DatasetCounts, Totals, count_dataset, failed_items
+from .costs import StageCost, cost_lines, stage_costs
 from .histogram import gap_histogram, histogram_lines
 from .terminal import printable
 
@@ -83,9 +84,13 @@ class Summary(Struct, frozen=True):
     """Calls that the ledger's counts take without retries (docs/algorithm.md §3.7);
     None for recipes other than codeclm."""
     money: float | None
-    """Cost of this session at the configured prices; None without prices."""
+    """Cost of this session; None where no price is known."""
     money_in_all: float | None
     """Cost of all sessions."""
+    costs: tuple[StageCost, ...]
+    """Of all sessions, by role and stage."""
+    prices: dict[str, str]
+    """Where the prices of each role are from."""
     calls_in_all: int
     """Paid answers of all sessions."""
     failures: tuple[Failure, ...]
@@ -115,6 +120,7 @@ def _summarise(
     spent = total_spending(ledger.spending(config.cache.database()).values())
     recipe = RECIPES[config.recipe]
     roles, count_calls = recipe.role_configs(config), recipe.calls_without_retries
+    prices = prices_by_role(roles)
     instructions = counts.instructions()
     return Summary(
         ending,
@@ -132,6 +138,8 @@ def _summarise(
         None if count_calls is None else count_calls(counts, config),
         money(roles, counters.usage),
         money(roles, spent.usage),
+        stage_costs(prices, spent.usage),
+        {role: of_role.source for role, of_role in prices.items()},
         spent.calls,
         tuple(Failure(*row) for row in failed_items(ledger, 10)),
         {},
@@ -196,6 +204,7 @@ def summary_text(summary: Summary) -> str:
     lines += _overlap_lines(summary.overlaps)
     lines += _gap_lines(summary.gaps)
     lines += _call_lines(summary)
+    lines += cost_lines(summary.costs, summary.prices)
     if summary.failures:
         lines += ["", "first failures", *map(_failure_line, summary.failures)]
     if summary.files:
@@ -210,7 +219,7 @@ def _headline(summary: Summary) -> str:
     missing = (summary.target_rows or 0) - summary.rows
     short = f", {missing:,} missing" if summary.ending == "finished" and missing > 0 else ""
     reason = f"\n{printable(summary.reason)}" if summary.reason else ""
-    return f"{summary.ending}: {summary.rows:,}{target} rows{short}{reason}"
+    return f"{_words(summary.ending)}: {summary.rows:,}{target} rows{short}{reason}"
 
 
 def _sum_lines(name: str, sums: Totals) -> list[str]:
@@ -288,11 +297,8 @@ def _call_lines(summary: Summary) -> list[str]:
     lines += _no_answer_lines(summary)
     if summary.predicted_calls is not None and summary.ending == "finished":
         lines.append(f"without retries, this run takes {summary.predicted_calls:,} calls")
-    lines.append(f"paid answers in all sessions: {summary.calls_in_all:,}")
-    if summary.money is not None and summary.money_in_all is not None:
-        lines.append(
-            f"cost: {summary.money:.4f} in this session, {summary.money_in_all:.4f} in all sessions"
-        )
+    if summary.money is not None:
+        lines.append(f"cost of this session: {summary.money:.4f}")
     return lines
 
 

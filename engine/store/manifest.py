@@ -51,6 +51,7 @@ _ROLE_OPERATIONAL = frozenset(
         "quota",
         "price_input",
         "price_cached",
+        "price_written",
         "price_output",
         "prompts",
         "headers",

@@ -69,9 +69,11 @@ def test_a_budget_of_calls_holds_through_kills(shop: FaultServer, tmp_path: Path
     ended = start(shop, tmp_path, "--max-calls", 100)
     _, told = ended.communicate(timeout=HANGS)
 
-    assert recorded_calls(tmp_path) == answers(tmp_path)
-    assert 100 <= paid(shop) - lost <= 100 + 2 * WIDTH
-    assert "codeclm resume run" in told
+    assert recorded_calls(tmp_path) == answers(tmp_path) == paid(shop) - lost == 100
+    assert ended.returncode == 4
+    assert "budget.calls: 100 of 100 spent" in told
+    assert "to continue: codeclm resume run --set budget.calls=N" in told
+    assert (tmp_path / "run" / "alpaca.jsonl").exists()
 
 
 @pytest.mark.parametrize(

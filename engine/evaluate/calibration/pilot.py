@@ -6,7 +6,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from ...calls.budget import price
+from ...calls.prices import prices_by_role
 from ...calls.spending import Usage
 from ...config import Config, RoleConfig, load_config
 from ...data.position_bias import Leads
@@ -114,7 +114,7 @@ class _PilotRounds:
     def __init__(self, roles: Mapping[str, RoleConfig], examples: Iterable[Example]) -> None:
         self.instructions: list[ScoredInstruction] = []
         self.scores: list[RoundScores] = []
-        self._roles = roles
+        self._prices = prices_by_role(roles)
         self._rewrites = 0
         self._spent: dict[str, float] = {}
         self._shared_keys: set[str] = set()
@@ -138,10 +138,10 @@ class _PilotRounds:
             if call.key in self._shared_keys:
                 return
             self._shared_keys.add(call.key)
-        role = self._roles.get(call.role)
-        if role is not None:
+        prices = self._prices.get(call.role)
+        if prices is not None:
             used = Usage(1, call.prompt_tokens, completion_tokens=call.completion_tokens)
-            self._spent[call.stage] = self._spent.get(call.stage, 0.0) + price(role, used)
+            self._spent[call.stage] = self._spent.get(call.stage, 0.0) + prices.cost(used)
 
     def costs(self, calls: int) -> StageCosts:
         """Average over *calls* in total. Encoding counts among the calls, but has no price."""
@@ -156,7 +156,7 @@ class _PilotRounds:
         )
 
     def _mean_price(self, count: int, *stages: str) -> float | None:
-        if all(role.price_input is None for role in self._roles.values()):
+        if not self._prices:
             return None
         return sum(self._spent.get(stage, 0.0) for stage in stages) / max(1, count)
 

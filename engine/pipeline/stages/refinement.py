@@ -60,6 +60,11 @@ class Refinement:
         """
         self._note(reason, error.detail, is_refused=error.is_refused)
 
+    def note_near_copy(self, call: Call) -> None:
+        """Note that *call* returned nearly the instruction it was to rewrite."""
+        self.calls.append(call)
+        self._note("near_copy", "the rewrite is nearly its original", is_refused=False)
+
     def note_no_actions(self) -> None:
         """Note that nothing says how to rewrite the instruction."""
         rubrics = self.draft.rubrics

@@ -1,0 +1,93 @@
+"""Remarks that models add after a rewritten instruction: what they changed, and "let me know"."""
+
+import re
+from typing import Final
+
+from .languages import words
+from .reading import SIGNS, outside_fences, split_label
+
+ABOUT_REWRITE: Final = re.compile(words("about_rewrite"), re.IGNORECASE)
+"""Words of a remark about a rewrite, which the rewrite itself does not hold."""
+
+_BEGINS = re.compile(words("remarks"), re.IGNORECASE)
+_CLOSES = re.compile(words("closes"), re.IGNORECASE)
+_CHANGES = re.compile(words("changes"), re.IGNORECASE)
+_NOTES = re.compile(words("notes"), re.IGNORECASE)
+_RULE = re.compile(r"[ \t]*+(?:-{3,}|\*{3,}|_{3,}|\* \* \*|- - -)[ \t]*+")
+_SALUTATION = re.compile(
+    r"^[ \t\"]*(?:dear|hi|hello|hey)\b[^\n]{0,40}[,:!]", re.IGNORECASE | re.MULTILINE
+)
+"""A letter ends with words that end chats, too."""
+
+_LONGEST: Final = 1_200
+_MOST: Final = 12
+
+
+def without_remarks(text: str) -> str:
+    """Remove remarks about the rewrite, and closing lines, from the end of *text*."""
+    lines = text.split("\n")
+    outside = outside_fences(lines)
+    closes = _SALUTATION.search(text) is None
+    lines = lines[: _start_of_changes(lines, outside)]
+    for _ in range(_MOST):
+        while len(lines) > 1 and not lines[-1].strip():
+            lines.pop()
+        length = _length_of_remark(lines, outside, closes=closes)
+        if length == 0:
+            break
+        del lines[-length:]
+    return "\n".join(lines)
+
+
+def _length_of_remark(lines: list[str], outside: list[bool], *, closes: bool) -> int:
+    """Return how many of the last lines are one remark: a paragraph, or its last line."""
+    end = len(lines)
+    if end < 2 or not outside[end - 1]:
+        return 0
+    start = end - 1
+    while start > 0 and outside[start - 1] and lines[start - 1].strip():
+        if _RULE.fullmatch(lines[start - 1]):
+            break
+        start -= 1
+    if start == end - 1 and _RULE.fullmatch(lines[start]):
+        return 1
+    if start > 0 and _is_remark(lines[start:end], closes=closes):
+        return end - start
+    return 1 if start < end - 1 and _is_remark(lines[end - 1 :], closes=closes) else 0
+
+
+def _is_remark(lines: list[str], *, closes: bool) -> bool:
+    if sum(map(len, lines)) > _LONGEST:
+        return False
+    paragraph = "\n".join(lines)
+    remark = paragraph.strip(f"{SIGNS}()[]\uff08\uff09")
+    if _CLOSES.match(remark):
+        return closes
+    label = split_label(remark.split("\n", 1)[0])[0]
+    if _BEGINS.match(remark) or paragraph.lstrip("*_ ")[:1] in ("(", "\uff08"):
+        return bool(ABOUT_REWRITE.search(remark) or (label and _CHANGES.fullmatch(label)))
+    return bool(label and _NOTES.fullmatch(label) and ABOUT_REWRITE.search(remark))
+
+
+def _start_of_changes(lines: list[str], outside: list[bool]) -> int:
+    """Return where a section begins that explains the rewrite; the number of lines if none does."""
+    for at in range(1, len(lines)):
+        if not outside[at] or not lines[at].strip() or lines[at - 1].strip():
+            continue
+        label, text = split_label(lines[at])
+        if label and _CHANGES.fullmatch(label):
+            return at
+        if (
+            label
+            and not text
+            and _NOTES.fullmatch(label)
+            and _is_about_rewrite(lines[at + 1 : at + 9])
+        ):
+            return at
+    return len(lines)
+
+
+def _is_about_rewrite(lines: list[str]) -> bool:
+    """Return whether the first paragraph of *lines* is a remark on the rewrite."""
+    below = "\n".join(line[:_LONGEST] for line in lines).lstrip("\n")
+    return ABOUT_REWRITE.search(below.split("\n\n", 1)[0]) is not None
