@@ -154,8 +154,10 @@ async def _work(session: Session, clients: Clients, ledger: LedgerWriter, hooks:
             ),
         ):
             log.info("run.began", folder=str(plan.folder.path))
-            if plan.source is not None:
-                session.total_seeds = execution.total_seeds
+            selection = await anyio.to_thread.run_sync(plan.describe_seeds)
+            if selection is not None:
+                session.total_seeds = selection.seeds
+                ledger.seeds_selected(selection)
             await _run(execution, plan)
     finally:
         _record_spending(session, ledger)
@@ -209,6 +211,7 @@ async def _execution(
         widths=widths(plan.config, plan.roles),
         read_seeds=plan.read_seeds,
         total_seeds=await anyio.to_thread.run_sync(plan.count_seeds),
+        seed_order=plan.seed_order,
         metadata=plan.metadata,
     )
 
