@@ -66,7 +66,7 @@ def cost_lines(costs: Sequence[StageCost], prices: Mapping[str, str]) -> list[st
     """Write *costs* as text, with the source of each role's prices, if anything was paid for."""
     if not costs:
         return []
-    header = ("calls", "fresh", "cached", "written", "answer", "reasoning", "cost")
+    header = ("calls", "fresh", "cached", "written", "answer", "thinking", "cost")
     lines = ["", _line("all sessions", header)]
     lines += [
         _line(f"  {cost.role} {cost.stage}", (*_figures(cost), _money(cost.money)))
