@@ -40,6 +40,7 @@ _INTERJECTION = re.compile(
 _ANNOUNCES = re.compile(words("announces"), _FLAGS)
 _NAMES_TEXT = re.compile(
     rf"{_NAMES}(?!s?\b of (?:my|our|his|her|their|an?)\b)"
+    rf"|\b(?:one|an?|une?|una|eine) {words('plain_text')}\b"
     r"|\b(?:the|this|that) (?:instruction|prompt)\b|\baction item\b"
     r"|\b(?:version|take)\b[^\n]{0,40}\b(?:harder|challenging|instruction|prompt)\b",
     _FLAGS,
@@ -78,7 +79,7 @@ def read_instruction(reply: str, *, original: str = "") -> str:
     text = _from_json(reply) or reply
     for _ in range(_MOST_LAYERS):
         before = text
-        text = _without_preamble(_unwrapped(text).strip(), original).strip()
+        text = _without_preamble(unwrapped(text).strip(), original).strip()
         text = without_remarks(_without_label(text, original).strip()).strip()
         if text == before:
             break
@@ -133,9 +134,9 @@ def _from_json(reply: str) -> str | None:
     return texts[0]
 
 
-def _unwrapped(text: str) -> str:
+def unwrapped(text: str) -> str:
     """Remove marks that enclose the whole of *text*."""
-    text = strip_quotes(strip_fence(_inside_tag(text)))
+    text = strip_quotes(strip_fence(inside_tag(text)))
     lines = text.split("\n")
     if all(line.startswith(">") for line in lines):
         text = "\n".join(line[1:].removeprefix(" ") for line in lines)
@@ -161,7 +162,7 @@ def _unlisted(text: str, lines: list[str]) -> str:
     return text
 
 
-def _inside_tag(text: str) -> str:
+def inside_tag(text: str) -> str:
     """Return what stands in a tag that is named like an instruction and begins *text*."""
     tag = _TAG.match(text)
     if not tag:
@@ -210,6 +211,11 @@ def _without_announcement(text: str) -> str:
         return text
     is_about = _NAMES_TEXT.search(paragraph) or ABOUT_REWRITE.search(paragraph)
     return below if is_about else text
+
+
+def reads_like_chat(text: str) -> bool:
+    """Return whether *text* begins like a chat or a refusal."""
+    return _INTERJECTION.match(text) is not None or is_refusal(text)
 
 
 def _first_paragraph(text: str) -> str:

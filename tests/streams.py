@@ -87,13 +87,14 @@ def chat_events(
     sizes: Sequence[int] = (),
     member: str = "content",
     finish: str = "stop",
+    usage: Any = None,
 ) -> list[Named]:
     """Events of a whole chat completion; its text is in *member* of the message."""
     return [
         chunk({"role": "assistant", "content": "", "refusal": None}),
         *(chunk({member: piece}) for piece in divided(text, sizes)),
         chunk({}, finish_reason=finish),
-        chunk(choices=[], usage=USAGE),
+        chunk(choices=[], usage=usage or USAGE),
         DONE,
     ]
 

@@ -213,7 +213,9 @@ CODE = "Explain this:\n```python\n1. x\n2. y\n```"
         ('1. ABC\n2. {"a": {{x}}} <y> %s', ["ABC", '{"a": {{x}}} <y> %s']),
         ('["A b", "C d"]', ["A b", "C d"]),
         ('{"instructions": [{"instruction": "A b"}, {"instruction": "C d"}]}', ["A b", "C d"]),
-        ('```json\n{"instructions": ["1. A b", "C d"]}\n```', ["1. A b", "C d"]),
+        ('```json\n{"instructions": ["1. A b", "C d"]}\n```', ["A b", "C d"]),
+        ('["1. A b", "2. C d\\n1. x"]', ["A b", "C d\n1. x"]),
+        ('["1. x\\n2. y", "C d"]', ["1. x\n2. y", "C d"]),
     ],
 )  # fmt: skip
 def test_instructions_are_taken_out_of_their_list(reply: str, instructions: list[str]) -> None:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from codeclm.prompts.decode import read_instructions
 from codeclm.prompts.improve import read_improved
 
 from .replies import FOLDER, ORIGINAL, Counts, count, outcome, replies
@@ -18,6 +19,7 @@ DATA = Path(__file__).parents[1] / "../shared/data"
 HELD_OUT = FOLDER / "held_out"
 
 COUNTS = {
+    "decode": (Counts(41, 3, 0, 0), Counts(18, 2, 0, 0)),
     "improve": (Counts(41, 6, 0, 1), Counts(19, 3, 0, 0)),
     "evolved": (Counts(38, 2, 0, 0), Counts(18, 2, 0, 0)),
 }
@@ -109,6 +111,16 @@ def test_a_clean_instruction_is_read_unchanged(instruction: str) -> None:
        "Here is the improved instruction:\n\n{}\n\nThis version adds a constraint."]))  # fmt: skip
 def test_what_stands_around_a_clean_instruction_comes_off(instruction: str, frame: str) -> None:
     assert read_improved(frame.replace("{}", instruction), original=ORIGINAL) == instruction
+
+
+@given(st.lists(CLEAN, min_size=2, max_size=6, unique=True))
+def test_clean_instructions_in_a_numbered_list_are_read_unchanged(texts: list[str]) -> None:
+    """Indented below their counters, as Markdown wants it."""
+    reply = "\n\n".join(
+        f"{number}. " + text.replace("\n", "\n   ") for number, text in enumerate(texts, 1)
+    )
+
+    assert read_instructions(reply, number=len(texts)) == texts
 
 
 def prompts_of(name: str, text_of: Callable[[dict[str, Any]], str]) -> list[str]:

@@ -36,7 +36,7 @@ from codeclm.providers.base import Message, Request
 from codeclm.providers.scripted.provider import Scripted
 from codeclm.providers.scripted.reading import last_question
 
-from .misbehaviour import MISBEHAVIOURS, Play, error, http
+from .misbehaviour import MISBEHAVIOURS, Play, error, http, streamed
 from .quota import Quota, QuotaSettings
 
 
@@ -113,6 +113,7 @@ class _Body(Struct):
     max_tokens: int | None = None
     max_completion_tokens: int | None = None
     response_format: dict[str, Any] | None = None
+    stream: bool = False
 
 
 _decoder = msgspec.json.Decoder(_Body)
@@ -187,12 +188,12 @@ class Server:
             }
         )
         wait = self.settings.latency + self.settings.jitter * number
-        play = self._play(seen, answer)
+        play = self._play(seen, answer, streams=body.stream)
         if seen.outcome.startswith(("429", "refused")):
             wait = 0.0  # nobody thinks about a refusal
         return seen, wait, play
 
-    def _play(self, seen: Seen, answer: bytes) -> Play:
+    def _play(self, seen: Seen, answer: bytes, *, streams: bool) -> Play:
         quota = self._quotas.get(seen.model)
         for number, rule in enumerate(self.settings.rules):
             if self._applies(number, rule, seen):
@@ -200,7 +201,7 @@ class Server:
                 seen.outcome, seen.paid = rule.fault, play.answers
                 return play
         if quota is None:
-            return Play((http(answer),), answers=True)
+            return streamed(answer) if streams else Play((http(answer),), answers=True)
         wait = quota.admit(seen.tokens, seen.received)
         if wait:
             seen.outcome, seen.paid = "refused", False

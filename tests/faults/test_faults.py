@@ -23,6 +23,7 @@ pytestmark = pytest.mark.slow
 
 QUICK = (
     *("--per-metadata", 2, "--max-iterations", 1, "--display", "none"),
+    *("--set", "filter.leftover=keep_strong"),  # every instruction is a row
     *("--set", "retry.first_wait=0.01", "--set", "retry.longest_wait=0.05"),
 )
 
@@ -153,6 +154,48 @@ def test_an_odd_but_whole_answer_is_as_good_as_any(
 
     assert ended._replace(said="") == undisturbed._replace(said="")
     assert len(faulty.seen()) == 22
+
+
+STREAMED = ("--set", "strong.stream=true", "--set", "target.stream=true")
+
+
+@pytest.mark.parametrize("transport", ["aiohttp", "lean"])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        *("", "stream_ends", "stream_garbled", "stream_error", "stream_overloaded"),
+        *("stream_refused", "stream_reset", "stream_closed", "stream_stalls", "stream_left_open"),
+        *("429", "null", "chunked"),
+    ],
+)
+def test_a_streamed_run_has_the_same_dataset_whatever_happens_to_streams(
+    fault: str, transport: str, faulty: FaultServer, undisturbed: Ended, tmp_path: Path
+) -> None:
+    """``null`` and ``chunked`` come as JSON: the server does not stream those."""
+    rule = Rule(fault=fault, value=PASSING.get(fault, ""), share=0.5, times=1)
+    faulty.reset(rules=(rule,) if fault else ())
+    soon = "stalled" if fault == "stream_stalls" else ""
+
+    ended = run(faulty, tmp_path, *STREAMED, "--transport", transport, fault=soon)
+
+    seen = faulty.seen()
+    assert ended._replace(said="") == undisturbed._replace(said="")
+    assert len(set(paid(seen))) == len(paid(seen)) == 22
+    assert not fault or any(one.outcome == fault for one in seen)
+
+
+def test_an_interrupted_run_goes_on_with_streams(
+    faulty: FaultServer, undisturbed: Ended, tmp_path: Path
+) -> None:
+    """Streaming changes no reply, so it is no other run, and nothing is paid for again."""
+    faulty.reset(rules=(Rule(fault="closed", purpose="respond"),))
+    assert run(faulty, tmp_path, *SOON).status == 1
+    faulty.set()
+
+    ended = run(faulty, tmp_path, *STREAMED)
+
+    assert ended._replace(said="") == undisturbed._replace(said="")
+    assert len(paid(faulty.seen())) == 22
 
 
 NASTY = (
