@@ -22,10 +22,12 @@ from ...prompts import (
 from ...providers.base import Message, Request, ResponseFormat
 from ..data.errors import ItemError, RunStopped
 from ..data.records import Call
+from .counters import MeasuredReply
 from .keys import KeyBuilder
 from .outgoing import Outcome, RoleCalls
 from .repair import repair
 from .replies import StoredReply, decode_reply
+from .spending import usage_of
 from .unusable import FINAL, UnusableReplyError, read_reply
 
 T = TypeVar("T")
@@ -188,6 +190,7 @@ class Model:
         most = self.sampling.parse_attempts
         for attempt in range(1, max(attempts or most, most) + 1):
             stored = await pending.reply()
+            self._measure(prompt.name, pending.key, stored)
             if not pending.paid:
                 counters.count_reused(prompt.name)
             try:
@@ -224,6 +227,11 @@ class Model:
         at = f", max_tokens {limit:,}" if limit and error.reply.finish_reason == "length" else ""
         times = f" (asked {attempts} times)" if attempts > 1 else ""
         return f"{stage}: {error}{at}{times}"
+
+    def _measure(self, stage: str, key: bytes, reply: StoredReply) -> None:
+        replies = self._calls.counters.replies
+        if replies is not None:
+            replies[key] = MeasuredReply(self.role, stage, usage_of(reply), reply.seconds)
 
     # -- where the reply comes from -----------------------------------------------------------
 
