@@ -16,10 +16,11 @@ from blockbuster import BlockBuster
 from codeclm.engine.calls.cache import Cache, open_cache
 from codeclm.engine.calls.counters import CallCounts, Counters
 from codeclm.engine.calls.dispatcher import Dispatcher, open_dispatcher
-from codeclm.engine.calls.model import Model, ParsedReply, Sampling
+from codeclm.engine.calls.model import Model, ParsedReply
 from codeclm.engine.calls.outgoing import InFlightCalls, RoleCalls
 from codeclm.engine.calls.pacing import Limits
 from codeclm.engine.calls.replies import StoredReply, decode_reply
+from codeclm.engine.calls.sampling import Sampling
 from codeclm.engine.config import RetryPolicy
 from codeclm.engine.data.errors import ItemError, RunStopped, Stopping
 from codeclm.engine.disk.sqlite import StorageError

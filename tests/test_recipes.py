@@ -241,17 +241,20 @@ def test_the_pool_and_what_a_request_shows_depend_on_the_runs_seed_alone() -> No
     assert len(pool(2, most=20).seeds) == 2
 
 
-async def test_a_seed_as_it_is_becomes_the_basic_instruction_anew_in_each_pass() -> None:
-    first = await SeedAsInstruction(rows=4)(
-        InstructionRequest(placeholder_metadata(SEED), 4, texts=("Explain rain.",))
-    )
-    second = await SeedAsInstruction(rows=4)(
-        InstructionRequest(placeholder_metadata(SEED, pass_number=1), 4, texts=("Explain rain.",))
+async def test_a_seed_as_it_is_becomes_the_basic_instruction_as_often_as_its_rows_need() -> None:
+    take, metadata, texts = (
+        SeedAsInstruction(rows=4),
+        placeholder_metadata(SEED),
+        ("Explain rain.",),
     )
 
-    assert [one.instruction for one in first + second] == ["Explain rain."] * 2
-    assert first[0].metadata.seed_ids == second[0].metadata.seed_ids == ("s3",)
-    assert first[0].id != second[0].id
+    first = await take(InstructionRequest(metadata, 6, texts=texts))
+    later = await take(InstructionRequest(metadata, 1, 8, texts=texts))
+
+    assert [one.instruction for one in first + later] == ["Explain rain."] * 3
+    assert [one.rows for one in first + later] == [3, 3, 1]
+    assert [one.number for one in first + later] == [0, 1, 8]
+    assert len({one.id for one in first + later}) == 3
 
 
 # -- as a user meets them ---------------------------------------------------------------------

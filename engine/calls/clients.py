@@ -35,10 +35,11 @@ from .counters import Counters
 from .deadline import CallBounds
 from .dispatcher import Dispatcher, open_dispatcher
 from .gate import provider_settings
-from .model import Model, Sampling
+from .model import Model
 from .outgoing import InFlightCalls, RoleCalls
 from .pacing import Limits, Pacer
 from .queued_call import StopReason
+from .sampling import Sampling
 from .shared_pace import SharedPace
 from .spending import Spending
 

@@ -125,13 +125,26 @@ class _Attempt(Struct, eq=False):
     progress: Progress
     scope: Timeout
     problem: str = ""
+    is_lost: bool = False
+    """Whether its connection was closed when it was last looked at."""
+
+    def connection_problem(self) -> str:
+        """Return that the connection is closed, and was at the last look, or nothing.
+
+        In between, a reply that was complete when it closed is read.
+        """
+        was_lost, is_lost = self.is_lost, self.progress.is_lost
+        self.is_lost = is_lost is not None and is_lost()
+        return "the connection was lost within the reply" if was_lost and self.is_lost else ""
 
 
 class Watchdog:
-    """Ends calls that are past their deadlines. One timer serves all of an endpoint's calls.
+    """Ends calls that are past their deadlines or have lost their connections.
+
+    One timer serves all of an endpoint's calls.
 
     Attributes:
-        timed_out: How many it has ended.
+        timed_out: How many it has ended for their time.
     """
 
     def __init__(self, name: str, bounds: CallBounds, loop: asyncio.AbstractEventLoop) -> None:
@@ -144,10 +157,11 @@ class Watchdog:
         self._timer: TimerHandle | None = None
 
     async def run(self, complete: Callable[[Request], Awaitable[Reply]], request: Request) -> Reply:
-        """Await ``complete(request)``, unless it takes too long.
+        """Await ``complete(request)``, unless it takes too long or cannot end.
 
         Raises:
-            ProviderError: what *complete* raises; `Unavailable` past the deadline.
+            ProviderError: what *complete* raises; `Unavailable` past the deadline, or if nothing
+                more can come.
         """
         scope = asyncio.timeout(None)
         deadline = self._bounds.start(request, self._loop.time())
@@ -183,9 +197,11 @@ class Watchdog:
         for attempt in self._attempts:
             if attempt.problem:
                 continue  # ended, and not gone yet
-            attempt.problem = attempt.deadline.problem(attempt.progress, now)
+            attempt.problem = attempt.connection_problem()
+            if not attempt.problem:
+                attempt.problem = attempt.deadline.problem(attempt.progress, now)
+                self.timed_out += bool(attempt.problem)
             if attempt.problem:
-                self.timed_out += 1
                 attempt.scope.reschedule(now)
         if self._attempts:
             self._look_again()

@@ -6,9 +6,8 @@ from datetime import UTC, datetime
 from itertools import islice
 
 from ..config import Config, describe_temperature, retirement, to_toml
-from ..data import seeds
 from ..data.records import Unreadable
-from ..data.seeds import SeedSource
+from ..data.seeds.selection import SeedSelection
 from ..pipeline.prepare import Plan, prepare
 from .exit_status import ExitStatus
 from .output import print_text, seeds_used
@@ -32,9 +31,9 @@ def run(args: argparse.Namespace) -> int:
 
 def _lines(plan: Plan) -> Iterator[str]:
     config = plan.config
-    if plan.source is not None:
-        yield f"seeds    {seeds_used(seeds.count(plan.source), config.limit)}"
-        yield from _unreadable(plan.source, config.limit)
+    if plan.seeds is not None:
+        yield f"seeds    {seeds_used(plan.seeds.total, config.limit)}"
+        yield from _unreadable(plan.seeds)
     else:
         yield f"metadata {len(plan.metadata):,}"
     yield f"recipe   {plan.recipe.name}: {plan.recipe.summary}"
@@ -52,9 +51,9 @@ def _lines(plan: Plan) -> Iterator[str]:
     yield "ready to run; no call was made"
 
 
-def _unreadable(source: SeedSource, limit: int | None) -> Iterator[str]:
+def _unreadable(selection: SeedSelection) -> Iterator[str]:
     """Report how many of the first records are not seeds, and why the first three are not."""
-    records = list(islice(seeds.read(source), min(RECORDS_CHECKED, limit or RECORDS_CHECKED)))
+    records = list(islice(selection.read(), RECORDS_CHECKED))
     unreadable = [record for record in records if isinstance(record, Unreadable)]
     if not unreadable:
         return

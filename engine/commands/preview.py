@@ -3,12 +3,10 @@
 import argparse
 import tempfile
 from functools import partial
-from itertools import islice
 
 from msgspec import structs
 
 from ..config import Config
-from ..data import seeds
 from ..data.records import Seed
 from ..pipeline.event_loop import run_async
 from ..pipeline.prepare import Plan, prepare
@@ -58,9 +56,9 @@ def _reduced(config: Config, seed_count: int, folder: str, where: str) -> Config
 def _print_examples(plan: Plan, ledger: LedgerReader, *, as_json: bool) -> None:
     """Print the fate of each instruction, and of the seeds that gave none."""
     texts = dict[str, str]()
-    if plan.source is not None:
-        first = islice(seeds.read(plan.source), plan.config.limit)
-        texts = {record.id: record.instruction for record in first if isinstance(record, Seed)}
+    if plan.seeds is not None:
+        used = plan.seeds.read()
+        texts = {record.id: record.instruction for record in used if isinstance(record, Seed)}
     for example in ledger.examples():
         if as_json:
             print_json(example)

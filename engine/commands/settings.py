@@ -67,7 +67,13 @@ RUN_FLAGS = (
     ),
     Flag(("--target-rows", "-n"), ("target_rows",), "N", "make exactly N rows"),
     Flag(("--max-candidates",), ("max_candidates",), "N", "from at most N basic instructions"),
-    Flag(("--limit",), ("limit",), "N", "use only the first N seeds"),
+    Flag(("--limit",), ("limit",), "N", "use only N seeds: a sample drawn with --seed"),
+    Flag(
+        ("--stratify",),
+        ("input.stratify",),
+        "FIELD",
+        "spread rows evenly over the values of this field of the seeds, and report them",
+    ),
     Flag(
         ("--threshold",),
         ("filter.threshold",),
@@ -105,6 +111,9 @@ def add_run_settings(parser: argparse.ArgumentParser) -> None:
         help="configuration file: TOML, YAML or JSON (default: codeclm.toml, if it exists)",
     )
     add_flags(parser, RUN_FLAGS)
+    parser.add_argument(
+        "--head", action="store_true", help="with --limit: the first seeds instead of a sample"
+    )
     parser.add_argument("--seeds", nargs="+", metavar="FILE", help="seed files or folders")
     parser.add_argument(
         "--export",
@@ -176,6 +185,8 @@ def _run_overrides(args: argparse.Namespace) -> Iterator[str]:
         # A judge that is the strong model is called where the strong model is.
         if own_judge or not override.startswith("judge.base_url="):
             yield override
+    if args.head:
+        yield "head=true"
     for name in ("seeds", "export"):
         values: list[str] | None = getattr(args, name)
         if values:

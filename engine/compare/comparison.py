@@ -16,7 +16,6 @@ from ...providers import json_codec
 from ..calls.clients import check_cache_folder
 from ..calls.gate import Origin, pass_gate
 from ..config import Config, ConfigError
-from ..data import seeds
 from ..data.files import user_path
 from ..data.test_sets import TestSource, read_questions
 from ..disk.atomic import replace_file
@@ -137,7 +136,7 @@ def _split(
     source = shared.seed_source
     if (out / SEEDS_FILE).resolve() in [path.resolve() for path in source.paths]:
         raise FolderError(f"{out}: its {SEEDS_FILE} would be overwritten: choose another folder")
-    split, kept = split_seeds(source, validation, random_seed=shared.seed, limit=shared.limit)
+    split, kept = split_seeds(shared.select_seeds(), validation, random_seed=shared.seed)
     return split, str(write_split(out, split, kept, allow_change=allow_change))
 
 
@@ -172,8 +171,7 @@ def measure_run(plan: ComparisonPlan, run: PlannedRun, summary: Summary) -> Data
 
 
 def _available_seeds(plan: RunPlan) -> int:
-    total = seeds.count(plan.source) if plan.source is not None else 0
-    return min(total, plan.config.limit or total)
+    return 0 if plan.seeds is None else len(plan.seeds)
 
 
 def conclude(plan: ComparisonPlan, datasets: Sequence[Dataset]) -> ComparisonResult:

@@ -15,6 +15,7 @@ from ...providers.base import Transport
 from ..data.errors import UserError
 from ..data.files import user_path
 from ..data.seeds import SeedFormat, SeedSource
+from ..data.seeds.selection import SeedSelection
 
 MOST: Final = 10_000_000
 """Upper bound of whatever is counted: rows, seeds, calls in flight."""
@@ -130,6 +131,9 @@ class InputConfig(SettingsTable, frozen=True):
     """Joins several fields, as in ``"{instruction}\\n{input}"``. Excludes ``field``."""
     format: SeedFormat | None = None
     """None: by the file's suffix."""
+    stratify: str | None = None
+    """Field of a seed record, such as a category: rows and samples then spread evenly over its
+    values, and reports say how evenly. None: they spread over the file from beginning to end."""
 
 
 class MetadataConfig(SettingsTable, frozen=True):
@@ -327,7 +331,9 @@ class Config(SettingsTable, frozen=True):
     max_candidates: Count | None = None
     """Most basic instructions to make for them."""
     limit: Count | None = None
-    """Read only this many seeds."""
+    """Use only this many seeds: a sample, drawn with the run's seed."""
+    head: bool = False
+    """With ``limit``: use the first seeds instead of a sample."""
     parse_attempts: Annotated[int, Meta(ge=1, le=20)] = 3
     """How often to ask until a reply can be parsed."""
     strong: RoleConfig = field(default_factory=RoleConfig)
@@ -366,7 +372,23 @@ class Config(SettingsTable, frozen=True):
     def seed_source(self) -> SeedSource:
         """Return where the seeds are and how they are read."""
         settings = self.input
-        return SeedSource(self.seed_files, settings.field, settings.template, settings.format)
+        return SeedSource(
+            self.seed_files,
+            settings.field,
+            settings.template,
+            settings.format,
+            settings.stratify,
+        )
+
+    def select_seeds(self) -> SeedSelection:
+        """Return the seeds that the run uses. Blocks: a sample counts the records.
+
+        Raises:
+            SeedError: a seed file cannot be used.
+        """
+        return SeedSelection(
+            self.seed_source, limit=self.limit, head=self.head, key=f"{self.seed}/seeds"
+        )
 
     @property
     def scorer(self) -> RoleConfig:

@@ -25,11 +25,17 @@ def identity(*parts: str) -> str:
 
 
 class Seed(Struct, frozen=True):
-    """An instruction from a seed file. ``position`` counts records from 0 over all files."""
+    """An instruction from a seed file.
+
+    Attributes:
+        position: Counts the records that are used, from 0, in the order of the files.
+        stratum: The value of the field to stratify by, as text; empty without one.
+    """
 
     position: int
     id: str
     instruction: str
+    stratum: str = ""
 
 
 class Unreadable(Struct, frozen=True):

@@ -157,7 +157,7 @@ async def _work(session: Session, clients: Clients, ledger: LedgerWriter, hooks:
             ),
         ):
             log.info("run.began", folder=str(plan.folder.path))
-            if plan.source is not None:
+            if plan.seeds is not None:
                 session.total_seeds = execution.total_seeds
             await _run(execution, plan)
     finally:
@@ -212,6 +212,7 @@ async def _execution(
         widths=widths(plan.config, plan.roles),
         read_seeds=plan.read_seeds,
         total_seeds=await anyio.to_thread.run_sync(plan.count_seeds),
+        seed_order=plan.seed_order,
         metadata=plan.metadata,
     )
 

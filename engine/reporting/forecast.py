@@ -13,7 +13,6 @@ from ...prompts import PromptSet, Sizes
 from ..calls.prices import prices_by_role
 from ..calls.spending import Usage
 from ..config import Config, RoleConfig
-from ..data import seeds as seed_files
 from ..data.records import Seed
 from ..pipeline.prepare import Plan
 from ..pipeline.recipes import RECIPES
@@ -67,9 +66,9 @@ SEEDS_MEASURED = 1000
 def forecast_run(plan: Plan, answer_tokens: int) -> Forecast:
     """Forecast a prepared run, assuming answers of *answer_tokens*. Blocks: it reads the seeds."""
     count, length = 0, 0
-    if plan.source is not None:
-        count = seed_files.count(plan.source)
-        records = islice(seed_files.read(plan.source), SEEDS_MEASURED)
+    if plan.seeds is not None:
+        count = plan.seeds.total
+        records = islice(plan.seeds.read(), SEEDS_MEASURED)
         lengths = [len(record.instruction) for record in records if isinstance(record, Seed)]
         length = sum(lengths) // (4 * max(len(lengths), 1))
     return forecast(

@@ -65,7 +65,7 @@ class RunReader(NamedTuple):
             return texts
         last = max(positions)
         try:
-            for record in seeds.read(self.config.seed_source):
+            for record in self.config.select_seeds().read():
                 if isinstance(record, Seed) and record.position in positions:
                     texts[record.id] = record.instruction
                 if record.position >= last:

@@ -38,7 +38,7 @@ CREATE TABLE seeds (
     position INTEGER PRIMARY KEY CHECK (position BETWEEN 0 AND {MOST_ITEMS}), id TEXT,
     state TEXT NOT NULL, reason TEXT NOT NULL,
     detail TEXT NOT NULL, transient INTEGER NOT NULL, fingerprint INTEGER, item INTEGER,
-    metadata BLOB) STRICT;
+    metadata BLOB, stratum TEXT NOT NULL) STRICT;
 CREATE TABLE items (
     position INTEGER PRIMARY KEY CHECK (position BETWEEN 0 AND {MOST_ITEMS}),
     metadata BLOB NOT NULL) STRICT;
@@ -109,7 +109,7 @@ DROP_REASON = (
 
 INSERT = {
     "facts": "INSERT OR REPLACE INTO facts VALUES (?, ?)",
-    "seeds": f"INSERT OR REPLACE INTO seeds VALUES ({', '.join('?' * 9)})",
+    "seeds": f"INSERT OR REPLACE INTO seeds VALUES ({', '.join('?' * 10)})",
     "links": "UPDATE seeds SET item = ? WHERE position = ?",  # behind the rows that it changes
     "items": "INSERT OR REPLACE INTO items VALUES (?, ?)",
     "requests": f"INSERT OR REPLACE INTO requests VALUES ({', '.join('?' * 7)})",

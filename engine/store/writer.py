@@ -106,15 +106,20 @@ class LedgerWriter:
         while self._writer.waiting > _MAX_WAITING:  # noqa: ASYNC110  (the writer is a thread)
             await anyio.sleep(0.005)
 
+    async def flush(self) -> None:
+        """Wait until what is queued has been written, or cannot be."""
+        while self._writer.waiting and self._error is None:  # noqa: ASYNC110  (as in `room`)
+            await anyio.sleep(0.001)
+
     def seed_encoded(self, seed: Seed, metadata: Metadata, *, item: int | None) -> None:
         """Record *seed*'s metadata and its *item*: None if `seed_linked` follows."""
         row = (seed.position, seed.id, "encoded", "", "", 0, fingerprint(seed.instruction))
-        self._put("seeds", *row, item, json_codec.dumps(metadata))
+        self._put("seeds", *row, item, json_codec.dumps(metadata), storable(seed.stratum))
 
     def seed_pooled(self, seed: Seed) -> None:
         """Record a seed that requests may show; `seed_linked` records the first that does."""
         row = (seed.position, seed.id, "pooled", "", "", 0, fingerprint(seed.instruction))
-        self._put("seeds", *row, None, None)
+        self._put("seeds", *row, None, None, storable(seed.stratum))
 
     def seed_linked(self, seed_position: int, item: int) -> None:
         """Record the metadata item, or request, that a seed went into."""
@@ -122,12 +127,13 @@ class LedgerWriter:
 
     def seed_failed(self, seed: Seed, error: ItemError) -> None:
         row = (seed.position, seed.id, "failed", error.reason, storable(error.detail))
-        self._put("seeds", *row, int(error.transient), fingerprint(seed.instruction), None, None)
+        values = (int(error.transient), fingerprint(seed.instruction), None, None)
+        self._put("seeds", *row, *values, storable(seed.stratum))
 
     def seed_unreadable(self, record: Unreadable) -> None:
         detail = storable(f"{record.where}: {record.reason}")
         row = (record.position, None, "failed", "unreadable_record", detail, 0)
-        self._put("seeds", *row, None, None, None)
+        self._put("seeds", *row, None, None, None, "")
 
     def metadata_fixed(self, items: Iterable[Metadata]) -> None:
         """Record the metadata that instructions are made from, where seeds are not their own."""
@@ -200,6 +206,14 @@ class LedgerWriter:
         """Record the last metadata item whose rows count; later ones are beyond the target."""
         self._put("facts", "last_item", str(position))
 
+    def granted(self, grants: Sequence[tuple[int, int, int]]) -> None:
+        """Record what is asked in place of what seeds could not deliver: position, start, count.
+
+        In one row, so that a killed process leaves all of it or nothing.
+        """
+        position, start, _ = grants[0]
+        self._put("facts", f"grants/{position}/{start}", json_codec.dumps(grants).decode())
+
     def spent(self, session: str, spending: Spending) -> None:
         """Record what *session* has spent so far."""
         self._put("facts", f"spent/{session}", json_codec.dumps(spending).decode())
@@ -255,7 +269,7 @@ class LedgerWriter:
         tables = INSERT.keys() - {"facts", "links", "reviews"}
         self._execute(
             *(f"DELETE FROM {table}" for table in sorted(tables)),
-            "DELETE FROM facts WHERE key = 'last_item'",
+            "DELETE FROM facts WHERE key = 'last_item' OR key LIKE 'grants/%'",
         )
 
     def clear_provisional_decisions(self) -> None:

@@ -273,6 +273,7 @@ ONE_LOST = {
     "400": "rejected",
     "redirect": "rejected",
     "content_filter": "content filter",
+    "refusal": "refusal",
 }
 
 
@@ -288,12 +289,11 @@ def test_an_answer_that_is_refused_loses_its_item_and_no_other(
     assert f"1 failed ({ONE_LOST[fault]})" in ended.said
 
 
-@pytest.mark.parametrize("words", ["refusal", "length"])
-def test_what_a_model_did_say_is_judged_as_what_it_is(
-    words: str, faulty: FaultServer, tmp_path: Path
+def test_an_answer_that_was_cut_off_is_judged_as_what_it_is(
+    faulty: FaultServer, tmp_path: Path
 ) -> None:
-    """A refusal or a cut-off answer is an answer: paid once, scored, and never asked again."""
-    faulty.reset(rules=(Rule(fault=words, purpose="respond", model="target"),))
+    """It is an answer: paid once, scored, and never asked again."""
+    faulty.reset(rules=(Rule(fault="length", purpose="respond", model="target"),))
 
     ended = run(faulty, tmp_path)
 
