@@ -45,6 +45,8 @@ class MeasuredReply(NamedTuple):
     role: str
     stage: str
     usage: Usage
+    time: float
+    """When it arrived, in seconds since 1970."""
     seconds: float
     """How long the call took."""
 

@@ -210,7 +210,8 @@ class Model:
     def _measure(self, stage: str, key: bytes, reply: StoredReply) -> None:
         replies = self._calls.counters.replies
         if replies is not None:
-            replies[key] = MeasuredReply(self.role, stage, usage_of(reply), reply.seconds)
+            measured = MeasuredReply(self.role, stage, usage_of(reply), reply.time, reply.seconds)
+            replies[key] = measured
 
     # -- where the reply comes from -----------------------------------------------------------
 

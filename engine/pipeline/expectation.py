@@ -11,13 +11,16 @@ from msgspec import Struct, structs
 
 from ..calls.spending import Usage, UsageByStage, add_usage
 from ..config import Config
-from . import sizes
 from .modes import Input
 from .recipe import Recipe
 from .steps import Bounds, Volume
 
 SELECTED = 0.5
 """Share of the instructions that a scored round is assumed to select."""
+
+
+SecondsByStage = Mapping[str, Mapping[str, float]]
+"""How long calls take, added up: by role, then by stage."""
 
 
 class Start(Struct, frozen=True):
@@ -35,12 +38,14 @@ class Measured(Struct, frozen=True):
         rows: how many rows it kept.
         usage: calls and tokens, of stored replies as of those it paid for.
         seconds: how long its calls took, added up, by role and stage.
+        duration: for how long any of them was under way.
     """
 
     start: Start
     rows: int
     usage: UsageByStage
-    seconds: Mapping[str, Mapping[str, float]]
+    seconds: SecondsByStage
+    duration: float
 
 
 def likely_calls(recipe: Recipe, config: Config, start: Start) -> dict[str, int]:
@@ -71,10 +76,40 @@ def _further_rounds(rounds: int) -> float:
     return sum((1 - SELECTED) ** done for done in range(1, rounds)) / (rounds - 1)
 
 
-def scale(
+def pilot_config(recipe: Recipe, config: Config, start: Start, count: int) -> Config:
+    """Return the settings of a pilot of *count* seeds or metadata items: the run, in small.
+
+    It makes the run's own calls wherever these do not depend on all seeds, so that the run need not
+    pay for them again.
+    """
+    if recipe.mode.endless:
+        return structs.replace(config, target_rows=None, max_candidates=count)
+    share = _pilot_share(config, start, count)
+    rows = config.target_rows and max(1, round(config.target_rows * share))
+    most = config.max_candidates and max(rows or 1, round(config.max_candidates * share))
+    return structs.replace(
+        config,
+        limit=min(count, start.seeds) or None,
+        target_rows=rows,
+        max_candidates=most,
+        metadata=structs.replace(config.metadata, augment_to=None, share=None),
+    )
+
+
+def _pilot_share(config: Config, start: Start, count: int) -> float:
+    """Return which part of a run's items *count* are."""
+    metadata = config.metadata
+    if start.metadata or metadata.augment_to:
+        items = metadata.part(start.metadata or max(start.seeds, metadata.augment_to or 0))
+    else:
+        items = min(start.seeds, config.target_rows or start.seeds)
+    return min(1.0, min(count, start.metadata or start.seeds) / max(items, 1))
+
+
+def scale_factors(
     recipe: Recipe, config: Config, start: Start, pilot: Config, measured: Measured
-) -> dict[tuple[str, str], float]:
-    """Return by what factor a run takes more than its pilot, by role and stage.
+) -> dict[str, float]:
+    """Return by what factor a run takes more than its pilot, by stage.
 
     Args:
         recipe: of both.
@@ -84,59 +119,31 @@ def scale(
         measured: what the pilot took.
     """
     whole, part = _volume(recipe, config, start), _volume(recipe, pilot, measured.start)
-    made = part.instructions.high
-    needed = (config.target_rows or 0) * made / measured.rows if measured.rows else float("inf")
-    instructions = _instructions(config, whole, needed)
-    others = {
-        prompt.name: (bounds, recipe.writing.calls(pilot, part).get(prompt, None))
-        for prompt, bounds in recipe.writing.calls(config, whole).items()
-    }
-    for prompt, bounds in recipe.mode.calls(whole).items():
-        others[prompt.name] = bounds, recipe.mode.calls(part).get(prompt)
-    factors: dict[tuple[str, str], float] = {}
-    for role, stages in measured.usage.items():
-        for stage in stages:
-            bounds, of_pilot = others.get(stage, (None, None))
-            if bounds is None or of_pilot is None or not of_pilot.high:
-                factors[role, stage] = instructions / made
-            else:
-                factors[role, stage] = _share(whole, bounds, instructions) / of_pilot.high
+    if not recipe.mode.endless and config.target_rows and pilot.target_rows:
+        rest = config.target_rows / pilot.target_rows
+    elif config.target_rows and measured.rows:
+        rest = min(config.target_rows / measured.rows, _ratio(whole.instructions, part))
+    else:
+        rest = _ratio(whole.instructions, part)
+    factors = {stage: rest for stages in measured.usage.values() for stage in stages}
+    calls_of_pilot = recipe.mode.calls(part)
+    for prompt, calls in recipe.mode.calls(whole).items():
+        factors[prompt.name] = calls.low / max(calls_of_pilot[prompt].low, 1)
     return factors
 
 
-def scaled(usage: UsageByStage, factors: Mapping[tuple[str, str], float]) -> UsageByStage:
-    """Multiply *usage* by the factor of each role and stage."""
+def _ratio(instructions: Bounds, pilot: Volume) -> float:
+    return instructions.high / max(pilot.instructions.high, 1)
+
+
+def scaled(usage: UsageByStage, factors: Mapping[str, float]) -> UsageByStage:
+    """Multiply *usage* by the factor of each stage."""
     result: UsageByStage = {}
     for role, stages in usage.items():
         for stage, used in stages.items():
-            factor = factors[role, stage]
-            figures = (round(figure * factor) for figure in structs.astuple(used))
+            figures = (round(figure * factors[stage]) for figure in structs.astuple(used))
             add_usage(result, role, stage, Usage(*figures))
     return result
-
-
-def pilot_config(recipe: Recipe, config: Config, start: Start, count: int) -> Config:
-    """Return the settings of a pilot of *count* seeds or metadata items.
-
-    It makes the run's own first calls wherever these do not depend on all seeds, so that the run
-    need not pay for them again.
-    """
-    if recipe.mode.endless:
-        return structs.replace(config, target_rows=None, max_candidates=count)
-    per_item = sizes.per_seed(config, start.seeds)
-    if start.metadata or config.metadata.augment_to:
-        items = config.metadata.part(
-            start.metadata or max(start.seeds, config.metadata.augment_to or 0)
-        )
-        per_item = ceil(sizes.total_quota(config, items) / max(items, 1))
-    return structs.replace(
-        config,
-        limit=min(count, config.limit or count),
-        target_rows=None,
-        max_candidates=None,
-        metadata=structs.replace(config.metadata, augment_to=None, share=None),
-        decode=structs.replace(config.decode, per_metadata=per_item),
-    )
 
 
 def _volume(recipe: Recipe, config: Config, start: Start) -> Volume:

@@ -1,23 +1,18 @@
-"""How long a run will probably take: what its endpoints let through, or what its limits allow."""
+"""How long calls take: as many at once as endpoints take, or as limits allow."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from ..calls.clients import endpoint_name, limits_of, quota_name
 from ..calls.spending import Usage, UsageByStage
 from ..config import RoleConfig
-
-SecondsByStage = Mapping[str, Mapping[str, float]]
-"""How long calls take, added up: by role, then by stage."""
+from ..pipeline.expectation import SecondsByStage
 
 
-def likely_duration(
-    roles: Mapping[str, RoleConfig], usage: UsageByStage, seconds: SecondsByStage
-) -> float:
-    """Return the seconds that calls of *usage*, which take *seconds* one by one, take in all.
+def busiest(roles: Mapping[str, RoleConfig], usage: UsageByStage, seconds: SecondsByStage) -> float:
+    """Return for how many seconds calls of *usage* keep the busiest endpoint or limit busy.
 
-    Endpoints work side by side, so the slowest decides. Its calls are spread over all that may be
-    in flight, or over the minutes that a limit of requests or tokens makes of them. An item's own
-    calls, one after the other, are added: while the last one is finished, little else is in flight.
+    An endpoint takes as many calls at once as may be in flight; *seconds* are those of one after
+    the other. Endpoints work side by side, so the slowest decides.
     """
     total = {role: _total(usage.get(role, {})) for role in roles}
     busy = {role: sum(seconds.get(role, {}).values()) for role in roles}
@@ -34,4 +29,21 @@ def likely_duration(
             (tokens, limits.tokens_per_minute),
         ):
             slowest = max(slowest, 60 * amount / limit if limit else 0.0)
-    return slowest + _path(usage, seconds)
+    return slowest
+
+
+def _total(stages: Mapping[str, Usage]) -> Usage:
+    total = Usage()
+    for usage in stages.values():
+        total.add(usage)
+    return total
+
+
+def _sharing(
+    roles: Mapping[str, RoleConfig], key: Callable[[RoleConfig], str]
+) -> Iterable[list[str]]:
+    """Return the names of the roles for which *key* is the same."""
+    groups: dict[str, list[str]] = {}
+    for name, role in roles.items():
+        groups.setdefault(key(role), []).append(name)
+    return groups.values()
