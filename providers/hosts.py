@@ -12,7 +12,16 @@ from urllib.parse import urlsplit
 from msgspec import Struct, structs
 
 from .base import Provider, ResponseFormat
-from .kinds import ANTHROPIC, GEMINI, LOCAL, OPENAI, SCRIPTED, ProviderKind, ProviderSettings
+from .kinds import (
+    ANTHROPIC,
+    GEMINI,
+    LOCAL,
+    OPENAI,
+    PYTHON,
+    SCRIPTED,
+    ProviderKind,
+    ProviderSettings,
+)
 
 
 class Host(Struct, frozen=True):
@@ -209,6 +218,7 @@ HOSTS: Final = (
     _self_hosted("lmstudio", 1234),
     Host("local", LOCAL, structured="json_schema"),
     Host("scripted", SCRIPTED, structured="json_schema"),
+    Host("python", PYTHON),
 )
 
 check_kinds(HOSTS)
