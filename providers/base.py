@@ -8,6 +8,7 @@ ProviderError
 └── Denied         401, 402, 403, 404, quota used up: no request will succeed; stop the run
 """
 
+from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any, Literal, Protocol
 
@@ -130,13 +131,15 @@ class Progress:
             answer.
         events: Events of a stream so far, those without content included, which only say that the
             server is still at work.
+        is_lost: Tells whether the connection is closed, from a transport that may not notice it.
     """
 
-    __slots__ = ("events", "received")
+    __slots__ = ("events", "is_lost", "received")
 
     def __init__(self) -> None:
         self.received = 0
         self.events = 0
+        self.is_lost: Callable[[], bool] | None = None
 
     def add(self, data: bytes) -> None:
         """Note *data*, as the body's next part."""

@@ -1,6 +1,7 @@
 """No call lasts for ever, whatever the server does and whatever carries it."""
 
 import asyncio
+import json
 from collections.abc import Callable
 from contextlib import aclosing
 from typing import Any
@@ -48,6 +49,17 @@ def test_a_reply_that_has_begun_must_go_on() -> None:
 @pytest.mark.parametrize(("rate", "end"), [(LEAST_RATE - 1, 60), (LEAST_RATE + 1, 1000)])
 def test_a_trickle_ends_at_the_least_rate_or_at_the_total(rate: float, end: int) -> None:
     assert ended_at(deadline(), lambda t: 1 + int(rate * t)) == end
+
+
+def test_time_for_which_the_process_was_stopped_does_not_count() -> None:
+    subject = deadline(silence=60, total=100)
+    assert not subject.problem(so_far(0), 59)
+
+    subject.leave_out(500)
+
+    assert not subject.problem(so_far(0), 559)
+    assert subject.problem(so_far(0), 560) == "no reply within 60 s"
+    assert subject.problem(so_far(10**6), 600) == "no complete reply within 100 s"
 
 
 def test_a_provider_that_tells_no_progress_has_all_the_time() -> None:
@@ -212,9 +224,54 @@ async def test_a_call_that_never_ends_is_ended_and_sent_again(
 
     assert isinstance(reply, Reply)
     assert (counts.retries, counts.in_flight) == (1, 0)
-    by_the_transport = {("lean", malformed_chunk), ("lean", malformed_second_chunk)}
-    by_the_transport |= {("lean", endless_continue), ("lean", endless_extension)}
-    assert counts.timed_out == 1 or (transport, play) in by_the_transport
+    by_the_transport = {("lean", endless_continue), ("lean", endless_extension)}
+    is_at_once = play in {malformed_chunk, malformed_second_chunk}
+    assert counts.timed_out == 1 or is_at_once or (transport, play) in by_the_transport
+
+
+@pytest.mark.parametrize("play", [malformed_chunk, malformed_second_chunk])
+async def test_a_response_that_cannot_end_is_not_waited_for(
+    play: Play, transport: Transport
+) -> None:
+    """Long before the time-out: where its connection is closed, nothing more can come."""
+    bounds = CallBounds(timeout=5.0)
+    async with (
+        stubborn(play) as server,
+        aclosing(open_session(timeout=600, transport=transport)) as session,
+        dispatching(OpenAI(session, base_url=server.url), bounds=bounds) as dispatcher,
+    ):
+        reply = await submit(dispatcher)
+        counts = dispatcher.statistics()
+
+    assert isinstance(reply, Reply)
+    assert (counts.retries, counts.timed_out) == (1, 0)
+    assert counts.last_error.endswith(
+        ("the connection was lost within the reply", "the response was cut off or garbled")
+    )
+
+
+async def test_a_reply_that_its_connection_closes_after_is_read(transport: Transport) -> None:
+    """However slowly, and looked at however often."""
+
+    async def play(writer: asyncio.StreamWriter) -> None:
+        body = json.dumps(chat("x" * 100_000)).encode()
+        writer.write(HEAD + b"\r\n" + body[:1000])
+        await asyncio.sleep(0.05)
+        writer.write(body[1000:])
+        writer.close()
+
+    async with (
+        stubborn(play, times=20) as server,
+        aclosing(open_session(transport=transport)) as session,
+        dispatching(
+            OpenAI(session, base_url=server.url), bounds=CallBounds(timeout=600, deadline=600)
+        ) as dispatcher,
+    ):
+        replies = await asyncio.gather(*(submit(dispatcher) for _ in range(20)))
+        counts = dispatcher.statistics()
+
+    assert {len(reply.text) for reply in replies if isinstance(reply, Reply)} == {100_000}
+    assert (len(replies), counts.retries) == (20, 0)
 
 
 async def test_a_gentle_stop_ends_within_the_deadline(transport: Transport) -> None:

@@ -81,6 +81,11 @@ class Deadline:
         self._marked_bytes = 0
         self._marked_events = 0
 
+    def leave_out(self, seconds: float) -> None:
+        """Do not count *seconds*, in which this process or its machine was stopped."""
+        self._start += seconds
+        self._marked_at += seconds
+
     def problem(self, progress: Progress, now: float) -> str:
         """Return why the attempt must end now that so much has come in, or nothing."""
         received, silence = progress.received, self._silence
@@ -125,13 +130,26 @@ class _Attempt(Struct, eq=False):
     progress: Progress
     scope: Timeout
     problem: str = ""
+    is_lost: bool = False
+    """Whether its connection was closed when it was last looked at."""
+
+    def connection_problem(self) -> str:
+        """Return that the connection is closed, and was at the last look, or nothing.
+
+        In between, a reply that was complete when it closed is read.
+        """
+        was_lost, is_lost = self.is_lost, self.progress.is_lost
+        self.is_lost = is_lost is not None and is_lost()
+        return "the connection was lost within the reply" if was_lost and self.is_lost else ""
 
 
 class Watchdog:
-    """Ends calls that are past their deadlines. One timer serves all of an endpoint's calls.
+    """Ends calls that are past their deadlines or have lost their connections.
+
+    One timer serves all of an endpoint's calls.
 
     Attributes:
-        timed_out: How many it has ended.
+        timed_out: How many it has ended for their time.
     """
 
     def __init__(self, name: str, bounds: CallBounds, loop: asyncio.AbstractEventLoop) -> None:
@@ -142,12 +160,15 @@ class Watchdog:
         self._loop = loop
         self._attempts: set[_Attempt] = set()
         self._timer: TimerHandle | None = None
+        shortest = min(bounds.timeout, bounds.deadline or bounds.timeout)
+        self._period = min(max(shortest / _CHECKS, _SHORTEST_PERIOD), _LONGEST_PERIOD)
 
     async def run(self, complete: Callable[[Request], Awaitable[Reply]], request: Request) -> Reply:
-        """Await ``complete(request)``, unless it takes too long.
+        """Await ``complete(request)``, unless it takes too long or cannot end.
 
         Raises:
-            ProviderError: what *complete* raises; `Unavailable` past the deadline.
+            ProviderError: what *complete* raises; `Unavailable` past the deadline, or if nothing
+                more can come.
         """
         scope = asyncio.timeout(None)
         deadline = self._bounds.start(request, self._loop.time())
@@ -172,20 +193,23 @@ class Watchdog:
             self._attempts.discard(attempt)
 
     def _look_again(self) -> None:
-        bounds = self._bounds
-        shortest = min(bounds.timeout, bounds.deadline or bounds.timeout)
-        period = min(max(shortest / _CHECKS, _SHORTEST_PERIOD), _LONGEST_PERIOD)
-        self._timer = self._loop.call_later(period, self._look)
+        self._timer = self._loop.call_later(self._period, self._look)
 
     def _look(self) -> None:
-        self._timer = None
+        assert self._timer is not None
         now = self._loop.time()
+        late = now - self._timer.when()
+        self._timer = None
         for attempt in self._attempts:
             if attempt.problem:
                 continue  # ended, and not gone yet
-            attempt.problem = attempt.deadline.problem(attempt.progress, now)
+            if late > self._period:  # what came in meanwhile has not been read yet
+                attempt.deadline.leave_out(late)
+            attempt.problem = attempt.connection_problem()
+            if not attempt.problem:
+                attempt.problem = attempt.deadline.problem(attempt.progress, now)
+                self.timed_out += bool(attempt.problem)
             if attempt.problem:
-                self.timed_out += 1
                 attempt.scope.reschedule(now)
         if self._attempts:
             self._look_again()

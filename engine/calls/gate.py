@@ -248,7 +248,7 @@ def _address_source(role: RoleConfig, origin: Origin) -> str:
     host = hosted_model(role).host
     if role.base_url is not None:
         return f"address from {origin.of_setting(role.base_url)}"
-    if host.address() != host.base_url:
+    if host.address() != host.own_address():
         variable = host.base_url_variable
         return f"address from {variable} ({origin.of_variable(variable)})"
     return f"{host.name}'s own address"

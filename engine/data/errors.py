@@ -41,8 +41,8 @@ class ItemError(CodeclmError):
     """One item cannot continue.
 
     Attributes:
-        reason: One of a few words, so that reasons can be counted: ``unreadable``, ``rejected``,
-            ``unavailable``, ``content_filter``, ``empty``.
+        reason: One of a few words, so that reasons can be counted: ``rejected``, ``unavailable``,
+            or why a reply is no answer (`calls.unusable.Reason`).
         transient: Whether another attempt at another time may succeed. Such an item is not final:
             the next `resume` tries it again.
     """

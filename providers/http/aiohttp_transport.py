@@ -10,13 +10,14 @@ up once, when the endpoint is made.
 
 import asyncio
 import socket
+from collections.abc import Callable
 from contextlib import suppress
 from contextvars import ContextVar
 from typing import Any
 
 import aiohttp
 
-from ..base import Denied, ProviderError, Stale, Unavailable, current_progress
+from ..base import Denied, Progress, ProviderError, Stale, Unavailable, current_progress
 from .endpoint import Endpoint, proxy_address
 from .event_stream import END_WAIT, EventStream
 from .events import Assembly
@@ -63,13 +64,16 @@ class AiohttpSession:
             status = response.status
             is_success = 200 <= status < 300
             limit = max_body_bytes(status)
+            progress = current_progress()
             try:
+                progress.is_lost = _loss_test(response)
                 if assembly is not None and is_success:
-                    stream = EventStream(assembly, current_progress())
+                    stream = EventStream(assembly, progress)
                     await _read_events(response.content, stream)
                     return Response(stream.finish(endpoint.where), response.headers)
-                content = await _read(response.content, limit)
+                content = await _read(response.content, limit, progress)
             finally:
+                progress.is_lost = None
                 if not response.closed:  # not read to the end: it must not serve another call
                     response.close()
         except (aiohttp.ClientError, OSError) as error:
@@ -120,12 +124,22 @@ def _open_socket(address: tuple[Any, ...]) -> socket.socket:
     return connection
 
 
-async def _read(content: aiohttp.StreamReader, limit: int) -> bytes:
+def _loss_test(response: aiohttp.ClientResponse) -> Callable[[], bool] | None:
+    """Return what tells whether the connection is closed; None: the response has ended.
+
+    After garbage in place of a chunk's size, aiohttp 3.14 closes the connection and leaves the
+    reader of the body waiting.
+    """
+    connection = response.connection
+    transport = None if connection is None else connection.transport
+    return None if transport is None else transport.is_closing
+
+
+async def _read(content: aiohttp.StreamReader, limit: int, progress: Progress) -> bytes:
     """Read to the end, or until there is more than *limit*."""
     data = await content.readany()
     if content.at_eof():
         return data
-    progress = current_progress()
     progress.add(data)
     parts = [data]
     size = len(data)
