@@ -194,7 +194,8 @@ class Run:
             allowed |= {-signal.SIGINT, -signal.SIGTERM}  # Python itself was starting
         if status not in allowed | FINISHED:
             self.result.wrong.append(f"exit {status} after {intervention}: {self._last_lines()}")
-        if "Traceback" in self._output() and status not in {-signal.SIGKILL, -signal.SIGINT}:
+        was_starting = len(self.seen()) == before and "\nKeyboardInterrupt" in self._output()
+        if "Traceback" in self._output() and not was_starting:
             self.result.wrong.append(f"traceback after {intervention}: {self._last_lines()}")
         return status
 
