@@ -20,6 +20,7 @@ from .kinds import (
     LOCAL,
     MISTRAL,
     OPENAI,
+    PYTHON,
     SCRIPTED,
     ProviderKind,
     ProviderSettings,
@@ -274,6 +275,7 @@ HOSTS: Final = (
     _self_hosted("lmstudio", 1234),
     Host("local", LOCAL, structured="json_schema"),
     Host("scripted", SCRIPTED, structured="json_schema"),
+    Host("python", PYTHON),
 )
 
 check_kinds(HOSTS)
