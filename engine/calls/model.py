@@ -292,6 +292,8 @@ class Model:
     def _trial(self, stage: str) -> Trial:
         trial = self._trials.get(stage)
         if trial is None:
-            trial = Trial(self.role, stage, self.sampling, self._calls.dispatcher)
-            self._trials[stage] = trial
+            calls = self._calls
+            trial = self._trials[stage] = Trial(
+                self.role, stage, self.sampling, calls.dispatcher, calls.counters
+            )
         return trial

@@ -11,9 +11,9 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from ...prompts import AnyPrompt, Encode, Judge, Prompt, Rate, Respond, Score
+from ...prompts import Encode, Judge, Prompt, PromptSet, Rate, Respond, Score
 from ..config import RoleConfig, hosted_model, key_variable
-from ..data.errors import ItemError, RunStopped
+from ..data.errors import BudgetSpent, ItemError, RunStopped
 from .clients import Clients, endpoint_name
 from .dispatcher import Dispatcher
 from .model import Model, ParsedReply, PendingCall
@@ -58,7 +58,6 @@ class RoleCheck(Struct, frozen=True):
 async def preflight(
     clients: Clients,
     roles: Mapping[str, RoleConfig],
-    prompts: Mapping[str, Collection[AnyPrompt]],
     *,
     sample: str,
     patience: float = PATIENCE,
@@ -68,18 +67,17 @@ async def preflight(
     Args:
         clients: with the roles' models.
         roles: their settings.
-        prompts: what each role will be asked.
         sample: the same one finds the replies in the cache.
         patience: seconds to wait for an endpoint that answers nobody.
 
     Raises:
-        Stopping: the run is being stopped.
+        Stopping, BudgetSpent: the run is being stopped.
     """
     pending: dict[str, PendingCall[Any]] = {}
     for name, role in roles.items():
-        question = _question(prompts.get(name, ()))
+        model = clients.models[name]
+        question = _question(model.prompts)
         if question is not None and hosted_model(role).host.kind.over_http:
-            model = clients.models[name]
             pending[name] = model.begin(question, item=STAGE, sample=f"/{sample}", stage=STAGE)
     return [
         await _check(clients, name, roles[name], call, patience) for name, call in pending.items()
@@ -97,8 +95,8 @@ def raise_problems(checks: Collection[RoleCheck]) -> None:
         raise RunStopped("\n".join(problems))
 
 
-def _question(prompts: Collection[AnyPrompt]) -> Prompt[Any] | None:
-    return next((question for question in _QUESTIONS if type(question) in prompts), None)
+def _question(templates: PromptSet) -> Prompt[Any] | None:
+    return next((question for question in _QUESTIONS if question.name in templates.digests), None)
 
 
 async def _check(
@@ -109,9 +107,10 @@ async def _check(
         parsed = await _finish(model, call, clients.dispatchers[endpoint_name(role)], patience)
     except ItemError as error:
         return RoleCheck(name, f"{name}: {role.model}: {_describe(error, name, model)}")
+    except BudgetSpent:
+        raise
     except RunStopped as error:
-        hint = _hint(str(error), name, role)
-        return RoleCheck(name, f"{name}: {role.model}: {error}{hint}")
+        return RoleCheck(name, f"{name}: {role.model}: {_advise(str(error), name, role)}")
     return RoleCheck(name, tokens=parsed.reply.completion_tokens)
 
 
@@ -149,16 +148,18 @@ def _describe(error: ItemError, role: str, model: Model) -> str:
     return f"{failure.detail}; {remedy(failure, role, model.sampling)}"
 
 
-def _hint(error: str, name: str, role: RoleConfig) -> str:
-    """Return where to look for what the server's status blames."""
-    status = re.search(r"\b(401|402|403|404)\b", error)
+def _advise(error: str, name: str, role: RoleConfig) -> str:
+    """Say why no call to the endpoint can succeed, and which setting the status blames."""
+    problem = error.removesuffix("; fix that, then run the same command again")
+    status = re.search(r"\b(401|402|403|404)\b", problem)
     variable = key_variable(role)
     match status and status[1]:
         case "401" | "403" if variable is None:
-            return f"; no key was sent: name its variable in {name}.api_key"
+            remedy = f'name the variable that holds your key: {name}.api_key = "NAME"'
         case "401" | "403":
-            return f"; the key is the one in {variable}"
+            remedy = f"put a valid key into {variable}, or name another in {name}.api_key"
         case "404":
-            return f"; check {name}.model and {name}.base_url"
+            remedy = f"check {name}.model and {name}.base_url"
         case _:
-            return ""
+            return problem
+    return f"{problem}; {remedy}"
