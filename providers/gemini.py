@@ -23,6 +23,7 @@ from .http.exchange import HttpSession
 from .http.failures import decode_response, embedded_error
 from .http.rate_limits import read_allowance
 from .streams.gemini import Generation
+from .structured import GEMINI_DROPS, without_keywords
 
 _FINISH: dict[str | None, FinishReason] = {
     None: "stop",
@@ -220,12 +221,14 @@ def _turn(message: Message) -> _Turn:
 
 def _config(request: Request) -> _Config:
     is_text = request.response_format == "text"
-    is_shaped = request.response_format == "json_schema"
+    is_shaped = request.response_format == "json_schema" and request.schema is not None
     return _Config(
         temperature=request.temperature,
         top_p=request.top_p,
         max_output_tokens=request.max_tokens,
         seed=request.seed,
         response_mime_type=None if is_text else "application/json",
-        response_json_schema=request.schema if is_shaped else None,
+        response_json_schema=without_keywords(request.schema or {}, GEMINI_DROPS)
+        if is_shaped
+        else None,
     )

@@ -5,6 +5,7 @@ import os
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Final
 
 import msgspec
 from msgspec import Struct, structs
@@ -201,12 +202,17 @@ def _width(role: RoleConfig) -> int:
     return role.max_concurrent if capacity is None else min(role.max_concurrent, capacity)
 
 
+_PATIENCE: Final = 86_400.0
+"""Seconds of silence that transports bear: the `Watchdog` ends silent calls. A transport's own
+timer would also count the time for which this process is stopped."""
+
+
 async def _open_provider(role: RoleConfig, stack: AsyncExitStack) -> Provider:
     host, settings = hosted_model(role).host, provider_settings(role)
     if host.kind.over_http:
         secrets = [os.environ[name].strip() for name in header_variables(role)]
         session = MaskedSession(
-            open_session(timeout=role.timeout, transport=role.transport),
+            open_session(timeout=_PATIENCE, transport=role.transport),
             [*secrets, settings.api_key or ""],
         )
         stack.push_async_callback(session.aclose)

@@ -213,8 +213,12 @@ class Model:
     def _ask_again(
         self, pending: PendingCall[T], error: UnusableReplyError, attempt: int
     ) -> PendingCall[T]:
-        """Take another sample; at temperature 0, say what was wrong with the reply."""
-        messages = pending.messages if self._sampled else repair(pending.messages, error)
+        """Take another sample; at temperature 0, say what was wrong with the reply.
+
+        The first time that nothing came at all, the server is taken to have lost the answer.
+        """
+        is_same = self._sampled or (error.reason == "empty" and attempt == 1)
+        messages = pending.messages if is_same else repair(pending.messages, error)
         return self._look_up(
             pending.prompt, pending.template, messages, pending.sample, attempt=attempt
         )

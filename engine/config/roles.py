@@ -103,6 +103,8 @@ def check_role(role: RoleConfig, where: str) -> None:
             f"{where}.base_url: {host.name} models run in this process: remove it, or name the"
             " server's provider in model"
         )
+    if not role.base_url and (missing := host.missing_variable()):
+        raise ConfigError(f"{where}.base_url: {host.name} needs {missing}: set it, or base_url")
     if role.stream and not host.kind.over_http:
         raise ConfigError(
             f"{where}.stream: {host.name} models run in this process, where nothing is streamed:"

@@ -29,6 +29,9 @@ _SECRET_VALUE: Final = re.compile(
 )
 """What the keys of well-known vendors look like, and JSON web tokens."""
 
+_API_VERSION: Final = re.compile(r"(?:api-version=[\w.-]{1,40})?")
+"""The one query that is no secret: Azure's."""
+
 _SCHEME: Final = re.compile(r"(?:bearer|basic|token|api-?key|key)\b", re.IGNORECASE)
 
 _VARIABLE_NAME: Final = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|[A-Z]{3,24}")
@@ -96,7 +99,7 @@ def _check_address(url: str, where: str) -> None:
         raise ConfigError(
             f"{where}: must not hold a user name or password: give the key as api_key = NAME"
         )
-    if parts.query or parts.fragment:
+    if not _API_VERSION.fullmatch(parts.query) or parts.fragment:
         raise ConfigError(
             f"{where}: must not have a query or fragment, which may hold a key: give the key as"
             " api_key = NAME"

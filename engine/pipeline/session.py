@@ -159,8 +159,10 @@ async def _work(session: Session, clients: Clients, ledger: LedgerWriter, hooks:
             ),
         ):
             log.info("run.began", folder=str(plan.folder.path))
-            if plan.seeds is not None:
-                session.total_seeds = execution.total_seeds
+            selection = await anyio.to_thread.run_sync(plan.describe_seeds)
+            if selection is not None:
+                session.total_seeds = selection.seeds
+                ledger.seeds_selected(selection)
             await _run(execution, plan, clients, tries_roles=hooks.tries_roles)
     finally:
         _record_spending(session, ledger)

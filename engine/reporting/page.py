@@ -46,6 +46,7 @@ def html(
         _section("Models", _table(_models(config))),
         _section("Fates", _table(_totals(summary), "", "seeds", "instructions")),
         _section("Rounds", _rounds(summary)),
+        _section("Rows against seeds", _table(_coverage(summary), *_COVERAGE_HEADER)),
         _section("Quality gap", _histogram(summary.gaps)),
         _section("Overlap with test sets", _table(_overlaps(summary), "", "rows", "dropped")),
         _section("Cost of all sessions", _table(cost_rows(summary.costs), *COST_HEADER, "cost")),
@@ -97,6 +98,20 @@ def _run(config: Config, summary: Summary, manifest: Manifest | None) -> Iterato
         yield "cost, all sessions", f"{summary.money_in_all:.4f}"
     for name, value in config.quality.in_force():
         yield f"quality: {name}", value
+
+
+_COVERAGE_HEADER = ("", "distance", "values with a row")
+
+
+def _coverage(summary: Summary) -> Iterator[tuple[Cell, ...]]:
+    coverage = summary.coverage
+    if coverage is None:
+        return
+    if coverage.with_row is not None:
+        yield "seeds with a row", "", f"{coverage.with_row:,} of {coverage.seeds:,}"
+    for name, distance in coverage.distance.items():
+        values = coverage.values.get(name)
+        yield name, f"{distance:.2f}", "" if values is None else f"{values[0]:,} of {values[1]:,}"
 
 
 def _overlaps(summary: Summary) -> Iterator[tuple[Cell, ...]]:

@@ -11,9 +11,11 @@ from ..calls.spending import total_spending
 from ..config import Config
 from ..data.position_bias import MeanBias
 from ..pipeline.recipes import RECIPES
+from ..store.coverage import Coverage
 from ..store.reader import LedgerReader
 from ..store.totals import DatasetCounts, Totals, count_dataset, failed_items
 from .costs import StageCost, cost_lines, stage_costs
+from .coverage import coverage_lines
 from .histogram import gap_histogram, histogram_lines
 from .terminal import printable
 
@@ -98,6 +100,8 @@ class Summary(Struct, frozen=True):
     files: dict[str, str]
     overlaps: dict[str, OverlapIds] = {}
     """By test set, if any were configured."""
+    coverage: Coverage | None = None
+    """How evenly the rows cover the seeds; None for a run without seeds."""
 
 
 def summarise(
@@ -144,6 +148,7 @@ def _summarise(
         tuple(Failure(*row) for row in failed_items(ledger, 10)),
         {},
         _overlaps(counts.overlaps(), config.quality.decontaminate),
+        counts.coverage(),
     )
 
 
@@ -201,6 +206,7 @@ def summary_text(summary: Summary) -> str:
     lines += _round_lines(summary)
     if summary.refusals:
         lines += ["", f"rows whose answer reads like a refusal: {summary.refusals:,}"]
+    lines += coverage_lines(summary.coverage)
     lines += _overlap_lines(summary.overlaps)
     lines += _gap_lines(summary.gaps)
     lines += _call_lines(summary)

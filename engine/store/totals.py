@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 from msgspec import Struct
 
 from .connection import ReadConnection
+from .coverage import Coverage, measure_coverage
 from .reader import LedgerReader, limit
 from .schema import DROP_REASON, NEVER_REQUESTED, ROWS_PER_ITEM
 
@@ -163,6 +164,10 @@ class DatasetCounts:
             " ORDER BY test_set, row_index"
         ):
             yield OverlappingInstruction(test_set, example_id, bool(is_row))
+
+    def coverage(self) -> Coverage | None:
+        """Compare the rows with the seeds; None for a run without seeds."""
+        return measure_coverage(self._connection)
 
     def predicted_calls(self, chunk: int) -> int:
         """Return the calls that these counts take without retries (docs/algorithm.md §3.7).

@@ -23,6 +23,7 @@ from ..data.position_bias import Leads
 from ..data.records import Example, InstructionRequest, Metadata, Seed, Unreadable
 from ..data.text.fingerprint import fingerprint
 from ..disk.sqlite import GroupWriter, StorageError, connect, storage_error, transaction
+from .coverage import Selection
 from .reader import LedgerReader
 from .schema import (
     INSERT,
@@ -205,6 +206,10 @@ class LedgerWriter:
     def dataset_ends(self, position: int = NO_LAST_ITEM) -> None:
         """Record the last metadata item whose rows count; later ones are beyond the target."""
         self._put("facts", "last_item", str(position))
+
+    def seeds_selected(self, selection: Selection) -> None:
+        """Record which seeds the run uses."""
+        self._put("facts", "selection", json_codec.dumps(selection).decode())
 
     def granted(self, grants: Sequence[tuple[int, int, int]]) -> None:
         """Record what is asked in place of what seeds could not deliver: position, start, count.

@@ -1,0 +1,51 @@
+"""Confidence intervals of shares, and distances between distributions."""
+
+from collections.abc import Mapping
+from math import sqrt
+from typing import NamedTuple
+
+from msgspec import Struct
+
+Z95 = 1.959964
+"""Standard deviations that hold 95 % of a normal distribution."""
+
+
+class Interval(Struct, frozen=True):
+    """A mean and its 95 % confidence interval over samples taken alike."""
+
+    mean: float
+    low: float
+    high: float
+
+
+class Share(NamedTuple):
+    """*part* of *total*, such as instructions that were selected."""
+
+    part: int
+    total: int
+
+    def wilson(self) -> Interval:
+        """Return the share with Wilson's score interval (Wilson 1927), right near 0 and 1 too.
+
+        Of nothing, nothing is known: 0 to 1.
+        """
+        if not self.total:
+            return Interval(0.0, 0.0, 1.0)
+        share, square = self.part / self.total, Z95**2 / self.total
+        centre = (share + square / 2) / (1 + square)
+        half = sqrt(share * (1 - share) * square + square**2 / 4) / (1 + square)
+        low = 0.0 if not self.part else max(0.0, centre - half)
+        high = 1.0 if self.part == self.total else min(1.0, centre + half)
+        return Interval(share, low, high)
+
+
+def total_variation(one: Mapping[str, float], other: Mapping[str, float]) -> float | None:
+    """Return the distance of two distributions, given as counts: 0 if alike, 1 if they share none.
+
+    It is the part that would have to move. None if one of them counts nothing.
+    """
+    sums = sum(one.values()), sum(other.values())
+    if not all(sums):
+        return None
+    keys = one.keys() | other.keys()
+    return 0.5 * sum(abs(one.get(key, 0) / sums[0] - other.get(key, 0) / sums[1]) for key in keys)
