@@ -59,7 +59,7 @@ async def preflight(
     clients: Clients,
     roles: Mapping[str, RoleConfig],
     *,
-    sample: str,
+    sample: str = "",
     patience: float = PATIENCE,
 ) -> list[RoleCheck]:
     """Make one call for each of *roles* whose model is called over HTTP.
@@ -67,7 +67,7 @@ async def preflight(
     Args:
         clients: with the roles' models.
         roles: their settings.
-        sample: the same one finds the replies in the cache.
+        sample: the same one finds the replies in the cache; empty: those of any run.
         patience: seconds to wait for an endpoint that answers nobody.
 
     Raises:
@@ -78,7 +78,7 @@ async def preflight(
         model = clients.models[name]
         question = _question(model.prompts)
         if question is not None and hosted_model(role).host.kind.over_http:
-            pending[name] = model.begin(question, item=STAGE, sample=f"/{sample}", stage=STAGE)
+            pending[name] = model.begin(question, item=STAGE, sample=sample, stage=STAGE)
     return [
         await _check(clients, name, roles[name], call, patience) for name, call in pending.items()
     ]

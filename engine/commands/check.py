@@ -49,7 +49,7 @@ async def _call(plan: Plan) -> list[RoleCheck]:
     config = plan.config
     retry = RetryPolicy(attempts=2, budget=PATIENCE, outage=PATIENCE)
     settings = CallSettings(config.cache.path(), retry, config.parse_attempts, config.seed)
-    sample = f"check {datetime.now(UTC).isoformat()}"
+    sample = f"/check {datetime.now(UTC).isoformat()}"
     async with open_clients(plan.roles, plan.prompts, settings, counters=Counters()) as clients:
         checks = await preflight(clients, plan.roles, sample=sample, patience=PATIENCE)
         await clients.drained()
