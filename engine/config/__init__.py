@@ -21,7 +21,7 @@ from .roles import (
 from .sampling import (
     describe_temperature,
     is_streamed,
-    known_model,
+    model_facts,
     retirement,
     sampling_settings,
 )
@@ -77,8 +77,8 @@ __all__ = [
     "hosted_model",
     "is_streamed",
     "key_variable",
-    "known_model",
     "load_config",
+    "model_facts",
     "parse_overrides",
     "read_headers",
     "read_settings",
