@@ -190,3 +190,70 @@ def test_a_stranger_s_folder_runs_no_function_of_its_choice(package: Path, tmp_p
     assert "harm:f" in done.stderr
     assert "--trust" in done.stderr
     assert not (tmp_path / "harm").exists()
+
+
+# -- scoring more than once -------------------------------------------------------------------
+
+FORGETFUL = """
+from collections import Counter
+seen = Counter()
+
+def twice(instruction, answer):
+    '''Far apart the first two times that an answer is scored, alike from then on.'''
+    seen[instruction, answer] += 1
+    if seen[instruction, answer] > 2:
+        return 5
+    return 9 if len(answer.split()) > 115 else 2
+"""
+
+SAMPLED = ("--judge", "python/forgetful:twice", "--set", "judge.temperature=1")
+
+
+def listed(folder: Path, name: str) -> list[dict[str, Any]]:
+    done = codeclm("inspect", name, "--json", "--limit", "1000", cwd=folder)
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_what_a_second_scoring_does_not_confirm_is_not_kept(package: Path, tmp_path: Path) -> None:
+    (package / "forgetful.py").write_text(FORGETFUL)
+    write_seeds(tmp_path, 3)
+
+    plain = run(tmp_path, package, *SAMPLED, "--out", "plain")
+    confirm = ("--set", "filter.confirm=true", "--cache", "another", "--out", "confirmed")
+    confirmed = run(tmp_path, package, *SAMPLED, *confirm)
+    rounds = [one for example in listed(tmp_path, "confirmed") for one in example["iterations"]]
+    scored_again = [one for one in rounds if one["confirmation"]]
+
+    assert plain["rows"] > 0
+    assert confirmed["rows"] == 0
+    assert scored_again
+    assert all(abs(one["gap"]) > 3 for one in scored_again)
+    assert {
+        score[name]
+        for one in scored_again
+        for score in one["confirmation"]
+        for name in ("strong", "target")
+    } == {5}
+
+
+def test_the_mean_of_several_scorings_is_the_gap(package: Path, tmp_path: Path) -> None:
+    (package / "forgetful.py").write_text(FORGETFUL)
+    write_seeds(tmp_path, 2)
+
+    run(tmp_path, package, *SAMPLED, "--set", "filter.samples=2", "--out", "means")
+    rounds = [one for example in listed(tmp_path, "means") for one in example["iterations"]]
+    far = [one for one in rounds if one["gap"]]
+
+    assert far
+    for one in far:  # two of four scores of an answer are 9 or 2, the others 5
+        assert sum(order["strong"] for order in one["judgements"]) in {14, 7}
+        assert abs(one["gap"]) in {0, 3.5}
+
+
+def test_a_judge_that_repeats_itself_is_not_asked_again(tmp_path: Path) -> None:
+    write_seeds(tmp_path, 2)
+    for setting in ("filter.confirm=true", "filter.samples=2"):
+        done = codeclm("run", *LINE, "--set", setting, "--out", "run", cwd=tmp_path)
+
+        assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+        assert "judge.temperature" in done.stderr

@@ -187,6 +187,12 @@ class FilterConfig(SettingsTable, frozen=True):
     filter_basic: bool = True
     """true: score the basic instruction before any rewrite (A.3). false: rewrite it first
     (Figure 2)."""
+    samples: Annotated[int, Meta(ge=1, le=16)] = 1
+    """Scorings of each order, whose mean counts; more than one needs a judge that samples
+    (``judge.temperature`` above 0). A scored round takes two calls for each."""
+    confirm: bool = False
+    """Score what a round selects once more, and keep it only if the same answer leads by more than
+    θ again. Needs a judge that samples; two more calls, times ``samples``, for each selection."""
     leftover: Literal["drop", "keep_strong"] = "drop"
     """What happens to an instruction that no round selects."""
     action_sampling: Literal["without_replacement", "independent"] = "without_replacement"
