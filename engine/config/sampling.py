@@ -8,7 +8,8 @@ from msgspec import Struct
 from ...providers.models import ModelFacts, find_model
 from ..data.errors import UserError
 from ..data.providers import resolve_model
-from .schema import ConfigError, RoleConfig
+from .role_settings import RoleConfig
+from .values import ConfigError
 
 T = TypeVar("T", float, int)
 
