@@ -330,6 +330,7 @@ class Dispatcher:
         return reply
 
     def _note_success(self, call: QueuedCall, reply: Reply) -> None:
+        call.answered_at = self._loop.time()
         self._outage.note_success()
         self._concurrency.note_success(self._in_flight + 1, call.sent_at)
         if self.reserves:

@@ -22,12 +22,14 @@ from ...prompts import (
 from ...providers.base import Message, Request
 from ..data.errors import ItemError, RunStopped
 from ..data.records import Call
+from .counters import MeasuredReply
 from .keys import KeyBuilder
 from .outgoing import Outcome, RoleCalls
 from .remedies import explain
 from .repair import repair
 from .replies import StoredReply, decode_reply
 from .sampling import Sampling
+from .spending import usage_of
 from .trial import Trial
 from .unusable import FINAL, UnusableReplyError, read_reply
 
@@ -173,6 +175,7 @@ class Model:
         most = self.sampling.parse_attempts
         for attempt in range(1, max(attempts or most, most) + 1):
             stored = await pending.reply()
+            self._measure(prompt.name, pending.key, stored)
             if not pending.paid:
                 counters.count_reused(prompt.name)
             try:
@@ -207,6 +210,12 @@ class Model:
         return self._look_up(
             pending.prompt, pending.template, messages, pending.sample, attempt=attempt
         )
+
+    def _measure(self, stage: str, key: bytes, reply: StoredReply) -> None:
+        replies = self._calls.counters.replies
+        if replies is not None:
+            measured = MeasuredReply(self.role, stage, usage_of(reply), reply.time, reply.seconds)
+            replies[key] = measured
 
     # -- where the reply comes from -----------------------------------------------------------
 
