@@ -34,13 +34,14 @@ from .reading import (
     reply_body,
 )
 from .schemas import LONGEST_INSTRUCTION, list_of, object_of, string
-from .tables import from_table
+from .tables import column, rows_of
 
 _LABEL = re.compile(
     rf"(?:\*\*|__)?{words('item')}[ \t]{{0,3}}#?[0-9]{{0,4}}[ \t]{{0,3}}(?:\*\*|__)?"
     r"[ \t]{0,3}[:.\uff1a][ \t]{0,3}(?:\*\*|__)?\s*",
     re.IGNORECASE,
 )
+_ITEM_HEAD = re.compile(rf"[*_]{{0,3}}{words('item')}s?[*_]{{0,3}}", re.IGNORECASE)
 _TITLE = re.compile(
     r"(?:\*\*|__)[^*_\n]{1,80}(?:[:\uff1a](?:\*\*|__)|(?:\*\*|__)[ \t]{0,3}"
     r"(?:[:\uff1a]|[-\u2013\u2014][ \t]|(?=\n)))\s*"
@@ -174,7 +175,7 @@ def _from_lines(text: str, number: int, *, truncated: bool) -> list[str]:
     if number == 1 and (not markers or (len(markers) > 1 and markers[0].line > 0)):
         return _lone(lines, truncated=truncated)
     if not markers:
-        items = from_table(lines) or _unmarked(lines, outside, number)
+        items = _from_table(lines) or _unmarked(lines, outside, number)
         return items[:-1] if truncated else items
 
     ends = [marker.line for marker in markers[1:]] + [len(lines)]
@@ -186,6 +187,15 @@ def _from_lines(text: str, number: int, *, truncated: bool) -> list[str]:
     if truncated:
         blocks = blocks[:-1]
     return _untitled([_clean(block) for block in blocks])
+
+
+def _from_table(lines: list[str]) -> list[str]:
+    """Return the column of instructions in a table; the second of two if the first one counts."""
+    rows = rows_of(lines)
+    items = column(rows, _ITEM_HEAD)
+    if not items and rows and len(rows[0]) == 2 and all(row[0].isdigit() for row in rows[1:]):
+        items = [row[1] for row in rows[1:]]
+    return [_clean(item) for item in items]
 
 
 def _markers(lines: list[str], outside: list[bool], number: int) -> list[Marker]:

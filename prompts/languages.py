@@ -47,6 +47,12 @@ class Language(Struct, frozen=True, kw_only=True):
     action: str
     assistant: str
     """What the author of one of two answers is called, or the answer."""
+    first: str
+    second: str
+    score: str
+    """What a score is called, and other words that lines of scores hold."""
+    overall: str
+    """What tells a total from the scores for single criteria."""
     out_of: str
     """What stands between a score and the highest one."""
     equal: str
@@ -135,12 +141,20 @@ ENGLISH: Final = Language(
     skills=r"skills?",
     rubric=r"rubric",
     action=r"action",
-    assistant=r"assistant|answer|response",
+    assistant=r"assistant|answer|response|ai|model",
+    first=r"first|1st",
+    second=r"second|2nd",
+    score=(
+        r"scores?|ratings?|rated?|grades?|points?|output|result|tuple|json|text|plaintext|i|would|"
+        r"give|gets?|receives?|deserves?|earns?|scored|an?|of|for|is|are|and|the|to|vs|versus|"
+        r"while|whereas|with"
+    ),
+    overall=r"overall|final|total",
     out_of=r"out of|of",
     equal=r"\bequal\b",
     not_equal=(
         r"\b(?:not|non|never|neither|nor|hardly|far from|isn['\u2019]t|aren['\u2019]t|don['\u2019]t"
-        r"|doesn['\u2019]t|can['\u2019]t|cannot|wouldn['\u2019]t|won['\u2019]t)\b[^.;:\n]{0,40}?"
+        r"|doesn['\u2019]t|can['\u2019]t|cannot|wouldn['\u2019]t|won['\u2019]t)\b(?:(?!differ)[^.;:\n]){0,40}?"
         r"\bequal\b|\b(?:not|un|non)[\s_-]{0,9}equal"
     ),
 )
@@ -172,6 +186,10 @@ GERMAN: Final = Language(
     rubric=r"kriterium|kriterien|bewertungskriterien|bewertungskriterium|rubrik(?:en)?",
     action=r"aktion(?:en)?|maßnahmen?",
     assistant=r"assistent|antwort",
+    first=r"erste[rs]?",
+    second=r"zweite[rs]?",
+    score=r"bewertung(?:en)?|note|punkte?|punktzahl|der|die|das|und|für|von",
+    overall=r"gesamt|insgesamt|gesamtnote",
     out_of=r"von",
     equal=r"\bgleich\b|\bidentisch\b",
     not_equal=r"\bnicht\b.{0,20}?\bgleich\b|\bungleich\b",
@@ -201,6 +219,10 @@ FRENCH: Final = Language(
     rubric=r"rubriques?|critères?",
     action=r"actions?",
     assistant=r"réponse",
+    first=r"premier|première",
+    second=r"deuxième|seconde?",
+    score=r"notes?|points?|et|pour|de|l['\u2019]|la|le|les",
+    overall=r"globale?",
     out_of=r"sur",
     equal=r"\bégale?s\b|\bidentiques\b",
     not_equal=r"\b(?:non|pas|in)[\s-]{0,3}(?:égale?s|identiques)\b",
@@ -230,6 +252,10 @@ SPANISH: Final = Language(
     rubric=r"rúbricas?|criterios?",
     action=r"acci(?:ón|ones)",
     assistant=r"asistente|respuesta",
+    first=r"primer[ao]?",
+    second=r"segund[ao]",
+    score=r"puntuación|puntos|nota|y|para|del?|la|el",
+    overall=r"total|general",
     out_of=r"de",
     equal=r"\biguales\b",
     not_equal=r"\b(?:no|des)[\s-]{0,3}(?:son )?iguales\b",
@@ -258,7 +284,11 @@ CHINESE: Final = Language(
     rubric=r"评分标准|评估标准|评价标准|标准|评分准则|准则",
     action=r"(?:对应的?|相应的?)?(?:行动|动作|操作)",
     assistant=r"助手|回答|回复",
-    out_of=r"分|/",
+    first=r"第一个?",
+    second=r"第二个?",
+    score=r"评分|得分|分数|打分|的|为|是|和|与",
+    overall=r"总体|总分|综合|最终",
+    out_of=r"满分",
     equal=r"相等|相同|等同",
     not_equal=r"不(?:完全)?(?:相等|相同|等同|同)",
 )
@@ -287,6 +317,10 @@ ARABIC: Final = Language(
     rubric=r"(?:ال)?(?:معيار|معايير)",
     action=r"(?:ال)?(?:إجراء|إجراءات)",
     assistant=r"المساعد|الإجابة",
+    first=r"(?:ال)?أولى?",
+    second=r"(?:ال)?ثانية?",
+    score=r"(?:ال)?درجة|(?:ال)?نتيجة|(?:ال)?تقييم|و",
+    overall=r"(?:ال)?إجمالي(?:ة)?|(?:ال)?نهائي(?:ة)?",
     out_of=r"من",
     equal=r"متساوي(?:تان|تين|ان|ين)",
     not_equal=r"(?:غير|ليس\w*) متساوي(?:تان|تين|ان|ين)",

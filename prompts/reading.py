@@ -12,8 +12,10 @@ LONGEST: Final = 1_000_000
 
 SIGNS: Final = " \t*_#>+•-"
 """Characters that mark headings, quotes, items of lists, bold and italics."""
+_LABEL_SIGNS: Final = f"{SIGNS}\"“'"
 
 _FENCE_OPEN = re.compile(r"\s*(`{3,}|~{3,})[^\n`]*\r?\n")
+_TAG = re.compile(r"<(?P<close>/?)(?P<name>[a-z][a-z_ 0-9]{0,40})>", re.IGNORECASE)
 _BRACKET = re.compile(r"[{\[]")
 _LEAD_TO_JSON = re.compile(r"[^\d\n]{0,200}(?:\r?\n\s*)?(?:(?:```|~~~)\w*\s*)?")
 _LONGEST_LEAD: Final = 300
@@ -155,19 +157,25 @@ def split_label(line: str, *, longest: int = 80) -> tuple[str, str]:
     A line without a colon is a label if a heading or bold marks it. Where there is no label, it is
     empty and the rest is *line*.
     """
-    at = next((at for at, sign in enumerate(line[:longest]) if sign in ":\uff1a"), -1)
-    head = line[:at] if at >= 0 else line.rstrip()
-    label = head.strip(f"{SIGNS}\"“'")
+    at = line.replace("\uff1a", ":").find(":", 0, longest)
     if at < 0:
-        is_marked = len(head) <= longest and head.lstrip()[:1] in ("#", "*", "_")
-        return (label, "") if is_marked else ("", line)
+        is_marked = len(line) <= longest and line.lstrip()[:1] in {"#", "*", "_"}
+        return (line.strip(_LABEL_SIGNS), "") if is_marked else ("", line)
+    head = line[:at]
+    label = head.strip(_LABEL_SIGNS)
     rest = line[at + 1 :].strip()
-    mark = "**" if "**" in head else "*" if "*" in head.lstrip(SIGNS[1:]) else ""
     if head.count("**") % 2:
         rest = rest.removeprefix("**") if rest.startswith("**") else rest.removesuffix("**")
-    elif mark == "*" and head.count("*") % 2:
-        rest = rest.removeprefix("*") if rest.startswith("*") else rest.removesuffix("*")
+    elif head.count("*") % 2 and rest[:2] in {"*", "* "}:
+        rest = rest[1:]
     return label, rest.strip()
+
+
+def tags_as_labels(text: str) -> str:
+    """Write ``<name>text</name>`` as ``name: text``, on lines of their own where they were."""
+    if "</" not in text:
+        return text
+    return _TAG.sub(lambda tag: "" if tag["close"] else f"{tag['name']}: ", text)
 
 
 def normalise(text: str) -> str:

@@ -51,6 +51,17 @@ def test_a_trickle_ends_at_the_least_rate_or_at_the_total(rate: float, end: int)
     assert ended_at(deadline(), lambda t: 1 + int(rate * t)) == end
 
 
+def test_time_for_which_the_process_was_stopped_does_not_count() -> None:
+    subject = deadline(silence=60, total=100)
+    assert not subject.problem(so_far(0), 59)
+
+    subject.leave_out(500)
+
+    assert not subject.problem(so_far(0), 559)
+    assert subject.problem(so_far(0), 560) == "no reply within 60 s"
+    assert subject.problem(so_far(10**6), 600) == "no complete reply within 100 s"
+
+
 def test_a_provider_that_tells_no_progress_has_all_the_time() -> None:
     assert ended_at(deadline(silence=None), lambda _: 0) == 1000
 

@@ -161,15 +161,19 @@ def test_a_stranger_s_texts_do_not_control_the_terminal(tmp_path: Path) -> None:
     write_seeds(tmp_path, 2)
     codeclm(*RUN, "--out", "r", cwd=tmp_path)
     summary = json.loads((tmp_path / "r" / "summary.json").read_text())
-    summary["ending"] = summary["reason"] = "\x1b]0;pwned\x07\x1b[2J"
+    summary["ending"] = summary["reason"] = "\x1b]0;pwned\x07\x1b[2J\u202e"
     (tmp_path / "r" / "summary.json").write_text(json.dumps(summary))
     manifest = json.loads((tmp_path / "r" / "manifest.json").read_text())
     manifest["settings"]["\x1b[2J"] = "\x1b[2J"
     (tmp_path / "r" / "manifest.json").write_text(json.dumps(manifest))
 
-    for done in (codeclm("status", "r", cwd=tmp_path), codeclm("resume", "r", cwd=tmp_path)):
-        assert "\x1b" not in done.stdout + done.stderr
+    for line in (("status", "r"), ("status", "r", "--json"), ("resume", "r")):
+        done = codeclm(*line, cwd=tmp_path)
+
+        assert not {"\x1b", "\u202e"} & set(done.stdout + done.stderr)
         assert "Traceback" not in done.stderr
+        if "--json" in line:
+            assert json.loads(done.stdout)["ending"] == summary["ending"]
 
 
 @pytest.mark.parametrize(

@@ -16,10 +16,11 @@ from blockbuster import BlockBuster
 from codeclm.engine.calls.cache import Cache, open_cache
 from codeclm.engine.calls.counters import CallCounts, Counters
 from codeclm.engine.calls.dispatcher import Dispatcher, open_dispatcher
-from codeclm.engine.calls.model import Model, ParsedReply, Sampling
+from codeclm.engine.calls.model import Model, ParsedReply
 from codeclm.engine.calls.outgoing import InFlightCalls, RoleCalls
 from codeclm.engine.calls.pacing import Limits
 from codeclm.engine.calls.replies import StoredReply, decode_reply
+from codeclm.engine.calls.sampling import Sampling
 from codeclm.engine.config import RetryPolicy
 from codeclm.engine.data.errors import ItemError, RunStopped, Stopping
 from codeclm.engine.disk.sqlite import StorageError
@@ -370,17 +371,18 @@ async def test_at_temperature_0_the_same_question_is_never_sent_twice(
     assert "cannot be used: a refusal." in conversations[1][2]["content"]
 
 
-async def test_a_reply_without_text_is_not_quoted_to_the_model(
+async def test_a_reply_without_text_is_asked_for_as_before_and_then_not_quoted_to_the_model(
     server: Server, at_desk: Open
 ) -> None:
-    """Vendors refuse empty messages, and templates two messages of one role."""
+    """The server lost it, and if not: vendors refuse empty messages, and two of one role."""
     server.will(say(chat("")), say(chat(" ")), say(chat("Fine.")))
     async with at_desk() as desk:
         await desk.role(temperature=0.0).ask(Respond(instruction="Hi."), item="i")
 
     contents = [[m["content"] for m in heard.json["messages"]] for heard in server.asked]
     assert [len(messages) for messages in contents] == [1, 1, 1]
-    assert len({messages[0] for messages in contents}) == 3
+    assert contents[0] == contents[1]
+    assert contents[2][0].startswith(f"{contents[0][0]}\n\nYour last reply held no answer.")
 
 
 async def test_at_other_temperatures_the_question_stays_as_it_is(

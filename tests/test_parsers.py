@@ -100,7 +100,7 @@ def test_metadata_as_json_comes_back_as_written(
          ("poetry", ("rhyme", "metre", "form"))),
         ("Use case: data analysis\nSkills: Python (pandas, numpy), SQL",
          ("data analysis", ("Python (pandas, numpy)", "SQL"))),
-        ("Use case: coding\nSkills: C++, C#, .NET", ("coding", ("C++", "C#", "NET"))),
+        ("Use case: coding\nSkills: C++, C#, .NET", ("coding", ("C++", "C#", ".NET"))),
         ("Use case: poetry\nSkills: none", ("poetry", ())),
         ("Use case: poetry\nSkills: None.", ("poetry", ())),
         ("Use case: poetry\r\nSkills: rhyme\r\n", ("poetry", ("rhyme",))),
@@ -472,6 +472,9 @@ def test_scores_come_back_as_written(
         ('{"Assistant 1": "8", "Assistant 2": "7"}', (8, 7)),
         ('```json\n{"scores": [8, 7]}\n```', (8, 7)),
         ("8 7\r\nbecause", (8, 7)),
+        ("\u0668 \u0667", (8, 7)),
+        ("Assistant 1 and Assistant 2: 8 and 7", (8, 7)),
+        ("| Assistant 2 | Assistant 1 |\n| 7 | 8 |", (8, 7)),
     ],
 )
 def test_scores_are_read_in_every_form_judges_write(
@@ -484,7 +487,7 @@ def test_scores_are_read_in_every_form_judges_write(
 @pytest.mark.parametrize(
     "reply",
     ["", "8", "8/10", "8 7 6", "11 7", "8 -7", "-1 5", "NaN 8", "inf 8", "8e9 7", "eight seven",
-     "1e1 2", "\u0668 \u0667", "8,5 7,5", "Assistant 1 gave 3 examples and 2 reasons.",
+     "1e1 2", "8,5 7,5", "Assistant 1 gave 3 examples and 2 reasons.",
      '{"assistant_1": 11, "assistant_2": 7}', '{"assistant_1": NaN, "assistant_2": 7}',
      '{"assistant_1": 1e999, "assistant_2": 7}', '{"assistant_1": true, "assistant_2": 7}',
      f'{{"assistant_1": 1{"0" * 400}, "assistant_2": 7}}', "100 100"],

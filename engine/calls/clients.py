@@ -5,6 +5,7 @@ import os
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Final
 
 import msgspec
 from msgspec import Struct, structs
@@ -35,10 +36,11 @@ from .counters import Counters
 from .deadline import CallBounds
 from .dispatcher import Dispatcher, open_dispatcher
 from .gate import provider_settings
-from .model import Model, Sampling
+from .model import Model
 from .outgoing import InFlightCalls, RoleCalls
 from .pacing import Limits, Pacer
 from .queued_call import StopReason
+from .sampling import Sampling
 from .shared_pace import SharedPace
 from .spending import Spending
 
@@ -123,7 +125,7 @@ async def open_clients(
             clients.dispatchers[endpoint] = await stack.enter_async_context(
                 open_dispatcher(
                     provider,
-                    _limits(sharing),
+                    limits_of(sharing),
                     settings.retry,
                     _bounds(sharing),
                     pace=paces[endpoint],
@@ -158,19 +160,20 @@ def shared_paces(roles: Roles) -> dict[str, SharedPace]:
     clock = asyncio.get_running_loop().time
     sharing: dict[str, list[RoleConfig]] = {}
     for role in roles.values():
-        sharing.setdefault(_quota(role), []).append(role)
+        sharing.setdefault(quota_name(role), []).append(role)
     paces = {
-        quota: SharedPace(Pacer(_limits(members), clock=clock))
+        quota: SharedPace(Pacer(limits_of(members), clock=clock))
         for quota, members in sharing.items()
     }
-    return {endpoint_name(role): paces[_quota(role)] for role in roles.values()}
+    return {endpoint_name(role): paces[quota_name(role)] for role in roles.values()}
 
 
-def _quota(role: RoleConfig) -> str:
+def quota_name(role: RoleConfig) -> str:
+    """Return a name for the calls that share a limit of requests and tokens."""
     return f"quota={role.quota}" if role.quota else endpoint_name(role)
 
 
-def _limits(sharing: Sequence[RoleConfig]) -> Limits:
+def limits_of(sharing: Sequence[RoleConfig]) -> Limits:
     """Return the tightest limits of roles that share them."""
     requests = [r.requests_per_minute for r in sharing if r.requests_per_minute is not None]
     tokens = [r.tokens_per_minute for r in sharing if r.tokens_per_minute is not None]
@@ -200,12 +203,17 @@ def _width(role: RoleConfig) -> int:
     return role.max_concurrent if capacity is None else min(role.max_concurrent, capacity)
 
 
+_PATIENCE: Final = 86_400.0
+"""Seconds of silence that transports bear: the `Watchdog` ends silent calls. A transport's own
+timer would also count the time for which this process is stopped."""
+
+
 async def _open_provider(role: RoleConfig, stack: AsyncExitStack) -> Provider:
     host, settings = hosted_model(role).host, provider_settings(role)
     if host.kind.over_http:
         secrets = [os.environ[name].strip() for name in header_variables(role)]
         session = MaskedSession(
-            open_session(timeout=role.timeout, transport=role.transport),
+            open_session(timeout=_PATIENCE, transport=role.transport),
             [*secrets, settings.api_key or ""],
         )
         stack.push_async_callback(session.aclose)

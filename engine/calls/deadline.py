@@ -81,6 +81,11 @@ class Deadline:
         self._marked_bytes = 0
         self._marked_events = 0
 
+    def leave_out(self, seconds: float) -> None:
+        """Do not count *seconds*, in which this process or its machine was stopped."""
+        self._start += seconds
+        self._marked_at += seconds
+
     def problem(self, progress: Progress, now: float) -> str:
         """Return why the attempt must end now that so much has come in, or nothing."""
         received, silence = progress.received, self._silence
@@ -155,6 +160,8 @@ class Watchdog:
         self._loop = loop
         self._attempts: set[_Attempt] = set()
         self._timer: TimerHandle | None = None
+        shortest = min(bounds.timeout, bounds.deadline or bounds.timeout)
+        self._period = min(max(shortest / _CHECKS, _SHORTEST_PERIOD), _LONGEST_PERIOD)
 
     async def run(self, complete: Callable[[Request], Awaitable[Reply]], request: Request) -> Reply:
         """Await ``complete(request)``, unless it takes too long or cannot end.
@@ -186,17 +193,18 @@ class Watchdog:
             self._attempts.discard(attempt)
 
     def _look_again(self) -> None:
-        bounds = self._bounds
-        shortest = min(bounds.timeout, bounds.deadline or bounds.timeout)
-        period = min(max(shortest / _CHECKS, _SHORTEST_PERIOD), _LONGEST_PERIOD)
-        self._timer = self._loop.call_later(period, self._look)
+        self._timer = self._loop.call_later(self._period, self._look)
 
     def _look(self) -> None:
-        self._timer = None
+        assert self._timer is not None
         now = self._loop.time()
+        late = now - self._timer.when()
+        self._timer = None
         for attempt in self._attempts:
             if attempt.problem:
                 continue  # ended, and not gone yet
+            if late > self._period:  # what came in meanwhile has not been read yet
+                attempt.deadline.leave_out(late)
             attempt.problem = attempt.connection_problem()
             if not attempt.problem:
                 attempt.problem = attempt.deadline.problem(attempt.progress, now)

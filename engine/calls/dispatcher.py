@@ -9,7 +9,7 @@ Knows neither prompts nor the cache.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from heapq import heappop, heappush
 from random import random
@@ -39,13 +39,10 @@ from .retry import CallFailure, Decision, GiveUp, Retry, Stop, decide
 from .shared_pace import SharedPace, Urgency
 from .tokens import PromptLengths
 
-HOPELESS = 16
-"""After this many rejected calls and no answer, the settings are at fault, not the items."""
+_NEVER = float("-inf")
 
 LONG_PAUSE = 30.0
 """Seconds of a pause from which on users are told why nothing is sent."""
-
-_NEVER = float("-inf")
 
 _YIELD = 0.001
 """Seconds until a dispatcher looks again after it has given way to another one."""
@@ -148,10 +145,14 @@ class Dispatcher:
         self._in_flight = 0
         self._retries = 0
         self._rate_limited = 0
-        self._rejected = 0
         self._last_error = ""
         self._stopped_by: StopReason | None = None
+        self._stop_listeners: list[Callable[[StopReason], None]] = []
         self._all_idle = asyncio.Event()
+
+    def on_stop(self, listener: Callable[[StopReason], None]) -> None:
+        """Call *listener* whenever sending is stopped: for calls that it holds back."""
+        self._stop_listeners.append(listener)
 
     def submit(self, call: QueuedCall) -> None:
         """Queue *call*; it is sent when its turn, the pace and the concurrency limit allow."""
@@ -173,6 +174,8 @@ class Dispatcher:
         self._retry_timers.clear()
         for call in waiting:
             call.abandon(reason)
+        for listener in self._stop_listeners:
+            listener(reason)
 
     async def drained(self) -> None:
         """Stop, and wait until all calls in flight have finished."""
@@ -327,6 +330,7 @@ class Dispatcher:
         return reply
 
     def _note_success(self, call: QueuedCall, reply: Reply) -> None:
+        call.answered_at = self._loop.time()
         self._outage.note_success()
         self._concurrency.note_success(self._in_flight + 1, call.sent_at)
         if self.reserves:
@@ -409,12 +413,6 @@ class Dispatcher:
     def _given_up(self, call: QueuedCall, error: CallFailure, reason: str) -> Exception:
         """A call that failed loses its item; an endpoint that answers nobody ends the run."""
         if isinstance(error, Rejected):
-            self._rejected += 1
-            if self._rejected >= HOPELESS and self._outage.last_success == _NEVER:
-                return RunStopped(
-                    f"{reason}; so were the first {self._rejected} calls to this endpoint, and none"
-                    " succeeded: fix the settings of that role, then run the same command again"
-                )
             return ItemError(REFUSED, reason)
         if self._outage.last_success < call.queued_at:
             return RunStopped(

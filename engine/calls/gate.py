@@ -119,6 +119,8 @@ def pass_gate(
             + "".join(f"    {line}\n" for line in suspects)
             + "if you trust whoever wrote it, run the same command with --trust, once"
         )
+    for name, role in roles.items():
+        _check_by_opening(role, f"{where}: {name}")
     return tuple(_use(name, role, origin) for name, role in roles.items())
 
 
@@ -150,6 +152,19 @@ def _check_prompt_names(kind: ProviderKind[Any], options: Mapping[str, Any]) -> 
                 f"options.{option}: no prompt is called {unknown[0]!r}:"
                 f" available: {', '.join(names)}"
             )
+
+
+def _check_by_opening(role: RoleConfig, where: str) -> None:
+    """Open and close *role*'s provider if only that shows whether it works. It runs its code.
+
+    Raises:
+        ConfigError: it cannot be opened.
+    """
+    if hosted_model(role).host.kind.opened_by_checks:
+        try:
+            _build(role)
+        except ValueError as error:
+            raise ConfigError(f"{where}: {role.model}: {error}") from error
 
 
 class _NoSession:
@@ -233,7 +248,7 @@ def _address_source(role: RoleConfig, origin: Origin) -> str:
     host = hosted_model(role).host
     if role.base_url is not None:
         return f"address from {origin.of_setting(role.base_url)}"
-    if host.address() != host.base_url:
+    if host.address() != host.own_address():
         variable = host.base_url_variable
         return f"address from {variable} ({origin.of_variable(variable)})"
     return f"{host.name}'s own address"

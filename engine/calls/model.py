@@ -19,37 +19,21 @@ from ...prompts import (
     PromptError,
     PromptSet,
 )
-from ...providers.base import Message, Request, ResponseFormat
+from ...providers.base import Message, Request
 from ..data.errors import ItemError, RunStopped
 from ..data.records import Call
+from .counters import MeasuredReply
 from .keys import KeyBuilder
 from .outgoing import Outcome, RoleCalls
+from .remedies import explain
 from .repair import repair
 from .replies import StoredReply, decode_reply
+from .sampling import Sampling
+from .spending import usage_of
+from .trial import Trial
 from .unusable import FINAL, UnusableReplyError, read_reply
 
 T = TypeVar("T")
-
-
-class Sampling(Struct, frozen=True):
-    """How a role is called; None leaves a setting to the server."""
-
-    model: str
-    identity: str = ""
-    """What answers are filed under in place of the provider's own; empty: its own."""
-    temperature: float | None = None
-    top_p: float | None = None
-    max_tokens: int | None = None
-    seed: int | None = None
-    response_format: ResponseFormat = "text"
-    extra: dict[str, Any] = {}
-    options: dict[str, Any] = {}
-    """The provider's that can change a reply and are not at their default."""
-    parse_attempts: int = 3
-    run_seed: int = 0
-    """The run's seed: above temperature 0, another seed gives other samples."""
-    stream: bool = False
-    """Whether replies are streamed, where the provider can; they are the same."""
 
 
 class ParsedReply(Struct, Generic[T], frozen=True):
@@ -66,6 +50,7 @@ class CallTemplate(Struct, frozen=True):
     request: Request
     """Without messages and sample."""
     keys: KeyBuilder
+    trial: Trial
     json_demand: str = ""
     """Ends the last message where the server knows JSON but no schemas."""
 
@@ -143,6 +128,8 @@ class Model:
         self.prompts = prompts
         self._calls = calls
         self._templates: dict[tuple[str, bytes], CallTemplate] = {}
+        self._trials: dict[str, Trial] = {}
+        """By stage."""
         self._sampled = sampling.temperature != 0
         """At temperature 0 a prompt has one answer, which all items share."""
         self._run = f"{sampling.run_seed}~" if sampling.run_seed else ""
@@ -188,6 +175,7 @@ class Model:
         most = self.sampling.parse_attempts
         for attempt in range(1, max(attempts or most, most) + 1):
             stored = await pending.reply()
+            self._measure(prompt.name, pending.key, stored)
             if not pending.paid:
                 counters.count_reused(prompt.name)
             try:
@@ -195,9 +183,9 @@ class Model:
             except UnusableReplyError as error:
                 counters.count_unusable(prompt.name, error.reason)
                 if attempt >= self._tries(error, attempts):
-                    raise ItemError(
-                        error.reason, self._explain(prompt.name, error, attempt)
-                    ) from error
+                    times = f" (asked {attempt} times)" if attempt > 1 else ""
+                    detail = f"{prompt.name}: {explain(error, self.sampling)}{times}"
+                    raise ItemError(error.reason, detail) from error
                 pending = self._ask_again(pending, error, attempt)
             else:
                 return ParsedReply(value, reply, pending.record(self.role, reply, attempt))
@@ -213,17 +201,21 @@ class Model:
     def _ask_again(
         self, pending: PendingCall[T], error: UnusableReplyError, attempt: int
     ) -> PendingCall[T]:
-        """Take another sample; at temperature 0, say what was wrong with the reply."""
-        messages = pending.messages if self._sampled else repair(pending.messages, error)
+        """Take another sample; at temperature 0, say what was wrong with the reply.
+
+        The first time that nothing came at all, the server is taken to have lost the answer.
+        """
+        is_same = self._sampled or (error.reason == "empty" and attempt == 1)
+        messages = pending.messages if is_same else repair(pending.messages, error)
         return self._look_up(
             pending.prompt, pending.template, messages, pending.sample, attempt=attempt
         )
 
-    def _explain(self, stage: str, error: UnusableReplyError, attempts: int) -> str:
-        limit = self.sampling.max_tokens
-        at = f", max_tokens {limit:,}" if limit and error.reply.finish_reason == "length" else ""
-        times = f" (asked {attempts} times)" if attempts > 1 else ""
-        return f"{stage}: {error}{at}{times}"
+    def _measure(self, stage: str, key: bytes, reply: StoredReply) -> None:
+        replies = self._calls.counters.replies
+        if replies is not None:
+            measured = MeasuredReply(self.role, stage, usage_of(reply), reply.time, reply.seconds)
+            replies[key] = measured
 
     # -- where the reply comes from -----------------------------------------------------------
 
@@ -245,6 +237,8 @@ class Model:
         if value is not None:
             try:
                 reply = decode_reply(value)
+                if not template.trial.is_passed:
+                    template.trial.examine(prompt, reply)
                 return PendingCall(prompt, template, messages, sample, key, reply, paid=False)
             except msgspec.MsgspecError:
                 damaged = True  # or not codeclm's: ask again and replace it
@@ -256,7 +250,7 @@ class Model:
 
         request = template.fill(messages, full_sample, attempt)
         answer = calls.send_for(
-            request, prompt.priority, key=key, about=template.keys.fields, replace=damaged
+            request, prompt, template.trial, key=key, about=template.keys.fields, replace=damaged
         )
         return PendingCall(prompt, template, messages, sample, key, answer, paid=True)
 
@@ -291,4 +285,11 @@ class Model:
         keys = KeyBuilder(
             provider.kind, sampling.identity or provider.identity, request, sampling.options
         )
-        return CallTemplate(request, keys, demand)
+        return CallTemplate(request, keys, self._trial(stage), demand)
+
+    def _trial(self, stage: str) -> Trial:
+        trial = self._trials.get(stage)
+        if trial is None:
+            trial = Trial(self.role, stage, self.sampling, self._calls.dispatcher)
+            self._trials[stage] = trial
+        return trial

@@ -1,10 +1,12 @@
 """A paid call: sent, counted, paid, stored, and delivered to every caller."""
 
 import asyncio
+from typing import Any
 
 import msgspec
 from msgspec import Raw, Struct, field
 
+from ...prompts import Prompt
 from ...providers.base import Message, Reply, Request
 from ..data.errors import ItemError, RunStopped, Stopping
 from .budget import Amount, Budget
@@ -15,6 +17,7 @@ from .queued_call import QueuedCall, StopReason
 from .replies import StoredReply, decode_reply, encode_reply, to_stored
 from .spending import Charge, Usage, usage_of
 from .tokens import OutputLengths
+from .trial import Trial
 
 Outcome = StoredReply | ItemError | StopReason
 
@@ -33,20 +36,30 @@ class RoleCalls(Struct, frozen=True):
     output_lengths: OutputLengths = field(default_factory=OutputLengths)
 
     def send_for(
-        self, request: Request, priority: int, *, key: bytes, about: Raw, replace: bool
+        self,
+        request: Request,
+        prompt: Prompt[Any],
+        trial: Trial,
+        *,
+        key: bytes,
+        about: Raw,
+        replace: bool,
     ) -> "asyncio.Future[Outcome]":
         """Queue *request*; the future of its outcome may be abandoned without harm.
 
         Args:
             request: what to send.
-            priority: lower goes first.
+            prompt: what it asks.
+            trial: the stage's; it may hold the call back.
             key: the cache key under which the reply is stored.
             about: the fields of the key, stored with the reply.
             replace: whether the key holds a damaged value.
         """
         call = self.in_flight[key] = OutgoingCall(
             request=request,
-            priority=priority,
+            priority=prompt.priority,
+            prompt=prompt,
+            trial=None if trial.is_passed else trial,
             tokens=self._reserve(request),
             role=self,
             key=key,
@@ -54,7 +67,10 @@ class RoleCalls(Struct, frozen=True):
             replace=replace,
         )
         outcome = call.outcome()
-        self.dispatcher.submit(call)
+        if call.trial is None:
+            self.dispatcher.submit(call)
+        else:
+            call.trial.submit(call)
         return outcome
 
     def account_for(self, request: Request, reply: Reply, reserved: Amount | None) -> Charge | None:
@@ -91,6 +107,9 @@ class OutgoingCall(QueuedCall, eq=False, kw_only=True):
     """A call on its way, in `InFlightCalls` until every caller has its outcome."""
 
     role: RoleCalls
+    prompt: Prompt[Any]
+    trial: Trial | None
+    """None: its stage had passed when it was queued."""
     key: bytes
     about: Raw
     replace: bool
@@ -132,12 +151,19 @@ class OutgoingCall(QueuedCall, eq=False, kw_only=True):
             if reply is None:
                 return  # queued again: this attempt failed, another follows
             charge = role.account_for(self.request, reply, self.reserved)
-            stored = to_stored(reply, about=self.about, sample=self.request.sample)
+            stored = to_stored(
+                reply,
+                about=self.about,
+                sample=self.request.sample,
+                seconds=self.answered_at - self.sent_at,
+            )
             value = encode_reply(stored)
             on_disk = await role.cache.put(self.key, value, replace=self.replace, charge=charge)
             outcome = stored if on_disk is value else _adopted(on_disk, stored)
         except (ItemError, RunStopped, Stopping) as error:
             outcome = error
+        if self.trial is not None:
+            outcome = self.trial.settle(self.prompt, outcome) or outcome
         self._resolve(outcome)
 
     def abandon(self, reason: StopReason) -> None:

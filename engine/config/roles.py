@@ -7,9 +7,10 @@ from typing import Any, Final, cast
 from ...providers.base import ResponseFormat
 from ..data.errors import UserError
 from ..data.providers import HostedModel, resolve_model
+from .role_settings import RoleConfig
 from .sampling import check_sampling
-from .schema import ConfigError, RoleConfig
 from .secrets import check_secrets, describe_missing_key
+from .values import ConfigError
 
 NO_KEY: Final = "none"
 """The ``api_key`` of a role whose server gets none."""
@@ -103,6 +104,8 @@ def check_role(role: RoleConfig, where: str) -> None:
             f"{where}.base_url: {host.name} models run in this process: remove it, or name the"
             " server's provider in model"
         )
+    if not role.base_url and (missing := host.missing_variable()):
+        raise ConfigError(f"{where}.base_url: {host.name} needs {missing}: set it, or base_url")
     if role.stream and not host.kind.over_http:
         raise ConfigError(
             f"{where}.stream: {host.name} models run in this process, where nothing is streamed:"

@@ -2,7 +2,7 @@
 
 CodeclmError
 ├── UserError             the user can fix it: exit status 2, one line, no traceback
-│   ├── ConfigError       a setting                                      config.schema
+│   ├── ConfigError       a setting                                      config.values
 │   ├── SeedError         a seed file, test set or file of answers       data.seeds.source
 │   ├── ExportError       a dataset cannot be exported                   data.formats
 │   ├── UnknownNameError  no provider, recipe, format or prompt          data.registry
@@ -41,8 +41,8 @@ class ItemError(CodeclmError):
     """One item cannot continue.
 
     Attributes:
-        reason: One of a few words, so that reasons can be counted: ``unreadable``, ``rejected``,
-            ``unavailable``, ``content_filter``, ``empty``.
+        reason: One of a few words, so that reasons can be counted: ``rejected``, ``unavailable``,
+            or why a reply is no answer (`calls.unusable.Reason`).
         transient: Whether another attempt at another time may succeed. Such an item is not final:
             the next `resume` tries it again.
     """

@@ -5,7 +5,8 @@ from typing import Any, NoReturn
 
 from ...prompts import Prompt, PromptSet
 from ..calls.counters import Counters
-from ..calls.model import Model, Sampling
+from ..calls.model import Model
+from ..calls.sampling import Sampling
 from ..config import Config, ConfigError, RoleName
 from .stages.invent import Pool
 from .steps import Finishing, Tools, Writing

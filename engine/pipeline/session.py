@@ -1,6 +1,7 @@
 """One session of a run: open everything, run the recipe, close everything."""
 
 import os
+import secrets
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -90,6 +91,7 @@ async def execute(
     retry_failed: bool = False,
     requests: StopRequests = process_signals,
     on_kept: OnKept = ignore,
+    counters: Counters | None = None,
 ) -> Session:
     """Run until the dataset is finished, someone stops the session, or no item can continue.
 
@@ -100,6 +102,7 @@ async def execute(
         retry_failed: start the run anew if anything failed for good: stored replies are reused,
             and calls without one are sent again.
         requests: where requests to stop come from.
+        counters: the session's; by default new ones.
         on_kept: awaited with each example that is kept, in the order in which they are.
 
     Raises:
@@ -107,8 +110,8 @@ async def execute(
         FolderError: the folder holds another run.
         StorageError: the ledger or the cache cannot be used.
     """
-    name = f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}-{os.getpid()}"
-    session = Session(plan, Counters(), dispatchers={}, name=name)
+    name = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.getpid()}-{secrets.token_hex(4)}"
+    session = Session(plan, counters or Counters(), dispatchers={}, name=name)
     if retry_failed:
         await anyio.to_thread.run_sync(_check_cache, plan.config)
     async with _open_ledger(plan, allow_change=allow_change, retry_failed=retry_failed) as ledger:
@@ -154,8 +157,10 @@ async def _work(session: Session, clients: Clients, ledger: LedgerWriter, hooks:
             ),
         ):
             log.info("run.began", folder=str(plan.folder.path))
-            if plan.seeds is not None:
-                session.total_seeds = execution.total_seeds
+            selection = await anyio.to_thread.run_sync(plan.describe_seeds)
+            if selection is not None:
+                session.total_seeds = selection.seeds
+                ledger.seeds_selected(selection)
             await _run(execution, plan)
     finally:
         _record_spending(session, ledger)

@@ -7,7 +7,8 @@ choice depends on which outcome came first.
 
 import sys
 from array import array
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from heapq import nsmallest
 from math import ceil
 from typing import NamedTuple
@@ -190,13 +191,14 @@ class Shares:
                 most -= count
                 yield Grant(position, self._asked[position], count)
 
-    def _even(self, count: int, excluded: Container[int]) -> Iterator[Grant]:
+    def _even(self, count: int, excluded: AbstractSet[int]) -> Iterator[Grant]:
         """Yield *count* instructions, shared by the seeds that still give any."""
-        able = [n for n in self._order if not self._exhausted[n] and n not in excluded]
-        if count <= 0 or not able:
+        able = self._size - sum(self._exhausted) - len(excluded)
+        if count <= 0 or able <= 0:
             return
-        size = self._policy.portion or max(1, count // len(able))
-        most = min(len(able), ceil(count / size))
-        for position in nsmallest(most, able, key=lambda n: (self._asked[n], self._rank[n])):
+        size = self._policy.portion or max(1, count // able)
+        candidates = (n for n in self._order if not self._exhausted[n] and n not in excluded)
+        most = ceil(count / size)
+        for position in nsmallest(most, candidates, key=lambda n: (self._asked[n], self._rank[n])):
             yield Grant(position, self._asked[position], min(size, count))
             count -= size

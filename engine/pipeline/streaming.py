@@ -10,11 +10,11 @@ from typing import TypeVar
 
 import anyio
 import anyio.to_thread
-import structlog
 from msgspec import Struct
 
 from ..data.errors import ItemError
 from ..data.records import InstructionRequest, Metadata, RequestOutcome, Seed, Unreadable
+from ..disk.event_log import event_logger
 from ..store.schema import NO_LAST_ITEM
 from . import sizes
 from .admission import Exclusions, read_exclusions, read_in_batches, record_unreadable
@@ -25,7 +25,7 @@ from .settling import load_progress, settle
 from .shares import SharePolicy, Shares
 from .stages.seed_instructions import placeholder_metadata
 
-log = structlog.get_logger()
+log = event_logger()
 
 In = TypeVar("In")
 
@@ -102,9 +102,8 @@ class _Stream:
             grants = await settle(self._execution, self._shares)
             if not grants:
                 break
-            log.info(
-                "rows.missing", requested_of_others=sum(grant.instructions for grant in grants)
-            )
+            number = sum(grant.instructions for grant in grants)
+            log.info("rows.missing", instructions_requested=number)
             self._shares.grant(grants)
         await anyio.to_thread.run_sync(self._execution.acceptance.decide_rest, NO_LAST_ITEM)
         self._execution.acceptance.record_decisions()

@@ -62,12 +62,12 @@ def cost_rows(costs: Iterable[StageCost]) -> Iterator[tuple[str | int, ...]]:
         yield (cost.role, cost.stage, *figures, _money(cost.money))
 
 
-def cost_lines(costs: Sequence[StageCost], prices: Mapping[str, str]) -> list[str]:
-    """Write *costs* as text, with the source of each role's prices, if anything was paid for."""
+def cost_lines(title: str, costs: Sequence[StageCost], prices: Mapping[str, str]) -> list[str]:
+    """Write *costs* as text, with the source of each role's prices, if there are any calls."""
     if not costs:
         return []
-    header = ("calls", "fresh", "cached", "written", "answer", "reasoning", "cost")
-    lines = ["", _line("all sessions", header)]
+    header = ("calls", "fresh", "cached", "written", "answer", "thinking", "cost")
+    lines = ["", _line(title, header)]
     lines += [
         _line(f"  {cost.role} {cost.stage}", (*_figures(cost), _money(cost.money)))
         for cost in costs

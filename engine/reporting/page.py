@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from html import escape
 
 from ..config import Config, describe_temperature
+from ..data.judge import judge_warnings
 from ..data.records import Example
 from ..pipeline.recipes import RECIPES
 from ..store.manifest import Manifest
@@ -46,6 +47,7 @@ def html(
         _section("Models", _table(_models(config))),
         _section("Fates", _table(_totals(summary), "", "seeds", "instructions")),
         _section("Rounds", _rounds(summary)),
+        _section("Rows against seeds", _table(_coverage(summary), *_COVERAGE_HEADER)),
         _section("Quality gap", _histogram(summary.gaps)),
         _section("Overlap with test sets", _table(_overlaps(summary), "", "rows", "dropped")),
         _section("Cost of all sessions", _table(cost_rows(summary.costs), *COST_HEADER, "cost")),
@@ -99,6 +101,20 @@ def _run(config: Config, summary: Summary, manifest: Manifest | None) -> Iterato
         yield f"quality: {name}", value
 
 
+_COVERAGE_HEADER = ("", "distance", "values with a row")
+
+
+def _coverage(summary: Summary) -> Iterator[tuple[Cell, ...]]:
+    coverage = summary.coverage
+    if coverage is None:
+        return
+    if coverage.with_row is not None:
+        yield "seeds with a row", "", f"{coverage.with_row:,} of {coverage.seeds:,}"
+    for name, distance in coverage.distance.items():
+        values = coverage.values.get(name)
+        yield name, f"{distance:.2f}", "" if values is None else f"{values[0]:,} of {values[1]:,}"
+
+
 def _overlaps(summary: Summary) -> Iterator[tuple[Cell, ...]]:
     for test, overlap in summary.overlaps.items():
         yield test, len(overlap.rows), len(overlap.dropped)
@@ -148,6 +164,9 @@ def _histogram(gaps: Gaps) -> str:
     bias = ""
     if gaps.bias is not None:
         bias = f"<p>Position bias: {gaps.bias.describe('rounds')}.</p>"
+    if gaps.judge is not None:
+        bias += f"<p>Judge: {gaps.judge.describe()}.</p>"
+        bias += "".join(f"<p>Warning: {_safe(text)}.</p>" for text in judge_warnings(gaps.judge))
     return (
         f"<table><tr><th>gap<th>rounds<th></tr>{''.join(lines)}</table><p>Pairs:</p>{pairs}{bias}"
     )

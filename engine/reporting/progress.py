@@ -15,7 +15,7 @@ from ..calls.counters import StageCounts
 from ..calls.dispatcher import Dispatcher
 from ..calls.prices import money
 from ..pipeline.session import Session, Watcher
-from .terminal import printable
+from .terminal import printable, printable_json
 from .waiting import clock, waiting_endpoints
 
 Display = Literal["auto", "full", "plain", "json", "none"]
@@ -86,7 +86,9 @@ class _View:
             case "full":
                 self._redraw()
             case "json":
-                self._stream.write(json_codec.dumps(self._snapshot()).decode() + "\n")
+                self._stream.write(
+                    printable_json(json_codec.dumps(self._snapshot()).decode()) + "\n"
+                )
             case "plain":
                 self._stream.write(printable(self._line()) + "\n")
             case _:

@@ -211,7 +211,21 @@ def _counts(facts: CardFacts) -> Iterator[str]:
     if reasons:
         counts = (f"{escaped(reason)} {n:,}" for reason, n in sorted(reasons.items()))
         yield f"\nInstructions not kept: {', '.join(counts)}."
+    yield from _coverage(summary)
     yield from _overlaps(summary)
+
+
+def _coverage(summary: Summary) -> Iterator[str]:
+    coverage = summary.coverage
+    if coverage is None or not coverage.distance:
+        return
+    yield "\n| rows against seeds | total variation | values with a row |\n|---|---|---|"
+    if coverage.with_row is not None:
+        yield f"| seeds with a row | | {coverage.with_row:,} of {coverage.seeds:,} |"
+    for name, distance in coverage.distance.items():
+        values = coverage.values.get(name)
+        shown = "" if values is None else f"{values[0]:,} of {values[1]:,}"
+        yield f"| {escaped(name)} | {distance:.2f} | {shown} |"
 
 
 def _overlaps(summary: Summary) -> Iterator[str]:
@@ -297,6 +311,10 @@ def _bias(facts: CardFacts) -> Iterator[str]:
             f"* Position bias of the judge: {bias.describe('rounds')}. Scores are means over both"
             " orders."
         )
+    judge = facts.summary.gaps.judge
+    if judge is not None:
+        verdict = "" if judge.is_reliable else ": what was selected is mostly chance"
+        yield f"* Reliability of the judge: {judge.describe()}{verdict}."
 
 
 def _citation(_: CardFacts) -> Iterator[str]:

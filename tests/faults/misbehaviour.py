@@ -234,6 +234,9 @@ def _stream_fails(*parts: bytes, then: Then = "keep", ended: bool = True) -> "Mi
 
 Misbehaviour = Callable[[bytes, str], Play]
 
+ERRORS = (400, 401, 402, 403, 404, 408, 409, 413, 422, 425, 500, 502, 503, 504, 520, 529)
+"""Statuses, each with an error of JSON."""
+
 MISBEHAVIOURS: Mapping[str, Misbehaviour] = {
     "429": _refuses(lambda value: {"Retry-After": value or "1"}),
     "429_date": _refuses(_date),
@@ -244,14 +247,7 @@ MISBEHAVIOURS: Mapping[str, Misbehaviour] = {
     "429_quota": lambda _b, _v: Play(
         (http(error(429, "You exceeded your quota", code="insufficient_quota"), status=429),)
     ),
-    "400": _fails(400),
-    "401": _fails(401),
-    "404": _fails(404),
-    "408": _fails(408),
-    "500": _fails(500),
-    "502": _fails(502),
-    "503": _fails(503),
-    "529": _fails(529),
+    **{str(status): _fails(status) for status in ERRORS},
     "html": _page,
     "redirect": lambda _b, value: _status(302, {"Location": value or "http://127.0.0.1:9/other"}),
     "reset": lambda _b, _v: Play((), "reset"),

@@ -85,11 +85,7 @@ PASSING = {
     "429_silent": "",
     "429_absurd": "",
     "429_headers": "50ms",
-    "408": "",
-    "500": "",
-    "502": "",
-    "503": "",
-    "529": "",
+    **dict.fromkeys(("408", "409", "425", "500", "502", "503", "504", "520", "529"), ""),
     "html": "502",
     "reset": "",
     "reset_in_headers": "",
@@ -236,6 +232,8 @@ def test_the_lean_transport_reads_odd_answers(
 
 LASTING = {
     "401": ("", "401 made up (401); fix that, then run the same command again"),
+    "402": ("", "402 made up (402); fix that, then run the same command again"),
+    "403": ("", "403 made up (403); fix that, then run the same command again"),
     "404": ("", "404 made up (404); fix that, then run the same command again"),
     "429_quota": ("", "429 You exceeded your quota; fix that, then run the same command again"),
     "429": ("3000", "the server asks to come back in 3000 s"),
@@ -271,8 +269,11 @@ def test_a_failure_that_lasts_ends_the_run_with_its_cause_and_the_way_on(
 
 ONE_LOST = {
     "400": "rejected",
+    "413": "rejected",
+    "422": "rejected",
     "redirect": "rejected",
     "content_filter": "content filter",
+    "refusal": "refusal",
 }
 
 
@@ -288,12 +289,11 @@ def test_an_answer_that_is_refused_loses_its_item_and_no_other(
     assert f"1 failed ({ONE_LOST[fault]})" in ended.said
 
 
-@pytest.mark.parametrize("words", ["refusal", "length"])
-def test_what_a_model_did_say_is_judged_as_what_it_is(
-    words: str, faulty: FaultServer, tmp_path: Path
+def test_an_answer_that_was_cut_off_is_judged_as_what_it_is(
+    faulty: FaultServer, tmp_path: Path
 ) -> None:
-    """A refusal or a cut-off answer is an answer: paid once, scored, and never asked again."""
-    faulty.reset(rules=(Rule(fault=words, purpose="respond", model="target"),))
+    """It is an answer: paid once, scored, and never asked again."""
+    faulty.reset(rules=(Rule(fault="length", purpose="respond", model="target"),))
 
     ended = run(faulty, tmp_path)
 
@@ -396,3 +396,58 @@ def test_an_answer_beyond_all_bounds_is_not_read(
 
     assert (ended.status, ended.rows.count(b"\n")) == (0, 3)
     assert "1 failed (rejected)" in ended.said
+
+
+def test_a_server_that_refuses_everything_for_good_ends_the_run(
+    faulty: FaultServer, tmp_path: Path
+) -> None:
+    """It is a setting: nothing is gained by asking for every seed."""
+    faulty.reset(rules=(Rule(fault="400"),))
+    seeds = write_seeds(tmp_path / "many.jsonl", 200)
+
+    ended = run(faulty, tmp_path, "--seeds", seeds, "-c", 4)
+
+    assert ended.status == 1
+    assert "made up (400)" in ended.said
+    assert len(faulty.seen()) <= 24
+
+
+def test_429_to_every_call_ends_the_run_once_a_call_has_spent_its_time(
+    faulty: FaultServer, undisturbed: Ended, tmp_path: Path
+) -> None:
+    faulty.reset(rules=(Rule(fault="429_silent", purpose="respond"),))
+
+    ended = run(faulty, tmp_path, "--set", "retry.budget=1")
+    faulty.set()
+    mended = run(faulty, tmp_path)
+
+    assert ended.status == 1
+    assert "codeclm resume" in ended.said
+    assert mended._replace(said="") == undisturbed._replace(said="")
+
+
+@pytest.mark.parametrize("transport", ["aiohttp", "lean"])
+def test_a_pause_is_no_more_than_a_pause(
+    transport: str, faulty: FaultServer, undisturbed: Ended, tmp_path: Path
+) -> None:
+    """SIGSTOP for longer than the time-out: what came in meanwhile counts."""
+    faulty.reset(latency=0.3)
+    seeds = write_seeds(tmp_path / "seeds.jsonl", 2)
+    roles = ("--strong", "vllm/strong", "--target", "vllm/target", "--base-url", faulty.url)
+    line = ("run", "--seeds", seeds, *roles, "--out", "run", "--cache", "cache", *QUICK)
+    patience = ("--set", "strong.timeout=1", "--set", "target.timeout=1")
+    with subprocess.Popen(
+        command(*line, *patience, "--transport", transport),
+        cwd=tmp_path,
+        env=environment(),
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        while not faulty.wait(1).answered:
+            pass
+        process.send_signal(signal.SIGSTOP)
+        faulty.wait(1000, timeout=2)
+        process.send_signal(signal.SIGCONT)
+        assert process.wait(HANGS) == 0
+
+    assert (tmp_path / "run" / "alpaca.jsonl").read_bytes() == undisturbed.rows
+    assert len(paid(faulty.seen())) == 22

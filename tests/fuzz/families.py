@@ -327,9 +327,9 @@ def _damage_rows(dice: Random, folder: Path) -> None:
             name
             for (name,) in database.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")
         ]
-        table = dice.choice(tables)
+        table = dice.choice(tables or ["facts"])
         columns = [row[1] for row in database.execute(f'PRAGMA table_info("{table}")')]
-        column = dice.choice(columns)
+        column = dice.choice(columns or ["key"])
         value = dice.choice(
             (
                 dice.choice(PIECES),

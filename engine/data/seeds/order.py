@@ -5,8 +5,9 @@ category of three one time in ten; here, one of every two neighbours is drawn.
 """
 
 from array import array
+from collections import Counter
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from random import Random
 
 
@@ -37,12 +38,26 @@ def spread_over_groups(groups: Sequence[int], key: str, first: int = 0) -> "arra
         first: Begin with so many positions that hold each group's part, rounded up or down.
     """
     random, count = Random(f"{key}/groups"), len(groups)
-    shuffled = random.sample(range(count), count)
-    by_group = array("I", sorted(shuffled, key=groups.__getitem__))
+    by_group = _shuffled_by_group(groups, random)
     first, start = min(first, count), random.random()
     sample = [min(count - 1, int((n + start) * count / first)) for n in range(first)]
     order = _beginning_with(sample, _scrambled(count, random), random)
     return array("I", [by_group[n] for n in order])
+
+
+def _shuffled_by_group(groups: Sequence[int], random: Random) -> "array[int]":
+    """Return the positions group after group, each in a random order."""
+    positions = array("I", range(len(groups)))
+    random.shuffle(positions)
+    sizes = Counter(groups)
+    ends = dict(
+        zip(sorted(sizes), accumulate(sizes[group] for group in sorted(sizes)), strict=True)
+    )
+    by_group = array("I", bytes(4 * len(groups)))
+    for position in positions:
+        ends[groups[position]] -= 1
+        by_group[ends[groups[position]]] = position
+    return by_group
 
 
 def _beginning_with(sample: Sequence[int], order: "array[int]", random: Random) -> "array[int]":

@@ -108,9 +108,15 @@ def _is_flagged(skip: Container[int], position: int) -> bool:
 
 def _read_groups(source: SeedSource) -> "array[int]":
     """Return a number for each record: that of its value among all values in order."""
-    values = [seed.stratum if isinstance(seed, Seed) else "" for seed in read(source)]
-    if not any(values):
+    numbers: dict[str, int] = {}
+    groups = array("I")
+    for seed in read(source):
+        value = seed.stratum if isinstance(seed, Seed) else ""
+        groups.append(numbers.setdefault(value, len(numbers)))
+    if not any(numbers):
         names = ", ".join(str(path) for path in source.paths)
         raise SeedError(f"{names}: no record has a field {source.stratify!r} to stratify by")
-    number_of = {value: number for number, value in enumerate(sorted(set(values)))}
-    return array("I", [number_of[value] for value in values])
+    rank_of = {numbers[value]: rank for rank, value in enumerate(sorted(numbers))}
+    for position, number in enumerate(groups):
+        groups[position] = rank_of[number]
+    return groups

@@ -109,7 +109,14 @@ def draw(dice: Random, scenario: Scenario, *, calls: int) -> RoundPlan:
 def _rules(times: int) -> tuple[Rule, ...]:
     share = FAULTY / len(FAULTS)
     return tuple(
-        Rule(fault=fault, value=value, share=share, times=times) for fault, value in FAULTS.items()
+        Rule(
+            fault=fault,
+            value=value,
+            share=share,
+            # At temperature 0 a second null is answered with another question.
+            times=1 if fault == "null_content" else times,
+        )
+        for fault, value in FAULTS.items()
     )
 
 
