@@ -25,6 +25,10 @@ from .http.rate_limits import read_allowance
 from .streams.gemini import Generation
 from .structured import GEMINI_DROPS, without_keywords
 
+VERSION = "v1beta"
+"""The API's version, in the path. The SDK moved to v1 in 3.0; v1beta has every model, previews
+included, and the same bodies (ai.google.dev, "API versions")."""
+
 _FINISH: dict[str | None, FinishReason] = {
     None: "stop",
     "STOP": "stop",
@@ -65,11 +69,11 @@ class Gemini:
         headers: Mapping[str, str] | None = None,
         structured: ResponseFormat = "json_schema",
     ) -> None:
-        base_url = base_url.rstrip("/").removesuffix("/v1beta")
+        base_url = base_url.rstrip("/").removesuffix(f"/{VERSION}")
         key_header = {"X-Goog-Api-Key": api_key} if api_key else {}
         self._session = session
         self._models = make_endpoint(
-            f"{base_url}/v1beta/models", headers={**key_header, **(headers or {})}
+            f"{base_url}/{VERSION}/models", headers={**key_header, **(headers or {})}
         )
         self._endpoints: dict[tuple[str, str], Endpoint] = {}
         self.identity = base_url

@@ -17,6 +17,7 @@ from .base import Provider, ResponseFormat
 from .local.options import LocalOptions
 from .local.weights import find_weights
 from .models import find_model
+from .python.naming import TEMPLATE, find_function
 from .scripted.options import ScriptedOptions
 
 if TYPE_CHECKING:
@@ -87,6 +88,10 @@ class ProviderKind(Struct, Generic[Options], frozen=True):
         default_format: The response format that ``structured_output = "auto"`` stands for.
         small_models: Whether its models are small, so that ``prompts = "auto"`` stands for the
             short prompts.
+        template: The one template that its models are asked by, whatever ``prompts`` says; empty
+            where any template does.
+        opened_by_checks: Whether a check opens a provider, since nothing less shows that it can be.
+        replies_to: The prompts that it can reply to, by name; empty means to any.
     """
 
     name: str
@@ -99,6 +104,9 @@ class ProviderKind(Struct, Generic[Options], frozen=True):
     max_in_flight: Callable[[Options], int] | None = None
     default_format: ResponseFormat = "text"
     small_models: bool = False
+    template: str = ""
+    opened_by_checks: bool = False
+    replies_to: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         """Reject the name of an operational option that does not exist.
@@ -213,8 +221,8 @@ async def _open_openai(settings: ProviderSettings, options: OpenAIOptions) -> Pr
 
 
 def _has_only_responses(model: str) -> bool:
-    known = find_model("openai", model) if model else None
-    return known is not None and known.provider == "openai" and known.api == "responses"
+    facts = find_model("openai", model) if model else None
+    return facts is not None and facts.provider == "openai" and facts.api == "responses"
 
 
 async def _open_mistral(settings: ProviderSettings, _: NoOptions) -> Provider:
@@ -255,6 +263,12 @@ async def _open_scripted(_: ProviderSettings, options: ScriptedOptions) -> Provi
     return Scripted(options)
 
 
+async def _open_python(settings: ProviderSettings, _: NoOptions) -> Provider:
+    from .python.provider import open_function  # noqa: PLC0415
+
+    return await open_function(settings.model)
+
+
 OPENAI = ProviderKind("openai", _open_openai, OpenAIOptions, over_http=True)
 MISTRAL = ProviderKind("mistral", _open_mistral, NoOptions, over_http=True)
 AZURE = ProviderKind(
@@ -282,4 +296,13 @@ SCRIPTED = ProviderKind(
     ScriptedOptions,
     operational=frozenset({"latency", "jitter", "error_rate", "rate_limit_rate", "retry_after"}),
     by_prompt=frozenset({"replies"}),
+)
+PYTHON = ProviderKind(
+    "python",
+    _open_python,
+    NoOptions,
+    check_model=find_function,
+    template=TEMPLATE,
+    opened_by_checks=True,
+    replies_to=frozenset({"score", "judge"}),
 )

@@ -25,10 +25,12 @@ class Dialect(Struct, frozen=True):
         is_openai: Whether OpenAI's own models answer, at OpenAI or on Azure: they take the token
             limit as ``max_completion_tokens``, and those of former families as ``max_tokens`` too.
         seed: What the sampling seed is called.
+        streams_usage: Whether ``stream_options`` is taken, as far as known.
     """
 
     is_openai: bool = False
     seed: Literal["seed", "random_seed"] = "seed"
+    streams_usage: bool = True
 
 
 class OpenAI:
@@ -52,6 +54,8 @@ class OpenAI:
         headers: Mapping[str, str] | None = None,
         structured: ResponseFormat = "text",
     ) -> None:
+        if "?api-version=" in base_url:
+            raise ValueError("this is an Azure address: write the model as azure/DEPLOYMENT")
         base_url = base_url.rstrip("/")
         key_header = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         self._session = session
@@ -61,8 +65,8 @@ class OpenAI:
             secrets=(api_key,) if api_key else (),
         )
         self._dialect = self._choose_dialect()
-        self._streams_usage = True
-        """Whether the server takes ``stream_options``; Mistral's, for one, refuses the request."""
+        self._streams_usage = self._dialect.streams_usage
+        """Whether the server takes ``stream_options``; one that does not refuses the request."""
         self.identity = base_url
         self.structured: ResponseFormat = structured
 
@@ -93,12 +97,15 @@ class OpenAI:
 
 
 class Mistral(OpenAI):
-    """A provider that speaks chat completions as Mistral does: the seed has another name."""
+    """A provider that speaks chat completions as Mistral does.
+
+    The seed has another name, and streams end with the usage unasked.
+    """
 
     kind = "mistral"
 
     def _choose_dialect(self) -> Dialect:
-        return Dialect(seed="random_seed")
+        return Dialect(seed="random_seed", streams_usage=False)
 
 
 _OPENAI_DOMAINS = (".api.openai.com", ".openai.azure.com")

@@ -1006,7 +1006,7 @@ def judged(folder: Path, *orders: Scores) -> list[str]:
     [
         (((8, 8), (8, 8)), "the same score: 8 in 98% of scores"),
         (((8, 8), (7, 7)), "gives both answers the same score in 98% of rulings"),
-        (((9, 4), (4, 9)), "its two orders named different winners in 98% of rounds"),
+        (((9, 4), (4, 9)), "the judge's two orders named different winners in 98% of rounds"),
         (((9, 4), (4, 9)), "being shown first is worth 4.9 points"),
         (((4, 9), (9, 4)), "being shown second is worth 4.9 points"),
     ],

@@ -120,7 +120,8 @@ def test_a_scorer_that_favours_the_first_answer_is_seen(tmp_path: Path) -> None:
     """EVEN gives whoever is first three points more, and both orders disagree."""
     gaps = summed(tmp_path, [example(0, EVEN, EVEN), example(1, CLEAR, CLEAR)]).gaps
 
-    assert (gaps.flipped, gaps.first_lead) == (0.5, 1.5)
+    assert gaps.judge is not None
+    assert (gaps.judge.flipped, gaps.judge.first_lead) == (0.5, 1.5)
 
 
 def test_rows_are_told_by_winner_and_by_round(tmp_path: Path) -> None:
@@ -145,7 +146,7 @@ def test_figure_2_counts_its_rounds_from_the_second(tmp_path: Path) -> None:
 def test_without_any_score_there_is_nothing_to_say_of_gaps(tmp_path: Path) -> None:
     told = summed(tmp_path, [])
 
-    assert (told.gaps.flipped, told.gaps.first_lead, told.gaps.histogram) == (None, None, {})
+    assert (told.gaps.judge, told.gaps.bias, told.gaps.histogram) == (None, None, {})
     assert summary_text(told).startswith("finished: 0 rows\n")
 
 

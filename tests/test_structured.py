@@ -7,7 +7,13 @@ import pytest
 
 from codeclm.prompts import BUILT_IN
 from codeclm.prompts.prompt import Sizes
+from codeclm.providers.anthropic import Anthropic
+from codeclm.providers.base import Rejected
+from codeclm.providers.http.exchange import HttpSession
 from codeclm.providers.structured import CLAUDE_DROPS, GEMINI_DROPS, is_strict, without_keywords
+
+from . import vendors
+from .servers import Server, request
 
 SCHEMAS = [
     pytest.param(schema, id=prompt.name)
@@ -46,6 +52,22 @@ def test_gemini_keeps_the_bounds_of_lists(schema: dict[str, Any]) -> None:
 @pytest.mark.parametrize("schema", SCHEMAS)
 def test_every_schema_of_ours_is_strict(schema: dict[str, Any]) -> None:
     assert is_strict(schema)
+
+
+@pytest.mark.parametrize("schema", SCHEMAS)
+async def test_claude_s_stand_in_takes_every_schema_of_ours(
+    server: Server, session: HttpSession, schema: dict[str, Any]
+) -> None:
+    server.always = vendors.serve(vendors.anthropic)
+    claude = Anthropic(session, base_url=server.url, api_key=vendors.KEY)
+    asked = request(response_format="json_schema", schema=schema)
+
+    await claude.complete(asked)
+
+    with pytest.raises(Rejected, match="is not supported"):
+        await claude.complete(
+            request(extra={"output_config": {"format": {"schema": {"maxItems": 3}}}})
+        )
 
 
 def test_what_is_dropped_is_told_instead() -> None:

@@ -119,6 +119,8 @@ def pass_gate(
             + "".join(f"    {line}\n" for line in suspects)
             + "if you trust whoever wrote it, run the same command with --trust, once"
         )
+    for name, role in roles.items():
+        _check_by_opening(role, f"{where}: {name}")
     return tuple(_use(name, role, origin) for name, role in roles.items())
 
 
@@ -150,6 +152,19 @@ def _check_prompt_names(kind: ProviderKind[Any], options: Mapping[str, Any]) -> 
                 f"options.{option}: no prompt is called {unknown[0]!r}:"
                 f" available: {', '.join(names)}"
             )
+
+
+def _check_by_opening(role: RoleConfig, where: str) -> None:
+    """Open and close *role*'s provider if only that shows whether it works. It runs its code.
+
+    Raises:
+        ConfigError: it cannot be opened.
+    """
+    if hosted_model(role).host.kind.opened_by_checks:
+        try:
+            _build(role)
+        except ValueError as error:
+            raise ConfigError(f"{where}: {role.model}: {error}") from error
 
 
 class _NoSession:

@@ -33,7 +33,17 @@ def load_prompts(
                 f"{where}: prompt {prompt.name!r} is not registered: add {prompt.__name__} to"
                 f" BUILT_IN in prompts/__init__.py, or an entry point in {PROMPTS.group}"
             )
+    kind = hosted_model(role).host.kind
+    for prompt in prompts:
+        if kind.replies_to and prompt.name not in kind.replies_to:
+            raise ConfigError(
+                f"{where}: {name}.model: {kind.name}/ models reply to"
+                f" {' and '.join(sorted(kind.replies_to))}, but the {name} is also asked to"
+                f" {prompt.name}: choose another model"
+            )
     try:
+        if kind.template:
+            return PromptSet(dict.fromkeys(prompts, kind.template), where=kind.name)
         return PromptSet.load(source, prompts, names=names)
     except PromptError as error:
         raise ConfigError(f"{setting}: {error}") from error

@@ -143,6 +143,8 @@ class Iteration(Struct, frozen=True, kw_only=True):
         judgements: The strong model's answer first, then the target's.
         gap: Mean score of the strong model minus that of the target (paper §4.3); None if nothing
             was scored.
+        confirmation: Of a second scoring, where the gap was large enough and ``filter.confirm`` is
+            set.
     """
 
     number: int
@@ -152,6 +154,7 @@ class Iteration(Struct, frozen=True, kw_only=True):
     target: Answer | None = None
     judgements: tuple[Judgement, Judgement] | None = None
     gap: float | None = None
+    confirmation: tuple[Judgement, Judgement] | None = None
 
 
 class Example(Struct, frozen=True, kw_only=True):

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from html import escape
 
 from ..config import Config, describe_temperature
+from ..data.judge import judge_warnings
 from ..data.records import Example
 from ..pipeline.recipes import RECIPES
 from ..store.manifest import Manifest
@@ -163,6 +164,9 @@ def _histogram(gaps: Gaps) -> str:
     bias = ""
     if gaps.bias is not None:
         bias = f"<p>Position bias: {gaps.bias.describe('rounds')}.</p>"
+    if gaps.judge is not None:
+        bias += f"<p>Judge: {gaps.judge.describe()}.</p>"
+        bias += "".join(f"<p>Warning: {_safe(text)}.</p>" for text in judge_warnings(gaps.judge))
     return (
         f"<table><tr><th>gap<th>rounds<th></tr>{''.join(lines)}</table><p>Pairs:</p>{pairs}{bias}"
     )

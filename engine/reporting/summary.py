@@ -9,14 +9,16 @@ from ..calls.counters import CallCounts, Counters
 from ..calls.prices import money, prices_by_role
 from ..calls.spending import total_spending
 from ..config import Config
+from ..data.judge import JudgeScores, JudgeTally
 from ..data.position_bias import MeanBias
 from ..pipeline.recipes import RECIPES
 from ..store.coverage import Coverage
 from ..store.reader import LedgerReader
-from ..store.totals import DatasetCounts, Totals, count_dataset, failed_items
+from ..store.totals import DatasetCounts, ScoredRounds, Totals, count_dataset, failed_items
 from .costs import StageCost, cost_lines, stage_costs
 from .coverage import coverage_lines
 from .histogram import gap_histogram, histogram_lines
+from .judge import judge_lines
 from .terminal import printable
 
 SUMMARY_THRESHOLDS = tuple(step / 2 for step in range(1, 11))
@@ -32,10 +34,8 @@ class Gaps(Struct, frozen=True):
     """Instructions with a round whose gap is above θ, by θ. Above the run's own θ this is a lower
     bound, since a selected instruction goes through no more rounds."""
     scored_rounds: int
-    flipped: float | None
-    """Share of rounds in which the two orders named different winners (position bias)."""
-    first_lead: float | None
-    """Points that an answer gains on average by being shown first."""
+    judge: JudgeScores | None
+    """The judge's scores, and how far they can be trusted; None if nothing was scored."""
     scored: dict[int, int]
     """Instructions scored in each round."""
     selected: dict[int, int]
@@ -44,9 +44,7 @@ class Gaps(Struct, frozen=True):
     @property
     def bias(self) -> MeanBias | None:
         """The judge's position bias; None if nothing was scored."""
-        if self.flipped is None or self.first_lead is None:
-            return None
-        return MeanBias(self.flipped, self.first_lead)
+        return None if self.judge is None else MeanBias(self.judge.flipped, self.judge.first_lead)
 
 
 class OverlapIds(Struct, frozen=True):
@@ -165,17 +163,15 @@ def _calls(counts: CallCounts) -> dict[str, int]:
     return {name: getattr(counts, name) for name in counts.__struct_fields__}
 
 
-def _gaps(rows: Iterable[tuple[int, list[float], int, float]], threshold: float) -> Gaps:
+def _gaps(rows: Iterable[ScoredRounds], threshold: float) -> Gaps:
     gap_counts = Counter[float]()
     pairs = dict.fromkeys(SUMMARY_THRESHOLDS, 0)
     scored: dict[int, int] = {}
     selected: dict[int, int] = {}
-    rounds = flipped = 0
-    led = 0.0
-    for first, gaps, flips, lead in rows:
+    rounds, tally = 0, JudgeTally()
+    for first, gaps, scores in rows:
         rounds += len(gaps)
-        flipped += flips
-        led += lead
+        tally.add(scores)
         gap_counts.update(gaps)
         for number, gap in enumerate(gaps, first):
             scored[number] = scored.get(number, 0) + 1
@@ -188,8 +184,7 @@ def _gaps(rows: Iterable[tuple[int, list[float], int, float]], threshold: float)
         gap_histogram(gap_counts),
         {f"{theta:g}": count for theta, count in pairs.items()},
         rounds,
-        flipped / rounds if rounds else None,
-        led / rounds if rounds else None,
+        tally.scores(),
         dict(sorted(scored.items())),
         dict(sorted(selected.items())),
     )
@@ -210,7 +205,7 @@ def summary_text(summary: Summary) -> str:
     lines += _overlap_lines(summary.overlaps)
     lines += _gap_lines(summary.gaps)
     lines += _call_lines(summary)
-    lines += cost_lines(summary.costs, summary.prices)
+    lines += cost_lines("all sessions", summary.costs, summary.prices)
     if summary.failures:
         lines += ["", "first failures", *map(_failure_line, summary.failures)]
     if summary.files:
@@ -283,6 +278,7 @@ def _gap_lines(gaps: Gaps) -> list[str]:
     lines.append(f"θ      {''.join(f'{theta:>7}' for theta in gaps.pairs_at)}")
     lines.append(f"pairs  {''.join(f'{count:>7}' for count in gaps.pairs_at.values())}")
     if gaps.bias is not None:
+        lines += judge_lines(gaps.judge)
         lines += f"position bias: {gaps.bias.describe('rounds')}".replace("; ", ";\n").splitlines()
     return lines
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from textwrap import indent
 
-from ..data.records import Answer, Call, Example, Iteration
+from ..data.records import Answer, Call, Example, Iteration, Judgement
 from .terminal import printable
 
 
@@ -62,9 +62,14 @@ def _round(iteration: Iteration) -> Iterator[str]:
             yield f"  {role} answered{_finish(answer)}"
             yield _block(answer.text, depth=4)
     if iteration.judgements is not None:
-        first, second = iteration.judgements
-        yield f"  scores, strong first: strong {first.strong:g}, target {first.target:g}"
-        yield f"  scores, target first: strong {second.strong:g}, target {second.target:g}"
+        yield from _scores("scores", iteration.judgements)
+    if iteration.confirmation is not None:
+        yield from _scores("scored again", iteration.confirmation)
+
+
+def _scores(label: str, judgements: tuple[Judgement, Judgement]) -> Iterator[str]:
+    for order, scores in zip(("strong first", "target first"), judgements, strict=True):
+        yield f"  {label}, {order}: strong {scores.strong:g}, target {scores.target:g}"
 
 
 def _finish(answer: Answer) -> str:

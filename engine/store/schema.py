@@ -53,7 +53,7 @@ CREATE TABLE examples (
     fate TEXT NOT NULL,
     reason TEXT NOT NULL, transient INTEGER NOT NULL, fingerprint INTEGER NOT NULL,
     basic_fingerprint INTEGER NOT NULL, winner TEXT, iteration INTEGER NOT NULL, gap REAL,
-    gaps TEXT NOT NULL, flips INTEGER NOT NULL, position_bias REAL NOT NULL,
+    gaps TEXT NOT NULL, scores TEXT NOT NULL,
     refuses INTEGER NOT NULL) STRICT;
 CREATE TABLE transcripts (row_index INTEGER PRIMARY KEY, example BLOB NOT NULL) STRICT;
 CREATE TABLE near_duplicate_decisions (
@@ -113,7 +113,7 @@ INSERT = {
     "links": "UPDATE seeds SET item = ? WHERE position = ?",  # behind the rows that it changes
     "items": "INSERT OR REPLACE INTO items VALUES (?, ?)",
     "requests": f"INSERT OR REPLACE INTO requests VALUES ({', '.join('?' * 7)})",
-    "examples": f"INSERT OR REPLACE INTO examples VALUES ({', '.join('?' * 15)})",
+    "examples": f"INSERT OR REPLACE INTO examples VALUES ({', '.join('?' * 14)})",
     "transcripts": "INSERT OR REPLACE INTO transcripts VALUES (?, ?)",
     "near_duplicate_decisions": (
         "INSERT OR REPLACE INTO near_duplicate_decisions VALUES (?, ?, ?, ?)"

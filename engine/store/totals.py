@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple
 
 from msgspec import Struct
 
+from ..data.judge import RoundScores
 from .connection import ReadConnection
 from .coverage import Coverage, measure_coverage
 from .reader import LedgerReader, limit
@@ -43,14 +44,12 @@ class ScoredRounds(NamedTuple):
     Attributes:
         first: Number of the first such round, from 1.
         gaps: Strong score minus target score, by round.
-        flips: Number of rounds in which the two orders named different winners.
-        position_bias: Points gained by the answer shown first, summed over rounds.
+        scores: The judge's, by round.
     """
 
     first: int
     gaps: list[float]
-    flips: int
-    position_bias: float
+    scores: list[RoundScores]
 
 
 class FailedItem(NamedTuple):
@@ -193,14 +192,20 @@ class DatasetCounts:
 
     def scored_rounds(self) -> Iterator[ScoredRounds]:
         """Yield the scored rounds of each instruction that has any."""
-        for last, text, flips, position_bias in self._connection.rows(
-            "SELECT iteration, gaps, flips, position_bias FROM examples WHERE gaps <> ''"
+        for last, gap_text, score_text in self._connection.rows(
+            "SELECT iteration, gaps, scores FROM examples WHERE gaps <> ''"
         ):
             try:
-                gaps = [float(gap) for gap in text.split(",")]
+                gaps = [float(gap) for gap in gap_text.split(",")]
+                scores = [_round_scores(text) for text in score_text.split(",")]
             except ValueError as error:
                 raise self._connection.damaged(error) from error
-            yield ScoredRounds(last - len(gaps) + 1, gaps, flips, position_bias)
+            yield ScoredRounds(last - len(gaps) + 1, gaps, scores)
+
+
+def _round_scores(text: str) -> RoundScores:
+    one, two, three, four = map(float, text.split())
+    return RoundScores((one, two), (three, four))
 
 
 def failed_items(ledger: LedgerReader, count: int = 20) -> list[FailedItem]:

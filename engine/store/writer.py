@@ -19,7 +19,6 @@ import anyio
 from ...providers import json_codec
 from ..calls.spending import Spending
 from ..data.errors import ItemError
-from ..data.position_bias import Leads
 from ..data.records import Example, InstructionRequest, Metadata, Seed, Unreadable
 from ..data.text.fingerprint import fingerprint
 from ..disk.sqlite import GroupWriter, StorageError, connect, storage_error, transaction
@@ -316,19 +315,15 @@ def _create_tables(connection: sqlite3.Connection, path: Path) -> None:
         raise storage_error(path, error) from error
 
 
-def _scores(example: Example) -> tuple[str, int, float]:
-    """Return the gaps of all rounds, how often the two orders disagreed, and the position bias.
+def _scores(example: Example) -> tuple[str, str]:
+    """Return the gaps of all scored rounds, and their four scores.
 
-    The bias is in points, summed over rounds: what an answer gained by being shown first.
+    These are the strong and the target model's, with the strong answer first, then second.
     """
-    gaps = list[float]()
-    flips = 0
-    position_bias = 0.0
+    gaps, scores = list[str](), list[str]()
     for iteration in example.iterations:
-        if iteration.judgements is None or iteration.gap is None:
-            continue
-        gaps.append(iteration.gap)
-        leads = Leads(*(scores.strong - scores.target for scores in iteration.judgements))
-        flips += leads.flipped
-        position_bias += leads.first_lead
-    return ",".join(map(str, gaps)), flips, position_bias
+        if iteration.judgements is not None and iteration.gap is not None:
+            gaps.append(str(iteration.gap))
+            points = (p for order in iteration.judgements for p in (order.strong, order.target))
+            scores.append(" ".join(map(str, points)))
+    return ",".join(gaps), ",".join(scores)

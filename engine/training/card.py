@@ -311,6 +311,10 @@ def _bias(facts: CardFacts) -> Iterator[str]:
             f"* Position bias of the judge: {bias.describe('rounds')}. Scores are means over both"
             " orders."
         )
+    judge = facts.summary.gaps.judge
+    if judge is not None:
+        verdict = "" if judge.is_reliable else ": what was selected is mostly chance"
+        yield f"* Reliability of the judge: {judge.describe()}{verdict}."
 
 
 def _citation(_: CardFacts) -> Iterator[str]:

@@ -9,30 +9,13 @@ from msgspec import Struct
 from ...calls.prices import prices_by_role
 from ...calls.spending import Usage
 from ...config import Config, RoleConfig, load_config
-from ...data.position_bias import Leads
+from ...data.judge import JudgeScores, JudgeTally, RoundScores
 from ...data.records import Call, Example, Iteration
 from ...pipeline.recipes import RECIPES
 from ...store.folder import Folder, FolderError
 from ...store.reader import LedgerReader
 from ...store.totals import Totals, count_dataset
 from .yields import ScoredInstruction, StageCosts, UnitCost
-
-
-class RoundScores(Struct, frozen=True):
-    """The scores of one round: (strong, target) with the strong answer first, then second."""
-
-    strong_first: tuple[float, float]
-    target_first: tuple[float, float]
-
-    @property
-    def rulings(self) -> tuple[tuple[float, float], tuple[float, float]]:
-        return self.strong_first, self.target_first
-
-    @property
-    def leads(self) -> Leads:
-        """The strong answer's lead in each order."""
-        one, two = self.rulings
-        return Leads(one[0] - one[1], two[0] - two[1])
 
 
 class Pilot(Struct, frozen=True):
@@ -42,7 +25,7 @@ class Pilot(Struct, frozen=True):
         folder: the run's, for display.
         config: its settings.
         instructions: those that were scored.
-        rounds: the scores of all their rounds.
+        judge: the distribution of the judge's scores.
         costs: averages over its calls.
         unique: share of selected instructions that do not duplicate others or seeds.
     """
@@ -50,7 +33,7 @@ class Pilot(Struct, frozen=True):
     folder: str
     config: Config
     instructions: tuple[ScoredInstruction, ...]
-    rounds: tuple[RoundScores, ...]
+    judge: JudgeScores
     costs: StageCosts
     unique: float
 
@@ -91,13 +74,14 @@ def read_pilot(path: Path) -> Pilot:
         rounds = _PilotRounds(recipe.role_configs(config), ledger.examples())
         with count_dataset(ledger) as counts:
             totals, calls = counts.instructions(), counts.predicted_calls(config.decode.chunk)
-    if not rounds.instructions:
+    judge = rounds.judge.scores()
+    if judge is None:
         raise FolderError(f"{path}: nothing was scored in this run yet: it has no quality gaps")
     return Pilot(
         str(path),
         config,
         tuple(rounds.instructions),
-        tuple(rounds.scores),
+        judge,
         rounds.costs(calls),
         _unique_share(totals),
     )
@@ -113,7 +97,8 @@ class _PilotRounds:
 
     def __init__(self, roles: Mapping[str, RoleConfig], examples: Iterable[Example]) -> None:
         self.instructions: list[ScoredInstruction] = []
-        self.scores: list[RoundScores] = []
+        self.judge = JudgeTally()
+        self._rounds = 0
         self._prices = prices_by_role(roles)
         self._rewrites = 0
         self._spent: dict[str, float] = {}
@@ -128,9 +113,10 @@ class _PilotRounds:
         if not rounds:
             return
         gaps = tuple(round_.gap for round_ in rounds if round_.gap is not None)
-        self.instructions.append(ScoredInstruction(rounds[0].number, gaps))
+        self.instructions.append(ScoredInstruction(rounds[0].number, gaps, example.position))
         self._rewrites += len(example.iterations) - 1
-        self.scores += map(_scores, rounds)
+        self._rounds += len(rounds)
+        self.judge.add([_scores(round_) for round_ in rounds])
 
     def _add_price(self, call: Call) -> None:
         """Add the price to its stage's; a call that several instructions share counts once."""
@@ -145,7 +131,7 @@ class _PilotRounds:
 
     def costs(self, calls: int) -> StageCosts:
         """Average over *calls* in total. Encoding counts among the calls, but has no price."""
-        rounds, instructions = len(self.scores), len(self.instructions)
+        rounds, instructions = self._rounds, len(self.instructions)
         before = calls - 4 * rounds - self._rewrites
         return StageCosts(
             UnitCost(

@@ -7,7 +7,7 @@ from ...config import FilterConfig
 from ...data.errors import REFUSED, ItemError
 from ...data.records import Call, Example, Fate, Iteration, Winner
 from .draft import Draft
-from .filter import verdict
+from .filter import Verdict, verdict
 
 _UNSELECTED: tuple[Fate, str, str] = ("filtered", "gap", "")
 
@@ -76,15 +76,24 @@ class Refinement:
         else:
             self._unselected = ("filtered", reason, detail)
 
-    def select(self) -> bool:
-        """End with the last round if its gap is large enough; return whether it is."""
-        last = self.rounds[-1]
-        assert last.gap is not None
-        choice = verdict(last.gap, self._settings.threshold)
-        if choice == "again":
-            return False
-        self.keep(choice, "selected")
-        return True
+    def exceeds(self) -> bool:
+        """Whether the gap of the last round is large enough."""
+        return self._verdict() != "again"
+
+    def is_confirmed(self, gap: float) -> bool:
+        """Whether a second scoring, with this *gap*, comes to the verdict of the last round."""
+        return verdict(gap, self._settings.threshold) == self._verdict()
+
+    def select(self) -> None:
+        """End with the last round, whose gap is large enough."""
+        winner = self._verdict()
+        assert winner != "again"
+        self.keep(winner, "selected")
+
+    def _verdict(self) -> Verdict:
+        gap = self.rounds[-1].gap
+        assert gap is not None
+        return verdict(gap, self._settings.threshold)
 
     def keep(self, winner: Winner, reason: str, detail: str = "") -> None:
         """End with the last round and *winner*'s answer, unless that was cut off and may not be."""

@@ -15,13 +15,14 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec import Struct
 
+from codeclm.engine.commands.exit_status import ExitStatus
+
 from ..processes import HANGS, FaultServer, command, environment, write_seeds
 from ..server import Seen
 from .plan import Intervention, RoundPlan
 
 EXPORTS = ("alpaca", "preference")
-FINISHED = frozenset({0, 3})
-"""The exit statuses of a finished run; 3: with fewer rows than its target."""
+FINISHED = frozenset({ExitStatus.DONE, ExitStatus.ROWS_MISSING})
 UNBOUNDED = 10_000_000
 """A budget that no round reaches."""
 
@@ -115,7 +116,7 @@ class Run:
             status = self._session(intervention, dice)
             if self.result.wrong or status in FINISHED:
                 return
-            if self._budget is not None and "budget.calls" in self._output():
+            if status == ExitStatus.BUDGET_SPENT:
                 self.budget_stop = len(self.seen())
                 self._budget = None
             elif intervention is None:
@@ -189,7 +190,9 @@ class Run:
             status = process.wait()
             self.result.wrong.append(f"it hung: {self._last_lines()}")
         self._settle()
-        allowed = {1, -signal.SIGKILL} if intervention or self._budget else set[int]()
+        allowed = {ExitStatus.FAILED.value, -signal.SIGKILL} if intervention else set[int]()
+        if self._budget is not None:
+            allowed.add(ExitStatus.BUDGET_SPENT)
         if intervention is not None and len(self.seen()) == before:
             allowed |= {-signal.SIGINT, -signal.SIGTERM}  # Python itself was starting
         if status not in allowed | FINISHED:
