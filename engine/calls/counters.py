@@ -6,7 +6,6 @@ from msgspec import Struct, field
 
 from ...providers.base import FinishReason
 from .spending import Usage, UsageByStage, add_usage
-from .unusable import Reason
 
 
 class CallCounts(Struct):
@@ -92,7 +91,7 @@ class Counters(Struct):
     def count_reused(self, stage: str) -> None:
         self._calls(stage).reused += 1
 
-    def count_unusable(self, stage: str, reason: Reason) -> None:
+    def count_unusable(self, stage: str, reason: str) -> None:
         calls = self._calls(stage)
         if reason == "unreadable":
             calls.unreadable += 1

@@ -118,30 +118,31 @@ def scale_factors(
         pilot: the pilot's settings.
         measured: what the pilot took.
     """
-    whole, part = _volume(recipe, config, start), _volume(recipe, pilot, measured.start)
+    of_run = _volume(recipe, config, start)
+    of_pilot = _volume(recipe, pilot, measured.start)
     if not recipe.mode.endless and config.target_rows and pilot.target_rows:
-        rest = config.target_rows / pilot.target_rows
+        factor = config.target_rows / pilot.target_rows
     elif config.target_rows and measured.rows:
-        rest = min(config.target_rows / measured.rows, _ratio(whole.instructions, part))
+        factor = min(config.target_rows / measured.rows, _ratio(of_run, of_pilot))
     else:
-        rest = _ratio(whole.instructions, part)
-    factors = {stage: rest for stages in measured.usage.values() for stage in stages}
-    calls_of_pilot = recipe.mode.calls(part)
-    for prompt, calls in recipe.mode.calls(whole).items():
+        factor = _ratio(of_run, of_pilot)
+    factors = {stage: factor for stages in measured.usage.values() for stage in stages}
+    calls_of_pilot = recipe.mode.calls(of_pilot)
+    for prompt, calls in recipe.mode.calls(of_run).items():
         factors[prompt.name] = calls.low / max(calls_of_pilot[prompt].low, 1)
     return factors
 
 
-def _ratio(instructions: Bounds, pilot: Volume) -> float:
-    return instructions.high / max(pilot.instructions.high, 1)
+def _ratio(run: Volume, pilot: Volume) -> float:
+    return run.instructions.high / max(pilot.instructions.high, 1)
 
 
 def scaled(usage: UsageByStage, factors: Mapping[str, float]) -> UsageByStage:
     """Multiply *usage* by the factor of each stage."""
     result: UsageByStage = {}
     for role, stages in usage.items():
-        for stage, used in stages.items():
-            figures = (round(figure * factors[stage]) for figure in structs.astuple(used))
+        for stage, usage_of_stage in stages.items():
+            figures = (round(figure * factors[stage]) for figure in structs.astuple(usage_of_stage))
             add_usage(result, role, stage, Usage(*figures))
     return result
 
@@ -153,10 +154,10 @@ def _volume(recipe: Recipe, config: Config, start: Start) -> Volume:
     )
 
 
-def _instructions(config: Config, volume: Volume, needed: float) -> int:
-    """Return how many basic instructions are made if the target needs so many."""
+def _instructions(config: Config, volume: Volume, for_target: float) -> int:
+    """Return how many basic instructions are made if the target needs *for_target*."""
     low, high = volume.instructions
-    return high if config.target_rows is None else max(low, min(high, ceil(needed)))
+    return high if config.target_rows is None else max(low, min(high, ceil(for_target)))
 
 
 def _share(volume: Volume, calls: Bounds, instructions: int) -> float:

@@ -81,8 +81,8 @@ def _sums(
 
 def covered_time(replies: Iterable[MeasuredReply]) -> float:
     """Return for how long any call was under way; stored replies may be from several sessions."""
-    duration, covered = 0.0, float("-inf")
+    duration, last = 0.0, float("-inf")
     for begin, end in sorted((reply.time - reply.seconds, reply.time) for reply in replies):
-        duration += max(0.0, end - max(begin, covered))
-        covered = max(covered, end)
+        duration += max(0.0, end - max(begin, last))
+        last = max(last, end)
     return duration

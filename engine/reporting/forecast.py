@@ -10,13 +10,14 @@ from itertools import islice
 from msgspec import Struct
 
 from ...prompts import PromptSet, Sizes
-from ..calls.prices import prices_by_role
+from ..calls.prices import Prices, prices_by_role
 from ..calls.spending import Usage
-from ..config import Config, RoleConfig
+from ..config import Config
 from ..data.records import Seed
 from ..pipeline.expectation import Start, likely_calls
 from ..pipeline.prepare import Plan
 from ..pipeline.recipes import RECIPES
+from .costs import price_line
 
 
 class StageForecast(Struct, frozen=True):
@@ -53,6 +54,8 @@ class Forecast(Struct, frozen=True):
     """How many seeds there are; 0 where the run starts from metadata."""
     seed_tokens: int = 0
     """Length of a seed, roughly."""
+    prices: dict[str, str] = {}
+    """Where the prices of each role are from."""
 
     @property
     def low(self) -> int:
@@ -121,16 +124,21 @@ def forecast(
         tokens = sum(len(text) for _, text in prompts[roles[0]].render(typical)) // 4
         calls = bounds.low, bounds.high, likely[prompt.name]
         rows.append(StageForecast(prompt.name, roles, *calls, tokens, answer))
+    prices = prices_by_role(recipe.role_configs(config))
     return Forecast(
-        tuple(rows), *_money(recipe.role_configs(config), rows), predicted.note, seeds, seed_tokens
+        tuple(rows),
+        *_money(prices, rows),
+        predicted.note,
+        seeds,
+        seed_tokens,
+        {role: of_role.source for role, of_role in prices.items()},
     )
 
 
 def _money(
-    configs: Mapping[str, RoleConfig], rows: Iterable[StageForecast]
+    prices: Mapping[str, Prices], rows: Iterable[StageForecast]
 ) -> tuple[float | None, float | None, float | None]:
     """Return the cost of the least, the likely and the most calls."""
-    prices = prices_by_role(configs)
     if not prices:
         return None, None, None
     low = likely = high = 0.0
@@ -160,6 +168,7 @@ def forecast_text(result: Forecast) -> str:
     if money:
         low, likely, high = money
         lines.append(f"{'money':<{width}} {low:>17,.2f} {likely:>11,.2f} {high:>11,.2f}")
+        lines.append(price_line(result.prices))
     else:
         lines.append("money: set price_input and price_output (per million tokens) to see it")
     if result.note:

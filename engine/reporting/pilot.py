@@ -6,7 +6,7 @@ from ..calls.prices import prices_by_role
 from ..config import Config
 from ..pipeline.expectation import Measured, Start, scale_factors, scaled
 from ..pipeline.prepare import Plan
-from .costs import StageCost, cost_lines, stage_costs
+from .costs import StageCost, cost_lines, stage_costs, total_cost
 from .duration import busiest
 from .waiting import clock
 
@@ -35,8 +35,7 @@ class PilotForecast(Struct, frozen=True):
     @property
     def money(self) -> float | None:
         """None where no price is known."""
-        known = [cost.money for cost in self.costs if cost.money is not None]
-        return sum(known) if known else None
+        return total_cost(self.costs)
 
 
 def forecast_from_pilot(
