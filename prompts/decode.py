@@ -32,6 +32,7 @@ from .reading import (
     outside_fences,
     parse_json,
     reply_body,
+    split_label,
 )
 from .schemas import LONGEST_INSTRUCTION, list_of, object_of, string
 from .tables import column, rows_of
@@ -55,16 +56,24 @@ _QUESTION = re.compile(
     r"[ \t>*_]*+(?:question|q|frage|pregunta|问题)[*_]{0,2}[ \t]?[:\uff1a]", re.IGNORECASE
 )
 """An answer's label below one belongs to the instruction."""
-_ALL_ITEMS = re.compile(rf"[*_(]{{0,3}}(?:{words('all_items')}|{words('closes')})", re.IGNORECASE)
-_METADATA = re.compile(
-    rf"\n\s*[*_]{{0,3}}{words('use_case')}[*_]{{0,3}}[ \t]?[:\uff1a][^\n]{{0,200}}"
-    rf"\n\s*[*_]{{0,3}}{words('skills')}[*_]{{0,3}}[ \t]?[:\uff1a][^\n]{{0,300}}\Z",
+_ALL_ITEMS = re.compile(
+    rf"[*_(\uff08]{{0,3}}(?:{words('all_items')}|{words('closes')})", re.IGNORECASE
+)
+_ABOUT_LABEL = re.compile(
+    rf"(?:{words('skills')}|{words('use_case')}|{words('notes')}|focus|rationale|why|topic|domain"
+    r"|category|difficulty|purpose)(?: (?:used|needed|required|tested|level))?",
     re.IGNORECASE,
 )
+"""The label of a line about an item, below it."""
+
+_BRACKETED = re.compile(r"\[[^\[\]]*\]")
+_ITEM_TAG = re.compile(rf"<(?P<close>/?)(?:{words('item')})[_ ]?[0-9]{{0,3}}>", re.IGNORECASE)
 _ABOUT_ITEM = re.compile(
     rf"[ \t]*+[*_]{{0,2}}[(\uff08\[](?:{words('skills')}[ \t]?[:\uff1a]"
     r"|this (?:instruction|task|prompt|question)\b|requires?\b|focus\b)[^()\n]{0,300}[)\uff09\]]"
-    r"[*_]{0,2}\Z",
+    r"[*_]{0,2}\Z"
+    r"|[ \t]*+[-\u2013\u2014][ \t][*_]{0,2}this (?:instruction|task|prompt|question)\b"
+    r"[^\n]{0,300}\Z",
     re.IGNORECASE,
 )
 _HEADING = re.compile(
@@ -74,6 +83,7 @@ _STRING = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _CUT_JSON = re.compile(r"\s*(?:```\w*\s*)?\{\s*\"[\w -]{0,40}\"\s*:\s*\[")
 _MOST_LINES: Final = 50_000
 _LONGEST_TAIL: Final = 600
+_MOST_NOTES: Final = 3
 
 
 class Decode(Prompt[list[str]], frozen=True, kw_only=True):
@@ -167,6 +177,8 @@ def _from_cut_json(text: str) -> list[str] | None:
 
 
 def _from_lines(text: str, number: int, *, truncated: bool) -> list[str]:
+    if len(tagged := _from_tags(text)) > 1:
+        return tagged[:-1] if truncated else tagged
     lines = inside_tag(text).strip().split("\n")
     if len(lines) > _MOST_LINES:
         raise ParseError(f"the reply has {len(lines):,} lines")
@@ -186,7 +198,18 @@ def _from_lines(text: str, number: int, *, truncated: bool) -> list[str]:
     blocks[-1] = _without_last_remark(blocks[-1])
     if truncated:
         blocks = blocks[:-1]
-    return _untitled([_clean(block) for block in blocks])
+    return _untitled([_clean(block) for block in _without_notes(blocks)])
+
+
+def _from_tags(text: str) -> list[str]:
+    """Return what stands between tags that are named like an instruction."""
+    items: list[str] = []
+    start: int | None = None
+    for tag in _ITEM_TAG.finditer(text):
+        if tag["close"] and start is not None:
+            items.append(_clean(text[start : tag.start()].strip()))
+        start = None if tag["close"] else tag.end()
+    return items
 
 
 def _from_table(lines: list[str]) -> list[str]:
@@ -273,25 +296,36 @@ def _block(marker: Marker, below: list[str]) -> str:
 
 
 def _without_last_remark(block: str) -> str:
-    """Remove a last paragraph about all instructions from the last one."""
-    before, blank, last = block.rpartition("\n\n")
-    return before.rstrip() if blank and "\n" not in last and _ALL_ITEMS.match(last) else block
+    """Remove a last paragraph or line about all instructions from the last one."""
+    before, _, last = block.rpartition("\n")
+    return before.rstrip() if before and _ALL_ITEMS.match(last) else block
+
+
+def _without_notes(blocks: list[str]) -> list[str]:
+    """Remove last lines like "Skills: …" or "_Focus: …_" if every item has one."""
+    for _ in range(_MOST_NOTES):
+        parts = [block.rstrip().rpartition("\n") for block in blocks]
+        labels = {split_label(last)[0].lower() for before, _, last in parts if before}
+        if len(blocks) < 2 or len(labels) != 1 or not _ABOUT_LABEL.fullmatch(labels.pop()):
+            break
+        if not all(before for before, _, _ in parts):
+            break
+        blocks = [before.rstrip() for before, _, _ in parts]
+    return blocks
 
 
 def _clean(block: str) -> str:
     """Remove from an instruction its label, its marks and what is said about it."""
     if (label := _LABEL.match(block)) and label.end() < len(block):
         block = block[label.end() :]
-    lines = _without_tail(_METADATA, block).split("\n")
+    lines = block.split("\n")
     while len(lines) > 1 and (not lines[-1].strip() or _is_next_heading(lines)):
         lines.pop()
-    return unwrapped(_without_tail(_ABOUT_ITEM, "\n".join(lines)).strip())
-
-
-def _without_tail(pattern: re.Pattern[str], text: str) -> str:
-    """Remove what *pattern* finds at the end of *text*, among its last characters."""
-    tail = pattern.search(text, max(0, len(text) - _LONGEST_TAIL))
-    return text[: tail.start()] if tail else text
+    text = "\n".join(lines)
+    if about := _ABOUT_ITEM.search(text, max(0, len(text) - _LONGEST_TAIL)):
+        text = text[: about.start()]
+    text = unwrapped(text.strip())
+    return text[1:-1].strip() if _BRACKETED.fullmatch(text) else text
 
 
 def _is_next_heading(lines: list[str]) -> bool:

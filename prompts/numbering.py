@@ -16,16 +16,19 @@ _DECIMAL = re.compile(
     rf"{_INDENT}(?P<label>{_NOUN}[ \t]{{0,3}}#?)?[(\[\uff08]?(?P<number>\d{{1,4}})"
     r"(?P<close>\.-|[.):\]\u3001\uff0e\uff09\uff1a]{1,2}|[-\u2013](?=[ \t])"
     r"|(?=[ \t]*+(?:\*\*|__)?[ \t]*+\Z)|(?=(?:\*\*|__)[:.\uff1a)]))"
-    rf"{_UNBOLD}(?=[ \t]|\Z|[*_:.)]|[^\x00-\x7f]|(?<=[\u3001\uff0e\uff09\uff1a]))"
+    rf"{_UNBOLD}(?=[ \t]|\Z|[*_:.)]|[^\x00-\x7f]|(?<=[\u3001\uff0e\uff09\uff1a])"
+    r"|(?<=[.)])(?=[A-Z]))"
     r"(?:[ \t]*+[:.)\uff1a])?",
     re.IGNORECASE,
 )
 _LETTERED = re.compile(
-    rf"{_INDENT}[(\uff08]?(?P<number>[a-z]|[ivx]{{2,5}}|[\u2460-\u2473]|[一二三四五六七八九十]{{1,3}})"
-    rf"(?P<close>(?:[.)](?=[*_ \t])|[\u3001\uff0e\uff09]|(?<=[\u2460-\u2473]))){_UNBOLD}[ \t]*+",
+    rf"{_INDENT}(?:{_NOUN}|第|[(\uff08])?"
+    r"(?P<number>[a-z]|[ivx]{2,5}|[\u2460-\u2473]|[一二三四五六七八九十]{1,3})[条题项个]?"
+    r"(?P<close>(?:[.)](?=[*_ \t])|[\u3001\uff0e\uff09\uff1a]|(?<=[\u2460-\u2473])))"
+    rf"{_UNBOLD}[ \t]*+",
     re.IGNORECASE,
 )
-_BULLET = re.compile(r"(?P<indent>[ \t]{0,8})[-*+•][ \t]+")
+_BULLET = re.compile(r"(?P<indent>[ \t]{0,8})[-*+•\u2013\u2014][ \t]+")
 _ROMAN: Final = {"i": 1, "v": 5, "x": 10}
 _CHINESE: Final = "一二三四五六七八九"
 

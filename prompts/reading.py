@@ -14,7 +14,7 @@ SIGNS: Final = " \t*_#>+•-"
 """Characters that mark headings, quotes, items of lists, bold and italics."""
 _LABEL_SIGNS: Final = f"{SIGNS}\"“'"
 
-_FENCE_OPEN = re.compile(r"\s*(`{3,}|~{3,})[^\n`]*\r?\n")
+_FENCE_OPEN = re.compile(r"\s*(`{3,}|~{3,}|\"{3})[^\n`]*\r?\n")
 _TAG = re.compile(r"<(?P<close>/?)(?P<name>[a-z][a-z_ 0-9]{0,40})>", re.IGNORECASE)
 _BRACKET = re.compile(r"[{\[]")
 _LEAD_TO_JSON = re.compile(r"[^\d\n]{0,200}(?:\r?\n\s*)?(?:(?:```|~~~)\w*\s*)?")

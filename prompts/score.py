@@ -13,9 +13,10 @@ NUMBER = re.compile(r"(?<![\w.])-?[0-9]+(?:\.[0-9]+)?(?![\w]|\.[0-9])")
 _NOT_AFTER_LETTER = r"(?<![A-Za-zÀ-ÿ])"
 _WHO = words("assistant")
 _WHOSE = re.compile(
-    rf"{_NOT_AFTER_LETTER}(?:{_WHO}(?:[ _]score)?[ _]{{0,2}}#?(?P<number>[12])"
+    rf"{_NOT_AFTER_LETTER}(?:{_WHO}(?:[ _]score)?[ _]{{0,2}}#?(?P<number>[12一二])"
     r"(?:['\u2019]s)?(?![0-9]|\.[0-9]|/[0-9])"
     r"|(?:score|rating)[ _]{0,2}#?(?P<score>[12])(?=[ ]{0,2}[:=])"
+    r"|(?<![^\s*_(])(?-i:(?P<letter>[AB]))(?=[*_]{0,2}[ ]{0,2}[:=])"
     rf"|(?P<first>{words('first')})[ _]?{_WHO}|(?P<second>{words('second')})[ _]?{_WHO})",
     re.IGNORECASE,
 )
@@ -25,7 +26,8 @@ _COUNTER = re.compile(
     r"(?=[^0-9\n]{0,4}[0-9])"
 )
 _OUT_OF = re.compile(
-    rf"(?<=[0-9])[ \t]{{0,3}}(?:(?:/|{words('out_of')})[ \t]{{0,3}}10(?:\.0)?(?![0-9.])|分)",
+    rf"(?:(?<=[0-9])[ \t]{{0,3}}/|\b{words('out_of')})[ \t]{{0,3}}10(?:\.0)?(?![0-9]|\.[0-9])"
+    r"|(?<=[0-9])[ \t]{0,3}分",
     re.IGNORECASE,
 )
 _USUAL = re.compile(
@@ -33,11 +35,13 @@ _USUAL = re.compile(
     r"(?![A-Za-zÀ-ÿ])",
     re.IGNORECASE,
 )
-_REMARK = re.compile(r"\([^()]*[a-z][^()]*\)", re.IGNORECASE)
+_REMARK = re.compile(r"\((?=[^()]*[^\W\d_])[^()\x01\x02]*\)|\uff08[^\uff08\uff09\x01\x02]*\uff09")
+_LAST_REMARK = re.compile(r"(?<=[0-9]) {0,4}[(\uff08][^()\uff08\uff09]{1,300}[)\uff09]\W{0,3}\Z")
 _REASON = re.compile(r"(?<=[0-9]),? (?:since|because|as|due to)\b", re.IGNORECASE)
 _TEX = re.compile(r"\\(?:boxed|text|mathrm|quad|qquad|[,; ])|[${}]")
 _OTHER = re.compile(r"[^\s0-9.,;:/|*_#>\"'`()\[\]\u2013\u2014\uff0c\uff1a\uff1b\u060c\x01\x02-]")
 _FIRST, _SECOND = "\x01", "\x02"  # stand for the labels of the two answers
+_IS = re.compile(rf"(?<=[{_FIRST}{_SECOND}])[ ]{{0,3}}=")
 _TOKEN = re.compile(rf"[{_FIRST}{_SECOND}]|{NUMBER.pattern}")
 _LONGEST_LINE: Final = 300
 _MOST_LINES: Final = 5_000
@@ -139,7 +143,9 @@ def _in_order(scores: list[float], whose: tuple[int, int]) -> tuple[float, float
 
 def _plain(reply: str) -> str:
     """Write digits of any script as ASCII, a tag as the label it is, and leave out TeX."""
-    plain = "".join(str(int(sign)) if sign.isdecimal() else sign for sign in reply)
+    plain = reply
+    if not reply.isascii():
+        plain = "".join(str(int(sign)) if sign.isdecimal() else sign for sign in reply)
     return _TEX.sub(" ", tags_as_labels(plain))
 
 
@@ -148,8 +154,8 @@ def _tokens(line: str) -> tuple[list[int], list[float]]:
     if len(line) > _LONGEST_LINE:
         return [], []
     line = _REASON.split(line, maxsplit=1)[0]
-    for text in (_REMARK.sub("", line), line):
-        plain = _OUT_OF.sub("", _WHOSE.sub(_sign, _counter_as_sign(text)))
+    line = _IS.sub("", _OUT_OF.sub("", _WHOSE.sub(_sign, _counter_as_sign(line))))
+    for plain in (_REMARK.sub("", line), _LAST_REMARK.sub("", line), line):
         parts = _TOKEN.findall(plain)
         if parts and not _OTHER.search(_USUAL.sub("", plain)):
             whose = [ord(part) for part in parts if part in _FIRST + _SECOND]
@@ -158,7 +164,7 @@ def _tokens(line: str) -> tuple[list[int], list[float]]:
 
 
 def _sign(label: re.Match[str]) -> str:
-    is_first = label["first"] or "1" in (label["number"], label["score"])
+    is_first = label["first"] or {"1", "一", "A"} & set(label.group("number", "score", "letter"))
     return f" {_FIRST} " if is_first else f" {_SECOND} "
 
 

@@ -71,8 +71,8 @@ class Host(Struct, frozen=True):
 
         Variables that are not set stay as they are written: see `missing_variable`.
         """
-        moved = environ.get(self.base_url_variable, "").strip()
-        return moved or self.own_address(environ)
+        override = environ.get(self.base_url_variable, "").strip()
+        return override or self.own_address(environ)
 
     def own_address(self, environ: Mapping[str, str] = os.environ) -> str:
         """Return the host's own base URL."""

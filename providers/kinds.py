@@ -221,8 +221,8 @@ async def _open_openai(settings: ProviderSettings, options: OpenAIOptions) -> Pr
 
 
 def _has_only_responses(model: str) -> bool:
-    known = find_model("openai", model) if model else None
-    return known is not None and known.provider == "openai" and known.api == "responses"
+    facts = find_model("openai", model) if model else None
+    return facts is not None and facts.provider == "openai" and facts.api == "responses"
 
 
 async def _open_mistral(settings: ProviderSettings, _: NoOptions) -> Provider:

@@ -22,7 +22,7 @@ effort is none; ``ignores``: without a word.
 """
 
 
-class KnownModel(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ModelFacts(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One model, or with a name that ends in ``*``, all of a family that have no row of their own.
 
     Attributes:
@@ -99,7 +99,7 @@ class ModelTable(Struct, frozen=True):
 
     date: date
     sources: tuple[str, ...]
-    models: tuple[KnownModel, ...]
+    models: tuple[ModelFacts, ...]
 
 
 @cache
@@ -111,7 +111,7 @@ def model_table() -> ModelTable:
 
 
 @cache
-def find_model(provider: str, name: str) -> KnownModel | None:
+def find_model(provider: str, name: str) -> ModelFacts | None:
     """Return what is known of the model *name* at *provider*; None: nothing.
 
     A dated snapshot has its alias's row, a fine-tuned model its base model's, without the prices.
@@ -148,7 +148,7 @@ def _spellings(name: str) -> Iterator[str]:
         yield name
 
 
-def _row(rows: list[KnownModel], name: str) -> KnownModel | None:
+def _row(rows: list[ModelFacts], name: str) -> ModelFacts | None:
     """Return the row of *name*, else that of its narrowest family."""
     by_name = {row.name.lower(): row for row in reversed(rows)}
     spellings = list(_spellings(name))
@@ -161,7 +161,7 @@ def _is_of(name: str, family: str) -> bool:
     return name == family or name.startswith(tuple(f"{family}{end}" for end in "-.@:"))
 
 
-def _without_prices(row: KnownModel) -> KnownModel:
+def _without_prices(row: ModelFacts) -> ModelFacts:
     return structs.replace(
         row,
         price_input=None,

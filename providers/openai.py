@@ -54,6 +54,8 @@ class OpenAI:
         headers: Mapping[str, str] | None = None,
         structured: ResponseFormat = "text",
     ) -> None:
+        if "?api-version=" in base_url:
+            raise ValueError("this is an Azure address: write the model as azure/DEPLOYMENT")
         base_url = base_url.rstrip("/")
         key_header = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         self._session = session

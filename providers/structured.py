@@ -13,30 +13,30 @@ GEMINI_DROPS: Final = frozenset({"minLength", "maxLength", "pattern", "uniqueIte
 """ai.google.dev, ``responseJsonSchema``: what is not in its list."""
 
 
-def without_keywords(schema: Mapping[str, Any], dropped: frozenset[str]) -> dict[str, Any]:
-    """Return *schema* without the keywords *dropped*, which its descriptions tell the model.
+def without_keywords(schema: Mapping[str, Any], unsupported: frozenset[str]) -> dict[str, Any]:
+    """Return *schema* without the keywords *unsupported*, which its descriptions tell the model.
 
     A ``minItems`` above 1 goes with ``maxItems``.
     """
-    kept: dict[str, Any] = {}
-    told: dict[str, Any] = {}
+    result: dict[str, Any] = {}
+    bounds: dict[str, Any] = {}
     for name, value in schema.items():
-        is_many = name == "minItems" and "maxItems" in dropped and value > 1
-        if name in dropped or is_many:
-            told[name] = value
+        is_many = name == "minItems" and "maxItems" in unsupported and value > 1
+        if name in unsupported or is_many:
+            bounds[name] = value
         elif name == "properties":
             inner = cast("dict[str, dict[str, Any]]", value)
-            kept[name] = {key: without_keywords(each, dropped) for key, each in inner.items()}
+            result[name] = {key: without_keywords(item, unsupported) for key, item in inner.items()}
         elif name == "items":
-            kept[name] = without_keywords(value, dropped)
+            result[name] = without_keywords(value, unsupported)
         elif name in {"anyOf", "allOf", "oneOf"}:
-            kept[name] = [without_keywords(each, dropped) for each in value]
+            result[name] = [without_keywords(item, unsupported) for item in value]
         else:
-            kept[name] = value
-    if told:
-        bounds = ", ".join(f"{name}: {value}" for name, value in told.items())
-        kept["description"] = f"{schema.get('description', '')} {{{bounds}}}".lstrip()
-    return kept
+            result[name] = value
+    if bounds:
+        text = ", ".join(f"{name}: {value}" for name, value in bounds.items())
+        result["description"] = f"{schema.get('description', '')} {{{text}}}".lstrip()
+    return result
 
 
 def is_strict(schema: object) -> bool:
@@ -47,7 +47,7 @@ def is_strict(schema: object) -> bool:
         return True
     node = cast("dict[str, Any]", schema)
     if isinstance(properties := node.get("properties"), dict):
-        named = set(cast("dict[str, Any]", properties))
-        if node.get("additionalProperties") is not False or named != set(node.get("required", ())):
+        names = set(cast("dict[str, Any]", properties))
+        if node.get("additionalProperties") is not False or names != set(node.get("required", ())):
             return False
     return all(map(is_strict, node.values()))

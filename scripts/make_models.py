@@ -138,8 +138,8 @@ def _temperature(provider: str, name: str, facts: dict[str, Any]) -> str | None:
     if provider == "openai" and facts.get("supports_reasoning"):
         can_stop = facts.get("supports_none_reasoning_effort")
         return "without_effort" if can_stop else "refuses"
-    if provider == "gemini" and (found := re.match(r"gemini-(\d+(?:\.\d+)?)", name)):
-        ignored = facts.get("supports_sampling_params") is False or float(found[1]) >= 3.6
+    if provider == "gemini" and (match := re.match(r"gemini-(\d+(?:\.\d+)?)", name)):
+        ignored = facts.get("supports_sampling_params") is False or float(match[1]) >= 3.6
         return "ignores" if ignored else None
     if provider == "moonshot" and facts.get("supports_reasoning"):
         return "refuses"
@@ -172,8 +172,8 @@ def _snapshot_dates(table: dict[str, Any]) -> dict[str, str]:
     for key, facts in table.items():
         if facts.get("litellm_provider") not in VENDORS:
             continue
-        if found := SNAPSHOT.search(key):
-            alias, day = key[: found.start()], found[1]
+        if match := SNAPSHOT.search(key):
+            alias, day = key[: match.start()], match[1]
             newest[alias] = max(
                 newest.get(alias, ("", "")), (day, facts.get("deprecation_date") or "")
             )
@@ -193,11 +193,11 @@ def _add_prices(rows: list[dict[str, Any]]) -> Iterator[str]:
         provider = GENAI_PRICES.get(vendor.id)
         for model in vendor.models if provider else ():
             row = _priced(provider, model)
-            known = ours.get((row["provider"], row["name"]))
-            if known is None and not NOT_CHAT.search(model.id) and _is_current(model.id):
+            ours_row = ours.get((row["provider"], row["name"]))
+            if ours_row is None and not NOT_CHAT.search(model.id) and _is_current(model.id):
                 rows.append(_as_family(row))
-            elif known and known.get("price_output") != row.get("price_output"):
-                print(f"{model.id}: {known} here, {row} in genai-prices", file=sys.stderr)
+            elif ours_row and ours_row.get("price_output") != row.get("price_output"):
+                print(f"{model.id}: {ours_row} here, {row} in genai-prices", file=sys.stderr)
     yield f"genai-prices {version('genai-prices')} (MIT)"
 
 

@@ -823,7 +823,7 @@ async def over_http(server: Server, folder: Path, *more: str) -> subprocess.Comp
     def run() -> subprocess.CompletedProcess[str]:
         if not (folder / "seeds.jsonl").exists():
             write_seeds(folder, 2)
-        line = ("run", *OVER_HTTP, "--base-url", f"{server.url}/v1", *more)
+        line = ("run", *OVER_HTTP, "--no-preflight", "--base-url", f"{server.url}/v1", *more)
         return codeclm(*line, cwd=folder, OPENAI_API_KEY=SECRET, TEAM_TOKEN=TEAM)
 
     return await anyio.to_thread.run_sync(run)

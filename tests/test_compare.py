@@ -557,7 +557,7 @@ def test_plots_are_drawn_if_matplotlib_is_installed(home: Path) -> None:
 def test_killed_anywhere_it_continues_and_ends_the_same(home: Path, tmp_path: Path) -> None:
     """What is paid once more is what was in flight; figures of the data are those of an
     undisturbed comparison."""
-    begin(tmp_path, SETTINGS + JUDGED, options="options = { latency = 0.15 }")
+    begin(tmp_path, SETTINGS + JUDGED, options="options = { latency = 0.4 }")
     for number in (signal.SIGKILL, signal.SIGINT):
         with started("compare", "two.toml", "--json", cwd=tmp_path) as process:
             assert process.stderr is not None

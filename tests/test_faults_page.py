@@ -84,6 +84,12 @@ SHOWN_BY: dict[str, tuple[str, ...]] = {
         "test_stages::test_rubrics_that_the_server_refuses_fail_what_would_need_them",
         "test_cli::test_what_failed_for_good_is_taken_up_when_asked_for",
     ),
+    "a wrong key, model or address": (
+        "test_preflight::test_a_judge_that_cannot_be_used_is_named_before_anything_else_is_paid",
+        "test_preflight::test_every_dialect_is_checked_with_a_call",
+        "test_preflight::test_it_changes_no_dataset_and_can_be_left_out",
+        "test_preflight::test_an_address_where_nothing_answers_is_given_up",
+    ),
     "the first 16 replies of a role and stage": (
         f"{FAULTS}::test_a_server_that_refuses_everything_for_good_ends_the_run",
         "test_trial::test_a_model_that_only_thinks_is_stopped_after_sixteen_calls",

@@ -80,5 +80,6 @@ def test_every_recipe_is_foretold_and_needs_no_role_that_it_does_not_ask(recipe:
 
     found = forecast(settings, prompts, seeds=44, metadata=0, seed_tokens=30, answer_tokens=400)
 
-    assert 200 <= found.low <= found.high
+    assert 200 <= found.low <= found.likely <= found.high
+    assert all(row.low <= row.likely <= row.high for row in found.rows)
     assert all(row.prompt_tokens for row in found.rows)

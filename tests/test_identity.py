@@ -31,7 +31,7 @@ async def command(*argv: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 def line(url: str, *more: str, identity: bool, out: str = "run") -> tuple[str, ...]:
     named = [f"--set={role}.identity={role}-7b" for role in ("strong", "target")]
     return (
-        *("run", "--seeds", "seeds.jsonl", "--out", out, "--display", "none"),
+        *("run", "--seeds", "seeds.jsonl", "--out", out, "--display", "none", "--no-preflight"),
         *("--per-metadata", "2", "--max-iterations", "1", "--base-url", f"{url}/v1"),
         *("--strong", "openai/strong", "--target", "openai/target"),
         *(named if identity else ()),
@@ -46,7 +46,9 @@ async def test_a_run_continues_where_its_servers_have_moved_and_pays_nothing_aga
         before.always = after.always = acting
         first = await command(*line(before.url, identity=True), cwd=tmp_path)
         moved = [f"--set={role}.base_url={after.url}/v1" for role in ("strong", "target")]
-        resumed = await command("resume", "run", "--display", "none", *moved, cwd=tmp_path)
+        resumed = await command(
+            *("resume", "run", "--display", "none", "--no-preflight", *moved), cwd=tmp_path
+        )
         anew = await command(*line(after.url, identity=True, out="anew"), cwd=tmp_path)
 
     for done in (first, resumed, anew):

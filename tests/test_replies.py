@@ -19,14 +19,14 @@ DATA = Path(__file__).parents[1] / "../shared/data"
 HELD_OUT = FOLDER / "held_out"
 
 COUNTS = {
-    "encode": (Counts(39, 4, 0, 0), Counts(18, 2, 0, 0)),
-    "decode": (Counts(41, 3, 0, 0), Counts(18, 2, 0, 0)),
-    "rubrics": (Counts(36, 4, 0, 0), Counts(18, 2, 0, 0)),
-    "equal": (Counts(43, 4, 0, 0), Counts(18, 2, 0, 0)),
-    "score": (Counts(41, 4, 0, 0), Counts(17, 2, 1, 0)),
+    "encode": (Counts(47, 4, 0, 0), Counts(18, 2, 0, 0)),
+    "decode": (Counts(81, 3, 0, 0), Counts(18, 2, 0, 0)),
+    "rubrics": (Counts(44, 4, 0, 0), Counts(18, 2, 0, 0)),
+    "improve": (Counts(122, 10, 0, 1), Counts(19, 3, 0, 0)),
+    "evolved": (Counts(48, 2, 0, 0), Counts(18, 2, 0, 0)),
+    "score": (Counts(91, 8, 0, 0), Counts(18, 2, 0, 0)),
     "judge": (Counts(42, 3, 0, 0), Counts(18, 2, 0, 0)),
-    "improve": (Counts(41, 6, 0, 1), Counts(19, 3, 0, 0)),
-    "evolved": (Counts(38, 2, 0, 0), Counts(18, 2, 0, 0)),
+    "equal": (Counts(50, 5, 0, 0), Counts(18, 2, 0, 0)),
 }
 """Of the replies that a parser was written with, and of those held out."""
 

@@ -1,14 +1,14 @@
 """Stand-ins for vendors: each refuses what its vendor's documents refuse, in the vendor's words.
 
 The rules are written down here from the documents and probes named at each; they share nothing with
-``providers/models.json``, so that a row that is wrong is found. What is not refused is answered as
+``providers/models.json``, so that a row that is wrong is match. What is not refused is answered as
 a model that plays every part would, after `THOUGHT` tokens of thought where the model thinks.
 """
 
 import re
 from collections.abc import Callable, Iterable, Mapping
 from hashlib import blake2b
-from typing import Any
+from typing import Any, cast
 
 from msgspec import Struct
 
@@ -116,7 +116,7 @@ def azure(asked: ReceivedRequest) -> Say:
     if asked.headers.get("api-key") != KEY or "authorization" in asked.headers:
         raise RefusalError(401, "Access denied due to invalid subscription key", "401")
     if asked.path != "/openai/v1/chat/completions":
-        raise RefusalError(404, "Resource not found", "404")
+        raise RefusalError(404, "Resource not match", "404")
     return _openai_chat(asked.json)
 
 
@@ -166,7 +166,7 @@ def _responses(body: dict[str, Any]) -> Say:
     _check_sampling(body, is_thinking=is_thinking)
     text = body["input"][-1]["content"]
     answer = answered(text, body.get("max_output_tokens"), thinks=is_thinking)
-    part = {"type": "output_text", "text": answer.text, "annotations": []}
+    part: dict[str, Any] = {"type": "output_text", "text": answer.text, "annotations": []}
     reason = {"reason": "max_output_tokens"} if answer.is_cut else None
     return say(
         {
@@ -271,13 +271,13 @@ def _check_claude_sampling(body: Mapping[str, Any], version: str) -> None:
         raise RefusalError(400, "`temperature` and `top_p` cannot both be specified")
 
 
-def _check_claude_schema(schema: Any) -> None:
+def _check_claude_schema(schema: object) -> None:
     if isinstance(schema, list):
-        for each in schema:
-            _check_claude_schema(each)
+        for item in cast("list[object]", schema):
+            _check_claude_schema(item)
     if not isinstance(schema, dict):
         return
-    for name, value in schema.items():
+    for name, value in cast("dict[str, Any]", schema).items():
         refused = {"maxItems", "minLength", "maxLength", "minimum", "maximum", "pattern"}
         if name in refused or (name == "minItems" and value > 1):
             raise RefusalError(400, f"output_config.format.schema: '{name}' is not supported")
@@ -303,11 +303,11 @@ _GENERATION_FIELDS = (
 
 
 def gemini(asked: ReceivedRequest) -> Say:
-    found = re.fullmatch(
+    match = re.fullmatch(
         r"/v1(?:beta)?/models/([\w.-]+):(generateContent|streamGenerateContent\?alt=sse)",
         asked.path,
     )
-    if asked.headers.get("x-goog-api-key") != KEY or found is None:
+    if asked.headers.get("x-goog-api-key") != KEY or match is None:
         raise RefusalError(403, "Method doesn't allow unregistered callers", "PERMISSION_DENIED")
     body = asked.json
     _check_fields(
@@ -320,7 +320,7 @@ def gemini(asked: ReceivedRequest) -> Say:
     finish = "MAX_TOKENS" if answer.is_cut else "STOP"
     usage = {"promptTokenCount": 9, "candidatesTokenCount": 9, "thoughtsTokenCount": THOUGHT}
     parts = [{"text": answer.text}] if answer.text else []
-    if "stream" in found[2]:
+    if "stream" in match[2]:
         return streamed(Wire().encode(generation_events(parts, usage=usage, finish=finish)))
     candidate = {"content": {"role": "model", "parts": parts}, "finishReason": finish}
     return say({"candidates": [candidate], "usageMetadata": usage})

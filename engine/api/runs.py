@@ -95,6 +95,7 @@ async def run_session(
     allow_change: bool = False,
     retry_failed: bool = False,
     force: bool = False,
+    tries_roles: bool = True,
 ) -> tuple[Summary, Session]:
     """Work on *plan* until it is finished or stopped, and write its results.
 
@@ -107,6 +108,7 @@ async def run_session(
         allow_change: start the run anew if the folder holds one with other settings.
         retry_failed: start the run anew if anything failed for good.
         force: whether files in the folder that codeclm did not write may be replaced.
+        tries_roles: make one small call per role first, and stop if one cannot be used.
 
     Raises:
         UserError, RunStopped: as `run`.
@@ -121,6 +123,7 @@ async def run_session(
             retry_failed=retry_failed,
             requests=requests,
             on_kept=on_kept,
+            tries_roles=tries_roles,
         )
         with anyio.CancelScope(shield=True):  # what was paid for is worth its summary
             summary = await anyio.to_thread.run_sync(partial(_write_results, plan, session))

@@ -88,10 +88,10 @@ class Budget:
     def admit(self, estimate: Amount) -> bool:
         """Reserve *estimate* for a call; false: it may not be sent now."""
         for name, limit in self._limits.items():
-            spent, needed = getattr(self.spent, name), getattr(estimate, name)
-            taken = spent + getattr(self._reserved, name) + needed
-            if needed and taken > limit * (1 + _EXACT):
-                self._refuse(name, spent, limit, needed)
+            spent, amount = getattr(self.spent, name), getattr(estimate, name)
+            total = spent + getattr(self._reserved, name) + amount
+            if amount and total > limit * (1 + _EXACT):
+                self._refuse(name, spent, limit, amount)
                 return False
         self._reserved.add(estimate)
         self._in_flight += 1
@@ -118,20 +118,20 @@ class Budget:
             self._waiting = False
             self._has_room()
 
-    def _refuse(self, name: str, spent: float, limit: float, needed: float) -> None:
+    def _refuse(self, name: str, spent: float, limit: float, amount: float) -> None:
         self._waiting = True
         if self._in_flight or self._stopped:
             return
         self._stopped = True
-        show = _written if name == "money" else _counted
-        more = f", and the next call may take {show(needed)}" if spent < limit else ""
+        show = _as_money if name == "money" else _as_count
+        more = f", and the next call may take {show(amount)}" if spent < limit else ""
         self._stop(BudgetSpent(name, f"budget.{name}: {show(spent)} of {show(limit)} spent{more}"))
 
 
-def _counted(amount: float) -> str:
+def _as_count(amount: float) -> str:
     return f"{amount:,.0f}"
 
 
-def _written(amount: float) -> str:
+def _as_money(amount: float) -> str:
     """Write money with cents, and small amounts with three digits."""
     return f"{amount:,.2f}" if amount >= 1 or not amount else f"{amount:.3g}"

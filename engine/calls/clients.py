@@ -125,7 +125,7 @@ async def open_clients(
             clients.dispatchers[endpoint] = await stack.enter_async_context(
                 open_dispatcher(
                     provider,
-                    _limits(sharing),
+                    limits_of(sharing),
                     settings.retry,
                     _bounds(sharing),
                     pace=paces[endpoint],
@@ -160,19 +160,20 @@ def shared_paces(roles: Roles) -> dict[str, SharedPace]:
     clock = asyncio.get_running_loop().time
     sharing: dict[str, list[RoleConfig]] = {}
     for role in roles.values():
-        sharing.setdefault(_quota(role), []).append(role)
+        sharing.setdefault(quota_name(role), []).append(role)
     paces = {
-        quota: SharedPace(Pacer(_limits(members), clock=clock))
+        quota: SharedPace(Pacer(limits_of(members), clock=clock))
         for quota, members in sharing.items()
     }
-    return {endpoint_name(role): paces[_quota(role)] for role in roles.values()}
+    return {endpoint_name(role): paces[quota_name(role)] for role in roles.values()}
 
 
-def _quota(role: RoleConfig) -> str:
+def quota_name(role: RoleConfig) -> str:
+    """Return a name for the calls that share a limit of requests and tokens."""
     return f"quota={role.quota}" if role.quota else endpoint_name(role)
 
 
-def _limits(sharing: Sequence[RoleConfig]) -> Limits:
+def limits_of(sharing: Sequence[RoleConfig]) -> Limits:
     """Return the tightest limits of roles that share them."""
     requests = [r.requests_per_minute for r in sharing if r.requests_per_minute is not None]
     tokens = [r.tokens_per_minute for r in sharing if r.tokens_per_minute is not None]

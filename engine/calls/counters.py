@@ -1,10 +1,11 @@
 """Counters of one session: calls paid for and reused, tokens, and items in each stage."""
 
+from typing import NamedTuple
+
 from msgspec import Struct, field
 
 from ...providers.base import FinishReason
 from .spending import Usage, UsageByStage, add_usage
-from .unusable import Reason
 
 
 class CallCounts(Struct):
@@ -37,8 +38,23 @@ class StageCounts(Struct):
     """Of those finished: items that a graceful stop left for the next session."""
 
 
+class MeasuredReply(NamedTuple):
+    """A reply, as far as it counts for a forecast."""
+
+    role: str
+    stage: str
+    usage: Usage
+    time: float
+    """When it arrived, in seconds since 1970."""
+    seconds: float
+    """How long the call took."""
+
+
 class Counters(Struct):
     """All counters of one session."""
+
+    replies: dict[bytes, MeasuredReply] | None = None
+    """Every reply that was used, paid for or not, by its key; None: they are not measured."""
 
     calls: dict[str, CallCounts] = field(default_factory=dict[str, CallCounts])
     """By stage."""
@@ -75,7 +91,7 @@ class Counters(Struct):
     def count_reused(self, stage: str) -> None:
         self._calls(stage).reused += 1
 
-    def count_unusable(self, stage: str, reason: Reason) -> None:
+    def count_unusable(self, stage: str, reason: str) -> None:
         calls = self._calls(stage)
         if reason == "unreadable":
             calls.unreadable += 1

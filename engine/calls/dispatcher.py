@@ -330,6 +330,7 @@ class Dispatcher:
         return reply
 
     def _note_success(self, call: QueuedCall, reply: Reply) -> None:
+        call.answered_at = self._loop.time()
         self._outage.note_success()
         self._concurrency.note_success(self._in_flight + 1, call.sent_at)
         if self.reserves:
@@ -393,8 +394,8 @@ class Dispatcher:
             random=random,
             hold=self._pacer.statistics().hold,
             outage=outage,
-            cut_after=now - call.sent_at if _is_cut(call, error) else 0.0,
-            has_answered=self._outage.last_success != _NEVER,
+            cut_after=now - call.sent_at if _is_cut(error) else 0.0,
+            is_streamed=call.request.stream,
         )
 
     def _queue_again(self, call: QueuedCall, wait: float) -> None:
@@ -421,9 +422,8 @@ class Dispatcher:
         return ItemError("unavailable", reason, transient=True)
 
 
-def _is_cut(call: QueuedCall, error: CallFailure) -> bool:
-    """Whether a connection was cut that was silent while the model wrote."""
-    return isinstance(error, Unavailable) and error.is_cut and not call.request.stream
+def _is_cut(error: CallFailure) -> bool:
+    return isinstance(error, Unavailable) and error.is_cut
 
 
 def _broken(provider: Provider, error: Exception) -> RunStopped:

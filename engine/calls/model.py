@@ -22,12 +22,14 @@ from ...prompts import (
 from ...providers.base import Message, Request
 from ..data.errors import ItemError, RunStopped
 from ..data.records import Call
+from .counters import MeasuredReply
 from .keys import KeyBuilder
 from .outgoing import Outcome, RoleCalls
 from .remedies import explain
 from .repair import repair
 from .replies import StoredReply, decode_reply
 from .sampling import Sampling
+from .spending import usage_of
 from .trial import Trial
 from .unusable import FINAL, UnusableReplyError, read_reply
 
@@ -51,6 +53,11 @@ class CallTemplate(Struct, frozen=True):
     trial: Trial
     json_demand: str = ""
     """Ends the last message where the server knows JSON but no schemas."""
+
+    @property
+    def stage(self) -> str:
+        """What the calls are counted as."""
+        return self.request.purpose
 
     def messages(self, rendered: Messages) -> tuple[Message, ...]:
         if self.json_demand:
@@ -151,9 +158,18 @@ class Model:
         """
         return await self.finish(self.begin(prompt, item=item, sample=sample), attempts=attempts)
 
-    def begin(self, prompt: Prompt[T], *, item: str, sample: str = "") -> PendingCall[T]:
-        """Ask *prompt* without waiting. The caller may abandon it."""
-        template = self._template(prompt)
+    def begin(
+        self, prompt: Prompt[T], *, item: str, sample: str = "", stage: str = ""
+    ) -> PendingCall[T]:
+        """Ask *prompt* without waiting. The caller may abandon it.
+
+        Args:
+            prompt: as `ask`.
+            item: as `ask`.
+            sample: as `ask`.
+            stage: what the call is counted as; by default the prompt's own name.
+        """
+        template = self._template(prompt, stage or prompt.name)
         try:
             messages = template.messages(self.prompts.render(prompt))
         except PromptError as error:  # a step asks what its row does not declare
@@ -170,18 +186,20 @@ class Model:
             ItemError, Stopping, RunStopped: as `ask`.
         """
         prompt, counters = pending.prompt, self._calls.counters
+        stage = pending.template.stage
         most = self.sampling.parse_attempts
         for attempt in range(1, max(attempts or most, most) + 1):
             stored = await pending.reply()
+            self._measure(prompt.name, pending.key, stored)
             if not pending.paid:
-                counters.count_reused(prompt.name)
+                counters.count_reused(stage)
             try:
                 value, reply = read_reply(prompt, stored)
             except UnusableReplyError as error:
-                counters.count_unusable(prompt.name, error.reason)
+                counters.count_unusable(stage, error.reason)
                 if attempt >= self._tries(error, attempts):
                     times = f" (asked {attempt} times)" if attempt > 1 else ""
-                    detail = f"{prompt.name}: {explain(error, self.sampling)}{times}"
+                    detail = f"{stage}: {explain(error, self.sampling)}{times}"
                     raise ItemError(error.reason, detail) from error
                 pending = self._ask_again(pending, error, attempt)
             else:
@@ -207,6 +225,12 @@ class Model:
         return self._look_up(
             pending.prompt, pending.template, messages, pending.sample, attempt=attempt
         )
+
+    def _measure(self, stage: str, key: bytes, reply: StoredReply) -> None:
+        replies = self._calls.counters.replies
+        if replies is not None:
+            measured = MeasuredReply(self.role, stage, usage_of(reply), reply.time, reply.seconds)
+            replies[key] = measured
 
     # -- where the reply comes from -----------------------------------------------------------
 
@@ -245,12 +269,12 @@ class Model:
         )
         return PendingCall(prompt, template, messages, sample, key, answer, paid=True)
 
-    def _template(self, prompt: Prompt[Any]) -> CallTemplate:
+    def _template(self, prompt: Prompt[Any], stage: str) -> CallTemplate:
         schema = prompt.schema() if self.sampling.response_format != "text" else None
-        key = prompt.name, b"" if schema is None else msgspec.json.encode(schema)
+        key = stage, b"" if schema is None else msgspec.json.encode(schema)
         template = self._templates.get(key)
         if template is None:
-            template = self._templates[key] = self._make_template(prompt.name, schema)
+            template = self._templates[key] = self._make_template(stage, schema)
         return template
 
     def _make_template(self, stage: str, schema: JsonSchema | None) -> CallTemplate:
@@ -281,6 +305,8 @@ class Model:
     def _trial(self, stage: str) -> Trial:
         trial = self._trials.get(stage)
         if trial is None:
-            trial = Trial(self.role, stage, self.sampling, self._calls.dispatcher)
-            self._trials[stage] = trial
+            calls = self._calls
+            trial = self._trials[stage] = Trial(
+                self.role, stage, self.sampling, calls.dispatcher, calls.counters
+            )
         return trial

@@ -151,7 +151,12 @@ class OutgoingCall(QueuedCall, eq=False, kw_only=True):
             if reply is None:
                 return  # queued again: this attempt failed, another follows
             charge = role.account_for(self.request, reply, self.reserved)
-            stored = to_stored(reply, about=self.about, sample=self.request.sample)
+            stored = to_stored(
+                reply,
+                about=self.about,
+                sample=self.request.sample,
+                seconds=self.answered_at - self.sent_at,
+            )
             value = encode_reply(stored)
             on_disk = await role.cache.put(self.key, value, replace=self.replace, charge=charge)
             outcome = stored if on_disk is value else _adopted(on_disk, stored)

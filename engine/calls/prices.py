@@ -74,7 +74,7 @@ def is_paid(role: RoleConfig) -> bool:
 def prices_by_role(roles: Mapping[str, RoleConfig]) -> dict[str, Prices]:
     """Return the prices of those *roles* that have any."""
     prices = {name: role_prices(role) for name, role in roles.items()}
-    return {name: known for name, known in prices.items() if known is not None}
+    return {name: of_role for name, of_role in prices.items() if of_role is not None}
 
 
 def check_prices(roles: Mapping[str, RoleConfig], where: str) -> None:

@@ -23,6 +23,8 @@ class QueuedCall(Struct, eq=False, kw_only=True):
     """When it was submitted, on the loop's clock."""
     sent_at: float = 0.0
     """When its latest attempt was sent, on the loop's clock."""
+    answered_at: float = 0.0
+    """When its reply had come in, on the loop's clock."""
     order: int = 0
     """Its turn among calls of its priority, which it keeps when it is queued again."""
     clock_started_at: float | None = None

@@ -19,7 +19,8 @@ SHORTEST_CUT = 10.0
 twice in less is a failure like any other, but may be named."""
 
 LEAST_NAMED_CUT = 1.0
-"""Seconds of silence below which two cuts after the same time say nothing."""
+"""Seconds below which two cuts after the same time say nothing, and a connection that the server
+had closed is told from one that was cut."""
 
 LEAST_OUTAGE_WAIT = 0.01
 """Seconds between two attempts of a call while its endpoint answers nobody."""
@@ -77,7 +78,7 @@ def decide(
     hold: float = 0.0,
     outage: float | None = None,
     cut_after: float = 0.0,
-    has_answered: bool = True,
+    is_streamed: bool = False,
 ) -> Decision:
     """Decide what follows *error*.
 
@@ -89,20 +90,20 @@ def decide(
         random: returns an evenly distributed number from [0, 1).
         hold: seconds for which nothing is sent to the endpoint.
         outage: seconds for which the endpoint has answered nobody; None if that is not so.
-        cut_after: seconds after which a silent connection was cut; 0: it was not, or was streamed.
-        has_answered: whether the endpoint has answered any call.
+        cut_after: seconds after which the connection was cut; 0: it was not.
+        is_streamed: whether the reply was to be streamed.
     """
     is_cut_again = _is_same_cut(cut_after, attempts.cut_after)
     attempts = attempts._replace(cut_after=cut_after)
     if is_cut_again and isinstance(error, Unavailable):
-        error = _named_cut(error, cut_after)
-        if cut_after >= SHORTEST_CUT and (outage is None or not has_answered):
+        error = _named_cut(error, cut_after, is_streamed=is_streamed)
+        if cut_after >= SHORTEST_CUT:
             return GiveUp(str(error))
 
     match error:
         case Denied():
             return Stop(str(error))
-        case Stale() if attempts.stale < MAX_STALE:
+        case Stale() if attempts.stale < MAX_STALE and cut_after < LEAST_NAMED_CUT:
             return Retry(0.0, attempts._replace(stale=attempts.stale + 1))
         case RateLimited():
             attempts = attempts._replace(rate_limited=attempts.rate_limited + 1)
@@ -128,10 +129,13 @@ def _is_same_cut(seconds: float, before: float) -> bool:
     return same and min(seconds, before) >= LEAST_NAMED_CUT
 
 
-def _named_cut(error: Unavailable, seconds: float) -> Unavailable:
+def _named_cut(error: Unavailable, seconds: float, *, is_streamed: bool) -> Unavailable:
+    cause = "cut silent connections; set stream = true for this model"
+    if is_streamed:
+        cause = "limit how long a response takes; raise its limit, or lower max_tokens"
     return Unavailable(
-        f"{error} (cut after {seconds:.0f} s, like the attempt before: a gateway on the way may cut"
-        " silent connections; set stream = true for this model)",
+        f"{error} (cut after {seconds:.0f} s, like the attempt before: a gateway on the way may"
+        f" {cause})",
         retry_after=error.retry_after,
     )
 

@@ -15,6 +15,7 @@ from msgspec import Struct, field
 
 from ...providers.base import Reply
 from ..disk.sqlite import StorageError, connect, storage_error
+from .replies import StoredReply
 
 
 class Usage(Struct):
@@ -46,7 +47,7 @@ class Usage(Struct):
         self.reasoning_tokens += other.reasoning_tokens
 
 
-def usage_of(reply: Reply) -> Usage:
+def usage_of(reply: Reply | StoredReply) -> Usage:
     """Return the usage of one call that *reply* answers."""
     return Usage(
         1,

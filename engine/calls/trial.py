@@ -9,6 +9,7 @@ from typing import Any
 
 from ...prompts import Prompt
 from ..data.errors import ItemError, RunStopped
+from .counters import Counters
 from .dispatcher import Dispatcher
 from .queued_call import QueuedCall, StopReason
 from .remedies import Failure, describe_failures
@@ -27,12 +28,20 @@ class Trial:
         is_passed: whether one has; from then on nothing is held back or examined.
     """
 
-    def __init__(self, role: str, stage: str, sampling: Sampling, dispatcher: Dispatcher) -> None:
+    def __init__(
+        self,
+        role: str,
+        stage: str,
+        sampling: Sampling,
+        dispatcher: Dispatcher,
+        counters: Counters,
+    ) -> None:
         self.is_passed = False
         self._role = role
         self._stage = stage
         self._sampling = sampling
         self._dispatcher = dispatcher
+        self._counters = counters
         self._in_flight = 0
         self._failures: list[Failure] = []
         self._waiting: deque[QueuedCall] = deque()
@@ -64,6 +73,8 @@ class Trial:
         if len(self._failures) < MOST:
             self._release()
             return None
+        if isinstance(outcome, StoredReply):  # nobody will read it
+            self._counters.count_unusable(self._stage, self._failures[-1].reason)
         stopped = RunStopped(
             describe_failures(self._failures, self._role, self._stage, self._sampling)
         )

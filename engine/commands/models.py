@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from ...providers.models import KnownModel, find_model, model_table
+from ...providers.models import ModelFacts, find_model, model_table
 from ..data.errors import UserError
 from ..data.providers import PROVIDERS, resolve_model
 from .arguments import add_json
@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     return ExitStatus.DONE
 
 
-def _matching(name: str | None) -> list[KnownModel]:
+def _matching(name: str | None) -> list[ModelFacts]:
     """Return the rows that *name* means: a provider's, one model's, or all of that name."""
     rows = [row for row in model_table().models if not row.is_family]
     if name is None:
@@ -48,13 +48,13 @@ def _matching(name: str | None) -> list[KnownModel]:
     try:
         host, model = resolve_model(name)
     except UserError:
-        found = (find_model(each, name) for each in PROVIDERS.names())
-        return [row for row in found if row is not None][:1]
+        matches = (find_model(host, name) for host in PROVIDERS.names())
+        return [row for row in matches if row is not None][:1]
     row = find_model(host.name, model)
     return [] if row is None else [row]
 
 
-def _card(row: KnownModel) -> Iterator[str]:
+def _card(row: ModelFacts) -> Iterator[str]:
     yield f"{row.provider}/{row.name}"
     facts = {
         "price": _prices(row) or "not known: set price_input and price_output",
@@ -77,7 +77,7 @@ _TEMPERATURE = {
 }
 
 
-def _prices(row: KnownModel) -> str:
+def _prices(row: ModelFacts) -> str:
     prices = {
         "input": row.price_input,
         "cached": row.price_cached,
@@ -87,18 +87,18 @@ def _prices(row: KnownModel) -> str:
     return ", ".join(f"{name} {price:g}" for name, price in prices.items() if price is not None)
 
 
-def _thinking(row: KnownModel) -> str:
+def _thinking(row: ModelFacts) -> str:
     effort = f" (effort {row.effort})" if row.effort else ""
     return f"{'before it answers' if row.thinks else 'only if told to'}{effort}"
 
 
-def _retirement(row: KnownModel) -> str:
+def _retirement(row: ModelFacts) -> str:
     if row.retires is None:
         return ""
     return f"{row.retires}{' (past)' if row.retires <= datetime.now(UTC).date() else ''}"
 
 
-def _lines(rows: list[KnownModel]) -> Iterator[str]:
+def _lines(rows: list[ModelFacts]) -> Iterator[str]:
     names = [f"{row.provider}/{row.name}" for row in rows]
     width = max(map(len, names))
     for name, row in zip(names, rows, strict=True):

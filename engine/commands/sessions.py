@@ -36,6 +36,7 @@ def run_and_report(
         allow_change=allow_change,
         retry_failed=retry_failed,
         force=force,
+        tries_roles=args.preflight,
     )
     if args.json:
         print_json(summary)
@@ -59,6 +60,7 @@ def run_session(
     allow_change: bool,
     retry_failed: bool = False,
     force: bool = False,
+    tries_roles: bool = True,
 ) -> tuple[Summary, Session]:
     """Work until the run finishes or stops, and write its results."""
     session = partial(
@@ -70,6 +72,7 @@ def run_session(
         allow_change=allow_change,
         retry_failed=retry_failed,
         force=force,
+        tries_roles=tries_roles,
     )
     try:
         return run_async(session)

@@ -8,6 +8,7 @@ from .load import (
     parse_overrides,
     read_settings,
 )
+from .role_settings import JudgeConfig, RoleConfig
 from .roles import (
     NO_KEY,
     api_key,
@@ -21,7 +22,7 @@ from .roles import (
 from .sampling import (
     describe_temperature,
     is_streamed,
-    known_model,
+    model_facts,
     retirement,
     sampling_settings,
 )
@@ -30,22 +31,17 @@ from .schema import (
     BudgetConfig,
     CacheConfig,
     Config,
-    ConfigError,
-    Count,
     DecodeConfig,
     FilterConfig,
     InputConfig,
-    JudgeConfig,
     MetadataConfig,
     QualityConfig,
     RetryPolicy,
-    RoleConfig,
-    RoleName,
-    SettingsTable,
     SizeConfig,
 )
 from .secrets import header_variables, read_headers
 from .toml import to_toml
+from .values import ConfigError, Count, RoleName, SettingsTable
 
 __all__ = [
     "NO_KEY",
@@ -77,8 +73,8 @@ __all__ = [
     "hosted_model",
     "is_streamed",
     "key_variable",
-    "known_model",
     "load_config",
+    "model_facts",
     "parse_overrides",
     "read_headers",
     "read_settings",

@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from ..data.formats import EXPORTS
 from ..data.registry import PluginError, UnknownNameError
 from .sampling import sampling_settings
-from .schema import Config, ConfigError, QualityConfig
+from .schema import Config, QualityConfig
+from .values import ConfigError
 
 
 def check_config(config: Config, where: str) -> None:

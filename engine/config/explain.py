@@ -8,8 +8,8 @@ from typing import Any, Final, cast
 import msgspec
 from msgspec import Struct, inspect
 
-from .schema import ConfigError
 from .toml import toml_value
+from .values import ConfigError
 
 # -- unknown keys -----------------------------------------------------------------------------
 

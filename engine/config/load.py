@@ -14,7 +14,8 @@ from msgspec import Struct
 from ..data.files import read_bounded
 from .checks import check_config
 from .explain import check_keys, explain
-from .schema import Config, ConfigError, NotSent
+from .schema import Config
+from .values import ConfigError, NotSent
 
 Table = TypeVar("Table", bound=Struct)
 

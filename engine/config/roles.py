@@ -7,9 +7,10 @@ from typing import Any, Final, cast
 from ...providers.base import ResponseFormat
 from ..data.errors import UserError
 from ..data.providers import HostedModel, resolve_model
+from .role_settings import RoleConfig
 from .sampling import check_sampling
-from .schema import ConfigError, RoleConfig
 from .secrets import check_secrets, describe_missing_key
+from .values import ConfigError
 
 NO_KEY: Final = "none"
 """The ``api_key`` of a role whose server gets none."""

@@ -5,10 +5,11 @@ from typing import Final, TypeVar
 
 from msgspec import Struct
 
-from ...providers.models import KnownModel, find_model
+from ...providers.models import ModelFacts, find_model
 from ..data.errors import UserError
 from ..data.providers import resolve_model
-from .schema import ConfigError, RoleConfig
+from .role_settings import RoleConfig
+from .values import ConfigError
 
 T = TypeVar("T", float, int)
 
@@ -29,7 +30,7 @@ class SamplingSettings(Struct, frozen=True):
     seed: int | None
 
 
-def known_model(role: RoleConfig) -> KnownModel | None:
+def model_facts(role: RoleConfig) -> ModelFacts | None:
     """Return what the table of models says of the role's model; None: nothing.
 
     Raises:
@@ -45,11 +46,11 @@ def sampling_settings(role: RoleConfig) -> SamplingSettings:
     Raises:
         UserError: the provider or the model is missing or unknown.
     """
-    known = known_model(role)
+    facts = model_facts(role)
     return SamplingSettings(
-        _default_temperature(role, known) if role.temperature is None else _sent(role.temperature),
+        _default_temperature(role, facts) if role.temperature is None else _sent(role.temperature),
         _sent(role.top_p),
-        _default_max_tokens(role, known) if role.max_tokens is None else _sent(role.max_tokens),
+        _default_max_tokens(role, facts) if role.max_tokens is None else _sent(role.max_tokens),
         _sent(role.seed),
     )
 
@@ -62,8 +63,8 @@ def is_streamed(role: RoleConfig) -> bool:
     """
     if role.stream is not None:
         return role.stream
-    known = known_model(role)
-    return known is not None and known.thinks_with(role.extra)
+    facts = model_facts(role)
+    return facts is not None and facts.thinks_with(role.extra)
 
 
 def describe_temperature(role: RoleConfig) -> str:
@@ -81,20 +82,21 @@ def check_sampling(role: RoleConfig, where: str) -> None:
     Raises:
         ConfigError: it would refuse every request; the message says what to write.
     """
-    known = known_model(role)
-    if known is None:
+    facts = model_facts(role)
+    if facts is None:
         return
     for name, value in (("temperature", role.temperature), ("top_p", role.top_p)):
-        if value in {None, "default", 1} or known.temperature == "ignores":
+        is_default = value == 1 and (name == "temperature" or facts.takes_both)
+        if _sent(value) is None or is_default or facts.temperature == "ignores":
             continue
-        if not known.takes_sampling(role.extra):
-            raise ConfigError(f"{where}.{name}: {role.model} {_refusal(name, known)}")
+        if not facts.takes_sampling(role.extra):
+            raise ConfigError(f"{where}.{name}: {role.model} {_refusal(name, facts)}")
     is_both = None not in {_sent(role.temperature), _sent(role.top_p)}
-    if is_both and not known.takes_both:
+    if is_both and not facts.takes_both:
         raise ConfigError(
             f"{where}.top_p: {role.model} takes temperature or top_p, not both: remove one"
         )
-    longest = known.longest_output
+    longest = facts.longest_output
     if isinstance(role.max_tokens, int) and longest is not None and role.max_tokens > longest:
         raise ConfigError(
             f"{where}.max_tokens: {role.model} writes at most {longest:,} tokens,"
@@ -104,35 +106,35 @@ def check_sampling(role: RoleConfig, where: str) -> None:
 
 def retirement(role: RoleConfig, today: date) -> str | None:
     """Say that the role's model retires within `NOTICE`, or has; None: not that we know of."""
-    known = known_model(role)
-    if known is None or known.retires is None or known.retires - today > NOTICE:
+    facts = model_facts(role)
+    if facts is None or facts.retires is None or facts.retires - today > NOTICE:
         return None
-    is_past = known.retires <= today
-    return f"{role.model} {'was' if is_past else 'will be'} shut down on {known.retires}"
+    is_past = facts.retires <= today
+    return f"{role.model} {'was' if is_past else 'will be'} shut down on {facts.retires}"
 
 
 def _sent(value: T | str | None) -> T | None:
     return None if isinstance(value, str) else value
 
 
-def _default_temperature(role: RoleConfig, known: KnownModel | None) -> float | None:
-    if known is None:
+def _default_temperature(role: RoleConfig, facts: ModelFacts | None) -> float | None:
+    if facts is None:
         return role.default_temperature
-    is_ruled_out = _sent(role.top_p) is not None and not known.takes_both
-    takes = known.takes_sampling(role.extra) and not is_ruled_out
+    is_ruled_out = _sent(role.top_p) is not None and not facts.takes_both
+    takes = facts.takes_sampling(role.extra) and not is_ruled_out
     return role.default_temperature if takes else None
 
 
-def _default_max_tokens(role: RoleConfig, known: KnownModel | None) -> int:
-    if known is None:
+def _default_max_tokens(role: RoleConfig, facts: ModelFacts | None) -> int:
+    if facts is None:
         return MAX_TOKENS
-    most = THINKING_MAX_TOKENS if known.thinks_with(role.extra) else MAX_TOKENS
-    return min(most, known.longest_output or most)
+    most = THINKING_MAX_TOKENS if facts.thinks_with(role.extra) else MAX_TOKENS
+    return min(most, facts.longest_output or most)
 
 
-def _refusal(name: str, known: KnownModel) -> str:
+def _refusal(name: str, facts: ModelFacts) -> str:
     remedy = f'remove it, or write {name} = "default"'
-    if known.temperature == "without_effort":
+    if facts.temperature == "without_effort":
         remedy += ', or extra = { reasoning_effort = "none" }'
-    when = "" if known.temperature == "refuses" else " while it thinks"
+    when = "" if facts.temperature == "refuses" else " while it thinks"
     return f"takes no {name} but its own{when}: {remedy}"

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
-from .schema import ConfigError, RoleConfig
+from .role_settings import RoleConfig
+from .values import ConfigError
 
 _REFERENCE: Final = re.compile(r"\$(?:\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*))")
 """``$NAME`` or ``${NAME}``."""

@@ -20,8 +20,10 @@ class _UnopenedModel(Model):
         self.sampling = Sampling(config.role(role).model)
         self.prompts = PromptSet({})
 
-    def begin(self, prompt: Prompt[Any], *, item: str, sample: str = "") -> NoReturn:
-        del sample
+    def begin(
+        self, prompt: Prompt[Any], *, item: str, sample: str = "", stage: str = ""
+    ) -> NoReturn:
+        del sample, stage
         raise ConfigError(
             f"{prompt.name} is asked for {item} while the step is built: ask in its call"
         )

@@ -1,6 +1,7 @@
 """One session of a run: open everything, run the recipe, close everything."""
 
 import os
+import secrets
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -20,9 +21,10 @@ from ..calls.clients import (
 )
 from ..calls.counters import Counters
 from ..calls.dispatcher import Dispatcher
+from ..calls.preflight import preflight, raise_problems
 from ..calls.spending import Spending
 from ..config import Config, ConfigError, RoleConfig, to_toml
-from ..data.errors import BudgetSpent, RunStopped
+from ..data.errors import BudgetSpent, RunStopped, Stopping
 from ..disk.event_log import event_logger
 from ..disk.threads import close_in_thread
 from ..quality.near_duplicates import NearDuplicateFilter
@@ -75,11 +77,12 @@ Watcher = Callable[[Session], Coroutine[Any, Any, None]]
 
 
 class Hooks(NamedTuple):
-    """What a session calls while it works."""
+    """What a session calls while it works, and whether it tries its roles first."""
 
     watch: Watcher
     requests: StopRequests
     on_kept: OnKept
+    tries_roles: bool
 
 
 async def execute(
@@ -90,6 +93,8 @@ async def execute(
     retry_failed: bool = False,
     requests: StopRequests = process_signals,
     on_kept: OnKept = ignore,
+    tries_roles: bool = True,
+    counters: Counters | None = None,
 ) -> Session:
     """Run until the dataset is finished, someone stops the session, or no item can continue.
 
@@ -100,15 +105,17 @@ async def execute(
         retry_failed: start the run anew if anything failed for good: stored replies are reused,
             and calls without one are sent again.
         requests: where requests to stop come from.
+        counters: the session's; by default new ones.
         on_kept: awaited with each example that is kept, in the order in which they are.
+        tries_roles: make one small call per role first, and stop if one cannot be used.
 
     Raises:
         ConfigError: *retry_failed* without a cache, which would pay for everything again.
         FolderError: the folder holds another run.
         StorageError: the ledger or the cache cannot be used.
     """
-    name = f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}-{os.getpid()}"
-    session = Session(plan, Counters(), dispatchers={}, name=name)
+    name = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.getpid()}-{secrets.token_hex(4)}"
+    session = Session(plan, counters or Counters(), dispatchers={}, name=name)
     if retry_failed:
         await anyio.to_thread.run_sync(_check_cache, plan.config)
     async with _open_ledger(plan, allow_change=allow_change, retry_failed=retry_failed) as ledger:
@@ -130,7 +137,8 @@ async def execute(
             spent=spent,
         ) as clients:
             session.dispatchers = clients.dispatchers
-            await _work(session, clients, ledger, Hooks(watch, requests, on_kept))
+            hooks = Hooks(watch, requests, on_kept, tries_roles)
+            await _work(session, clients, ledger, hooks)
     return session
 
 
@@ -158,7 +166,7 @@ async def _work(session: Session, clients: Clients, ledger: LedgerWriter, hooks:
             if selection is not None:
                 session.total_seeds = selection.seeds
                 ledger.seeds_selected(selection)
-            await _run(execution, plan)
+            await _run(execution, plan, clients, tries_roles=hooks.tries_roles)
     finally:
         _record_spending(session, ledger)
     session.left_for_later = state.left_for_later
@@ -168,11 +176,15 @@ async def _work(session: Session, clients: Clients, ledger: LedgerWriter, hooks:
     log.info("run.ended", ending=session.ending, reason=session.reason)
 
 
-async def _run(execution: Execution, plan: Plan) -> None:
+async def _run(execution: Execution, plan: Plan, clients: Clients, *, tries_roles: bool) -> None:
     try:
+        if tries_roles:
+            raise_problems(await preflight(clients, plan.roles))
         await plan.recipe.mode.run(execution)
     except* RunStopped as group:
         execution.state.halt(_first(group))
+    except* Stopping:
+        pass  # stopped on request before the first stage began
 
 
 def _databases(plan: Plan) -> tuple[Path, ...]:
@@ -285,7 +297,7 @@ def settle_manifest(plan: Plan, ledger: LedgerWriter, *, allow_change: bool) -> 
     calls_out = any(use.address for use in plan.endpoints)
     if old is not None:
         changed = differences(old, plan.manifest, default_settings())
-        if changed and not allow_change:
+        if changed and not allow_change and not ledger.reader.is_untouched():
             raise FolderError(
                 f"{plan.folder.path}: this folder holds another run:\n"
                 + "".join(f"    {line}\n" for line in changed)

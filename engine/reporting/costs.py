@@ -62,21 +62,25 @@ def cost_rows(costs: Iterable[StageCost]) -> Iterator[tuple[str | int, ...]]:
         yield (cost.role, cost.stage, *figures, _money(cost.money))
 
 
-def cost_lines(costs: Sequence[StageCost], prices: Mapping[str, str]) -> list[str]:
-    """Write *costs* as text, with the source of each role's prices, if anything was paid for."""
+def cost_lines(title: str, costs: Sequence[StageCost], prices: Mapping[str, str]) -> list[str]:
+    """Write *costs* as text, with the source of each role's prices, if there are any calls."""
     if not costs:
         return []
-    header = ("calls", "fresh", "cached", "written", "answer", "reasoning", "cost")
-    lines = ["", _line("all sessions", header)]
+    header = ("calls", "fresh", "cached", "written", "answer", "thinking", "cost")
+    lines = ["", _line(title, header)]
     lines += [
         _line(f"  {cost.role} {cost.stage}", (*_figures(cost), _money(cost.money)))
         for cost in costs
     ]
-    lines.append(_line("  all", (*_sums(costs), _money(_total(costs)))))
+    lines.append(_line("  all", (*_sums(costs), _money(total_cost(costs)))))
     if prices:
-        sources = ", ".join(f"{role}: {source}" for role, source in prices.items())
-        lines.append(f"prices: {printable(sources)}")
+        lines.append(price_line(prices))
     return lines
+
+
+def price_line(prices: Mapping[str, str]) -> str:
+    """Say where the prices of each role are from."""
+    return f"prices: {', '.join(f'{role}: {source}' for role, source in prices.items())}"
 
 
 def _line(name: str, cells: Iterable[str]) -> str:
@@ -94,9 +98,10 @@ def _sums(costs: Sequence[StageCost]) -> Iterator[str]:
     return (_short(sum(getattr(cost, name) for cost in costs)) for name in names)
 
 
-def _total(costs: Iterable[StageCost]) -> float | None:
-    known = [cost.money for cost in costs if cost.money is not None]
-    return sum(known) if known else None
+def total_cost(costs: Iterable[StageCost]) -> float | None:
+    """Return the sum of what is known of *costs*; None where no price is."""
+    amounts = [cost.money for cost in costs if cost.money is not None]
+    return sum(amounts) if amounts else None
 
 
 def _short(count: int) -> str:

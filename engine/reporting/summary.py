@@ -215,7 +215,7 @@ def summary_text(summary: Summary) -> str:
     lines += _overlap_lines(summary.overlaps)
     lines += _gap_lines(summary.gaps)
     lines += _call_lines(summary)
-    lines += cost_lines(summary.costs, summary.prices)
+    lines += cost_lines("all sessions", summary.costs, summary.prices)
     if summary.failures:
         lines += ["", "first failures", *map(_failure_line, summary.failures)]
     if summary.files:

@@ -203,6 +203,14 @@ class LedgerReader:
         )
         return {position for (position,) in rows}
 
+    def is_untouched(self) -> bool:
+        """Return whether the run has nothing yet: no seed read, nothing requested."""
+        [(count,)] = self.connection.rows(
+            "SELECT (SELECT count(*) FROM seeds) + (SELECT count(*) FROM items)"
+            " + (SELECT count(*) FROM requests) + (SELECT count(*) FROM examples)"
+        )
+        return not count
+
     def has_failures(self) -> bool:
         """Return whether anything failed for good that a model was asked about."""
         [(count,)] = self.connection.rows(

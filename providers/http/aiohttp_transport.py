@@ -92,7 +92,7 @@ class AiohttpSession:
         is_lost = isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError)
         if is_lost and not isinstance(error, aiohttp.ClientConnectorError):
             if is_reused and _is_unanswered(error):
-                return Stale(f"{where}: the server had closed this connection")
+                return Stale(f"{where}: the server had closed this connection", is_cut=True)
             return Unavailable(
                 f"{where}: the server closed the connection without a response", is_cut=True
             )

@@ -202,8 +202,8 @@ _LONGEST_ID = 80
 
 def _request_id(headers: Mapping[str, str], secrets: tuple[str, ...]) -> str:
     """Return the request's id for a message: vendors' support asks for it."""
-    found = next((headers[name] for name in _REQUEST_IDS if name in headers), "")
-    text = sanitize(found, secrets)
+    value = next((headers[name] for name in _REQUEST_IDS if name in headers), "")
+    text = sanitize(value, secrets)
     return f" (request {text})" if text and len(text) <= _LONGEST_ID else ""
 
 

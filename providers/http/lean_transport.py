@@ -191,7 +191,7 @@ class LeanSession:
         where = endpoint.where
         match lost.reason:
             case "unanswered" if is_reused:
-                return Stale(f"{where}: the server had closed this connection")
+                return Stale(f"{where}: the server had closed this connection", is_cut=True)
             case "unanswered" | "in_head":
                 problem = "the server closed the connection without a response"
             case "in_body":

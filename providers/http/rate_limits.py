@@ -45,11 +45,11 @@ def read_allowance(headers: Mapping[str, str]) -> Allowance | None:
         return _read_allowance(headers, OPENAI_HEADERS, parse_duration)
     if _ANTHROPIC in headers or _ANTHROPIC_INPUT in headers:
         units = ("Tokens",) if _ANTHROPIC_TOKENS in headers else ("Input-Tokens", "Output-Tokens")
-        told = (
+        allowances = (
             _read_allowance(headers, ANTHROPIC_HEADERS[unit], _seconds_until_instant)
             for unit in units
         )
-        return min(told, key=_tokens_left)
+        return min(allowances, key=_tokens_left)
     return None
 
 

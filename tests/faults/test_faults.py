@@ -63,7 +63,18 @@ def run(server: FaultServer, folder: Path, *arguments: object, fault: str = "") 
     """
     seeds = write_seeds(folder / "seeds.jsonl", 2)
     roles = ("--strong", "vllm/strong", "--target", "vllm/target", "--base-url", server.url)
-    line = ("run", "--seeds", seeds, *roles, "--out", "run", "--cache", "cache", *QUICK)
+    line = (
+        "run",
+        "--seeds",
+        seeds,
+        *roles,
+        "--out",
+        "run",
+        "--cache",
+        "cache",
+        *QUICK,
+        "--no-preflight",
+    )
     timeout = 1 if fault.startswith(STALLING) else 60
     patience = (f"{role}.timeout={timeout}" for role in ("strong", "target"))
     settings = [word for setting in patience for word in ("--set", setting)]
@@ -311,7 +322,7 @@ def test_an_empty_answer_is_asked_again(faulty: FaultServer, tmp_path: Path) -> 
     assert len(faulty.seen()) == 23
 
 
-@pytest.mark.parametrize("purpose", ["encode", "decode", "rubrics", "respond", "score", "improve"])
+@pytest.mark.parametrize("purpose", ["encode", "decode", "rubrics", "respond", "improve"])
 def test_a_null_changes_no_dataset_whichever_stage_meets_it(
     purpose: str, faulty: FaultServer, tmp_path: Path
 ) -> None:
@@ -328,13 +339,36 @@ def test_a_null_changes_no_dataset_whichever_stage_meets_it(
     assert (ended.status, ended.rows) == (undisturbed.status, undisturbed.rows)
 
 
+def test_a_null_at_temperature_0_is_asked_again_in_other_words(
+    faulty: FaultServer, tmp_path: Path
+) -> None:
+    faulty.reset(rules=(Rule(fault="null_content", purpose="score", most=2),))
+
+    ended = run(faulty, tmp_path)
+
+    assert (ended.status, "failed" in ended.said) == (0, False)
+    assert len(faulty.seen()) == 24
+    assert len({one.digest for one in faulty.seen()}) == 24
+
+
 def test_a_gentle_stop_ends_a_call_that_hangs_within_its_deadline(
     faulty: FaultServer, tmp_path: Path
 ) -> None:
     faulty.reset(rules=(Rule(fault="chunk_garbled", purpose="respond"),))
     seeds = write_seeds(tmp_path / "seeds.jsonl", 2)
     roles = ("--strong", "vllm/strong", "--target", "vllm/target", "--base-url", faulty.url)
-    line = ("run", "--seeds", seeds, *roles, "--out", "run", "--cache", "cache", *QUICK)
+    line = (
+        "run",
+        "--seeds",
+        seeds,
+        *roles,
+        "--out",
+        "run",
+        "--cache",
+        "cache",
+        *QUICK,
+        "--no-preflight",
+    )
     patience = ("--set", "strong.timeout=2", "--set", "target.timeout=2")
     with subprocess.Popen(
         command(*line, *patience), cwd=tmp_path, env=environment(), stderr=subprocess.PIPE

@@ -13,6 +13,7 @@ from .test_storage import answers
 
 pytestmark = pytest.mark.slow
 
+ROLES = ("strong", "target", "judge")
 WIDTH = 4
 """Calls in flight at each of the two endpoints."""
 
@@ -53,6 +54,10 @@ def paid(server: FaultServer) -> int:
     return sum(seen.paid for seen in server.seen())
 
 
+def move_away(path: Path) -> None:
+    path.rename(f"{path}.away")
+
+
 def test_a_budget_of_calls_holds_through_kills(shop: FaultServer, tmp_path: Path) -> None:
     """What is lost by a kill is on the wire, or on its way to the disk."""
     shop.reset(latency=0.005)
@@ -76,6 +81,47 @@ def test_a_budget_of_calls_holds_through_kills(shop: FaultServer, tmp_path: Path
     assert (tmp_path / "run" / "alpaca.jsonl").exists()
 
 
+def test_a_budget_of_money_is_not_overrun_by_what_is_in_flight(
+    shop: FaultServer, tmp_path: Path
+) -> None:
+    """Sixteen calls in flight cost up to a hundredth of the budget each."""
+    shop.reset(latency=0.01)
+    prices = [f"--set={role}.price_{kind}=20" for role in ROLES for kind in ("input", "output")]
+    ended = start(shop, tmp_path, "-c", 16, "--max-cost", 1, *prices)
+    _, told = ended.communicate(timeout=HANGS)
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    by_stage = sum(cost["money"] for cost in summary["costs"])
+
+    assert ended.returncode == 4
+    assert "budget.money: " in told
+    assert 0.9 <= summary["money_in_all"] <= 1.01
+    assert by_stage == pytest.approx(summary["money_in_all"])
+    assert set(summary["prices"].values()) == {"yours"}
+
+
+def test_a_budget_of_hours_ends_the_run(shop: FaultServer, tmp_path: Path) -> None:
+    shop.reset(latency=0.05)
+    ended = start(shop, tmp_path, "--max-hours", 0.0001)
+    _, told = ended.communicate(timeout=HANGS)
+
+    assert ended.returncode == 4
+    assert "budget.hours: 0.0001 of 0.0001 spent" in told
+
+
+def test_a_budget_of_money_needs_the_prices_of_whoever_is_paid(
+    shop: FaultServer, tmp_path: Path
+) -> None:
+    shop.reset()
+    prices = ("--set=strong.price_input=1", "--set=strong.price_output=1")
+    keyed = ("--set", 'target.api_key="PATH"')
+    ended = start(shop, tmp_path, "--max-cost", 1, *prices, *keyed)
+    _, told = ended.communicate(timeout=HANGS)
+
+    assert ended.returncode == 2
+    assert "budget.money: no price is known for target" in told
+    assert (paid(shop), (tmp_path / "run").exists()) == (0, False)
+
+
 @pytest.mark.parametrize(
     ("lost", "named", "way_on"),
     [
@@ -83,7 +129,7 @@ def test_a_budget_of_calls_holds_through_kills(shop: FaultServer, tmp_path: Path
         ("run", "run/ledger.sqlite", "run the same command again"),
     ],
 )
-@pytest.mark.parametrize("remove", [shutil.rmtree, lambda path: path.rename(f"{path}.away")])
+@pytest.mark.parametrize("remove", [shutil.rmtree, move_away])
 def test_a_folder_that_is_deleted_or_moved_stops_the_run_and_the_way_on_works(
     lost: str,
     named: str,
