@@ -12,6 +12,7 @@ from .http.endpoint import Endpoint, make_endpoint
 from .http.exchange import HttpSession
 from .http.failures import decode_response, embedded_error
 from .http.rate_limits import read_allowance
+from .streams.responses import ResponseEvents
 from .structured import is_strict
 
 
@@ -48,7 +49,8 @@ class Responses:
         self.structured: ResponseFormat = structured
 
     async def complete(self, request: Request, /) -> Reply:
-        body, headers = await self._session.post(self._endpoint, encode(request))
+        assembly = ResponseEvents() if request.stream else None
+        body, headers = await self._session.post(self._endpoint, encode(request), assembly)
         return read_response(self._endpoint, body, headers)
 
     async def aclose(self) -> None:
@@ -65,6 +67,7 @@ def encode(request: Request) -> bytes:
         top_p=request.top_p,
         max_output_tokens=request.max_tokens,
         text=_text_format(request),
+        stream=request.stream,
     )
     if not request.extra:
         return json_codec.dumps(body)
@@ -82,6 +85,7 @@ class _Body(Struct, omit_defaults=True):
     top_p: float | None = None
     max_output_tokens: int | None = None
     text: dict[str, Any] | None = None
+    stream: bool = False
 
 
 def _text_format(request: Request) -> dict[str, Any] | None:

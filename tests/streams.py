@@ -99,6 +99,26 @@ def chat_events(
     ]
 
 
+# -- responses ------------------------------------------------------------------------------------
+
+
+def response_events(response: dict[str, Any], *, sizes: Sequence[int] = ()) -> list[Named]:
+    """Events of OpenAI's Responses API, with the text of the first part of the first message."""
+    status = response["status"]
+    begun = {**response, "status": "in_progress", "output": [], "usage": None}
+    part = next(item for item in response["output"] if item["type"] == "message")["content"][0]
+    data: list[dict[str, Any]] = [
+        {"type": "response.created", "response": begun},
+        {"type": "response.in_progress", "response": begun},
+        *(
+            {"type": "response.output_text.delta", "output_index": 0, "delta": piece}
+            for piece in divided(part["text"], sizes)
+        ),
+        {"type": f"response.{status}", "response": response},
+    ]
+    return [(event["type"], event) for event in data]
+
+
 # -- messages -------------------------------------------------------------------------------------
 
 

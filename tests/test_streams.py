@@ -23,6 +23,7 @@ from codeclm.providers.http.event_stream import EventStream
 from codeclm.providers.http.events import Assembly
 from codeclm.providers.http.exchange import Response
 from codeclm.providers.openai import OpenAI
+from codeclm.providers.responses import Responses
 from codeclm.providers.streams.anthropic import MessageEvents
 from codeclm.providers.streams.gemini import Generation
 from codeclm.providers.streams.openai import ChatCompletion
@@ -37,6 +38,7 @@ from .streams import (
     chunk,
     generation_events,
     message_events,
+    response_events,
 )
 
 TEXTS = st.text(max_size=40)
@@ -141,6 +143,49 @@ def test_a_generation_is_the_same_reply_streamed(
     assert complete(Gemini, stream, packets) == complete(
         Gemini, json.dumps(whole).encode(), stream=False
     )
+
+
+@given(TEXTS, SIZES, WIRES, PACKETS, st.sampled_from(["completed", "incomplete", "failed"]))
+def test_a_response_is_the_same_reply_streamed(
+    text: str, sizes: list[int], wire: Wire, packets: list[int], status: str
+) -> None:
+    output = [
+        {"type": "reasoning", "summary": [{"type": "summary_text", "text": "Hm."}]},
+        {"type": "message", "content": [{"type": "output_text", "text": text}]},
+    ]
+    whole: dict[str, Any] = {
+        "object": "response",
+        "status": status,
+        "model": "small-2026",
+        "output": output,
+        "usage": {"input_tokens": 5, "output_tokens": 30},
+        "incomplete_details": {"reason": "max_output_tokens"} if status == "incomplete" else None,
+        "error": {"code": "server_error", "message": "x"} if status == "failed" else None,
+    }
+    stream = wire.encode(response_events(whole, sizes=sizes))
+
+    assert complete(Responses, stream, packets) == complete(
+        Responses, json.dumps(whole).encode(), stream=False
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        ({"code": "rate_limit_exceeded", "message": "slow"}, "RateLimited"),
+        ({"code": "server_error", "message": "x"}, "Unavailable"),
+        ({"error": {"code": "insufficient_quota"}}, "Denied"),
+    ],
+)
+@pytest.mark.parametrize("named", ["error", ""])
+def test_an_error_among_the_events_of_a_response_keeps_its_meaning(
+    error: dict[str, Any], kind: str, named: str
+) -> None:
+    stream: list[Named] = [("", {"type": "response.created", "response": {}})]
+    stream += [(named, {"type": "error", **error})]
+
+    assert complete(Responses, Wire().encode(stream)) == kind
+    assert complete(Responses, Wire().encode(stream[:1])) == "Unavailable"
 
 
 # -- the assembled bodies -------------------------------------------------------------------------
@@ -355,7 +400,7 @@ def test_the_last_event_may_lack_its_blank_line() -> None:
 
 @given(st.binary(max_size=60), PACKETS)
 def test_any_bytes_are_a_reply_or_a_failure(noise: bytes, packets: list[int]) -> None:
-    for opener in (OpenAI, Anthropic, Gemini):
+    for opener in (OpenAI, Responses, Anthropic, Gemini):
         assert complete(opener, noise, packets) in ("Unavailable", "Rejected")
         assert complete(opener, b"data: " + noise + b"\n\n", packets) in (
             *("Unavailable", "Rejected"),
@@ -389,7 +434,7 @@ def test_any_bytes_are_a_reply_or_a_failure(noise: bytes, packets: list[int]) ->
     PACKETS,
 )
 def test_any_json_is_a_reply_or_a_failure(value: Any, packets: list[int]) -> None:
-    for opener in (OpenAI, Anthropic, Gemini):
+    for opener in (OpenAI, Responses, Anthropic, Gemini):
         outcome = complete(opener, Wire().encode([("", value)] * 2), packets)
         assert isinstance(outcome, Reply) or outcome in (
             *("Unavailable", "Rejected", "RateLimited", "Denied"),

@@ -99,6 +99,9 @@ class FilterConfig(SettingsTable, frozen=True):
     confirm: bool = False
     """Score what a round selects once more, and keep it only if the same answer leads by more than
     θ again. Needs a judge that samples; two more calls, times ``samples``, for each selection."""
+    keep: Literal["both", "strong"] = "both"
+    """both: a selected instruction has the better answer, the target model's own where that leads
+    (the paper's rule). strong: it is selected only if the strong model's answer leads."""
     leftover: Literal["drop", "keep_strong"] = "drop"
     """What happens to an instruction that no round selects."""
     action_sampling: Literal["without_replacement", "independent"] = "without_replacement"
