@@ -27,13 +27,12 @@ from typing import Any, NamedTuple, cast
 import aiohttp
 import anyio
 import orjson
-import structlog
 from yarl import URL
 
 from codeclm.engine.bench.server import TEXT
 from codeclm.engine.calls.cache import Cache
 from codeclm.engine.calls.cache_file import open_cache_file
-from codeclm.engine.calls.clients import CallSettings, cache_folder, open_clients
+from codeclm.engine.calls.clients import CallSettings, open_clients
 from codeclm.engine.calls.counters import Counters
 from codeclm.engine.calls.dispatcher import Dispatcher
 from codeclm.engine.calls.keys import KeyBuilder
@@ -44,11 +43,11 @@ from codeclm.engine.calls.prompts import load_prompts
 from codeclm.engine.calls.replies import decode_reply, encode_reply, to_stored
 from codeclm.engine.config import Config, build_config
 from codeclm.engine.data.text.fingerprint import fingerprint
+from codeclm.engine.disk.event_log import event_logger, logging_to
 from codeclm.engine.pipeline import line as flow
 from codeclm.engine.pipeline import session as run
 from codeclm.engine.pipeline.prepare import prepare
 from codeclm.engine.pipeline.stages.refine import Refiner
-from codeclm.engine.reporting import log
 from codeclm.engine.store.writer import LedgerWriter
 from codeclm.prompts import (
     AnyPrompt,
@@ -218,8 +217,8 @@ async def ask(server: LoadServer, in_flight: int, calls: int, folder: Path) -> C
     """Measure `Model.ask`: prompt, key, cache, dispatcher, provider, commit."""
     config = settings(server, in_flight, folder, "seeds='none'")
     role = {"strong": config.strong}
-    loaded = {"strong": load_prompts(config, config.strong, PROMPTS, "benchmark")}
-    call_settings = CallSettings(cache_folder(config), config.retry, config.parse_attempts)
+    loaded = {"strong": load_prompts(config, "strong", config.strong, PROMPTS, "benchmark")}
+    call_settings = CallSettings(config.cache.path(), config.retry, config.parse_attempts)
     numbered = _all_questions()
 
     async def work(model: Model) -> None:
@@ -252,9 +251,8 @@ async def engine(server: LoadServer, in_flight: int, calls: int, folder: Path, *
     seeds = f"seeds='{folder / 'seeds.jsonl'}'"
     plan = prepare(settings(server, in_flight, folder, seeds, *more), where="benchmark")
     plan.folder.make()
-    with plan.folder.locked(), log.to_file(plan.folder.events), costing(count * PER_SEED) as cost:
+    with plan.folder.locked(), logging_to(plan.folder.events), costing(count * PER_SEED) as cost:
         session = await run.execute(plan, watch=_nothing)
-    log.to_nowhere()
     paid = session.counters.total().paid
     if (session.ending, paid) != ("finished", count * PER_SEED):
         raise RuntimeError(f"{session.ending}: {session.reason}: {paid} calls")
@@ -450,8 +448,7 @@ async def _paced() -> list[dict[str, Any]]:
         pacer.delay(0.0)
         pacer.take(0.0)
 
-    logger = structlog.get_logger()
-    log.to_nowhere()
+    logger = event_logger()
     return [
         {"part": "known limit", "µs": round(timed(2000, pace), 2)},
         {"part": "log line that is dropped", "µs": round(timed(500, partial(logger.info, "x")), 2)},

@@ -23,9 +23,10 @@ from codeclm.engine.calls.budget import Budget
 from codeclm.engine.calls.cache import open_cache
 from codeclm.engine.calls.counters import Counters
 from codeclm.engine.calls.dispatcher import open_dispatcher
-from codeclm.engine.calls.model import Model, Sampling
+from codeclm.engine.calls.model import Model
 from codeclm.engine.calls.outgoing import InFlightCalls, RoleCalls
 from codeclm.engine.calls.pacing import Limits
+from codeclm.engine.calls.sampling import Sampling
 from codeclm.engine.config import BudgetConfig, RetryPolicy, RoleConfig, build_config
 from codeclm.engine.data import seeds
 from codeclm.engine.data.records import Example, InstructionRequest, Metadata, Seed, identity

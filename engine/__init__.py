@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from ..providers.base import Provider, Reply, Request
     from ..providers.hosts import Host
     from ..providers.kinds import NoOptions, ProviderKind, ProviderSettings
-    from .api import make_dataset, prepare
+    from .api.runs import make_dataset, prepare
     from .calls.model import Model
     from .calls.prompts import PROMPTS
     from .config import Config, ConfigError, build_config, load_config
@@ -104,7 +104,7 @@ _MODULES = {
     "..providers.base": ("Provider", "Reply", "Request"),
     "..providers.hosts": ("Host",),
     "..providers.kinds": ("NoOptions", "ProviderKind", "ProviderSettings"),
-    ".api": ("make_dataset", "prepare"),
+    ".api.runs": ("make_dataset", "prepare"),
     ".calls.model": ("Model",),
     ".calls.prompts": ("PROMPTS",),
     ".config": ("Config", "ConfigError", "build_config", "load_config"),

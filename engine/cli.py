@@ -5,11 +5,14 @@ Only the command that is run gets imported, so that ``codeclm --help`` costs no 
 
 import argparse
 import os
+import re
 import signal
 import sys
+import threading
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any, assert_never
+from difflib import get_close_matches
+from typing import Any, NoReturn, assert_never
 
 from .commands import COMMANDS, load
 from .commands.exit_status import ExitStatus
@@ -20,6 +23,7 @@ from .reporting.terminal import printable
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its `ExitStatus`."""
     words = sys.argv[1:] if argv is None else list(argv)
+    _treat_sigterm_like_sigint()
     try:
         return _run(words)
     except BaseExceptionGroup as group:
@@ -35,11 +39,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _report(error)
 
 
+def _treat_sigterm_like_sigint() -> None:
+    """Let SIGTERM end the process with a message; a running session handles both itself."""
+    is_main = threading.current_thread() is threading.main_thread()
+    if is_main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
 def _run(words: Sequence[str]) -> int:
     if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison]  (closed: `>&-`)
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
     parser = _parser(words)
-    args = parser.parse_args(words)
+    args, rest = parser.parse_known_args(words)
+    if rest:
+        parser.of(args.verb).error(f"unrecognized arguments: {' '.join(rest)}")
     if args.verb is None:
         parser.print_help()
         return ExitStatus.WRONG_INPUT
@@ -90,20 +103,23 @@ _WIDEST = 1000
 """Characters of a line of a message: a key of a megabyte is not repeated whole."""
 
 
-def _print_error(message: str) -> None:
+def _shorten(message: str) -> str:
     lines = message.split("\n")
-    short = "\n".join(line if len(line) <= _WIDEST else f"{line[:_WIDEST]}…" for line in lines)
+    return "\n".join(line if len(line) <= _WIDEST else f"{line[:_WIDEST]}…" for line in lines)
+
+
+def _print_error(message: str) -> None:
     with suppress(OSError, ValueError):  # stderr may be closed, too
-        print(f"codeclm: {printable(short)}", file=sys.stderr)
+        print(f"codeclm: {printable(_shorten(message))}", file=sys.stderr)
 
 
-def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
+def _parser(words: Sequence[str]) -> "_Parser":
     """Build the parser, with the arguments of the one command that *words* name."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="codeclm",
         description="Make instruction data tailored to your task and your model (CodecLM).",
         epilog="exit status: 0 done; 1 failed or stopped (to be continued); 2 wrong input;"
-        " 3 finished, but short of --target-rows",
+        " 3 finished, but short of --target-rows; 4 out of budget (to be continued)",
         formatter_class=_Formatter,
     )
     parser.add_argument(
@@ -117,6 +133,34 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
         if verb == verb_named:
             load(verb).add_arguments(subparser)
     return parser
+
+
+class _Parser(argparse.ArgumentParser):
+    """Suggests what may have been meant, and repeats what was typed as the terminal can bear it.
+
+    Abbreviations are errors: a flag may gain a neighbour. Commands get parsers of this class, too.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(allow_abbrev=False, **settings)
+
+    def of(self, verb: str | None) -> argparse.ArgumentParser:
+        """Return the parser of the command *verb*; this one if there is none."""
+        commands = (a for a in self._actions if isinstance(a, argparse._SubParsersAction))  # noqa: SLF001
+        return next((action.choices[verb] for action in commands if verb), self)
+
+    def error(self, message: str) -> NoReturn:
+        super().error(printable(_shorten(message) + self._suggestion(message)))
+
+    def _suggestion(self, message: str) -> str:
+        if match := re.match(r".*invalid choice: '(.+?)' \(choose from (.+)\)$", message):
+            names = re.findall(r"[\w-]+", match[2])
+        elif match := re.match(r"unrecognized arguments: (--[^\s=]+)", message):
+            names = [name for action in self._actions for name in action.option_strings]
+        else:
+            return ""
+        near = get_close_matches(match[1], names, n=1, cutoff=0.7)
+        return f"; did you mean {near[0]}?" if near else ""
 
 
 class _Formatter(argparse.HelpFormatter):

@@ -6,7 +6,7 @@ from .decode import Decode
 from .deepen import METHODS, Deepen
 from .encode import Encode, Vocabulary
 from .equal import Equal
-from .evolved import apologises, copies_frame, says_nothing
+from .evolved import STOP_WORDS, apologises, copies_frame, says_nothing
 from .grow import Grow
 from .improve import Improve
 from .invent import Invent, Task, demonstrations, unsuitable
@@ -14,11 +14,12 @@ from .judge import Judge
 from .plausible import Plausible
 from .prompt import AnyPrompt, JsonSchema, Priority, Prompt, RawReply, Sizes, Typical
 from .rate import Rate
-from .reading import ParseError, WithheldError
-from .respond import Respond, read_answer
+from .reading import ParseError
+from .reasoning import SplitReply, split_reasoning
+from .respond import Respond, reads_like_refusal
 from .rubrics import RubricsAndActions, WriteRubrics
 from .score import Score
-from .templates import SETS, Messages, PromptError, PromptSet
+from .templates import SETS, Messages, PromptError, PromptSet, template_text
 
 BUILT_IN: tuple[AnyPrompt, ...] = (
     Encode,
@@ -42,6 +43,7 @@ __all__ = [
     "BUILT_IN",
     "METHODS",
     "SETS",
+    "STOP_WORDS",
     "AnyPrompt",
     "Broaden",
     "Complicate",
@@ -67,15 +69,17 @@ __all__ = [
     "RubricsAndActions",
     "Score",
     "Sizes",
+    "SplitReply",
     "Task",
     "Typical",
     "Vocabulary",
-    "WithheldError",
     "WriteRubrics",
     "apologises",
     "copies_frame",
     "demonstrations",
-    "read_answer",
+    "reads_like_refusal",
     "says_nothing",
+    "split_reasoning",
+    "template_text",
     "unsuitable",
 ]

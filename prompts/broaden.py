@@ -14,7 +14,7 @@ class Broaden(Prompt[str], frozen=True, kw_only=True):
     instruction: str
 
     def read(self, reply: RawReply) -> str:
-        return read_rewrite(reply)
+        return read_rewrite(reply, original=self.instruction)
 
     def schema(self) -> JsonSchema:
         return instruction_schema(self.instruction)

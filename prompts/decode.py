@@ -6,8 +6,12 @@ counter that continues the outer list begins a new one.
 
 import json
 import re
-from typing import Final, NamedTuple, cast
+from collections.abc import Iterator
+from typing import Final, cast
 
+from .instruction import inside_tag, read_instruction, reads_like_chat, unwrapped
+from .languages import words
+from .numbering import Marker, bulleted, counted, lettered, top_level, uncounted
 from .prompt import (
     TYPICAL_SKILLS,
     TYPICAL_USE_CASE,
@@ -23,54 +27,63 @@ from .reading import (
     excerpt,
     is_list,
     is_object,
-    is_refusal,
     is_truncated,
     normalise,
+    outside_fences,
     parse_json,
     reply_body,
-    strip_quotes,
+    split_label,
 )
 from .schemas import LONGEST_INSTRUCTION, list_of, object_of, string
+from .tables import column, rows_of
 
-_NOUN = r"(?:instruction|task|prompt|question|item)"
-_MARKER = re.compile(
-    r"(?P<indent>[ \t]{0,8})(?:#{1,6}[ \t]*+)?(?:[-*+•][ \t]++)?(?P<bold>\*\*|__)?"
-    rf"(?P<label>{_NOUN}[ \t]{{0,3}}#?)?[(\[]?(?P<number>[0-9]{{1,4}})"
-    r"(?P<close>[.):\]]{1,2}|(?=[ \t]*+(?:\*\*|__)?[ \t]*+\Z)|(?=(?:\*\*|__)[:.)]))"
-    r"(?P<unbold>\*\*|__)?(?=[ \t]|\Z|[*_:.)])(?:[ \t]*+[:.)])?",
-    re.IGNORECASE,
-)
-_BULLET = re.compile(r"(?P<indent>[ \t]{0,8})[-*+•][ \t]+")
-_FENCE = re.compile(r"[ \t]{0,12}(`{3,}|~{3,})")
 _LABEL = re.compile(
-    rf"(?:\*\*|__)?(?:{_NOUN}[ \t]{{0,3}}#?[0-9]{{0,4}}|instruction)[ \t]{{0,3}}(?:\*\*|__)?"
-    r"[ \t]{0,3}[:.][ \t]{0,3}(?:\*\*|__)?\s*",
+    rf"(?:\*\*|__)?{words('item')}[ \t]{{0,3}}#?[0-9]{{0,4}}[ \t]{{0,3}}(?:\*\*|__)?"
+    r"[ \t]{0,3}[:.\uff1a][ \t]{0,3}(?:\*\*|__)?\s*",
     re.IGNORECASE,
 )
+_ITEM_HEAD = re.compile(rf"[*_]{{0,3}}{words('item')}s?[*_]{{0,3}}", re.IGNORECASE)
 _TITLE = re.compile(
-    r"(?:\*\*|__)[^*_\n]{1,80}(?::(?:\*\*|__)|(?:\*\*|__)[ \t]{0,3}(?::|(?=\n)))\s*"
+    r"(?:\*\*|__)[^*_\n]{1,80}(?:[:\uff1a](?:\*\*|__)|(?:\*\*|__)[ \t]{0,3}"
+    r"(?:[:\uff1a]|[-\u2013\u2014][ \t]|(?=\n)))\s*"
 )
 _ANSWER = re.compile(
     r"[ \t]*+(?:[-*>][ \t]++)?[*_]{0,3}(?:(?:sample|example|expected|possible|model)[ ])?"
-    r"(?:answer|response|solution)[*_]{0,3}[ \t]{0,3}:",
+    r"(?:answer|response|solution|antwort|réponse|respuesta|答案|回答)[*_]{0,3}[ \t]{0,3}[:\uff1a]",
     re.IGNORECASE,
 )
-_REMARK = re.compile(
-    r"\n\s*\n(?:these (?:instructions|tasks|prompts)|let me know|i hope|feel free|please let me|"
-    r"each of these|would you like|note: (?:these|the|all))[^\n]*+\Z",
+_QUESTION = re.compile(
+    r"[ \t>*_]*+(?:question|q|frage|pregunta|问题)[*_]{0,2}[ \t]?[:\uff1a]", re.IGNORECASE
+)
+"""An answer's label below one belongs to the instruction."""
+_ALL_ITEMS = re.compile(
+    rf"[*_(\uff08]{{0,3}}(?:{words('all_items')}|{words('closes')})", re.IGNORECASE
+)
+_ABOUT_LABEL = re.compile(
+    rf"(?:{words('skills')}|{words('use_case')}|{words('notes')}|focus|rationale|why|topic|domain"
+    r"|category|difficulty|purpose)(?: (?:used|needed|required|tested|level))?",
     re.IGNORECASE,
+)
+"""The label of a line about an item, below it."""
+
+_BRACKETED = re.compile(r"\[[^\[\]]*\]")
+_ITEM_TAG = re.compile(rf"<(?P<close>/?)(?:{words('item')})[_ ]?[0-9]{{0,3}}>", re.IGNORECASE)
+_ABOUT_ITEM = re.compile(
+    rf"[ \t]*+[*_]{{0,2}}[(\uff08\[](?:{words('skills')}[ \t]?[:\uff1a]"
+    r"|this (?:instruction|task|prompt|question)\b|requires?\b|focus\b)[^()\n]{0,300}[)\uff09\]]"
+    r"[*_]{0,2}\Z"
+    r"|[ \t]*+[-\u2013\u2014][ \t][*_]{0,2}this (?:instruction|task|prompt|question)\b"
+    r"[^\n]{0,300}\Z",
+    re.IGNORECASE,
+)
+_HEADING = re.compile(
+    r"[ \t]*+(?:#{1,6}[ \t][^\n]*|\*\*[^*\n]{1,60}[^*\n.?!]\*\*:?|[-*_]{3,})[ \t]*+"
 )
 _STRING = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _CUT_JSON = re.compile(r"\s*(?:```\w*\s*)?\{\s*\"[\w -]{0,40}\"\s*:\s*\[")
 _MOST_LINES: Final = 50_000
-
-
-class _Marker(NamedTuple):
-    line: int
-    number: int
-    indent: int
-    style: tuple[bool, str]
-    text: str
+_LONGEST_TAIL: Final = 600
+_MOST_NOTES: Final = 3
 
 
 class Decode(Prompt[list[str]], frozen=True, kw_only=True):
@@ -132,9 +145,16 @@ def _from_json(text: str, *, truncated: bool) -> list[str] | None:
         value = item.get("instruction") if is_object(item) else item
         if not isinstance(value, str):
             return None
-        texts.append(
-            _LABEL.sub("", value.strip(), count=1) if _LABEL.match(value) else value.strip()
-        )
+        if len(value) != LONGEST_INSTRUCTION:  # else the schema cut it off
+            texts.append(value.strip())
+    return [_clean(text) for text in _uncounted(texts)]
+
+
+def _uncounted(texts: list[str]) -> list[str]:
+    """Remove counters if every one of *texts* begins with its own."""
+    pairs = [uncounted(text) for text in texts]
+    if all(pair[0] == at and pair[1] for at, pair in enumerate(pairs, 1)):
+        return [text for _, text in pairs]
     return texts
 
 
@@ -157,138 +177,160 @@ def _from_cut_json(text: str) -> list[str] | None:
 
 
 def _from_lines(text: str, number: int, *, truncated: bool) -> list[str]:
-    lines = re.split(r"\r?\n", text)
+    if len(tagged := _from_tags(text)) > 1:
+        return tagged[:-1] if truncated else tagged
+    lines = inside_tag(text).strip().split("\n")
     if len(lines) > _MOST_LINES:
         raise ParseError(f"the reply has {len(lines):,} lines")
-    outside = _outside_fences(lines)
-    markers = _top_level(_counters(lines, outside) or _bullets(lines, outside, number))
-    is_lone = number == 1 and (not markers or (len(markers) > 1 and markers[0].line > 0))
-    if is_lone:
+    outside = outside_fences(lines)
+    markers = _markers(lines, outside, number)
+    if number == 1 and (not markers or (len(markers) > 1 and markers[0].line > 0)):
         return _lone(lines, truncated=truncated)
     if not markers:
-        return []
+        items = _from_table(lines) or _unmarked(lines, outside, number)
+        return items[:-1] if truncated else items
 
     ends = [marker.line for marker in markers[1:]] + [len(lines)]
     blocks = [
         _block(marker, lines[marker.line + 1 : end])
         for marker, end in zip(markers, ends, strict=True)
     ]
-    blocks[-1] = _REMARK.sub("", blocks[-1])
+    blocks[-1] = _without_last_remark(blocks[-1])
     if truncated:
         blocks = blocks[:-1]
-    return _untitled([_clean(block) for block in blocks])
+    return _untitled([_clean(block) for block in _without_notes(blocks)])
 
 
-def _lone(lines: list[str], *, truncated: bool) -> list[str]:
-    text = "\n".join(lines).strip()
-    if truncated:
-        raise ParseError("cut off before the instruction was complete")
-    if is_refusal(text):
-        raise ParseError(f"a refusal: {excerpt(text)}")
-    return [_clean(text)]
+def _from_tags(text: str) -> list[str]:
+    """Return what stands between tags that are named like an instruction."""
+    items: list[str] = []
+    start: int | None = None
+    for tag in _ITEM_TAG.finditer(text):
+        if tag["close"] and start is not None:
+            items.append(_clean(text[start : tag.start()].strip()))
+        start = None if tag["close"] else tag.end()
+    return items
 
 
-def _outside_fences(lines: list[str]) -> list[bool]:
-    """Tell which lines lie outside code fences; a fence that is never closed does not count."""
-    outside = [True] * len(lines)
-    opening: tuple[int, str] | None = None
-    for at, line in enumerate(lines):
-        if not (fence := _FENCE.match(line)):
-            continue
-        if opening is None:
-            opening = at, fence[1]
-        elif fence[1].startswith(opening[1]):
-            outside[opening[0] : at + 1] = [False] * (at + 1 - opening[0])
-            opening = None
-    return outside
+def _from_table(lines: list[str]) -> list[str]:
+    """Return the column of instructions in a table; the second of two if the first one counts."""
+    rows = rows_of(lines)
+    items = column(rows, _ITEM_HEAD)
+    if not items and rows and len(rows[0]) == 2 and all(row[0].isdigit() for row in rows[1:]):
+        items = [row[1] for row in rows[1:]]
+    return [_clean(item) for item in items]
 
 
-def _counters(lines: list[str], outside: list[bool]) -> list[_Marker]:
-    """Return the lines that begin with a counter in the style and at the depth of the first one."""
-    markers: list[_Marker] = []
-    for at, line in enumerate(lines):
-        if not outside[at] or not (match := _MARKER.match(line)):
-            continue
-        if not match["close"] and not (match["label"] or match["bold"]):
-            continue
-        style = (match["label"] is not None, match["close"][:1] if not match["label"] else "")
-        indent = len(match["indent"].expandtabs(4))
-        if markers and (style != markers[0].style or indent > markers[0].indent + 1):
-            continue
-        rest = line[match.end() :]
-        if match["bold"] and not match["unbold"]:
-            # "**1. Title** text": the bold began before the counter.
-            rest = match["bold"] + rest.lstrip() if rest.strip(" *_") else ""
-        markers.append(_Marker(at, int(match["number"]), indent, style, rest.strip()))
-    return markers
+def _markers(lines: list[str], outside: list[bool], number: int) -> list[Marker]:
+    """Return where items begin; counters may begin anew in sections if that gives *number*."""
+    markers = counted(lines, outside)
+    whole = top_level(markers)
+    if len(whole) < number and len(sections := _in_sections(markers, lines)) == number:
+        return sections
+    if whole or number == 1:
+        return whole
+    return top_level(lettered(lines, outside)) or bulleted(lines, outside)
 
 
-def _bullets(lines: list[str], outside: list[bool], number: int) -> list[_Marker]:
-    """Return bullets used in place of counters, if more than one instruction was asked for."""
-    markers: list[_Marker] = []
-    if number == 1:
-        return markers
-    for at, line in enumerate(lines):
-        if outside[at] and (match := _BULLET.match(line)):
-            indent = len(match["indent"].expandtabs(4))
-            if not markers or indent <= markers[0].indent + 1:
-                text = line[match.end() :].strip()
-                markers.append(_Marker(at, len(markers) + 1, indent, (False, "-"), text))
-    return markers if len(markers) > 1 else []
-
-
-def _top_level(markers: list[_Marker]) -> list[_Marker]:
-    """Keep the markers that count on from the first one; leave out lists inside an instruction.
-
-    An inner list begins with 1. A number that could continue either list belongs to the inner one
-    if the same number occurs again before the next 1.
-    """
-    if not markers:
-        return []
-    recurs = _recurs(markers)
-    kept = [markers[0]]
-    following, inner = markers[0].number + 1, 0
-    for at, marker in enumerate(markers[1:], 1):
-        if marker.number == following and not (inner == following and recurs[at]):
-            kept.append(marker)
-            following, inner = following + 1, 0
-        elif marker.number == 1:
-            inner = 2
-        elif marker.number == inner:
-            inner += 1
+def _in_sections(markers: list[Marker], lines: list[str]) -> list[Marker]:
+    """Return the markers of all lists whose first item stands below a heading."""
+    kept: list[Marker] = []
+    for section in _sections(markers, lines):
+        kept += top_level(section)
     return kept
 
 
-def _recurs(markers: list[_Marker]) -> list[bool]:
-    recurs = [False] * len(markers)
-    last: dict[int, int] = {}
-    for at in range(len(markers) - 1, -1, -1):
-        number = markers[at].number
-        here = last.get(number)
-        recurs[at] = here is not None and here < last.get(1, len(markers))
-        last[number] = at
-    return recurs
+def _sections(markers: list[Marker], lines: list[str]) -> Iterator[list[Marker]]:
+    section: list[Marker] = []
+    for marker in markers:
+        above = next(
+            (
+                line
+                for line in reversed(lines[max(0, marker.line - 3) : marker.line])
+                if line.strip()
+            ),
+            "",
+        )
+        if section and marker.number == 1 and _HEADING.fullmatch(above):
+            yield section
+            section = []
+        section.append(marker)
+    yield section
 
 
-def _block(marker: _Marker, below: list[str]) -> str:
-    """Return the text of one instruction without its indentation and without an answer after it."""
-    for at, line in enumerate(below):
-        if _ANSWER.match(line) and (marker.text or any(before.strip() for before in below[:at])):
-            has_answer = any(
-                part.strip()
-                for part in (_ANSWER.sub("", line, count=1).strip("*_ "), *below[at + 1 :])
-            )
-            below = below[:at] if has_answer else below
+def _unmarked(lines: list[str], outside: list[bool], number: int) -> list[str]:
+    """Return paragraphs, or lines, if there are as many as were asked for."""
+    if not all(outside):
+        return []
+    text = "\n".join(lines)
+    for parts in (re.split(r"\n[ \t]*\n", text), lines):
+        items = [part.strip() for part in parts if part.strip()]
+        if items and items[0].endswith((":", "\uff1a")):
+            del items[0]
+        if items and _ALL_ITEMS.match(items[-1]):
+            del items[-1]
+        if len(items) == number and not any(map(reads_like_chat, items)):
+            return [_clean(item) for item in items]
+    return []
+
+
+def _lone(lines: list[str], *, truncated: bool) -> list[str]:
+    if truncated:
+        raise ParseError("cut off before the instruction was complete")
+    return [read_instruction("\n".join(lines))]
+
+
+def _block(marker: Marker, below: list[str]) -> str:
+    """Return the text of one item without its indentation and without an answer after it."""
+    block = [marker.text, *below]
+    for at, line in enumerate(below, 1):
+        if not _ANSWER.match(line) or _QUESTION.match(block[at - 1]):
+            continue
+        if any(map(str.strip, block[:at])):
+            answer = (_ANSWER.sub("", line, count=1).strip("*_ "), *block[at + 1 :])
+            below = below[: at - 1] if any(map(str.strip, answer)) else below
             break
     depths = [len(line) - len(line.lstrip()) for line in below if line.strip()]
     depth = min(depths, default=0)
     return "\n".join([marker.text, *(line[depth:].rstrip() for line in below)]).strip()
 
 
+def _without_last_remark(block: str) -> str:
+    """Remove a last paragraph or line about all instructions from the last one."""
+    before, _, last = block.rpartition("\n")
+    return before.rstrip() if before and _ALL_ITEMS.match(last) else block
+
+
+def _without_notes(blocks: list[str]) -> list[str]:
+    """Remove last lines like "Skills: …" or "_Focus: …_" if every item has one."""
+    for _ in range(_MOST_NOTES):
+        parts = [block.rstrip().rpartition("\n") for block in blocks]
+        labels = {split_label(last)[0].lower() for before, _, last in parts if before}
+        if len(blocks) < 2 or len(labels) != 1 or not _ABOUT_LABEL.fullmatch(labels.pop()):
+            break
+        if not all(before for before, _, _ in parts):
+            break
+        blocks = [before.rstrip() for before, _, _ in parts]
+    return blocks
+
+
 def _clean(block: str) -> str:
+    """Remove from an instruction its label, its marks and what is said about it."""
     if (label := _LABEL.match(block)) and label.end() < len(block):
         block = block[label.end() :]
-    return strip_quotes(block.strip())
+    lines = block.split("\n")
+    while len(lines) > 1 and (not lines[-1].strip() or _is_next_heading(lines)):
+        lines.pop()
+    text = "\n".join(lines)
+    if about := _ABOUT_ITEM.search(text, max(0, len(text) - _LONGEST_TAIL)):
+        text = text[: about.start()]
+    text = unwrapped(text.strip())
+    return text[1:-1].strip() if _BRACKETED.fullmatch(text) else text
+
+
+def _is_next_heading(lines: list[str]) -> bool:
+    """Return whether the last line is a heading with nothing below it, or a rule."""
+    return not lines[-2].strip() and _HEADING.fullmatch(lines[-1]) is not None
 
 
 def _untitled(blocks: list[str]) -> list[str]:

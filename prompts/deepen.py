@@ -25,7 +25,7 @@ class Deepen(Prompt[str], frozen=True, kw_only=True):
     method: str
 
     def read(self, reply: RawReply) -> str:
-        return read_rewrite(reply)
+        return read_rewrite(reply, original=self.instruction)
 
     def schema(self) -> JsonSchema:
         return instruction_schema(self.instruction)

@@ -2,23 +2,43 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from itertools import takewhile
 from typing import Any, Final
 
 from msgspec import Struct
 
+from .languages import words
 from .prompt import JsonSchema, Priority, Prompt, RawReply, Sizes, Typical, filler
-from .reading import ParseError, excerpt, is_list, parse_json, reply_body, strip_marks
+from .reading import (
+    ParseError,
+    excerpt,
+    is_list,
+    parse_json,
+    reply_body,
+    strip_marks,
+    tags_as_labels,
+)
 from .schemas import list_of, object_of, one_of, string
+from .tables import column, rows_of
 
 # Possessive and bounded throughout: a line of dashes or blanks must not make them backtrack.
 _MARKS = r"[ \t]*+(?:[-+•>#]++[ \t]*+|\*[ \t]++|\(?[0-9]{1,3}[.)][ \t]*+)*+[*_`\"']{0,3}"
-_COLON = r"[ \t]{0,9}[*_`\"']{0,3}[ \t]{0,9}[:=\uff1a][ \t]{0,9}[*_]{0,3}"
+_COLON = (
+    r"[ \t]{0,9}[*_`\"']{0,3}[ \t]{0,9}(?:[:=\uff1a]|(?<=[ \t])[-\u2013\u2014](?=[ \t]))"
+    r"[ \t]{0,9}[*_]{0,3}"
+)
 _FLAGS = re.IGNORECASE | re.MULTILINE
-_USE_CASE = re.compile(rf"^{_MARKS}(?:use[ _-]?case|task){_COLON}", _FLAGS)
-_SKILLS = re.compile(rf"(?:^{_MARKS}|[^\w\n][*_`\"']{{0,3}})skills?{_COLON}", _FLAGS)
-_HEADING = re.compile(r"^(?:#++[ \t]*+|\*\*)(use[ _-]?case|task|skills?)\*{0,2}[ \t]*+$", _FLAGS)
-_SEPARATOR = re.compile(r"[,;\uff0c\uff1b\u3001\n](?![^()\n]{0,80}\))")
+_USE_CASE = re.compile(rf"^{_MARKS}{words('use_case')}{_COLON}", _FLAGS)
+_SKILLS = re.compile(rf"(?:^{_MARKS}|[^\w\n][*_`\"']{{0,3}}){words('skills')}{_COLON}", _FLAGS)
+_HEADING = re.compile(
+    rf"^(?:#++[ \t]*+|\*\*)({words('use_case')}|{words('skills')})\*{{0,2}}[ \t]*+$", _FLAGS
+)
+_USE_CASE_HEAD, _SKILLS_HEAD = (
+    re.compile(rf"[*_]{{0,3}}{words(field)}[*_]{{0,3}}", _FLAGS) for field in ("use_case", "skills")
+)
+_SEPARATOR = re.compile(r"[,;\uff0c\uff1b\u3001\u060c\u061b\n](?![^()\n]{0,80}\))")
 _LISTED = re.compile(r"\s*(?:[-*+•]|\(?[0-9]{1,2}[.)])[ \t]")
+_SHORT = re.compile(r"[ \t]*+(?:[^\s.!?]{1,40}[ \t]*+){1,5}\Z")
 _INLINE_COUNT = re.compile(r"(?<=[ \t])\(?[2-9][.)][ \t]+")
 _NONE = frozenset({"none", "n/a", "na", "nil", "-", "—", "(none)", "none in particular"})
 
@@ -81,7 +101,11 @@ def read_metadata(
     """
     reply = reply_body(text)
     fields = parse_json(reply)
-    use_case, names = (_from_json(fields) if fields else None) or _from_lines(reply)
+    use_case, names = (
+        (_from_json(fields) if fields else None)
+        or _from_table(reply)
+        or _from_lines(tags_as_labels(reply))
+    )
     _check_length(use_case, *names)
 
     use_case = _allowed(use_case, use_cases, "use case")
@@ -101,6 +125,12 @@ def _from_json(fields: dict[str, Any]) -> tuple[str, list[str]] | None:
     if not is_list(names) or not all(isinstance(name, str) for name in names):
         raise ParseError("the JSON has no list of skills")
     return _name(use_case), [_name(name) for name in names]
+
+
+def _from_table(text: str) -> tuple[str, list[str]] | None:
+    rows = rows_of(text.split("\n"))
+    use_cases, skills = column(rows, _USE_CASE_HEAD), column(rows, _SKILLS_HEAD)
+    return (_name(use_cases[0]), _listed(skills[0])) if use_cases and skills else None
 
 
 def _from_lines(text: str) -> tuple[str, list[str]]:
@@ -131,14 +161,10 @@ def _paragraph(rest: str) -> str:
     below = [line for line in lines[1:] if line.strip()]
     if not below:
         raise ParseError("the skills line is empty")
-    if not _LISTED.match(below[0]):
+    if _SEPARATOR.search(below[0]):
         return below[0]
-    items: list[str] = []
-    for line in below:
-        if not _LISTED.match(line):
-            break
-        items.append(line)
-    return "\n".join(items)
+    begins = _LISTED if _LISTED.match(below[0]) else _SHORT
+    return "\n".join(takewhile(begins.match, below))
 
 
 def _listed(text: str) -> list[str]:
@@ -149,7 +175,7 @@ def _listed(text: str) -> list[str]:
 
 
 def _name(text: str) -> str:
-    text = strip_marks(text.strip(" \t\r\n.,;|/"))
+    text = strip_marks(text.strip(" \t\r\n,;|/").rstrip("."))
     return " ".join(strip_marks(text.rstrip(" .,;:-\u2013\u2014")).rstrip(" .").split())
 
 

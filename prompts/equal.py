@@ -2,12 +2,14 @@
 
 import re
 
+from .languages import words
 from .prompt import JsonSchema, Priority, Prompt, RawReply, Sizes, Typical, filler
 from .reading import ParseError, excerpt, read_word
 from .schemas import BOOLEAN, object_of
 
-_NOT_EQUAL = re.compile(r"\b(?:not|un|isn['\u2019]t|aren['\u2019]t)[\s_-]*equal", re.IGNORECASE)
-_EQUAL = re.compile(r"\bequal\b", re.IGNORECASE)
+_NOT_EQUAL = re.compile(words("not_equal"), re.IGNORECASE)
+_EQUAL = re.compile(words("equal"), re.IGNORECASE)
+_EITHER = re.compile(r"\bequal\b\W{0,5}(?:or\b\W{0,5})?not[\s-]equal", re.IGNORECASE)
 
 
 class Equal(Prompt[bool], frozen=True, kw_only=True):
@@ -40,8 +42,8 @@ def read_equal(text: str) -> bool:
     reply = read_word(text)
     if isinstance(reply, bool):
         return reply
-    if _NOT_EQUAL.search(reply):  # first, since it holds the word "equal"
-        return False
-    if _EQUAL.search(reply):
-        return True
-    raise ParseError(f"neither equal nor not equal: {excerpt(reply)}")
+    negative, positive = _NOT_EQUAL.search(reply), _EQUAL.search(reply)
+    if not (negative or positive) or _EITHER.search(reply):
+        raise ParseError(f"neither equal nor not equal: {excerpt(reply)}")
+    # A negation holds the word that it negates; what is said first is the judgement.
+    return not negative or (positive is not None and positive.start() < negative.start())

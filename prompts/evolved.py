@@ -6,21 +6,10 @@ The rules of elimination are those of docs/algorithm.md §8.4.
 import re
 from typing import Final
 
+from .instruction import read_instruction
 from .prompt import RawReply
-from .reading import (
-    ParseError,
-    check_complete,
-    parse_json,
-    reply_body,
-    strip_fence,
-    strip_quotes,
-)
+from .reading import check_complete, reply_body
 
-_LABEL = re.compile(
-    r"(?:#++[ \t]*+)?[*_]{0,3}#?(?:rewritten|created|new) (?:prompt|instruction)#?[*_]{0,3}"
-    r"[ \t]*+(?::[*_]{0,3}|\n|$)\s*+",
-    re.IGNORECASE,
-)
 _FRAME: Final = ("given prompt", "rewritten prompt", "created prompt", "new prompt#")
 _WORD = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*")
 _SORRY_WORDS: Final = 80
@@ -31,39 +20,27 @@ more most my no nor not now of off on once only or other our ours out over own s
 some such than that the their theirs them then there these they this those through to too under
 until up very was we were what when where which while who whom why will with would you your yours
 """
-_STOP: Final = frozenset(_STOP_WORDS.split())
+STOP_WORDS: Final = frozenset(_STOP_WORDS.split())
+"""English words that say nothing by themselves."""
 
 
-def read_rewrite(reply: RawReply) -> str:
-    """Read the reply to a rewriting prompt.
+def read_rewrite(reply: RawReply, *, original: str) -> str:
+    """Read the reply to a prompt that asks for *original* to be rewritten.
 
     Raises:
-        ParseError: it was cut off or is empty.
+        ParseError: it was cut off, or as `read_evolved`.
     """
     check_complete(reply, "the evolved prompt")
-    return read_evolved(reply.text)
+    return read_evolved(reply.text, original=original)
 
 
-def read_evolved(text: str) -> str:
-    """Read an evolved prompt, without an echoed label, quotes or fence around it.
+def read_evolved(text: str, *, original: str = "") -> str:
+    """Read an evolved prompt alone, without what models write around it.
 
     Raises:
-        ParseError: it is empty.
+        ParseError: as `read_instruction`.
     """
-    evolved = strip_label(text)
-    if not evolved:
-        raise ParseError("the evolved prompt is empty")
-    return evolved
-
-
-def strip_label(text: str) -> str:
-    """Return the rewritten instruction in a reply, without label, quotes or fence around it."""
-    reply = reply_body(text)
-    field = (parse_json(reply) or {}).get("instruction")
-    instruction = field.strip() if isinstance(field, str) else reply
-    if label := _LABEL.match(instruction):
-        instruction = instruction[label.end() :]
-    return strip_quotes(strip_fence(instruction.strip()))
+    return read_instruction(reply_body(text), original=original)
 
 
 def copies_frame(evolved: str, *, original: str) -> bool:
@@ -78,4 +55,4 @@ def apologises(answer: str) -> bool:
 
 def says_nothing(answer: str) -> bool:
     """Return whether *answer* consists of punctuation and stop words only."""
-    return all(word.lower().replace("\u2019", "'") in _STOP for word in _WORD.findall(answer))
+    return all(word.lower().replace("\u2019", "'") in STOP_WORDS for word in _WORD.findall(answer))

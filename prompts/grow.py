@@ -1,8 +1,8 @@
 """Grow: ask for a larger semantic tree (Tree-Instruct, docs/algorithm.md §8.3)."""
 
-from .evolved import strip_label
+from .evolved import read_evolved
 from .prompt import JsonSchema, Priority, Prompt, RawReply, Sizes, Typical, filler
-from .reading import ParseError, check_complete, excerpt, is_refusal, normalise
+from .reading import ParseError, check_complete, excerpt, normalise
 from .schemas import instruction as instruction_schema
 
 
@@ -34,15 +34,13 @@ def read_grown(text: str, *, original: str) -> str:
     """Read the new instruction.
 
     Raises:
-        ParseError: it is empty, "none", unchanged, a refusal, or mentions the procedure.
+        ParseError: as `read_evolved`, or it is "none", unchanged, or mentions the procedure.
     """
-    grown = strip_label(text)
-    if not grown or normalise(grown) == "none":
+    grown = read_evolved(text, original=original)
+    if normalise(grown) == "none":
         raise ParseError("there is no new instruction")
     if "semantic parsing" in grown.lower() and "semantic parsing" not in original.lower():
         raise ParseError(f"it mentions the procedure: {excerpt(grown)}")
     if normalise(grown) == normalise(original):
         raise ParseError("the instruction is unchanged")
-    if is_refusal(grown) and not is_refusal(original):
-        raise ParseError(f"a refusal: {excerpt(grown)}")
     return grown

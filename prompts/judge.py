@@ -3,7 +3,7 @@
 from .prompt import JsonSchema, Priority, Prompt, RawReply, Sizes, Typical, filler
 from .reading import reply_body
 from .schemas import object_of, scores, string
-from .score import NUMBER, check_scores, read_scores
+from .score import check_scores, read_pair, read_scores
 
 
 class Judge(Prompt[tuple[float, float]], frozen=True, kw_only=True):
@@ -37,7 +37,5 @@ def read_verdict(text: str) -> tuple[float, float]:
     Raises:
         ParseError: as `read_scores`, which reads what is not in the strict form.
     """
-    words = reply_body(text).split("\n", 1)[0].replace(",", " ").split()
-    if len(words) == 2 and all(NUMBER.fullmatch(word) for word in words):
-        return check_scores(float(words[0]), float(words[1]))
-    return read_scores(text)
+    pair = read_pair(reply_body(text).split("\n", 1)[0])
+    return check_scores(*pair) if pair else read_scores(text)

@@ -28,7 +28,7 @@ class Priority(IntEnum):
 
 
 class RawReply(Protocol):
-    """The parts of a model's reply that a parser sees."""
+    """The parts of a model's reply that a parser sees: an answer, without reasoning."""
 
     @property
     def text(self) -> str: ...
@@ -80,7 +80,6 @@ class Prompt(Struct, Generic[T], frozen=True, kw_only=True):
 
         Raises:
             ParseError: it cannot be read; asking again may help.
-            WithheldError: there is no reply, and asking again is pointless.
         """
         raise NotImplementedError
 

@@ -4,25 +4,24 @@ import re
 from json import JSONDecoder
 from typing import Any, Final, TypeGuard, cast
 
+from .languages import words
 from .prompt import RawReply
 
 LONGEST: Final = 1_000_000
 """Characters; a longer reply comes from a model that did not stop, and is not searched."""
 
-_THINKING = re.compile(r"\s*<think(?:ing)?>.*?</think(?:ing)?>", re.DOTALL | re.IGNORECASE)
-_FENCE_OPEN = re.compile(r"\s*(`{3,}|~{3,})[^\n`]*\r?\n")
+SIGNS: Final = " \t*_#>+•-"
+"""Characters that mark headings, quotes, items of lists, bold and italics."""
+_LABEL_SIGNS: Final = f"{SIGNS}\"“'"
+
+_FENCE_OPEN = re.compile(r"\s*(`{3,}|~{3,}|\"{3})[^\n`]*\r?\n")
+_TAG = re.compile(r"<(?P<close>/?)(?P<name>[a-z][a-z_ 0-9]{0,40})>", re.IGNORECASE)
 _BRACKET = re.compile(r"[{\[]")
 _LEAD_TO_JSON = re.compile(r"[^\d\n]{0,200}(?:\r?\n\s*)?(?:(?:```|~~~)\w*\s*)?")
 _LONGEST_LEAD: Final = 300
 _MARK = re.compile(r"(?:[-*+•\u2013>#]++[ \t]++|#++[ \t]*+|\(?[0-9]{1,4}[.)][ \t]++)++")
-_REFUSAL = re.compile(
-    r"(?:i['\u2019]?m |i am |we are )?(?:very |so )?(?:sorry|afraid)\b.{0,40}?\b(?:can|unable)"
-    r"|(?:i|we) (?:can(?: ?not|['\u2019]t)|won['\u2019]t|will not|must decline)\b"
-    r"|(?:i am|i['\u2019]m|we are) (?:unable|not able)\b"
-    r"|as an? (?:ai|artificial|large language|language model)\b"
-    r"|unfortunately,? (?:i|we) (?:can|am|are)",
-    re.IGNORECASE,
-)
+_REFUSAL = re.compile(words("refuses"), re.IGNORECASE)
+_FENCE = re.compile(r"[ \t]{0,12}(`{3,}|~{3,})")
 _QUOTES: Final = {
     '"': '"',
     "'": "'",
@@ -36,18 +35,6 @@ _QUOTES: Final = {
 
 class ParseError(ValueError):
     """A reply that cannot be read. The message is one line and says why."""
-
-
-class WithheldError(Exception):
-    """There is no reply, and asking again is pointless.
-
-    Attributes:
-        reason: The finish reason: ``content_filter`` or ``refusal``.
-    """
-
-    def __init__(self, reason: str) -> None:
-        super().__init__("the answer was withheld")
-        self.reason = reason
 
 
 def is_truncated(reply: RawReply) -> bool:
@@ -66,16 +53,14 @@ def check_complete(reply: RawReply, what: str) -> None:
 
 
 def reply_body(text: str) -> str:
-    """Return a reply without reasoning before it and without a code fence around it.
+    """Return a reply without a code fence around it, its lines ended by line feeds alone.
 
     Raises:
         ParseError: nothing remains, or the reply is longer than `LONGEST`.
     """
     if len(text) > LONGEST:
         raise ParseError(f"the reply has {len(text):,} characters")
-    if text.lstrip().startswith("<") and (thinking := _THINKING.match(text)):
-        text = text[thinking.end() :]
-    text = strip_fence(text.strip())
+    text = strip_fence(text.replace("\r\n", "\n").strip())
     if not text:
         raise ParseError("the reply is empty")
     return text
@@ -90,6 +75,21 @@ def strip_fence(text: str) -> str:
     if first[1][:3] in inside or not (inside.endswith("\n") or not inside):
         return text
     return inside.strip()
+
+
+def outside_fences(lines: list[str]) -> list[bool]:
+    """Tell which lines lie outside code fences; a fence that is never closed does not count."""
+    outside = [True] * len(lines)
+    opening: tuple[int, str] | None = None
+    for at, line in enumerate(lines):
+        if not (fence := _FENCE.match(line)):
+            continue
+        if opening is None:
+            opening = at, fence[1]
+        elif fence[1].startswith(opening[1]):
+            outside[opening[0] : at + 1] = [False] * (at + 1 - opening[0])
+            opening = None
+    return outside
 
 
 def parse_json(text: str) -> dict[str, Any] | None:
@@ -149,6 +149,33 @@ def strip_quotes(text: str) -> str:
     if closing in inside or text[0] in inside:
         return text
     return inside.strip()
+
+
+def split_label(line: str, *, longest: int = 80) -> tuple[str, str]:
+    """Split *line* at its first colon into a label and the rest, both without the label's marks.
+
+    A line without a colon is a label if a heading or bold marks it. Where there is no label, it is
+    empty and the rest is *line*.
+    """
+    at = line.replace("\uff1a", ":").find(":", 0, longest)
+    if at < 0:
+        is_marked = len(line) <= longest and line.lstrip()[:1] in {"#", "*", "_"}
+        return (line.strip(_LABEL_SIGNS), "") if is_marked else ("", line)
+    head = line[:at]
+    label = head.strip(_LABEL_SIGNS)
+    rest = line[at + 1 :].strip()
+    if head.count("**") % 2:
+        rest = rest.removeprefix("**") if rest.startswith("**") else rest.removesuffix("**")
+    elif head.count("*") % 2 and rest[:2] in {"*", "* "}:
+        rest = rest[1:]
+    return label, rest.strip()
+
+
+def tags_as_labels(text: str) -> str:
+    """Write ``<name>text</name>`` as ``name: text``, on lines of their own where they were."""
+    if "</" not in text:
+        return text
+    return _TAG.sub(lambda tag: "" if tag["close"] else f"{tag['name']}: ", text)
 
 
 def normalise(text: str) -> str:

@@ -1,7 +1,12 @@
 """Respond: ask for an answer to an instruction (paper §4.3)."""
 
+from typing import Final
+
 from .prompt import JsonSchema, Priority, Prompt, RawReply, Sizes, Typical, filler
-from .reading import ParseError, WithheldError
+from .reading import ParseError, is_refusal
+
+_REFUSAL_WORDS: Final = 80
+"""A longer answer that begins so goes on to say something, as WizardLM's eliminator assumes."""
 
 
 class Respond(Prompt[str], frozen=True, kw_only=True):
@@ -13,10 +18,9 @@ class Respond(Prompt[str], frozen=True, kw_only=True):
     instruction: str
 
     def read(self, reply: RawReply) -> str:
-        answer = read_answer(reply)
-        if not answer.strip():
+        if not reply.text.strip():
             raise ParseError("the answer is empty")
-        return answer
+        return reply.text
 
     def schema(self) -> JsonSchema | None:
         return None
@@ -26,12 +30,6 @@ class Respond(Prompt[str], frozen=True, kw_only=True):
         return Typical(cls(instruction=filler(sizes.instruction)), sizes.answer)
 
 
-def read_answer(reply: RawReply) -> str:
-    """Read an answer, the whole *reply*, which may be empty.
-
-    Raises:
-        WithheldError: a filter or the model itself withheld it.
-    """
-    if reply.finish_reason in {"content_filter", "refusal"} and not reply.text.strip():
-        raise WithheldError(reply.finish_reason)
-    return reply.text
+def reads_like_refusal(answer: str) -> bool:
+    """Return whether *answer* is short and begins like a refusal in words."""
+    return is_refusal(answer) and len(answer.split()) < _REFUSAL_WORDS

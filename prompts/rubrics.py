@@ -3,6 +3,8 @@
 import re
 from typing import Any, NamedTuple
 
+from .languages import words
+from .numbering import uncounted
 from .prompt import (
     TYPICAL_SKILLS,
     TYPICAL_USE_CASE,
@@ -23,26 +25,41 @@ from .reading import (
     strip_quotes,
 )
 from .schemas import list_of, object_of, string
+from .tables import column, rows_of
 
 _MARKS = r"[ \t]*+(?:#++[ \t]*+)?(?:[-+•][ \t]++|\*[ \t]++)?+"
-_COUNTER = r"(?:\*\*|__)?(?:\(?(?P<number>[0-9]{1,3})[.):](?:\*\*|__)?[ \t]*+)?+"
-_KIND = r"(?P<kind>rubric|action)(?P<many>s)?"
+_COUNTER = (
+    r"(?:\*\*|__)?(?:[(\uff08]?(?P<number>[0-9]{1,3})[.):\u3001\uff0e\uff09](?:\*\*|__)?[ \t]*+)?+"
+)
+_ADJECTIVE = r"(?:(?:corresponding|associated|matching|related|difficulty|evaluation)[ \t])?"
+_KIND = rf"(?:(?P<rubric>{words('rubric')}|r(?=[0-9]))|(?P<action>{words('action')}|a(?=[0-9])))"
 _LABELLED = re.compile(
-    rf"{_MARKS}{_COUNTER}[*_]{{0,3}}{_KIND}(?:[ \t]{{1,3}}item)?(?:[ \t]{{1,3}}for rubric)?"
-    r"[ \t]{0,3}#?[0-9]{0,3}[*_]{0,3}(?:[ \t]{0,3}[:\uff1a.)][*_]{0,3}|(?<=[0-9*_])(?=[ \t]*+\Z))"
-    r"[ \t]*+(?P<rest>.*)",
+    rf"{_MARKS}{_COUNTER}[*_]{{0,3}}{_ADJECTIVE}{_KIND}s?(?:[ \t]{{1,3}}item)?"
+    r"(?:[ \t]{1,3}for rubric)?[ \t]{0,3}#?(?P<count>[0-9]{0,3})(?P<bold>[*_]{0,3})"
+    r"(?:[ \t]{0,3}[:\uff1a.)](?P<unbold>[*_]{0,3})|[ \t]{1,3}[-\u2013\u2014][ \t]"
+    r"|(?<=[0-9*_])(?=[ \t]*+\Z))[ \t]*+(?P<rest>.*)",
     re.IGNORECASE | re.DOTALL,
 )
 _HEADING = re.compile(
-    r"[ \t]*+(?P<hash>#++)?[ \t]*+[*_]{0,3}(?:[^\n]{0,60}?\b)?(?P<kind>rubric|action)s?\b"
+    r"[ \t]*+(?P<hash>#++)?[ \t]*+[*_]{0,3}(?:[^\n]{0,60}?(?:\b|(?<=[\u3400-\u9fff])))?"
+    rf"{_KIND}s?(?:\b|(?=[\u3400-\u9fff]))"
     r"[^\n]{0,60}?(?P<colon>[:\uff1a]?)[*_]{0,3}(?P<end>[:\uff1a]?)[ \t]*+\Z",
     re.IGNORECASE,
 )
 _NUMBERED = re.compile(rf"(?P<indent>{_MARKS}){_COUNTER}(?P<rest>.*)", re.DOTALL)
 _INLINE = re.compile(
-    r"[\s;,→|(-]{1,6}[*_]{0,3}action[ \t]{0,3}#?[0-9]{0,3}[*_]{0,3}[ \t]{0,3}:", re.IGNORECASE
+    rf"[\s;,→|(-]{{1,6}}[*_]{{0,3}}{words('action')}[ \t]{{0,3}}#?[0-9]{{0,3}}[*_]{{0,3}}"
+    r"[ \t]{0,3}[:\uff1a]",
+    re.IGNORECASE,
 )
 _BULLETED = re.compile(r"[ \t]*[-+•*][ \t]")
+_RULE = re.compile(r"[ \t]*+[-*_]{3,}[ \t]*+")
+_BOLD = re.compile(r"\*\*([^*\n]{1,300})\*\*")
+_RUBRIC_HEAD, _ACTION_HEAD = (
+    re.compile(rf"[*_]{{0,3}}{words(field)}s?[*_]{{0,3}}", re.IGNORECASE)
+    for field in ("rubric", "action")
+)
+_TAG = re.compile(r"<(?P<close>/?)(?P<name>(?:rubric|action)s?)>", re.IGNORECASE)
 _COLUMNS = {"rubric": 0, "action": 1}
 
 
@@ -84,7 +101,7 @@ def read_rubrics(text: str) -> RubricsAndActions:
     """
     reply = reply_body(text)
     fields = parse_json(reply)
-    pairs = (_from_json(fields) if fields else None) or _from_lines(reply)
+    pairs = (_from_json(fields) if fields else None) or _from_table(reply) or _from_lines(reply)
     if not pairs.actions:
         raise ParseError(f"no actions: {excerpt(reply)}")
     return pairs
@@ -105,13 +122,29 @@ def _from_json(fields: dict[str, Any]) -> RubricsAndActions | None:
 
 
 def _strings(values: list[Any]) -> tuple[str, ...]:
-    texts = (value.strip() for value in values if isinstance(value, str))
+    texts = (_joined([_unlabelled(value)]) for value in values if isinstance(value, str))
     return tuple(text for text in texts if text)
+
+
+def _unlabelled(text: str) -> str:
+    text = text.strip()
+    label = _LABELLED.match(text)
+    return label["rest"] if label else uncounted(text)[1]
+
+
+def _from_table(text: str) -> RubricsAndActions | None:
+    rows = rows_of(text.split("\n"))
+    actions = column(rows, _ACTION_HEAD)
+    return (
+        RubricsAndActions(_strings(column(rows, _RUBRIC_HEAD)), _strings(actions))
+        if actions
+        else None
+    )
 
 
 def _from_lines(text: str) -> RubricsAndActions:
     reader = _Reader()
-    for line in re.split(r"\r?\n", text):
+    for line in _TAG.sub(lambda tag: "" if tag["close"] else f"{tag['name']}: ", text).split("\n"):
         reader.read(line)
     return reader.result()
 
@@ -129,11 +162,11 @@ class _Reader:
         self._after_blank = False
 
     def read(self, line: str) -> None:
-        if not line.strip():
+        if not line.strip() or _RULE.fullmatch(line):
             self._after_blank = True
             return
         if label := _LABELLED.match(line):
-            self._label(label["kind"].lower(), label["rest"], many=label["many"] is not None)
+            self._label(label)
         elif heading := self._heading(line):
             self._kind, self._item, self._headed = heading, None, True
         else:
@@ -146,12 +179,13 @@ class _Reader:
         )
         return RubricsAndActions(rubrics, actions)
 
-    def _label(self, kind: str, rest: str, *, many: bool) -> None:
-        self._kind = kind
-        if many and not rest.strip():
+    def _label(self, label: re.Match[str]) -> None:
+        """Begin an item; a label without a number and without text is the heading of a list."""
+        self._kind = _kind(label)
+        if not label["rest"].strip() and not label["number"] and not label["count"]:
             self._item, self._headed = None, True
             return
-        self._begin(rest)
+        self._begin(label["rest"])
 
     def _heading(self, line: str) -> str | None:
         match = _HEADING.match(line)
@@ -160,7 +194,7 @@ class _Reader:
             return None
         bold = line.strip().startswith("**") and line.strip().rstrip(":").endswith("**")
         marked = match["hash"] or match["colon"] or match["end"] or bold
-        return match["kind"].lower() if marked and not _BULLETED.match(line) else None
+        return _kind(match) if marked and not _BULLETED.match(line) else None
 
     def _plain(self, line: str) -> None:
         match = _NUMBERED.match(line)
@@ -199,8 +233,13 @@ class _Reader:
         self._columns[_COLUMNS[kind]].append(self._item)
 
 
+def _kind(match: re.Match[str]) -> str:
+    return "action" if match["action"] else "rubric"
+
+
 def _joined(parts: list[str]) -> str:
-    text = "\n".join(part for part in parts if part).strip()
-    if text.startswith("**") and text.endswith("**") and text.count("**") == 2:
-        text = text[2:-2]
+    """Return the text of an item without bold, which sets off its title or all of it."""
+    text = _BOLD.sub(r"\1", "\n".join(part for part in parts if part).strip())
+    if text.count("**") == 1:  # the label's, which was taken off
+        text = text.replace("**", "")
     return strip_quotes(text.strip())

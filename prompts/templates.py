@@ -94,14 +94,14 @@ class PromptSet:
             PromptError: the folder, a file or a placeholder is invalid.
         """
         if source in SETS:
-            texts = {prompt: _template(prompt, str(source)) for prompt in prompts}
+            texts = {prompt: template_text(prompt, str(source)) for prompt in prompts}
             return cls(texts, where=str(source))
         available = dict.fromkeys([*(prompt.name for prompt in prompts), *names])
         overrides = _folder(Path(source), list(available))
         texts = {
             prompt: overrides[prompt.name]
             if prompt.name in overrides
-            else _template(prompt, "default")
+            else template_text(prompt, "default")
             for prompt in prompts
         }
         return cls(texts, where=str(source))
@@ -196,8 +196,12 @@ def _braced(names: Iterable[str]) -> str:
     return ", ".join(f"{{{{{name}}}}}" for name in sorted(names))
 
 
-def _template(prompt: AnyPrompt, source: str) -> str:
-    """Return *prompt*'s template of the set *source*, else its default one."""
+def template_text(prompt: AnyPrompt, source: str) -> str:
+    """Return the text of *prompt*'s template in the set *source*, else of its default one.
+
+    Raises:
+        PromptError: it has none.
+    """
     package = sys.modules[prompt.__module__].__package__
     if package:
         for folder in dict.fromkeys((source, "default")):

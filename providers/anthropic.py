@@ -20,11 +20,18 @@ from .http.endpoint import make_endpoint
 from .http.exchange import HttpSession
 from .http.failures import decode_response, embedded_error
 from .http.rate_limits import read_allowance
+from .streams.anthropic import MessageEvents
+from .structured import CLAUDE_DROPS, without_keywords
 
 MAX_TOKENS = 4096
 """Sent if the request sets no limit: this API requires one."""
 
-_VERSION = "2023-06-01"
+VERSION = "2023-06-01"
+"""The API's version, sent with every call.
+
+The next one, 2026-10-21, refuses temperature and top_p at any value on every model
+(platform.claude.com, "Versions"); whoever sends it by ``headers`` sets both to "default".
+"""
 
 _FINISH: dict[str | None, FinishReason] = {
     None: "stop",
@@ -61,14 +68,15 @@ class Anthropic:
     ) -> None:
         base_url = base_url.rstrip("/").removesuffix("/v1")
         key_header = {"X-Api-Key": api_key} if api_key else {}
-        all_headers = {"Anthropic-Version": _VERSION, **key_header, **(headers or {})}
+        all_headers = {"Anthropic-Version": VERSION, **key_header, **(headers or {})}
         self._session = session
         self._endpoint = make_endpoint(f"{base_url}/v1/messages", headers=all_headers)
         self.identity = base_url
         self.structured: ResponseFormat = structured
 
     async def complete(self, request: Request, /) -> Reply:
-        body, headers = await self._session.post(self._endpoint, _encode(request))
+        assembly = MessageEvents() if request.stream else None
+        body, headers = await self._session.post(self._endpoint, _encode(request), assembly)
         where = self._endpoint.where
         reply = decode_response(where, body, _DECODER)
         if reply.error:
@@ -91,6 +99,7 @@ class _Body(Struct, omit_defaults=True):
     temperature: float | None = None
     top_p: float | None = None
     output_config: dict[str, Any] | None = None
+    stream: bool = False
 
 
 class _Block(Struct):
@@ -161,6 +170,7 @@ def _encode(request: Request) -> bytes:
         temperature=request.temperature,
         top_p=request.top_p,
         output_config=_output_config(request),
+        stream=request.stream,
     )
     if not request.extra:
         return json_codec.dumps(body)
@@ -170,4 +180,5 @@ def _encode(request: Request) -> bytes:
 def _output_config(request: Request) -> dict[str, Any] | None:
     if request.response_format != "json_schema" or request.schema is None:
         return None
-    return {"format": {"type": "json_schema", "schema": request.schema}}
+    schema = without_keywords(request.schema, CLAUDE_DROPS)
+    return {"format": {"type": "json_schema", "schema": schema}}

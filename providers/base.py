@@ -8,6 +8,7 @@ ProviderError
 └── Denied         401, 402, 403, 404, quota used up: no request will succeed; stop the run
 """
 
+from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any, Literal, Protocol
 
@@ -57,6 +58,8 @@ class Request(Struct, frozen=True, kw_only=True):
             cache key, and `scripted` and `local` derive their randomness from it.
         purpose: The name of the prompt, for `scripted` and for messages. It is never sent and not
             part of the cache key.
+        stream: Ask for the reply as a stream of events, where the provider can. The reply is the
+            same, so this is not part of the cache key.
     """
 
     model: str
@@ -70,6 +73,7 @@ class Request(Struct, frozen=True, kw_only=True):
     extra: dict[str, Any] = field(default_factory=dict[str, Any])
     sample: str = ""
     purpose: str = ""
+    stream: bool = False
 
 
 class Allowance(Struct, frozen=True):
@@ -122,14 +126,20 @@ class Progress:
     """How much of the reply to one call has come in; the engine ends calls that make too little.
 
     Attributes:
-        received: Bytes of content so far. Heads, framing and blank space before the content are
-            none: a server can send them without end and never answer.
+        received: Bytes of content so far; of a stream, characters of the reply. Heads, framing and
+            blank space before the content are none: a server can send them without end and never
+            answer.
+        events: Events of a stream so far, those without content included, which only say that the
+            server is still at work.
+        is_lost: Tells whether the connection is closed, from a transport that may not notice it.
     """
 
-    __slots__ = ("received",)
+    __slots__ = ("events", "is_lost", "received")
 
     def __init__(self) -> None:
         self.received = 0
+        self.events = 0
+        self.is_lost: Callable[[], bool] | None = None
 
     def add(self, data: bytes) -> None:
         """Note *data*, as the body's next part."""
@@ -181,11 +191,16 @@ class Unavailable(ProviderError):  # noqa: N818
 
     Attributes:
         retry_after: Seconds the server asks to wait, None if it does not say.
+        is_cut: Whether the connection was lost, or a gateway gave up (502, 504, 524), while the
+            reply was awaited.
     """
 
-    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+    def __init__(
+        self, message: str, *, retry_after: float | None = None, is_cut: bool = False
+    ) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+        self.is_cut = is_cut
 
 
 class Stale(Unavailable):

@@ -22,6 +22,12 @@ from .http.endpoint import Endpoint, make_endpoint
 from .http.exchange import HttpSession
 from .http.failures import decode_response, embedded_error
 from .http.rate_limits import read_allowance
+from .streams.gemini import Generation
+from .structured import GEMINI_DROPS, without_keywords
+
+VERSION = "v1beta"
+"""The API's version, in the path. The SDK moved to v1 in 3.0; v1beta has every model, previews
+included, and the same bodies (ai.google.dev, "API versions")."""
 
 _FINISH: dict[str | None, FinishReason] = {
     None: "stop",
@@ -63,19 +69,23 @@ class Gemini:
         headers: Mapping[str, str] | None = None,
         structured: ResponseFormat = "json_schema",
     ) -> None:
-        base_url = base_url.rstrip("/").removesuffix("/v1beta")
+        base_url = base_url.rstrip("/").removesuffix(f"/{VERSION}")
         key_header = {"X-Goog-Api-Key": api_key} if api_key else {}
         self._session = session
         self._models = make_endpoint(
-            f"{base_url}/v1beta/models", headers={**key_header, **(headers or {})}
+            f"{base_url}/{VERSION}/models", headers={**key_header, **(headers or {})}
         )
-        self._endpoints: dict[str, Endpoint] = {}
+        self._endpoints: dict[tuple[str, str], Endpoint] = {}
         self.identity = base_url
         self.structured: ResponseFormat = structured
 
     async def complete(self, request: Request, /) -> Reply:
-        target = self._endpoints.get(request.model) or self._endpoint_of(request.model)
-        body, headers = await self._session.post(target, _encode(request))
+        method = _STREAM_GENERATE if request.stream else _GENERATE
+        target = self._endpoints.get((request.model, method)) or self._endpoint_of(
+            request.model, method
+        )
+        assembly = Generation() if request.stream else None
+        body, headers = await self._session.post(target, _encode(request), assembly)
         generation = decode_response(target.where, body, _DECODER)
         if generation.error:
             raise embedded_error(
@@ -86,11 +96,14 @@ class Gemini:
     async def aclose(self) -> None:
         """Do nothing: the caller owns the session."""
 
-    def _endpoint_of(self, model: str) -> Endpoint:
+    def _endpoint_of(self, model: str, method: str) -> Endpoint:
         name = quote(model.removeprefix("models/"), safe="")  # a name, never a path of its own
-        url = URL(f"{self._models.url}/{name}:generateContent", encoded=True)
-        endpoint = self._endpoints[model] = self._models.at(url)
+        url = URL(f"{self._models.url}/{name}:{method}", encoded=True)
+        endpoint = self._endpoints[model, method] = self._models.at(url)
         return endpoint
+
+
+_GENERATE, _STREAM_GENERATE = "generateContent", "streamGenerateContent?alt=sse"
 
 
 class _Text(Struct):
@@ -212,12 +225,14 @@ def _turn(message: Message) -> _Turn:
 
 def _config(request: Request) -> _Config:
     is_text = request.response_format == "text"
-    is_shaped = request.response_format == "json_schema"
+    is_shaped = request.response_format == "json_schema" and request.schema is not None
     return _Config(
         temperature=request.temperature,
         top_p=request.top_p,
         max_output_tokens=request.max_tokens,
         seed=request.seed,
         response_mime_type=None if is_text else "application/json",
-        response_json_schema=request.schema if is_shaped else None,
+        response_json_schema=without_keywords(request.schema or {}, GEMINI_DROPS)
+        if is_shaped
+        else None,
     )

@@ -5,6 +5,7 @@ As of November 2026. A server that is not listed but speaks chat completions is 
 """
 
 import os
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -12,7 +13,18 @@ from urllib.parse import urlsplit
 from msgspec import Struct, structs
 
 from .base import Provider, ResponseFormat
-from .kinds import ANTHROPIC, GEMINI, LOCAL, OPENAI, SCRIPTED, ProviderKind, ProviderSettings
+from .kinds import (
+    ANTHROPIC,
+    AZURE,
+    GEMINI,
+    LOCAL,
+    MISTRAL,
+    OPENAI,
+    PYTHON,
+    SCRIPTED,
+    ProviderKind,
+    ProviderSettings,
+)
 
 
 class Host(Struct, frozen=True):
@@ -26,7 +38,8 @@ class Host(Struct, frozen=True):
     Attributes:
         name: In lower case.
         kind: The protocol that the host speaks.
-        base_url: Where it is; empty for models that run in this process.
+        base_url: Where it is; empty for models that run in this process. ``{NAME}`` stands for an
+            environment variable, ``{NAME|OTHER}`` for the first one that is set.
         key_variables: The environment variables that may hold its key; the first one set counts.
         needs_key: Whether it refuses calls without a key.
         structured: The strictest response format that all of its models honour, as far as known.
@@ -54,19 +67,48 @@ class Host(Struct, frozen=True):
         return f"{self.name.upper().replace('-', '_')}_BASE_URL"
 
     def address(self, environ: Mapping[str, str] = os.environ) -> str:
-        """Return where the host is: ``<NAME>_BASE_URL`` if set, else its own base URL."""
-        return environ.get(self.base_url_variable, "").strip() or self.base_url
+        """Return where the host is: ``<NAME>_BASE_URL`` if set, else its own base URL.
+
+        Variables that are not set stay as they are written: see `missing_variable`.
+        """
+        override = environ.get(self.base_url_variable, "").strip()
+        return override or self.own_address(environ)
+
+    def own_address(self, environ: Mapping[str, str] = os.environ) -> str:
+        """Return the host's own base URL."""
+        return _VARIABLE.sub(lambda match: _first(match[1], environ) or match[0], self.base_url)
+
+    def missing_variable(self, environ: Mapping[str, str] = os.environ) -> str | None:
+        """Return the variable that the host's address needs and that is not set; None: none."""
+        match = _VARIABLE.search(self.address(environ))
+        return None if match is None else match[1].partition("|")[0]
 
     def owns(self, address: str) -> bool:
         """Whether *address* is the vendor's own: a key may go there unasked."""
         try:
-            own, other = urlsplit(self.base_url), urlsplit(address)
+            own, other = urlsplit(self.own_address()), urlsplit(address)
         except ValueError:
             return False
-        if own.scheme != other.scheme or not other.hostname:
+        if other.scheme != (own.scheme or "https") or not other.hostname:
             return False
         below = tuple(f".{domain}" for domain in self.domains)
-        return other.hostname in {own.hostname, *self.domains} or other.hostname.endswith(below)
+        is_named = other.hostname in {own.hostname, *self.domains}
+        return is_named or other.hostname.endswith(below) or self._is_spelt_as(other.hostname)
+
+    def _is_spelt_as(self, hostname: str) -> bool:
+        """Whether *hostname* is the own one, with another value of its variables: a region."""
+        own = urlsplit(self.base_url).hostname or ""
+        literal, *rest = re.split(r"\{[^}]*\}", own)
+        pattern = "[a-z0-9-]+".join(map(re.escape, (literal, *rest)))
+        return bool(literal) and re.fullmatch(pattern, hostname) is not None
+
+    def may_send_key(self, address: str) -> bool:
+        """Whether the host's key may go to *address* unless the user says so.
+
+        A vendor's goes to the vendor alone. A server of one's own has a key of its own: it goes to
+        wherever that server is.
+        """
+        return not self.needs_key or self.owns(address)
 
     def key_variable(self, environ: Mapping[str, str] = os.environ) -> str | None:
         """Return the name of the first variable that holds a key, None if there is none."""
@@ -84,7 +126,7 @@ class Host(Struct, frozen=True):
             ValueError: the host needs a key; the message names the variables that may hold it.
         """
         key = self.key(environ)
-        is_moved = self.address(environ) != self.base_url
+        is_moved = self.address(environ) != self.own_address(environ)
         if key is None and self.needs_key and not is_moved:
             raise ValueError(f"{self.name} needs a key: set {' or '.join(self.key_variables)}")
         return key
@@ -94,8 +136,15 @@ class Host(Struct, frozen=True):
 
         A server that replaces a vendor's may not honour what the vendor's does.
         """
-        is_moved = base_url.rstrip("/") != self.base_url
-        return "text" if self.needs_key and is_moved else self.structured
+        return "text" if self.needs_key and not self.owns(base_url) else self.structured
+
+
+_VARIABLE: Final = re.compile(r"\{([A-Z_|]+)\}")
+
+
+def _first(names: str, environ: Mapping[str, str]) -> str:
+    """Return the value of the first of *names*, ``A|B``, that is set."""
+    return next(filter(None, (environ.get(name, "").strip() for name in names.split("|"))), "")
 
 
 def check_kinds(hosts: Iterable[Host]) -> None:
@@ -117,7 +166,7 @@ async def open_provider(host: Host, settings: ProviderSettings) -> Provider:
         ValueError: an address, a header, an option or a local model's file cannot be used.
         FileNotFoundError: a local model, or what runs it, is missing.
     """
-    base_url = settings.base_url or host.base_url
+    base_url = settings.base_url or host.address()
     settings = structs.replace(settings, base_url=base_url, structured=host.structured_at(base_url))
     provider = await host.kind.open(settings, host.kind.read_options(settings.options))
     if provider.kind != host.kind.name:  # cache keys of two kinds must never meet
@@ -173,7 +222,11 @@ HOSTS: Final = (
         domains=("deepseek.com",),
     ),
     _hosted(
-        "mistral", "https://api.mistral.ai/v1", structured="json_schema", domains=("mistral.ai",)
+        "mistral",
+        "https://api.mistral.ai/v1",
+        kind=MISTRAL,
+        structured="json_schema",
+        domains=("mistral.ai",),
     ),
     _hosted(
         "fireworks",
@@ -182,6 +235,39 @@ HOSTS: Final = (
         domains=("fireworks.ai",),
     ),
     _hosted("xai", "https://api.x.ai/v1", structured="json_schema", domains=("x.ai",)),
+    Host(
+        "azure",
+        AZURE,
+        "{AZURE_OPENAI_ENDPOINT|AZURE_API_BASE}",
+        ("AZURE_OPENAI_API_KEY", "AZURE_API_KEY"),
+        needs_key=True,
+        structured="json_schema",
+        domains=("openai.azure.com", "cognitiveservices.azure.com", "services.ai.azure.com"),
+    ),
+    _hosted(
+        "bedrock",
+        "https://bedrock-runtime.{AWS_REGION|AWS_DEFAULT_REGION}.amazonaws.com/openai/v1",
+        other_keys=("AWS_BEARER_TOKEN_BEDROCK",),
+    ),
+    _hosted(
+        "vertex",
+        "https://aiplatform.googleapis.com/v1/projects/{GOOGLE_CLOUD_PROJECT}/locations/global"
+        "/endpoints/openapi",
+        other_keys=("VERTEX_ACCESS_TOKEN",),
+        domains=("googleapis.com",),
+    ),
+    _hosted("cerebras", "https://api.cerebras.ai/v1", domains=("cerebras.ai",)),
+    _hosted("cohere", "https://api.cohere.ai/compatibility/v1", other_keys=("CO_API_KEY",)),
+    _hosted("dashscope", "https://dashscope-intl.aliyuncs.com/compatible-mode/v1"),
+    _hosted("deepinfra", "https://api.deepinfra.com/v1/openai", domains=("deepinfra.com",)),
+    _hosted("huggingface", "https://router.huggingface.co/v1", other_keys=("HF_TOKEN",)),
+    _hosted("minimax", "https://api.minimax.io/v1", domains=("minimax.io",)),
+    _hosted("moonshot", "https://api.moonshot.ai/v1", domains=("moonshot.ai",)),
+    _hosted("novita", "https://api.novita.ai/openai/v1", domains=("novita.ai",)),
+    _hosted("nvidia_nim", "https://integrate.api.nvidia.com/v1", other_keys=("NVIDIA_API_KEY",)),
+    _hosted("perplexity", "https://api.perplexity.ai", domains=("perplexity.ai",)),
+    _hosted("sambanova", "https://api.sambanova.ai/v1", domains=("sambanova.ai",)),
+    _hosted("zai", "https://api.z.ai/api/paas/v4", domains=("z.ai",)),
     _self_hosted("vllm", 8000),
     _self_hosted("sglang", 30000),
     _self_hosted("ollama", 11434),
@@ -189,6 +275,26 @@ HOSTS: Final = (
     _self_hosted("lmstudio", 1234),
     Host("local", LOCAL, structured="json_schema"),
     Host("scripted", SCRIPTED, structured="json_schema"),
+    Host("python", PYTHON),
 )
 
 check_kinds(HOSTS)
+
+ALIASES: Final = {
+    "azure_openai": "azure",
+    "cohere_chat": "cohere",
+    "fireworks_ai": "fireworks",
+    "google": "gemini",
+    "hosted_vllm": "vllm",
+    "lm_studio": "lmstudio",
+    "mistralai": "mistral",
+    "moonshotai": "moonshot",
+    "nvidia": "nvidia_nim",
+    "ollama_chat": "ollama",
+    "vertex_ai": "vertex",
+    "together_ai": "together",
+    "togetherai": "together",
+    "x-ai": "xai",
+    "z-ai": "zai",
+}
+"""What other tools call these hosts."""

@@ -7,7 +7,8 @@ imported when a provider is opened: most commands open none.
 
 from collections.abc import Awaitable, Callable, Mapping
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -15,6 +16,8 @@ from msgspec import Struct
 from .base import Provider, ResponseFormat
 from .local.options import LocalOptions
 from .local.weights import find_weights
+from .models import find_model
+from .python.naming import TEMPLATE, find_function
 from .scripted.options import ScriptedOptions
 
 if TYPE_CHECKING:
@@ -25,6 +28,20 @@ Options = TypeVar("Options", bound=Struct)
 
 class NoOptions(Struct, frozen=True):
     """The options of a kind that takes none."""
+
+
+class OpenAIOptions(Struct, frozen=True):
+    """Options of a model behind OpenAI's protocol."""
+
+    api: Literal["auto", "chat", "responses"] = "auto"
+    """auto: chat completions, or Responses for the OpenAI models that have nothing else."""
+
+
+class AzureOptions(Struct, frozen=True):
+    """Options of a model on Azure."""
+
+    api_version: str = ""
+    """The version of the classic API; empty: v1, which needs none."""
 
 
 class ProviderSettings(Struct, frozen=True, kw_only=True):
@@ -62,6 +79,7 @@ class ProviderKind(Struct, Generic[Options], frozen=True):
         options: The struct that a role's ``options`` must fit. Each has a default.
         operational: The options that cannot change a reply, such as time-outs. All others are part
             of every cache key and of a run's manifest.
+        by_prompt: The options that are tables by the name of a prompt.
         over_http: Whether the kind needs an http(s) base URL and a session.
         check_model: Raises FileNotFoundError when a model or what runs it is missing. It must not
             load or call anything.
@@ -70,17 +88,25 @@ class ProviderKind(Struct, Generic[Options], frozen=True):
         default_format: The response format that ``structured_output = "auto"`` stands for.
         small_models: Whether its models are small, so that ``prompts = "auto"`` stands for the
             short prompts.
+        template: The one template that its models are asked by, whatever ``prompts`` says; empty
+            where any template does.
+        opened_by_checks: Whether a check opens a provider, since nothing less shows that it can be.
+        replies_to: The prompts that it can reply to, by name; empty means to any.
     """
 
     name: str
     open: Callable[[ProviderSettings, Options], Awaitable[Provider]]
     options: type[Options]
     operational: frozenset[str] = frozenset()
+    by_prompt: frozenset[str] = frozenset()
     over_http: bool = False
     check_model: Callable[[str], object] | None = None
     max_in_flight: Callable[[Options], int] | None = None
     default_format: ResponseFormat = "text"
     small_models: bool = False
+    template: str = ""
+    opened_by_checks: bool = False
+    replies_to: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         """Reject the name of an operational option that does not exist.
@@ -88,7 +114,7 @@ class ProviderKind(Struct, Generic[Options], frozen=True):
         Raises:
             ValueError: the message names it.
         """
-        unknown = self.operational - set(self.options.__struct_fields__)
+        unknown = (self.operational | self.by_prompt) - set(self.options.__struct_fields__)
         if unknown:
             raise ValueError(f"kind {self.name}: no option is called {min(unknown)!r}")
 
@@ -183,10 +209,34 @@ def open_http(provider: HttpProvider, settings: ProviderSettings) -> Provider:
     )
 
 
-async def _open_openai(settings: ProviderSettings, _: NoOptions) -> Provider:
-    from .openai import OpenAI  # noqa: PLC0415  (see the module's docstring, and below)
+async def _open_openai(settings: ProviderSettings, options: OpenAIOptions) -> Provider:
+    is_asked = options.api == "responses"
+    if is_asked or (options.api == "auto" and _has_only_responses(settings.model)):
+        from .responses import Responses  # noqa: PLC0415  (see the module's docstring, and below)
+
+        return open_http(Responses, settings)
+    from .openai import OpenAI  # noqa: PLC0415
 
     return open_http(OpenAI, settings)
+
+
+def _has_only_responses(model: str) -> bool:
+    facts = find_model("openai", model) if model else None
+    return facts is not None and facts.provider == "openai" and facts.api == "responses"
+
+
+async def _open_mistral(settings: ProviderSettings, _: NoOptions) -> Provider:
+    from .openai import Mistral  # noqa: PLC0415
+
+    return open_http(Mistral, settings)
+
+
+async def _open_azure(settings: ProviderSettings, options: AzureOptions) -> Provider:
+    from .azure import Azure  # noqa: PLC0415
+
+    return open_http(
+        partial(Azure, model=settings.model, api_version=options.api_version), settings
+    )
 
 
 async def _open_anthropic(settings: ProviderSettings, _: NoOptions) -> Provider:
@@ -213,7 +263,21 @@ async def _open_scripted(_: ProviderSettings, options: ScriptedOptions) -> Provi
     return Scripted(options)
 
 
-OPENAI = ProviderKind("openai", _open_openai, NoOptions, over_http=True)
+async def _open_python(settings: ProviderSettings, _: NoOptions) -> Provider:
+    from .python.provider import open_function  # noqa: PLC0415
+
+    return await open_function(settings.model)
+
+
+OPENAI = ProviderKind("openai", _open_openai, OpenAIOptions, over_http=True)
+MISTRAL = ProviderKind("mistral", _open_mistral, NoOptions, over_http=True)
+AZURE = ProviderKind(
+    "azure",
+    _open_azure,
+    AzureOptions,
+    operational=frozenset({"api_version"}),
+    over_http=True,
+)
 ANTHROPIC = ProviderKind("anthropic", _open_anthropic, NoOptions, over_http=True)
 GEMINI = ProviderKind("gemini", _open_gemini, NoOptions, over_http=True)
 LOCAL = ProviderKind(
@@ -231,4 +295,14 @@ SCRIPTED = ProviderKind(
     _open_scripted,
     ScriptedOptions,
     operational=frozenset({"latency", "jitter", "error_rate", "rate_limit_rate", "retry_after"}),
+    by_prompt=frozenset({"replies"}),
+)
+PYTHON = ProviderKind(
+    "python",
+    _open_python,
+    NoOptions,
+    check_model=find_function,
+    template=TEMPLATE,
+    opened_by_checks=True,
+    replies_to=frozenset({"score", "judge"}),
 )

@@ -1,16 +1,36 @@
 """Chat completions: OpenAI's protocol, which most servers speak."""
 
+import re
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
 
 from . import json_codec
-from .base import Message, Reply, Request, ResponseFormat
+from .base import Message, Rejected, Reply, Request, ResponseFormat
 from .http.endpoint import make_endpoint
-from .http.exchange import HttpSession
+from .http.exchange import HttpSession, Response
 from .openai_reply import read_completion
+from .streams.openai import ChatCompletion
+from .structured import is_strict
+
+_STREAM_OPTIONS = re.compile("stream_options|include_usage")
+
+
+class Dialect(Struct, frozen=True):
+    """In what servers of this protocol differ.
+
+    Attributes:
+        is_openai: Whether OpenAI's own models answer, at OpenAI or on Azure: they take the token
+            limit as ``max_completion_tokens``, and those of former families as ``max_tokens`` too.
+        seed: What the sampling seed is called.
+        streams_usage: Whether ``stream_options`` is taken, as far as known.
+    """
+
+    is_openai: bool = False
+    seed: Literal["seed", "random_seed"] = "seed"
+    streams_usage: bool = True
 
 
 class OpenAI:
@@ -34,6 +54,8 @@ class OpenAI:
         headers: Mapping[str, str] | None = None,
         structured: ResponseFormat = "text",
     ) -> None:
+        if "?api-version=" in base_url:
+            raise ValueError("this is an Azure address: write the model as azure/DEPLOYMENT")
         base_url = base_url.rstrip("/")
         key_header = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         self._session = session
@@ -42,22 +64,62 @@ class OpenAI:
             headers={**key_header, **(headers or {})},
             secrets=(api_key,) if api_key else (),
         )
-        self._host = self._endpoint.url.host or ""
+        self._dialect = self._choose_dialect()
+        self._streams_usage = self._dialect.streams_usage
+        """Whether the server takes ``stream_options``; one that does not refuses the request."""
         self.identity = base_url
         self.structured: ResponseFormat = structured
 
+    def _choose_dialect(self) -> Dialect:
+        host = self._endpoint.url.host or ""
+        is_openai = host == "api.openai.com" or host.endswith(_OPENAI_DOMAINS)
+        return Dialect(is_openai=is_openai)
+
     async def complete(self, request: Request, /) -> Reply:
-        content = encode(request, host=self._host)
-        body, headers = await self._session.post(self._endpoint, content)
+        body, headers = await self._send(request)
         return read_completion(self._endpoint, body, headers)
 
     async def aclose(self) -> None:
         """Do nothing: the caller owns the session."""
 
+    async def _send(self, request: Request) -> Response:
+        if not request.stream:
+            return await self._session.post(self._endpoint, encode(request, self._dialect))
+        streams_usage = self._streams_usage
+        content = encode(request, self._dialect, streams_usage=streams_usage)
+        try:
+            return await self._session.post(self._endpoint, content, ChatCompletion())
+        except Rejected as error:
+            if not streams_usage or not _STREAM_OPTIONS.search(str(error)):
+                raise
+        self._streams_usage = False
+        return await self._send(request)
 
-def encode(request: Request, *, host: str = "") -> bytes:
-    """Return the body of the POST to *host*, which decides the name of the token limit."""
-    is_renamed = _wants_completion_tokens(host, request.model)
+
+class Mistral(OpenAI):
+    """A provider that speaks chat completions as Mistral does.
+
+    The seed has another name, and streams end with the usage unasked.
+    """
+
+    kind = "mistral"
+
+    def _choose_dialect(self) -> Dialect:
+        return Dialect(seed="random_seed", streams_usage=False)
+
+
+_OPENAI_DOMAINS = (".api.openai.com", ".openai.azure.com")
+
+
+_PLAIN = Dialect()
+
+
+def encode(request: Request, dialect: Dialect = _PLAIN, *, streams_usage: bool = True) -> bytes:
+    """Return the body of the POST to a server that speaks *dialect*.
+
+    *streams_usage* says whether a stream may be asked for its token counts.
+    """
+    is_renamed = _wants_completion_tokens(dialect, request.model)
     body = _Body(
         model=request.model,
         messages=request.messages,
@@ -65,9 +127,12 @@ def encode(request: Request, *, host: str = "") -> bytes:
         top_p=request.top_p,
         max_tokens=None if is_renamed else request.max_tokens,
         max_completion_tokens=request.max_tokens if is_renamed else None,
-        seed=request.seed,
         response_format=_response_format(request),
+        stream=request.stream or None,
+        stream_options={"include_usage": True} if request.stream and streams_usage else None,
     )
+    if request.seed is not None:
+        setattr(body, dialect.seed, request.seed)
     if not request.extra:
         return json_codec.dumps(body)
     return json_codec.dumps({**msgspec.to_builtins(body), **request.extra})
@@ -81,40 +146,36 @@ class _Body(Struct, omit_defaults=True):
     max_tokens: int | None = None
     max_completion_tokens: int | None = None
     seed: int | None = None
+    random_seed: int | None = None
     response_format: dict[str, Any] | None = None
+    stream: bool | None = None
+    stream_options: dict[str, bool] | None = None
 
 
 def _response_format(request: Request) -> dict[str, Any] | None:
     if request.response_format == "json_object":
         return {"type": "json_object"}
     if request.response_format == "json_schema" and request.schema is not None:
-        strict = _is_strict(request.schema)
+        strict = is_strict(request.schema)
         schema = {"name": "answer", "schema": request.schema, "strict": strict}
         return {"type": "json_schema", "json_schema": schema}
     return None
 
 
-def _is_strict(schema: object) -> bool:
-    """Whether OpenAI takes *schema* as strict: every object closed, every property required."""
-    if isinstance(schema, list):
-        return all(map(_is_strict, cast("list[object]", schema)))
-    if not isinstance(schema, dict):
-        return True
-    node = cast("dict[str, Any]", schema)
-    if isinstance(properties := node.get("properties"), dict):
-        named = set(cast("dict[str, Any]", properties))
-        if node.get("additionalProperties") is not False or named != set(node.get("required", ())):
-            return False
-    return all(map(_is_strict, node.values()))
+_REASONING_MODEL = re.compile(
+    r"(?:ft:)?(?:gpt-(?:[5-9]|\d\d)(?:[-.:].*)?|o[1-9](?:-(?:mini|pro|preview|\d{4}).*)?)"
+)
+"""OpenAI's o-series and all its models since gpt-5."""
 
 
-def _wants_completion_tokens(host: str, model: str) -> bool:
+def _wants_completion_tokens(dialect: Dialect, model: str) -> bool:
     """Whether *model* takes its token limit only as ``max_completion_tokens``.
 
-    OpenAI's o-series and all its models since gpt-5 refuse ``max_tokens``; the families before them
-    take it, and so does every other vendor's server. An OpenAI model that is unknown here is
+    OpenAI's reasoning models refuse ``max_tokens``, also behind a gateway; the families before them
+    take it, and so does every other vendor's server. A model of OpenAI's that is unknown here is
     assumed to be newer.
     """
-    if host != "api.openai.com" and not host.endswith((".api.openai.com", ".openai.azure.com")):
-        return False
-    return not model.removeprefix("ft:").startswith(("gpt-3.5", "gpt-4", "chatgpt-4"))
+    if _REASONING_MODEL.fullmatch(model):
+        return True
+    is_former = model.removeprefix("ft:").startswith(("gpt-3.5", "gpt-4", "chatgpt-4"))
+    return dialect.is_openai and not is_former

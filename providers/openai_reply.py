@@ -120,7 +120,7 @@ def _reply(completion: _Completion, choice: _Choice, headers: Mapping[str, str])
     finish_reason = "stop" if word is None else _FINISH.get(word.lower(), "other")
     text, refusal = _content(message)
     if refusal:
-        text, finish_reason = refusal, "refusal"
+        text, finish_reason, word = refusal, "refusal", None
     usage = completion.usage or _NO_USAGE
     details = usage.prompt_tokens_details or _NO_PROMPT_DETAILS
     completion_tokens, reasoning_tokens = _completion_tokens(usage)

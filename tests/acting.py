@@ -10,9 +10,10 @@ from codeclm.engine.calls.budget import Budget
 from codeclm.engine.calls.cache import open_cache
 from codeclm.engine.calls.counters import Counters
 from codeclm.engine.calls.dispatcher import Dispatcher, open_dispatcher
-from codeclm.engine.calls.model import Model, Sampling
+from codeclm.engine.calls.model import Model
 from codeclm.engine.calls.outgoing import InFlightCalls, RoleCalls
 from codeclm.engine.calls.pacing import Limits
+from codeclm.engine.calls.sampling import Sampling
 from codeclm.engine.config import BudgetConfig, RetryPolicy, RoleConfig
 from codeclm.prompts import BUILT_IN, PromptSet
 from codeclm.providers.base import Reply, Request, ResponseFormat

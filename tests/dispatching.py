@@ -1,5 +1,6 @@
 """Calls to a dispatcher whose outcome goes to a function of the test's."""
 
+import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
@@ -9,7 +10,7 @@ from codeclm.engine.calls.pacing import Limits
 from codeclm.engine.calls.queued_call import QueuedCall, StopReason
 from codeclm.engine.config import RetryPolicy
 from codeclm.engine.data.errors import ItemError, RunStopped, Stopping
-from codeclm.providers.base import Provider, Reply
+from codeclm.providers.base import Message, Provider, Reply, Request
 
 AT_ONCE = RetryPolicy(attempts=3, first_wait=0.0, longest_wait=0.0)
 """A policy that retries without waiting."""
@@ -43,3 +44,17 @@ def dispatching(
     bounds: CallBounds = CallBounds(),  # noqa: B008  (immutable)
 ) -> AbstractAsyncContextManager[Dispatcher]:
     return open_dispatcher(provider, limits or Limits(), policy, bounds)
+
+
+def submit(dispatcher: Dispatcher, *, stream: bool = False) -> asyncio.Future[Outcome]:
+    """Queue a call; the future is its outcome."""
+    outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+    call = OutcomeCall(
+        request=Request(model="m", messages=(Message("user", "Hi."),), stream=stream),
+        priority=0,
+        tokens=0,
+        dispatcher=dispatcher,
+        answered=outcome.set_result,
+    )
+    dispatcher.submit(call)
+    return outcome

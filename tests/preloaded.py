@@ -13,6 +13,7 @@ import gc
 import json
 import os
 import pkgutil
+import resource
 import signal
 import socket
 import subprocess
@@ -36,25 +37,56 @@ _lock = Lock()
 
 
 def run(
-    arguments: Sequence[str], *, cwd: Path, env: Mapping[str, str]
+    arguments: Sequence[str],
+    *,
+    cwd: Path,
+    env: Mapping[str, str],
+    memory: int | None = None,
+    timeout: float = TIMEOUT,
 ) -> subprocess.CompletedProcess[str]:
-    """Run ``codeclm`` with *arguments* to its end and capture what it prints."""
+    """Run ``codeclm`` with *arguments* to its end and capture what it prints.
+
+    Args:
+        arguments: without the program's name.
+        cwd: the folder to start it in.
+        env: its environment.
+        memory: most bytes of its address space, if it is forked.
+        timeout: seconds after which it is killed.
+
+    Raises:
+        TimeoutError: it was.
+    """
     if not hasattr(socket, "send_fds") or any(
         name.startswith(_INTERPRETER) and value != os.environ.get(name)
         for name, value in env.items()
     ):
+        return _run_new(arguments, cwd, env, timeout)
+    with _output_file() as out, _output_file() as err:
+        command = json.dumps([list(arguments), str(cwd), dict(env), memory]).encode()
+        status = _status(command, out, err, timeout)
+        return subprocess.CompletedProcess(list(arguments), status, _text(out), _text(err))
+
+
+def _run_new(
+    arguments: Sequence[str], cwd: Path, env: Mapping[str, str], timeout: float
+) -> subprocess.CompletedProcess[str]:
+    try:
         return subprocess.run(
             [sys.executable, "-m", "codeclm.engine", *arguments],
             cwd=cwd,
             env=env,
             capture_output=True,
-            text=True,
-            timeout=TIMEOUT,
+            encoding="utf-8",
+            errors="backslashreplace",
+            timeout=timeout,
             check=False,
         )
-    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
-        status = _status(arguments, cwd, env, out, err)
-        return subprocess.CompletedProcess(list(arguments), status, _text(out), _text(err))
+    except subprocess.TimeoutExpired as error:
+        raise TimeoutError from error
+
+
+def _output_file() -> IO[str]:
+    return tempfile.TemporaryFile("w+", encoding="utf-8", errors="backslashreplace", newline="")
 
 
 def _text(file: IO[str]) -> str:
@@ -62,10 +94,7 @@ def _text(file: IO[str]) -> str:
     return file.read()
 
 
-def _status(
-    arguments: Sequence[str], cwd: Path, env: Mapping[str, str], out: IO[str], err: IO[str]
-) -> int:
-    command = json.dumps([list(arguments), str(cwd), dict(env)]).encode()
+def _status(command: bytes, out: IO[str], err: IO[str], timeout: float) -> int:
     ours, theirs = socket.socketpair()
     with ours, ours.makefile("r") as answers:
         with theirs, _lock:
@@ -74,7 +103,7 @@ def _status(
             socket.send_fds(control, [len(command).to_bytes(4, "big")], fds)
             control.sendall(command)
         pid = int(answers.readline())
-        ours.settimeout(TIMEOUT)
+        ours.settimeout(timeout)
         try:
             return os.waitstatus_to_exitcode(int(answers.readline()))
         except BaseException:
@@ -140,7 +169,7 @@ def _reap() -> None:
         return
 
 
-def _supervise(command: tuple[list[str], str, dict[str, str]], out: int, err: int, to: int) -> None:
+def _supervise(command: "Command", out: int, err: int, to: int) -> None:
     """Fork once more, tell the command's pid and how it ended, and end."""
     pid = os.fork()
     if pid == 0:
@@ -155,7 +184,13 @@ def _supervise(command: tuple[list[str], str, dict[str, str]], out: int, err: in
     os._exit(0)
 
 
-def _become(arguments: list[str], cwd: str, env: dict[str, str]) -> NoReturn:
+Command = tuple[list[str], str, dict[str, str], int | None]
+"""Arguments, folder, environment, memory."""
+
+
+def _become(arguments: list[str], cwd: str, env: dict[str, str], memory: int | None) -> NoReturn:
+    if memory is not None:
+        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(env)

@@ -16,6 +16,7 @@ import anyio
 import anyio.to_thread
 import pytest
 
+from codeclm.engine.calls.prompts import PROMPTS
 from codeclm.engine.commands import COMMANDS
 from codeclm.engine.pipeline.event_loop import run_async
 
@@ -243,7 +244,7 @@ def test_an_allowed_change_begins_anew_with_what_was_paid_for(tmp_path: Path) ->
     """Another threshold changes no question before the second round: all of that is reused."""
     write_seeds(tmp_path)
     line = ("run", *SMALL, "--out", "run", "--json")
-    first = summary(codeclm(*line, cwd=tmp_path))
+    first = summary(codeclm(*line, "--threshold", "7", cwd=tmp_path))
     second = summary(codeclm(*line, "--threshold", "1", "--allow-change", cwd=tmp_path))
     third = codeclm(*line, "--threshold", "1", "--json", cwd=tmp_path)
 
@@ -586,7 +587,7 @@ def test_a_preview_tells_stories_and_leaves_only_what_was_paid_for(tmp_path: Pat
     stories = [json.loads(story) for story in after.stdout.splitlines() if story]
 
     assert (before.returncode, after.returncode) == (0, 0), before.stderr
-    assert "Tell me of 0." in before.stdout
+    assert before.stdout.count("Tell me of ") == 2
     assert [story["position"] for story in stories] == [0, 1]
     assert all(call[5] for story in stories for call in story["calls"])
     assert {path.name for path in tmp_path.iterdir()} == {"seeds.jsonl", "c"}
@@ -640,7 +641,7 @@ def test_check_names_the_seeds_that_are_none_and_what_is_in_force(tmp_path: Path
         file.write('{"instruction": ""}\n' * 4 + "{\n")
     asked = ("--target-rows", "7", "--set", "quality.min_response_words=3")
     done = codeclm("check", *SMALL, *asked, cwd=tmp_path)
-    limited = codeclm("check", *SMALL, "--limit", "5", cwd=tmp_path)
+    limited = codeclm("check", *SMALL, "--limit", "5", "--head", cwd=tmp_path)
 
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
@@ -799,6 +800,7 @@ OVER_HTTP = (
     *("--seeds", "seeds.jsonl", "--per-metadata", "2", "--max-iterations", "1"),
     *("--strong", "openai/strong", "--target", "openai/target", "--out", "run"),
     *("--set", 'strong.headers={"X-Team"="$TEAM_TOKEN"}'),
+    *("--set", "strong.api_key=OPENAI_API_KEY", "--set", "target.api_key=OPENAI_API_KEY"),
 )
 
 
@@ -821,7 +823,7 @@ async def over_http(server: Server, folder: Path, *more: str) -> subprocess.Comp
     def run() -> subprocess.CompletedProcess[str]:
         if not (folder / "seeds.jsonl").exists():
             write_seeds(folder, 2)
-        line = ("run", *OVER_HTTP, "--base-url", f"{server.url}/v1", *more)
+        line = ("run", *OVER_HTTP, "--no-preflight", "--base-url", f"{server.url}/v1", *more)
         return codeclm(*line, cwd=folder, OPENAI_API_KEY=SECRET, TEAM_TOKEN=TEAM)
 
     return await anyio.to_thread.run_sync(run)
@@ -924,3 +926,74 @@ async def test_what_failed_for_good_is_taken_up_when_asked_for(
     assert failed == [{"rejected": 2}, {"rejected": 2}, {}, {}]
     assert (paid(plain), paid(again)) == (0, 0)
     assert paid(first) + paid(retried) == paid(undisturbed)
+
+
+def test_init_writes_every_template_and_a_run_takes_them_as_its_own(tmp_path: Path) -> None:
+    write_seeds(tmp_path)
+    first = codeclm("init", "--prompts", "mine", cwd=tmp_path)
+    texts = {path.stem: path.read_text("utf-8") for path in (tmp_path / "mine").iterdir()}
+    (tmp_path / "mine" / "decode.txt").write_text("Only {{number}}.")
+    wrong = codeclm("check", *SMALL, "--prompts", "mine", cwd=tmp_path)
+    again = codeclm("init", "--prompts", "mine", cwd=tmp_path)
+    small = codeclm("init", "--prompts", "mine", "--prompt-set", "small", "--force", cwd=tmp_path)
+    checked = codeclm("check", *SMALL, "--prompts", "mine", cwd=tmp_path)
+
+    assert [done.returncode for done in (first, wrong, again, small, checked)] == [0, 2, 2, 0, 0]
+    assert texts.keys() == set(PROMPTS.names())
+    assert "{{skills}}, {{use_case}} is missing" in wrong.stderr
+    assert "already exists" in again.stderr
+    assert (tmp_path / "mine" / "decode.txt").read_text("utf-8") != texts["decode"]
+
+
+def test_a_configuration_of_the_usual_name_is_read_where_none_is_named(tmp_path: Path) -> None:
+    write_seeds(tmp_path)
+    nothing = codeclm("check", cwd=tmp_path)
+    (tmp_path / "codeclm.toml").write_text(
+        'seeds = "seeds.jsonl"\n[strong]\nmodel = "scripted/strong"\n'
+        '[target]\nmodel = "scripted/target"\n[decode]\nper_metadata = 7\n'
+    )
+    from_file = codeclm("plan", cwd=tmp_path)
+    from_flags = codeclm("check", *SMALL, cwd=tmp_path)
+
+    assert [done.returncode for done in (nothing, from_file, from_flags)] == [2, 0, 0]
+    assert "settings from codeclm.toml" in from_file.stderr
+    assert "settings from" not in from_flags.stderr
+
+
+@pytest.mark.parametrize(
+    ("line", "meant"),
+    [
+        ("exprt runs/a", "export"),
+        ("run --treshold 3", "--threshold"),
+        ("run --thres 3", "--threshold"),
+        ("status runs/a --jsn", "--json"),
+        ("export r --trainer trll --to x", "trl"),
+    ],
+)
+def test_a_typing_error_is_answered_with_what_may_have_been_meant(
+    line: str, meant: str, tmp_path: Path
+) -> None:
+    done = codeclm(*line.split(), cwd=tmp_path)
+
+    assert done.returncode == 2
+    assert done.stderr.rstrip().endswith(f"did you mean {meant}?"), done.stderr
+
+
+def test_inspect_without_an_id_lists_what_matches(home: Path) -> None:
+    def listed(*flags: str) -> list[dict[str, Any]]:
+        done = codeclm("inspect", "run", "--json", "--limit", "10000", *flags, cwd=home)
+        assert done.returncode == 0, done.stderr
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    everything = listed()
+    kept, filtered = listed("--fate", "kept"), listed("--fate", "filtered")
+    sample = kept[0]
+    word = sample["basic_instruction"].split()[0].lower()
+
+    assert len(everything) == len(kept) + len(filtered) + len(listed("--fate", "failed"))
+    assert {one["reason"] for one in listed("--reason", "gap")} <= {"gap"}
+    assert sample["id"] in {one["id"] for one in listed("--search", word.upper())}
+    assert listed("--search", "no such words at all") == []
+    short = codeclm("inspect", "run", "--limit", "1", cwd=home)
+    assert short.stdout.startswith(everything[0]["id"])
+    assert ("the first 1" in short.stderr) == (len(everything) > 1)

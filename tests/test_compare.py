@@ -30,6 +30,7 @@ from codeclm.engine.compare.metrics import (
 from codeclm.engine.compare.settings import CompareConfig
 from codeclm.engine.compare.split import split_seeds, write_split
 from codeclm.engine.data.seeds import SeedSource
+from codeclm.engine.data.seeds.selection import SeedSelection
 from codeclm.engine.data.text.words import words
 from codeclm.engine.pipeline.recipes import RECIPES
 from codeclm.engine.reporting.tables import Table, markdown, plain, show
@@ -334,11 +335,17 @@ def test_a_terminal_gets_rules_and_the_same_figures() -> None:
 # -- the split --------------------------------------------------------------------------------
 
 
+def selection(
+    folder: Path, size: int, *, limit: int | None = None, key: str = "0"
+) -> SeedSelection:
+    return SeedSelection(SeedSource((write_seeds(folder, size),)), limit=limit, key=key)
+
+
 @pytest.mark.parametrize(("size", "chosen"), [(218, 44), (80, 16), (252, 50), (180, 36), (1, 1)])
 def test_a_fifth_is_rounded_half_up_as_the_papers_sizes(
     size: int, chosen: int, tmp_path: Path
 ) -> None:
-    split, seeds = split_seeds(SeedSource((write_seeds(tmp_path, size),)), 0.2, random_seed=0)
+    split, seeds = split_seeds(selection(tmp_path, size), 0.2, random_seed=0)
 
     assert (len(seeds), len(split.validation), split.total) == (chosen, chosen, size)
     assert [seed.position for seed in seeds] == sorted(seed.position for seed in seeds)
@@ -346,22 +353,29 @@ def test_a_fifth_is_rounded_half_up_as_the_papers_sizes(
 
 
 def test_a_split_comes_from_the_seed_alone(tmp_path: Path) -> None:
-    source = SeedSource((write_seeds(tmp_path, 50),))
+    one, other = selection(tmp_path, 50, key="1"), selection(tmp_path, 50, key="2")
 
-    assert split_seeds(source, 0.2, random_seed=1) == split_seeds(source, 0.2, random_seed=1)
-    assert split_seeds(source, 0.2, random_seed=1) != split_seeds(source, 0.2, random_seed=2)
-    assert split_seeds(source, 1.0, random_seed=1)[0].evaluation == ()
-    assert split_seeds(source, 1.0, random_seed=1, limit=7)[0].total == 7
+    assert split_seeds(one, 0.2, random_seed=1) == split_seeds(one, 0.2, random_seed=1)
+    assert split_seeds(one, 0.2, random_seed=1)[1] != split_seeds(other, 0.2, random_seed=1)[1]
+    assert split_seeds(one, 1.0, random_seed=1)[0].evaluation == ()
+    assert split_seeds(selection(tmp_path, 50, limit=7), 1.0, random_seed=1)[0].total == 7
+
+
+def test_both_parts_of_a_split_hold_every_category_of_a_sorted_file(tmp_path: Path) -> None:
+    split, _ = split_seeds(selection(tmp_path, 100), 0.2, random_seed=3)
+
+    assert {seed.position // 10 for seed in split.validation} == set(range(10))
+    assert {seed.position // 10 for seed in split.evaluation} == set(range(10))
 
 
 def test_a_folder_keeps_its_split(tmp_path: Path) -> None:
-    source = SeedSource((write_seeds(tmp_path, 10),))
-    write_split(tmp_path, *split_seeds(source, 0.2, random_seed=0), allow_change=False)
-    write_split(tmp_path, *split_seeds(source, 0.2, random_seed=0), allow_change=False)
+    seeds = selection(tmp_path, 10)
+    write_split(tmp_path, *split_seeds(seeds, 0.2, random_seed=0), allow_change=False)
+    write_split(tmp_path, *split_seeds(seeds, 0.2, random_seed=0), allow_change=False)
 
     with pytest.raises(FolderError, match="a different split of the seeds"):
-        write_split(tmp_path, *split_seeds(source, 0.5, random_seed=0), allow_change=False)
-    path = write_split(tmp_path, *split_seeds(source, 0.5, random_seed=0), allow_change=True)
+        write_split(tmp_path, *split_seeds(seeds, 0.5, random_seed=0), allow_change=False)
+    path = write_split(tmp_path, *split_seeds(seeds, 0.5, random_seed=0), allow_change=True)
     assert len(path.read_text().splitlines()) == 5
 
 
@@ -543,7 +557,7 @@ def test_plots_are_drawn_if_matplotlib_is_installed(home: Path) -> None:
 def test_killed_anywhere_it_continues_and_ends_the_same(home: Path, tmp_path: Path) -> None:
     """What is paid once more is what was in flight; figures of the data are those of an
     undisturbed comparison."""
-    begin(tmp_path, SETTINGS + JUDGED, options="options = { latency = 0.15 }")
+    begin(tmp_path, SETTINGS + JUDGED, options="options = { latency = 0.4 }")
     for number in (signal.SIGKILL, signal.SIGINT):
         with started("compare", "two.toml", "--json", cwd=tmp_path) as process:
             assert process.stderr is not None
@@ -642,9 +656,12 @@ def test_the_users_own_seeds_are_never_overwritten(tmp_path: Path) -> None:
     begin(tmp_path)
     seeds = write_seeds(tmp_path, 5, "validation.jsonl")
     before = seeds.read_bytes()
-    done = codeclm("compare", "two.toml", "--set", f"seeds={seeds.name}", "-o", ".", cwd=tmp_path)
+    line = ("compare", "two.toml", "--set", f"seeds={seeds.name}", "-o", ".")
 
-    assert (done.returncode, "would be overwritten" in done.stderr) == (2, True), done.stderr
+    for more, message in (((), "would be replaced"), (("--force",), "would be overwritten")):
+        done = codeclm(*line, *more, cwd=tmp_path)
+
+        assert (done.returncode, message in done.stderr) == (2, True), done.stderr
     assert seeds.read_bytes() == before
 
 

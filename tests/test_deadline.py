@@ -1,37 +1,24 @@
 """No call lasts for ever, whatever the server does and whatever carries it."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Coroutine
-from contextlib import aclosing, asynccontextmanager
+import json
+from collections.abc import Callable
+from contextlib import aclosing
 from typing import Any
 
 import anyio
 import pytest
 
 from codeclm.engine.calls.deadline import LEAST_RATE, CallBounds, Deadline
-from codeclm.engine.calls.dispatcher import Dispatcher
 from codeclm.engine.config import RetryPolicy
 from codeclm.engine.data.errors import Stopping
-from codeclm.providers.base import Message, Reply, Request, ResponseFormat, Transport
+from codeclm.providers.base import Progress, Reply, Request, ResponseFormat, Transport
 from codeclm.providers.http.session import open_session
 from codeclm.providers.openai import OpenAI
 
-from .dispatching import Outcome, OutcomeCall, dispatching
+from .dispatching import dispatching, submit
 from .servers import answer, chat, say
-
-
-def ask(dispatcher: Dispatcher) -> asyncio.Future[Outcome]:
-    outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-    call = OutcomeCall(
-        request=Request(model="m", messages=(Message("user", "Hi."),)),
-        priority=0,
-        tokens=0,
-        dispatcher=dispatcher,
-        answered=outcome.set_result,
-    )
-    dispatcher.submit(call)
-    return outcome
-
+from .stubborn import Play, stubborn
 
 # -- the decision ---------------------------------------------------------------------------------
 
@@ -42,7 +29,13 @@ def deadline(*, silence: float | None = 60.0, total: float = 1000.0) -> Deadline
 
 def ended_at(subject: Deadline, received: Callable[[int], int], *, until: int = 2000) -> int | None:
     """Look once a second; return the second at which the call must end."""
-    return next((t for t in range(until) if subject.problem(received(t), float(t))), None)
+    return next((t for t in range(until) if subject.problem(so_far(received(t)), float(t))), None)
+
+
+def so_far(received: int, events: int = 0) -> Progress:
+    progress = Progress()
+    progress.received, progress.events = received, events
+    return progress
 
 
 def test_a_reply_must_begin_within_the_time_out() -> None:
@@ -56,6 +49,17 @@ def test_a_reply_that_has_begun_must_go_on() -> None:
 @pytest.mark.parametrize(("rate", "end"), [(LEAST_RATE - 1, 60), (LEAST_RATE + 1, 1000)])
 def test_a_trickle_ends_at_the_least_rate_or_at_the_total(rate: float, end: int) -> None:
     assert ended_at(deadline(), lambda t: 1 + int(rate * t)) == end
+
+
+def test_time_for_which_the_process_was_stopped_does_not_count() -> None:
+    subject = deadline(silence=60, total=100)
+    assert not subject.problem(so_far(0), 59)
+
+    subject.leave_out(500)
+
+    assert not subject.problem(so_far(0), 559)
+    assert subject.problem(so_far(0), 560) == "no reply within 60 s"
+    assert subject.problem(so_far(10**6), 600) == "no complete reply within 100 s"
 
 
 def test_a_provider_that_tells_no_progress_has_all_the_time() -> None:
@@ -77,14 +81,48 @@ def test_the_total_follows_from_the_length_that_is_expected(
     request = Request(model="m", messages=(), max_tokens=max_tokens)
     subject = bounds.start(request, 0.0)
 
-    assert not subject.problem(10**9, seconds - 1)
-    assert subject.problem(10**9, seconds) == f"no complete reply within {seconds:g} s"
+    assert not subject.problem(so_far(10**9), seconds - 1)
+    assert subject.problem(so_far(10**9), seconds) == f"no complete reply within {seconds:g} s"
+
+
+# Of a stream: events are signs of life, text raises the total.
+
+
+def test_a_stream_may_bring_no_text_for_long_if_it_brings_events() -> None:
+    """A model thinks, and the server says so from time to time (Anthropic's ``ping``)."""
+    subject = deadline(total=1000.0)
+
+    assert not any(subject.problem(so_far(3, events=t // 50), float(t)) for t in range(50, 1000))
+    assert subject.problem(so_far(3, events=20), 1000.0) == "no complete reply within 1000 s"
+
+
+def test_a_stream_without_an_event_for_the_time_out_is_ended() -> None:
+    subject = deadline()
+
+    assert not any(subject.problem(so_far(9, events=t), float(t)) for t in range(1, 100))
+    assert not any(subject.problem(so_far(t, events=99), float(t)) for t in range(100, 159))
+    assert subject.problem(so_far(999, events=99), 159.0) == (
+        "the stream stalled: no event in 60 s"
+    )
+
+
+@pytest.mark.parametrize(("rate", "end"), [(1, 1000), (3, 2400), (5, None)])
+def test_a_stream_that_goes_on_has_more_time(rate: int, end: int | None) -> None:
+    subject = Deadline(silence=600, total=1000, now=0, can_grow=True)
+    looks = range(5000)
+
+    assert next((t for t in looks if subject.problem(so_far(rate * t, t), float(t))), None) == end
+
+
+def test_a_deadline_that_the_user_set_is_the_last_word_for_streams_too() -> None:
+    subject = CallBounds(timeout=60, deadline=90).start(Request(model="m", messages=()), 0.0)
+
+    assert subject.problem(so_far(10**9, events=10**6), 90.0) == "no complete reply within 90 s"
 
 
 # -- real connections -----------------------------------------------------------------------------
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
-Play = Callable[[asyncio.StreamWriter], Coroutine[Any, Any, None]]
 
 
 async def malformed_chunk(writer: asyncio.StreamWriter) -> None:
@@ -149,54 +187,6 @@ async def repeat(writer: asyncio.StreamWriter, data: bytes, *, pause: float) -> 
         await asyncio.sleep(pause)
 
 
-class Stubborn:
-    """A server that plays something on the first connections, and answers on all others."""
-
-    def __init__(self, play: Play, times: int) -> None:
-        self.url = ""
-        self.left = asyncio.Event()
-        """Set when the client has gone from a connection that something was played on."""
-        self._play = play
-        self._times = times
-
-    async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._times -= 1
-        is_played = self._times >= 0
-        try:
-            head = await reader.readuntil(b"\r\n\r\n")
-            length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
-            await reader.readexactly(length)
-            if is_played:
-                await self._until_gone(reader, writer)
-            else:
-                writer.write(say(chat()).data)
-                await reader.read()
-        except (ConnectionError, asyncio.IncompleteReadError):
-            pass
-        finally:
-            if is_played:
-                self.left.set()
-            writer.close()
-
-    async def _until_gone(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        playing = asyncio.ensure_future(self._play(writer))
-        await reader.read()
-        playing.cancel()
-        await asyncio.gather(playing, return_exceptions=True)
-
-
-@asynccontextmanager
-async def stubborn(play: Play, times: int = 1) -> AsyncGenerator[Stubborn]:
-    server = Stubborn(play, times)
-    listening = await asyncio.start_server(server.connected, "127.0.0.1", 0)
-    host, port = listening.sockets[0].getsockname()
-    server.url = f"http://{host}:{port}"
-    try:
-        yield server
-    finally:
-        listening.close()
-
-
 @pytest.fixture(params=["aiohttp", "lean"])
 def transport(request: pytest.FixtureRequest) -> Any:
     return request.param
@@ -227,16 +217,61 @@ async def test_a_call_that_never_ends_is_ended_and_sent_again(
         aclosing(open_session(timeout=600, transport=transport)) as session,
         dispatching(OpenAI(session, base_url=server.url), bounds=BOUNDS) as dispatcher,
     ):
-        outcome = ask(dispatcher)
+        outcome = submit(dispatcher)
         reply = await outcome
         await server.left.wait()
         counts = dispatcher.statistics()
 
     assert isinstance(reply, Reply)
     assert (counts.retries, counts.in_flight) == (1, 0)
-    by_the_transport = {("lean", malformed_chunk), ("lean", malformed_second_chunk)}
-    by_the_transport |= {("lean", endless_continue), ("lean", endless_extension)}
-    assert counts.timed_out == 1 or (transport, play) in by_the_transport
+    by_the_transport = {("lean", endless_continue), ("lean", endless_extension)}
+    is_at_once = play in {malformed_chunk, malformed_second_chunk}
+    assert counts.timed_out == 1 or is_at_once or (transport, play) in by_the_transport
+
+
+@pytest.mark.parametrize("play", [malformed_chunk, malformed_second_chunk])
+async def test_a_response_that_cannot_end_is_not_waited_for(
+    play: Play, transport: Transport
+) -> None:
+    """Long before the time-out: where its connection is closed, nothing more can come."""
+    bounds = CallBounds(timeout=5.0)
+    async with (
+        stubborn(play) as server,
+        aclosing(open_session(timeout=600, transport=transport)) as session,
+        dispatching(OpenAI(session, base_url=server.url), bounds=bounds) as dispatcher,
+    ):
+        reply = await submit(dispatcher)
+        counts = dispatcher.statistics()
+
+    assert isinstance(reply, Reply)
+    assert (counts.retries, counts.timed_out) == (1, 0)
+    assert counts.last_error.endswith(
+        ("the connection was lost within the reply", "the response was cut off or garbled")
+    )
+
+
+async def test_a_reply_that_its_connection_closes_after_is_read(transport: Transport) -> None:
+    """However slowly, and looked at however often."""
+
+    async def play(writer: asyncio.StreamWriter) -> None:
+        body = json.dumps(chat("x" * 100_000)).encode()
+        writer.write(HEAD + b"\r\n" + body[:1000])
+        await asyncio.sleep(0.05)
+        writer.write(body[1000:])
+        writer.close()
+
+    async with (
+        stubborn(play, times=20) as server,
+        aclosing(open_session(transport=transport)) as session,
+        dispatching(
+            OpenAI(session, base_url=server.url), bounds=CallBounds(timeout=600, deadline=600)
+        ) as dispatcher,
+    ):
+        replies = await asyncio.gather(*(submit(dispatcher) for _ in range(20)))
+        counts = dispatcher.statistics()
+
+    assert {len(reply.text) for reply in replies if isinstance(reply, Reply)} == {100_000}
+    assert (len(replies), counts.retries) == (20, 0)
 
 
 async def test_a_gentle_stop_ends_within_the_deadline(transport: Transport) -> None:
@@ -245,7 +280,7 @@ async def test_a_gentle_stop_ends_within_the_deadline(transport: Transport) -> N
         aclosing(open_session(timeout=600, transport=transport)) as session,
         dispatching(OpenAI(session, base_url=server.url), bounds=BOUNDS) as dispatcher,
     ):
-        outcome = ask(dispatcher)
+        outcome = submit(dispatcher)
         await anyio.wait_all_tasks_blocked()
         dispatcher.stop(Stopping())
         await dispatcher.drained()
@@ -279,7 +314,7 @@ async def test_a_cancellation_from_within_a_provider_costs_an_attempt_and_no_sen
     provider = Confused()
     policy = RetryPolicy(attempts=2, first_wait=0)
     async with dispatching(provider, policy=policy) as dispatcher:
-        outcome = ask(dispatcher)
+        outcome = submit(dispatcher)
         reply = await outcome
         await dispatcher.drained()
 
@@ -298,7 +333,7 @@ async def test_a_sound_answer_is_in_time(transport: Transport) -> None:
         aclosing(open_session(transport=transport)) as session,
         dispatching(OpenAI(session, base_url=server.url), bounds=CallBounds()) as dispatcher,
     ):
-        outcome = ask(dispatcher)
+        outcome = submit(dispatcher)
         reply = await outcome
         counts = dispatcher.statistics()
 

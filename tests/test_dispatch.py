@@ -148,7 +148,7 @@ class StoringCall(OutcomeCall, eq=False, kw_only=True):
 
 async def test_a_call_that_stores_its_reply_holds_no_place_and_is_waited_for_at_the_end() -> None:
     puppet, stored, answers = Puppet(), asyncio.Event(), list[Outcome]()
-    names = ["a", "b", "c"]
+    names = ["a", "b"]
     async with dispatching(puppet, Limits(max_concurrent=1)) as dispatcher:
         for name in names:
             call = StoringCall(
@@ -597,3 +597,26 @@ def test_every_call_is_answered_once_and_never_more_than_allowed_are_in_flight(
         for n, life in enumerate(drawn):
             if life.failures.count("unavailable") < AT_ONCE.attempts:  # others may outlast more
                 assert kinds[str(n)] is (ItemError if life.rejected else Reply)
+
+
+async def test_a_disk_that_stalls_stops_the_sending() -> None:
+    """A kill costs twice the calls that may be in flight at most."""
+    puppet, stored, answers = Puppet(), asyncio.Event(), list[Outcome]()
+    async with dispatching(puppet, Limits(max_concurrent=3)) as dispatcher:
+        for n in range(20):
+            call = StoringCall(
+                request=Request(model="m", messages=(Message("user", str(n)),)),
+                priority=0,
+                tokens=0,
+                dispatcher=dispatcher,
+                answered=answers.append,
+                stored=stored,
+            )
+            dispatcher.submit(call)
+        for n in range(6):
+            await puppet.hears(n + 1)
+            await puppet.says(str(n))
+
+        assert len(puppet.asked) == 6
+        stored.set()
+        await puppet.hears(7)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from codeclm.engine.calls.prompts import PROMPTS
 from codeclm.engine.data.formats import EXPORTS
 from codeclm.engine.data.providers import PROVIDERS
 from codeclm.engine.pipeline.recipes import RECIPES
@@ -157,6 +158,15 @@ def test_the_readme_the_template_and_the_help_name_every_export_format(tmp_path:
 
 
 def test_the_readme_names_every_provider() -> None:
-    written = set(re.findall(r"`([a-z-]+)/", prose("README.md")))
+    written = set(re.findall(r"`([a-z_-]+)/", prose("README.md")))
 
     assert not set(PROVIDERS.names()) - written, "complete the table of providers in README.md"
+
+
+def test_the_page_about_prompts_names_every_template_and_placeholder() -> None:
+    page = (ROOT / "docs" / "own-prompts.md").read_text("utf-8")
+    rows = dict(re.findall(r"^\|.*?`(\w+)\.txt` \|(.*)$", page, re.MULTILINE))
+
+    assert rows.keys() == set(PROMPTS.names())
+    for prompt in PROMPTS:
+        assert set(re.findall(r"`(\w+)`", rows[prompt.name])) >= prompt.required(), prompt.name

@@ -21,6 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codeclm.engine.data.answers import read_answers
+from codeclm.engine.data.intervals import Interval
 from codeclm.engine.data.records import (
     Answer,
     Example,
@@ -48,7 +49,6 @@ from codeclm.engine.evaluate.report import outcome_text
 from codeclm.engine.evaluate.scoring import Scoring
 from codeclm.engine.evaluate.session import EvaluationSession
 from codeclm.engine.evaluate.statistics import (
-    Interval,
     PositionBias,
     bootstrap_interval,
     position_bias,
@@ -377,7 +377,7 @@ def by_place(first: str, second: str) -> Any:
     """A judge that says *first* if the candidate's answer comes first, else *second*."""
 
     def judge(request: Request) -> str:
-        text = request.messages[-1].content
+        text = request.messages[0].content + request.messages[1].content
         return first if text.index("target") < text.index("strong") else second
 
     return judge
@@ -709,7 +709,7 @@ async def test_too_many_invalid_verdicts_fail_the_evaluation(
     server: Server, tmp_path: Path
 ) -> None:
     def rambling(asked: ReceivedRequest) -> Say:
-        text = asked.json["messages"][-1]["content"]
+        text = str(asked.json["messages"])
         if asked.json["model"] == "judge" and "What of 7?" in text:
             return say(chat("Both are good."))
         return acting(asked)
@@ -1006,7 +1006,7 @@ def judged(folder: Path, *orders: Scores) -> list[str]:
     [
         (((8, 8), (8, 8)), "the same score: 8 in 98% of scores"),
         (((8, 8), (7, 7)), "gives both answers the same score in 98% of rulings"),
-        (((9, 4), (4, 9)), "its two orders named different winners in 98% of rounds"),
+        (((9, 4), (4, 9)), "the judge's two orders named different winners in 98% of rounds"),
         (((9, 4), (4, 9)), "being shown first is worth 4.9 points"),
         (((4, 9), (9, 4)), "being shown second is worth 4.9 points"),
     ],

@@ -118,6 +118,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
     clone = Clone(tmp_path_factory.mktemp("clone"))
     for name in ("engine", "providers", "prompts"):
         shutil.copytree(PACKAGE / name, clone.folder / "codeclm" / name)
+    shutil.copy(PACKAGE / "__init__.py", clone.folder / "codeclm")
     for add in (add_prompt_and_stage, add_recipe, add_export_format, add_setting, add_command):
         add(clone)
     write_seeds(clone.folder, 2)

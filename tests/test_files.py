@@ -162,6 +162,43 @@ def test_reports_and_exports_replace_nothing_unasked(home: Path) -> None:
         assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize("name", ["report.md", "comparison.json", "validation.jsonl"])
+def test_a_comparison_replaces_nothing_unasked(tmp_path: Path, name: str) -> None:
+    write_seeds(tmp_path, 8)
+    roles = 'strong.model = "scripted/a"\ntarget.model = "scripted/b"\n'
+    table = '[compare]\nrecipes = ["codeclm", "self-instruct"]\nrows = 2\nvalidation = 0.5\n'
+    (tmp_path / "c.toml").write_text(f'seeds = "seeds.jsonl"\n{roles}{table}')
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / name).write_text("theirs")
+    line = ("compare", "c.toml", "--out", "out", "--plan")
+
+    refused(codeclm(*line, cwd=tmp_path), name, "--force")
+    assert (tmp_path / "out" / name).read_text() == "theirs"
+    assert codeclm(*line, "--force", cwd=tmp_path).returncode == 0
+    assert codeclm(*line, cwd=tmp_path).returncode == 0
+
+
+def test_a_comparison_is_refused_before_its_folder_is_made(tmp_path: Path) -> None:
+    write_seeds(tmp_path, 8)
+    strong = 'strong.model = "openai/a"\nstrong.base_url = "https://a..b"\n'
+    table = '[compare]\nrecipes = ["codeclm", "self-instruct"]\nrows = 2\n'
+    text = f'seeds = "seeds.jsonl"\n{strong}target.model = "scripted/b"\n{table}'
+    (tmp_path / "c.toml").write_text(text)
+
+    refused(codeclm("compare", "c.toml", "--out", "out", cwd=tmp_path), "strong: openai/a")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_tuned_model_replaces_no_other_model(home: Path) -> None:
+    (home / "model").mkdir()
+    (home / "model" / "model.safetensors").write_text("theirs")
+
+    done = codeclm("tune", "run", "--model", "nowhere", "--out", "model", cwd=home)
+
+    refused(done, "model.safetensors", "--force")
+    assert (home / "model" / "model.safetensors").read_text() == "theirs"
+
+
 @pytest.mark.parametrize("name", ["rev.csv", "rev.jsonl"])
 def test_a_second_review_export_keeps_what_was_typed(home: Path, name: str) -> None:
     codeclm("review", "export", "run", "--to", "first.csv", cwd=home)

@@ -15,7 +15,7 @@ import pytest
 from codeclm.providers.http.failures import sanitize
 
 from . import preloaded
-from .commands import codeclm, environment, write_seeds
+from .commands import codeclm, environment, write_lines, write_seeds
 from .servers import ReceivedRequest, Say, Server, chat, say
 
 KEY = "sk-proj-Zx81kQ4vT7mB2pL9wR3yN6"
@@ -101,6 +101,48 @@ async def test_a_stranger_s_folder_sends_nothing_before_it_is_trusted(
     assert server.asked[0].headers["authorization"] == f"Bearer {OTHER}"
 
 
+@pytest.mark.parametrize("setting", ["seeds", "metadata.file"])
+def test_a_stranger_s_folder_sends_no_file_of_the_user_s_unasked(
+    tmp_path: Path, setting: str
+) -> None:
+    """Also to a vendor's own address, where the usual key goes without a question."""
+    stranger = tmp_path / "gift"
+    stranger.mkdir()
+    write_lines(tmp_path / "private.jsonl", [{"use_case": "letters", "skills": ["tact"]}])
+    write_lines(stranger / "theirs.jsonl", [{"use_case": "letters", "skills": ["tact"]}])
+    (stranger / "manifest.json").write_text("{}")
+    config = stranger / "config.toml"
+    roles = 'strong.model = "openai/x"\ntarget.model = "scripted/target"\n'
+    input_field = 'input.field = "use_case"\n'
+
+    def check(path: Path, *more: str) -> subprocess.CompletedProcess[str]:
+        config.write_text(f"{setting} = '{path}'\n{roles}{input_field}")
+        return codeclm("check", "gift/config.toml", *more, cwd=tmp_path, **HELD)
+
+    theirs, refused = check(stranger / "theirs.jsonl"), check(tmp_path / "private.jsonl")
+
+    assert theirs.returncode == 0, theirs.stderr
+    assert refused.returncode == 2
+    assert f"{setting}: the content of {tmp_path}/private.jsonl, to https://api.o" in refused.stderr
+    assert check(tmp_path / "private.jsonl", "--trust").returncode == 0
+
+
+def test_a_stranger_s_folder_loads_no_model_unasked(tmp_path: Path) -> None:
+    """Not every file that calls itself a model is harmless to the library that reads it."""
+    write_seeds(tmp_path, 2)
+    (tmp_path / "gift").mkdir()
+    (tmp_path / "gift" / "model.gguf").write_bytes(b"GGUF")
+    (tmp_path / "gift" / "config.toml").write_text(
+        "seeds = 'seeds.jsonl'\nstrong.model = 'local/gift/model.gguf'\n"
+        "target.model = 'scripted/target'\n"
+    )
+
+    done = codeclm("resume", "gift", cwd=tmp_path)
+
+    assert done.returncode == 2
+    assert "gift/model.gguf, to be loaded into this process" in done.stderr
+
+
 async def test_one_s_own_run_resumes_without_a_question(server: Server, tmp_path: Path) -> None:
     server.always = reply
     gift(tmp_path, server.url).joinpath("config.toml").rename(tmp_path / "mine.toml")
@@ -119,7 +161,8 @@ async def test_the_roles_addresses_and_keys_are_shown(server: Server, tmp_path: 
     write_seeds(tmp_path, 2)
     (tmp_path / ".env").write_text(f"OPENAI_API_KEY={KEY}\n")
     line = ("--seeds", "seeds.jsonl", "--strong", "openai/strong", "--target", "scripted/target")
-    more = ("--strong-base-url", f"{server.url}/v1", "--out", "run", *SHAPE[:4])
+    named = ("--set", "strong.api_key=OPENAI_API_KEY")
+    more = ("--strong-base-url", f"{server.url}/v1", "--out", "run", *SHAPE[:4], *named)
 
     shown = [await command(verb, *line, *more, cwd=tmp_path) for verb in ("check", "plan", "run")]
 
@@ -128,6 +171,29 @@ async def test_the_roles_addresses_and_keys_are_shown(server: Server, tmp_path: 
         assert f"openai/strong at {server.url}/v1; address from command line" in text, text
         assert "key OPENAI_API_KEY (./.env)" in text
         assert KEY not in text
+
+
+async def test_a_vendor_s_key_goes_to_the_vendor_alone_unless_it_is_named(
+    server: Server, tmp_path: Path
+) -> None:
+    server.always = reply
+    write_seeds(tmp_path, 2)
+    base = ("--seeds", "seeds.jsonl", "--strong", "openai/strong", "--target", "scripted/target")
+    line = (*base, "--strong-base-url", f"{server.url}/v1", *SHAPE[:4])
+    secrets = {"OPENAI_API_KEY": KEY}
+
+    checked = await command("check", *line, "--out", "a", cwd=tmp_path, **secrets)
+    for number, key in enumerate(("", "none", "OPENAI_API_KEY")):
+        more = ("--set", f"strong.api_key={key}") if key else ()
+        done = await command("run", *line, "--out", str(number), *more, cwd=tmp_path, **secrets)
+        assert done.returncode in {0, 3}, done.stderr
+        sent = {request.headers.get("authorization") for request in server.asked}
+        assert sent == ({f"Bearer {KEY}"} if number == 2 else {None})
+        server.asked.clear()
+        shutil.rmtree(tmp_path / "cache")
+
+    hint = 'no key: OPENAI_API_KEY is openai\'s alone (to send it here: api_key = "OPENAI_API_KEY")'
+    assert hint in checked.stdout
 
 
 async def test_a_dotenv_gives_keys_and_moves_nothing(server: Server, tmp_path: Path) -> None:
@@ -247,7 +313,8 @@ async def test_a_key_that_a_server_repeats_is_in_no_file(server: Server, tmp_pat
     for transport in ("aiohttp", "lean"):
         folders = ("--cache", transport, "--out", f"run-{transport}")
         more = ("--base-url", f"{server.url}/v1", "--transport", transport, *SHAPE, *folders)
-        done = await command("run", *line, *more, cwd=tmp_path, OPENAI_API_KEY=KEY)
+        named = [f"--set={role}.api_key=OPENAI_API_KEY" for role in ("strong", "target")]
+        done = await command("run", *line, *more, *named, cwd=tmp_path, OPENAI_API_KEY=KEY)
 
         assert done.returncode in {0, 3}, done.stderr
 

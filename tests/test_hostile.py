@@ -132,8 +132,8 @@ def test_what_is_wished_for_takes_no_memory_before_it_is_there(tmp_path: Path) -
         check=False,
     )
 
-    assert done.returncode == 1, done.stderr
-    assert "40 paid" in done.stdout or "paid answers in all sessions: 40" in done.stdout
+    assert done.returncode == 4, done.stderr
+    assert "budget.calls: 40 of 40 spent" in done.stdout
     assert "Traceback" not in done.stderr
 
 
@@ -161,15 +161,50 @@ def test_a_stranger_s_texts_do_not_control_the_terminal(tmp_path: Path) -> None:
     write_seeds(tmp_path, 2)
     codeclm(*RUN, "--out", "r", cwd=tmp_path)
     summary = json.loads((tmp_path / "r" / "summary.json").read_text())
-    summary["ending"] = summary["reason"] = "\x1b]0;pwned\x07\x1b[2J"
+    summary["ending"] = summary["reason"] = "\x1b]0;pwned\x07\x1b[2J\u202e"
     (tmp_path / "r" / "summary.json").write_text(json.dumps(summary))
     manifest = json.loads((tmp_path / "r" / "manifest.json").read_text())
     manifest["settings"]["\x1b[2J"] = "\x1b[2J"
     (tmp_path / "r" / "manifest.json").write_text(json.dumps(manifest))
 
-    for done in (codeclm("status", "r", cwd=tmp_path), codeclm("resume", "r", cwd=tmp_path)):
-        assert "\x1b" not in done.stdout + done.stderr
+    for line in (("status", "r"), ("status", "r", "--json"), ("resume", "r")):
+        done = codeclm(*line, cwd=tmp_path)
+
+        assert not {"\x1b", "\u202e"} & set(done.stdout + done.stderr)
         assert "Traceback" not in done.stderr
+        if "--json" in line:
+            assert json.loads(done.stdout)["ending"] == summary["ending"]
+
+
+@pytest.mark.parametrize(
+    ("verb", "words"), [("run", "codeclm init"), ("compare", "[compare]"), ("evaluate", "check")]
+)
+def test_a_missing_file_of_settings_is_one_line(tmp_path: Path, verb: str, words: str) -> None:
+    message = one_line(codeclm(verb, "nowhere.toml", cwd=tmp_path))
+
+    assert "nowhere.toml: no such file; " in message
+    assert words in message
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("strong.prompts=nowhere", "strong.prompts: nowhere"),
+        ("prompts=nowhere", ": prompts: nowhere"),
+        ('strong.options.replies.encod="x"', "options.replies: no prompt is called 'encod'"),
+    ],
+)
+def test_a_setting_is_called_by_its_name(tmp_path: Path, setting: str, words: str) -> None:
+    write_seeds(tmp_path)
+
+    assert words in one_line(codeclm(*CHECK, "--set", setting, cwd=tmp_path))
+
+
+def test_what_is_typed_does_not_control_the_terminal(tmp_path: Path) -> None:
+    done = codeclm("check", "\x1b[2J", "\u202ex", "\x9b", cwd=tmp_path)
+
+    assert done.returncode == 2
+    assert not set("\x1b\u202e\x9b") & set(done.stderr)
 
 
 @pytest.mark.parametrize("setting", ["out", "cache.folder", "prompts", "metadata.file"])

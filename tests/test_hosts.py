@@ -95,11 +95,19 @@ def test_whatever_a_model_is_called_it_keeps_its_name(
         assert resolve_model(text) == (PROVIDERS[name], model.rstrip())
 
 
+PLACES = {
+    "AZURE_OPENAI_ENDPOINT": "https://me.openai.azure.com",
+    "AWS_DEFAULT_REGION": "eu-west-1",
+    "GOOGLE_CLOUD_PROJECT": "mine",
+}
+
+
 @pytest.mark.parametrize("host", HOSTS, ids=lambda host: host.name)
 def test_every_known_base_url_can_be_called(host: Host) -> None:
-    if host.base_url:
-        assert make_endpoint(host.base_url, headers={}).where == f"POST {host.base_url}"
-    assert bool(host.base_url) == host.kind.over_http
+    address = host.address(PLACES)
+    if address:
+        assert make_endpoint(address, headers={}).where == f"POST {address}"
+    assert bool(address) == host.kind.over_http
 
 
 def test_the_environment_moves_a_host_and_holds_its_key() -> None:
@@ -121,6 +129,68 @@ def test_a_server_of_ones_own_needs_no_key() -> None:
 
     assert PROVIDERS["vllm"].required_key({}) is None
     assert PROVIDERS["openai"].required_key(moved) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "missing"),
+    [
+        ("azure", "AZURE_OPENAI_ENDPOINT"),
+        ("bedrock", "AWS_REGION"),
+        ("vertex", "GOOGLE_CLOUD_PROJECT"),
+    ],
+)
+def test_a_host_whose_address_is_the_user_s_own_says_what_it_needs(
+    name: str, missing: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = PROVIDERS[name]
+    monkeypatch.setenv(host.key_variables[0], "k")
+    for variable in ("AWS_REGION", *PLACES):
+        monkeypatch.delenv(variable, raising=False)
+
+    with pytest.raises(ConfigError) as caught:
+        check_role(RoleConfig(model=f"{name}/m"), "strong")
+
+    assert str(caught.value) == f"strong.base_url: {name} needs {missing}: set it, or base_url"
+    assert host.missing_variable(PLACES) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "address", "owned"),
+    [
+        ("openai", "https://api.openai.com/v1", True),
+        ("openai", "https://eu.api.openai.com/v1", True),
+        ("openai", "http://api.openai.com/v1", False),
+        ("openai", "https://me.openai.azure.com/openai/v1", False),
+        ("openai", "https://openai.com.evil.example/v1", False),
+        ("azure", "https://me.openai.azure.com", True),
+        ("azure", "http://me.openai.azure.com", False),
+        ("azure", "https://openai.azure.com.evil.example", False),
+        ("bedrock", "https://bedrock-runtime.us-west-2.amazonaws.com/openai/v1", True),
+        ("bedrock", "https://evil.us-west-2.amazonaws.com/openai/v1", False),
+        ("bedrock", "https://bedrock-runtime.evil.example/.amazonaws.com", False),
+        ("vertex", "https://us-central1-aiplatform.googleapis.com/v1", True),
+        ("moonshot", "https://api.moonshot.ai/v1", True),
+        ("moonshot", "https://localhost/v1", False),
+    ],
+)
+def test_a_vendor_s_key_may_go_to_the_vendor_s_hosts_alone(
+    name: str, address: str, owned: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in ("AWS_REGION", "AZURE_API_BASE", *PLACES):
+        monkeypatch.delenv(variable, raising=False)
+
+    assert PROVIDERS[name].may_send_key(address) == owned
+
+
+def test_a_vendor_s_own_address_needs_its_key_also_where_it_is_written_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("AZURE_OPENAI_API_KEY", raising=False)
+    azure = RoleConfig(model="azure/m", base_url="https://me.openai.azure.com")
+
+    with pytest.raises(ConfigError, match="azure needs a key: set AZURE_OPENAI_API_KEY or AZURE_"):
+        check_role(azure, "strong")
+    check_role(structs.replace(azure, api_key="none"), "strong")  # a token in a header
 
 
 # Opening.
@@ -172,7 +242,8 @@ async def test_a_host_on_the_network_needs_a_session() -> None:
         ("scripted", {"latncy": 1}, "unknown option 'latncy': did you mean 'latency'? available: "),
         ("scripted", {"zzz": 1}, "unknown option 'zzz': available: model_seed, latency"),
         ("scripted", {"latency": "x"}, "Expected `float`, got `str` - at `$.latency`"),
-        ("openai", {"top_k": 1}, "openai takes no options"),
+        ("openai", {"top_k": 1}, "unknown option 'top_k': available: api"),
+        ("anthropic", {"top_k": 1}, "anthropic takes no options"),
         ("local", {"slts": 1}, "unknown option 'slts': did you mean 'slots'?"),
     ],
 )

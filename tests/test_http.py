@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from itertools import chain
 from pathlib import Path
 
 import msgspec
@@ -72,6 +73,28 @@ async def fail(server: Server, session: HttpSession, *says: Say) -> ProviderErro
 def reason(error: Exception) -> str:
     """The message without the endpoint it begins with."""
     return str(error).partition("completions: ")[2]
+
+
+@pytest.mark.parametrize(
+    ("said", "is_cut"),
+    [
+        (Say(b"", "close"), True),
+        (Say(b"", "reset"), True),
+        (Say(OK.data[:20], "close"), True),
+        (Say(OK.data[:-3], "close"), True),
+        (answer(status=504), True),
+        (answer(status=524), True),
+        (answer(status=503), False),
+        (answer(status=500), False),
+    ],
+)
+async def test_what_a_gateway_does_is_told_from_what_a_server_does(
+    server: Server, session: HttpSession, said: Say, is_cut: bool
+) -> None:
+    error = await fail(server, session, said)
+
+    assert isinstance(error, Unavailable)
+    assert error.is_cut is is_cut
 
 
 # What goes out and comes back.
@@ -656,6 +679,64 @@ def test_anthropics_limits_are_read() -> None:
     assert told == Allowance(50, 49, told.requests_reset, 40000, 39000, 0)
 
 
+def test_of_anthropics_two_kinds_of_tokens_the_scarcer_counts() -> None:
+    then = (datetime.now(UTC) + timedelta(seconds=30)).isoformat()
+    headers = {
+        "Anthropic-RateLimit-Input-Tokens-Limit": "30000",
+        "Anthropic-RateLimit-Input-Tokens-Remaining": "29000",
+        "Anthropic-RateLimit-Input-Tokens-Reset": then,
+        "Anthropic-RateLimit-Output-Tokens-Limit": "8000",
+        "Anthropic-RateLimit-Output-Tokens-Remaining": "400",
+        "Anthropic-RateLimit-Output-Tokens-Reset": then,
+    }
+
+    told = rate_limits.read_allowance(headers)
+
+    assert told is not None
+    assert (told.requests_limit, told.tokens_limit, told.tokens_remaining) == (None, 8000, 400)
+
+
+@pytest.mark.parametrize(
+    ("status", "word", "kind"),
+    [
+        (400, "true", Unavailable),
+        (404, "true", Unavailable),
+        (500, "false", Rejected),
+        (409, "false", Rejected),
+        (429, "false", RateLimited),
+        (429, "true", RateLimited),
+        (500, "perhaps", Unavailable),
+        (400, "", Rejected),
+    ],
+)
+async def test_a_server_s_word_on_retries_goes_before_the_status(
+    server: Server, session: HttpSession, status: int, word: str, kind: type[ProviderError]
+) -> None:
+    headers = {"x-should-retry": word} if word else {}
+
+    assert type(await fail(server, session, answer(status=status, headers=headers))) is kind
+
+
+async def test_a_used_up_quota_is_final_whatever_is_said_of_retries(
+    server: Server, session: HttpSession
+) -> None:
+    body = b'{"error": {"message": "You exceeded your quota.", "code": "insufficient_quota"}}'
+    said = answer(body, status=429, headers={"x-should-retry": "true"})
+
+    assert type(await fail(server, session, said)) is Denied
+
+
+@pytest.mark.parametrize("name", ["X-Request-Id", "request-id", "apim-request-id"])
+async def test_a_failure_names_the_request_for_the_vendor_s_support(
+    server: Server, session: HttpSession, name: str
+) -> None:
+    error = await fail(server, session, answer(status=400, headers={name: "req_011CT\x1b[2J7"}))
+    long = await fail(server, session, answer(status=400, headers={name: "x" * 200}))
+
+    assert str(error).endswith("400 Bad Request (request req_011CT7)")
+    assert str(long).endswith("400 Bad Request")
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -685,7 +766,7 @@ def test_no_header_breaks_the_reader(text: str) -> None:
         "Retry-After",
         "Retry-After-Ms",
         *rate_limits.OPENAI_HEADERS,
-        *rate_limits.ANTHROPIC_HEADERS,
+        *chain.from_iterable(rate_limits.ANTHROPIC_HEADERS.values()),
     )
     for name in names:
         wait = rate_limits.read_retry_after({name: text})

@@ -16,10 +16,11 @@ from blockbuster import BlockBuster
 from codeclm.engine.calls.cache import Cache, open_cache
 from codeclm.engine.calls.counters import CallCounts, Counters
 from codeclm.engine.calls.dispatcher import Dispatcher, open_dispatcher
-from codeclm.engine.calls.model import Model, ParsedReply, Sampling
+from codeclm.engine.calls.model import Model, ParsedReply
 from codeclm.engine.calls.outgoing import InFlightCalls, RoleCalls
 from codeclm.engine.calls.pacing import Limits
 from codeclm.engine.calls.replies import StoredReply, decode_reply
+from codeclm.engine.calls.sampling import Sampling
 from codeclm.engine.config import RetryPolicy
 from codeclm.engine.data.errors import ItemError, RunStopped, Stopping
 from codeclm.engine.disk.sqlite import StorageError
@@ -37,7 +38,7 @@ from codeclm.providers.openai import OpenAI
 
 from .acting import may_read_the_cache, unlimited
 from .servers import ReceivedRequest as Heard
-from .servers import Server, answer, chat, say
+from .servers import Say, Server, answer, chat, say
 
 PROMPTS = PromptSet.load("default", (Encode, Respond, Score))
 SECRET = "sk-very-secret-0123456789"
@@ -266,28 +267,132 @@ async def test_a_question_nobody_answers_readably_loses_its_item_and_is_not_paid
                 await respond(desk.role(parse_attempts=2))
             errors.add((caught.value.reason, caught.value.detail, caught.value.transient))
 
-    detail = 'respond: a refusal (asked 2 times; the last reply began "I\'m so sorry.")'
+    detail = 'respond: a refusal; the reply began "I\'m so sorry." (asked 2 times)'
     assert errors == {("unreadable", detail, False)}
     assert len(server.asked) == 2
 
 
-async def test_a_vendor_filters_answer_and_a_cut_off_one_are_kept_as_what_they_are(
+async def test_an_answer_that_was_cut_off_is_kept_as_what_it_is(
     server: Server, at_desk: Open
 ) -> None:
-    finishes = ["length", "content_filter"]
-    for reason in finishes:
-        choice = {"message": {"content": "Once"}, "finish_reason": reason}
-        server.will(say(chat(choices=[choice])))
-    seen: list[str] = []
+    server.will(said("Once", finish_reason="length"))
     for _ in range(2):
         async with at_desk() as desk:
-            for item in finishes:
-                role = desk.role(temperature=1.0)
-                asked = await role.ask(AnyAnswer(instruction="Hi."), item=item)
-                seen.append(asked.reply.finish_reason)
+            parsed = await desk.role().ask(AnyAnswer(instruction="Hi."), item="i")
+            assert (parsed.value, parsed.reply.finish_reason) == ("Once", "length")
 
-    assert seen == finishes * 2
-    assert len(server.asked) == 2
+    assert len(server.asked) == 1
+
+
+# -- what is no answer ------------------------------------------------------------------------
+
+
+def said(content: str | None, *, finish_reason: str = "stop", **message: Any) -> Say:
+    choice = {"message": {"content": content, **message}, "finish_reason": finish_reason}
+    usage = {"completion_tokens": 9, "completion_tokens_details": {"reasoning_tokens": 8}}
+    return say(chat(choices=[choice], usage=usage))
+
+
+NO_ANSWERS: list[tuple[Say, str, str]] = [
+    (said("Once", finish_reason="content_filter"), "content_filter", "a filter withheld"),
+    (said("No.", refusal="I can't."), "refusal", 'the model refused: "I can\'t."'),
+    (said("Once", finish_reason="repetition"), "interrupted", "before it was complete (repet"),
+    (said("<think>Hm", finish_reason="length"), "unclosed_thinking", "max_tokens 64"),
+    (said("<think>Hm"), "unclosed_thinking", "8 tokens of thinking and no answer"),
+    (said("<think>Hm</think>\n"), "only_thinking", "finish reason stop"),
+    (said(None, reasoning_content="Hm", finish_reason="length"), "only_thinking", "max_tokens 64"),
+    (said("", finish_reason="length"), "only_thinking", "finish reason length, max_tokens 64"),
+]
+
+
+@pytest.mark.parametrize(("reply", "reason", "detail"), NO_ANSWERS)
+@pytest.mark.parametrize("temperature", [0.0, 0.7])
+async def test_what_is_no_answer_is_lost_with_its_reason_and_counted(
+    server: Server, at_desk: Open, temperature: float, reply: Say, reason: str, detail: str
+) -> None:
+    server.always = reply
+    async with at_desk() as desk:
+        role = desk.role(temperature=temperature, max_tokens=64)
+        with pytest.raises(ItemError) as caught:
+            await role.ask(AnyAnswer(instruction="Hi."), item="i")
+
+    assert (caught.value.reason, caught.value.transient) == (reason, False)
+    assert detail in caught.value.detail
+    assert desk.counters.no_answers == {reason: len(server.asked)}
+    assert desk.responses.no_answer == len(server.asked)
+
+
+@pytest.mark.parametrize(
+    ("temperature", "reply", "times"),
+    [
+        (0.7, said("", refusal="No."), 1),  # asking again would bring the same
+        (0.0, said("<think>Hm", finish_reason="length"), 1),  # it would think as long again
+        (0.7, said("<think>Hm", finish_reason="length"), 3),
+        (0.0, said("<think>Hm"), 3),
+    ],
+)
+async def test_it_is_asked_for_again_only_where_that_may_help(
+    server: Server, at_desk: Open, temperature: float, reply: Say, times: int
+) -> None:
+    server.always = reply
+    async with at_desk() as desk:
+        with pytest.raises(ItemError):
+            await desk.role(temperature=temperature).ask(AnyAnswer(instruction="Hi."), item="i")
+
+    assert len(server.asked) == times
+
+
+async def test_reasoning_is_kept_apart_from_the_answer(server: Server, at_desk: Open) -> None:
+    server.will(said("<think>In the text.</think>\n\nFine.", reasoning="In its field."))
+    for _ in range(2):
+        async with at_desk() as desk:
+            parsed = await desk.role().ask(AnyAnswer(instruction="Hi."), item="i")
+            assert (parsed.value, parsed.reply.text) == ("Fine.", "Fine.")
+            assert parsed.reply.reasoning == "In its field.\n\nIn the text."
+            assert parsed.reply.reasoning_tokens == 8
+
+    assert len(server.asked) == 1
+
+
+async def test_at_temperature_0_the_same_question_is_never_sent_twice(
+    server: Server, at_desk: Open
+) -> None:
+    """The conversation goes on: the reply, and what was wrong with it."""
+    server.will(*[say(chat("I'm sorry."))] * 2, say(chat("Fine.")))
+    for _ in range(2):
+        async with at_desk() as desk:
+            assert await respond(desk.role(temperature=0.0)) == "Fine."
+
+    conversations = [heard.json["messages"] for heard in server.asked]
+    assert [len(messages) for messages in conversations] == [1, 3, 5]
+    assert conversations[2][:3] == conversations[1]
+    assert [message["role"] for message in conversations[1]] == ["user", "assistant", "user"]
+    assert conversations[1][1]["content"] == "I'm sorry."
+    assert "cannot be used: a refusal." in conversations[1][2]["content"]
+
+
+async def test_a_reply_without_text_is_asked_for_as_before_and_then_not_quoted_to_the_model(
+    server: Server, at_desk: Open
+) -> None:
+    """The server lost it, and if not: vendors refuse empty messages, and two of one role."""
+    server.will(say(chat("")), say(chat(" ")), say(chat("Fine.")))
+    async with at_desk() as desk:
+        await desk.role(temperature=0.0).ask(Respond(instruction="Hi."), item="i")
+
+    contents = [[m["content"] for m in heard.json["messages"]] for heard in server.asked]
+    assert [len(messages) for messages in contents] == [1, 1, 1]
+    assert contents[0] == contents[1]
+    assert contents[2][0].startswith(f"{contents[0][0]}\n\nYour last reply held no answer.")
+
+
+async def test_at_other_temperatures_the_question_stays_as_it_is(
+    server: Server, at_desk: Open
+) -> None:
+    server.will(say(chat("I'm sorry.")), say(chat("Fine.")))
+    async with at_desk() as desk:
+        assert await respond(desk.role(temperature=0.7)) == "Fine."
+
+    assert server.asked[0].body == server.asked[1].body
 
 
 async def test_half_an_emoji_is_served_and_kept_as_it_came(server: Server, at_desk: Open) -> None:

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codeclm.providers import openai
 from codeclm.providers.base import (
     Allowance,
     Denied,
@@ -20,8 +19,10 @@ from codeclm.providers.base import (
     Request,
     Unavailable,
 )
-from codeclm.providers.http.exchange import HttpSession
-from codeclm.providers.openai import OpenAI
+from codeclm.providers.http.endpoint import Endpoint
+from codeclm.providers.http.events import Assembly
+from codeclm.providers.http.exchange import HttpSession, Response
+from codeclm.providers.openai import Mistral, OpenAI, encode
 
 from .servers import Say, Server, answer, chat, request, say
 
@@ -114,26 +115,56 @@ async def test_json_without_a_schema_is_asked_for_as_an_object(
 
 
 @pytest.mark.parametrize(
-    ("host", "model", "name"),
+    ("base_url", "model", "name"),
     [
-        ("api.openai.com", "gpt-4o-mini", "max_tokens"),
-        ("api.openai.com", "gpt-4.1", "max_tokens"),
-        ("api.openai.com", "ft:gpt-4o:me::1", "max_tokens"),
-        ("api.openai.com", "o3-mini", "max_completion_tokens"),
-        ("api.openai.com", "gpt-5.1", "max_completion_tokens"),
-        ("eu.api.openai.com", "gpt-9", "max_completion_tokens"),
-        ("me.openai.azure.com", "gpt-5", "max_completion_tokens"),
-        ("openrouter.ai", "openai/gpt-5", "max_tokens"),
-        ("localhost:8000", "o3-lookalike", "max_tokens"),
-        ("api.openai.com.evil.example", "gpt-5", "max_tokens"),
+        ("https://api.openai.com/v1", "gpt-4o-mini", "max_tokens"),
+        ("https://api.openai.com/v1", "gpt-4.1", "max_tokens"),
+        ("https://api.openai.com/v1", "ft:gpt-4o:me::1", "max_tokens"),
+        ("https://api.openai.com/v1", "o3-mini", "max_completion_tokens"),
+        ("https://api.openai.com/v1", "gpt-5.1", "max_completion_tokens"),
+        ("https://api.openai.com/v1", "new-name", "max_completion_tokens"),
+        ("https://eu.api.openai.com/v1", "gpt-9", "max_completion_tokens"),
+        ("https://me.openai.azure.com/openai/v1", "my-deployment", "max_completion_tokens"),
+        ("https://openrouter.ai/api/v1", "openai/gpt-5", "max_tokens"),
+        ("http://localhost:4000", "gpt-5", "max_completion_tokens"),
+        ("http://localhost:8000/v1", "o3-lookalike", "max_tokens"),
+        ("http://localhost:8000/v1", "gpt-oss-20b", "max_tokens"),
+        ("https://api.openai.com.evil.example", "new-name", "max_tokens"),
     ],
 )
-def test_only_openais_newer_models_get_the_newer_name_for_max_tokens(
-    host: str, model: str, name: str
+async def test_only_openais_newer_models_get_the_newer_name_for_max_tokens(
+    base_url: str, model: str, name: str
 ) -> None:
-    body = openai.encode(Request(model=model, messages=(), max_tokens=7), host=host)
+    """Also behind a gateway, which passes the name on."""
+    recorder = Recorder()
+    asked = Request(model=model, messages=(), max_tokens=7)
 
-    assert body == f'{{"model":"{model}","messages":[],"{name}":7}}'.encode()
+    await OpenAI(recorder, base_url=base_url).complete(asked)
+
+    assert recorder.bodies == [f'{{"model":"{model}","messages":[],"{name}":7}}'.encode()]
+
+
+class Recorder:
+    """A session that notes what it should send, to servers that no test may call."""
+
+    def __init__(self) -> None:
+        self.bodies: list[bytes] = []
+
+    async def post(
+        self, endpoint: Endpoint, body: bytes, /, assembly: Assembly | None = None
+    ) -> Response:
+        self.bodies.append(body)
+        return Response(json.dumps(chat()).encode(), {})
+
+    async def aclose(self) -> None: ...
+
+
+async def test_mistral_s_seed_has_a_name_of_its_own(server: Server, session: HttpSession) -> None:
+    await Mistral(session, base_url=f"{server.url}/v1").complete(request(seed=7))
+
+    body = server.asked[0].json
+    assert body["random_seed"] == 7
+    assert "seed" not in body
 
 
 async def test_half_an_emoji_travels_both_ways(server: Server, session: HttpSession) -> None:
@@ -386,7 +417,7 @@ async def test_an_answer_that_is_cut_or_of_another_shape_may_come_whole(
 def test_messages_arrive_as_they_were_written(system: str, text: str) -> None:
     messages = (Message("system", system), Message("user", text))
 
-    body = json.loads(openai.encode(Request(model="m", messages=messages)))
+    body = json.loads(encode(Request(model="m", messages=messages)))
 
     assert body["messages"] == [
         {"role": "system", "content": system},

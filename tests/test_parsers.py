@@ -42,7 +42,7 @@ NAMES = st.from_regex(r"[A-Za-zÀ-ž][\w' +/-]{0,20}[A-Za-zà-ž+]", fullmatch=T
 PROSE = st.text(
     st.characters(blacklist_categories=("Cs", "Cc", "Zl", "Zp")), min_size=1, max_size=200
 ).map(lambda text: f"Tell me{text} now" if not text.strip() else f"Explain {text.strip()} to me")
-REPLY = st.sampled_from(["{}", "```\n{}\n```", "<think>\nOne. 9 9\n</think>\n\n{}", "\n\n{}\n"])
+REPLY = st.sampled_from(["{}", "```\n{}\n```", "\n\n{}\n"])
 
 
 def fill(frame: str, text: str) -> str:
@@ -100,7 +100,7 @@ def test_metadata_as_json_comes_back_as_written(
          ("poetry", ("rhyme", "metre", "form"))),
         ("Use case: data analysis\nSkills: Python (pandas, numpy), SQL",
          ("data analysis", ("Python (pandas, numpy)", "SQL"))),
-        ("Use case: coding\nSkills: C++, C#, .NET", ("coding", ("C++", "C#", "NET"))),
+        ("Use case: coding\nSkills: C++, C#, .NET", ("coding", ("C++", "C#", ".NET"))),
         ("Use case: poetry\nSkills: none", ("poetry", ())),
         ("Use case: poetry\nSkills: None.", ("poetry", ())),
         ("Use case: poetry\r\nSkills: rhyme\r\n", ("poetry", ("rhyme",))),
@@ -213,7 +213,9 @@ CODE = "Explain this:\n```python\n1. x\n2. y\n```"
         ('1. ABC\n2. {"a": {{x}}} <y> %s', ["ABC", '{"a": {{x}}} <y> %s']),
         ('["A b", "C d"]', ["A b", "C d"]),
         ('{"instructions": [{"instruction": "A b"}, {"instruction": "C d"}]}', ["A b", "C d"]),
-        ('```json\n{"instructions": ["1. A b", "C d"]}\n```', ["1. A b", "C d"]),
+        ('```json\n{"instructions": ["1. A b", "C d"]}\n```', ["A b", "C d"]),
+        ('["1. A b", "2. C d\\n1. x"]', ["A b", "C d\n1. x"]),
+        ('["1. x\\n2. y", "C d"]', ["1. x\n2. y", "C d"]),
     ],
 )  # fmt: skip
 def test_instructions_are_taken_out_of_their_list(reply: str, instructions: list[str]) -> None:
@@ -470,6 +472,9 @@ def test_scores_come_back_as_written(
         ('{"Assistant 1": "8", "Assistant 2": "7"}', (8, 7)),
         ('```json\n{"scores": [8, 7]}\n```', (8, 7)),
         ("8 7\r\nbecause", (8, 7)),
+        ("\u0668 \u0667", (8, 7)),
+        ("Assistant 1 and Assistant 2: 8 and 7", (8, 7)),
+        ("| Assistant 2 | Assistant 1 |\n| 7 | 8 |", (8, 7)),
     ],
 )
 def test_scores_are_read_in_every_form_judges_write(
@@ -482,7 +487,7 @@ def test_scores_are_read_in_every_form_judges_write(
 @pytest.mark.parametrize(
     "reply",
     ["", "8", "8/10", "8 7 6", "11 7", "8 -7", "-1 5", "NaN 8", "inf 8", "8e9 7", "eight seven",
-     "1e1 2", "\u0668 \u0667", "8,5 7,5", "Assistant 1 gave 3 examples and 2 reasons.",
+     "1e1 2", "8,5 7,5", "Assistant 1 gave 3 examples and 2 reasons.",
      '{"assistant_1": 11, "assistant_2": 7}', '{"assistant_1": NaN, "assistant_2": 7}',
      '{"assistant_1": 1e999, "assistant_2": 7}', '{"assistant_1": true, "assistant_2": 7}',
      f'{{"assistant_1": 1{"0" * 400}, "assistant_2": 7}}', "100 100"],
@@ -594,7 +599,6 @@ HOSTILE = [
     "Use case: a\n" + "skills" * 150_000,
     "Use case: a\nSkills: " + "(," * 400_000,
     "Rubric: " + " action" * 140_000,
-    "<think>" * 100_000,
     '{"instructions": ["' + '\\"' * 400_000,
     "improved instruction " * 47_000,
     "i'm sorry" + " " * 900_000,

@@ -289,7 +289,7 @@ def test_small_prompts_are_small(prompt: AnyPrompt) -> None:
                    "order"]),
         (Invent, ["Vary the verb", "questions with imperatives", "kind of task",
                     "reads and writes text",
-                    "reminder", "in English", "1 or 2 sentences", "placeholders",
+                    "reminder", "in the language of", "1 or 2 sentences", "placeholders",
                     "100 words", "Not every task needs an input", "<noinput>", "###"]),
         (Rate, ["feedback", "accuracy", "0 to 5", "higher score", "first line", "explain"]),
         (Grow, ["instruction rewriter", "semantic parsing", "depth or in width", "noun or a verb",
@@ -424,15 +424,15 @@ def test_a_plugin_adds_a_prompt_and_a_folder_may_override_it(tmp_path: Path) -> 
     role = RoleConfig(model="scripted/strong", prompts=str(mine))
 
     prompt: Any = registered.PROMPTS["shorten"]
-    templates = load_prompts(Config(), role, [prompt], "strong")
+    templates = load_prompts(Config(), "strong", role, [prompt], "strong")
 
     assert templates.render(prompt(instruction="Hi.")) == (("user", "Cut: Hi."),)
-    assert load_prompts(Config(), role, [Respond], "strong").digests.keys() == {"respond"}
+    assert load_prompts(Config(), "strong", role, [Respond], "strong").digests.keys() == {"respond"}
 
 
 def test_a_prompt_that_is_not_registered_is_refused_before_the_first_call() -> None:
     with pytest.raises(ConfigError, match=r"strong: prompt 'shorten' is not registered: add Short"):
-        load_prompts(Config(), RoleConfig(model="scripted/strong"), [Shorten], "strong")
+        load_prompts(Config(), "strong", RoleConfig(model="scripted/strong"), [Shorten], "strong")
 
 
 def test_a_plugin_with_a_part_forgotten_is_named(site: Path) -> None:

@@ -64,7 +64,8 @@ def evolved(*turns: str) -> Callable[[Request], str]:
 
 
 async def test_the_last_of_three_rewrites_is_answered_and_kept(tmp_path: Path) -> None:
-    turns = evolved("Rain, hail.", "Rain, hail, snow.", "Rain, hail, snow, wind.")
+    more, most = "Rain, hail, snow, sleet, fog.", "Rain, hail, snow, sleet, fog, dew, frost, wind."
+    turns = evolved("Rain, hail, snow.", more, most)
     actor = Actor(improve=turns, respond="It falls.")
     async with playing(actor, tmp_path) as troupe:
         strong = troupe["strong"]
@@ -73,7 +74,7 @@ async def test_the_last_of_three_rewrites_is_answered_and_kept(tmp_path: Path) -
     assert (kept.fate, kept.winner, kept.instruction) == (
         "kept",
         "strong",
-        "Rain, hail, snow, wind.",
+        most,
     )
     assert [one.strong is not None for one in kept.iterations] == [False, False, False, True]
     assert actor.counts() == {"improve": 3, "respond": 1}
@@ -81,7 +82,7 @@ async def test_the_last_of_three_rewrites_is_answered_and_kept(tmp_path: Path) -
 
 async def test_a_rewrite_that_fails_midway_leaves_the_one_before(tmp_path: Path) -> None:
     useless = ["I'm sorry, I can't."] * 3
-    turns = evolved("Rain and hail.", *useless)
+    turns = evolved("Rain, hail and snow.", *useless)
     actor = Actor(improve=turns, respond="It falls.")
     async with playing(actor, tmp_path) as troupe:
         strong = troupe["strong"]
@@ -92,7 +93,7 @@ async def test_a_rewrite_that_fails_midway_leaves_the_one_before(tmp_path: Path)
             )
         )
 
-    assert (kept.fate, kept.instruction) == ("kept", "Rain and hail.")
+    assert (kept.fate, kept.instruction) == ("kept", "Rain, hail and snow.")
     assert (lost.fate, lost.reason, lost.detail) == ("filtered", "no_actions", "unreadable")
 
 
@@ -240,17 +241,20 @@ def test_the_pool_and_what_a_request_shows_depend_on_the_runs_seed_alone() -> No
     assert len(pool(2, most=20).seeds) == 2
 
 
-async def test_a_seed_as_it_is_becomes_the_basic_instruction_anew_in_each_pass() -> None:
-    first = await SeedAsInstruction(rows=4)(
-        InstructionRequest(placeholder_metadata(SEED), 4, texts=("Explain rain.",))
-    )
-    second = await SeedAsInstruction(rows=4)(
-        InstructionRequest(placeholder_metadata(SEED, pass_number=1), 4, texts=("Explain rain.",))
+async def test_a_seed_as_it_is_becomes_the_basic_instruction_as_often_as_its_rows_need() -> None:
+    take, metadata, texts = (
+        SeedAsInstruction(rows=4),
+        placeholder_metadata(SEED),
+        ("Explain rain.",),
     )
 
-    assert [one.instruction for one in first + second] == ["Explain rain."] * 2
-    assert first[0].metadata.seed_ids == second[0].metadata.seed_ids == ("s3",)
-    assert first[0].id != second[0].id
+    first = await take(InstructionRequest(metadata, 6, texts=texts))
+    later = await take(InstructionRequest(metadata, 1, 8, texts=texts))
+
+    assert [one.instruction for one in first + later] == ["Explain rain."] * 3
+    assert [one.rows for one in first + later] == [3, 3, 1]
+    assert [one.number for one in first + later] == [0, 1, 8]
+    assert len({one.id for one in first + later}) == 3
 
 
 # -- as a user meets them ---------------------------------------------------------------------

@@ -4,8 +4,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from codeclm.engine.calls.counters import Counters
+from codeclm.engine.calls.spending import Usage
 from codeclm.engine.config import Config, build_config
 from codeclm.engine.data.records import (
     Answer,
@@ -19,7 +21,6 @@ from codeclm.engine.data.records import (
 from codeclm.engine.reporting.summary import Summary, summarise, summary_text
 from codeclm.engine.store.reader import LedgerReader
 from codeclm.engine.store.writer import LedgerWriter
-from codeclm.providers.base import Reply
 
 from .examples import examples
 
@@ -119,7 +120,8 @@ def test_a_scorer_that_favours_the_first_answer_is_seen(tmp_path: Path) -> None:
     """EVEN gives whoever is first three points more, and both orders disagree."""
     gaps = summed(tmp_path, [example(0, EVEN, EVEN), example(1, CLEAR, CLEAR)]).gaps
 
-    assert (gaps.flipped, gaps.first_lead) == (0.5, 1.5)
+    assert gaps.judge is not None
+    assert (gaps.judge.flipped, gaps.judge.first_lead) == (0.5, 1.5)
 
 
 def test_rows_are_told_by_winner_and_by_round(tmp_path: Path) -> None:
@@ -144,7 +146,7 @@ def test_figure_2_counts_its_rounds_from_the_second(tmp_path: Path) -> None:
 def test_without_any_score_there_is_nothing_to_say_of_gaps(tmp_path: Path) -> None:
     told = summed(tmp_path, [])
 
-    assert (told.gaps.flipped, told.gaps.first_lead, told.gaps.histogram) == (None, None, {})
+    assert (told.gaps.judge, told.gaps.bias, told.gaps.histogram) == (None, None, {})
     assert summary_text(told).startswith("finished: 0 rows\n")
 
 
@@ -153,11 +155,9 @@ def test_money_is_what_the_tokens_cost(tmp_path: Path) -> None:
     prices = {"price_input": 2.0, "price_cached": 0.5, "price_output": 8.0}
     config = settings(strong={"model": "scripted/strong", **prices})
     counters = Counters()
-    reply = Reply(
-        text="", prompt_tokens=1_000_000, cached_tokens=400_000, completion_tokens=100_000
-    )
-    counters.count_paid("strong", "encode", reply)
-    counters.count_paid("target", "respond", reply)
+    usage = Usage(1, 1_000_000, cached_tokens=400_000, completion_tokens=100_000)
+    counters.count_paid("strong", "encode", usage, "stop")
+    counters.count_paid("target", "respond", usage, "stop")
     told = summed(tmp_path, [], config=config, counters=counters)
 
     assert told.money == pytest.approx(0.6 * 2 + 0.4 * 0.5 + 0.1 * 8)
@@ -165,11 +165,29 @@ def test_money_is_what_the_tokens_cost(tmp_path: Path) -> None:
 
 def test_without_prices_nothing_is_said_of_money(tmp_path: Path) -> None:
     counters = Counters()
-    counters.count_paid("strong", "encode", Reply(text="", prompt_tokens=5))
+    counters.count_paid("strong", "encode", Usage(1, 5), "stop")
     told = summed(tmp_path, [], counters=counters)
 
     assert told.money is None
     assert "cost" not in summary_text(told)
+
+
+def test_rows_that_refuse_and_replies_that_are_no_answer_are_counted(tmp_path: Path) -> None:
+    counters = Counters()
+    counters.count_paid("strong", "respond", Usage(1, reasoning_tokens=2048), "stop")
+    for reason in ("refusal", "only_thinking", "only_thinking"):
+        counters.count_unusable("respond", reason)
+    plain, refusing = example(0, CLEAR), example(1, CLEAR)
+    last = refusing.iterations[-1]
+    answer = Answer("I can't help with that.", refuses=True)
+    refusing = structs.replace(refusing, iterations=(structs.replace(last, strong=answer),))
+    summary = summed(tmp_path, [plain, refusing], counters=counters)
+    text = summary_text(summary)
+
+    assert summary.refusals == 1
+    assert "rows whose answer reads like a refusal: 1\n" in text
+    assert "replies that were no answer: 2 only thinking, 1 refusal\n" in text
+    assert "answer tokens spent on reasoning: 2,048\n" in text
 
 
 scores = st.integers(0, 10).map(float)
@@ -193,8 +211,8 @@ def test_the_histogram_holds_every_round_and_pairs_fall_with_the_threshold(
 def test_the_summary_fits_80_columns_and_says_what_is_missing(tmp_path: Path) -> None:
     counters = Counters()
     for stage in ("encode", "decode", "rubrics", "respond", "score", "improve"):
-        reply = Reply(text="", prompt_tokens=123_456_789, completion_tokens=98_765_432)
-        counters.count_paid("strong", stage, reply)
+        usage = Usage(1, 123_456_789, completion_tokens=98_765_432)
+        counters.count_paid("strong", stage, usage, "stop")
         counters.count_reused(stage)
     examples = [example(n, EVEN, CLEAR) for n in range(5)]
     examples += [example(n, EVEN, EVEN) for n in range(5, 9)]

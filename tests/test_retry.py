@@ -143,3 +143,73 @@ def test_failures_end(errors: list[CallFailure]) -> None:
         attempts = decision.attempts
 
     assert count <= POLICY.attempts + MAX_STALE
+
+
+# Gateways that cut silent connections.
+
+GATEWAY_TIMEOUT = Unavailable("504 Gateway Timeout", is_cut=True)
+
+
+def after_cuts(
+    *seconds: float,
+    outage: float | None = None,
+    error: Unavailable = GATEWAY_TIMEOUT,
+    is_streamed: bool = False,
+) -> Decision:
+    """What follows attempts at one call, each cut after so many seconds."""
+    attempts = Attempts()
+    decision: Decision = Retry(0.0, attempts)
+    for cut_after in seconds:
+        decision = decide(
+            error,
+            attempts=attempts,
+            elapsed=0.0,
+            policy=POLICY,
+            random=lambda: 0.5,
+            outage=outage,
+            cut_after=cut_after,
+            is_streamed=is_streamed,
+        )
+        if isinstance(decision, Retry):
+            attempts = decision.attempts
+    return decision
+
+
+@pytest.mark.parametrize("outage", [None, 60.0])
+def test_a_call_that_is_cut_twice_after_the_same_time_is_given_up_with_the_remedy(
+    outage: float | None,
+) -> None:
+    """Also where nobody is answered any more: perhaps only long answers are still to come."""
+    decision = after_cuts(60.02, 60.1, outage=outage)
+
+    assert decision == GiveUp(
+        "504 Gateway Timeout (cut after 60 s, like the attempt before: a gateway on the way may cut"
+        " silent connections; set stream = true for this model)"
+    )
+
+
+@pytest.mark.parametrize("seconds", [(60.0,), (60.0, 30.0), (60.0, 0.0, 60.0), (5.0, 5.0)], ids=str)
+def test_other_failures_are_tried_again(seconds: tuple[float, ...]) -> None:
+    assert isinstance(after_cuts(*seconds), Retry)
+
+
+def test_a_connection_that_was_used_before_is_cut_all_the_same() -> None:
+    """Stale is what the server closed before the call, not what is closed a minute later."""
+    stale = Stale("closed", is_cut=True)
+
+    assert after_cuts(0.01, 0.01, error=stale) == Retry(0.0, Attempts(stale=2, cut_after=0.01))
+    assert isinstance(after_cuts(60.0, 60.0, error=stale), GiveUp)
+
+
+def test_a_stream_that_is_cut_has_another_remedy() -> None:
+    decision = after_cuts(300.0, 300.0, is_streamed=True)
+
+    assert isinstance(decision, GiveUp)
+    assert decision.reason.endswith("raise its limit, or lower max_tokens)")
+
+
+def test_the_remedy_is_named_in_the_end_where_the_time_is_short() -> None:
+    decision = after_cuts(*[2.0] * POLICY.attempts)
+
+    assert isinstance(decision, GiveUp)
+    assert "stream = true" in decision.reason

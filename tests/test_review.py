@@ -177,7 +177,7 @@ def test_nothing_is_made_of_metadata_that_a_person_drops(
         cwd=tmp_path,
     )
 
-    assert stopped.returncode == 1
+    assert stopped.returncode == 4
     assert done.returncode == 0, done.stderr
     summary = json.loads(done.stdout)
     seeds, made = summary["seeds"], summary["instructions"]

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from codeclm.engine.data import seeds
 from codeclm.engine.data.records import Seed, Unreadable, identity
-from codeclm.engine.data.seeds import SeedError, SeedSource
+from codeclm.engine.data.seeds import SeedError, SeedSource, arrow
 
 from .examples import examples
 from .steps import calls
@@ -539,6 +539,18 @@ def test_a_text_in_parquet_that_is_no_utf8_costs_itself_only(tmp_path: Path) -> 
         ["a", "c"],
         [Unreadable(1, f"{file}#1", "invalid UTF-8: byte 0xff at 0")],
     )
+
+
+def test_a_large_row_group_is_refused_before_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would be read whole; the limit is lowered, so that a gigabyte need not be written."""
+    file = put_parquet(tmp_path / "x.parquet", {"text": [f"{n}" * 50 for n in range(99)]})
+    assert len(read(file)[0]) == 99
+    monkeypatch.setattr(arrow, "_MAX_ROW_GROUP", 100)
+
+    with pytest.raises(SeedError, match=r"x\.parquet: a row group of .* at most 100: write"):
+        read(file)
 
 
 def test_a_damaged_parquet_file_is_refused(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import threading
-from collections.abc import Generator
 from functools import cache, partial
 from pathlib import Path
 from random import Random
@@ -17,8 +16,8 @@ import anyio
 import anyio.to_thread
 import pytest
 from blockbuster import BlockBuster
-from structlog.testing import capture_logs
 
+from codeclm.engine.calls.spending import total_spending
 from codeclm.engine.config import Config, build_config
 from codeclm.engine.data.formats import EXPORTS, selections
 from codeclm.engine.disk.atomic import WriteError
@@ -96,11 +95,9 @@ MODES: dict[str, dict[str, Any]] = {
 
 
 @pytest.fixture(autouse=True)
-def reading(unblocked: BlockBuster | None) -> Generator[None]:
+def reading(unblocked: BlockBuster | None) -> None:
     """Let the cache be read in the loop."""
     may_read_the_cache(unblocked)
-    with capture_logs():
-        yield
 
 
 class Cut(NamedTuple):
@@ -257,7 +254,8 @@ async def test_a_session_stopped_at_once_records_what_it_paid_for(tmp_path: Path
 
 def _recorded_calls(files: Files) -> int:
     with LedgerReader(files.out / "ledger.sqlite") as ledger:
-        return sum(spending.calls for spending in ledger.spending())
+        cache = files.config(wide=1).cache.database()
+        return total_spending(ledger.spending(cache).values()).calls
 
 
 async def test_a_session_leaves_the_process_as_it_was(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from codeclm.engine.pipeline.stages.encode import Encoder
 from codeclm.engine.pipeline.stages.filter import quality_gap, verdict
 from codeclm.engine.pipeline.stages.plausible import Plausibility
 from codeclm.engine.pipeline.stages.refine import Refiner
+from codeclm.engine.reporting.transcript import transcript
 from codeclm.prompts import Vocabulary
 from codeclm.providers.base import Rejected, Reply, Request, Unavailable
 
@@ -86,6 +87,9 @@ def draft(
     return Draft("d1", InstructionRequest(METADATA, 1), 0, instruction, rubrics)
 
 
+MORE = " + and name three examples"
+
+
 def judge(
     strong: float, target: float, *, first: float = 0, beginning: int = 1
 ) -> Callable[[Request], str]:
@@ -111,7 +115,7 @@ def respond(request: Request) -> str:
 
 def improve(request: Request) -> str:
     text = request.messages[-1].content
-    return re.split("Input instruction:\n|\n\nImproved", text)[1] + " +"
+    return re.split("Input instruction:\n|\n\nImproved", text)[1] + MORE
 
 
 def action_of(prompt: str) -> str:
@@ -216,14 +220,14 @@ async def test_a_later_round_improves_the_one_before_it(tmp_path: Path) -> None:
 
     assert [round_.instruction for round_ in example.iterations] == [
         "Write a letter.",
-        "Write a letter. +",
-        "Write a letter. + +",
+        f"Write a letter.{MORE}",
+        f"Write a letter.{2 * MORE}",
     ]
     assert example.iterations[0].action is None
     assert [round_.action for round_ in example.iterations[1:]] == [
         action_of(prompt) for prompt in actor.prompts("improve")
     ]
-    assert (example.fate, example.instruction) == ("kept", "Write a letter. + +")
+    assert (example.fate, example.instruction) == ("kept", f"Write a letter.{2 * MORE}")
 
 
 async def test_no_action_comes_twice_in_a_lineage(tmp_path: Path) -> None:
@@ -266,6 +270,18 @@ async def test_a_rewrite_that_failed_is_tried_with_other_actions(
     assert len({action_of(prompt) for prompt in actor.prompts("improve")}) == 3
     assert (example.fate, example.reason) == ("filtered", "improve_failed")
     assert [round_.number for round_ in example.iterations] == [1]
+
+
+@pytest.mark.parametrize("copied", ["Write the user's letter.", "Please write a letter!"])
+async def test_a_rewrite_that_is_nearly_its_original_is_neither_answered_nor_judged(
+    copied: str, tmp_path: Path
+) -> None:
+    """It counts as a failed rewrite, with a reason of its own, and its call as a cost."""
+    example, actor = await refined(tmp_path, judge(5, 5), improve=copied)
+
+    assert actor.counts() == {"improve": 3, "respond": 2, "score": 2}
+    assert (example.fate, example.reason) == ("filtered", "near_copy")
+    assert [call.stage for call in example.calls].count("improve") == 3
 
 
 async def test_a_rewrite_that_worked_at_the_second_action_counts_as_one_round(
@@ -357,7 +373,7 @@ async def test_figure_2_scores_nothing_before_the_first_rewrite(tmp_path: Path) 
 
     assert actor.counts() == {"improve": 1, "respond": 2, "score": 2}
     assert [(r.number, r.gap) for r in example.iterations] == [(1, None), (2, 7.0)]
-    assert example.instruction == "Write a letter. +"
+    assert example.instruction == f"Write a letter.{MORE}"
 
 
 async def test_figure_2_rewrites_three_times_at_most_all_the_same(tmp_path: Path) -> None:
@@ -366,13 +382,53 @@ async def test_figure_2_rewrites_three_times_at_most_all_the_same(tmp_path: Path
     assert actor.counts() == {"improve": 3, "respond": 6, "score": 6}
 
 
+async def test_an_answer_of_the_targets_own_is_kept_unless_the_strong_models_are_wanted_alone(
+    tmp_path: Path,
+) -> None:
+    both, _ = await refined(tmp_path / "both", judge(2, 9))
+    strong, _ = await refined(tmp_path / "strong", judge(2, 9), FilterConfig(keep="strong"))
+    led, _ = await refined(tmp_path / "led", judge(9, 2), FilterConfig(keep="strong"))
+
+    assert (both.fate, both.winner, len(both.iterations)) == ("kept", "target", 1)
+    assert (strong.fate, strong.reason, len(strong.iterations)) == ("filtered", "gap", 4)
+    assert (led.fate, led.winner) == ("kept", "strong")
+
+
 async def test_a_leftover_may_be_kept_and_is_marked(tmp_path: Path) -> None:
     """The last iterate with the strong answer, whatever the gap."""
     example, _ = await refined(tmp_path, judge(4, 5), FilterConfig(leftover="keep_strong"))
 
     assert (example.fate, example.winner, example.reason) == ("kept", "strong", "leftover_gap")
-    assert example.instruction == "Write a letter. + + +"
-    assert example.answer("strong") == Answer("STRONG on Write a letter. + + +")
+    assert example.instruction == f"Write a letter.{3 * MORE}"
+    assert example.answer("strong") == Answer(f"STRONG on Write a letter.{3 * MORE}")
+
+
+async def test_a_leftover_that_was_cut_off_is_not_kept(tmp_path: Path) -> None:
+    settings = FilterConfig(leftover="keep_strong")
+    example, _ = await refined(tmp_path, judge(4, 5), settings, respond=cut_off)
+
+    assert (example.fate, example.reason) == ("filtered", "cut_off")
+
+
+async def test_an_answers_reasoning_and_its_refusal_are_marked_in_the_transcript(
+    tmp_path: Path,
+) -> None:
+    answer = Reply(text="<think>Is it safe?</think>I can't help with that.", reasoning="Hm.")
+    settings = FilterConfig(leftover="keep_strong", max_iterations=1)
+    example, _ = await refined(tmp_path, "9 2", settings, respond=answer)
+
+    text = "I can't help with that."
+    assert example.response == Answer(text, "stop", "Hm.\n\nIs it safe?", refuses=True)
+    lines = transcript(example, {}).splitlines()
+    at = lines.index("  strong thought")
+    assert lines[at : at + 6] == [
+        "  strong thought",
+        "    │ Hm.",
+        "    │ ",
+        "    │ Is it safe?",
+        "  strong answered (reads like a refusal)",
+        f"    │ {text}",
+    ]
 
 
 async def test_a_leftover_that_nobody_answered_is_not_kept(tmp_path: Path) -> None:
@@ -402,7 +458,7 @@ async def test_one_unreadable_order_fails_the_instruction(tmp_path: Path) -> Non
     """Never the other order alone: it would carry the position's bias (docs/algorithm.md §3.5)."""
 
     def one_order(request: Request) -> str:
-        text = request.messages[-1].content
+        text = request.messages[0].content
         strong_first = text.index("STRONG") < text.index("TARGET")
         return "9 2" if strong_first else "Both are lovely."
 
@@ -419,7 +475,7 @@ async def test_a_score_that_is_read_at_the_third_try_counts(tmp_path: Path) -> N
     seen = list[str]()
 
     def score(request: Request) -> str:
-        text = request.messages[-1].content
+        text = request.messages[0].content
         strong_first = text.index("STRONG") < text.index("TARGET")
         seen.append(request.sample)
         if strong_first:
@@ -431,13 +487,14 @@ async def test_a_score_that_is_read_at_the_third_try_counts(tmp_path: Path) -> N
     assert (example.gap, example.calls[-1].attempts) == (7.0, 2)
 
 
+@pytest.mark.parametrize("text", ["", "I can't help with that.", "The first half of an"])
 @pytest.mark.parametrize("reason", ["content_filter", "refusal"])
 async def test_a_withheld_answer_fails_the_instruction_and_is_not_asked_again(
-    reason: Any, tmp_path: Path
+    reason: Any, text: str, tmp_path: Path
 ) -> None:
     def withheld(request: Request) -> str | Reply:
         if request.model == "strong":
-            return Reply(text="", finish_reason=reason)
+            return Reply(text=text, finish_reason=reason)
         return respond(request)
 
     example, actor = await refined(tmp_path, judge(9, 2), respond=withheld)
@@ -453,7 +510,7 @@ async def test_an_empty_answer_is_asked_for_again_and_then_fails(tmp_path: Path)
     example, actor = await refined(tmp_path, judge(9, 2), respond=silent)
 
     assert actor.counts() == {"respond": 1 + 3}
-    assert (example.fate, example.reason) == ("failed", "unreadable")
+    assert (example.fate, example.reason) == ("failed", "empty")
 
 
 def cut_off(request: Request) -> Reply:
@@ -461,15 +518,15 @@ def cut_off(request: Request) -> Reply:
 
 
 async def test_a_cut_off_answer_is_kept_with_its_mark(tmp_path: Path) -> None:
-    example, _ = await refined(tmp_path, judge(9, 2), respond=cut_off)
+    settings = FilterConfig(keep_cut_off=True)
+    example, _ = await refined(tmp_path, judge(9, 2), settings, respond=cut_off)
 
     assert example.answer("strong") == Answer("STRONG on Write a letter.", "length")
     assert example.fate == "kept"
 
 
 async def test_a_cut_off_answer_is_dropped_where_only_whole_ones_are_wanted(tmp_path: Path) -> None:
-    settings = FilterConfig(keep_cut_off=False)
-    example, _ = await refined(tmp_path, judge(9, 2), settings, respond=cut_off)
+    example, _ = await refined(tmp_path, judge(9, 2), respond=cut_off)
 
     assert (example.fate, example.reason) == ("filtered", "cut_off")
 
@@ -677,7 +734,7 @@ async def test_metadata_for_which_nothing_can_be_written_is_lost_with_its_reason
         with pytest.raises(ItemError) as caught:
             await Decoder(troupe["strong"], extra_calls=0)(InstructionRequest(METADATA, 2))
 
-    assert (caught.value.reason, caught.value.transient) == ("no_instructions", False)
+    assert (caught.value.reason, caught.value.transient) == ("empty", False)
     assert "decode: the reply is empty" in caught.value.detail
 
 

@@ -167,7 +167,12 @@ def test_the_card_agrees_with_the_ledger(run: Path) -> None:
     assert f"{summary['rows']} pairs of instruction and answer" in text
     assert f"{summary['calls_in_all']:,} paid calls to models in all sessions" in text
     assert "scripted/strong" in text
+    assert "codeclm's own wording, after the elements of the paper's prompts" in unescaped(text)
     assert "arxiv.org/abs/2404.05875" in text
+
+
+def unescaped(markdown: str) -> str:
+    return re.sub(r"\\(.)", r"\1", markdown)
 
 
 def test_a_card_says_nothing_of_roles_and_prompts_that_its_recipe_does_not_use(

@@ -1,14 +1,15 @@
 """What a user is told while an endpoint keeps everything waiting."""
 
 import asyncio
-from collections.abc import Iterator, MutableMapping
-from typing import Any
+import json
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from structlog.testing import capture_logs
 
 from codeclm.engine.calls.dispatcher import Dispatcher
 from codeclm.engine.config import RetryPolicy
+from codeclm.engine.disk.event_log import logging_to
 from codeclm.engine.pipeline.waiting_log import log_waiting
 from codeclm.engine.reporting.waiting import waiting_endpoints
 from codeclm.providers.base import (
@@ -42,10 +43,15 @@ def ask(dispatcher: Dispatcher) -> asyncio.Future[Outcome]:
 
 
 @pytest.fixture
-def events() -> Iterator[list[MutableMapping[str, Any]]]:
-    """What is logged."""
-    with capture_logs() as logged:
-        yield logged
+def events(tmp_path: Path) -> Iterator[Path]:
+    """The file of what is logged."""
+    path = tmp_path / "events.jsonl"
+    with logging_to(path):
+        yield path
+
+
+def event_names(path: Path) -> list[str]:
+    return [json.loads(line)["event"] for line in path.read_bytes().splitlines()]
 
 
 class Down:
@@ -68,9 +74,10 @@ class Down:
         return
 
 
+@pytest.mark.blocking  # the log is read in the loop
 @pytest.mark.parametrize("anyio_backend", [OWNED_CLOCK], ids=["owned clock"])
 async def test_an_outage_is_said_while_it_is_waited_for(
-    events: list[MutableMapping[str, Any]],
+    events: Path,
 ) -> None:
     policy = RetryPolicy(outage=1800)
     down = Down(asyncio.get_running_loop().time() + 150)
@@ -87,7 +94,7 @@ async def test_an_outage_is_said_while_it_is_waited_for(
         logging.cancel()
 
     assert (at_first, after) == ([], [])
-    assert [event["event"] for event in events] == ["endpoint.out", "endpoint.back"]
+    assert event_names(events) == ["endpoint.out", "endpoint.back"]
     [line] = during
     assert line == (
         "no answer for 1:34; the run ends after 30:00 (retry.outage);"

@@ -13,7 +13,7 @@ def load() -> Call:
 
     import anyio
 
-    from codeclm.engine.calls.clients import CallSettings, cache_folder, open_clients
+    from codeclm.engine.calls.clients import CallSettings, open_clients
     from codeclm.engine.calls.counters import Counters
     from codeclm.engine.calls.prompts import load_prompts
     from codeclm.engine.config import build_config
@@ -45,7 +45,7 @@ def load() -> Call:
             return
 
         loaded = {role: load_prompts(config, config.strong, (Respond,), "benchmark")}
-        settings = CallSettings(cache_folder(config), config.retry, config.parse_attempts)
+        settings = CallSettings(config.cache.path(), config.retry, config.parse_attempts)
         async with open_clients(
             {role: config.strong}, loaded, settings, counters=Counters()
         ) as clients:

@@ -164,8 +164,8 @@ async def _call(client: Client, role: RoleConfig, number: int, tally: _Tally) ->
     request = Request(
         model=client.model.sampling.model,
         messages=(Message("user", numbered_instruction(number)),),
-        temperature=role.temperature,
-        max_tokens=role.max_tokens,
+        temperature=client.model.sampling.temperature,
+        max_tokens=client.model.sampling.max_tokens,
         extra=role.extra,
         sample=f"bench {number}",
         purpose="respond",

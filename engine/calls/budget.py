@@ -1,54 +1,50 @@
-"""What calls cost, and when to stop paying.
-
-Prices are the user's own, per million tokens: a built-in table would soon be out of date.
-Without prices only calls are counted.
-"""
+"""Stop paying in time: what is in flight is reserved, and nothing beyond the budget is sent."""
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import Final
 
-from msgspec import Struct, field
+from msgspec import Struct
 
-from ...providers.base import Reply
 from ..config import BudgetConfig, RoleConfig
-from ..data.errors import RunStopped
-from .counters import RoleTokens
+from ..data.errors import BudgetSpent
+from .prices import prices_by_role
+from .spending import Spending, Usage
+
+_EXACT: Final = 1e-9
+"""Share of a limit that sums of floats may be wrong by."""
 
 
-class Spending(Struct):
-    """What one session paid for, as the ledger keeps it."""
+class Amount(Struct):
+    """What calls take of a budget."""
 
-    calls: int = 0
-    roles: dict[str, RoleTokens] = field(default_factory=dict[str, RoleTokens])
-    reused: int = 0
-    """Replies that were not paid for: from the cache, or shared with the same call in flight."""
+    calls: float = 0.0
+    tokens: float = 0.0
+    money: float = 0.0
 
+    def add(self, other: "Amount") -> None:
+        self.calls += other.calls
+        self.tokens += other.tokens
+        self.money += other.money
 
-def money(roles: Mapping[str, RoleConfig], tokens: Mapping[str, RoleTokens]) -> float | None:
-    """Return what *tokens* cost, by role; None if no role has a price."""
-    if all(role.price_input is None for role in roles.values()):
-        return None
-    return sum(price(roles[name], used) for name, used in tokens.items())
-
-
-def price(role: RoleConfig, used: RoleTokens) -> float:
-    """Return what tokens of *role* cost; those from the vendor's prompt cache may be cheaper."""
-    if role.price_input is None or role.price_output is None:
-        return 0.0
-    price_cached = role.price_input if role.price_cached is None else role.price_cached
-    uncached = used.prompt_tokens - used.cached_tokens
-    total = uncached * role.price_input + used.cached_tokens * price_cached
-    return (total + used.completion_tokens * role.price_output) / 1_000_000
+    def subtract(self, other: "Amount") -> None:
+        self.calls -= other.calls
+        self.tokens -= other.tokens
+        self.money -= other.money
 
 
 class Budget:
-    """Counts what is spent, earlier sessions included, and stops further calls when it is spent.
+    """Counts what is spent, earlier sessions included, and admits calls as long as they fit in.
+
+    A call is admitted if its estimate fits in beside what was spent and what is in flight. One that
+    does not has to wait until calls in flight have taken less than was reserved for them. The run
+    stops when none is in flight, so it overshoots by the error of the last estimates alone.
 
     Args:
-        limits: how many calls and how much money may be spent.
+        limits: how much may be spent.
         roles: the roles with their prices.
         spent: what earlier sessions of the run paid for.
-        stop: called once, when a limit is reached; from then on nothing may be sent. What is in
-            flight at that moment is still answered and paid for.
+        stop: called once, when a call does not fit in any more; from then on nothing may be sent.
+        has_room: called whenever a call that did not fit in may fit in now.
     """
 
     def __init__(
@@ -57,36 +53,85 @@ class Budget:
         roles: Mapping[str, RoleConfig],
         spent: Iterable[Spending],
         *,
-        stop: Callable[[RunStopped], None],
+        stop: Callable[[BudgetSpent], None],
+        has_room: Callable[[], None] = lambda: None,
     ) -> None:
-        self._limits = limits
-        self._roles = roles
-        self._stop = stop
-        self._stopped = False
-        self.calls = 0
-        self.money = 0.0
+        amounts = {"calls": limits.calls, "tokens": limits.tokens, "money": limits.money}
+        self._limits = {name: limit for name, limit in amounts.items() if limit is not None}
+        self._prices = prices_by_role(roles)
+        self._stop, self._has_room = stop, has_room
+        self._reserved = Amount()
+        self._in_flight = 0
+        self._stopped = self._waiting = False
+        self.spent = Amount()
         for session in spent:
-            self.calls += session.calls
-            self.money += money(roles, session.roles) or 0.0
-        self._check()
+            for role, stages in session.usage.items():
+                for usage in stages.values():
+                    self.spent.add(self.amount(role, usage))
 
-    def spend(self, role: str, reply: Reply) -> None:
-        """Count a reply that was paid for."""
-        self.calls += 1
-        if self._roles[role].price_input is not None:
-            used = RoleTokens(reply.prompt_tokens, reply.cached_tokens, reply.completion_tokens)
-            self.money += price(self._roles[role], used)
-        self._check()
+    @property
+    def is_limited(self) -> bool:
+        """Whether calls must be admitted."""
+        return bool(self._limits)
 
-    def _check(self) -> None:
-        if self._stopped:
+    @property
+    def counts_tokens(self) -> bool:
+        """Whether calls must say how many tokens they will take."""
+        return "tokens" in self._limits or "money" in self._limits
+
+    def amount(self, role: str, usage: Usage) -> Amount:
+        """Return what *usage* takes."""
+        prices = self._prices.get(role)
+        cost = 0.0 if prices is None else prices.cost(usage)
+        return Amount(usage.calls, usage.tokens, cost)
+
+    def admit(self, estimate: Amount) -> bool:
+        """Reserve *estimate* for a call; false: it may not be sent now."""
+        for name, limit in self._limits.items():
+            spent, amount = getattr(self.spent, name), getattr(estimate, name)
+            total = spent + getattr(self._reserved, name) + amount
+            if amount and total > limit * (1 + _EXACT):
+                self._refuse(name, spent, limit, amount)
+                return False
+        self._reserved.add(estimate)
+        self._in_flight += 1
+        return True
+
+    def release(self, reserved: Amount) -> None:
+        """Return what was *reserved* for a call that failed."""
+        self._in_flight -= 1
+        self._reserved.subtract(reserved)
+        if not self._in_flight:
+            self._reserved = Amount()  # without what sums of floats are wrong by
+        self._note_room()
+
+    def settle(self, role: str, usage: Usage, reserved: Amount | None) -> None:
+        """Count a call that was paid for."""
+        if not self._limits:
             return
-        limits = self._limits
-        if limits.calls is not None and self.calls >= limits.calls:
-            self._reach(f"budget.calls: {self.calls:,} calls have been paid for")
-        elif limits.money is not None and self.money >= limits.money:
-            self._reach(f"budget.money: {self.money:.2f} has been spent")
+        self.spent.add(self.amount(role, usage))
+        if reserved is not None:
+            self.release(reserved)
 
-    def _reach(self, what: str) -> None:
+    def _note_room(self) -> None:
+        if self._waiting:
+            self._waiting = False
+            self._has_room()
+
+    def _refuse(self, name: str, spent: float, limit: float, amount: float) -> None:
+        self._waiting = True
+        if self._in_flight or self._stopped:
+            return
         self._stopped = True
-        self._stop(RunStopped(f"{what}: raise it, then run `codeclm resume RUN`"))
+        show = _as_money if name == "money" else _as_count
+        more = f", and the next call may take {show(amount)}" if spent < limit else ""
+        self._stop(BudgetSpent(name, f"budget.{name}: {show(spent)} of {show(limit)} spent{more}"))
+
+
+def _as_count(amount: float) -> str:
+    return f"{amount:,.0f}"
+
+
+def _as_money(amount: float) -> str:
+    """Write money with cents, and small amounts with three digits."""
+    return f"{amount:,.2f}" if amount >= 1 or not amount else f"{amount:.3g}"

@@ -14,6 +14,7 @@ from pathlib import Path
 from ..disk.sqlite import GroupWriter, StorageError
 from ..disk.threads import entered_in_thread
 from .cache_file import CacheFile, Entry, open_cache_file
+from .spending import Charge
 
 _MAX_NOTED = 1_000_000
 """Rows up to which all keys are read into the filter when the cache is opened: 0.7 s (measured)."""
@@ -103,8 +104,10 @@ class Cache:
             self._filter = None  # another process has opened the cache: the filter lacks its keys
         return self._file.get(key)
 
-    def put(self, key: bytes, value: bytes, *, replace: bool = False) -> asyncio.Future[bytes]:
-        """Store *value*, even if nobody awaits the returned future.
+    def put(
+        self, key: bytes, value: bytes, *, replace: bool = False, charge: Charge | None = None
+    ) -> asyncio.Future[bytes]:
+        """Store *value* and what it cost, even if nobody awaits the returned future.
 
         The future's result is the value on disk afterwards: unless *replace* is set, a value that
         another process stored first stays. It raises `StorageError` if nothing could be stored.
@@ -112,7 +115,7 @@ class Cache:
         if self._filter is not None:
             self._filter.add(key)
         stored: asyncio.Future[bytes] = self._loop.create_future()
-        self._writer.put(CacheWrite(key, value, replace, stored=stored))
+        self._writer.put(CacheWrite(key, value, replace, charge, stored=stored))
         return stored
 
 

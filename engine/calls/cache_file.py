@@ -19,6 +19,7 @@ from msgspec import Struct
 from ..disk.exclusive import ExclusiveUse, entry_lock
 from ..disk.sqlite import StorageError, connect, storage_error, transaction
 from .replies import StoredReply, decode_reply
+from .spending import Charge, create_spending_table, store_charges
 
 
 class BytesDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache ships no types
@@ -84,12 +85,14 @@ _INSERT_ROWS = {n: _INSERT + f", {_ROW}" * (n - 1) for n in _ROWS}
 class Entry(Struct):
     """A value to store under its key; afterwards ``value`` is what is now stored.
 
-    Another process may have been first: unless ``replace`` is set, its value stays.
+    Another process may have been first: unless ``replace`` is set, its value stays. The charge is
+    stored all the same: this answer was paid for, too.
     """
 
     key: bytes
     value: bytes
     replace: bool = False
+    charge: Charge | None = None
 
 
 @contextmanager
@@ -118,8 +121,8 @@ def _open(folder: Path, stack: ExitStack) -> "CacheFile":
             reader.execute("PRAGMA query_only=1")
             reader.execute(_SELECT, (b"",)).fetchone()
             writer = stack.enter_context(closing(connect(path)))
-            with transaction(writer, path):
-                pass  # fails now, rather than after the first call, if nothing can be written
+            with transaction(writer, path):  # if nothing can be written, this fails, not a call
+                create_spending_table(writer, path)
     except sqlite3.Error as error:
         raise storage_error(path, error) from error
     except OSError as error:
@@ -199,7 +202,9 @@ class CacheFile:
         return None if row is None else row[0]
 
     def put(self, entries: Sequence[Entry]) -> None:
-        """Store *entries* in one transaction; their values become what is now stored.
+        """Store *entries* and their charges in one transaction.
+
+        The entries' values become what is now stored.
 
         Raises:
             StorageError: nothing was stored.
@@ -213,6 +218,7 @@ class CacheFile:
                 self._writer.executemany(_REPLACE, replacing)
             if inserted < len(fresh):
                 self._adopt(entries, now)
+            store_charges(self._writer, [entry.charge for entry in entries if entry.charge])
 
     def _insert(self, rows: Sequence[tuple[Any, ...]]) -> int:
         """Insert the rows whose keys are new; return their number."""

@@ -5,6 +5,7 @@ import os
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Final
 
 import msgspec
 from msgspec import Struct, structs
@@ -16,29 +17,32 @@ from ...providers.http.masking import MaskedSession
 from ...providers.http.session import open_session
 from ..config import (
     BudgetConfig,
-    Config,
+    CacheConfig,
     ConfigError,
     RetryPolicy,
     RoleConfig,
     base_url,
     header_variables,
     hosted_model,
+    is_streamed,
     reply_options,
     response_format,
+    sampling_settings,
 )
 from ..data.errors import Stopping
-from ..data.files import user_path
-from .budget import Budget, Spending
+from .budget import Budget
 from .cache import open_cache
 from .counters import Counters
 from .deadline import CallBounds
 from .dispatcher import Dispatcher, open_dispatcher
 from .gate import provider_settings
-from .model import Model, Sampling
+from .model import Model
 from .outgoing import InFlightCalls, RoleCalls
 from .pacing import Limits, Pacer
 from .queued_call import StopReason
+from .sampling import Sampling
 from .shared_pace import SharedPace
+from .spending import Spending
 
 Roles = Mapping[str, RoleConfig]
 
@@ -69,6 +73,11 @@ class Clients(Struct, frozen=True):
         for dispatcher in self.dispatchers.values():
             dispatcher.stop(reason or Stopping())
 
+    def pump(self) -> None:
+        """Send what may be sent now, though it was held back before."""
+        for dispatcher in self.dispatchers.values():
+            dispatcher.pump()
+
     async def drained(self) -> None:
         """Stop, and wait until everything in flight is stored: what was sent is paid for."""
         self.stop()
@@ -83,6 +92,7 @@ async def open_clients(
     settings: CallSettings,
     *,
     counters: Counters,
+    session: str = "",
     spent: Iterable[Spending] = (),
 ) -> AsyncGenerator[Clients]:
     """Open everything that *roles* need, and close it again.
@@ -94,6 +104,7 @@ async def open_clients(
         prompts: the templates of each role, by the role's name.
         settings: how calls are made.
         counters: count what is asked, paid and reused.
+        session: whose account calls are charged to; none if empty.
         spent: what earlier sessions spent of the budget.
 
     Raises:
@@ -114,19 +125,19 @@ async def open_clients(
             clients.dispatchers[endpoint] = await stack.enter_async_context(
                 open_dispatcher(
                     provider,
-                    _limits(sharing),
+                    limits_of(sharing),
                     settings.retry,
                     _bounds(sharing),
                     pace=paces[endpoint],
                 )
             )
-        budget = Budget(settings.budget, roles, spent, stop=clients.stop)
+        budget = Budget(settings.budget, roles, spent, stop=clients.stop, has_room=clients.pump)
         for name, role in roles.items():
             dispatcher = clients.dispatchers[endpoint_name(role)]
             clients.models[name] = Model(
                 _sampling(role, dispatcher.provider.structured, settings),
                 prompts[name],
-                RoleCalls(name, dispatcher, cache, in_flight, counters, budget),
+                RoleCalls(name, dispatcher, cache, in_flight, counters, budget, session),
             )
         yield clients
 
@@ -149,19 +160,20 @@ def shared_paces(roles: Roles) -> dict[str, SharedPace]:
     clock = asyncio.get_running_loop().time
     sharing: dict[str, list[RoleConfig]] = {}
     for role in roles.values():
-        sharing.setdefault(_quota(role), []).append(role)
+        sharing.setdefault(quota_name(role), []).append(role)
     paces = {
-        quota: SharedPace(Pacer(_limits(members), clock=clock))
+        quota: SharedPace(Pacer(limits_of(members), clock=clock))
         for quota, members in sharing.items()
     }
-    return {endpoint_name(role): paces[_quota(role)] for role in roles.values()}
+    return {endpoint_name(role): paces[quota_name(role)] for role in roles.values()}
 
 
-def _quota(role: RoleConfig) -> str:
+def quota_name(role: RoleConfig) -> str:
+    """Return a name for the calls that share a limit of requests and tokens."""
     return f"quota={role.quota}" if role.quota else endpoint_name(role)
 
 
-def _limits(sharing: Sequence[RoleConfig]) -> Limits:
+def limits_of(sharing: Sequence[RoleConfig]) -> Limits:
     """Return the tightest limits of roles that share them."""
     requests = [r.requests_per_minute for r in sharing if r.requests_per_minute is not None]
     tokens = [r.tokens_per_minute for r in sharing if r.tokens_per_minute is not None]
@@ -191,12 +203,17 @@ def _width(role: RoleConfig) -> int:
     return role.max_concurrent if capacity is None else min(role.max_concurrent, capacity)
 
 
+_PATIENCE: Final = 86_400.0
+"""Seconds of silence that transports bear: the `Watchdog` ends silent calls. A transport's own
+timer would also count the time for which this process is stopped."""
+
+
 async def _open_provider(role: RoleConfig, stack: AsyncExitStack) -> Provider:
     host, settings = hosted_model(role).host, provider_settings(role)
     if host.kind.over_http:
         secrets = [os.environ[name].strip() for name in header_variables(role)]
         session = MaskedSession(
-            open_session(timeout=role.timeout, transport=role.transport),
+            open_session(timeout=_PATIENCE, transport=role.transport),
             [*secrets, settings.api_key or ""],
         )
         stack.push_async_callback(session.aclose)
@@ -217,36 +234,29 @@ def _sampling(role: RoleConfig, structured: ResponseFormat, settings: CallSettin
     requested = response_format(role)
     if role.structured_output == "auto":
         requested = _STRICTNESS[min(map(_STRICTNESS.index, (requested, structured)))]
+    sampling = sampling_settings(role)
     return Sampling(
         model=hosted_model(role).model,
-        temperature=role.temperature,
-        top_p=role.top_p,
-        max_tokens=role.max_tokens,
-        seed=role.seed,
+        identity="" if role.identity is None else f"identity:{role.identity}",
+        temperature=sampling.temperature,
+        top_p=sampling.top_p,
+        max_tokens=sampling.max_tokens,
+        seed=sampling.seed,
         response_format=requested,
         extra=role.extra,
         options=reply_options(role),
         parse_attempts=settings.parse_attempts,
         run_seed=settings.run_seed,
+        stream=is_streamed(role),
     )
 
 
-def check_cache_folder(config: Config, out: Path, where: str) -> None:
+def check_cache_folder(cache: CacheConfig, out: Path, where: str) -> None:
     """Check that the cache is not the folder *out*, whose lock it would wait for in vain.
 
     Raises:
         ConfigError: it is.
     """
-    folder = cache_folder(config)
+    folder = cache.path()
     if folder.resolve() == out.resolve():
         raise ConfigError(f"{where}: cache.folder: {folder} is the folder of the results, too")
-
-
-def cache_folder(config: Config) -> Path:
-    """Return the cache's folder: as configured, CODECLM_CACHE_DIR, or in the user's cache."""
-    if config.cache.folder:
-        return user_path(config.cache.folder)
-    if folder := os.environ.get("CODECLM_CACHE_DIR"):
-        return user_path(folder)
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return user_path(base) / "codeclm"

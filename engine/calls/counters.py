@@ -1,8 +1,11 @@
 """Counters of one session: calls paid for and reused, tokens, and items in each stage."""
 
+from typing import NamedTuple
+
 from msgspec import Struct, field
 
-from ...providers.base import Reply
+from ...providers.base import FinishReason
+from .spending import Usage, UsageByStage, add_usage
 
 
 class CallCounts(Struct):
@@ -14,25 +17,14 @@ class CallCounts(Struct):
     """Replies from the cache, or shared with the same call in flight."""
     unreadable: int = 0
     """Replies that could not be parsed."""
+    no_answer: int = 0
+    """Replies that held no answer: refused, filtered, all thinking, empty."""
     cut_off: int = 0
     """Replies that ended at ``max_tokens``."""
     prompt_tokens: int = 0
     completion_tokens: int = 0
     reasoning_tokens: int = 0
     """Of the completion tokens: those spent on reasoning, where the server counts them."""
-
-
-class RoleTokens(Struct):
-    """Tokens paid for in this session by one role: what money is computed from."""
-
-    prompt_tokens: int = 0
-    cached_tokens: int = 0
-    """Of the prompt tokens: read from the vendor's prompt cache."""
-    completion_tokens: int = 0
-    cache_write_tokens: int = 0
-    """Of the prompt tokens: written to the vendor's prompt cache."""
-    reasoning_tokens: int = 0
-    """Of the completion tokens: spent on reasoning."""
 
 
 class StageCounts(Struct):
@@ -46,15 +38,32 @@ class StageCounts(Struct):
     """Of those finished: items that a graceful stop left for the next session."""
 
 
+class MeasuredReply(NamedTuple):
+    """A reply, as far as it counts for a forecast."""
+
+    role: str
+    stage: str
+    usage: Usage
+    time: float
+    """When it arrived, in seconds since 1970."""
+    seconds: float
+    """How long the call took."""
+
+
 class Counters(Struct):
     """All counters of one session."""
 
+    replies: dict[bytes, MeasuredReply] | None = None
+    """Every reply that was used, paid for or not, by its key; None: they are not measured."""
+
     calls: dict[str, CallCounts] = field(default_factory=dict[str, CallCounts])
     """By stage."""
-    roles: dict[str, RoleTokens] = field(default_factory=dict[str, RoleTokens])
-    """By role."""
+    usage: UsageByStage = field(default_factory=UsageByStage)
+    """What was paid for."""
     stages: dict[str, StageCounts] = field(default_factory=dict[str, StageCounts])
     """By stage."""
+    no_answers: dict[str, int] = field(default_factory=dict[str, int])
+    """Replies that held no answer, by the reason."""
     scored: dict[int, int] = field(default_factory=dict[int, int])
     """Instructions scored, by iteration."""
     selected: dict[int, int] = field(default_factory=dict[int, int])
@@ -69,28 +78,26 @@ class Counters(Struct):
         """Whether this session found nothing to do."""
         return not self.calls and not any(counts.entered for counts in self.stages.values())
 
-    def count_paid(self, role: str, stage: str, reply: Reply) -> None:
+    def count_paid(self, role: str, stage: str, usage: Usage, finish_reason: FinishReason) -> None:
         calls = self._calls(stage)
         calls.paid += 1
-        calls.prompt_tokens += reply.prompt_tokens
-        calls.completion_tokens += reply.completion_tokens
-        calls.reasoning_tokens += reply.reasoning_tokens
-        if reply.finish_reason == "length":
+        calls.prompt_tokens += usage.prompt_tokens
+        calls.completion_tokens += usage.completion_tokens
+        calls.reasoning_tokens += usage.reasoning_tokens
+        if finish_reason == "length":
             calls.cut_off += 1
-        tokens = self.roles.get(role)
-        if tokens is None:
-            tokens = self.roles[role] = RoleTokens()
-        tokens.prompt_tokens += reply.prompt_tokens
-        tokens.cached_tokens += reply.cached_tokens
-        tokens.completion_tokens += reply.completion_tokens
-        tokens.cache_write_tokens += reply.cache_write_tokens
-        tokens.reasoning_tokens += reply.reasoning_tokens
+        add_usage(self.usage, role, stage, usage)
 
     def count_reused(self, stage: str) -> None:
         self._calls(stage).reused += 1
 
-    def count_unreadable(self, stage: str) -> None:
-        self._calls(stage).unreadable += 1
+    def count_unusable(self, stage: str, reason: str) -> None:
+        calls = self._calls(stage)
+        if reason == "unreadable":
+            calls.unreadable += 1
+        else:
+            calls.no_answer += 1
+            self.no_answers[reason] = self.no_answers.get(reason, 0) + 1
 
     def _calls(self, stage: str) -> CallCounts:
         calls = self.calls.get(stage)

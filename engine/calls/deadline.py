@@ -1,7 +1,8 @@
 """A deadline for every call, over any transport: how long it may take, and who ends it.
 
-`Deadline` decides, from seconds and bytes; `Watchdog` ends the calls in flight that are past
-theirs. A call that is ended is cancelled, so its connection is closed, and fails as `Unavailable`.
+`Deadline` decides, from seconds, bytes and events; `Watchdog` ends the calls in flight that are
+past theirs. A call that is ended is cancelled, so its connection is closed, and fails as
+`Unavailable`.
 """
 
 import asyncio
@@ -13,7 +14,8 @@ from msgspec import Struct
 from ...providers.base import Progress, Reply, Request, Unavailable, start_progress
 
 LEAST_RATE = 4.0
-"""Bytes of content per second that a reply must bring once it has begun: a token a second."""
+"""Bytes of content per second that a reply must bring once it has begun: a token a second. A
+stream must bring as much in all, not in each span: models think while it is kept alive."""
 
 SLOWEST = 4.0
 """Tokens per second of the slowest model that is waited for."""
@@ -33,9 +35,9 @@ class CallBounds(Struct, frozen=True):
 
     Attributes:
         timeout: Seconds until the reply's content begins. After that, each span of so many seconds
-            must bring `LEAST_RATE` bytes a second.
+            must bring `LEAST_RATE` bytes a second; of a stream, an event.
         deadline: Seconds for all of it, however much comes in. None: ``timeout``, and as long as
-            the slowest model takes for ``max_tokens``.
+            the slowest model takes for ``max_tokens``, or for what a stream has brought so far.
         tells_progress: Whether the provider notes what comes in; if not, only the total counts.
     """
 
@@ -49,35 +51,71 @@ class CallBounds(Struct, frozen=True):
         if total is None:
             tokens = EXPECTED_TOKENS if request.max_tokens is None else request.max_tokens
             total = self.timeout + tokens / SLOWEST
-        return Deadline(silence=self.timeout if self.tells_progress else None, total=total, now=now)
+        silence = self.timeout if self.tells_progress else None
+        return Deadline(silence=silence, total=total, now=now, can_grow=self.deadline is None)
 
 
 class Deadline:
-    """Whether one attempt is past its time; the clock is the caller's."""
+    """Whether one attempt is past its time; the clock is the caller's.
 
-    __slots__ = ("_marked_at", "_marked_bytes", "_silence", "_start", "_total")
+    Args:
+        silence: Seconds without progress; None where none is told.
+        total: Seconds for all of the attempt.
+        now: When it is sent.
+        can_grow: Whether the text that a stream brings raises *total*.
+    """
 
-    def __init__(self, *, silence: float | None, total: float, now: float) -> None:
+    __slots__ = (
+        *("_can_grow", "_marked_at", "_marked_bytes", "_marked_events"),
+        *("_silence", "_start", "_total"),
+    )
+
+    def __init__(
+        self, *, silence: float | None, total: float, now: float, can_grow: bool = False
+    ) -> None:
         self._silence = silence
         self._total = total
+        self._can_grow = can_grow
         self._start = now
         self._marked_at = now
         self._marked_bytes = 0
+        self._marked_events = 0
 
-    def problem(self, received: int, now: float) -> str:
-        """Return why the attempt must end now that *received* bytes are in, or nothing."""
-        if now - self._start >= self._total:
-            return f"no complete reply within {self._total:g} s"
-        if self._silence is None:
+    def leave_out(self, seconds: float) -> None:
+        """Do not count *seconds*, in which this process or its machine was stopped."""
+        self._start += seconds
+        self._marked_at += seconds
+
+    def problem(self, progress: Progress, now: float) -> str:
+        """Return why the attempt must end now that so much has come in, or nothing."""
+        received, silence = progress.received, self._silence
+        total = self._total
+        if progress.events and silence is not None and self._can_grow:
+            total = max(total, silence + received / LEAST_RATE)
+        if now - self._start >= total:
+            return f"no complete reply within {total:g} s"
+        if silence is None:
             return ""
+        if progress.events:
+            return self._stream_problem(progress.events, silence, now)
+        return self._body_problem(received, silence, now)
+
+    def _stream_problem(self, events: int, silence: float, now: float) -> str:
+        if events != self._marked_events:
+            self._marked_at, self._marked_events = now, events
+        elif now - self._marked_at >= silence:
+            return f"the stream stalled: no event in {silence:g} s"
+        return ""
+
+    def _body_problem(self, received: int, silence: float, now: float) -> str:
         if received and not self._marked_bytes:  # the reply begins
             self._mark(received, now)
-        elif now - self._marked_at >= self._silence:
+        elif now - self._marked_at >= silence:
             if not received:
-                return f"no reply within {self._silence:g} s"
-            if received - self._marked_bytes < LEAST_RATE * self._silence:
+                return f"no reply within {silence:g} s"
+            if received - self._marked_bytes < LEAST_RATE * silence:
                 count = received - self._marked_bytes
-                return f"the reply stalled: {count} bytes in {self._silence:g} s"
+                return f"the reply stalled: {count} bytes in {silence:g} s"
             self._mark(received, now)
         return ""
 
@@ -92,13 +130,26 @@ class _Attempt(Struct, eq=False):
     progress: Progress
     scope: Timeout
     problem: str = ""
+    is_lost: bool = False
+    """Whether its connection was closed when it was last looked at."""
+
+    def connection_problem(self) -> str:
+        """Return that the connection is closed, and was at the last look, or nothing.
+
+        In between, a reply that was complete when it closed is read.
+        """
+        was_lost, is_lost = self.is_lost, self.progress.is_lost
+        self.is_lost = is_lost is not None and is_lost()
+        return "the connection was lost within the reply" if was_lost and self.is_lost else ""
 
 
 class Watchdog:
-    """Ends calls that are past their deadlines. One timer serves all of an endpoint's calls.
+    """Ends calls that are past their deadlines or have lost their connections.
+
+    One timer serves all of an endpoint's calls.
 
     Attributes:
-        timed_out: How many it has ended.
+        timed_out: How many it has ended for their time.
     """
 
     def __init__(self, name: str, bounds: CallBounds, loop: asyncio.AbstractEventLoop) -> None:
@@ -109,12 +160,15 @@ class Watchdog:
         self._loop = loop
         self._attempts: set[_Attempt] = set()
         self._timer: TimerHandle | None = None
+        shortest = min(bounds.timeout, bounds.deadline or bounds.timeout)
+        self._period = min(max(shortest / _CHECKS, _SHORTEST_PERIOD), _LONGEST_PERIOD)
 
     async def run(self, complete: Callable[[Request], Awaitable[Reply]], request: Request) -> Reply:
-        """Await ``complete(request)``, unless it takes too long.
+        """Await ``complete(request)``, unless it takes too long or cannot end.
 
         Raises:
-            ProviderError: what *complete* raises; `Unavailable` past the deadline.
+            ProviderError: what *complete* raises; `Unavailable` past the deadline, or if nothing
+                more can come.
         """
         scope = asyncio.timeout(None)
         deadline = self._bounds.start(request, self._loop.time())
@@ -139,20 +193,23 @@ class Watchdog:
             self._attempts.discard(attempt)
 
     def _look_again(self) -> None:
-        bounds = self._bounds
-        shortest = min(bounds.timeout, bounds.deadline or bounds.timeout)
-        period = min(max(shortest / _CHECKS, _SHORTEST_PERIOD), _LONGEST_PERIOD)
-        self._timer = self._loop.call_later(period, self._look)
+        self._timer = self._loop.call_later(self._period, self._look)
 
     def _look(self) -> None:
-        self._timer = None
+        assert self._timer is not None
         now = self._loop.time()
+        late = now - self._timer.when()
+        self._timer = None
         for attempt in self._attempts:
             if attempt.problem:
                 continue  # ended, and not gone yet
-            attempt.problem = attempt.deadline.problem(attempt.progress.received, now)
+            if late > self._period:  # what came in meanwhile has not been read yet
+                attempt.deadline.leave_out(late)
+            attempt.problem = attempt.connection_problem()
+            if not attempt.problem:
+                attempt.problem = attempt.deadline.problem(attempt.progress, now)
+                self.timed_out += bool(attempt.problem)
             if attempt.problem:
-                self.timed_out += 1
                 attempt.scope.reschedule(now)
         if self._attempts:
             self._look_again()

@@ -9,7 +9,7 @@ Knows neither prompts nor the cache.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from heapq import heappop, heappush
 from random import random
@@ -40,9 +40,6 @@ from .retry import CallFailure, Decision, GiveUp, Retry, Stop, broken_provider, 
 from .shared_pace import SharedPace, Urgency
 from .tokens import PromptLengths
 
-HOPELESS = 16
-"""After this many rejected calls and no answer, the settings are at fault, not the items."""
-
 _NEVER = float("-inf")
 
 
@@ -60,12 +57,7 @@ async def open_dispatcher(
     Await `Dispatcher.drained` before leaving the block to keep what was paid for; *bounds* bound
     how long that takes.
 
-    Args:
-        provider: makes the calls.
-        limits: of calls in flight and, unless *pace* is given, of requests and tokens per minute.
-        policy: of retries.
-        bounds: what one attempt may take.
-        pace: shared with other dispatchers; by default one of its own, which keeps *limits*.
+    *pace* is shared with other dispatchers; by default each has its own, which keeps *limits*.
     """
     if pace is None:
         pace = SharedPace(Pacer(limits, clock=asyncio.get_running_loop().time))
@@ -114,15 +106,21 @@ class Dispatcher:
         self._pace_timer: asyncio.TimerHandle | None = None
         self._idle: deque[asyncio.Future[QueuedCall]] = deque()
         self._senders = 0
+        self._most_senders = 2 * limits.max_concurrent
+        """Each may hold an answer that is not on disk yet: what a kill costs at most."""
         self._starting = False
         """Whether a sender was started that has not looked at the queue yet."""
         self._in_flight = 0
         self._retries = 0
         self._rate_limited = 0
-        self._rejected = 0
         self._last_error = ""
         self._stopped_by: StopReason | None = None
+        self._stop_listeners: list[Callable[[StopReason], None]] = []
         self._all_idle = asyncio.Event()
+
+    def on_stop(self, listener: Callable[[StopReason], None]) -> None:
+        """Call *listener* whenever sending is stopped: for calls that it holds back."""
+        self._stop_listeners.append(listener)
 
     def submit(self, call: QueuedCall) -> None:
         """Queue *call*; it is sent when its turn, the pace and the concurrency limit allow."""
@@ -144,6 +142,8 @@ class Dispatcher:
         self._retry_timers.clear()
         for call in waiting:
             call.abandon(reason)
+        for listener in self._stop_listeners:
+            listener(reason)
 
     async def drained(self) -> None:
         """Stop, and wait until all calls in flight have finished."""
@@ -185,6 +185,8 @@ class Dispatcher:
         if delay > 0:
             self._wake_after(delay)
             return None
+        if not call.admit():
+            return None
         heappop(self._queue)
         self._in_flight += 1
         self._pace.in_flight += 1
@@ -215,7 +217,7 @@ class Dispatcher:
         """Hand calls to idle senders; start a sender where all are busy and a place is free."""
         while self._queue:
             if not self._idle:
-                if not self._starting and self._in_flight < self._concurrency.limit:
+                if self._may_start_sender():
                     self._start_sender()
                 return
             if self._idle[0].cancelled():
@@ -224,6 +226,11 @@ class Dispatcher:
             if call is None:
                 return
             self._idle.popleft().set_result(call)
+
+    def _may_start_sender(self) -> bool:
+        if self._starting or self._senders >= self._most_senders:
+            return False
+        return self._in_flight < self._concurrency.limit
 
     def _start_sender(self) -> None:
         self._starting = True
@@ -263,6 +270,7 @@ class Dispatcher:
         except (RateLimited, Unavailable, Rejected, Denied) as error:
             self._end_attempt()
             self._note_failure(call, error)
+            call.release()
             self._retry_or_raise(call, error)
             return None
         except Exception as error:  # whatever the provider's own code raises
@@ -283,6 +291,7 @@ class Dispatcher:
         self._pace.in_flight -= 1
 
     def _note_success(self, call: QueuedCall, reply: Reply) -> None:
+        call.answered_at = self._loop.time()
         self._outage.note_success()
         self._concurrency.note_success(self._in_flight + 1, call.sending.at)
         self._pacer.note_answer(call.sending)
@@ -350,9 +359,11 @@ class Dispatcher:
 
     def _decide(self, call: QueuedCall, error: CallFailure) -> Decision:
         now = self._loop.time()
-        outage = None
-        if isinstance(error, Unavailable) and self._outage.concerns(call.queued_at):
-            outage, call.clock_started_at = self._outage.seconds, now
+        outage, cut_after = None, 0.0
+        if isinstance(error, Unavailable):
+            cut_after = now - call.sending.at if error.is_cut else 0.0
+            if self._outage.concerns(call.queued_at):
+                outage, call.clock_started_at = self._outage.seconds, now
         return decide(
             error,
             attempts=call.attempts,
@@ -361,6 +372,8 @@ class Dispatcher:
             random=random,
             hold=self._pacer.statistics().hold,
             outage=outage,
+            cut_after=cut_after,
+            is_streamed=call.request.stream,
         )
 
     def _queue_again(self, call: QueuedCall, wait: float) -> None:
@@ -378,12 +391,6 @@ class Dispatcher:
     def _given_up(self, call: QueuedCall, error: CallFailure, reason: str) -> Exception:
         """A call that failed loses its item; an endpoint that answers nobody ends the run."""
         if isinstance(error, Rejected):
-            self._rejected += 1
-            if self._rejected >= HOPELESS and self._outage.last_success == _NEVER:
-                return RunStopped(
-                    f"{reason}; so were the first {self._rejected} calls to this endpoint, and none"
-                    " succeeded: fix the settings of that role, then run the same command again"
-                )
             return ItemError(REFUSED, reason)
         if self._outage.last_success < call.queued_at:
             return RunStopped(

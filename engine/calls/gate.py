@@ -2,21 +2,24 @@
 
 A key may go to its vendor's own hosts, and to an address that the user gave: on the command line,
 in the environment, or in a configuration outside runs' folders. The configuration in a run's folder
-that this user did not begin is a stranger's: what it would send elsewhere needs ``--trust``.
+that this user did not begin is a stranger's: what it would send elsewhere, and which of the user's
+files it would send at all, needs ``--trust``.
 """
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from msgspec import Struct
 
 from ...providers.base import Provider
 from ...providers.hosts import open_provider
 from ...providers.http.endpoint import Endpoint
+from ...providers.http.events import Assembly
 from ...providers.http.exchange import Response
 from ...providers.http.session import check_transport
-from ...providers.kinds import ProviderSettings
+from ...providers.kinds import ProviderKind, ProviderSettings
 from ..config import (
     ConfigError,
     RoleConfig,
@@ -27,6 +30,8 @@ from ..config import (
     key_variable,
     read_headers,
 )
+from ..data.files import user_path
+from .prompts import PROMPTS
 
 
 class Origin(Struct, frozen=True):
@@ -58,6 +63,12 @@ class Origin(Struct, frozen=True):
         """Whether the setting *value* is a stranger's."""
         return self.is_foreign and value not in self.command_line
 
+    def is_suspect_file(self, path: str) -> bool:
+        """Whether a stranger names the file or folder *path*, which is not the stranger's own."""
+        if not self.is_suspect(path) or self.file is None:
+            return False
+        return not user_path(path).resolve().is_relative_to(self.file.parent.resolve())
+
 
 class EndpointUse(Struct, frozen=True):
     """Where the data of one role would go, and with which key.
@@ -81,9 +92,18 @@ class EndpointUse(Struct, frozen=True):
 
 
 def pass_gate(
-    roles: Mapping[str, RoleConfig], where: str, origin: Origin
+    roles: Mapping[str, RoleConfig],
+    where: str,
+    origin: Origin,
+    files: Iterable[tuple[str, str]] = (),
 ) -> tuple[EndpointUse, ...]:
     """Check that the endpoints of *roles* can be called, and may be. Makes no call.
+
+    Args:
+        roles: settings by the role's name.
+        where: names the configuration in messages.
+        origin: where it comes from.
+        files: what becomes part of prompts, as pairs of a setting and the path that it names.
 
     Raises:
         ConfigError: one cannot be called, or a stranger's configuration chose it.
@@ -91,6 +111,7 @@ def pass_gate(
     for name, role in roles.items():
         check_endpoint(role, f"{where}: {name}")
     suspects = [line for name, role in roles.items() for line in _suspects(name, role, origin)]
+    suspects += _suspect_files(roles.values(), files, origin)
     if suspects:
         raise ConfigError(
             f"{where}: this run was not begun by you on this machine, and its configuration says"
@@ -98,6 +119,8 @@ def pass_gate(
             + "".join(f"    {line}\n" for line in suspects)
             + "if you trust whoever wrote it, run the same command with --trust, once"
         )
+    for name, role in roles.items():
+        _check_by_opening(role, f"{where}: {name}")
     return tuple(_use(name, role, origin) for name, role in roles.items())
 
 
@@ -111,6 +134,7 @@ def check_endpoint(role: RoleConfig, where: str) -> None:
     host, model = hosted_model(role)
     try:
         host.kind.check(model, role.options)
+        _check_prompt_names(host.kind, role.options)
         check_transport(role.transport)
         if host.kind.over_http:
             _build(role)
@@ -120,11 +144,36 @@ def check_endpoint(role: RoleConfig, where: str) -> None:
         raise ConfigError(f"{where}: {error}") from error
 
 
+def _check_prompt_names(kind: ProviderKind[Any], options: Mapping[str, Any]) -> None:
+    names = PROMPTS.names()
+    for option in sorted(kind.by_prompt & options.keys()):
+        if unknown := sorted(set(options[option]) - set(names)):
+            raise ValueError(
+                f"options.{option}: no prompt is called {unknown[0]!r}:"
+                f" available: {', '.join(names)}"
+            )
+
+
+def _check_by_opening(role: RoleConfig, where: str) -> None:
+    """Open and close *role*'s provider if only that shows whether it works. It runs its code.
+
+    Raises:
+        ConfigError: it cannot be opened.
+    """
+    if hosted_model(role).host.kind.opened_by_checks:
+        try:
+            _build(role)
+        except ValueError as error:
+            raise ConfigError(f"{where}: {role.model}: {error}") from error
+
+
 class _NoSession:
     """Stands in for a session while a provider is built, which calls nothing."""
 
-    async def post(self, endpoint: Endpoint, body: bytes, /) -> Response:
-        del body
+    async def post(
+        self, endpoint: Endpoint, body: bytes, /, assembly: Assembly | None = None
+    ) -> Response:
+        del body, assembly
         raise AssertionError(f"{endpoint.where}: a provider calls while it is being built")
 
     async def aclose(self) -> None: ...
@@ -181,16 +230,25 @@ def _use(name: str, role: RoleConfig, origin: Origin) -> EndpointUse:
     if (variable := key_variable(role)) is not None:
         details.append(f"key {variable} ({origin.of_variable(variable)})")
     else:
-        details.append("no key")
+        details.append(_no_key(role))
     details += [f"header with ${each} ({origin.of_variable(each)})" for each in variables]
     return EndpointUse(name, role.model, base_url(role), tuple(details))
+
+
+def _no_key(role: RoleConfig) -> str:
+    """Say that no key is sent, and how to send the vendor's where that may be meant."""
+    host = hosted_model(role).host
+    variable = host.key_variable()
+    if variable is None or role.api_key is not None:
+        return "no key"
+    return f'no key: {variable} is {host.name}\'s alone (to send it here: api_key = "{variable}")'
 
 
 def _address_source(role: RoleConfig, origin: Origin) -> str:
     host = hosted_model(role).host
     if role.base_url is not None:
         return f"address from {origin.of_setting(role.base_url)}"
-    if host.address() != host.base_url:
+    if host.address() != host.own_address():
         variable = host.base_url_variable
         return f"address from {variable} ({origin.of_variable(variable)})"
     return f"{host.name}'s own address"
@@ -198,8 +256,10 @@ def _address_source(role: RoleConfig, origin: Origin) -> str:
 
 def _suspects(name: str, role: RoleConfig, origin: Origin) -> Iterator[str]:
     """Yield what a stranger's configuration would send to where the user has not said."""
-    host = hosted_model(role).host
+    host, model = hosted_model(role)
     if not host.kind.over_http:
+        if host.kind.check_model is not None and origin.is_suspect(role.model):
+            yield f"{name}: the model {model}, to be loaded into this process"
         return
     address, variable = base_url(role), key_variable(role)
     is_elsewhere = origin.is_suspect(role.base_url or "") and not host.owns(address)
@@ -208,8 +268,21 @@ def _suspects(name: str, role: RoleConfig, origin: Origin) -> Iterator[str]:
         if role.api_key is None and variable is not None:
             yield f"{name}: the key in {variable} to {address}"
     is_usual = role.api_key in host.key_variables and host.owns(address)
-    if role.api_key is not None and origin.is_suspect(role.api_key) and not is_usual:
-        yield f"{name}: the content of {role.api_key}, as a key, to {address}"
+    is_named = role.api_key is not None and variable is not None
+    if is_named and origin.is_suspect(role.api_key or "") and not is_usual:
+        yield f"{name}: the content of {variable}, as a key, to {address}"
     for header, value in role.headers.items():
         if origin.is_suspect(value) and "$" in value:
             yield f"{name}: the header {header}: {value} to {address}"
+
+
+def _suspect_files(
+    roles: Iterable[RoleConfig], files: Iterable[tuple[str, str]], origin: Origin
+) -> Iterator[str]:
+    """Yield which of the user's own files a stranger's configuration would send."""
+    addresses = {base_url(role) for role in roles if hosted_model(role).host.kind.over_http}
+    if not addresses:
+        return
+    for setting, path in files:
+        if origin.is_suspect_file(path):
+            yield f"{setting}: the content of {path}, to {', '.join(sorted(addresses))}"

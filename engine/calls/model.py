@@ -15,37 +15,25 @@ from msgspec import Struct
 from ...prompts import (
     JsonSchema,
     Messages,
-    ParseError,
     Prompt,
     PromptError,
     PromptSet,
-    WithheldError,
 )
-from ...providers.base import Message, Request, ResponseFormat
+from ...providers.base import Message, Request
 from ..data.errors import ItemError, RunStopped
 from ..data.records import Call
+from .counters import MeasuredReply
 from .keys import KeyBuilder
 from .outgoing import Outcome, RoleCalls
+from .remedies import explain
+from .repair import repair
 from .replies import StoredReply, decode_reply
+from .sampling import Sampling
+from .spending import usage_of
+from .trial import Trial
+from .unusable import FINAL, UnusableReplyError, read_reply
 
 T = TypeVar("T")
-
-
-class Sampling(Struct, frozen=True):
-    """How a role is called; None leaves a setting to the server."""
-
-    model: str
-    temperature: float | None = None
-    top_p: float | None = None
-    max_tokens: int | None = None
-    seed: int | None = None
-    response_format: ResponseFormat = "text"
-    extra: dict[str, Any] = {}
-    options: dict[str, Any] = {}
-    """The provider's that can change a reply and are not at their default."""
-    parse_attempts: int = 3
-    run_seed: int = 0
-    """The run's seed: above temperature 0, another seed gives other samples."""
 
 
 class ParsedReply(Struct, Generic[T], frozen=True):
@@ -62,8 +50,14 @@ class CallTemplate(Struct, frozen=True):
     request: Request
     """Without messages and sample."""
     keys: KeyBuilder
+    trial: Trial
     json_demand: str = ""
     """Ends the last message where the server knows JSON but no schemas."""
+
+    @property
+    def stage(self) -> str:
+        """What the calls are counted as."""
+        return self.request.purpose
 
     def messages(self, rendered: Messages) -> tuple[Message, ...]:
         if self.json_demand:
@@ -88,6 +82,7 @@ class CallTemplate(Struct, frozen=True):
             extra=request.extra,
             sample=sample,
             purpose=request.purpose,
+            stream=request.stream,
         )
 
 
@@ -138,6 +133,8 @@ class Model:
         self.prompts = prompts
         self._calls = calls
         self._templates: dict[tuple[str, bytes], CallTemplate] = {}
+        self._trials: dict[str, Trial] = {}
+        """By stage."""
         self._sampled = sampling.temperature != 0
         """At temperature 0 a prompt has one answer, which all items share."""
         self._run = f"{sampling.run_seed}~" if sampling.run_seed else ""
@@ -161,9 +158,18 @@ class Model:
         """
         return await self.finish(self.begin(prompt, item=item, sample=sample), attempts=attempts)
 
-    def begin(self, prompt: Prompt[T], *, item: str, sample: str = "") -> PendingCall[T]:
-        """Ask *prompt* without waiting. The caller may abandon it."""
-        template = self._template(prompt)
+    def begin(
+        self, prompt: Prompt[T], *, item: str, sample: str = "", stage: str = ""
+    ) -> PendingCall[T]:
+        """Ask *prompt* without waiting. The caller may abandon it.
+
+        Args:
+            prompt: as `ask`.
+            item: as `ask`.
+            sample: as `ask`.
+            stage: what the call is counted as; by default the prompt's own name.
+        """
+        template = self._template(prompt, stage or prompt.name)
         try:
             messages = template.messages(self.prompts.render(prompt))
         except PromptError as error:  # a step asks what its row does not declare
@@ -174,36 +180,57 @@ class Model:
     async def finish(
         self, pending: PendingCall[T], *, attempts: int | None = None
     ) -> ParsedReply[T]:
-        """Wait for *pending* and parse its reply; take another sample if that fails.
+        """Wait for *pending* and parse its reply; ask again if it is no answer.
 
         Raises:
             ItemError, Stopping, RunStopped: as `ask`.
         """
-        prompt, stage = pending.prompt, pending.prompt.name
+        prompt, counters = pending.prompt, self._calls.counters
+        stage = pending.template.stage
         most = self.sampling.parse_attempts
         for attempt in range(1, max(attempts or most, most) + 1):
-            reply = await pending.reply()
+            stored = await pending.reply()
+            self._measure(prompt.name, pending.key, stored)
             if not pending.paid:
-                self._calls.counters.count_reused(stage)
+                counters.count_reused(stage)
             try:
-                value = prompt.read(reply)
-            except WithheldError as error:
-                raise ItemError(error.reason, str(error)) from error
-            except ParseError as error:
-                self._calls.counters.count_unreadable(stage)
-                is_empty = not reply.text.strip()
-                if attempt >= (most if is_empty else attempts or most):
-                    raise ItemError(
-                        "unreadable",
-                        f"{stage}: {error} (asked {attempt} times; the last reply began"
-                        f" {reply.text[:200]!r})",
-                    ) from error
-                pending = self._look_up(
-                    prompt, pending.template, pending.messages, pending.sample, attempt=attempt
-                )
+                value, reply = read_reply(prompt, stored)
+            except UnusableReplyError as error:
+                counters.count_unusable(stage, error.reason)
+                if attempt >= self._tries(error, attempts):
+                    times = f" (asked {attempt} times)" if attempt > 1 else ""
+                    detail = f"{stage}: {explain(error, self.sampling)}{times}"
+                    raise ItemError(error.reason, detail) from error
+                pending = self._ask_again(pending, error, attempt)
             else:
                 return ParsedReply(value, reply, pending.record(self.role, reply, attempt))
         raise AssertionError("parse_attempts is at least 1")
+
+    def _tries(self, error: UnusableReplyError, attempts: int | None) -> int:
+        """Return how often to ask in all, now that there was *error*."""
+        if error.reason in FINAL or (error.is_cut_off_thinking and not self._sampled):
+            return 1
+        most = self.sampling.parse_attempts
+        return attempts or most if error.reason == "unreadable" else most
+
+    def _ask_again(
+        self, pending: PendingCall[T], error: UnusableReplyError, attempt: int
+    ) -> PendingCall[T]:
+        """Take another sample; at temperature 0, say what was wrong with the reply.
+
+        The first time that nothing came at all, the server is taken to have lost the answer.
+        """
+        is_same = self._sampled or (error.reason == "empty" and attempt == 1)
+        messages = pending.messages if is_same else repair(pending.messages, error)
+        return self._look_up(
+            pending.prompt, pending.template, messages, pending.sample, attempt=attempt
+        )
+
+    def _measure(self, stage: str, key: bytes, reply: StoredReply) -> None:
+        replies = self._calls.counters.replies
+        if replies is not None:
+            measured = MeasuredReply(self.role, stage, usage_of(reply), reply.time, reply.seconds)
+            replies[key] = measured
 
     # -- where the reply comes from -----------------------------------------------------------
 
@@ -225,6 +252,8 @@ class Model:
         if value is not None:
             try:
                 reply = decode_reply(value)
+                if not template.trial.is_passed:
+                    template.trial.examine(prompt, reply)
                 return PendingCall(prompt, template, messages, sample, key, reply, paid=False)
             except msgspec.MsgspecError:
                 damaged = True  # or not codeclm's: ask again and replace it
@@ -236,16 +265,16 @@ class Model:
 
         request = template.fill(messages, full_sample, attempt)
         answer = calls.send_for(
-            request, prompt.priority, key=key, about=template.keys.fields, replace=damaged
+            request, prompt, template.trial, key=key, about=template.keys.fields, replace=damaged
         )
         return PendingCall(prompt, template, messages, sample, key, answer, paid=True)
 
-    def _template(self, prompt: Prompt[Any]) -> CallTemplate:
+    def _template(self, prompt: Prompt[Any], stage: str) -> CallTemplate:
         schema = prompt.schema() if self.sampling.response_format != "text" else None
-        key = prompt.name, b"" if schema is None else msgspec.json.encode(schema)
+        key = stage, b"" if schema is None else msgspec.json.encode(schema)
         template = self._templates.get(key)
         if template is None:
-            template = self._templates[key] = self._make_template(prompt.name, schema)
+            template = self._templates[key] = self._make_template(stage, schema)
         return template
 
     def _make_template(self, stage: str, schema: JsonSchema | None) -> CallTemplate:
@@ -262,10 +291,22 @@ class Model:
             schema=schema if response_format == "json_schema" else None,
             extra=sampling.extra,
             purpose=stage,
+            stream=sampling.stream,
         )
         provider = self._calls.dispatcher.provider
         demand = ""
         if schema is not None and response_format == "json_object":
             demand = f"Answer with one JSON object of this schema: {json.dumps(schema)}"
-        keys = KeyBuilder(provider.kind, provider.identity, request, sampling.options)
-        return CallTemplate(request, keys, demand)
+        keys = KeyBuilder(
+            provider.kind, sampling.identity or provider.identity, request, sampling.options
+        )
+        return CallTemplate(request, keys, self._trial(stage), demand)
+
+    def _trial(self, stage: str) -> Trial:
+        trial = self._trials.get(stage)
+        if trial is None:
+            calls = self._calls
+            trial = self._trials[stage] = Trial(
+                self.role, stage, self.sampling, calls.dispatcher, calls.counters
+            )
+        return trial

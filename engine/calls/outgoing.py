@@ -1,19 +1,23 @@
 """A paid call: sent, counted, paid, stored, and delivered to every caller."""
 
 import asyncio
+from typing import Any
 
 import msgspec
 from msgspec import Raw, Struct, field
 
+from ...prompts import Prompt
 from ...providers.base import Message, Reply, Request
 from ..data.errors import ItemError, RunStopped, Stopping
-from .budget import Budget
+from .budget import Amount, Budget
 from .cache import Cache
 from .counters import Counters
 from .dispatcher import Dispatcher
 from .queued_call import QueuedCall, StopReason
 from .replies import StoredReply, decode_reply, encode_reply, to_stored
+from .spending import Charge, Usage, usage_of
 from .tokens import OutputLengths
+from .trial import Trial
 
 Outcome = StoredReply | ItemError | StopReason
 
@@ -27,23 +31,35 @@ class RoleCalls(Struct, frozen=True):
     in_flight: "InFlightCalls"
     counters: Counters
     budget: Budget
+    session: str = ""
+    """Whose account the calls are charged to; none if empty."""
     output_lengths: OutputLengths = field(default_factory=OutputLengths)
 
     def send_for(
-        self, request: Request, priority: int, *, key: bytes, about: Raw, replace: bool
+        self,
+        request: Request,
+        prompt: Prompt[Any],
+        trial: Trial,
+        *,
+        key: bytes,
+        about: Raw,
+        replace: bool,
     ) -> "asyncio.Future[Outcome]":
         """Queue *request*; the future of its outcome may be abandoned without harm.
 
         Args:
             request: what to send.
-            priority: lower goes first.
+            prompt: what it asks.
+            trial: the stage's; it may hold the call back.
             key: the cache key under which the reply is stored.
             about: the fields of the key, stored with the reply.
             replace: whether the key holds a damaged value.
         """
         call = self.in_flight[key] = OutgoingCall(
             request=request,
-            priority=priority,
+            priority=prompt.priority,
+            prompt=prompt,
+            trial=None if trial.is_passed else trial,
             tokens=self._reserve(request),
             role=self,
             key=key,
@@ -51,17 +67,25 @@ class RoleCalls(Struct, frozen=True):
             replace=replace,
         )
         outcome = call.outcome()
-        self.dispatcher.submit(call)
+        if call.trial is None:
+            self.dispatcher.submit(call)
+        else:
+            call.trial.submit(call)
         return outcome
 
-    def account_for(self, request: Request, reply: Reply) -> None:
-        """Count and pay for *reply*, and learn from it what to reserve next time."""
-        if self.dispatcher.reserves:
+    def account_for(self, request: Request, reply: Reply, reserved: Amount | None) -> Charge | None:
+        """Count and pay for *reply*, and learn from it what to reserve next time.
+
+        Return the charge to store with it.
+        """
+        if self.dispatcher.reserves or self.budget.counts_tokens:
             self.output_lengths.learn(request.purpose, reply.completion_tokens)
             characters = _characters(request.messages)
             self.dispatcher.prompt_lengths.learn(characters, reply.prompt_tokens)
-        self.counters.count_paid(self.role, request.purpose, reply)
-        self.budget.spend(self.role, reply)
+        usage = usage_of(reply)
+        self.counters.count_paid(self.role, request.purpose, usage, reply.finish_reason)
+        self.budget.settle(self.role, usage, reserved)
+        return Charge(self.session, self.role, request.purpose, usage) if self.session else None
 
     def _reserve(self, request: Request) -> float:
         """Return how many of the tokens per minute to reserve; 0 where they are not limited."""
@@ -70,14 +94,27 @@ class RoleCalls(Struct, frozen=True):
         prompt = self.dispatcher.prompt_lengths.estimate(_characters(request.messages))
         return prompt + self.output_lengths.reserve(request.purpose, request.max_tokens)
 
+    def estimate(self, request: Request) -> Amount:
+        """Return what *request* will probably take of the budget, rather too much."""
+        if not self.budget.counts_tokens:
+            return Amount(calls=1)
+        prompt = self.dispatcher.prompt_lengths.estimate(_characters(request.messages))
+        output = self.output_lengths.bound(request.purpose, request.max_tokens)
+        return self.budget.amount(self.role, Usage(1, prompt, completion_tokens=output))
+
 
 class OutgoingCall(QueuedCall, eq=False, kw_only=True):
     """A call on its way, in `InFlightCalls` until every caller has its outcome."""
 
     role: RoleCalls
+    prompt: Prompt[Any]
+    trial: Trial | None
+    """None: its stage had passed when it was queued."""
     key: bytes
     about: Raw
     replace: bool
+    reserved: Amount | None = None
+    """Of the budget, while it is in flight."""
     waiters: list[asyncio.Future[Outcome]] = []  # noqa: RUF012  (msgspec makes a new one)
 
     def outcome(self) -> asyncio.Future[Outcome]:
@@ -85,6 +122,21 @@ class OutgoingCall(QueuedCall, eq=False, kw_only=True):
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self.waiters.append(future)
         return future
+
+    def admit(self) -> bool:
+        role = self.role
+        if not role.budget.is_limited:
+            return True
+        estimate = role.estimate(self.request)
+        if not role.budget.admit(estimate):
+            return False
+        self.reserved = estimate
+        return True
+
+    def release(self) -> None:
+        if self.reserved is not None:
+            self.role.budget.release(self.reserved)
+            self.reserved = None
 
     async def carry_out(self) -> None:
         """Send the request; count, pay for and store the reply; deliver it to every caller.
@@ -98,13 +150,20 @@ class OutgoingCall(QueuedCall, eq=False, kw_only=True):
             reply = await role.dispatcher.send(self)
             if reply is None:
                 return  # queued again: this attempt failed, another follows
-            role.account_for(self.request, reply)
-            stored = to_stored(reply, about=self.about, sample=self.request.sample)
+            charge = role.account_for(self.request, reply, self.reserved)
+            stored = to_stored(
+                reply,
+                about=self.about,
+                sample=self.request.sample,
+                seconds=self.answered_at - self.sending.at,
+            )
             value = encode_reply(stored)
-            on_disk = await role.cache.put(self.key, value, replace=self.replace)
+            on_disk = await role.cache.put(self.key, value, replace=self.replace, charge=charge)
             outcome = stored if on_disk is value else _adopted(on_disk, stored)
         except (ItemError, RunStopped, Stopping) as error:
             outcome = error
+        if self.trial is not None:
+            outcome = self.trial.settle(self.prompt, outcome) or outcome
         self._resolve(outcome)
 
     def abandon(self, reason: StopReason) -> None:

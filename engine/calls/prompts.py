@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from typing import Final
 
-from ...prompts import BUILT_IN, AnyPrompt, Prompt, PromptError, PromptSet
+from ...prompts import BUILT_IN, SETS, AnyPrompt, Prompt, PromptError, PromptSet
 from ..config import Config, ConfigError, RoleConfig, hosted_model
 from ..data.registry import Registry
 
@@ -12,16 +12,17 @@ PROMPTS: Final[Registry[AnyPrompt]] = Registry("codeclm.prompts", "prompt", Prom
 
 
 def load_prompts(
-    config: Config, role: RoleConfig, prompts: Collection[AnyPrompt], where: str
+    config: Config, name: str, role: RoleConfig, prompts: Collection[AnyPrompt], where: str
 ) -> PromptSet:
-    """Load *role*'s templates of *prompts*.
+    """Load the templates of *prompts* for *role*, which is called *name*.
 
     Raises:
         ConfigError: a prompt is not registered, or a template cannot be used.
     """
     source = role.prompts or config.prompts
+    setting = f"{where}: {name}.prompts" if role.prompts else f"{where}: prompts"
     if "\0" in source:
-        raise ConfigError(f"{where}: prompts: a path cannot hold a NUL character")
+        raise ConfigError(f"{setting}: a path cannot hold a NUL character")
     if source == "auto":
         is_small = hosted_model(role).host.kind.small_models
         source = "small" if is_small and role is not config.target else "default"
@@ -32,7 +33,30 @@ def load_prompts(
                 f"{where}: prompt {prompt.name!r} is not registered: add {prompt.__name__} to"
                 f" BUILT_IN in prompts/__init__.py, or an entry point in {PROMPTS.group}"
             )
+    kind = hosted_model(role).host.kind
+    for prompt in prompts:
+        if kind.replies_to and prompt.name not in kind.replies_to:
+            raise ConfigError(
+                f"{where}: {name}.model: {kind.name}/ models reply to"
+                f" {' and '.join(sorted(kind.replies_to))}, but the {name} is also asked to"
+                f" {prompt.name}: choose another model"
+            )
     try:
+        if kind.template:
+            return PromptSet(dict.fromkeys(prompts, kind.template), where=kind.name)
         return PromptSet.load(source, prompts, names=names)
     except PromptError as error:
-        raise ConfigError(f"{where}: prompts: {error}") from error
+        raise ConfigError(f"{setting}: {error}") from error
+
+
+def prompts_source(config: Config) -> str:
+    """Say whose words the run's prompts are, for manifests and cards."""
+    own = sorted({source for source in _sources(config) if source not in {"auto", *SETS}})
+    if own:
+        return f"templates of {', '.join(own)}; the others are codeclm's"
+    return "codeclm's own wording, after the elements of the paper's prompts"
+
+
+def _sources(config: Config) -> tuple[str, ...]:
+    roles = (config.strong, config.target, config.judge)
+    return (config.prompts, *(role.prompts for role in roles if role.prompts))

@@ -24,11 +24,23 @@ class QueuedCall(Struct, eq=False, kw_only=True):
     """When it was submitted, on the loop's clock."""
     sending: Sending = Sending()
     """Its latest attempt."""
+    answered_at: float = 0.0
+    """When its reply had come in, on the loop's clock."""
     order: int = 0
     """Its turn among calls of its priority, which it keeps when it is queued again."""
     clock_started_at: float | None = None
     """When the time that ``retry.budget`` bounds began: with the first attempt, or the end of the
     endpoint's last outage."""
+
+    def admit(self) -> bool:
+        """Return whether it may be sent now, as far as the budget is concerned; reserve its share.
+
+        Where it may not, `Dispatcher.pump` must be called when it may.
+        """
+        return True
+
+    def release(self) -> None:
+        """Return what `admit` reserved: the attempt has failed."""
 
     async def carry_out(self) -> None:
         """Make one attempt with `Dispatcher.send` and handle the result.

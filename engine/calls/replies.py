@@ -25,6 +25,8 @@ class StoredReply(Struct, frozen=True, omit_defaults=True):
     model: str = ""
     time: float = 0.0
     """When the reply arrived, in seconds since 1970."""
+    seconds: float = 0.0
+    """How long the call took that brought it."""
     sample: str = ""
     about: Raw = Raw(b"null")
     """The `KeyFields` of its key."""
@@ -40,7 +42,7 @@ _stored = msgspec.json.Decoder(StoredReply)
 _escaped = msgspec.json.Decoder(_EscapedReply)
 
 
-def to_stored(reply: Reply, *, about: Raw, sample: str) -> StoredReply:
+def to_stored(reply: Reply, *, about: Raw, sample: str, seconds: float = 0.0) -> StoredReply:
     """Return what to store of *reply*."""
     return StoredReply(
         text=reply.text,
@@ -54,6 +56,7 @@ def to_stored(reply: Reply, *, about: Raw, sample: str) -> StoredReply:
         reasoning_tokens=reply.reasoning_tokens,
         model=reply.model,
         time=round(time.time(), 3),
+        seconds=round(seconds, 3),
         sample=sample,
         about=about,
     )

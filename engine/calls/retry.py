@@ -16,6 +16,14 @@ drops all of them is down."""
 CallFailure = RateLimited | Unavailable | Rejected | Denied
 """The ways in which a provider may let a call fail; anything else is a broken provider."""
 
+SHORTEST_CUT = 10.0
+"""Seconds after which a gateway may cut a silent connection, at the least; what happens to one call
+twice in less is a failure like any other, but may be named."""
+
+LEAST_NAMED_CUT = 1.0
+"""Seconds below which two cuts after the same time say nothing, and a connection that the server
+had closed is told from one that was cut."""
+
 LEAST_OUTAGE_WAIT = 0.01
 """Seconds between two attempts of a call while its endpoint answers nobody."""
 
@@ -28,12 +36,14 @@ class Attempts(NamedTuple):
         rate_limited: with a 429.
         stale: on connections that the server had closed.
         in_outage: while the endpoint answered nobody.
+        cut_after: seconds after which the connection of the last one was cut; 0 if it was not.
     """
 
     failed: int = 0
     rate_limited: int = 0
     stale: int = 0
     in_outage: int = 0
+    cut_after: float = 0.0
 
 
 class Retry(NamedTuple):
@@ -69,6 +79,8 @@ def decide(
     random: Callable[[], float],
     hold: float = 0.0,
     outage: float | None = None,
+    cut_after: float = 0.0,
+    is_streamed: bool = False,
 ) -> Decision:
     """Decide what follows *error*.
 
@@ -80,11 +92,20 @@ def decide(
         random: returns an evenly distributed number from [0, 1).
         hold: seconds for which nothing is sent to the endpoint.
         outage: seconds for which the endpoint has answered nobody; None if that is not so.
+        cut_after: seconds after which the connection was cut; 0: it was not.
+        is_streamed: whether the reply was to be streamed.
     """
+    is_cut_again = _is_same_cut(cut_after, attempts.cut_after)
+    attempts = attempts._replace(cut_after=cut_after)
+    if is_cut_again and isinstance(error, Unavailable):
+        error = _named_cut(error, cut_after, is_streamed=is_streamed)
+        if cut_after >= SHORTEST_CUT:
+            return GiveUp(str(error))
+
     match error:
         case Denied():
             return Stop(str(error))
-        case Stale() if attempts.stale < MAX_STALE:
+        case Stale() if attempts.stale < MAX_STALE and cut_after < LEAST_NAMED_CUT:
             return Retry(0.0, attempts._replace(stale=attempts.stale + 1))
         case RateLimited():
             attempts = attempts._replace(rate_limited=attempts.rate_limited + 1)
@@ -102,6 +123,23 @@ def decide(
 
     end = elapsed + max(wait, hold)
     return _within_budget(error, Retry(wait, attempts), elapsed=elapsed, end=end, policy=policy)
+
+
+def _is_same_cut(seconds: float, before: float) -> bool:
+    """Whether two attempts were cut after the same time, as by a gateway's limit."""
+    same = abs(seconds - before) <= max(0.25, 0.02 * seconds)
+    return same and min(seconds, before) >= LEAST_NAMED_CUT
+
+
+def _named_cut(error: Unavailable, seconds: float, *, is_streamed: bool) -> Unavailable:
+    cause = "cut silent connections; set stream = true for this model"
+    if is_streamed:
+        cause = "limit how long a response takes; raise its limit, or lower max_tokens"
+    return Unavailable(
+        f"{error} (cut after {seconds:.0f} s, like the attempt before: a gateway on the way may"
+        f" {cause})",
+        retry_after=error.retry_after,
+    )
 
 
 def _wait_for_endpoint(

@@ -13,6 +13,9 @@ MIN_ANSWERS = 8
 UNKNOWN_OUTPUT = 1024
 """Tokens reserved at least while a stage's lengths are unknown."""
 
+UNBOUNDED_OUTPUT = 65536
+"""Tokens that an answer may have where no limit is sent."""
+
 
 class OutputLengths:
     """How many tokens to reserve for an answer: enough for 90 % of the stage's latest answers.
@@ -26,12 +29,20 @@ class OutputLengths:
 
     def reserve(self, stage: str, max_tokens: int | None) -> int:
         """Return the tokens to reserve for one answer, at most *max_tokens*."""
-        bound = UNKNOWN_OUTPUT * 64 if max_tokens is None else max_tokens
+        bound = UNBOUNDED_OUTPUT if max_tokens is None else max_tokens
         _, ordered = self._recent.get(stage, ((), ()))
         if len(ordered) < MIN_ANSWERS:
             return min(bound, max(UNKNOWN_OUTPUT, (max_tokens or 0) // 4))
 
         return min(bound, ordered[len(ordered) * 9 // 10])
+
+    def bound(self, stage: str, max_tokens: int | None) -> int:
+        """Return the tokens that an answer will hardly exceed: all it may use until it is known."""
+        _, ordered = self._recent.get(stage, ((), ()))
+        if len(ordered) < MIN_ANSWERS:
+            return max_tokens or UNBOUNDED_OUTPUT
+
+        return self.reserve(stage, max_tokens)
 
     def learn(self, stage: str, used: int) -> None:
         """Learn that an answer of *stage* took *used* tokens."""

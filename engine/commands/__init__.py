@@ -41,6 +41,7 @@ COMMANDS = {
     "tune": "fine-tune a model on this machine",
     "answer": "answer a test set with a model on this machine",
     "cache": "examine the cache of paid answers, make room in it",
+    "models": "list models with prices, sampling and last days",
     "plugins": "list providers, recipes, export formats and prompts",
     "bench": "measure the speed of this machine or an endpoint",
 }

@@ -45,6 +45,15 @@ def add_progress(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_no_preflight(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--no-preflight",
+        action="store_false",
+        dest="preflight",
+        help="do not try each role with one small call before the first stage",
+    )
+
+
 def add_force(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--force", action="store_true", help="overwrite existing files")
 

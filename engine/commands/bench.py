@@ -11,7 +11,6 @@ from ..bench.machine import MachineTrial, measure_machine
 from ..calls.gate import pass_gate
 from ..config import ConfigError, RoleConfig, api_key, check_role, hosted_model
 from ..data.errors import UserError
-from ..reporting import log
 from .arguments import add_json, positive_integer
 from .exit_status import ExitStatus
 from .origin import add_trust, find_origin, print_endpoints
@@ -54,7 +53,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    log.to_nowhere()
     with tempfile.TemporaryDirectory(prefix="codeclm-bench-") as folder:
         if args.model is None and args.base_url is None:
             _bench_machine(args, Path(folder))

@@ -11,10 +11,9 @@ from typing import Any
 import msgspec
 
 from ..calls.cache_file import CacheFile, open_cache_file
-from ..calls.clients import cache_folder
 from ..calls.keys import KeyFieldsWithOptions
 from ..calls.replies import StoredReply
-from ..config import Config, ConfigError
+from ..config import CacheConfig, ConfigError
 from .arguments import add_action, non_negative
 from .exit_status import ExitStatus
 from .output import print_message, print_text
@@ -56,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _open(args: argparse.Namespace) -> AbstractContextManager[CacheFile]:
-    folder = args.cache or cache_folder(Config())
+    folder = args.cache or CacheConfig().path()
     if not (folder / "cache.db").exists():
         raise ConfigError(f"{folder}: there is no cache in this folder")
     return open_cache_file(folder)

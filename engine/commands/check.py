@@ -1,25 +1,36 @@
-"""``codeclm check``: everything that a run checks before its first call."""
+"""``codeclm check``: everything that a run checks before its first stage."""
 
 import argparse
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from functools import partial
 from itertools import islice
 
-from ..calls.clients import cache_folder
-from ..config import Config, to_toml
-from ..data import seeds
+from ..calls.clients import CallSettings, open_clients
+from ..calls.counters import Counters
+from ..calls.preflight import RoleCheck, preflight
+from ..config import Config, RetryPolicy, describe_temperature, retirement, to_toml
 from ..data.records import Unreadable
-from ..data.seeds import SeedSource
+from ..data.seeds.selection import SeedSelection
+from ..pipeline.event_loop import run_async
 from ..pipeline.prepare import Plan, prepare
 from .exit_status import ExitStatus
-from .output import print_text, seeds_used
+from .output import print_message, print_text, seeds_used
 from .settings import add_run_settings, read_run_settings
 
 RECORDS_CHECKED = 1000
 """Seed records to parse: enough to find what is wrong with a file."""
 
 
+PATIENCE = 10.0
+"""Seconds to wait for an endpoint that answers nobody."""
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_run_settings(parser)
+    parser.add_argument(
+        "--call", action="store_true", help="also make one small call to each model, which is paid"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -27,29 +38,61 @@ def run(args: argparse.Namespace) -> int:
     plan = prepare(config, where=where, origin=origin)
     plan.folder.make()
     print_text("\n".join(_lines(plan)))
+    if args.call:
+        return _report_calls(run_async(partial(_call, plan)))
+    print_text("ready to run; no call was made")
+    return ExitStatus.DONE
+
+
+async def _call(plan: Plan) -> list[RoleCheck]:
+    """Call every model once; a reply from an earlier check would say nothing of today's key."""
+    config = plan.config
+    retry = RetryPolicy(attempts=2, budget=PATIENCE, outage=PATIENCE)
+    settings = CallSettings(config.cache.path(), retry, config.parse_attempts, config.seed)
+    sample = f"/check {datetime.now(UTC).isoformat()}"
+    async with open_clients(plan.roles, plan.prompts, settings, counters=Counters()) as clients:
+        checks = await preflight(clients, plan.roles, sample=sample, patience=PATIENCE)
+        await clients.drained()
+    return checks
+
+
+def _report_calls(checks: list[RoleCheck]) -> ExitStatus:
+    for check in checks:
+        if not check.problem:
+            print_text(f"{check.role:<8} answered, {check.tokens:,} tokens")
+    problems = [check.problem for check in checks if check.problem]
+    for problem in problems:
+        print_message(problem)
+    if problems:
+        return ExitStatus.FAILED
+    print_text("ready to run" if checks else "ready to run; no model is called over a network")
     return ExitStatus.DONE
 
 
 def _lines(plan: Plan) -> Iterator[str]:
     config = plan.config
-    if plan.source is not None:
-        yield f"seeds    {seeds_used(seeds.count(plan.source), config.limit)}"
-        yield from _unreadable(plan.source, config.limit)
+    if plan.seeds is not None:
+        yield f"seeds    {seeds_used(plan.seeds.total, config.limit)}"
+        yield from _unreadable(plan.seeds)
     else:
         yield f"metadata {len(plan.metadata):,}"
     yield f"recipe   {plan.recipe.name}: {plan.recipe.summary}"
     yield f"rows     {_target(config)}"
     yield f"quality  {'; '.join(to_toml(config.quality).splitlines()) or 'no rules'}"
     for use in plan.endpoints:
-        yield f"{use}; temperature {plan.roles[use.role].temperature}"
+        yield f"{use}; temperature {describe_temperature(plan.roles[use.role])}"
     yield f"folder   {plan.folder.path}"
-    yield f"cache    {cache_folder(config)}"
-    yield "ready to run; no call was made"
+    yield f"cache    {config.cache.path()}"
+    today = datetime.now(UTC).date()
+    notices = {retirement(role, today) for role in plan.roles.values()}
+    yield from (
+        f"warning  {notice}: choose another model" for notice in sorted(filter(None, notices))
+    )
 
 
-def _unreadable(source: SeedSource, limit: int | None) -> Iterator[str]:
+def _unreadable(selection: SeedSelection) -> Iterator[str]:
     """Report how many of the first records are not seeds, and why the first three are not."""
-    records = list(islice(seeds.read(source), min(RECORDS_CHECKED, limit or RECORDS_CHECKED)))
+    records = list(islice(selection.read(), RECORDS_CHECKED))
     unreadable = [record for record in records if isinstance(record, Unreadable)]
     if not unreadable:
         return

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from ..compare import plots, report
 from ..compare.comparison import (
+    RESULTS,
     ComparisonPlan,
+    check_endpoints,
     conclude,
     measure_run,
     prepare_comparison,
@@ -21,7 +23,7 @@ from ..data.files import user_path
 from ..reporting import tables
 from ..reporting.forecast import forecast_run
 from ..store.folder import Folder
-from .arguments import add_progress
+from .arguments import add_force, add_progress
 from .evaluations import run_evaluation
 from .exit_status import ExitStatus
 from .origin import add_trust, find_origin
@@ -58,6 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_override(parser)
     add_trust(parser)
+    add_force(parser)
     add_progress(parser)
     parser.add_argument(
         "--allow-change",
@@ -68,14 +71,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     where = str(args.config)
-    tree = read_settings(args.config)
+    tree = read_settings(args.config, remedy="a comparison needs one, with a [compare] table")
     settings = build_comparison_settings(tree, args.overrides, where=where)
     roles = _roles(settings, where)
     origin = find_origin(args.config, args.overrides, roles, trusted=args.trust)
     sweeps = [parse_sweep(text) for text in args.sweep]
     out = _folder(args, settings.base)
-    Folder(out).make()
-    with Folder(out).locked():
+    check_endpoints(settings, sweeps, out, where=where, origin=origin)
+    folder = Folder(out)
+    folder.make(force=args.force, results=RESULTS)
+    with folder.locked():
         plan = prepare_comparison(
             settings, sweeps, out, where=where, origin=origin, allow_change=args.allow_change
         )
@@ -83,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
             _print_forecasts(plan)
             return ExitStatus.DONE
         datasets = _make_datasets(plan, args)
-        if datasets is None or not _evaluate(plan):
+        if datasets is None or not _evaluate(plan, force=args.force):
             print_how_to_continue(_same_command(args))
             return ExitStatus.FAILED
         result = conclude(plan, datasets)
@@ -149,7 +154,10 @@ def _make_datasets(plan: ComparisonPlan, args: argparse.Namespace) -> list[Datas
         name = planned.variant.name
         print_message(f"{name}, {number} of {len(plan.runs)}")
         summary, session = run_session(
-            planned.plan, progress_display(args), allow_change=args.allow_change
+            planned.plan,
+            progress_display(args),
+            allow_change=args.allow_change,
+            force=args.force,
         )
         if is_unfinished(summary, session):
             print_message(f"{name}: {summary.ending}: {summary.reason or TRANSIENT}")
@@ -158,10 +166,10 @@ def _make_datasets(plan: ComparisonPlan, args: argparse.Namespace) -> list[Datas
     return datasets
 
 
-def _evaluate(plan: ComparisonPlan) -> bool:
+def _evaluate(plan: ComparisonPlan, *, force: bool) -> bool:
     """Carry out every evaluation; return whether all of them have finished."""
     return all(
-        evaluation.plan is None or run_evaluation(evaluation.plan).finished
+        evaluation.plan is None or run_evaluation(evaluation.plan, force=force).finished
         for evaluation in plan.evaluations
     )
 

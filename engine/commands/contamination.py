@@ -7,11 +7,11 @@ from pathlib import Path
 from ..config import ConfigError
 from ..data.test_sets import TestSource, prompts_of, read_questions, texts_of
 from ..quality.contamination import PromptIndex
+from ..reporting.runs import open_run
 from ..store.folder import Folder
 from .arguments import add_tests_folder, positive_integer
 from .exit_status import ExitStatus
 from .output import print_text
-from .runs import open_run
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -2,13 +2,12 @@
 
 from functools import partial
 
+from ..api.evaluations import evaluate_plan
 from ..evaluate.difference import OtherCandidate
 from ..evaluate.outcome import Outcome
-from ..evaluate.prepare import EvaluationPlan, claim_folder
-from ..evaluate.results import write_evaluation
-from ..evaluate.session import execute_evaluation
+from ..evaluate.prepare import EvaluationPlan
 from ..pipeline.event_loop import run_async
-from ..reporting import log
+from ..pipeline.signals import process_signals
 from .origin import print_endpoints
 from .output import print_message
 
@@ -17,12 +16,16 @@ def run_evaluation(
     plan: EvaluationPlan, other: OtherCandidate | None = None, *, force: bool = False
 ) -> Outcome:
     """Compare until all prompts are judged or something stops it, and write the results."""
-    plan.folder.make(force=force)
-    with plan.folder.locked(), log.to_file(plan.folder.events):
-        claim_folder(plan)
-        _print_plan(plan)
-        session = run_async(partial(execute_evaluation, plan, print_message))
-        return write_evaluation(plan, session, other)
+    work = partial(
+        evaluate_plan,
+        plan,
+        requests=process_signals,
+        notify=print_message,
+        on_start=partial(_print_plan, plan),
+        other=other,
+        force=force,
+    )
+    return run_async(work)
 
 
 def _print_plan(plan: EvaluationPlan) -> None:

@@ -13,3 +13,5 @@ class ExitStatus(IntEnum):
     """The command, its configuration or its seeds are wrong; no call was made."""
     ROWS_MISSING = 3
     """The run has finished with fewer rows than its target."""
+    BUDGET_SPENT = 4
+    """The run has stopped at its budget; the exports hold the rows so far. It can be resumed."""

@@ -3,20 +3,17 @@
 import argparse
 import re
 import shlex
-from contextlib import closing
 from pathlib import Path
 
-from ..data.formats import EXPORTS, selections
-from ..disk.atomic import check_replaceable
-from ..pipeline.recipes import RECIPES
-from ..store.export import export
+from ..api import exports
+from ..data.formats import EXPORTS
+from ..reporting.runs import open_run
 from ..training.handover import HandoverRequest, is_doubtful, model_to_train, write_handover
 from ..training.hyperparameters import Hyperparameters
 from ..training.trainers import TRAINERS, find_trainer
 from .arguments import add_force, add_run_folder, positive_integer
 from .exit_status import ExitStatus
 from .output import print_message
-from .runs import open_run
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -76,28 +73,19 @@ def _language(text: str) -> str:
 
 
 def run(args: argparse.Namespace) -> int:
-    if not args.trainer:
-        check_replaceable(args.to, force=args.force)
     return _export_for_trainer(args) if args.trainer else _export(args)
 
 
 def _export(args: argparse.Namespace) -> int:
-    export_format = EXPORTS[args.format]
     repaired = list[str]()
-    with open_run(args.folder) as reader:
-        config = reader.config
-        RECIPES[config.recipe].check_exports((args.format,), str(args.folder))
-        with closing(reader.rows()) as examples:
-            rows = selections(
-                examples, strong_model=config.strong.model, target_model=config.target.model
-            )
-            count = export(
-                rows,
-                args.to,
-                export_format,
-                with_metadata=args.with_metadata,
-                on_replacement=repaired.append,
-            )
+    count = exports.export(
+        args.folder,
+        args.to,
+        format=args.format,
+        with_metadata=args.with_metadata,
+        force=args.force,
+        on_replacement=repaired.append,
+    )
     print_message(f"wrote {count:,} rows to {args.to}")
     if repaired:
         print_message(

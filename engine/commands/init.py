@@ -1,13 +1,16 @@
-"""``codeclm init``: write a configuration file with every setting and its meaning."""
+"""``codeclm init``: write a configuration with every setting, or a set of prompts, to edit."""
 
 import argparse
 import shlex
 from pathlib import Path
 
+from ...prompts import SETS, PromptError, template_text
+from ..calls.prompts import PROMPTS
 from ..config import TEMPLATE, ConfigError
-from ..disk.atomic import replace_file
+from ..disk.atomic import check_replaceable, replace_file
 from .exit_status import ExitStatus
 from .output import print_text
+from .settings import DEFAULT_FILE
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -15,18 +18,54 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "config",
         nargs="?",
         type=Path,
-        default=Path("codeclm.toml"),
-        help="file to write (default: codeclm.toml)",
+        help=f"file to write (default: {DEFAULT_FILE})",
     )
-    parser.add_argument("--force", action="store_true", help="overwrite an existing file")
+    parser.add_argument(
+        "--prompts",
+        type=Path,
+        metavar="DIR",
+        help="write the templates of the prompts to this folder instead (docs/own-prompts.md)",
+    )
+    parser.add_argument(
+        "--prompt-set",
+        choices=SETS,
+        default="default",
+        help="with --prompts: which templates to start from (default: default)",
+    )
+    parser.add_argument("--force", action="store_true", help="overwrite existing files")
 
 
 def run(args: argparse.Namespace) -> int:
-    path: Path = args.config
+    if args.prompts is None:
+        _write_config(args.config or DEFAULT_FILE, force=args.force)
+    elif args.config is not None:
+        raise ConfigError("init writes a configuration or, with --prompts, templates: not both")
+    else:
+        _write_prompts(args.prompts, args.prompt_set, force=args.force)
+    return ExitStatus.DONE
+
+
+def _write_config(path: Path, *, force: bool) -> None:
     if path.suffix != ".toml":
         raise ConfigError(f"{path}: init writes TOML: name it {path.stem}.toml")
-    if path.exists() and not args.force:
-        raise ConfigError(f"{path}: already exists (overwrite it with --force)")
+    check_replaceable(path, force=force)
     replace_file(path, TEMPLATE.read_bytes())
     print_text(f"wrote {path}; next: codeclm check {shlex.quote(str(path))}")
-    return ExitStatus.DONE
+
+
+def _write_prompts(folder: Path, prompt_set: str, *, force: bool) -> None:
+    """Write the template of every prompt to *folder*, or none where one exists already."""
+    try:
+        texts = {
+            folder / f"{prompt.name}.txt": template_text(prompt, prompt_set) for prompt in PROMPTS
+        }
+    except PromptError as error:
+        raise ConfigError(f"{folder}: {error}") from error
+    for path in texts:
+        check_replaceable(path, force=force)
+    for path, text in texts.items():
+        replace_file(path, text.encode("utf-8", "surrogatepass"))
+    print_text(
+        f"wrote {len(texts)} templates to {folder}; edit them, delete those you leave as they are,"
+        f" and run with --prompts {shlex.quote(str(folder))}"
+    )

@@ -11,7 +11,14 @@ from typing import Any, Final, cast
 from dotenv import dotenv_values
 
 from ..calls.gate import EndpointUse, Origin
-from ..config import ConfigError, RoleConfig, header_variables, hosted_model, parse_overrides
+from ..config import (
+    NO_KEY,
+    ConfigError,
+    RoleConfig,
+    header_variables,
+    hosted_model,
+    parse_overrides,
+)
 from ..data.errors import UserError
 from ..data.files import read_bounded
 from ..disk import trust
@@ -131,7 +138,7 @@ def _parse(content: bytes, *, interpolate: bool) -> dict[str, str]:
 def _key_variables(roles: Iterable[RoleConfig]) -> set[str]:
     names = set[str]()
     for role in roles:
-        names |= {role.api_key} if role.api_key else set()
+        names |= {role.api_key} - {NO_KEY} if role.api_key else set()
         names |= set(header_variables(role))
         try:
             names |= set(hosted_model(role).host.key_variables)

@@ -4,7 +4,7 @@ import sys
 from typing import Any
 
 from ...providers import json_codec
-from ..reporting.terminal import printable
+from ..reporting.terminal import printable, printable_json
 
 
 def print_text(text: str) -> None:
@@ -14,7 +14,7 @@ def print_text(text: str) -> None:
 
 def print_json(value: Any) -> None:
     """Print *value*, a struct or what JSON can hold, as one line on stdout."""
-    print(json_codec.dumps(value).decode())
+    print(printable_json(json_codec.dumps(value).decode()))
 
 
 def print_message(message: str) -> None:

@@ -2,23 +2,24 @@
 
 import argparse
 import tempfile
-from itertools import islice
+from functools import partial
 
 from msgspec import structs
 
 from ..config import Config
-from ..data import seeds
 from ..data.records import Seed
+from ..pipeline.event_loop import run_async
 from ..pipeline.prepare import Plan, prepare
 from ..pipeline.recipes import recipe_of
-from ..reporting import log
+from ..pipeline.session import execute
+from ..reporting.progress import watcher
 from ..reporting.transcript import transcript
 from ..store.reader import LedgerReader
 from ..store.totals import failed_items
 from .arguments import add_progress, positive_integer
 from .exit_status import ExitStatus
 from .output import print_json, print_message, print_text
-from .sessions import execute_plan, interrupt_on_sigterm, progress_display
+from .sessions import progress_display
 from .settings import add_run_settings, read_run_settings
 
 
@@ -36,12 +37,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     config, where, origin = read_run_settings(args)
-    interrupt_on_sigterm()
     with tempfile.TemporaryDirectory(prefix="codeclm-preview-") as folder:
         plan = prepare(_reduced(config, args.count, folder, where), where=where, origin=origin)
         plan.folder.make()
-        log.to_nowhere()
-        session = execute_plan(plan, progress_display(args), allow_change=False)
+        session = run_async(partial(execute, plan, watch=watcher(progress_display(args))))
         with LedgerReader(plan.folder.ledger) as ledger:
             _print_examples(plan, ledger, as_json=args.json)
     if session.ending != "finished":
@@ -57,9 +56,9 @@ def _reduced(config: Config, seed_count: int, folder: str, where: str) -> Config
 def _print_examples(plan: Plan, ledger: LedgerReader, *, as_json: bool) -> None:
     """Print the fate of each instruction, and of the seeds that gave none."""
     texts = dict[str, str]()
-    if plan.source is not None:
-        first = islice(seeds.read(plan.source), plan.config.limit)
-        texts = {record.id: record.instruction for record in first if isinstance(record, Seed)}
+    if plan.seeds is not None:
+        used = plan.seeds.read()
+        texts = {record.id: record.instruction for record in used if isinstance(record, Seed)}
     for example in ledger.examples():
         if as_json:
             print_json(example)

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from ..disk.atomic import WriteError, check_replaceable, replace_file
 from ..reporting.page import html
+from ..reporting.runs import open_run
 from .arguments import add_force, add_run_folder, natural_number
 from .exit_status import ExitStatus
 from .output import print_message
-from .runs import open_run
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
     with open_run(args.folder) as reader:
         summary = reader.summary()
         examples = list(islice(reader.rows(), args.transcripts))
-        texts = reader.seed_texts(examples)
+        texts = reader.seed_texts(examples, print_message)
         manifest = reader.folder.read_manifest()
     name = args.folder.resolve().name
     page = html(name, reader.config, summary, examples, texts, manifest)

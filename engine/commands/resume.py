@@ -4,9 +4,9 @@ import argparse
 
 from ..config import load_config
 from ..pipeline.prepare import prepare
-from .arguments import add_progress, add_run_folder
+from ..reporting.runs import existing_run
+from .arguments import add_no_preflight, add_progress, add_run_folder
 from .origin import add_trust, find_origin
-from .runs import existing_run
 from .sessions import run_and_report
 from .settings import add_override, toml_string
 
@@ -15,6 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_run_folder(parser)
     add_override(parser)
     add_trust(parser)
+    add_no_preflight(parser)
     add_progress(parser)
     parser.add_argument(
         "--retry-failed",

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import assert_never
 
 from ..quality import review
+from ..reporting.runs import RunReader, existing_run, open_run, resume_command
 from ..store.reader import LedgerReader
 from ..store.schema import Review, Subject
 from ..store.writer import LedgerWriter
 from .arguments import add_action, add_force, add_run_folder
 from .exit_status import ExitStatus
 from .output import print_message
-from .runs import RunReader, existing_run, open_run, resume_command
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

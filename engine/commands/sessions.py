@@ -7,19 +7,18 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from ..calls.clients import cache_folder
+from ..api import runs
 from ..data.errors import UserError
 from ..pipeline.event_loop import run_async
 from ..pipeline.prepare import Plan
-from ..pipeline.session import Session, execute
-from ..reporting import log
+from ..pipeline.session import Session
+from ..pipeline.signals import process_signals
 from ..reporting.progress import Display, watcher
-from ..reporting.results import write_results
+from ..reporting.runs import resume_command
 from ..reporting.summary import Summary, summary_text
 from .exit_status import ExitStatus
 from .origin import print_endpoints
 from .output import print_json, print_message, print_text
-from .runs import resume_command
 
 
 def run_and_report(
@@ -37,6 +36,7 @@ def run_and_report(
         allow_change=allow_change,
         retry_failed=retry_failed,
         force=force,
+        tries_roles=args.preflight,
     )
     if args.json:
         print_json(summary)
@@ -60,27 +60,38 @@ def run_session(
     allow_change: bool,
     retry_failed: bool = False,
     force: bool = False,
+    tries_roles: bool = True,
 ) -> tuple[Summary, Session]:
     """Work until the run finishes or stops, and write its results."""
-    interrupt_on_sigterm()
-    plan.folder.make(force=force)
-    with plan.folder.locked(), log.to_file(plan.folder.events):
-        print_message(str(plan.folder.path))
-        print_endpoints(plan.endpoints)
-        _warn_of_open_cache(cache_folder(plan.config))
-        try:
-            session = execute_plan(
-                plan, display, allow_change=allow_change, retry_failed=retry_failed
-            )
-        except UserError:
-            raise  # its message says what to do instead of continuing
-        except BaseException:
-            # The process is ending: a second Ctrl-C must not cut off its last message.
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
+    session = partial(
+        runs.run_session,
+        plan,
+        watch=watcher(display),
+        requests=process_signals,
+        on_start=partial(_print_start, plan),
+        allow_change=allow_change,
+        retry_failed=retry_failed,
+        force=force,
+        tries_roles=tries_roles,
+    )
+    try:
+        return run_async(session)
+    except UserError:
+        raise  # its message says what to do instead of continuing
+    except BaseException:
+        # The process is ending: a second Ctrl-C must not cut off its last message.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        if plan.folder.config.exists():
             print_how_to_continue(resume_command(plan.folder.path))
-            raise
-        summary = write_results(plan, session)
-    return summary, session
+        else:
+            print_message("to continue: run the same command again; paid answers are reused")
+        raise
+
+
+def _print_start(plan: Plan) -> None:
+    print_message(str(plan.folder.path))
+    print_endpoints(plan.endpoints)
+    _warn_of_open_cache(plan.config.cache.path())
 
 
 def _warn_of_open_cache(folder: Path) -> None:
@@ -88,24 +99,6 @@ def _warn_of_open_cache(folder: Path) -> None:
     with suppress(OSError):
         if folder.stat().st_mode & stat.S_IWOTH:
             print_message(f"{folder}: every user of this machine can write this cache: chmod 700")
-
-
-def interrupt_on_sigterm() -> None:
-    """Treat SIGTERM like Ctrl-C; a running session handles both itself."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-
-
-def execute_plan(
-    plan: Plan, display: Display, *, allow_change: bool, retry_failed: bool = False
-) -> Session:
-    session = partial(
-        execute,
-        plan,
-        watch=watcher(display),
-        allow_change=allow_change,
-        retry_failed=retry_failed,
-    )
-    return run_async(session)
 
 
 def is_unfinished(summary: Summary, session: Session) -> bool:
@@ -124,9 +117,13 @@ def print_how_to_continue(command: str) -> None:
 
 
 def _exit_status(summary: Summary, plan: Plan, session: Session) -> ExitStatus:
+    if session.spent_limit:
+        print_message(summary.reason)
+        raised = f"--set budget.{session.spent_limit}=N"
+        print_how_to_continue(f"{resume_command(plan.folder.path)} {raised}")
+        return ExitStatus.BUDGET_SPENT
     if is_unfinished(summary, session):
-        if summary.ending == "finished":
-            print_message(TRANSIENT)
+        print_message(TRANSIENT if summary.ending == "finished" else summary.reason)
         print_how_to_continue(resume_command(plan.folder.path))
         return ExitStatus.FAILED
     if not summary.rows:

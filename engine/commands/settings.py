@@ -12,6 +12,7 @@ from ..config import Config, build_config, load_config
 from ..data.formats import EXPORTS
 from .arguments import is_number
 from .origin import add_trust, find_origin
+from .output import print_message
 
 
 class Flag(NamedTuple):
@@ -33,6 +34,9 @@ class Flag(NamedTuple):
 
 
 ROLES = ("strong", "target", "judge")
+
+DEFAULT_FILE = Path("codeclm.toml")
+"""What ``codeclm init`` writes, and what is read where no file is named."""
 
 PROMPTS_FLAG = Flag(
     ("--prompts",), ("prompts",), "SET", f"{', '.join(SETS)}, or a folder with your templates"
@@ -63,7 +67,13 @@ RUN_FLAGS = (
     ),
     Flag(("--target-rows", "-n"), ("target_rows",), "N", "make exactly N rows"),
     Flag(("--max-candidates",), ("max_candidates",), "N", "from at most N basic instructions"),
-    Flag(("--limit",), ("limit",), "N", "use only the first N seeds"),
+    Flag(("--limit",), ("limit",), "N", "use only N seeds: a sample drawn with --seed"),
+    Flag(
+        ("--stratify",),
+        ("input.stratify",),
+        "FIELD",
+        "spread rows evenly over the values of this field of the seeds, and report them",
+    ),
     Flag(
         ("--threshold",),
         ("filter.threshold",),
@@ -85,6 +95,8 @@ RUN_FLAGS = (
         "N",
         "stop after N paid answers; resume with a larger number",
     ),
+    Flag(("--max-cost",), ("budget.money",), "N", "stop before more money than N is spent"),
+    Flag(("--max-hours",), ("budget.hours",), "N", "stop after N hours of work"),
     Flag(("--cache",), ("cache.folder",), "DIR", "folder of the cache of paid answers"),
     Flag(("--seed",), ("seed",), "N", "random seed of actions, mixing and samples"),
 )
@@ -93,9 +105,15 @@ RUN_FLAGS = (
 def add_run_settings(parser: argparse.ArgumentParser) -> None:
     """Add a configuration file, and the flags that override it."""
     parser.add_argument(
-        "config", nargs="?", type=Path, help="configuration file: TOML, YAML or JSON"
+        "config",
+        nargs="?",
+        type=Path,
+        help="configuration file: TOML, YAML or JSON (default: codeclm.toml, if it exists)",
     )
     add_flags(parser, RUN_FLAGS)
+    parser.add_argument(
+        "--head", action="store_true", help="with --limit: the first seeds instead of a sample"
+    )
     parser.add_argument("--seeds", nargs="+", metavar="FILE", help="seed files or folders")
     parser.add_argument(
         "--export",
@@ -132,13 +150,23 @@ class RunSettings(NamedTuple):
 
 
 def read_run_settings(args: argparse.Namespace) -> RunSettings:
-    """Return the configuration from *args*."""
+    """Return the configuration from *args*: the file named there, else ``codeclm.toml`` here."""
     overrides = [*_run_overrides(args), *args.overrides]
-    where = "command line" if args.config is None else str(args.config)
-    config = _build(args.config, overrides)
+    file = args.config or _file_here(overrides)
+    where = "command line" if file is None else str(file)
+    config = _build(file, overrides)
     roles = (config.strong, config.target, config.scorer)
-    origin = find_origin(args.config, overrides, roles, trusted=args.trust)
+    origin = find_origin(file, overrides, roles, trusted=args.trust)
     return RunSettings(config, where, origin)
+
+
+def _file_here(overrides: Sequence[str]) -> Path | None:
+    """Return ``codeclm.toml``, unless the command line says what to start from itself."""
+    starts = ("seeds=", "metadata.file=")
+    if any(override.startswith(starts) for override in overrides) or not DEFAULT_FILE.is_file():
+        return None
+    print_message(f"settings from {DEFAULT_FILE}")
+    return DEFAULT_FILE
 
 
 def _build(file: Path | None, overrides: Sequence[str]) -> Config:
@@ -157,6 +185,8 @@ def _run_overrides(args: argparse.Namespace) -> Iterator[str]:
         # A judge that is the strong model is called where the strong model is.
         if own_judge or not override.startswith("judge.base_url="):
             yield override
+    if args.head:
+        yield "head=true"
     for name in ("seeds", "export"):
         values: list[str] | None = getattr(args, name)
         if values:

@@ -2,11 +2,11 @@
 
 import argparse
 
+from ..reporting.runs import open_run
 from ..reporting.summary import summary_text
 from .arguments import add_json, add_run_folder
 from .exit_status import ExitStatus
 from .output import print_json, print_text
-from .runs import open_run
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

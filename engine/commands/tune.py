@@ -9,14 +9,14 @@ import msgspec
 
 from ..config import ConfigError
 from ..data.formats import ExportError
+from ..reporting.runs import open_run
 from ..store.folder import Folder
 from ..training.hyperparameters import Hyperparameters
 from ..training.pairs import Pair, pairs_of_run, read_pairs
-from ..training.tuning import TuningJob, TuningRecord, tune
-from .arguments import add_json, add_limit, add_model, positive_integer
+from ..training.tuning import MODEL_FILES, RECORD_FILE, TuningJob, TuningRecord, tune
+from .arguments import add_force, add_json, add_limit, add_model, positive_integer
 from .exit_status import ExitStatus
 from .output import print_json, print_message, print_text
-from .runs import open_run
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     _add_hyperparameters(parser)
     _add_training(parser)
+    add_force(parser)
     add_json(parser)
 
 
@@ -88,7 +89,8 @@ def run(args: argparse.Namespace) -> int:
         save_steps=args.save_steps,
     )
     folder = Folder(args.out)
-    folder.make()
+    is_ours = (args.out / RECORD_FILE).is_file()
+    folder.make(force=args.force, results=() if is_ours else MODEL_FILES)
     with folder.locked():
         result = tune(job, args.out, print_message)
     if args.json:

@@ -7,21 +7,22 @@ plots.
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 import msgspec
 from msgspec import Struct
 
 from ...providers import json_codec
 from ..calls.clients import check_cache_folder
-from ..calls.gate import Origin
+from ..calls.gate import Origin, pass_gate
 from ..config import Config, ConfigError
-from ..data import seeds
 from ..data.files import user_path
 from ..data.test_sets import TestSource, read_questions
 from ..disk.atomic import replace_file
 from ..evaluate.scoring import Scoring
 from ..pipeline.prepare import Plan as RunPlan
 from ..pipeline.prepare import prepare as prepare_run
+from ..pipeline.recipes import recipe_of
 from ..reporting.summary import Summary
 from ..store.folder import Folder, FolderError
 from ..store.reader import LedgerReader
@@ -68,6 +69,29 @@ class ComparisonPlan(Struct, frozen=True):
 # -- before the first call --------------------------------------------------------------------
 
 
+RESULTS: Final = ("comparison.json", "report.md", "split.json", SEEDS_FILE)
+"""Files of a comparison's folder."""
+
+
+def check_endpoints(
+    settings: ComparisonSettings, sweeps: Sequence[Sweep], out: Path, *, where: str, origin: Origin
+) -> None:
+    """Check every endpoint that a comparison may call, before anything is written.
+
+    Raises:
+        ConfigError: one cannot be called, or a stranger's configuration chose it.
+    """
+    shared = settings.shared_config(where=where)
+    pass_gate(
+        {f"compare.judges.{name}": judge for name, judge in settings.judges.items()}, where, origin
+    )
+    seeds_file = str(out / SEEDS_FILE) if shared.seeds else None
+    for variant in build_variants(settings, sweeps, seeds_file, folder=str(out), where=where):
+        label = f"{where}: {variant.name}"
+        roles = recipe_of(variant.config, label).role_configs(variant.config)
+        pass_gate(roles, label, origin, shared.files_in_prompts)
+
+
 def prepare_comparison(
     settings: ComparisonSettings,
     sweeps: Sequence[Sweep],
@@ -86,7 +110,7 @@ def prepare_comparison(
     folder = Folder(out)
     folder.make()
     shared = settings.shared_config(where=where)
-    check_cache_folder(shared, out, where)
+    check_cache_folder(shared.cache, out, where)
     split, seeds_file = _split(shared, settings.compare.validation, out, allow_change=allow_change)
     variants = build_variants(settings, sweeps, seeds_file, folder=str(out), where=where)
     runs = tuple(
@@ -112,7 +136,7 @@ def _split(
     source = shared.seed_source
     if (out / SEEDS_FILE).resolve() in [path.resolve() for path in source.paths]:
         raise FolderError(f"{out}: its {SEEDS_FILE} would be overwritten: choose another folder")
-    split, kept = split_seeds(source, validation, random_seed=shared.seed, limit=shared.limit)
+    split, kept = split_seeds(shared.select_seeds(), validation, random_seed=shared.seed)
     return split, str(write_split(out, split, kept, allow_change=allow_change))
 
 
@@ -147,8 +171,7 @@ def measure_run(plan: ComparisonPlan, run: PlannedRun, summary: Summary) -> Data
 
 
 def _available_seeds(plan: RunPlan) -> int:
-    total = seeds.count(plan.source) if plan.source is not None else 0
-    return min(total, plan.config.limit or total)
+    return 0 if plan.seeds is None else len(plan.seeds)
 
 
 def conclude(plan: ComparisonPlan, datasets: Sequence[Dataset]) -> ComparisonResult:

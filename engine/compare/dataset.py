@@ -9,8 +9,8 @@ from typing import Any
 
 from msgspec import Struct
 
-from ..calls.budget import money
-from ..calls.counters import RoleTokens
+from ..calls.prices import money
+from ..calls.spending import Spending, Usage, UsageByStage, add_usage, total_spending
 from ..config import Config
 from ..data.records import Call, Example
 from ..pipeline.recipes import RECIPES
@@ -128,6 +128,7 @@ def measure_dataset(
         folder: the run's, for display.
     """
     config = variant.config
+    spent = total_spending(ledger.spending(config.cache.database()).values())
     rows = list(ledger.kept(config.target_rows))
     instructions = [row.instruction for row in rows]
     return Dataset(
@@ -140,8 +141,8 @@ def measure_dataset(
         target_rows=config.target_rows or len(rows),
         seeds=seeds,
         seeds_used=summary.seeds.kept,
-        paid=_paid(config, ledger),
-        reused=sum(session.reused for session in ledger.spending()),
+        paid=_cost(config, spent),
+        reused=spent.reused,
         standalone=_standalone(config, ledger),
         rounds=_rounds(summary, rows),
         winners=summary.winners,
@@ -170,40 +171,26 @@ def _response(row: Example) -> str:
     return answer.text if answer else ""
 
 
-def _paid(config: Config, ledger: LedgerReader) -> DatasetCost:
-    sessions = ledger.spending()
-    tokens: dict[str, RoleTokens] = {}
-    for session in sessions:
-        for role, used in session.roles.items():
-            _add_tokens(tokens, role, used)
-    return _cost(config, sum(session.calls for session in sessions), tokens)
-
-
 def _standalone(config: Config, ledger: LedgerReader) -> DatasetCost:
     calls = {call.key: call for call in _calls(ledger.examples())}
-    tokens: dict[str, RoleTokens] = {}
+    usage: UsageByStage = {}
     for call in calls.values():
-        _add_tokens(tokens, call.role, RoleTokens(call.prompt_tokens, 0, call.completion_tokens))
-    return _cost(config, sum(call.attempts for call in calls.values()), tokens)
+        used = Usage(call.attempts, call.prompt_tokens, completion_tokens=call.completion_tokens)
+        add_usage(usage, call.role, call.stage, used)
+    return _cost(config, Spending(usage))
 
 
 def _calls(examples: Iterable[Example]) -> Iterable[Call]:
     return (call for example in examples for call in example.calls)
 
 
-def _add_tokens(tokens: dict[str, RoleTokens], role: str, used: RoleTokens) -> None:
-    total = tokens.setdefault(role, RoleTokens())
-    total.prompt_tokens += used.prompt_tokens
-    total.completion_tokens += used.completion_tokens
-    total.cached_tokens += used.cached_tokens
-
-
-def _cost(config: Config, calls: int, tokens: Mapping[str, RoleTokens]) -> DatasetCost:
+def _cost(config: Config, spent: Spending) -> DatasetCost:
+    total = spent.total
     return DatasetCost(
-        calls,
-        sum(used.prompt_tokens for used in tokens.values()),
-        sum(used.completion_tokens for used in tokens.values()),
-        money(RECIPES[config.recipe].role_configs(config), tokens),
+        total.calls,
+        total.prompt_tokens,
+        total.completion_tokens,
+        money(RECIPES[config.recipe].role_configs(config), spent.usage),
     )
 
 

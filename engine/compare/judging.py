@@ -174,7 +174,7 @@ class _EvaluationBuilder(Struct, frozen=True):
         return Evaluation(judge_name, label, recipe, plan, Path(out))
 
     def _reference(self, test: str) -> AnswererConfig:
-        strong = {**msgspec.to_builtins(self.shared.strong), "temperature": 0.0}
+        strong = self.shared.strong.without_temperature()
         if test in self.settings.compare.reference:
             strong["answers"] = self.settings.compare.reference[test]
         return msgspec.convert(strong, AnswererConfig)

@@ -7,7 +7,6 @@ is kept by position and id, so that the validation part can be excluded later.
 from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
-from random import Random
 
 import msgspec
 from msgspec import Struct
@@ -15,7 +14,8 @@ from msgspec import Struct
 from ...providers import json_codec
 from ..data import seeds
 from ..data.records import Seed
-from ..data.seeds import SeedError, SeedSource
+from ..data.seeds import SeedError
+from ..data.seeds.selection import SeedSelection
 from ..disk.atomic import replace_file
 from ..store.folder import FolderError
 
@@ -53,23 +53,25 @@ class Split(Struct, frozen=True):
 
 
 def split_seeds(
-    source: SeedSource, share: float, *, random_seed: int, limit: int | None = None
+    selection: SeedSelection, share: float, *, random_seed: int
 ) -> tuple[Split, list[Seed]]:
-    """Choose *share* of the first *limit* seeds at random, rounded half up. Blocks.
+    """Choose *share* of the seeds of *selection*, rounded half up, at random and evenly. Blocks.
 
     Returns the split and the seeds of its validation part, in the order of their files.
 
     Raises:
         SeedError: the files cannot be read, or hold no seed.
     """
-    records = [record for record in islice(seeds.read(source), limit) if isinstance(record, Seed)]
+    records = [record for record in selection.read() if isinstance(record, Seed)]
     if not records:
-        raise SeedError(f"{', '.join(map(str, source.paths))}: no seed can be read")
+        raise SeedError(f"{', '.join(map(str, selection.source.paths))}: no seed can be read")
     size = max(1, int(share * len(records) + 0.5))
-    indices = set(Random(f"{random_seed}/split").sample(range(len(records)), size))
-    validation = [seed for n, seed in enumerate(records) if n in indices]
-    others = (seed for n, seed in enumerate(records) if n not in indices)
-    digest = seeds.digest(source)
+    readable = {seed.position for seed in records}
+    order = (position for position in selection.order(size) if position in readable)
+    chosen = set(islice(order, size))
+    validation = [seed for seed in records if seed.position in chosen]
+    others = (seed for seed in records if seed.position not in chosen)
+    digest = seeds.digest(selection.source)
     return Split(digest, random_seed, share, _refs(validation), _refs(others)), validation
 
 

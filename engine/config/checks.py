@@ -4,7 +4,9 @@ from collections.abc import Iterable
 
 from ..data.formats import EXPORTS
 from ..data.registry import PluginError, UnknownNameError
-from .schema import Config, ConfigError, QualityConfig
+from .sampling import sampling_settings
+from .schema import Config, QualityConfig
+from .values import ConfigError
 
 
 def check_config(config: Config, where: str) -> None:
@@ -24,8 +26,19 @@ def check_config(config: Config, where: str) -> None:
         )
     if config.target_rows and config.max_candidates and config.max_candidates < config.target_rows:
         raise ConfigError(f"{where}: max_candidates: must not be less than target_rows")
+    _check_filter(config, where)
     _check_exports(config.export, f"{where}: export")
     _check_quality(config.quality, f"{where}: quality")
+
+
+def _check_filter(config: Config, where: str) -> None:
+    repeats = config.filter.confirm or config.filter.samples > 1
+    if repeats and sampling_settings(config.scorer).temperature == 0:
+        setting = "confirm" if config.filter.confirm else "samples"
+        raise ConfigError(
+            f"{where}: filter.{setting}: at temperature 0 the judge says the same again: set"
+            " judge.temperature above 0"
+        )
 
 
 def _check_exports(names: Iterable[str], where: str) -> None:

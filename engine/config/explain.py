@@ -8,8 +8,8 @@ from typing import Any, Final, cast
 import msgspec
 from msgspec import Struct, inspect
 
-from .schema import ConfigError
 from .toml import toml_value
+from .values import ConfigError
 
 # -- unknown keys -----------------------------------------------------------------------------
 
@@ -126,7 +126,7 @@ def explain(message: str, kind: type[Struct], tree: Mapping[str, Any]) -> str:
     steps = _STEP.findall(path)
     value = _actual(tree, steps)
     if problem.startswith("Invalid enum value"):
-        return f"{path}: must be one of {', '.join(map(str, _choices(kind, steps)))}{value}"
+        return f"{path}: must be {_alternative(kind, steps)}{value}"
     expected = _EXPECTED.fullmatch(problem)
     if expected is None:
         return f"{path}: {problem[:1].lower()}{problem[1:]}"
@@ -163,18 +163,26 @@ def _value(tree: Any, steps: list[str]) -> Any:
     return tree
 
 
+def _alternative(kind: type[Struct], steps: list[str]) -> str:
+    """Name what text is allowed at *steps*, and that a number is where it is."""
+    choices = _choices(kind, steps)
+    if any(isinstance(one, inspect.IntType | inspect.FloatType) for one in _types(kind, steps)):
+        return f"a number or {toml_value(choices[0])}"
+    return f"one of {', '.join(map(str, choices))}"
+
+
 def _choices(kind: type[Struct], steps: list[str]) -> list[Any]:
     """Return the values that are allowed at *steps*, sorted."""
+    literals = [one for one in _types(kind, steps) if isinstance(one, inspect.LiteralType)]
+    return [value for one in literals for value in one.values]
+
+
+def _types(kind: type[Struct], steps: list[str]) -> list[inspect.Type]:
+    """Return the types of which a value at *steps* may be."""
     types = [inspect.type_info(kind)]
     for step in steps:
         types = [inner for outer in types for inner in _inside(outer, step)]
-    return [
-        value
-        for union in types
-        for one in _alternatives(union)
-        if isinstance(one, inspect.LiteralType)
-        for value in one.values
-    ]
+    return [one for union in types for one in _alternatives(union)]
 
 
 def _inside(kind: inspect.Type, step: str) -> Iterator[inspect.Type]:

@@ -6,7 +6,7 @@ import shlex
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, TypeVar, cast, get_args
 
 import msgspec
 from msgspec import Struct
@@ -14,7 +14,8 @@ from msgspec import Struct
 from ..data.files import read_bounded
 from .checks import check_config
 from .explain import check_keys, explain
-from .schema import Config, ConfigError
+from .schema import Config
+from .values import ConfigError, NotSent
 
 Table = TypeVar("Table", bound=Struct)
 
@@ -30,7 +31,8 @@ def load_config(path: Path, overrides: Sequence[str] = (), *, check: bool = True
     Raises:
         ConfigError: the configuration cannot be used; the message names the file and the key.
     """
-    return build_config(read_settings(path), overrides, where=str(path), check=check)
+    remedy = f"write one with: codeclm init {shlex.quote(str(path))}"
+    return build_config(read_settings(path, remedy=remedy), overrides, where=str(path), check=check)
 
 
 def build_config(
@@ -65,6 +67,7 @@ def build_table(
         _apply(override, plain)
     _check_text(plain, where)
     check_keys(plain, kind, where)
+    _spell_out_nulls(plain, kind)
     try:
         return msgspec.convert(plain, kind)
     except msgspec.ValidationError as error:
@@ -83,8 +86,12 @@ def parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:
     return tree
 
 
-def read_settings(path: Path) -> dict[str, Any]:
+def read_settings(path: Path, *, remedy: str = "check the path") -> dict[str, Any]:
     """Read a file of settings: YAML or JSON by its suffix, else TOML.
+
+    Args:
+        path: the file.
+        remedy: what to do if there is none.
 
     Raises:
         ConfigError: the file cannot be read or parsed.
@@ -92,9 +99,7 @@ def read_settings(path: Path) -> dict[str, Any]:
     try:
         text = read_bounded(path).decode()
     except FileNotFoundError as error:
-        raise ConfigError(
-            f"{path}: no such file; write one with: codeclm init {shlex.quote(str(path))}"
-        ) from error
+        raise ConfigError(f"{path}: no such file; {remedy}") from error
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
@@ -162,6 +167,17 @@ def _parse_value(key: str, text: str) -> Any:
     if parsed.keys() != {"x"}:
         raise ConfigError(f"--set {key}: holds more than one setting: repeat --set for each")
     return parsed["x"]
+
+
+def _spell_out_nulls(tree: dict[str, Any], kind: type[Struct]) -> None:
+    """Write "default" for the null of JSON and YAML where that is a value: TOML has no null."""
+    for field in msgspec.structs.fields(kind):
+        value = tree.get(field.name)
+        if isinstance(value, dict) and isinstance(field.type, type):
+            if issubclass(field.type, Struct):
+                _spell_out_nulls(cast("dict[str, Any]", value), field.type)
+        elif field.name in tree and value is None and NotSent in get_args(field.type):
+            tree[field.name] = "default"
 
 
 def _check_size(tree: Mapping[str, Any], where: str) -> None:

@@ -2,13 +2,18 @@
 
 import os
 from math import isfinite
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from ...providers.base import ResponseFormat
 from ..data.errors import UserError
 from ..data.providers import HostedModel, resolve_model
-from .schema import ConfigError, RoleConfig
+from .role_settings import RoleConfig
+from .sampling import check_sampling
 from .secrets import check_secrets, describe_missing_key
+from .values import ConfigError
+
+NO_KEY: Final = "none"
+"""The ``api_key`` of a role whose server gets none."""
 
 
 def hosted_model(role: RoleConfig) -> HostedModel:
@@ -26,19 +31,21 @@ def base_url(role: RoleConfig) -> str:
 
 
 def api_key(role: RoleConfig) -> str | None:
-    """Return the role's API key. None: its server needs none.
+    """Return the role's API key. None: none is sent.
 
     Raises:
         ConfigError: the environment variable that should hold it is not set.
     """
+    if role.api_key == NO_KEY:
+        return None
     if role.api_key:
         value = os.environ.get(role.api_key, "").strip()
         if not value:
             raise ConfigError(describe_missing_key(role.api_key))
         return value
     host = hosted_model(role).host
-    if role.base_url:
-        return host.key()
+    if role.base_url and not host.owns(role.base_url):
+        return host.key() if host.may_send_key(role.base_url) else None
     try:
         return host.required_key()
     except ValueError as error:
@@ -47,7 +54,12 @@ def api_key(role: RoleConfig) -> str | None:
 
 def key_variable(role: RoleConfig) -> str | None:
     """Return the name of the variable that holds the role's key; None: none is sent."""
-    return role.api_key or hosted_model(role).host.key_variable()
+    if role.api_key:
+        return None if role.api_key == NO_KEY else role.api_key
+    host = hosted_model(role).host
+    if role.base_url and not host.may_send_key(role.base_url):
+        return None
+    return host.key_variable()
 
 
 def response_format(role: RoleConfig) -> ResponseFormat:
@@ -80,19 +92,36 @@ def check_role(role: RoleConfig, where: str) -> None:
         api_key(role)
     except ConfigError as error:
         raise ConfigError(f"{where}.api_key: {error}") from error
+    check_sampling(role, where)
     check_secrets(role, where)
     if not _is_writable(role.extra):
         raise ConfigError(f"{where}.extra: null, inf and nan cannot be written to config.toml")
-    if (role.price_input is None) != (role.price_output is None):
-        raise ConfigError(f"{where}: price_input and price_output: set both or neither")
+    if "stream" in role.extra:
+        raise ConfigError(f"{where}.extra: stream is a setting of its own: stream = true")
+    _check_prices(role, where)
     if role.base_url and not host.kind.over_http:
         raise ConfigError(
             f"{where}.base_url: {host.name} models run in this process: remove it, or name the"
             " server's provider in model"
         )
+    if not role.base_url and (missing := host.missing_variable()):
+        raise ConfigError(f"{where}.base_url: {host.name} needs {missing}: set it, or base_url")
+    if role.stream and not host.kind.over_http:
+        raise ConfigError(
+            f"{where}.stream: {host.name} models run in this process, where nothing is streamed:"
+            " remove it"
+        )
     # Whatever else may be wrong with it is found when the endpoint is built.
     if host.kind.over_http and not base_url(role).startswith(("http://", "https://")):
         raise ConfigError(f"{where}.base_url: must be an http(s) address, got {base_url(role)!r}")
+
+
+def _check_prices(role: RoleConfig, where: str) -> None:
+    if (role.price_input is None) != (role.price_output is None):
+        raise ConfigError(f"{where}: price_input and price_output: set both or neither")
+    for name in ("price_cached", "price_written"):
+        if getattr(role, name) is not None and role.price_input is None:
+            raise ConfigError(f"{where}.{name}: set price_input and price_output, too")
 
 
 def _is_writable(value: Any) -> bool:

@@ -3,94 +3,29 @@
 `codeclm init` writes them out with their defaults: ``template.toml`` beside this module.
 """
 
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, assert_never, cast
+from typing import Annotated, Any, Literal, assert_never, cast
 
 import msgspec
-from msgspec import Meta, Struct, field
+from msgspec import Meta, field
 
-from ...providers.base import Transport
-from ..data.errors import UserError
 from ..data.files import user_path
 from ..data.seeds import SeedFormat, SeedSource
-
-MOST: Final = 10_000_000
-"""Upper bound of whatever is counted: rows, seeds, calls in flight."""
-LONGEST: Final = 31_536_000
-"""Upper bound of seconds: a year."""
-EXACT: Final = 2**53
-"""Integers up to here survive JSON in every program (RFC 8259 §6)."""
-
-Count = Annotated[int, Meta(ge=1, le=MOST)]
-RandomSeed = Annotated[int, Meta(ge=-EXACT, le=EXACT)]
-Points = Annotated[float, Meta(ge=0, le=10)]
-Positive = Annotated[float, Meta(gt=0, le=1e12)]
-Seconds = Annotated[float, Meta(ge=0, le=LONGEST)]
-Money = Annotated[float, Meta(ge=0, le=1e12)]
-RoleName = Literal["strong", "target", "judge"]
-
-
-class ConfigError(UserError):
-    """The configuration cannot be used. The message names the file, the key and the remedy."""
-
-
-class SettingsTable(
-    Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True
-):
-    """A table of settings. Unknown keys are errors: a misspelt setting must not be ignored."""
-
-
-class RoleConfig(SettingsTable, frozen=True):
-    """One model, and how it is called."""
-
-    model: Annotated[str, Meta(min_length=1)] = ""
-    """``provider/model``, such as ``openai/gpt-4.1`` or ``ollama/llama3.2``."""
-    base_url: Annotated[str, Meta(min_length=1)] | None = None
-    """An OpenAI-compatible server. None: the provider's own address."""
-    api_key: str | None = None
-    """NAME of the environment variable that holds the key. None: the provider's usual one."""
-    temperature: Annotated[float, Meta(ge=0, le=2)] | None = 0.7
-    top_p: Annotated[float, Meta(gt=0, le=1)] | None = None
-    max_tokens: Count | None = 2048
-    seed: RandomSeed | None = None
-    """Sent with each request; a retry after an unreadable reply sends the next number."""
-    extra: dict[str, Any] = {}
-    """Merged into the body of every request (``reasoning_effort``, ``top_k``, …)."""
-    headers: dict[str, str] = {}
-    """Extra HTTP headers. ``$NAME`` is replaced by that environment variable."""
-    structured_output: Literal["auto", "text", "json_object", "json_schema"] = "auto"
-    """auto: plain text, as in the paper; ``json_schema`` for the embedded model."""
-    prompts: str | None = None
-    """A prompt set for this role alone. None: the run's."""
-    timeout: Annotated[float, Meta(gt=0, le=LONGEST)] = 600.0
-    """Seconds without a byte of the reply after which a call is retried. A reply that has begun
-    must bring 4 bytes a second."""
-    deadline: Annotated[float, Meta(gt=0, le=LONGEST)] | None = None
-    """Most seconds of one attempt, however much comes in; then it is retried. None: ``timeout``,
-    and a second more for every 4 tokens of ``max_tokens`` (4,096 if that is not set)."""
-    transport: Transport = "aiohttp"
-    """The HTTP client. lean takes less CPU per call and needs ``codeclm[lean]``."""
-    max_concurrent: Annotated[int, Meta(ge=1, le=100_000)] = 256
-    """Most calls in flight at this endpoint; fewer while it answers 429."""
-    requests_per_minute: Positive | None = None
-    tokens_per_minute: Positive | None = None
-    """Prompt and completion together."""
-    quota: Annotated[str, Meta(min_length=1, max_length=100)] | None = None
-    """Roles that give the same name share one limit, stated or not, whatever their models and keys;
-    the tightest of the limits that they state holds for all. None: a limit per model and key."""
-    price_input: Money | None = None
-    """Per million prompt tokens. With ``price_output``, the run reports what it costs."""
-    price_cached: Money | None = None
-    price_output: Money | None = None
-    options: dict[str, Any] = {}
-    """For ``scripted`` (latency, jitter, error_rate, …) and ``local`` (slots, context, …)."""
-
-
-class JudgeConfig(RoleConfig, frozen=True):
-    """The model that scores; greedy by default (paper A.3)."""
-
-    temperature: Annotated[float, Meta(ge=0, le=2)] | None = 0.0
+from ..data.seeds.selection import SeedSelection
+from .role_settings import JudgeConfig, RoleConfig
+from .values import (
+    EXACT,
+    LONGEST,
+    Count,
+    Money,
+    Points,
+    RandomSeed,
+    RoleName,
+    Seconds,
+    SettingsTable,
+)
 
 
 class InputConfig(SettingsTable, frozen=True):
@@ -102,6 +37,9 @@ class InputConfig(SettingsTable, frozen=True):
     """Joins several fields, as in ``"{instruction}\\n{input}"``. Excludes ``field``."""
     format: SeedFormat | None = None
     """None: by the file's suffix."""
+    stratify: str | None = None
+    """Field of a seed record, such as a category: rows and samples then spread evenly over its
+    values, and reports say how evenly. None: they spread over the file from beginning to end."""
 
 
 class MetadataConfig(SettingsTable, frozen=True):
@@ -155,12 +93,21 @@ class FilterConfig(SettingsTable, frozen=True):
     filter_basic: bool = True
     """true: score the basic instruction before any rewrite (A.3). false: rewrite it first
     (Figure 2)."""
+    samples: Annotated[int, Meta(ge=1, le=16)] = 1
+    """Scorings of each order, whose mean counts; more than one needs a judge that samples
+    (``judge.temperature`` above 0). A scored round takes two calls for each."""
+    confirm: bool = False
+    """Score what a round selects once more, and keep it only if the same answer leads by more than
+    θ again. Needs a judge that samples; two more calls, times ``samples``, for each selection."""
+    keep: Literal["both", "strong"] = "both"
+    """both: a selected instruction has the better answer, the target model's own where that leads
+    (the paper's rule). strong: it is selected only if the strong model's answer leads."""
     leftover: Literal["drop", "keep_strong"] = "drop"
     """What happens to an instruction that no round selects."""
     action_sampling: Literal["without_replacement", "independent"] = "without_replacement"
     improve_attempts: Count = 3
     """Actions to try in one round if rewrites fail."""
-    keep_cut_off: bool = True
+    keep_cut_off: bool = False
     """Keep a pair whose answer was cut off at ``max_tokens`` (it is marked)."""
 
 
@@ -194,8 +141,10 @@ class SizeConfig(SettingsTable, frozen=True):
 
 
 class QualityConfig(SettingsTable, frozen=True):
-    """Further checks of a row. All are off by default."""
+    """Further checks of a row. All but ``absent_text`` are off by default."""
 
+    absent_text: Literal["drop", "keep"] = "drop"
+    """drop: instructions that work on a text which is not there ("Proofread the following")."""
     near_duplicates: Literal["off", "minhash", "rouge"] = "off"
     """Drop rows whose instruction nearly repeats a seed or an earlier row. minhash: for any number
     of rows; rouge (Self-Instruct's): for some ten thousand."""
@@ -241,7 +190,8 @@ class RetryPolicy(SettingsTable, frozen=True):
     """Seconds at which the bound stops growing. A server's Retry-After may be longer."""
     budget: Seconds = 600.0
     """Most seconds from a call's first attempt to its last, all waits and queues between them
-    included, while the endpoint answers other calls."""
+    included, while the endpoint answers other calls. An attempt in progress is not ended by it
+    (``timeout`` and ``deadline`` of the role do that), but none begins after it."""
     outage: Seconds = 1800.0
     """Seconds for which an endpoint that answers nobody is waited for; then the run ends."""
 
@@ -251,8 +201,12 @@ class BudgetConfig(SettingsTable, frozen=True):
 
     calls: Annotated[int, Meta(ge=1, le=EXACT)] | None = None
     """Most paid answers."""
+    tokens: Annotated[int, Meta(ge=1, le=EXACT)] | None = None
+    """Most tokens of prompts and replies."""
     money: Money | None = None
     """Most money, at the prices of the roles."""
+    hours: Annotated[float, Meta(gt=0, le=LONGEST / 3600)] | None = None
+    """Most hours of work. What is in flight then still comes in."""
 
 
 class CacheConfig(SettingsTable, frozen=True):
@@ -260,6 +214,19 @@ class CacheConfig(SettingsTable, frozen=True):
 
     folder: str | None = None
     """None: ``CODECLM_CACHE_DIR``, else ``codeclm`` in the user's cache folder."""
+
+    def path(self) -> Path:
+        """Return the folder."""
+        if self.folder:
+            return user_path(self.folder)
+        if folder := os.environ.get("CODECLM_CACHE_DIR"):
+            return user_path(folder)
+        base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+        return user_path(base) / "codeclm"
+
+    def database(self) -> Path:
+        """Return the file in the folder that holds the answers."""
+        return self.path() / "cache.db"
 
 
 class Config(SettingsTable, frozen=True):
@@ -281,7 +248,9 @@ class Config(SettingsTable, frozen=True):
     max_candidates: Count | None = None
     """Most basic instructions to make for them."""
     limit: Count | None = None
-    """Read only this many seeds."""
+    """Use only this many seeds: a sample, drawn with the run's seed."""
+    head: bool = False
+    """With ``limit``: use the first seeds instead of a sample."""
     parse_attempts: Annotated[int, Meta(ge=1, le=20)] = 3
     """How often to ask until a reply can be parsed."""
     strong: RoleConfig = field(default_factory=RoleConfig)
@@ -307,17 +276,43 @@ class Config(SettingsTable, frozen=True):
         return tuple(user_path(name) for name in names)
 
     @property
+    def files_in_prompts(self) -> tuple[tuple[str, str], ...]:
+        """Return what becomes part of prompts, as pairs of a setting and the path it names."""
+        seeds = (self.seeds,) if isinstance(self.seeds, str) else self.seeds
+        metadata = self.metadata.file
+        return (
+            *(("seeds", path) for path in seeds),
+            *((("metadata.file", metadata),) if metadata else ()),
+        )
+
+    @property
     def seed_source(self) -> SeedSource:
         """Return where the seeds are and how they are read."""
         settings = self.input
-        return SeedSource(self.seed_files, settings.field, settings.template, settings.format)
+        return SeedSource(
+            self.seed_files,
+            settings.field,
+            settings.template,
+            settings.format,
+            settings.stratify,
+        )
+
+    def select_seeds(self) -> SeedSelection:
+        """Return the seeds that the run uses. Blocks: a sample counts the records.
+
+        Raises:
+            SeedError: a seed file cannot be used.
+        """
+        return SeedSelection(
+            self.seed_source, limit=self.limit, head=self.head, key=f"{self.seed}/seeds"
+        )
 
     @property
     def scorer(self) -> RoleConfig:
         """Return the judge; by default the strong model itself, at temperature 0 (paper A.3)."""
         if self.judge.model:
             return self.judge
-        inherited = msgspec.to_builtins(self.strong) | {"temperature": 0.0}
+        inherited = self.strong.without_temperature()
         return msgspec.convert(inherited | msgspec.to_builtins(self.judge), JudgeConfig)
 
     def role(self, name: RoleName) -> RoleConfig:

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
-from .schema import ConfigError, RoleConfig
+from .role_settings import RoleConfig
+from .values import ConfigError
 
 _REFERENCE: Final = re.compile(r"\$(?:\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*))")
 """``$NAME`` or ``${NAME}``."""
@@ -28,6 +29,9 @@ _SECRET_VALUE: Final = re.compile(
     r"|xox[abprs]-[\w-]{10,}|AKIA[0-9A-Z]{16}|AIza[\w-]{30,}|eyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]+)"
 )
 """What the keys of well-known vendors look like, and JSON web tokens."""
+
+_API_VERSION: Final = re.compile(r"(?:api-version=[\w.-]{1,40})?")
+"""The one query that is no secret: Azure's."""
 
 _SCHEME: Final = re.compile(r"(?:bearer|basic|token|api-?key|key)\b", re.IGNORECASE)
 
@@ -96,7 +100,7 @@ def _check_address(url: str, where: str) -> None:
         raise ConfigError(
             f"{where}: must not hold a user name or password: give the key as api_key = NAME"
         )
-    if parts.query or parts.fragment:
+    if not _API_VERSION.fullmatch(parts.query) or parts.fragment:
         raise ConfigError(
             f"{where}: must not have a query or fragment, which may hold a key: give the key as"
             " api_key = NAME"

@@ -2,7 +2,7 @@
 
 CodeclmError
 ├── UserError             the user can fix it: exit status 2, one line, no traceback
-│   ├── ConfigError       a setting                                      config.schema
+│   ├── ConfigError       a setting                                      config.values
 │   ├── SeedError         a seed file, test set or file of answers       data.seeds.source
 │   ├── ExportError       a dataset cannot be exported                   data.formats
 │   ├── UnknownNameError  no provider, recipe, format or prompt          data.registry
@@ -16,6 +16,7 @@ CodeclmError
 ├── ItemError             this item is lost and counted; the run goes on
 ├── Stopping              a graceful stop: this item is left for the next session
 └── RunStopped            no item can continue: exit status 1; says how to resume
+    ├── BudgetSpent       the run's budget allows no further call: exit status 4
     └── StorageError      the cache or the ledger failed                 disk.sqlite
 
 Anything else is a bug and ends the run with its traceback.
@@ -40,8 +41,8 @@ class ItemError(CodeclmError):
     """One item cannot continue.
 
     Attributes:
-        reason: One of a few words, so that reasons can be counted: ``unreadable``, ``rejected``,
-            ``unavailable``, ``content_filter``, ``empty``.
+        reason: One of a few words, so that reasons can be counted: ``rejected``, ``unavailable``,
+            or why a reply is no answer (`calls.unusable.Reason`).
         transient: Whether another attempt at another time may succeed. Such an item is not final:
             the next `resume` tries it again.
     """
@@ -64,3 +65,15 @@ class Stopping(CodeclmError):  # noqa: N818  (a state, not a fault)
 
 class RunStopped(CodeclmError):  # noqa: N818  (what happened to the run)
     """The run cannot continue. The message says why and what to do."""
+
+
+class BudgetSpent(RunStopped):
+    """The budget allows no further call.
+
+    Attributes:
+        limit: The setting in ``[budget]`` that does not.
+    """
+
+    def __init__(self, limit: str, message: str) -> None:
+        super().__init__(message)
+        self.limit = limit

@@ -2,11 +2,11 @@
 
 from typing import Final, NamedTuple
 
-from ...providers.hosts import HOSTS, Host, check_kinds
+from ...providers.hosts import ALIASES, HOSTS, Host, check_kinds
 from .errors import UserError
 from .registry import PluginError, Registry
 
-PROVIDERS: Final = Registry("codeclm.providers", "provider", Host, HOSTS)
+PROVIDERS: Final = Registry("codeclm.providers", "provider", Host, HOSTS, aliases=ALIASES)
 
 CUSTOM: Final = "openai"
 """The provider of a model that has only a base URL: most servers speak its protocol."""
@@ -27,7 +27,8 @@ def resolve_model(text: str, *, has_base_url: bool = False) -> HostedModel:
     """Split ``provider/model`` or ``provider:model`` and look the provider up.
 
     Only the first separator counts: model ids contain both. With a base URL, a text that does not
-    begin with a provider's name is, as a whole, a model of that server.
+    begin with a provider's name is, as a whole, a model of that server; so is one that begins with
+    an alias, which may be an organisation's name, as in ``google/gemma-4-31b-it``.
 
     Raises:
         ModelNameError: the provider or the model is missing.
@@ -37,7 +38,7 @@ def resolve_model(text: str, *, has_base_url: bool = False) -> HostedModel:
     text = text.strip()
     end = next((at for at, char in enumerate(text) if char in "/:"), None)
     name = "" if end is None else text[:end].lower()
-    if has_base_url and name not in PROVIDERS:
+    if has_base_url and name not in PROVIDERS.names():
         name, model = CUSTOM, text
     elif end is None:
         raise ModelNameError(f"{text!r} names no provider; write provider/model")

@@ -25,11 +25,17 @@ def identity(*parts: str) -> str:
 
 
 class Seed(Struct, frozen=True):
-    """An instruction from a seed file. ``position`` counts records from 0 over all files."""
+    """An instruction from a seed file.
+
+    Attributes:
+        position: Counts the records that are used, from 0, in the order of the files.
+        stratum: The value of the field to stratify by, as text; empty without one.
+    """
 
     position: int
     id: str
     instruction: str
+    stratum: str = ""
 
 
 class Unreadable(Struct, frozen=True):
@@ -105,8 +111,19 @@ class Call(Struct, frozen=True, array_like=True):
 
 
 class Answer(Struct, frozen=True):
+    """A model's answer to an instruction.
+
+    Attributes:
+        text: The answer, without reasoning.
+        finish_reason: Why the model stopped; ``length`` if it was cut off.
+        reasoning: What the model thought before, where that is known. Never exported.
+        refuses: Whether it reads like a refusal in words.
+    """
+
     text: str
     finish_reason: str = "stop"
+    reasoning: str = ""
+    refuses: bool = False
 
 
 class Judgement(Struct, frozen=True):
@@ -126,6 +143,8 @@ class Iteration(Struct, frozen=True, kw_only=True):
         judgements: The strong model's answer first, then the target's.
         gap: Mean score of the strong model minus that of the target (paper §4.3); None if nothing
             was scored.
+        confirmation: Of a second scoring, where the gap was large enough and ``filter.confirm`` is
+            set.
     """
 
     number: int
@@ -135,6 +154,7 @@ class Iteration(Struct, frozen=True, kw_only=True):
     target: Answer | None = None
     judgements: tuple[Judgement, Judgement] | None = None
     gap: float | None = None
+    confirmation: tuple[Judgement, Judgement] | None = None
 
 
 class Example(Struct, frozen=True, kw_only=True):

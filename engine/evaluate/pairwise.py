@@ -4,11 +4,12 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from ...prompts import Judge, RawReply, Respond, read_answer
+from ...prompts import Judge, RawReply, Respond
 from ..calls.model import Model, PendingCall
 from ..data.errors import ItemError
 from ..data.records import Answer, identity
 from ..data.test_sets import Question
+from ..pipeline.stages.respond import answer
 from .settings import Side
 from .verdicts import Ruling
 
@@ -44,7 +45,7 @@ class _AnyAnswer(Respond, frozen=True, kw_only=True):
     """Accepts any answer: an empty one is a bad answer, which the judge may score low."""
 
     def read(self, reply: RawReply) -> str:
-        return read_answer(reply)
+        return reply.text
 
 
 class PairwiseEvaluator(Struct, frozen=True):
@@ -94,7 +95,7 @@ class PairwiseEvaluator(Struct, frozen=True):
         answerer = self.answerers[side]
         assert isinstance(answerer, Model)
         reply = await answerer.finish(pending)
-        return Answer(reply.value, reply.reply.finish_reason)
+        return answer(reply)
 
     def _begin_scoring(
         self, question: Question, first: str, second: str

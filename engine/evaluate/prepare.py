@@ -6,7 +6,7 @@ prompt with its answers and rulings, in the order of the test set) and ``summary
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
@@ -26,7 +26,7 @@ from ..store.manifest import Manifest, all_settings, differences, new_manifest, 
 from .pairwise import Answers
 from .settings import EvaluationConfig, Side, check_evaluation
 
-COMPARISONS_FILE = "comparisons.jsonl"
+COMPARISONS_FILE: Final = "comparisons.jsonl"
 
 
 class ShortenedPrompt(Struct, frozen=True):
@@ -82,10 +82,10 @@ def prepare_evaluation(
         ConfigError, SeedError, FolderError: naming the file, the key and the remedy.
     """
     check_evaluation(config, where)
-    endpoints = pass_gate(config.roles, where, origin)
+    endpoints = pass_gate(config.roles, where, origin, config.files_in_prompts)
     as_run = Config(prompts=config.prompts)
     prompts = {
-        name: load_prompts(as_run, role, (Judge,) if name == "judge" else (Respond,), where)
+        name: load_prompts(as_run, name, role, (Judge,) if name == "judge" else (Respond,), where)
         for name, role in config.roles.items()
     }
     originals = read_questions(config.source)[: config.limit]
@@ -98,7 +98,7 @@ def prepare_evaluation(
     answers = _read_answers(config, questions)
     manifest = _manifest(config, questions, answers, prompts)
     folder = Folder(config.folder)
-    check_cache_folder(Config(cache=config.cache), folder.path, where)
+    check_cache_folder(config.cache, folder.path, where)
     return EvaluationPlan(
         config, folder, questions, shortened, answers, prompts, manifest, endpoints
     )

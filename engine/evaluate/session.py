@@ -8,23 +8,25 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from functools import partial
 
-import structlog
 from msgspec import Struct, field
 
-from ..calls.clients import CallSettings, Clients, cache_folder, endpoint_name, open_clients
+from ..calls.clients import CallSettings, Clients, endpoint_name, open_clients
 from ..calls.counters import Counters
 from ..calls.model import Model
-from ..config import Config, RetryPolicy
+from ..config import RetryPolicy
 from ..data.errors import ItemError, RunStopped
 from ..data.test_sets import Question
-from ..pipeline.background import background_tasks
+from ..disk.event_log import event_logger
+from ..disk.sqlite import StorageError
+from ..pipeline.background import background_tasks, watch_databases
 from ..pipeline.line import Stage, begin, run
+from ..pipeline.signals import StopRequests, process_signals
 from ..reporting.waiting import waiting_endpoints
 from .pairwise import Answers, PairwiseComparison, PairwiseEvaluator
 from .prepare import EvaluationPlan
 from .settings import Side
 
-log = structlog.get_logger()
+log = event_logger()
 
 PROGRESS_INTERVAL = 10.0
 """Seconds between two messages of progress."""
@@ -56,14 +58,21 @@ class EvaluationSession(Struct):
         return [self.comparisons[q.id] for q in self.questions if q.id in self.comparisons]
 
 
-async def execute_evaluation(plan: EvaluationPlan, notify: Notify) -> EvaluationSession:
+async def execute_evaluation(
+    plan: EvaluationPlan, notify: Notify, *, requests: StopRequests = process_signals
+) -> EvaluationSession:
     """Compare the answers to all prompts, or to as many as a stop allows.
+
+    Args:
+        plan: what to compare.
+        notify: shows a line of progress.
+        requests: where requests to stop come from.
 
     Raises:
         StorageError: the cache cannot be used.
     """
     config, session = plan.config, EvaluationSession(plan.questions)
-    cache = cache_folder(Config(cache=config.cache))
+    cache = config.cache.path()
     call_settings = CallSettings(cache, config.retry, config.parse_attempts)
     for prompt in plan.shortened:
         log.warning(
@@ -78,12 +87,20 @@ async def execute_evaluation(plan: EvaluationPlan, notify: Notify) -> Evaluation
             clients.stop()
             notify("stopping: calls in flight will finish; press Ctrl-C again to stop at once")
 
+        def halt(error: StorageError) -> None:
+            session.stopped_by = str(error)
+            clients.stop(error)
+
         async with background_tasks(
             clients,
             event="evaluation.signalled",
+            requests=requests,
             is_stopping=lambda: bool(session.stopped_by),
             stop=stop,
-            tasks=(partial(_show_progress, session, clients, config.retry, notify),),
+            tasks=(
+                partial(_show_progress, session, clients, config.retry, notify),
+                partial(watch_databases, [config.cache.database()], halt),
+            ),
         ):
             await _compare(session, plan, clients)
     return session

@@ -1,7 +1,7 @@
 """The settings of an evaluation, from flags or a file."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta, field
 
@@ -17,7 +17,7 @@ from ..config import (
     check_role,
 )
 from ..data.files import user_path
-from ..data.test_sets import TestSource
+from ..data.test_sets import TEST_SETS, TestSource
 from .verdicts import Rule
 
 Side = Literal["candidate", "reference"]
@@ -26,7 +26,7 @@ Side = Literal["candidate", "reference"]
 class AnswererConfig(RoleConfig, frozen=True):
     """A model that answers a test set, greedily by default, or a file of its answers."""
 
-    temperature: Annotated[float, Meta(ge=0, le=2)] | None = 0.0
+    default_temperature: ClassVar[float] = 0.0
     answers: str | None = None
     """JSON lines of {"id": …, "text": …}. With them ``model`` is only a name; if the file holds
     answers of several models, it says whose to read."""
@@ -82,6 +82,18 @@ class EvaluationConfig(SettingsTable, frozen=True):
             side: answerer for side, answerer in self.answerers.items() if not answerer.answers
         }
         return {**models, "judge": self.judge}
+
+    @property
+    def files_in_prompts(self) -> tuple[tuple[str, str], ...]:
+        """Return what becomes part of prompts, as pairs of a setting and the path it names."""
+        answers = (
+            (f"{side}.answers", answerer.answers) for side, answerer in self.answerers.items()
+        )
+        is_published = self.test in TEST_SETS
+        return (
+            *(() if is_published else (("test", self.test),)),
+            *((name, path) for name, path in answers if path),
+        )
 
     @property
     def source(self) -> TestSource:

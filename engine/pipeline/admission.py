@@ -1,20 +1,20 @@
-"""Decides when to stop starting seeds or requests: once there are, or will be, enough rows."""
+"""Decides when to stop starting requests: once there are, or will be, enough rows."""
 
 from collections.abc import AsyncIterator, Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple, TypeVar
 
 import anyio.to_thread
-import structlog
 
 from ..data.records import RequestOutcome, Unreadable
+from ..disk.event_log import event_logger
 from ..store.reader import LedgerReader
 from ..store.schema import NO_LAST_ITEM
 from ..store.writer import LedgerWriter
 from .execution import Execution
 from .prefix import Prefix, admit_all
 
-log = structlog.get_logger()
+log = event_logger()
 
 T = TypeVar("T")
 
@@ -96,7 +96,7 @@ def _catch_up(execution: Execution, prefix: Prefix, first: int) -> None:
 
 
 class Admission:
-    """Admits seeds or requests one after the other until the finished prefix holds enough rows.
+    """Admits requests one after the other until the finished prefix holds enough rows.
 
     Attributes:
         exclusions: what a reviewer dropped.
@@ -108,8 +108,6 @@ class Admission:
         self._ledger = execution.ledger
         self._acceptance = execution.acceptance
         self._prefix = prefix
-        self._fingerprints: dict[int, int] = {}
-        """Of the seeds in progress, by position."""
         self._in_progress = 0
 
     async def wait_for_need(self) -> None:
@@ -127,14 +125,12 @@ class Admission:
             return True
         return self._state.left_for_later > 0 and self._prefix.suffices
 
-    def begin(self, position: int, seed_fingerprint: int | None = None) -> None:
-        """Note that the seed or request at *position* is in progress."""
+    def begin(self) -> None:
+        """Note that a request is in progress."""
         self._in_progress += 1
-        if seed_fingerprint is not None:
-            self._fingerprints[position] = seed_fingerprint
 
     def close(self, position: int, outcome: RequestOutcome | None) -> None:
-        """Note that *position* is no longer in progress.
+        """Note that the request at *position* is no longer in progress.
 
         Without an outcome it is left for the next session.
         """
@@ -143,16 +139,9 @@ class Admission:
         self._in_progress -= 1
         self._state.notify()
 
-    def skip(self, record: Unreadable, *, first_pass: bool = True) -> None:
-        """Note a record that is not a seed."""
-        if first_pass:
-            record_unreadable(self._ledger, record)
-        self._advance(record.position, RequestOutcome(0))
-
     def _advance(self, position: int, outcome: RequestOutcome) -> None:
         kept = tuple(sorted(outcome.kept))
-        seed_fingerprint = self._fingerprints.pop(position, None)
-        self._prefix.finished(position, outcome.instructions, kept, seed_fingerprint)
+        self._prefix.finished(position, outcome.instructions, kept)
         self._acceptance.record_decisions()
         if self._prefix.enough and not self._state.stopping:
             self._ledger.dataset_ends(self._prefix.last)

@@ -6,12 +6,12 @@ The one barrier of any recipe: nothing is decoded before the set is complete.
 from collections.abc import AsyncIterator
 
 import anyio.to_thread
-import structlog
 from msgspec import structs
 
 from ..data.errors import ItemError, RunStopped
 from ..data.records import Metadata, Seed, Unreadable
 from ..data.text.fingerprint import fingerprint
+from ..disk.event_log import event_logger
 from .admission import read_in_batches, record_unreadable
 from .execution import Execution
 from .line import Stage, begin
@@ -19,7 +19,7 @@ from .metadata_set import run_metadata_set
 from .stages.augment import Mixer, merge
 from .stages.plausible import Plausibility
 
-log = structlog.get_logger()
+log = event_logger()
 
 
 async def run_augmented(execution: Execution) -> None:

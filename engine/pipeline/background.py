@@ -1,14 +1,18 @@
-"""A session's background tasks: signals, progress, spending, the log of what waits."""
+"""A session's background tasks: signals, progress, spending, its files, the log of what waits."""
 
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.to_thread
 
 from ..calls.clients import Clients
-from .signals import heed_signals
+from ..disk.presence import Presence
+from ..disk.sqlite import StorageError
+from .signals import StopRequests, heed_requests
 from .waiting_log import log_waiting
 
 
@@ -17,6 +21,7 @@ async def background_tasks(
     clients: Clients,
     *,
     event: str,
+    requests: StopRequests,
     is_stopping: Callable[[], bool],
     stop: Callable[[], None],
     stop_at_once: Callable[[], None] = lambda: None,
@@ -26,9 +31,10 @@ async def background_tasks(
 
     Args:
         clients: the open models, whose calls in flight finish at the end.
-        event: what the log calls a signal.
+        event: what the log calls a request to stop.
+        requests: where requests to stop come from.
         is_stopping: whether a graceful stop is under way.
-        stop: starts one, at the first SIGINT or SIGTERM.
+        stop: starts one, at the first request.
         stop_at_once: called at the second, before everything is cancelled.
         tasks: further tasks, which are cancelled at the end.
     """
@@ -39,7 +45,14 @@ async def background_tasks(
             group.cancel_scope.cancel()
 
         group.start_soon(
-            partial(heed_signals, event, is_stopping=is_stopping, stop=stop, stop_at_once=cancel)
+            partial(
+                heed_requests,
+                event,
+                requests,
+                is_stopping=is_stopping,
+                stop=stop,
+                stop_at_once=cancel,
+            )
         )
         group.start_soon(log_waiting, clients.dispatchers)
         for task in tasks:
@@ -47,3 +60,19 @@ async def background_tasks(
         yield
         await clients.drained()
         group.cancel_scope.cancel()
+
+
+CHECK_INTERVAL = 0.5
+"""Seconds between two looks at the files of a session."""
+
+
+async def watch_databases(databases: Iterable[Path], lost: Callable[[StorageError], None]) -> None:
+    """Call *lost* as soon as one of *databases* is no longer the file that was opened."""
+    presence = await anyio.to_thread.run_sync(Presence, databases)
+    while True:
+        await anyio.sleep(CHECK_INTERVAL)
+        try:
+            await anyio.to_thread.run_sync(presence.check)
+        except StorageError as error:
+            lost(error)
+            return

@@ -1,12 +1,13 @@
 """What a mode works with during a session."""
 
+from array import array
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import TypeVar
 
 from msgspec import Struct
 
 from ..config import Config
-from ..data.records import Metadata, Seed, Unreadable
+from ..data.records import Example, Metadata, Seed, Unreadable
 from ..store.writer import LedgerWriter
 from .acceptance import Acceptance
 from .line import Line, run
@@ -17,6 +18,14 @@ In = TypeVar("In")
 Out = TypeVar("Out")
 
 SeedRecords = Iterator[Seed | Unreadable]
+
+OnKept = Callable[[Example], Awaitable[None]]
+"""Awaited with each example that is kept; the session goes no faster than it returns."""
+
+
+async def ignore(example: Example) -> None:
+    """Do nothing with *example*."""
+    del example
 
 
 class Widths(Struct, frozen=True):
@@ -39,10 +48,13 @@ class Execution(Struct, frozen=True):
         state: whether the session continues.
         acceptance: the quality rules.
         widths: workers per stage.
-        read_seeds: reads the seed files up to the configured limit, skipping the positions whose
-            byte is not zero. Blocks.
-        total_seeds: records in the seed files, unreadable ones included.
+        read_seeds: reads the seeds that the run uses, skipping the positions whose byte is not
+            zero. Blocks.
+        total_seeds: records that the run uses, unreadable ones included.
+        seed_order: returns their positions in the order in which rows are shared among them, of
+            which so many are to spread as evenly as can be. Blocks.
         metadata: metadata written by the user, instead of seeds.
+        on_kept: awaited with each example that is kept.
     """
 
     config: Config
@@ -55,7 +67,9 @@ class Execution(Struct, frozen=True):
     widths: Widths
     read_seeds: Callable[[bytearray], SeedRecords]
     total_seeds: int = 0
+    seed_order: Callable[[int], "array[int]"] = lambda _first: array("I")
     metadata: tuple[Metadata, ...] = ()
+    on_kept: OnKept = ignore
 
     async def run(
         self,

@@ -85,15 +85,23 @@ def _scored_rounds(config: Config) -> int:
     return config.filter.max_iterations - (not config.filter.filter_basic)
 
 
+def _scorings(config: Config) -> int:
+    """Return how often each order is scored in one round, at most."""
+    return config.filter.samples * (2 if config.filter.confirm else 1)
+
+
 def _refine_calls(config: Config, drafts: Bounds) -> Calls:
-    """Each scored round takes two answers and two orders of judging, each later one a rewrite."""
+    """Each scored round takes two answers and two orders of judging, each later one a rewrite.
+
+    With ``filter.confirm`` as many judgements again, at most.
+    """
     rewrites_first = not config.filter.filter_basic
     rounds = max(0, _scored_rounds(config))
     scored = Bounds(2 * drafts.low, 2 * drafts.high * rounds)
     most = drafts.high * (config.filter.max_iterations - 1)
     return {
         Respond: scored,
-        Score: scored,
+        Score: scored.times(_scorings(config)),
         Improve: Bounds(drafts.low * rewrites_first, most),
     }
 
@@ -114,6 +122,10 @@ def _evolve_calls(config: Config, drafts: Bounds) -> Calls:
 def _filter_settings(config: Config) -> Iterator[tuple[str, str]]:
     yield "θ (strictly larger)", f"{config.filter.threshold:g}"
     yield "instructions no round selected", config.filter.leftover
+    if config.filter.samples > 1:
+        yield "scorings of each order, whose mean counts", str(config.filter.samples)
+    if config.filter.confirm:
+        yield "selected", "if a second scoring agrees"
 
 
 def _round_settings(config: Config) -> Iterator[tuple[str, str]]:
@@ -143,7 +155,10 @@ FILTER_ONCE: Final = Finishing(
     stage="filter",
     build=_filter,
     prompts=CONTRAST,
-    calls=lambda _config, drafts: {Respond: drafts.times(2), Score: drafts.times(2)},
+    calls=lambda config, drafts: {
+        Respond: drafts.times(2),
+        Score: drafts.times(2 * _scorings(config)),
+    },
     rewrites=False,
     scored_rounds=lambda _config: 1,
     settings=_filter_settings,

@@ -97,7 +97,7 @@ class FromMetadata(Mode):
     def volume(self, config: Config, start: Input) -> Volume:
         if start.metadata or config.metadata.augment_to:
             return _metadata_set_volume(config, start)
-        return _streamed_volume(config, start.seeds)
+        return _streamed_volume(config, start.seeds, start.rows_per_draft)
 
     def calls(self, volume: Volume) -> Calls:
         return {Encode: volume.encoded}
@@ -121,9 +121,12 @@ class FromSeeds(Mode):
     material: Material = "instruction"
 
     def volume(self, config: Config, start: Input) -> Volume:
-        rows = start.rows_per_draft
-        drafts = ceil((config.target_rows or start.seeds * rows) / rows)
-        return Volume(Bounds(drafts, ceil(drafts * sizes.expansion(config))))
+        rows, seeds = start.rows_per_draft, max(start.seeds, 1)
+        policy = sizes.unchanged_policy(config, seeds, rows)
+        spans = list(sizes.spread(policy, seeds))
+        low = sum(ceil(share / rows) * count for share, _, count in spans)
+        high = sum(ceil(bound / rows) * count for _, bound, count in spans)
+        return Volume(Bounds(low, max(low, high, (policy.most or 0) // rows)))
 
     async def run(self, execution: "Execution") -> None:
         from .streaming import stream_unchanged  # noqa: PLC0415  (see the module's docstring)
@@ -175,18 +178,21 @@ def _metadata_set_volume(config: Config, start: Input) -> Volume:
     )
 
 
-def _streamed_volume(config: Config, seeds: int) -> Volume:
-    """Seed after seed, each with as many instructions, until there are enough rows."""
-    count = sizes.per_seed(config, seeds)
-    candidates = sizes.seed_candidates(config, seeds)
-    most = ceil(min(candidates, config.max_candidates or candidates) / count)
-    least = min(most, ceil((config.target_rows or most * count) / count))
-    encoded = Bounds(min(least, seeds), min(most, seeds))
-    calls = ceil(count / config.decode.chunk)
+def _streamed_volume(config: Config, seeds: int, rows_per_draft: int) -> Volume:
+    """Each seed has its share; it is asked again, and then the others, for what is filtered out."""
+    if not seeds:
+        return Volume(Bounds(0, 0))
+    policy, chunk = sizes.encoded_policy(config, seeds, rows_per_draft), config.decode.chunk
+    shares = [span for span in sizes.spread(policy, seeds) if span[0]]
+    low = sum(share * count for share, _, count in shares)
+    high = max(policy.most or 0, low) if policy.topup else low
+    requests = sum(ceil(share / chunk) * count for share, _, count in shares)
+    used = sum(count for *_, count in shares)
+    encoded = Bounds(used, seeds if policy.topup else used)
     return Volume(
-        instructions=Bounds(least * count, most * count),
-        requests=Bounds(least * calls, most * calls),
-        per_call=min(count, config.decode.chunk),
+        instructions=Bounds(low, high),
+        requests=Bounds(requests, requests + high - low),
+        per_call=min(max((share for share, *_ in shares), default=1), chunk),
         encoded=encoded,
         items=encoded,
     )

@@ -97,7 +97,7 @@ class _Pooled:
                 if seed_id in positions:
                     self._execution.ledger.seed_linked(positions.pop(seed_id), position)
             if not finished:
-                self._admission.begin(position)
+                self._admission.begin()
                 yield request
 
     def _closed(self, request: InstructionRequest, outcome: RequestOutcome | None) -> None:

@@ -1,5 +1,6 @@
 """Check a configuration and read everything it names, before the first call."""
 
+from array import array
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,9 @@ from ..config import Config, RoleConfig
 from ..data import seeds
 from ..data.files import user_path
 from ..data.records import Metadata, Seed, Unreadable, identity
-from ..data.seeds import SeedError, SeedSource
+from ..data.seeds import SeedError
+from ..data.seeds.selection import SeedSelection
+from ..store.coverage import Selection
 from ..store.folder import Folder
 from ..store.manifest import Manifest, run_manifest
 from .metadata_file import metadata_digest, read_metadata
@@ -30,7 +33,7 @@ class Plan(Struct, frozen=True):
         recipe: the one that the settings name.
         roles: the settings of each role that it asks.
         folder: the run's.
-        source: where the seeds are; None where the user wrote metadata instead.
+        seeds: those that the run uses; None where the user wrote metadata instead.
         metadata: what the user wrote, else empty.
         prompts: the templates of each role.
         manifest: what identifies this run.
@@ -42,7 +45,7 @@ class Plan(Struct, frozen=True):
     recipe: Recipe
     roles: dict[str, RoleConfig]
     folder: Folder
-    source: SeedSource | None
+    seeds: SeedSelection | None
     metadata: tuple[Metadata, ...]
     prompts: dict[str, PromptSet]
     manifest: Manifest
@@ -50,20 +53,25 @@ class Plan(Struct, frozen=True):
     endpoints: tuple[EndpointUse, ...]
 
     def read_seeds(self, done: bytearray) -> Iterator[Seed | Unreadable]:
-        """Yield seeds up to the configured limit, except those whose byte in *done* is not zero.
-
-        Blocks.
-        """
-        if self.source is None:
-            return
-        for record in seeds.read(self.source, skip=done):
-            if self.config.limit is not None and record.position >= self.config.limit:
-                return
-            yield record
+        """Yield the seeds, except those whose byte in *done* is not zero. Blocks."""
+        return iter(()) if self.seeds is None else self.seeds.read(done)
 
     def count_seeds(self) -> int:
-        """Count the records of the seed files, unreadable ones included. Blocks."""
-        return 0 if self.source is None else seeds.count(self.source)
+        """Count the records that the run uses, unreadable ones included. Blocks."""
+        return 0 if self.seeds is None else len(self.seeds)
+
+    def describe_seeds(self) -> Selection | None:
+        """Return the number of seeds and the values to stratify by; None without seeds. Blocks."""
+        if self.seeds is None:
+            return None
+        return Selection(len(self.seeds), self.config.input.stratify or "", self.seeds.strata())
+
+    def seed_order(self, first: int) -> "array[int]":
+        """Return the seeds' positions in the order in which rows are shared among them. Blocks.
+
+        The *first* ones spread as evenly as can be.
+        """
+        return array("I") if self.seeds is None else self.seeds.order(first)
 
 
 def prepare(config: Config, *, where: str, origin: Origin = Origin()) -> Plan:  # noqa: B008
@@ -82,17 +90,17 @@ def prepare(config: Config, *, where: str, origin: Origin = Origin()) -> Plan:  
     recipe.check(config, where)
     roles = recipe.role_configs(config)
     prompts: dict[str, PromptSet] = {
-        role: load_prompts(config, roles[role], used, where)
+        role: load_prompts(config, role, roles[role], used, where)
         for role, used in recipe.prompts(config).items()
     }
-    endpoints = pass_gate(roles, where, origin)
-    source = _source(config)
+    endpoints = pass_gate(roles, where, origin, config.files_in_prompts)
+    selection = _select_seeds(config)
     metadata = read_metadata(Path(config.metadata.file)) if config.metadata.file else ()
     tests = read_test_sets(config.quality, where)
     manifest = run_manifest(
         config,
         roles,
-        seeds=_digest(config, source),
+        seeds=_digest(config, selection),
         prompts={role: templates.digests for role, templates in prompts.items()},
         tests={
             name: identity(*(question.prompt for question in questions))
@@ -101,21 +109,21 @@ def prepare(config: Config, *, where: str, origin: Origin = Origin()) -> Plan:  
     )
     rules = quality_rules(config.quality, tests, where)
     folder = Folder(_folder(config))
-    check_cache_folder(config, folder.path, where)
+    check_cache_folder(config.cache, folder.path, where)
     return Plan(
-        config, recipe, roles, folder, source, metadata, prompts, manifest, rules, endpoints
+        config, recipe, roles, folder, selection, metadata, prompts, manifest, rules, endpoints
     )
 
 
-def _source(config: Config) -> SeedSource | None:
-    """Return where the seeds are, after checking that one can be read."""
+def _select_seeds(config: Config) -> SeedSelection | None:
+    """Return the seeds, after checking that one can be read."""
     if config.metadata.file:
         return None
-    source = config.seed_source
+    selection = config.select_seeds()
     reasons = list[str]()
-    for record in seeds.read(source):
+    for record in selection.read():
         if not isinstance(record, Unreadable):
-            return source
+            return selection
         reasons.append(f"{record.where}: {record.reason}")
         if len(reasons) == 1000:
             break
@@ -123,11 +131,11 @@ def _source(config: Config) -> SeedSource | None:
     raise SeedError(f"{', '.join(map(str, config.seed_files))}: no seed can be read: {why}")
 
 
-def _digest(config: Config, source: SeedSource | None) -> str:
+def _digest(config: Config, selection: SeedSelection | None) -> str:
     """Return a digest of what the run starts from."""
     if config.metadata.file:
         return metadata_digest(Path(config.metadata.file))
-    return "" if source is None else seeds.digest(source)
+    return "" if selection is None else seeds.digest(selection.source)
 
 
 def _folder(config: Config) -> Path:

@@ -6,6 +6,7 @@ from itertools import chain
 from msgspec import Struct, structs
 
 from ...prompts import AnyPrompt
+from ..calls.prices import check_prices
 from ..config import Config, ConfigError, RoleConfig, RoleName, check_role
 from ..data.formats import EXPORTS
 from ..store.totals import DatasetCounts
@@ -163,12 +164,8 @@ class Recipe(Struct, frozen=True, kw_only=True):
                 " many rows"
             )
         self.check_exports(config.export, where)
-        priced = any(role.price_input is not None for role in roles.values())
-        if config.budget.money is not None and not priced:
-            raise ConfigError(
-                f"{where}: budget.money: needs prices; set price_input and price_output for at"
-                " least one role"
-            )
+        if config.budget.money is not None:
+            check_prices(roles, f"{where}: budget.money")
         self._check_prompts(config, where)
         self._check_steps(config, where)
 

@@ -5,7 +5,8 @@ from typing import Any, NoReturn
 
 from ...prompts import Prompt, PromptSet
 from ..calls.counters import Counters
-from ..calls.model import Model, Sampling
+from ..calls.model import Model
+from ..calls.sampling import Sampling
 from ..config import Config, ConfigError, RoleName
 from .stages.invent import Pool
 from .steps import Finishing, Tools, Writing
@@ -19,8 +20,10 @@ class _UnopenedModel(Model):
         self.sampling = Sampling(config.role(role).model)
         self.prompts = PromptSet({})
 
-    def begin(self, prompt: Prompt[Any], *, item: str, sample: str = "") -> NoReturn:
-        del sample
+    def begin(
+        self, prompt: Prompt[Any], *, item: str, sample: str = "", stage: str = ""
+    ) -> NoReturn:
+        del sample, stage
         raise ConfigError(
             f"{prompt.name} is asked for {item} while the step is built: ask in its call"
         )

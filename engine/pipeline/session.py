@@ -1,42 +1,45 @@
 """One session of a run: open everything, run the recipe, close everything."""
 
 import os
+import secrets
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import anyio
 import anyio.to_thread
-import structlog
-from msgspec import Struct, structs
+from msgspec import Struct, field, structs
 
-from ..calls.budget import Spending
 from ..calls.clients import (
     CallSettings,
     Clients,
-    cache_folder,
     endpoint_name,
     open_clients,
 )
 from ..calls.counters import Counters
 from ..calls.dispatcher import Dispatcher
+from ..calls.preflight import preflight, raise_problems
+from ..calls.spending import Spending
 from ..config import Config, ConfigError, RoleConfig, to_toml
-from ..data.errors import RunStopped
+from ..data.errors import BudgetSpent, RunStopped, Stopping
+from ..disk.event_log import event_logger
 from ..disk.threads import close_in_thread
 from ..quality.near_duplicates import NearDuplicateFilter
 from ..store.folder import FolderError
 from ..store.manifest import default_settings, differences
 from ..store.writer import LedgerWriter
 from .acceptance import Acceptance
-from .background import background_tasks
-from .execution import Execution, Widths
+from .background import background_tasks, watch_databases
+from .execution import Execution, OnKept, Widths, ignore
 from .prepare import Plan
+from .signals import StopRequests, process_signals
 from .state import Ending, SessionState
 from .steps import Tools
 
-log = structlog.get_logger()
+log = event_logger()
 
 
 class Session(Struct):
@@ -47,28 +50,51 @@ class Session(Struct):
         counters: calls, items per stage, rows.
         ending: how it ended; ``failed`` until then.
         reason: why it did not finish; empty if it did.
+        spent_limit: the setting in ``[budget]`` that ended it; empty if none did.
         left_for_later: items that failed with transient errors; the next session tries them again.
         dispatchers: by endpoint.
         total_seeds: records in the seed files; None if there are none, or until they are counted.
         name: the session's own, unique within the run.
+        seconds_before: how long earlier sessions of the run worked.
     """
 
     plan: Plan
     counters: Counters
     ending: Ending = "failed"
     reason: str = ""
+    spent_limit: str = ""
     left_for_later: int = 0
     dispatchers: dict[str, Dispatcher] = {}
     total_seeds: int | None = None
     name: str = ""
+    seconds_before: float = 0.0
+    began_at: float = field(default_factory=anyio.current_time)
+    """On the loop's clock."""
 
 
 Watcher = Callable[[Session], Coroutine[Any, Any, None]]
 """Displays a session until it is cancelled."""
 
 
+class Hooks(NamedTuple):
+    """What a session calls while it works, and whether it tries its roles first."""
+
+    watch: Watcher
+    requests: StopRequests
+    on_kept: OnKept
+    tries_roles: bool
+
+
 async def execute(
-    plan: Plan, *, watch: Watcher, allow_change: bool = False, retry_failed: bool = False
+    plan: Plan,
+    *,
+    watch: Watcher,
+    allow_change: bool = False,
+    retry_failed: bool = False,
+    requests: StopRequests = process_signals,
+    on_kept: OnKept = ignore,
+    tries_roles: bool = True,
+    counters: Counters | None = None,
 ) -> Session:
     """Run until the dataset is finished, someone stops the session, or no item can continue.
 
@@ -78,65 +104,91 @@ async def execute(
         allow_change: start the run anew if the folder holds one with other settings.
         retry_failed: start the run anew if anything failed for good: stored replies are reused,
             and calls without one are sent again.
+        requests: where requests to stop come from.
+        counters: the session's; by default new ones.
+        on_kept: awaited with each example that is kept, in the order in which they are.
+        tries_roles: make one small call per role first, and stop if one cannot be used.
 
     Raises:
         ConfigError: *retry_failed* without a cache, which would pay for everything again.
         FolderError: the folder holds another run.
         StorageError: the ledger or the cache cannot be used.
     """
-    name = f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}-{os.getpid()}"
-    session = Session(plan, Counters(), dispatchers={}, name=name)
+    name = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.getpid()}-{secrets.token_hex(4)}"
+    session = Session(plan, counters or Counters(), dispatchers={}, name=name)
     if retry_failed:
         await anyio.to_thread.run_sync(_check_cache, plan.config)
     async with _open_ledger(plan, allow_change=allow_change, retry_failed=retry_failed) as ledger:
-        spent = await anyio.to_thread.run_sync(ledger.reader.spending)
+        spent = await anyio.to_thread.run_sync(_open_account, ledger, name, plan.config)
+        session.seconds_before = sum(before.seconds for before in spent)
         settings = CallSettings(
-            cache_folder(plan.config),
+            plan.config.cache.path(),
             plan.config.retry,
             plan.config.parse_attempts,
             plan.config.seed,
             plan.config.budget,
         )
         async with open_clients(
-            plan.roles, plan.prompts, settings, counters=session.counters, spent=spent
+            plan.roles,
+            plan.prompts,
+            settings,
+            counters=session.counters,
+            session=name,
+            spent=spent,
         ) as clients:
             session.dispatchers = clients.dispatchers
-            await _work(session, clients, ledger, watch)
+            hooks = Hooks(watch, requests, on_kept, tries_roles)
+            await _work(session, clients, ledger, hooks)
     return session
 
 
-async def _work(session: Session, clients: Clients, ledger: LedgerWriter, watch: Watcher) -> None:
+async def _work(session: Session, clients: Clients, ledger: LedgerWriter, hooks: Hooks) -> None:
     plan, state = session.plan, SessionState(clients.stop)
-    execution = await _execution(session, clients, ledger, state)
+    execution = await _execution(session, clients, ledger, state, hooks.on_kept)
     try:
         async with background_tasks(
             clients,
             event="run.signalled",
+            requests=hooks.requests,
             is_stopping=lambda: state.stopping and not state.enough,
             stop=state.stop,
             stop_at_once=state.cancel,
             tasks=(
-                partial(watch, session),
+                partial(hooks.watch, session),
                 partial(_keep_account, session, ledger),
                 partial(_halt_on_failure, state, ledger),
+                partial(watch_databases, _databases(plan), state.halt),
+                partial(_halt_in_time, session, state),
             ),
         ):
             log.info("run.began", folder=str(plan.folder.path))
-            if plan.source is not None:
-                session.total_seeds = execution.total_seeds
-            await _run(execution, plan)
+            selection = await anyio.to_thread.run_sync(plan.describe_seeds)
+            if selection is not None:
+                session.total_seeds = selection.seeds
+                ledger.seeds_selected(selection)
+            await _run(execution, plan, clients, tries_roles=hooks.tries_roles)
     finally:
         _record_spending(session, ledger)
     session.left_for_later = state.left_for_later
     session.ending, session.reason = state.verdict()
+    if isinstance(state.stopped_by, BudgetSpent):
+        session.spent_limit = state.stopped_by.limit
     log.info("run.ended", ending=session.ending, reason=session.reason)
 
 
-async def _run(execution: Execution, plan: Plan) -> None:
+async def _run(execution: Execution, plan: Plan, clients: Clients, *, tries_roles: bool) -> None:
     try:
+        if tries_roles:
+            raise_problems(await preflight(clients, plan.roles))
         await plan.recipe.mode.run(execution)
     except* RunStopped as group:
         execution.state.halt(_first(group))
+    except* Stopping:
+        pass  # stopped on request before the first stage began
+
+
+def _databases(plan: Plan) -> tuple[Path, ...]:
+    return plan.folder.ledger, plan.config.cache.database()
 
 
 def _first(group: BaseExceptionGroup[RunStopped]) -> RunStopped:
@@ -151,7 +203,11 @@ def _first(group: BaseExceptionGroup[RunStopped]) -> RunStopped:
 
 
 async def _execution(
-    session: Session, clients: Clients, ledger: LedgerWriter, state: SessionState
+    session: Session,
+    clients: Clients,
+    ledger: LedgerWriter,
+    state: SessionState,
+    on_kept: OnKept,
 ) -> Execution:
     plan = session.plan
     rows_per_draft = plan.recipe.rows_per_draft(plan.config)
@@ -162,10 +218,12 @@ async def _execution(
         tools=Tools(plan.config, clients.models, session.counters, rows_per_draft),
         ledger=ledger,
         state=state,
+        on_kept=on_kept,
         acceptance=await anyio.to_thread.run_sync(_acceptance, plan, ledger),
         widths=widths(plan.config, plan.roles),
         read_seeds=plan.read_seeds,
         total_seeds=await anyio.to_thread.run_sync(plan.count_seeds),
+        seed_order=plan.seed_order,
         metadata=plan.metadata,
     )
 
@@ -222,7 +280,7 @@ async def _open_ledger(
 
 
 def _check_cache(config: Config) -> None:
-    path = cache_folder(config) / "cache.db"
+    path = config.cache.database()
     if not path.is_file():
         raise ConfigError(
             f"{path} not found: without the replies of the run, everything would be paid again"
@@ -239,7 +297,7 @@ def settle_manifest(plan: Plan, ledger: LedgerWriter, *, allow_change: bool) -> 
     calls_out = any(use.address for use in plan.endpoints)
     if old is not None:
         changed = differences(old, plan.manifest, default_settings())
-        if changed and not allow_change:
+        if changed and not allow_change and not ledger.reader.is_untouched():
             raise FolderError(
                 f"{plan.folder.path}: this folder holds another run:\n"
                 + "".join(f"    {line}\n" for line in changed)
@@ -261,8 +319,27 @@ async def _halt_on_failure(state: SessionState, ledger: LedgerWriter) -> None:
     state.halt(await ledger.failure())
 
 
+def _open_account(ledger: LedgerWriter, name: str, config: Config) -> list[Spending]:
+    """Open the account of the session *name*; return what earlier sessions spent. Blocks.
+
+    Where one was killed, the ledger takes over from the cache what it had not recorded yet.
+    """
+    before = ledger.reader.spending(config.cache.database())
+    ledger.begin_session(name, before)
+    return list(before.values())
+
+
+async def _halt_in_time(session: Session, state: SessionState) -> None:
+    """Stop the session when its run has worked for ``budget.hours``."""
+    hours = session.plan.config.budget.hours
+    if hours is None:
+        return
+    await anyio.sleep(max(0.0, hours * 3600 - session.seconds_before))
+    state.halt(BudgetSpent("hours", f"budget.hours: {hours:g} of {hours:g} spent"))
+
+
 async def _keep_account(session: Session, ledger: LedgerWriter) -> None:
-    """Record spending every second, so that killing the process loses none of it."""
+    """Copy the session's spending into the ledger every second."""
     while True:
         await anyio.sleep(1)
         _record_spending(session, ledger)
@@ -272,4 +349,5 @@ def _record_spending(session: Session, ledger: LedgerWriter) -> None:
     counters = session.counters
     total = counters.total()
     if total.paid or total.reused:
-        ledger.spent(session.name, Spending(total.paid, counters.roles, total.reused))
+        seconds = anyio.current_time() - session.began_at
+        ledger.spent(session.name, Spending(counters.usage, total.reused, seconds))

@@ -1,13 +1,18 @@
 """From ``target_rows`` to numbers of instructions: every rule, each once.
 
-`Quotas` and `Prefix` apply these numbers while a run works, and the forecast counts calls with
-them.
+`Shares`, `Quotas` and `Prefix` apply these numbers while a run works, and the forecast counts calls
+with them.
 """
 
+from collections.abc import Iterator
+from itertools import pairwise
 from math import ceil
 from random import Random
 
+from msgspec import structs
+
 from ..config import Config
+from .shares import SharePolicy
 
 DEFAULT_PER_METADATA = 10
 """The paper's: 2,000 instructions of 200 metadata items."""
@@ -26,37 +31,44 @@ def expansion(config: Config) -> float:
 # -- seed after seed --------------------------------------------------------------------------
 
 
-def per_seed(config: Config, seeds: int) -> int:
-    """Return how many instructions are requested of each of *seeds* encoded seeds."""
-    if config.decode.per_metadata is not None:
-        return config.decode.per_metadata
-    if not config.target_rows or not seeds:
-        return DEFAULT_PER_METADATA
-    return max(1, ceil(config.target_rows / seeds))
+def encoded_policy(config: Config, seeds: int, rows_per_draft: int = 1) -> SharePolicy:
+    """Return how the rows are shared by *seeds* encoded seeds."""
+    portion = config.decode.per_metadata
+    each = portion or DEFAULT_PER_METADATA
+    if config.target_rows is None:
+        most = config.max_candidates
+        total = None if most is None else min(most, seeds * each)
+        return SharePolicy(total, each, portion if total else None, unit=rows_per_draft)
+    candidates = config.target_rows if portion is None else seeds * portion
+    policy = SharePolicy(config.target_rows, each, portion, unit=rows_per_draft)
+    return _topped_up(policy, config, seeds, max(config.target_rows, candidates))
 
 
-def seed_candidates(config: Config, seeds: int) -> int:
-    """Return the most instructions requested of *seeds* encoded seeds, in all passes."""
-    first_pass = seeds * per_seed(config, seeds)
-    return ceil(max(config.target_rows or 0, first_pass) * expansion(config))
+def unchanged_policy(config: Config, seeds: int, rows_per_draft: int) -> SharePolicy:
+    """Return how rows are shared by *seeds* seeds that are the basic instructions themselves."""
+    total = config.target_rows or config.max_candidates
+    policy = SharePolicy(total, rows_per_draft, most=config.max_candidates, unit=rows_per_draft)
+    return policy if config.target_rows is None else _topped_up(policy, config, seeds, total or 0)
 
 
-def encoded_passes(config: Config, seeds: int) -> int:
-    """Return how often *seeds* encoded seeds may be read.
+def _topped_up(policy: SharePolicy, config: Config, seeds: int, candidates: int) -> SharePolicy:
+    """Return *policy* with bounds for *candidates* rows that may be replaced."""
+    most = config.max_candidates
+    if most is None:
+        shares = sum(policy.units(share) * count for share, _, count in spread(policy, seeds))
+        most = int(max(candidates, shares) * expansion(config))
+    return structs.replace(policy, expansion=expansion(config), most=most, topup=tops_up(config))
 
-    After the first pass fewer are missing, so each request is smaller.
-    """
-    first_pass = seeds * per_seed(config, seeds)
-    later_pass = min(first_pass, seeds * DEFAULT_PER_METADATA)
-    return 1 + ceil((seed_candidates(config, seeds) - first_pass) / max(later_pass, 1))
 
-
-def unchanged_passes(config: Config, seeds: int, rows_per_draft: int) -> int:
-    """Return how often *seeds* seeds may be read if they are the basic instructions."""
-    rows = max(seeds * rows_per_draft, 1)
-    if not config.target_rows:
-        return ceil((config.max_candidates or 1) / rows)
-    return ceil(ceil(config.target_rows / rows) * expansion(config))
+def spread(policy: SharePolicy, seeds: int) -> Iterator[tuple[int, int, int]]:
+    """Yield the share and the bound of seeds, and how many seeds have these."""
+    steps = {0, seeds}
+    for total in filter(None, (policy.total, policy.most)):
+        steps.add(total % seeds)
+        if policy.portion is not None:
+            steps |= {total // policy.portion, ceil(total / policy.portion)}
+    for first, last in pairwise(sorted(step for step in steps if step <= seeds)):
+        yield policy.share(first, seeds), policy.bound(first, seeds), last - first
 
 
 # -- a fixed set of metadata ------------------------------------------------------------------

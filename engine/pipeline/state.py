@@ -4,14 +4,14 @@ from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import anyio
-import structlog
 
-from ..data.errors import ItemError, RunStopped
+from ..data.errors import BudgetSpent, ItemError, RunStopped
+from ..disk.event_log import event_logger
 from ..disk.sqlite import StorageError
 
-log = structlog.get_logger()
+log = event_logger()
 
-Ending = Literal["finished", "stopped", "failed"]
+Ending = Literal["finished", "stopped", "failed", "out_of_budget"]
 
 
 class Verdict(NamedTuple):
@@ -91,7 +91,8 @@ class SessionState:
     def verdict(self) -> Verdict:
         """Say how the session ends if it ends now."""
         if self.stopped_by is not None:
-            return Verdict("failed", str(self.stopped_by))
+            out_of_budget = isinstance(self.stopped_by, BudgetSpent)
+            return Verdict("out_of_budget" if out_of_budget else "failed", str(self.stopped_by))
         if self.cancelled:
             return Verdict("stopped", "stopped at once on request")
         if self.stopping and not self.enough:

@@ -1,132 +1,224 @@
-"""Streaming: each seed is processed as it is read, for any number of seeds.
+"""Streaming: each seed is processed as it is read, for any number of seeds, and has its share.
 
-If one pass over the seeds does not give enough rows, they are read again. Positions after the last
-seed's belong to further passes; every pass samples its own replies.
+A seed tops up its own share from its own metadata. Once all seeds are finished, rows that are still
+missing are asked of the others, again and again until there are enough (`Shares`).
 """
 
-from collections.abc import AsyncIterator, Iterator
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from typing import TypeVar
 
+import anyio
 import anyio.to_thread
-from msgspec import structs
+from msgspec import Struct
 
 from ..data.errors import ItemError
-from ..data.records import InstructionRequest, RequestOutcome, Seed, Unreadable
-from ..data.text.fingerprint import fingerprint
+from ..data.records import InstructionRequest, Metadata, RequestOutcome, Seed, Unreadable
+from ..disk.event_log import event_logger
+from ..store.schema import NO_LAST_ITEM
 from . import sizes
-from .admission import Admission, open_admission, read_in_batches
-from .bookkeeping import Book
+from .admission import Exclusions, read_exclusions, read_in_batches, record_unreadable
+from .bookkeeping import Book, Finished
 from .execution import Execution
-from .line import Stage, begin
+from .line import Line, Stage, begin
+from .settling import load_progress, settle
+from .shares import SharePolicy, Shares
 from .stages.seed_instructions import placeholder_metadata
+
+log = event_logger()
+
+In = TypeVar("In")
+
+SWEEPS = 16
+"""How often the seed files are read. Each sweep takes seeds from everywhere in the files, so that a
+run that is stopped has rows of all parts."""
 
 
 async def stream_encoded(execution: Execution) -> None:
     """Encode each seed, ask its metadata for instructions, and finish them (paper §4)."""
-    config, seeds = execution.config, _seeds_per_pass(execution)
-    count = sizes.per_seed(config, seeds)
-    stream = _Stream(execution, await open_admission(execution, count), count)
-    await stream.run_encoded(sizes.encoded_passes(config, seeds))
+    rows, width = execution.tools.rows_per_draft, execution.widths.encode
+    policy = sizes.encoded_policy(execution.config, execution.total_seeds, rows)
+    stream = await _open_stream(execution, policy)
+    encode = Stage("encode", stream.encode, stream.lost, width, buffer=width)
+    await stream.run(stream.items, begin(encode).join(stream.book.line()))
 
 
 async def stream_unchanged(execution: Execution) -> None:
     """Take each seed itself as a basic instruction, and finish it."""
-    rows, seeds = execution.tools.rows_per_draft, _seeds_per_pass(execution)
-    stream = _Stream(execution, await open_admission(execution, rows), rows)
-    await stream.run_unchanged(sizes.unchanged_passes(execution.config, seeds, rows))
+    rows = execution.tools.rows_per_draft
+    policy = sizes.unchanged_policy(execution.config, execution.total_seeds, rows)
+    stream = await _open_stream(execution, policy)
+    await stream.run(stream.unchanged, stream.book.line())
 
 
-def _seeds_per_pass(execution: Execution) -> int:
-    total = execution.total_seeds
-    return min(total, execution.config.limit or total)
+async def _open_stream(execution: Execution, policy: SharePolicy) -> "_Stream":
+    first = policy.favoured(execution.total_seeds)
+    order = await anyio.to_thread.run_sync(execution.seed_order, first)
+    shares = Shares(order, policy)
+    await anyio.to_thread.run_sync(load_progress, shares, execution)
+    exclusions = await anyio.to_thread.run_sync(read_exclusions, execution.ledger.reader)
+    await anyio.to_thread.run_sync(execution.acceptance.load)
+    return _Stream(execution, shares, exclusions, len(order))
+
+
+class _OpenSeed(Struct):
+    """A seed of which something has been asked.
+
+    Attributes:
+        metadata: None until it is encoded.
+        texts: the seed itself, where it is the basic instruction.
+        fingerprints: of its instructions so far.
+    """
+
+    metadata: Metadata | None = None
+    texts: tuple[str, ...] = ()
+    fingerprints: frozenset[int] = frozenset()
 
 
 class _Stream:
-    def __init__(self, execution: Execution, admission: Admission, count: int) -> None:
+    def __init__(
+        self, execution: Execution, shares: Shares, exclusions: Exclusions, size: int
+    ) -> None:
         self._execution = execution
         self._ledger = execution.ledger
-        self._admission = admission
-        self._count = count
-        """Instructions asked of a seed in the first pass."""
-        self._seeds_per_pass = _seeds_per_pass(execution)
+        self._state = execution.state
+        self._shares = shares
+        self._exclusions = exclusions
+        self._size = size
         self._encoder = execution.tools.encoder()
-        self._book = Book(execution, self._closed)
+        self._open: dict[int, _OpenSeed] = {}
+        """Seeds in progress, by position."""
+        self._queue: deque[InstructionRequest] = deque()
+        """Further requests, at most one per seed: nothing bounded waits for it, so that requests
+        that follow from outcomes at the end of the line do not close a circle."""
+        self.book = Book(execution, self._closed)
 
-    async def run_encoded(self, passes: int) -> None:
-        width = self._execution.widths.encode
-        encode = Stage("encode", self._encode, self._seed_lost, width, buffer=width)
-        line = begin(encode).join(self._book.line())
-        await self._execution.run(self._seeds(passes), line, self._book.keep)
-        await self._admission.conclude()
+    async def run(self, source: Callable[[], AsyncIterator[In]], line: Line[In, Finished]) -> None:
+        """Carry out what is to be done, until nothing is missing or nothing can be done."""
+        while True:
+            await self._execution.run(source(), line, self.book.keep)
+            if self._state.stopping or self._state.left_for_later:
+                break
+            grants = await settle(self._execution, self._shares)
+            if not grants:
+                break
+            number = sum(grant.instructions for grant in grants)
+            log.info("rows.missing", instructions_requested=number)
+            self._shares.grant(grants)
+        await anyio.to_thread.run_sync(self._execution.acceptance.decide_rest, NO_LAST_ITEM)
+        self._execution.acceptance.record_decisions()
 
-    async def run_unchanged(self, passes: int) -> None:
-        await self._execution.run(self._unchanged(passes), self._book.line(), self._book.keep)
-        await self._admission.conclude()
+    # -- what enters the line -----------------------------------------------------------------
 
-    # -- seeds --------------------------------------------------------------------------------
+    async def unchanged(self) -> AsyncIterator[InstructionRequest]:
+        """Yield requests that consist of a seed itself."""
+        async for item in self.items():
+            if isinstance(item, InstructionRequest):
+                yield item
+                continue
+            metadata, texts = placeholder_metadata(item), (item.instruction,)
+            for request in await self._first_request(item, metadata, texts):
+                yield request
 
-    async def _seeds(self, passes: int) -> AsyncIterator[Seed]:
-        """Yield seeds, pass after pass, until there are enough rows."""
-        done = await anyio.to_thread.run_sync(self._ledger.reader.finished_seeds)
-        async for record in read_in_batches(self._passes(passes, done)):
-            await self._admission.wait_for_need()
-            if self._admission.should_stop:
-                return
-            if isinstance(record, Unreadable):
-                self._admission.skip(record, first_pass=not self._pass_of(record.position))
-            else:
-                self._admission.begin(record.position, fingerprint(record.instruction))
-                yield record
+    async def items(self) -> AsyncIterator[Seed | InstructionRequest]:
+        """Yield seeds, and requests that follow from outcomes."""
+        async for seed in self._seeds():
+            while self._queue:
+                yield self._queue.popleft()
+            yield seed
+        while self._open and not self._state.stopping:
+            while self._queue:
+                yield self._queue.popleft()
+            if not self._state.stopping and self._open:
+                await self._state.changed()
 
-    def _passes(self, passes: int, done: bytearray) -> Iterator[Seed | Unreadable]:
-        """Read the seeds *passes* times, each time at new positions."""
-        for number in range(passes):
-            start = number * self._seeds_per_pass
-            for record in self._execution.read_seeds(done[start : start + self._seeds_per_pass]):
-                yield structs.replace(record, position=start + record.position)
+    async def _seeds(self) -> AsyncIterator[Seed]:
+        """Yield the seeds of which something is to be asked."""
+        for sweep in range(SWEEPS):
+            first, last = (self._size * n // SWEEPS for n in (sweep, sweep + 1))
+            flags = await anyio.to_thread.run_sync(self._shares.pending, first, last)
+            if not flags:
+                continue
+            async for record in read_in_batches(self._execution.read_seeds(flags)):
+                if self._state.stopping:
+                    return
+                if isinstance(record, Unreadable):
+                    record_unreadable(self._ledger, record)
+                    self._shares.exhaust(record.position)
+                else:
+                    self._open[record.position] = _OpenSeed()
+                    yield record
 
-    def _pass_of(self, position: int) -> int:
-        """Return which pass over the seeds *position* belongs to, from 0."""
-        return position // self._seeds_per_pass if self._seeds_per_pass else 0
+    # -- the first stage ----------------------------------------------------------------------
 
-    def _seed_lost(self, seed: Seed, error: ItemError) -> None:
-        self._execution.state.item_lost("encode", error)
-        if not self._pass_of(seed.position):
-            self._ledger.seed_failed(seed, error)
-        self._admission.close(seed.position, None if error.transient else RequestOutcome(0))
+    async def encode(self, item: Seed | InstructionRequest) -> list[InstructionRequest]:
+        """Return a request for the metadata of a seed; a request that follows is passed on."""
+        if isinstance(item, InstructionRequest):
+            return [item]
+        metadata, _ = await self._encoder(item)
+        return await self._first_request(item, metadata, ())
 
-    # -- requests -----------------------------------------------------------------------------
+    def lost(self, item: Seed | InstructionRequest, error: ItemError) -> None:
+        """Record a seed that cannot be encoded."""
+        assert isinstance(item, Seed), f"{item}: a request is only passed on"
+        self._state.item_lost("encode", error)
+        if not self._shares.asked(item.position):
+            self._ledger.seed_failed(item, error)
+        if not error.transient:
+            self._shares.exhaust(item.position)
+        self._close(item.position)
 
-    async def _encode(self, seed: Seed) -> list[InstructionRequest]:
-        metadata, _ = await self._encoder(seed)
-        number = self._pass_of(seed.position)
-        if not number:
-            self._ledger.seed_encoded(seed, metadata, item=seed.position)
-            return self._unless_excluded(InstructionRequest(metadata, self._count))
-        # What is missing after the first pass is less: ask for it in small portions.
-        count = min(self._count, sizes.DEFAULT_PER_METADATA)
-        start = self._count + (number - 1) * count
-        return self._unless_excluded(InstructionRequest(metadata, count, start))
+    async def _first_request(
+        self, seed: Seed, metadata: Metadata, texts: tuple[str, ...]
+    ) -> list[InstructionRequest]:
+        """Return the first request of this session for *seed*, unless a reviewer dropped it."""
+        position, shares = seed.position, self._shares
+        self._ledger.seed_encoded(seed, metadata, item=position)
+        if metadata.id in self._exclusions.metadata:
+            self._ledger.item_excluded(position)
+            self._ledger.request_unneeded(metadata, "reviewed")
+            shares.exhaust(position)
+            self._close(position)
+            return []
+        fingerprints = frozenset[int]()
+        if start := shares.asked(position):
+            before = start * self._execution.tools.rows_per_draft
+            fingerprints = await anyio.to_thread.run_sync(
+                self._ledger.reader.basic_fingerprints, position, before
+            )
+        self._open[position] = _OpenSeed(metadata, texts, fingerprints)
+        return [
+            InstructionRequest(metadata, shares.next_count(position), start, fingerprints, texts)
+        ]
 
-    async def _unchanged(self, passes: int) -> AsyncIterator[InstructionRequest]:
-        """Yield a request for each seed that consists of the seed itself."""
-        async for seed in self._seeds(passes):
-            number = self._pass_of(seed.position)
-            metadata = placeholder_metadata(seed, pass_number=number)
-            if not number:
-                self._ledger.seed_encoded(seed, metadata, item=seed.position)
-            request = InstructionRequest(metadata, self._count, texts=(seed.instruction,))
-            for admitted in self._unless_excluded(request):
-                yield admitted
-
-    def _unless_excluded(self, request: InstructionRequest) -> list[InstructionRequest]:
-        """Return *request*, unless a reviewer has dropped its metadata."""
-        metadata = request.metadata
-        if metadata.id not in self._admission.exclusions.metadata:
-            return [request]
-        self._ledger.item_excluded(metadata.position)
-        self._ledger.request_unneeded(metadata, "reviewed")
-        self._admission.close(metadata.position, RequestOutcome(0))
-        return []
+    # -- outcomes -----------------------------------------------------------------------------
 
     def _closed(self, request: InstructionRequest, outcome: RequestOutcome | None) -> None:
-        self._admission.close(request.metadata.position, outcome)
+        """Note an outcome, and queue what is to be asked of the same seed next."""
+        position, shares = request.metadata.position, self._shares
+        if outcome is not None:
+            shares.finished(
+                position,
+                asked=request.count,
+                kept=len(outcome.kept),
+                empty=not outcome.instructions,
+            )
+            if count := shares.next_count(position):
+                seed = self._open[position]
+                seed.fingerprints |= set(outcome.fingerprints)
+                self._queue.append(
+                    InstructionRequest(
+                        request.metadata,
+                        count,
+                        shares.asked(position),
+                        seed.fingerprints,
+                        seed.texts,
+                    )
+                )
+                self._state.notify()
+                return
+        self._close(position)
+
+    def _close(self, position: int) -> None:
+        del self._open[position]
+        self._state.notify()

@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from typing import Literal
 
 import anyio
-import structlog
 
 from ..calls.dispatch_statistics import LONG_PAUSE, DispatchStatistics
 from ..calls.dispatcher import Dispatcher
 from ..calls.outage import LONG_OUTAGE
+from ..disk.event_log import event_logger
 
-log = structlog.get_logger()
+log = event_logger()
 
 Wait = Literal["", "endpoint.out", "endpoint.paused"]
 

@@ -1,11 +1,29 @@
 """Indexes that find similar texts: by MinHash over two-word shingles, or by ROUGE-L."""
 
+from collections import Counter
 from importlib import import_module
-from typing import Any, Literal, Protocol, assert_never
+from typing import Any, Final, Literal, Protocol, assert_never
 
+from ...prompts import STOP_WORDS
 from ..data.text.ngrams import shingles
-from ..data.text.rouge import Match, RougeIndex
+from ..data.text.rouge import Match, RougeIndex, rouge_l
 from ..data.text.words import words
+
+NEAR_COPY_ROUGE: Final = 0.8
+_EMPTY_WORDS: Final = STOP_WORDS | {"s", "t"}  # what follows an apostrophe is a word here
+
+
+def is_near_copy(rewrite: str, original: str) -> bool:
+    """Return whether *rewrite* is nearly *original*.
+
+    It is if it holds at most one new word, not counting stop words, or at most two while its
+    ROUGE-L with the original is at least `NEAR_COPY_ROUGE`.
+    """
+    new, old = words(rewrite), words(original)
+    added = Counter(new) - Counter(old)
+    for stop_word in _EMPTY_WORDS & added.keys():
+        del added[stop_word]
+    return added.total() <= 1 or (added.total() == 2 and rouge_l(new, old) >= NEAR_COPY_ROUGE)
 
 
 class SimilarityIndex(Protocol):

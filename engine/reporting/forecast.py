@@ -10,13 +10,14 @@ from itertools import islice
 from msgspec import Struct
 
 from ...prompts import PromptSet, Sizes
-from ..calls.budget import price
-from ..calls.counters import RoleTokens
-from ..config import Config, RoleConfig
-from ..data import seeds as seed_files
+from ..calls.prices import Prices, prices_by_role
+from ..calls.spending import Usage
+from ..config import Config
 from ..data.records import Seed
+from ..pipeline.expectation import Start, likely_calls
 from ..pipeline.prepare import Plan
 from ..pipeline.recipes import RECIPES
+from .costs import price_line
 
 
 class StageForecast(Struct, frozen=True):
@@ -31,6 +32,8 @@ class StageForecast(Struct, frozen=True):
     """The roles that are asked, equally often."""
     low: int
     high: int
+    likely: int
+    """If each scored round selects half of the instructions."""
     prompt_tokens: int
     """Of one call, roughly."""
     answer_tokens: int
@@ -42,7 +45,8 @@ class Forecast(Struct, frozen=True):
 
     rows: tuple[StageForecast, ...]
     low_money: float | None
-    """At the configured prices; None without prices."""
+    """At the prices of the roles; None where none is known."""
+    likely_money: float | None
     high_money: float | None
     note: str = ""
     """What is assumed, where nothing bounds the calls."""
@@ -50,10 +54,16 @@ class Forecast(Struct, frozen=True):
     """How many seeds there are; 0 where the run starts from metadata."""
     seed_tokens: int = 0
     """Length of a seed, roughly."""
+    prices: dict[str, str] = {}
+    """Where the prices of each role are from."""
 
     @property
     def low(self) -> int:
         return sum(row.low for row in self.rows)
+
+    @property
+    def likely(self) -> int:
+        return sum(row.likely for row in self.rows)
 
     @property
     def high(self) -> int:
@@ -67,9 +77,9 @@ SEEDS_MEASURED = 1000
 def forecast_run(plan: Plan, answer_tokens: int) -> Forecast:
     """Forecast a prepared run, assuming answers of *answer_tokens*. Blocks: it reads the seeds."""
     count, length = 0, 0
-    if plan.source is not None:
-        count = seed_files.count(plan.source)
-        records = islice(seed_files.read(plan.source), SEEDS_MEASURED)
+    if plan.seeds is not None:
+        count = plan.seeds.total
+        records = islice(plan.seeds.read(), SEEDS_MEASURED)
         lengths = [len(record.instruction) for record in records if isinstance(record, Seed)]
         length = sum(lengths) // (4 * max(len(lengths), 1))
     return forecast(
@@ -105,46 +115,60 @@ def forecast(
     used = 0 if metadata else min(seeds, config.limit or seeds)
     predicted = recipe.forecast(config, seeds=used, metadata=metadata)
     sizes = Sizes(seed=seed_tokens, answer=answer_tokens, number=predicted.per_call)
+    likely = likely_calls(recipe, config, Start(used, metadata))
     rows = list[StageForecast]()
     for prompt, bounds in predicted.calls.items():
         roles = tuple(role for role, own in recipe.prompts(config).items() if prompt in own)
         typical, answer = prompt.typical(sizes)
         # A token is taken as four characters.
         tokens = sum(len(text) for _, text in prompts[roles[0]].render(typical)) // 4
-        rows.append(StageForecast(prompt.name, roles, bounds.low, bounds.high, tokens, answer))
+        calls = bounds.low, bounds.high, likely[prompt.name]
+        rows.append(StageForecast(prompt.name, roles, *calls, tokens, answer))
+    prices = prices_by_role(recipe.role_configs(config))
     return Forecast(
-        tuple(rows), *_money(recipe.role_configs(config), rows), predicted.note, seeds, seed_tokens
+        tuple(rows),
+        *_money(prices, rows),
+        predicted.note,
+        seeds,
+        seed_tokens,
+        {role: of_role.source for role, of_role in prices.items()},
     )
 
 
 def _money(
-    configs: Mapping[str, RoleConfig], rows: Iterable[StageForecast]
-) -> tuple[float | None, float | None]:
-    if all(role.price_input is None for role in configs.values()):
-        return None, None
-    low = high = 0.0
+    prices: Mapping[str, Prices], rows: Iterable[StageForecast]
+) -> tuple[float | None, float | None, float | None]:
+    """Return the cost of the least, the likely and the most calls."""
+    if not prices:
+        return None, None, None
+    low = likely = high = 0.0
     for row in rows:
-        tokens = RoleTokens(row.prompt_tokens, 0, row.answer_tokens)
-        mean = sum(price(configs[role], tokens) for role in row.roles) / len(row.roles)
+        tokens = Usage(1, row.prompt_tokens, completion_tokens=row.answer_tokens)
+        costs = [prices[role].cost(tokens) if role in prices else 0.0 for role in row.roles]
+        mean = sum(costs) / len(costs)
         low += mean * row.low
+        likely += mean * row.likely
         high += mean * row.high
-    return low, high
+    return low, likely, high
 
 
 def forecast_text(result: Forecast) -> str:
     """Write the forecast as text."""
     width = max([9, *(len(row.stage) for row in result.rows)])
-    lines = [
-        f"{'stage':<{width}}   calls, at least     at most   prompt tok  answer tok (per call)"
-    ]
+    names = "calls, at least      likely     at most   prompt tok  answer tok (per call)"
+    lines = [f"{'stage':<{width}}   {names}"]
     lines += [
-        f"{row.stage:<{width}} {row.low:>17,} {row.high:>11,} {row.prompt_tokens:>12,}"
-        f" {row.answer_tokens:>11,}"
+        f"{row.stage:<{width}} {row.low:>17,} {row.likely:>11,} {row.high:>11,}"
+        f" {row.prompt_tokens:>12,} {row.answer_tokens:>11,}"
         for row in result.rows
     ]
-    lines.append(f"{'all':<{width}} {result.low:>17,} {result.high:>11,}")
-    if result.low_money is not None and result.high_money is not None:
-        lines.append(f"{'money':<{width}} {result.low_money:>17,.2f} {result.high_money:>11,.2f}")
+    lines.append(f"{'all':<{width}} {result.low:>17,} {result.likely:>11,} {result.high:>11,}")
+    amounts = (result.low_money, result.likely_money, result.high_money)
+    money = [amount for amount in amounts if amount is not None]
+    if money:
+        low, likely, high = money
+        lines.append(f"{'money':<{width}} {low:>17,.2f} {likely:>11,.2f} {high:>11,.2f}")
+        lines.append(price_line(result.prices))
     else:
         lines.append("money: set price_input and price_output (per million tokens) to see it")
     if result.note:

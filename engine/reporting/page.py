@@ -7,10 +7,13 @@ be kept beside the dataset and sent around.
 from collections.abc import Iterable, Iterator, Mapping
 from html import escape
 
-from ..config import Config
+from ..config import Config, describe_temperature
+from ..data.judge import judge_warnings
 from ..data.records import Example
 from ..pipeline.recipes import RECIPES
 from ..store.manifest import Manifest
+from .costs import COST_HEADER, cost_rows
+from .selection import selection_lines
 from .summary import Gaps, Summary
 from .terminal import printable
 from .transcript import transcript
@@ -45,8 +48,10 @@ def html(
         _section("Models", _table(_models(config))),
         _section("Fates", _table(_totals(summary), "", "seeds", "instructions")),
         _section("Rounds", _rounds(summary)),
+        _section("Rows against seeds", _table(_coverage(summary), *_COVERAGE_HEADER)),
         _section("Quality gap", _histogram(summary.gaps)),
         _section("Overlap with test sets", _table(_overlaps(summary), "", "rows", "dropped")),
+        _section("Cost of all sessions", _table(cost_rows(summary.costs), *COST_HEADER, "cost")),
         _section("Calls of this session", _table(_calls(summary), *_CALL_HEADER)),
         _section("First failures", _table(_failures(summary), "item", "reason", "detail")),
         _section("Examples", "".join(_details(example, seeds) for example in examples)),
@@ -97,6 +102,20 @@ def _run(config: Config, summary: Summary, manifest: Manifest | None) -> Iterato
         yield f"quality: {name}", value
 
 
+_COVERAGE_HEADER = ("", "distance", "values with a row")
+
+
+def _coverage(summary: Summary) -> Iterator[tuple[Cell, ...]]:
+    coverage = summary.coverage
+    if coverage is None:
+        return
+    if coverage.with_row is not None:
+        yield "seeds with a row", "", f"{coverage.with_row:,} of {coverage.seeds:,}"
+    for name, distance in coverage.distance.items():
+        values = coverage.values.get(name)
+        yield name, f"{distance:.2f}", "" if values is None else f"{values[0]:,} of {values[1]:,}"
+
+
 def _overlaps(summary: Summary) -> Iterator[tuple[Cell, ...]]:
     for test, overlap in summary.overlaps.items():
         yield test, len(overlap.rows), len(overlap.dropped)
@@ -105,7 +124,7 @@ def _overlaps(summary: Summary) -> Iterator[tuple[Cell, ...]]:
 def _models(config: Config) -> Iterator[tuple[Cell, ...]]:
     recipe = RECIPES[config.recipe]
     for name, role in recipe.role_configs(config).items():
-        yield name, role.model, f"temperature {role.temperature}"
+        yield name, role.model, f"temperature {describe_temperature(role)}"
     if recipe.scores_gaps(config):
         yield "threshold", f"θ = {config.filter.threshold:g}", ""
     yield "seed", str(config.seed), ""
@@ -127,10 +146,13 @@ def _totals(summary: Summary) -> Iterator[tuple[Cell, ...]]:
 def _rounds(summary: Summary) -> str:
     gaps = summary.gaps
     rows = [
-        (number, scored, gaps.selected.get(number, 0), gaps.selected.get(number, 0) / scored)
+        (number, scored, selected, None if gaps.selection.unfinished else selected / scored)
         for number, scored in gaps.scored.items()
+        for selected in [gaps.selected.get(number, 0)]
     ]
-    return _table(rows, "round", "scored", "selected", "rate")
+    table = _table(rows, "round", "scored", "selected", "rate")
+    text = " ".join(selection_lines(gaps.selection)) if rows else ""
+    return f"{table}<p>{_safe(text)}.</p>" if rows else ""
 
 
 def _histogram(gaps: Gaps) -> str:
@@ -146,6 +168,9 @@ def _histogram(gaps: Gaps) -> str:
     bias = ""
     if gaps.bias is not None:
         bias = f"<p>Position bias: {gaps.bias.describe('rounds')}.</p>"
+    if gaps.judge is not None:
+        bias += f"<p>Judge: {gaps.judge.describe()}.</p>"
+        bias += "".join(f"<p>Warning: {_safe(text)}.</p>" for text in judge_warnings(gaps.judge))
     return (
         f"<table><tr><th>gap<th>rounds<th></tr>{''.join(lines)}</table><p>Pairs:</p>{pairs}{bias}"
     )

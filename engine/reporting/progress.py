@@ -11,11 +11,11 @@ from typing import Literal, TextIO, assert_never
 import anyio
 
 from ...providers import json_codec
-from ..calls.budget import money
 from ..calls.counters import StageCounts
 from ..calls.dispatcher import Dispatcher
+from ..calls.prices import money
 from ..pipeline.session import Session, Watcher
-from .terminal import printable
+from .terminal import printable, printable_json
 from .waiting import clock, waiting_endpoints
 
 Display = Literal["auto", "full", "plain", "json", "none"]
@@ -86,7 +86,9 @@ class _View:
             case "full":
                 self._redraw()
             case "json":
-                self._stream.write(json_codec.dumps(self._snapshot()).decode() + "\n")
+                self._stream.write(
+                    printable_json(json_codec.dumps(self._snapshot()).decode()) + "\n"
+                )
             case "plain":
                 self._stream.write(printable(self._line()) + "\n")
             case _:
@@ -147,7 +149,7 @@ class _View:
             "target_rows": self._session.plan.config.target_rows,
             "scored": counters.scored,
             "selected": counters.selected,
-            "money": money(self._session.plan.roles, counters.roles),
+            "money": money(self._session.plan.roles, counters.usage),
             "endpoints": {
                 name: dispatcher.statistics()._asdict()
                 for name, dispatcher in self._session.dispatchers.items()
@@ -160,7 +162,7 @@ class _View:
 
     def _calls(self) -> str:
         total = self._session.counters.total()
-        cost = money(self._session.plan.roles, self._session.counters.roles)
+        cost = money(self._session.plan.roles, self._session.counters.usage)
         spent = "" if cost is None else f", {cost:.2f} spent"
         return (
             f"{total.paid:,} paid, {total.reused:,} reused,"

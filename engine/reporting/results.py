@@ -19,7 +19,7 @@ _summary = msgspec.json.Decoder(Summary)
 
 
 def write_results(plan: Plan, session: Session) -> Summary:
-    """Summarise *session*; if the run is finished, write its exports, too. Blocks."""
+    """Summarise *session*; if the run is finished or out of budget, write its exports. Blocks."""
     return _unchanged_summary(plan, session) or _write(plan, session)
 
 
@@ -49,7 +49,8 @@ def _write(plan: Plan, session: Session) -> Summary:
             ending=session.ending,
             reason=session.reason,
         )
-        files = _write_exports(plan, ledger) if session.ending == "finished" else {}
+        is_over = session.ending in {"finished", "out_of_budget"}
+        files = _write_exports(plan, ledger) if is_over else {}
     files |= {"ledger": str(plan.folder.ledger), "summary": str(plan.folder.summary)}
     summary = msgspec.structs.replace(summary, files=files)
     pretty = msgspec.json.format(json_codec.dumps(summary), indent=2)

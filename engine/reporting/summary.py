@@ -1,18 +1,26 @@
 """Summarise a run: the fates of its seeds and instructions, gaps, bias, calls and money."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from msgspec import Struct
 
-from ..calls.budget import Spending, money
-from ..calls.counters import CallCounts, Counters, RoleTokens
-from ..config import Config
+from ..calls.counters import CallCounts, Counters
+from ..calls.prices import money, prices_by_role
+from ..calls.spending import total_spending
+from ..config import Config, FilterConfig
+from ..data.intervals import Share
+from ..data.judge import JudgeScores, JudgeTally
 from ..data.position_bias import MeanBias
 from ..pipeline.recipes import RECIPES
+from ..store.coverage import Coverage
 from ..store.reader import LedgerReader
-from ..store.totals import DatasetCounts, Totals, count_dataset, failed_items
+from ..store.totals import DatasetCounts, ScoredRounds, Totals, count_dataset, failed_items
+from .costs import StageCost, cost_lines, stage_costs
+from .coverage import coverage_lines
 from .histogram import gap_histogram, histogram_lines
+from .judge import judge_lines
+from .selection import SelectionRate, selection_lines, selection_rate
 from .terminal import printable
 
 SUMMARY_THRESHOLDS = tuple(step / 2 for step in range(1, 11))
@@ -28,21 +36,19 @@ class Gaps(Struct, frozen=True):
     """Instructions with a round whose gap is above θ, by θ. Above the run's own θ this is a lower
     bound, since a selected instruction goes through no more rounds."""
     scored_rounds: int
-    flipped: float | None
-    """Share of rounds in which the two orders named different winners (position bias)."""
-    first_lead: float | None
-    """Points that an answer gains on average by being shown first."""
+    judge: JudgeScores | None
+    """The judge's scores, and how far they can be trusted; None if nothing was scored."""
     scored: dict[int, int]
     """Instructions scored in each round."""
     selected: dict[int, int]
     """Instructions selected in each round, before duplicates are removed."""
+    selection: SelectionRate
+    """How many of all instructions are selected."""
 
     @property
     def bias(self) -> MeanBias | None:
         """The judge's position bias; None if nothing was scored."""
-        if self.flipped is None or self.first_lead is None:
-            return None
-        return MeanBias(self.flipped, self.first_lead)
+        return None if self.judge is None else MeanBias(self.judge.flipped, self.judge.first_lead)
 
 
 class OverlapIds(Struct, frozen=True):
@@ -74,13 +80,21 @@ class Summary(Struct, frozen=True):
     gaps: Gaps
     calls: dict[str, dict[str, int]]
     """Calls of this session, by stage."""
+    no_answers: dict[str, int]
+    """Replies of this session that were no answer, by the reason."""
+    refusals: int
+    """Rows whose answer reads like a refusal in words."""
     predicted_calls: int | None
     """Calls that the ledger's counts take without retries (docs/algorithm.md §3.7);
     None for recipes other than codeclm."""
     money: float | None
-    """Cost of this session at the configured prices; None without prices."""
+    """Cost of this session; None where no price is known."""
     money_in_all: float | None
     """Cost of all sessions."""
+    costs: tuple[StageCost, ...]
+    """Of all sessions, by role and stage."""
+    prices: dict[str, str]
+    """Where the prices of each role are from."""
     calls_in_all: int
     """Paid answers of all sessions."""
     failures: tuple[Failure, ...]
@@ -88,6 +102,8 @@ class Summary(Struct, frozen=True):
     files: dict[str, str]
     overlaps: dict[str, OverlapIds] = {}
     """By test set, if any were configured."""
+    coverage: Coverage | None = None
+    """How evenly the rows cover the seeds; None for a run without seeds."""
 
 
 def summarise(
@@ -107,9 +123,10 @@ def _summarise(
     ending: str,
     reason: str,
 ) -> Summary:
-    spent = ledger.spending()
+    spent = total_spending(ledger.spending(config.cache.database()).values())
     recipe = RECIPES[config.recipe]
     roles, count_calls = recipe.role_configs(config), recipe.calls_without_retries
+    prices = prices_by_role(roles)
     instructions = counts.instructions()
     return Summary(
         ending,
@@ -120,15 +137,20 @@ def _summarise(
         instructions,
         {winner: count for winner, count in counts.rows_by("winner").items() if winner},
         counts.rows_by("iteration"),
-        _gaps(counts.scored_rounds(), config.filter.threshold),
+        _gaps(counts.scored_rounds(), config.filter, instructions.unfinished),
         {stage: _calls(of_stage) for stage, of_stage in counters.calls.items()},
+        dict(counters.no_answers),
+        counts.refusals(),
         None if count_calls is None else count_calls(counts, config),
-        money(roles, counters.roles),
-        money(roles, _total_tokens(spent)),
-        sum(session.calls for session in spent),
+        money(roles, counters.usage),
+        money(roles, spent.usage),
+        stage_costs(prices, spent.usage),
+        {role: of_role.source for role, of_role in prices.items()},
+        spent.calls,
         tuple(Failure(*row) for row in failed_items(ledger, 10)),
         {},
         _overlaps(counts.overlaps(), config.quality.decontaminate),
+        counts.coverage(),
     )
 
 
@@ -141,48 +163,40 @@ def _overlaps(
     return {test: OverlapIds(tuple(rows), tuple(dropped)) for test, (rows, dropped) in ids.items()}
 
 
-def _total_tokens(sessions: Iterable[Spending]) -> dict[str, RoleTokens]:
-    """Add up the tokens of all sessions."""
-    total: dict[str, RoleTokens] = {}
-    for session in sessions:
-        for name, used in session.roles.items():
-            tokens = total.setdefault(name, RoleTokens())
-            for field in RoleTokens.__struct_fields__:
-                setattr(tokens, field, getattr(tokens, field) + getattr(used, field))
-    return total
-
-
 def _calls(counts: CallCounts) -> dict[str, int]:
     return {name: getattr(counts, name) for name in counts.__struct_fields__}
 
 
-def _gaps(rows: Iterable[tuple[int, list[float], int, float]], threshold: float) -> Gaps:
+def _gaps(rows: Iterable[ScoredRounds], settings: FilterConfig, unfinished: int) -> Gaps:
     gap_counts = Counter[float]()
     pairs = dict.fromkeys(SUMMARY_THRESHOLDS, 0)
     scored: dict[int, int] = {}
     selected: dict[int, int] = {}
-    rounds = flipped = 0
-    led = 0.0
-    for first, gaps, flips, lead in rows:
+    rounds, tally = 0, JudgeTally()
+    exceeded: Callable[[float], float] = abs if settings.keep == "both" else float
+    by_item: dict[int, list[int]] = {}
+    for first, gaps, scores, item in rows:
         rounds += len(gaps)
-        flipped += flips
-        led += lead
+        tally.add(scores)
         gap_counts.update(gaps)
         for number, gap in enumerate(gaps, first):
             scored[number] = scored.get(number, 0) + 1
-            if abs(gap) > threshold:
+            if exceeded(gap) > settings.threshold:
                 selected[number] = selected.get(number, 0) + 1
-        largest = max(map(abs, gaps))
+        largest = max(map(exceeded, gaps))
+        of_item = by_item.setdefault(item, [0, 0])
+        of_item[0] += largest > settings.threshold
+        of_item[1] += 1
         for theta in SUMMARY_THRESHOLDS:
             pairs[theta] += largest > theta
     return Gaps(
         gap_histogram(gap_counts),
         {f"{theta:g}": count for theta, count in pairs.items()},
         rounds,
-        flipped / rounds if rounds else None,
-        led / rounds if rounds else None,
+        tally.scores(),
         dict(sorted(scored.items())),
         dict(sorted(selected.items())),
+        selection_rate((Share(part, total) for part, total in by_item.values()), unfinished),
     )
 
 
@@ -195,9 +209,13 @@ def summary_text(summary: Summary) -> str:
     lines += _sum_lines("seeds", summary.seeds)
     lines += _sum_lines("instructions", summary.instructions)
     lines += _round_lines(summary)
+    if summary.refusals:
+        lines += ["", f"rows whose answer reads like a refusal: {summary.refusals:,}"]
+    lines += coverage_lines(summary.coverage)
     lines += _overlap_lines(summary.overlaps)
     lines += _gap_lines(summary.gaps)
     lines += _call_lines(summary)
+    lines += cost_lines("all sessions", summary.costs, summary.prices)
     if summary.failures:
         lines += ["", "first failures", *map(_failure_line, summary.failures)]
     if summary.files:
@@ -212,7 +230,7 @@ def _headline(summary: Summary) -> str:
     missing = (summary.target_rows or 0) - summary.rows
     short = f", {missing:,} missing" if summary.ending == "finished" and missing > 0 else ""
     reason = f"\n{printable(summary.reason)}" if summary.reason else ""
-    return f"{summary.ending}: {summary.rows:,}{target} rows{short}{reason}"
+    return f"{_words(summary.ending)}: {summary.rows:,}{target} rows{short}{reason}"
 
 
 def _sum_lines(name: str, sums: Totals) -> list[str]:
@@ -241,12 +259,12 @@ def _round_lines(summary: Summary) -> list[str]:
     for number, scored in gaps.scored.items():
         selected = gaps.selected.get(number, 0)
         rows = summary.by_iteration.get(number, 0)
-        lines.append(
-            f"{number:>5} {scored:>8,} {selected:>9,} {selected / scored:>7.1%} {rows:>6,}"
-        )
+        rate = "-" if gaps.selection.unfinished else f"{selected / scored:.1%}"
+        lines.append(f"{number:>5} {scored:>8,} {selected:>9,} {rate:>7} {rows:>6,}")
+    lines += selection_lines(gaps.selection)
     won = ", ".join(f"{who} {count:,}" for who, count in summary.winners.items())
     if won:
-        lines.append(f"winners: {won}")
+        lines.append(f"answers in the rows (the better one by the judge): {won}")
     return lines
 
 
@@ -270,6 +288,7 @@ def _gap_lines(gaps: Gaps) -> list[str]:
     lines.append(f"θ      {''.join(f'{theta:>7}' for theta in gaps.pairs_at)}")
     lines.append(f"pairs  {''.join(f'{count:>7}' for count in gaps.pairs_at.values())}")
     if gaps.bias is not None:
+        lines += judge_lines(gaps.judge)
         lines += f"position bias: {gaps.bias.describe('rounds')}".replace("; ", ";\n").splitlines()
     return lines
 
@@ -287,13 +306,24 @@ def _call_lines(summary: Summary) -> list[str]:
         for name in total:
             total[name] += counts[name]
     lines.append(_call_line("all", total, width))
+    lines += _no_answer_lines(summary)
     if summary.predicted_calls is not None and summary.ending == "finished":
         lines.append(f"without retries, this run takes {summary.predicted_calls:,} calls")
-    lines.append(f"paid answers in all sessions: {summary.calls_in_all:,}")
-    if summary.money is not None and summary.money_in_all is not None:
-        lines.append(
-            f"cost: {summary.money:.4f} in this session, {summary.money_in_all:.4f} in all sessions"
+    if summary.money is not None:
+        lines.append(f"cost of this session: {summary.money:.4f}")
+    return lines
+
+
+def _no_answer_lines(summary: Summary) -> list[str]:
+    """Say which replies were paid for in vain, and how much was reasoning."""
+    lines = list[str]()
+    if summary.no_answers:
+        reasons = ", ".join(
+            f"{count:,} {_words(why)}" for why, count in _ordered(summary.no_answers)
         )
+        lines.append(f"replies that were no answer: {reasons}")
+    if reasoning := sum(counts["reasoning_tokens"] for counts in summary.calls.values()):
+        lines.append(f"answer tokens spent on reasoning: {reasoning:,}")
     return lines
 
 

@@ -11,3 +11,8 @@ def printable(text: str) -> str:
     Escaping twice is the same as escaping once.
     """
     return _CONTROL.sub(lambda match: ascii(match[0])[1:-1], text.replace("\r\n", "\n"))
+
+
+def printable_json(text: str) -> str:
+    """Escape what does not belong on a terminal within JSON, which stays the same JSON."""
+    return _CONTROL.sub(lambda match: f"\\u{ord(match[0]):04x}", text)

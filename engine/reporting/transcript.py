@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from textwrap import indent
 
-from ..data.records import Answer, Call, Example, Iteration
+from ..data.records import Answer, Call, Example, Iteration, Judgement
 from .terminal import printable
 
 
@@ -56,16 +56,26 @@ def _round(iteration: Iteration) -> Iterator[str]:
         yield _block(iteration.instruction, depth=4)
     for role, answer in (("strong", iteration.strong), ("target", iteration.target)):
         if answer is not None:
+            if answer.reasoning:
+                yield f"  {role} thought"
+                yield _block(answer.reasoning, depth=4)
             yield f"  {role} answered{_finish(answer)}"
             yield _block(answer.text, depth=4)
     if iteration.judgements is not None:
-        first, second = iteration.judgements
-        yield f"  scores, strong first: strong {first.strong:g}, target {first.target:g}"
-        yield f"  scores, target first: strong {second.strong:g}, target {second.target:g}"
+        yield from _scores("scores", iteration.judgements)
+    if iteration.confirmation is not None:
+        yield from _scores("scored again", iteration.confirmation)
+
+
+def _scores(label: str, judgements: tuple[Judgement, Judgement]) -> Iterator[str]:
+    for order, scores in zip(("strong first", "target first"), judgements, strict=True):
+        yield f"  {label}, {order}: strong {scores.strong:g}, target {scores.target:g}"
 
 
 def _finish(answer: Answer) -> str:
-    return "" if answer.finish_reason == "stop" else f" ({answer.finish_reason})"
+    marks = [] if answer.finish_reason == "stop" else [answer.finish_reason]
+    marks += ["reads like a refusal"] if answer.refuses else []
+    return f" ({', '.join(marks)})" if marks else ""
 
 
 def _calls(calls: tuple[Call, ...]) -> Iterator[str]:

@@ -8,7 +8,7 @@ import fcntl
 import os
 import socket
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -62,11 +62,12 @@ class Folder:
         """Return the path of the export that a run itself writes."""
         return self.path / f"{format_name}.jsonl"
 
-    def make(self, *, force: bool = False) -> None:
+    def make(self, *, force: bool = False, results: Iterable[str] = ()) -> None:
         """Create the folder if it is missing, and check that it is ours and can be written.
 
         Args:
             force: whether files in it that codeclm did not write may be replaced.
+            results: names of the files that will be written beside a run's own.
 
         Raises:
             FolderError: it cannot be written, or holds files that are not a run's.
@@ -81,18 +82,19 @@ class Folder:
                 f"{self.path}: cannot be created ({error.strerror}): choose another folder"
                 " with --out"
             ) from error
-        if not force and (theirs := self._foreign_files()):
+        if not force and (theirs := self._foreign_files(results)):
             raise FolderError(
                 f"{self.path}: not a run's folder, and its {theirs[0].name} would be replaced:"
                 " choose another folder (--out), or --force"
             )
 
-    def _foreign_files(self) -> list[Path]:
-        """Return the files that a run would replace or extend and that no run of ours wrote."""
+    def _foreign_files(self, results: Iterable[str]) -> list[Path]:
+        """Return the files that we would replace or extend and that no run of ours wrote."""
         if self.manifest.is_file() or self._lock.is_file():  # the lock is a run's first file
             return []
         exports = [self.export(name) for name in EXPORTS.names()]
-        ours = [self.config, self.events, self.ledger, self.summary, *exports]
+        others = (self.path / name for name in results)
+        ours = [self.config, self.events, self.ledger, self.summary, *exports, *others]
         return [path for path in ours if path.exists() and not self._is_only_config(path)]
 
     def _is_only_config(self, path: Path) -> bool:

@@ -10,7 +10,8 @@ from typing import Any, cast
 from msgspec import Struct
 
 from ...providers import json_codec
-from ..config import Config, RoleConfig, reply_options, response_format
+from ..calls.prompts import prompts_source
+from ..config import Config, RoleConfig, reply_options, response_format, sampling_settings
 
 FORMAT = 2
 """Of a run's folder; raise it whenever an older one can no longer be read."""
@@ -32,7 +33,7 @@ class Manifest(Struct, frozen=True):
     prompts: dict[str, dict[str, str]]
     """Digest of each template by name, by role."""
     files: dict[str, str] = {}
-    """Files that were read, for display; not compared."""
+    """Where seeds and prompts came from, for display; not compared."""
 
 
 # Settings that may differ between two sessions of a run, because they cannot change its dataset.
@@ -40,6 +41,7 @@ _OPERATIONAL = frozenset({"seeds", "out", "cache", "retry", "export", "prompts",
 _ROLE_OPERATIONAL = frozenset(
     {
         "api_key",
+        "stream",
         "timeout",
         "deadline",
         "transport",
@@ -49,6 +51,7 @@ _ROLE_OPERATIONAL = frozenset(
         "quota",
         "price_input",
         "price_cached",
+        "price_written",
         "price_output",
         "prompts",
         "headers",
@@ -97,7 +100,10 @@ def run_manifest(
         _run_settings(config, roles, tests),
         seeds=seeds,
         prompts=dict(prompts),
-        files={"seeds": ", ".join(str(path) for path in config.seed_files)},
+        files={
+            "seeds": ", ".join(str(path) for path in config.seed_files),
+            "prompts": prompts_source(config),
+        },
     )
 
 
@@ -118,10 +124,17 @@ def _run_settings(
 
 def role_settings(role: RoleConfig) -> dict[str, Any]:
     """Return the settings of *role* that can change a reply."""
+    sampling = all_settings(sampling_settings(role))
     settings = all_settings(role) | {
         "structured_output": response_format(role),
         "options": reply_options(role),
+        **{name: sampling.get(name, "default") for name in ("temperature", "max_tokens")},
     }
+    for name in ("top_p", "seed"):
+        if settings.get(name) == "default":  # as if it were not set
+            del settings[name]
+    if role.identity is not None:  # the server may move
+        settings.pop("base_url", None)
     return {key: value for key, value in settings.items() if key not in _ROLE_OPERATIONAL}
 
 

@@ -2,6 +2,7 @@
 
 from array import array
 from collections.abc import Generator, Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
@@ -9,10 +10,19 @@ from typing import NamedTuple, Self
 import msgspec
 from msgspec import Struct
 
-from ..calls.budget import Spending
+from ..calls.spending import Spending, stored_spending
 from ..data.records import Example, Metadata, RequestOutcome
+from ..disk.sqlite import StorageError
 from .connection import ReadConnection
-from .schema import DROP_REASON, NEVER_REQUESTED, NOT_EXCLUDED, ROWS_PER_ITEM, Review, Subject
+from .schema import (
+    DROP_REASON,
+    NEVER_REQUESTED,
+    NOT_EXCLUDED,
+    ROWS_PER_ITEM,
+    Review,
+    Subject,
+    row_index,
+)
 
 
 class _InstructionText(Struct, frozen=True):
@@ -34,6 +44,7 @@ class _ExampleText(Struct, frozen=True):
 _example_text = msgspec.json.Decoder(_ExampleText)
 _metadata = msgspec.json.Decoder(Metadata)
 _example = msgspec.json.Decoder(Example)
+_grants = msgspec.json.Decoder(list[tuple[int, int, int]])
 _spending = msgspec.json.Decoder(Spending)
 
 
@@ -51,6 +62,20 @@ class FinishedItem(NamedTuple):
     instructions: int
     kept: tuple[tuple[int, int], ...]
     fingerprint: int | None
+
+
+class RequestProgress(NamedTuple):
+    """What has been asked of a metadata item and is finished.
+
+    Attributes:
+        item: Its position.
+        asked: How many instructions were asked for.
+        has_empty: Whether a request gave none.
+    """
+
+    item: int
+    asked: int
+    has_empty: bool
 
 
 class KeptText(NamedTuple):
@@ -113,25 +138,40 @@ class LedgerReader:
 
     def find(self, prefix: str) -> list[Example]:
         """Return the examples whose id begins with *prefix*, with their fate in the dataset."""
+        return list(self._with_fates(" WHERE substr(id, 1, ?) = ?", len(prefix), prefix))
+
+    def with_fates(self) -> Iterator[Example]:
+        """Yield every example with its fate in the dataset, in seed order."""
+        return self._with_fates(" ORDER BY row_index")
+
+    def _with_fates(self, condition: str, *values: int | str) -> Iterator[Example]:
         rows = self.connection.rows(
             f"SELECT example, {DROP_REASON}, coalesce("
             "  (SELECT detail FROM near_duplicates n WHERE n.row_index = e.row_index),"
             "  (SELECT comment FROM dropped_reviews d WHERE d.id = e.id), '')"
-            " FROM examples e JOIN transcripts USING (row_index) WHERE substr(id, 1, ?) = ?",
-            len(prefix),
-            prefix,
+            f" FROM examples e JOIN transcripts USING (row_index){condition}",
+            *values,
         )
-        return [
-            _with_drop_reason(self.connection.decode(data, _example), reason, detail)
-            for data, reason, detail in rows
-        ]
+        for data, reason, detail in rows:
+            yield _with_drop_reason(self.connection.decode(data, _example), reason, detail)
 
     # -- what a resumed session needs ---------------------------------------------------------
 
-    def spending(self) -> list[Spending]:
-        """Return what each session has paid for."""
-        rows = self.connection.rows("SELECT value FROM facts WHERE key LIKE 'spent/%' ORDER BY key")
-        return [self.connection.decode(value.encode(), _spending) for (value,) in rows]
+    def spending(self, cache: Path) -> dict[str, Spending]:
+        """Return what each session has paid for, by the session's name.
+
+        Args:
+            cache: the file that holds the answers. It knows the last moments of a session that was
+                killed; where it cannot be read, the ledger's own account is used alone.
+        """
+        rows = self.connection.rows(
+            "SELECT substr(key, 7), value FROM facts WHERE key LIKE 'spent/%' ORDER BY key"
+        )
+        sessions = {name: self.connection.decode(value.encode(), _spending) for name, value in rows}
+        with suppress(StorageError):
+            for name, stored in stored_spending(cache, list(sessions)).items():
+                sessions[name].complete(stored)
+        return sessions
 
     def finished_seeds(self) -> bytearray:
         """Return a byte for each seed up to the last finished one: 1 if nothing is left to do.
@@ -162,6 +202,14 @@ class LedgerReader:
             "SELECT position FROM seeds WHERE state = 'failed' AND NOT transient"
         )
         return {position for (position,) in rows}
+
+    def is_untouched(self) -> bool:
+        """Return whether the run has nothing yet: no seed read, nothing requested."""
+        [(count,)] = self.connection.rows(
+            "SELECT (SELECT count(*) FROM seeds) + (SELECT count(*) FROM items)"
+            " + (SELECT count(*) FROM requests) + (SELECT count(*) FROM examples)"
+        )
+        return not count
 
     def has_failures(self) -> bool:
         """Return whether anything failed for good that a model was asked about."""
@@ -219,6 +267,62 @@ class LedgerReader:
             " GROUP BY p.position ORDER BY p.position"
         ):
             yield FinishedItem(position, instructions, _number_pairs(kept or ""), fingerprint)
+
+    def request_progress(self, unit: int) -> Iterator[RequestProgress]:
+        """Yield what has been asked of each metadata item, in full units, and is finished."""
+        for row in self.connection.rows(
+            "SELECT item, sum((count + ?1 - 1) / ?1 * ?1), max(instructions = 0)"
+            " FROM requests WHERE done GROUP BY item",
+            unit,
+        ):
+            yield RequestProgress(*row)
+
+    def kept_of_finished(self, rows_per_draft: int) -> Iterator[tuple[int, int]]:
+        """Yield each metadata item and how many rows its stages kept, of finished requests."""
+        yield from self.connection.rows(
+            "SELECT e.item, count(*) FROM examples e JOIN"
+            "  (SELECT item, max(first_row + count) AS last FROM requests WHERE done GROUP BY item)"
+            "  r ON r.item = e.item"
+            f" WHERE e.fate = 'kept' AND {NOT_EXCLUDED}"
+            f"  AND e.row_index % {ROWS_PER_ITEM} < r.last % {ROWS_PER_ITEM} * ?"
+            " GROUP BY e.item",
+            rows_per_draft,
+        )
+
+    def basic_fingerprints(self, item: int, before: int) -> frozenset[int]:
+        """Return the fingerprints of an item's basic instructions whose rows are below *before*."""
+        first = row_index(item, 0)
+        rows = self.connection.rows(
+            "SELECT basic_fingerprint FROM examples WHERE row_index >= ? AND row_index < ?",
+            first,
+            first + before,
+        )
+        return frozenset(fingerprint for (fingerprint,) in rows)
+
+    def rows_by_item(self) -> dict[int, int]:
+        """Return how many different rows each metadata item has."""
+        return dict(
+            self.connection.rows(
+                f"SELECT row_index / {ROWS_PER_ITEM}, count(*) FROM kept GROUP BY 1"
+            )
+        )
+
+    def distinct_candidates(self) -> Iterator[tuple[int, int]]:
+        """Yield index and fingerprint of rows that their stages kept, in seed order.
+
+        Those that a reviewer excludes, or that copy a seed, are left out.
+        """
+        yield from self.connection.rows(
+            "SELECT row_index, fingerprint FROM examples e"
+            f" WHERE fate = 'kept' AND {NOT_EXCLUDED}"
+            "  AND fingerprint NOT IN (SELECT fingerprint FROM seed_fingerprints)"
+            " ORDER BY row_index"
+        )
+
+    def grants(self) -> Iterator[tuple[int, int, int]]:
+        """Yield what was asked in place of what seeds could not deliver: position, start, count."""
+        for (text,) in self.connection.rows("SELECT value FROM facts WHERE key LIKE 'grants/%'"):
+            yield from self.connection.decode(text.encode(), _grants)
 
     def near_duplicate_decisions(self) -> "tuple[array[int], set[int]]":
         """Return the rows with a final decision, sorted, and those among them that are dropped."""

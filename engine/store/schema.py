@@ -2,7 +2,7 @@
 
 from typing import Any, Literal, NamedTuple
 
-VERSION = 4
+VERSION = 5
 """Version of the tables, kept in ``PRAGMA user_version``; raise it whenever they change."""
 
 ROWS_PER_ITEM = 1_000_000
@@ -38,7 +38,7 @@ CREATE TABLE seeds (
     position INTEGER PRIMARY KEY CHECK (position BETWEEN 0 AND {MOST_ITEMS}), id TEXT,
     state TEXT NOT NULL, reason TEXT NOT NULL,
     detail TEXT NOT NULL, transient INTEGER NOT NULL, fingerprint INTEGER, item INTEGER,
-    metadata BLOB) STRICT;
+    metadata BLOB, stratum TEXT NOT NULL) STRICT;
 CREATE TABLE items (
     position INTEGER PRIMARY KEY CHECK (position BETWEEN 0 AND {MOST_ITEMS}),
     metadata BLOB NOT NULL) STRICT;
@@ -46,14 +46,15 @@ CREATE TABLE requests (
     first_row INTEGER PRIMARY KEY,
     item INTEGER NOT NULL CHECK (item BETWEEN 0 AND {MOST_ITEMS}), count INTEGER NOT NULL,
     instructions INTEGER NOT NULL, done INTEGER NOT NULL, reason TEXT NOT NULL,
-    detail TEXT NOT NULL) STRICT;
+    detail TEXT NOT NULL, first_example INTEGER) STRICT;
 CREATE TABLE examples (
     row_index INTEGER PRIMARY KEY,
     item INTEGER NOT NULL CHECK (item BETWEEN 0 AND {MOST_ITEMS}), id TEXT NOT NULL,
     fate TEXT NOT NULL,
     reason TEXT NOT NULL, transient INTEGER NOT NULL, fingerprint INTEGER NOT NULL,
     basic_fingerprint INTEGER NOT NULL, winner TEXT, iteration INTEGER NOT NULL, gap REAL,
-    gaps TEXT NOT NULL, flips INTEGER NOT NULL, position_bias REAL NOT NULL) STRICT;
+    gaps TEXT NOT NULL, scores TEXT NOT NULL,
+    refuses INTEGER NOT NULL) STRICT;
 CREATE TABLE transcripts (row_index INTEGER PRIMARY KEY, example BLOB NOT NULL) STRICT;
 CREATE TABLE near_duplicate_decisions (
     row_index INTEGER PRIMARY KEY, reason TEXT NOT NULL, detail TEXT NOT NULL,
@@ -108,10 +109,10 @@ DROP_REASON = (
 
 INSERT = {
     "facts": "INSERT OR REPLACE INTO facts VALUES (?, ?)",
-    "seeds": f"INSERT OR REPLACE INTO seeds VALUES ({', '.join('?' * 9)})",
+    "seeds": f"INSERT OR REPLACE INTO seeds VALUES ({', '.join('?' * 10)})",
     "links": "UPDATE seeds SET item = ? WHERE position = ?",  # behind the rows that it changes
     "items": "INSERT OR REPLACE INTO items VALUES (?, ?)",
-    "requests": f"INSERT OR REPLACE INTO requests VALUES ({', '.join('?' * 7)})",
+    "requests": f"INSERT OR REPLACE INTO requests VALUES ({', '.join('?' * 8)})",
     "examples": f"INSERT OR REPLACE INTO examples VALUES ({', '.join('?' * 14)})",
     "transcripts": "INSERT OR REPLACE INTO transcripts VALUES (?, ?)",
     "near_duplicate_decisions": (

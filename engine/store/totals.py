@@ -7,7 +7,9 @@ from typing import Any, Literal, NamedTuple
 
 from msgspec import Struct
 
+from ..data.judge import RoundScores
 from .connection import ReadConnection
+from .coverage import Coverage, measure_coverage
 from .reader import LedgerReader, limit
 from .schema import DROP_REASON, NEVER_REQUESTED, ROWS_PER_ITEM
 
@@ -42,14 +44,14 @@ class ScoredRounds(NamedTuple):
     Attributes:
         first: Number of the first such round, from 1.
         gaps: Strong score minus target score, by round.
-        flips: Number of rounds in which the two orders named different winners.
-        position_bias: Points gained by the answer shown first, summed over rounds.
+        scores: The judge's, by round.
+        item: The instruction's metadata item.
     """
 
     first: int
     gaps: list[float]
-    flips: int
-    position_bias: float
+    scores: list[RoundScores]
+    item: int
 
 
 class FailedItem(NamedTuple):
@@ -135,7 +137,21 @@ class DatasetCounts:
             " GROUP BY 1, 2",
             self._limit,
         )
-        return _totals(self._connection.value("SELECT count(*) FROM examples"), rows)
+        under_way = self.under_way()
+        total = self._connection.value("SELECT count(*) FROM examples") + under_way
+        return _totals(total, [*rows, ("unfinished", "", under_way)])
+
+    def under_way(self) -> int:
+        """Count the instructions that were written and have no fate yet."""
+        return int(
+            self._connection.value(
+                "SELECT coalesce(sum(max(0, r.instructions - (SELECT count(*) FROM examples e"
+                "  WHERE e.row_index >= r.first_example"
+                f"   AND e.row_index < (r.item + 1) * {ROWS_PER_ITEM}))), 0)"
+                " FROM requests r WHERE NOT r.done AND r.first_example IS NOT NULL"
+                "  AND r.item <= (SELECT item FROM last_item)"
+            )
+        )
 
     def rows_by(self, column: Literal["winner", "iteration", "reason"]) -> dict[Any, int]:
         """Count the dataset's rows by the values of *column*."""
@@ -143,6 +159,14 @@ class DatasetCounts:
             self._connection.rows(
                 f"SELECT {column}, count(*) FROM examples"
                 " JOIN dataset USING (row_index) GROUP BY 1 ORDER BY 1"
+            )
+        )
+
+    def refusals(self) -> int:
+        """Count the dataset's rows whose answer reads like a refusal."""
+        return int(
+            self._connection.value(
+                "SELECT count(*) FROM examples JOIN dataset USING (row_index) WHERE refuses"
             )
         )
 
@@ -155,6 +179,10 @@ class DatasetCounts:
             " ORDER BY test_set, row_index"
         ):
             yield OverlappingInstruction(test_set, example_id, bool(is_row))
+
+    def coverage(self) -> Coverage | None:
+        """Compare the rows with the seeds; None for a run without seeds."""
+        return measure_coverage(self._connection)
 
     def predicted_calls(self, chunk: int) -> int:
         """Return the calls that these counts take without retries (docs/algorithm.md §3.7).
@@ -180,14 +208,20 @@ class DatasetCounts:
 
     def scored_rounds(self) -> Iterator[ScoredRounds]:
         """Yield the scored rounds of each instruction that has any."""
-        for last, text, flips, position_bias in self._connection.rows(
-            "SELECT iteration, gaps, flips, position_bias FROM examples WHERE gaps <> ''"
+        for item, last, gap_text, score_text in self._connection.rows(
+            "SELECT item, iteration, gaps, scores FROM examples WHERE gaps <> ''"
         ):
             try:
-                gaps = [float(gap) for gap in text.split(",")]
+                gaps = [float(gap) for gap in gap_text.split(",")]
+                scores = [_round_scores(text) for text in score_text.split(",")]
             except ValueError as error:
                 raise self._connection.damaged(error) from error
-            yield ScoredRounds(last - len(gaps) + 1, gaps, flips, position_bias)
+            yield ScoredRounds(last - len(gaps) + 1, gaps, scores, item)
+
+
+def _round_scores(text: str) -> RoundScores:
+    one, two, three, four = map(float, text.split())
+    return RoundScores((one, two), (three, four))
 
 
 def failed_items(ledger: LedgerReader, count: int = 20) -> list[FailedItem]:

@@ -7,7 +7,7 @@ item finished first.
 
 import asyncio
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
@@ -17,12 +17,12 @@ from typing import Any, Self
 import anyio
 
 from ...providers import json_codec
-from ..calls.budget import Spending
+from ..calls.spending import Spending
 from ..data.errors import ItemError
-from ..data.position_bias import Leads
 from ..data.records import Example, InstructionRequest, Metadata, Seed, Unreadable
 from ..data.text.fingerprint import fingerprint
 from ..disk.sqlite import GroupWriter, StorageError, connect, storage_error, transaction
+from .coverage import Selection
 from .reader import LedgerReader
 from .schema import (
     INSERT,
@@ -106,15 +106,20 @@ class LedgerWriter:
         while self._writer.waiting > _MAX_WAITING:  # noqa: ASYNC110  (the writer is a thread)
             await anyio.sleep(0.005)
 
+    async def flush(self) -> None:
+        """Wait until what is queued has been written, or cannot be."""
+        while self._writer.waiting and self._error is None:  # noqa: ASYNC110  (as in `room`)
+            await anyio.sleep(0.001)
+
     def seed_encoded(self, seed: Seed, metadata: Metadata, *, item: int | None) -> None:
         """Record *seed*'s metadata and its *item*: None if `seed_linked` follows."""
         row = (seed.position, seed.id, "encoded", "", "", 0, fingerprint(seed.instruction))
-        self._put("seeds", *row, item, json_codec.dumps(metadata))
+        self._put("seeds", *row, item, json_codec.dumps(metadata), storable(seed.stratum))
 
     def seed_pooled(self, seed: Seed) -> None:
         """Record a seed that requests may show; `seed_linked` records the first that does."""
         row = (seed.position, seed.id, "pooled", "", "", 0, fingerprint(seed.instruction))
-        self._put("seeds", *row, None, None)
+        self._put("seeds", *row, None, None, storable(seed.stratum))
 
     def seed_linked(self, seed_position: int, item: int) -> None:
         """Record the metadata item, or request, that a seed went into."""
@@ -122,12 +127,13 @@ class LedgerWriter:
 
     def seed_failed(self, seed: Seed, error: ItemError) -> None:
         row = (seed.position, seed.id, "failed", error.reason, storable(error.detail))
-        self._put("seeds", *row, int(error.transient), fingerprint(seed.instruction), None, None)
+        values = (int(error.transient), fingerprint(seed.instruction), None, None)
+        self._put("seeds", *row, *values, storable(seed.stratum))
 
     def seed_unreadable(self, record: Unreadable) -> None:
         detail = storable(f"{record.where}: {record.reason}")
         row = (record.position, None, "failed", "unreadable_record", detail, 0)
-        self._put("seeds", *row, None, None, None)
+        self._put("seeds", *row, None, None, None, "")
 
     def metadata_fixed(self, items: Iterable[Metadata]) -> None:
         """Record the metadata that instructions are made from, where seeds are not their own."""
@@ -137,6 +143,13 @@ class LedgerWriter:
     def item_excluded(self, position: int) -> None:
         """Exclude rows of the metadata item at *position*: a reviewer dropped it."""
         self._put("excluded_items", position)
+
+    def request_written(
+        self, request: InstructionRequest, examples: int, rows_per_draft: int
+    ) -> None:
+        """Record that so many *examples* of *request* are under way, until it is done."""
+        first = row_index(request.metadata.position, request.start * rows_per_draft)
+        self._request(request, examples, done=False, first_example=first)
 
     def request_done(self, request: InstructionRequest, instructions: int) -> None:
         self._request(request, instructions, done=True)
@@ -158,10 +171,11 @@ class LedgerWriter:
         done: bool,
         reason: str = "",
         detail: str = "",
+        first_example: int | None = None,
     ) -> None:
         item = request.metadata.position
         row = (row_index(item, request.start), item, request.count, instructions, int(done))
-        self._put("requests", *row, reason, detail)
+        self._put("requests", *row, reason, detail, first_example)
 
     def example_finished(self, example: Example, *, transient: bool = False) -> None:
         """Record *example* and its fate; if it is *transient*, the next session tries again."""
@@ -183,6 +197,7 @@ class LedgerWriter:
             len(example.iterations),
             example.gap,
             *_scores(example),
+            int(example.response is not None and example.response.refuses),
         )
 
     def near_duplicates_decided(self, decisions: Iterable[NearDuplicateDecision]) -> None:
@@ -199,6 +214,18 @@ class LedgerWriter:
         """Record the last metadata item whose rows count; later ones are beyond the target."""
         self._put("facts", "last_item", str(position))
 
+    def seeds_selected(self, selection: Selection) -> None:
+        """Record which seeds the run uses."""
+        self._put("facts", "selection", json_codec.dumps(selection).decode())
+
+    def granted(self, grants: Sequence[tuple[int, int, int]]) -> None:
+        """Record what is asked in place of what seeds could not deliver: position, start, count.
+
+        In one row, so that a killed process leaves all of it or nothing.
+        """
+        position, start, _ = grants[0]
+        self._put("facts", f"grants/{position}/{start}", json_codec.dumps(grants).decode())
+
     def spent(self, session: str, spending: Spending) -> None:
         """Record what *session* has spent so far."""
         self._put("facts", f"spent/{session}", json_codec.dumps(spending).decode())
@@ -207,6 +234,23 @@ class LedgerWriter:
         self._writer.put(Row(table, values))
 
     # -- written at once ----------------------------------------------------------------------
+
+    def begin_session(self, name: str, before: Mapping[str, Spending]) -> None:
+        """Record the accounts of the sessions *before*, and open that of session *name*. Blocks.
+
+        The name must be on disk before the first call, or what a killed session paid for would be
+        charged to a session that nobody knows.
+
+        Raises:
+            StorageError: nothing was written.
+        """
+        accounts = {**before, name: Spending()}
+        rows = [
+            (f"spent/{session}", json_codec.dumps(spending).decode())
+            for session, spending in accounts.items()
+        ]
+        with transaction(self._connection, self.path):
+            self._connection.executemany(INSERT["facts"], rows)
 
     def record_reviews(self, subject: Subject, reviews: Sequence[Review]) -> None:
         """Record reviewers' decisions; a later one about the same id replaces it. Blocks.
@@ -237,7 +281,7 @@ class LedgerWriter:
         tables = INSERT.keys() - {"facts", "links", "reviews"}
         self._execute(
             *(f"DELETE FROM {table}" for table in sorted(tables)),
-            "DELETE FROM facts WHERE key = 'last_item'",
+            "DELETE FROM facts WHERE key = 'last_item' OR key LIKE 'grants/%'",
         )
 
     def clear_provisional_decisions(self) -> None:
@@ -279,19 +323,15 @@ def _create_tables(connection: sqlite3.Connection, path: Path) -> None:
         raise storage_error(path, error) from error
 
 
-def _scores(example: Example) -> tuple[str, int, float]:
-    """Return the gaps of all rounds, how often the two orders disagreed, and the position bias.
+def _scores(example: Example) -> tuple[str, str]:
+    """Return the gaps of all scored rounds, and their four scores.
 
-    The bias is in points, summed over rounds: what an answer gained by being shown first.
+    These are the strong and the target model's, with the strong answer first, then second.
     """
-    gaps = list[float]()
-    flips = 0
-    position_bias = 0.0
+    gaps, scores = list[str](), list[str]()
     for iteration in example.iterations:
-        if iteration.judgements is None or iteration.gap is None:
-            continue
-        gaps.append(iteration.gap)
-        leads = Leads(*(scores.strong - scores.target for scores in iteration.judgements))
-        flips += leads.flipped
-        position_bias += leads.first_lead
-    return ",".join(map(str, gaps)), flips, position_bias
+        if iteration.judgements is not None and iteration.gap is not None:
+            gaps.append(str(iteration.gap))
+            points = (p for order in iteration.judgements for p in (order.strong, order.target))
+            scores.append(" ".join(map(str, points)))
+    return ",".join(gaps), ",".join(scores)

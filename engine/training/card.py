@@ -10,10 +10,11 @@ from collections.abc import Iterable, Iterator
 
 from msgspec import Struct
 
-from ..config import Config
+from ..config import Config, describe_temperature
 from ..data.records import Example
 from ..pipeline.recipe import Recipe
 from ..pipeline.recipes import RECIPES
+from ..reporting.selection import selection_lines
 from ..reporting.summary import Summary
 from ..reporting.terminal import printable
 from ..store.manifest import Manifest
@@ -166,15 +167,27 @@ def _method(facts: CardFacts) -> Iterator[str]:
     yield f"By the recipe `{recipe.name}` ({recipe.source}): {recipe.summary}.\n"
     if recipe.scores_gaps(config):
         yield (
-            "An instruction is kept, with the better answer, if the judge's scores of the strong"
-            " and the target model's answers differ by more than θ (Contrastive Filtering).\n"
+            "An instruction is kept if the judge's scores of the strong and the target model's"
+            f" answers differ by more than θ (Contrastive Filtering). {_whose_answers(facts)}\n"
         )
     for name, role in recipe.role_configs(config).items():
         label = "judge" if name == "judge" else f"{name} model"
-        yield f"* {label}: {escaped(role.model)}, temperature {role.temperature}"
+        yield f"* {label}: {escaped(role.model)}, temperature {describe_temperature(role)}"
     if manifest:
         yield f"* codeclm `{manifest.codeclm}`, run started `{manifest.started}`"
         yield f"* seed files: digest `{manifest.seeds}`"
+
+
+def _whose_answers(facts: CardFacts) -> str:
+    """Say whose answers the rows hold."""
+    if facts.config.filter.keep == "strong":
+        return "Only leads of the strong model count, so all answers are its own."
+    winners, rows = facts.summary.winners, facts.contents.rows
+    own = winners.get("target", 0) / rows if rows else 0.0
+    return (
+        "A row holds the better answer, whose author is its `winner`: the target model's own in"
+        f" {own:.1%} of rows, else the strong model's."
+    )
 
 
 def _settings(facts: CardFacts) -> Iterator[str]:
@@ -193,7 +206,8 @@ def _settings(facts: CardFacts) -> Iterator[str]:
 def _prompts(facts: CardFacts) -> Iterator[str]:
     if facts.manifest is None:
         return
-    yield "\nDigests of the prompt templates:\n"
+    source = facts.manifest.files.get("prompts", "")
+    yield f"\nPrompts: {escaped(source)}. Digests of the templates:\n"
     for role, digests in facts.manifest.prompts.items():
         names = (f"{name} `{digest[:12]}`" for name, digest in sorted(digests.items()))
         yield f"* {role}: {', '.join(names)}"
@@ -210,7 +224,21 @@ def _counts(facts: CardFacts) -> Iterator[str]:
     if reasons:
         counts = (f"{escaped(reason)} {n:,}" for reason, n in sorted(reasons.items()))
         yield f"\nInstructions not kept: {', '.join(counts)}."
+    yield from _coverage(summary)
     yield from _overlaps(summary)
+
+
+def _coverage(summary: Summary) -> Iterator[str]:
+    coverage = summary.coverage
+    if coverage is None or not coverage.distance:
+        return
+    yield "\n| rows against seeds | total variation | values with a row |\n|---|---|---|"
+    if coverage.with_row is not None:
+        yield f"| seeds with a row | | {coverage.with_row:,} of {coverage.seeds:,} |"
+    for name, distance in coverage.distance.items():
+        values = coverage.values.get(name)
+        shown = "" if values is None else f"{values[0]:,} of {values[1]:,}"
+        yield f"| {escaped(name)} | {distance:.2f} | {shown} |"
 
 
 def _overlaps(summary: Summary) -> Iterator[str]:
@@ -234,7 +262,9 @@ def _rounds(facts: CardFacts) -> Iterator[str]:
     yield "\n| round | scored | selected | rate | rows |\n|---|---|---|---|---|"
     for number, scored in gaps.scored.items():
         selected, rows = gaps.selected.get(number, 0), facts.summary.by_iteration.get(number, 0)
-        yield f"| {number} | {scored:,} | {selected:,} | {selected / scored:.1%} | {rows:,} |"
+        rate = "-" if gaps.selection.unfinished else f"{selected / scored:.1%}"
+        yield f"| {number} | {scored:,} | {selected:,} | {rate} | {rows:,} |"
+    yield f"\n{' '.join(selection_lines(gaps.selection))}."
     won = ", ".join(f"{who} {count:,}" for who, count in facts.summary.winners.items())
     if won:
         yield f"\nBetter answers: {won}."
@@ -296,6 +326,10 @@ def _bias(facts: CardFacts) -> Iterator[str]:
             f"* Position bias of the judge: {bias.describe('rounds')}. Scores are means over both"
             " orders."
         )
+    judge = facts.summary.gaps.judge
+    if judge is not None:
+        verdict = "" if judge.is_reliable else ": what was selected is mostly chance"
+        yield f"* Reliability of the judge: {judge.describe()}{verdict}."
 
 
 def _citation(_: CardFacts) -> Iterator[str]:

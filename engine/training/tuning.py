@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import Final
 
 import msgspec
 from msgspec import Struct, structs
@@ -22,7 +23,7 @@ from .models import EncodedPair, Likelihood, LocalModel, Precision, Template, Tr
 from .pairs import Pair
 from .sft import SFTSettings, TrainingStep, train
 
-RECORD_FILE = "tuning.json"
+RECORD_FILE: Final = "tuning.json"
 _LIBRARIES = ("torch", "transformers", "trl")
 
 
@@ -44,6 +45,14 @@ class HeldOut(Struct, frozen=True):
     tokens: int
     before: float
     after: float | None = None
+
+
+MODEL_FILES: Final = (
+    *("config.json", "generation_config.json", "model.safetensors", "model.safetensors.index.json"),
+    *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja"),
+    "pytorch_model.bin",
+)
+"""What a model's folder holds; saving a model replaces some of it."""
 
 
 class TuningRecord(Struct, frozen=True, kw_only=True):

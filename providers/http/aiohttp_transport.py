@@ -8,14 +8,19 @@ for the proxy, and it fails if ``.netrc`` knows the host and a key is sent. The 
 up once, when the endpoint is made.
 """
 
+import asyncio
 import socket
+from collections.abc import Callable
+from contextlib import suppress
 from contextvars import ContextVar
 from typing import Any
 
 import aiohttp
 
-from ..base import Denied, ProviderError, Stale, Unavailable, current_progress
+from ..base import Denied, Progress, ProviderError, Stale, Unavailable, current_progress
 from .endpoint import Endpoint, proxy_address
+from .event_stream import END_WAIT, EventStream
+from .events import Assembly
 from .exchange import (
     Response,
     describe_connect_error,
@@ -42,7 +47,9 @@ class AiohttpSession:
             ),
         )
 
-    async def post(self, endpoint: Endpoint, body: bytes, /) -> Response:
+    async def post(
+        self, endpoint: Endpoint, body: bytes, /, assembly: Assembly | None = None
+    ) -> Response:
         new_sockets: list[socket.socket] = []
         _new_sockets.set(new_sockets)
         try:
@@ -55,17 +62,25 @@ class AiohttpSession:
                 ssl=endpoint.tls or True,
             )
             status = response.status
+            is_success = 200 <= status < 300
             limit = max_body_bytes(status)
+            progress = current_progress()
             try:
-                content = await _read(response.content, limit)
+                progress.is_lost = _loss_test(response)
+                if assembly is not None and is_success:
+                    stream = EventStream(assembly, progress)
+                    await _read_events(response.content, stream)
+                    return Response(stream.finish(endpoint.where), response.headers)
+                content = await _read(response.content, limit, progress)
             finally:
+                progress.is_lost = None
                 if not response.closed:  # not read to the end: it must not serve another call
                     response.close()
         except (aiohttp.ClientError, OSError) as error:
             # aiohttp's response errors hold the headers sent, key included, and the server's echo.
             cause = None if isinstance(error, aiohttp.ClientResponseError) else error
             raise self._translate(endpoint, error, is_reused=not new_sockets) from cause
-        if 200 <= status < 300 and len(content) <= limit:
+        if is_success and len(content) <= limit:
             return Response(content, response.headers)
         raise error_for_response(endpoint, status, response.headers, content)
 
@@ -77,8 +92,10 @@ class AiohttpSession:
         is_lost = isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError)
         if is_lost and not isinstance(error, aiohttp.ClientConnectorError):
             if is_reused and _is_unanswered(error):
-                return Stale(f"{where}: the server had closed this connection")
-            return Unavailable(f"{where}: the server closed the connection without a response")
+                return Stale(f"{where}: the server had closed this connection", is_cut=True)
+            return Unavailable(
+                f"{where}: the server closed the connection without a response", is_cut=True
+            )
         if isinstance(error, aiohttp.ClientHttpProxyError):
             kind = Denied if 400 <= error.status < 500 else Unavailable
             proxy = proxy_address(endpoint.proxy)
@@ -90,7 +107,7 @@ class AiohttpSession:
         if isinstance(error, TimeoutError):
             return Unavailable(f"{where}: silent for {self._timeout:g} s")
         if isinstance(error, aiohttp.ClientPayloadError):
-            return Unavailable(f"{where}: the response was cut off or garbled")
+            return Unavailable(f"{where}: the response was cut off or garbled", is_cut=True)
         if isinstance(error, aiohttp.ClientResponseError):
             reason = sanitize(error.message, endpoint.secrets)
             return Unavailable(f"{where}: the response cannot be parsed: {reason}")
@@ -107,12 +124,22 @@ def _open_socket(address: tuple[Any, ...]) -> socket.socket:
     return connection
 
 
-async def _read(content: aiohttp.StreamReader, limit: int) -> bytes:
+def _loss_test(response: aiohttp.ClientResponse) -> Callable[[], bool] | None:
+    """Return what tells whether the connection is closed; None: the response has ended.
+
+    After garbage in place of a chunk's size, aiohttp 3.14 closes the connection and leaves the
+    reader of the body waiting.
+    """
+    connection = response.connection
+    transport = None if connection is None else connection.transport
+    return None if transport is None else transport.is_closing
+
+
+async def _read(content: aiohttp.StreamReader, limit: int, progress: Progress) -> bytes:
     """Read to the end, or until there is more than *limit*."""
     data = await content.readany()
     if content.at_eof():
         return data
-    progress = current_progress()
     progress.add(data)
     parts = [data]
     size = len(data)
@@ -121,6 +148,20 @@ async def _read(content: aiohttp.StreamReader, limit: int) -> bytes:
         parts.append(data)
         size += len(data)
     return b"".join(parts)
+
+
+async def _read_events(content: aiohttp.StreamReader, stream: EventStream) -> None:
+    """Read until the stream is over, and for a moment more: see `END_WAIT`."""
+    while not stream.is_over:
+        if not (data := await content.readany()):
+            return
+        stream.feed(data)
+    if stream.has_failed:
+        return
+    with suppress(aiohttp.ClientError, OSError):  # a time-out is an OSError
+        async with asyncio.timeout(END_WAIT):
+            while await content.readany():
+                pass
 
 
 def _is_unanswered(error: Exception) -> bool:

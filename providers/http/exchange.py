@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Protocol
 
 from ..base import ProviderError, Rejected
 from .endpoint import Endpoint
+from .events import Assembly
 from .failures import describe_os_error, error_for_status, parse_error_body, sanitize
 
 MAX_RESPONSE_BYTES = 64 * 1024 * 1024
@@ -26,8 +27,16 @@ class Response(NamedTuple):
 class HttpSession(Protocol):
     """A pool of connections that providers may share, over any transport."""
 
-    async def post(self, endpoint: Endpoint, body: bytes, /) -> Response:
+    async def post(
+        self, endpoint: Endpoint, body: bytes, /, assembly: Assembly | None = None
+    ) -> Response:
         """Send *body* and return the 2xx response. A cancelled call closes its connection.
+
+        Args:
+            endpoint: Where to.
+            body: What to send.
+            assembly: Puts the events together, where *body* asks for a stream. The response's body
+                is then its body; it is the server's own where the server does not stream.
 
         Raises:
             ProviderError: a subclass; any other exception is a bug.

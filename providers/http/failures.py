@@ -16,6 +16,7 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 from msgspec import Struct
+from multidict import istr
 
 from .. import json_codec
 from ..base import Denied, ProviderError, RateLimited, Rejected, Unavailable
@@ -85,6 +86,10 @@ _STATUS_OF_CODE = {
     "unsupported_value": 400,
 }
 """The status that an error inside a 200 would have had otherwise."""
+
+
+_GATEWAY_STATUSES = frozenset({502, 504, 524})
+"""Statuses of a gateway that has waited for the server in vain; 524 is Cloudflare's."""
 
 
 class ErrorDetails(Struct, frozen=True):
@@ -170,15 +175,36 @@ def error_for_status(
 ) -> ProviderError:
     """Build the exception for an unsuccessful response. *where* names the endpoint."""
     reason = sanitize(details.message, secrets) or _phrase(status)
-    message = f"{where}: {status} {reason}"
+    message = f"{where}: {status} {reason}{_request_id(headers, secrets)}"
     wait = _retry_after(headers, details)
-    if status < 500 and _is_fatal(status, details):
+    word = headers.get(_SHOULD_RETRY, "").strip().lower()
+    is_fatal = status < 500 and _is_fatal(status, details)
+    if is_fatal and (word != "true" or not details.codes.isdisjoint(_FATAL_CODES)):
         return Denied(message)
     if status == 429:
         return RateLimited(message, retry_after=wait, allowance=read_allowance(headers))
-    if status in {408, 409, 425} or status >= 500:
+    if word == "true":
         return Unavailable(message, retry_after=wait)
+    if (status in {408, 409, 425} or status >= 500) and word != "false":
+        return Unavailable(message, retry_after=wait, is_cut=status in _GATEWAY_STATUSES)
     return Rejected(message)
+
+
+_SHOULD_RETRY = istr("X-Should-Retry")
+"""OpenAI's and Anthropic's word on whether the same request may succeed; their SDKs obey it before
+the status. A 429 is not given up for it: what is refused now is asked again later."""
+
+_REQUEST_IDS = tuple(
+    map(istr, ("X-Request-Id", "Request-Id", "Apim-Request-Id", "X-Amzn-RequestId"))
+)
+_LONGEST_ID = 80
+
+
+def _request_id(headers: Mapping[str, str], secrets: tuple[str, ...]) -> str:
+    """Return the request's id for a message: vendors' support asks for it."""
+    value = next((headers[name] for name in _REQUEST_IDS if name in headers), "")
+    text = sanitize(value, secrets)
+    return f" (request {text})" if text and len(text) <= _LONGEST_ID else ""
 
 
 def embedded_error(

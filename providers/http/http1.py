@@ -5,12 +5,15 @@ The parser is llhttp, through httptools.
 
 import asyncio
 import zlib
-from asyncio import AbstractEventLoop, Future, Transport
+from asyncio import AbstractEventLoop, Future, TimerHandle, Transport
+from collections.abc import Callable
 from typing import Any, Literal, NamedTuple, cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from ..base import Progress, current_progress
+from .compression import Decompressor, content_coding, decompress
+from .event_stream import END_WAIT, EventStream
 from .exchange import max_body_bytes
 
 _MAX_HEAD_BYTES = 256 * 1024  # 1xx responses included
@@ -39,7 +42,10 @@ class LostError(Exception):
 
 
 class RawResponse(NamedTuple):
-    """A response as received. One that is not complete exceeds `max_body_bytes`."""
+    """A response as received. One that is not complete exceeds `max_body_bytes`.
+
+    The body of a stream is in its `EventStream`.
+    """
 
     status: int
     headers: list[tuple[str, str]]
@@ -56,28 +62,14 @@ class RawResponse(NamedTuple):
         Raises:
             LostError: it cannot be decompressed.
         """
-        codings = [value for name, value in self.headers if name.lower() == "content-encoding"]
-        if not codings or not self.body or codings == ["identity"]:
+        coding = content_coding(self.headers) if self.body else ""
+        if not coding:
             return self.body
+        limit = max_body_bytes(self.status) + 1
         try:
-            return _inflate(self, codings[0].strip().lower())
-        except zlib.error:
+            return decompress(self.body, coding, limit, is_complete=self.is_complete)
+        except (ValueError, zlib.error):
             raise LostError("in_body") from None
-
-
-def _inflate(raw: RawResponse, coding: str) -> bytes:
-    if coding in {"gzip", "x-gzip"}:
-        window_bits = 16 + zlib.MAX_WBITS
-    elif coding == "deflate":  # with zlib's header, as RFC 9110 §8.4.1.2 has it, or without
-        window_bits = zlib.MAX_WBITS if raw.body[0] & 0xF == 8 else -zlib.MAX_WBITS
-    else:
-        raise LostError("in_body")
-    limit = max_body_bytes(raw.status) + 1
-    decompressor = zlib.decompressobj(wbits=window_bits)
-    body = decompressor.decompress(raw.body, limit)
-    if raw.is_complete and not decompressor.eof and len(body) < limit:
-        raise LostError("in_body")
-    return body
 
 
 class Connection(asyncio.Protocol):
@@ -94,6 +86,8 @@ class Connection(asyncio.Protocol):
         self._loop = loop
         self._transport: Transport
         self._waiter: Future[RawResponse] | None = None
+        self._stream: EventStream | None = None
+        self._grace: TimerHandle | None = None
         self._progress = Progress()
         self._parser: Any = HttpResponseParser(self)
         # As lenient as aiohttp: some servers end lines with LF alone.
@@ -115,6 +109,7 @@ class Connection(asyncio.Protocol):
         self._is_done = False
         self._is_complete = False
         self._keeps_alive = False
+        self._feed_stream: Callable[[bytes], None] | None = None
 
     # Called by the session.
 
@@ -122,9 +117,10 @@ class Connection(asyncio.Protocol):
     def is_waiting(self) -> bool:
         return self._waiter is not None
 
-    def send(self, data: bytes) -> "Future[RawResponse]":
-        """Send a request. The future fails with `LostError`."""
+    def send(self, data: bytes, stream: EventStream | None = None) -> "Future[RawResponse]":
+        """Send a request; the body of a 2xx goes to *stream*. The future fails with `LostError`."""
         self._reset()
+        self._stream = stream
         self.quiet_sweeps = 0
         self._progress = current_progress()
         self._waiter = waiter = self._loop.create_future()
@@ -169,12 +165,14 @@ class Connection(asyncio.Protocol):
             self._keeps_alive = False
         except HttpParserError as error:
             self._keeps_alive = False
-            if not self._is_done:
+            if not self._is_done and not self._has_reply():
                 self._refuse(error)
                 return
         self._received += len(data)
         if self._is_done:
             self._deliver()
+        elif self._stream is not None and self._stream.is_over:
+            self._deliver_soon(self._stream)
         # A chunk of one byte takes six.
         elif self._received > _MAX_HEAD_BYTES + 8 * self._body_limit:
             self.give_up(LostError("unreadable", detail="its framing does not end"))
@@ -190,7 +188,8 @@ class Connection(asyncio.Protocol):
         self.is_lost = True
         if self._waiter is None:
             return
-        if error is None and self._status and not self._is_framed():
+        is_end = error is None and self._status and not self._is_framed()
+        if is_end or self._has_reply():
             self._is_complete = True
             self._deliver()
             return
@@ -198,6 +197,10 @@ class Connection(asyncio.Protocol):
             "in_body" if self._status else "in_head" if self._has_begun else "unanswered"
         )
         self.give_up(LostError(reason, cause=error))
+
+    def _has_reply(self) -> bool:
+        """Whether a stream is over: nothing that happens to the connection can harm it."""
+        return self._stream is not None and self._stream.is_over
 
     def _is_framed(self) -> bool:
         """Whether the head says where the body ends; if not, it ends with the connection."""
@@ -211,7 +214,17 @@ class Connection(asyncio.Protocol):
         detail = str(error) if error.__context__ is None else str(error.__context__)
         self.give_up(LostError("unreadable", detail=detail))
 
+    def _deliver_soon(self, stream: EventStream) -> None:
+        """Wait a moment for the end of a response whose stream is over: see `END_WAIT`."""
+        if stream.has_failed:
+            self._deliver()
+        elif self._grace is None:
+            self._grace = self._loop.call_later(END_WAIT, self._deliver)
+
     def _deliver(self) -> None:
+        if self._grace is not None:
+            self._grace.cancel()
+            self._grace = None
         waiter, self._waiter = self._waiter, None
         if waiter is not None and not waiter.done():
             body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
@@ -233,8 +246,15 @@ class Connection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         self._status = self._parser.get_status_code()
         self._body_limit = max_body_bytes(self._status)
+        if self._stream is not None and 200 <= self._status < 300:
+            coding = content_coding(self._headers)
+            feed = self._stream.feed
+            self._feed_stream = Decompressor(coding, feed).feed if coding else feed
 
     def on_body(self, data: bytes) -> None:
+        if self._feed_stream is not None:
+            self._feed_stream(data)
+            return
         if self._is_done:
             return
         self._parts.append(data)

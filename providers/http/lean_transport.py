@@ -20,8 +20,10 @@ from typing import Any, NamedTuple, assert_never, cast
 from aiohappyeyeballs import start_connection  # pyright: ignore[reportUnknownVariableType]
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from ..base import ProviderError, Stale, Unavailable
+from ..base import ProviderError, Stale, Unavailable, current_progress
 from .endpoint import Endpoint
+from .event_stream import EventStream
+from .events import Assembly
 from .exchange import (
     HttpSession,
     Response,
@@ -69,17 +71,20 @@ class LeanSession:
         self._lookups: dict[tuple[str, int], _Lookup] = {}
         self._next_sweep: TimerHandle | None = None
 
-    async def post(self, endpoint: Endpoint, body: bytes, /) -> Response:
+    async def post(
+        self, endpoint: Endpoint, body: bytes, /, assembly: Assembly | None = None
+    ) -> Response:
         if endpoint.proxy is not None:
             self._proxied = self._proxied or self._open_proxied()
-            return await self._proxied.post(endpoint, body)
+            return await self._proxied.post(endpoint, body, assembly)
         route = self._routes.get(endpoint) or self._add_route(endpoint)
         connection = route.pop_idle()
         is_reused = connection is not None
         if connection is None:
             connection = await self._connect(endpoint, route)
+        stream = None if assembly is None else EventStream(assembly, current_progress())
         try:
-            raw = await connection.send(b"%b%d\r\n\r\n%b" % (route.head, len(body), body))
+            raw = await connection.send(b"%b%d\r\n\r\n%b" % (route.head, len(body), body), stream)
             content = raw.decompress()
         except LostError as lost:
             raise self._translate(endpoint, lost, is_reused=is_reused) from lost.cause
@@ -89,6 +94,8 @@ class LeanSession:
             else:
                 connection.drop()
         headers = CIMultiDictProxy(CIMultiDict(raw.headers))
+        if stream is not None and 200 <= raw.status < 300:
+            return Response(stream.finish(endpoint.where), headers)
         if raw.is_success and len(content) <= max_body_bytes(raw.status):
             return Response(content, headers)
         raise error_for_response(endpoint, raw.status, headers, content)
@@ -184,7 +191,7 @@ class LeanSession:
         where = endpoint.where
         match lost.reason:
             case "unanswered" if is_reused:
-                return Stale(f"{where}: the server had closed this connection")
+                return Stale(f"{where}: the server had closed this connection", is_cut=True)
             case "unanswered" | "in_head":
                 problem = "the server closed the connection without a response"
             case "in_body":
@@ -195,7 +202,8 @@ class LeanSession:
                 problem = f"the response cannot be parsed: {lost.detail}"
             case _:
                 assert_never(lost.reason)
-        return Unavailable(f"{where}: {problem}")
+        is_cut = lost.reason in {"unanswered", "in_head", "in_body"}
+        return Unavailable(f"{where}: {problem}", is_cut=is_cut)
 
 
 class _Lookup(NamedTuple):

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from .endpoint import Endpoint
+from .events import Assembly
 from .exchange import HttpSession, Response
 
 SHORTEST_KEY = 12
@@ -20,8 +21,10 @@ class MaskedSession:
         spellings = {form for key in long for form in (key, key.replace("/", "\\/"))}
         self._secrets = [form.encode() for form in sorted(spellings, key=len, reverse=True)]
 
-    async def post(self, endpoint: Endpoint, body: bytes, /) -> Response:
-        response = await self._session.post(endpoint, body)
+    async def post(
+        self, endpoint: Endpoint, body: bytes, /, assembly: Assembly | None = None
+    ) -> Response:
+        response = await self._session.post(endpoint, body, assembly)
         content = response.body
         for secret in self._secrets:
             if secret in content:

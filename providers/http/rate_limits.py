@@ -43,25 +43,44 @@ def read_allowance(headers: Mapping[str, str]) -> Allowance | None:
     """
     if _REMAINING in headers or _REMAINING_TOKENS in headers or _LIMIT in headers:
         return _read_allowance(headers, OPENAI_HEADERS, parse_duration)
-    if _ANTHROPIC in headers:
-        return _read_allowance(headers, ANTHROPIC_HEADERS, _seconds_until_instant)
+    if _ANTHROPIC in headers or _ANTHROPIC_INPUT in headers:
+        units = ("Tokens",) if _ANTHROPIC_TOKENS in headers else ("Input-Tokens", "Output-Tokens")
+        allowances = (
+            _read_allowance(headers, ANTHROPIC_HEADERS[unit], _seconds_until_instant)
+            for unit in units
+        )
+        return min(allowances, key=_tokens_left)
     return None
+
+
+def _tokens_left(allowance: Allowance) -> float:
+    """Return the share of the tokens that is left; more than all where nothing is said."""
+    limit, remaining = allowance.tokens_limit, allowance.tokens_remaining
+    if remaining is None:
+        return 2.0
+    return remaining / limit if limit else 1.0
 
 
 _REMAINING = istr("X-RateLimit-Remaining-Requests")
 _REMAINING_TOKENS = istr("X-RateLimit-Remaining-Tokens")
 _LIMIT = istr("X-RateLimit-Limit-Requests")
 _ANTHROPIC = istr("Anthropic-RateLimit-Requests-Remaining")
+_ANTHROPIC_TOKENS = istr("Anthropic-RateLimit-Tokens-Remaining")
+_ANTHROPIC_INPUT = istr("Anthropic-RateLimit-Input-Tokens-Remaining")
 OPENAI_HEADERS = tuple(
     istr(f"X-RateLimit-{value}-{unit}")
     for unit in ("Requests", "Tokens")
     for value in ("Limit", "Remaining", "Reset")
 )
-ANTHROPIC_HEADERS = tuple(
-    istr(f"Anthropic-RateLimit-{unit}-{value}")
-    for unit in ("Requests", "Tokens")
-    for value in ("Limit", "Remaining", "Reset")
-)
+ANTHROPIC_HEADERS = {
+    tokens: tuple(
+        istr(f"Anthropic-RateLimit-{unit}-{value}")
+        for unit in ("Requests", tokens)
+        for value in ("Limit", "Remaining", "Reset")
+    )
+    for tokens in ("Tokens", "Input-Tokens", "Output-Tokens")
+}
+"""By the tokens they count. "Tokens" stands for the most restrictive of all, where it is sent."""
 
 
 def _read_allowance(

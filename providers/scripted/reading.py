@@ -1,10 +1,21 @@
 """Read what scripted replies need from prompts and schemas."""
 
 import re
+from collections.abc import Sequence
 
-from ..base import Request
+from ..base import Message, Request
 
+_DEMAND = "That reply cannot be used"
+"""How codeclm begins to ask for another reply."""
 _NUMBER = re.compile(r"\b[1-9][0-9]{0,2}\b")
+
+
+def last_question(messages: Sequence[Message]) -> str:
+    """Return the last message, or the one that its demand for another reply is about."""
+    at = len(messages) - 1
+    while at > 1 and messages[at].content.startswith(_DEMAND):
+        at -= 2
+    return messages[at].content if messages else ""
 
 
 def requested_number(request: Request, prompt: str, default: int) -> int:

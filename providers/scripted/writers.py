@@ -11,14 +11,21 @@ from .. import json_codec
 from ..base import Denied, Request
 from . import words
 from .dice import Dice
-from .reading import allowed_names, requested_number, requested_tasks, text_after, text_between
+from .reading import (
+    allowed_names,
+    last_question,
+    requested_number,
+    requested_tasks,
+    text_after,
+    text_between,
+)
 
 
 class Question(NamedTuple):
     """One request, as the writers see it.
 
     Attributes:
-        prompt: The last message.
+        prompt: The last message that is not about a reply.
         is_structured: Whether the reply must be JSON.
     """
 
@@ -41,10 +48,9 @@ def write(request: Request, entropy: bytes) -> str:
             f' options.replies.{request.purpose} = "…", or add a writer to'
             " providers/scripted/writers.py"
         )
-    prompt = request.messages[-1].content if request.messages else ""
     dice = Dice(int.from_bytes(entropy, "little"))
-    question = Question(request, prompt, dice, request.response_format != "text")
-    return writer(question)
+    is_structured = request.response_format != "text"
+    return writer(Question(request, last_question(request.messages), dice, is_structured))
 
 
 # Understanding the seeds and writing instructions.

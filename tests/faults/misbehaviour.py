@@ -12,6 +12,8 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
+from ..streams import Wire, chat_events
+
 Then = Literal["keep", "close", "reset", "stall"]
 
 
@@ -201,7 +203,39 @@ def _says(value: Any) -> "Misbehaviour":
     return lambda _body, _value: Play((http(msgspec.json.encode(value)),))
 
 
+def _chunks(body: bytes) -> list[bytes | float]:
+    """Packets of a stream: a head, an event in each chunk, a comment and a pause among them."""
+    tree: dict[str, Any] = msgspec.json.decode(body)
+    choice: dict[str, Any] = tree["choices"][0]
+    text, finish = choice["message"]["content"], choice["finish_reason"]
+    events = chat_events(text, sizes=[11, 3, 40], finish=finish, usage=tree["usage"])
+    parts = [Wire().encode([event]) for event in events]
+    parts.insert(2, b": keep-alive\n\n")
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+    chunks = [b"%x\r\n%b\r\n" % (len(part), part) for part in parts]
+    return [head + b"Transfer-Encoding: chunked\r\n\r\n", chunks[0], 0.01, *chunks[1:]]
+
+
+def streamed(body: bytes) -> Play:
+    """The good answer as a stream."""
+    return Play((*_chunks(body), b"0\r\n\r\n"), answers=True)
+
+
+def _stream_fails(*parts: bytes, then: Then = "keep", ended: bool = True) -> "Misbehaviour":
+    """A stream that goes on with *parts* once it has begun."""
+
+    def play(body: bytes, _value: str) -> Play:
+        chunks = [b"%x\r\n%b\r\n" % (len(part), part) for part in parts]
+        end = [b"0\r\n\r\n"] if ended else []
+        return Play((*_chunks(body)[:5], *chunks, *end), then)
+
+    return play
+
+
 Misbehaviour = Callable[[bytes, str], Play]
+
+ERRORS = (400, 401, 402, 403, 404, 408, 409, 413, 422, 425, 500, 502, 503, 504, 520, 529)
+"""Statuses, each with an error of JSON."""
 
 MISBEHAVIOURS: Mapping[str, Misbehaviour] = {
     "429": _refuses(lambda value: {"Retry-After": value or "1"}),
@@ -213,14 +247,7 @@ MISBEHAVIOURS: Mapping[str, Misbehaviour] = {
     "429_quota": lambda _b, _v: Play(
         (http(error(429, "You exceeded your quota", code="insufficient_quota"), status=429),)
     ),
-    "400": _fails(400),
-    "401": _fails(401),
-    "404": _fails(404),
-    "408": _fails(408),
-    "500": _fails(500),
-    "502": _fails(502),
-    "503": _fails(503),
-    "529": _fails(529),
+    **{str(status): _fails(status) for status in ERRORS},
     "html": _page,
     "redirect": lambda _b, value: _status(302, {"Location": value or "http://127.0.0.1:9/other"}),
     "reset": lambda _b, _v: Play((), "reset"),
@@ -250,6 +277,15 @@ MISBEHAVIOURS: Mapping[str, Misbehaviour] = {
     "dripping": _dripping,
     "continues": _continues,
     "extends": _extends,
+    "stream_ends": _stream_fails(),
+    "stream_garbled": _stream_fails(b"data: {]\n\n"),
+    "stream_error": _stream_fails(b'event: error\ndata: {"message": "internal"}\n\n'),
+    "stream_overloaded": _stream_fails(b'data: {"error": {"type": "overloaded_error"}}\n\n'),
+    "stream_refused": _stream_fails(b'data: {"error": {"code": 429, "message": "slow"}}\n\n'),
+    "stream_reset": _stream_fails(then="reset", ended=False),
+    "stream_closed": _stream_fails(then="close", ended=False),
+    "stream_stalls": _stream_fails(then="stall", ended=False),
+    "stream_left_open": lambda body, _v: Play(tuple(_chunks(body)), "close", answers=True),
     "empty_choices": _empty_choices,
     "null_content": _changed(content=None),
     "refusal": _changed(content=None, refusal="I will not do that."),

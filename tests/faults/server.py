@@ -34,8 +34,9 @@ from msgspec import Struct
 
 from codeclm.providers.base import Message, Request
 from codeclm.providers.scripted.provider import Scripted
+from codeclm.providers.scripted.reading import last_question
 
-from .misbehaviour import MISBEHAVIOURS, Play, error, http
+from .misbehaviour import MISBEHAVIOURS, Play, error, http, streamed
 from .quota import Quota, QuotaSettings
 
 
@@ -112,6 +113,7 @@ class _Body(Struct):
     max_tokens: int | None = None
     max_completion_tokens: int | None = None
     response_format: dict[str, Any] | None = None
+    stream: bool = False
 
 
 _decoder = msgspec.json.Decoder(_Body)
@@ -157,7 +159,10 @@ class Server:
     async def ask(self, data: bytes) -> tuple[Seen, float, Play]:
         """Note a request; return its record, the seconds to think, and what to put on the wire."""
         body = _decoder.decode(data)
-        digest = blake2b(_sorted.encode(_anything.decode(data)), digest_size=12)
+        tree = _anything.decode(data)
+        for streaming in ("stream", "stream_options"):  # a way of answering, no other question
+            tree.pop(streaming, None)
+        digest = blake2b(_sorted.encode(tree), digest_size=12)
         number = int.from_bytes(digest.digest()[:6], "big") / 2**48
         request = _request(body)
         reply = await self.scripted.complete(request)
@@ -186,12 +191,12 @@ class Server:
             }
         )
         wait = self.settings.latency + self.settings.jitter * number
-        play = self._play(seen, answer)
+        play = self._play(seen, answer, streams=body.stream)
         if seen.outcome.startswith(("429", "refused")):
             wait = 0.0  # nobody thinks about a refusal
         return seen, wait, play
 
-    def _play(self, seen: Seen, answer: bytes) -> Play:
+    def _play(self, seen: Seen, answer: bytes, *, streams: bool) -> Play:
         quota = self._quotas.get(seen.model)
         for number, rule in enumerate(self.settings.rules):
             if self._applies(number, rule, seen):
@@ -199,7 +204,7 @@ class Server:
                 seen.outcome, seen.paid = rule.fault, play.answers
                 return play
         if quota is None:
-            return Play((http(answer),), answers=True)
+            return streamed(answer) if streams else Play((http(answer),), answers=True)
         wait = quota.admit(seen.tokens, seen.received)
         if wait:
             seen.outcome, seen.paid = "refused", False
@@ -276,7 +281,7 @@ def _request(body: _Body) -> Request:
         model=body.model,
         messages=body.messages,
         max_tokens=body.max_tokens or body.max_completion_tokens,
-        purpose=purpose(body.messages[-1].content),
+        purpose=purpose(last_question(body.messages)),
     )
 
 

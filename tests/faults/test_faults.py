@@ -23,6 +23,7 @@ pytestmark = pytest.mark.slow
 
 QUICK = (
     *("--per-metadata", 2, "--max-iterations", 1, "--display", "none"),
+    *("--set", "filter.leftover=keep_strong"),  # every instruction is a row
     *("--set", "retry.first_wait=0.01", "--set", "retry.longest_wait=0.05"),
 )
 
@@ -62,7 +63,18 @@ def run(server: FaultServer, folder: Path, *arguments: object, fault: str = "") 
     """
     seeds = write_seeds(folder / "seeds.jsonl", 2)
     roles = ("--strong", "vllm/strong", "--target", "vllm/target", "--base-url", server.url)
-    line = ("run", "--seeds", seeds, *roles, "--out", "run", "--cache", "cache", *QUICK)
+    line = (
+        "run",
+        "--seeds",
+        seeds,
+        *roles,
+        "--out",
+        "run",
+        "--cache",
+        "cache",
+        *QUICK,
+        "--no-preflight",
+    )
     timeout = 1 if fault.startswith(STALLING) else 60
     patience = (f"{role}.timeout={timeout}" for role in ("strong", "target"))
     settings = [word for setting in patience for word in ("--set", setting)]
@@ -84,11 +96,7 @@ PASSING = {
     "429_silent": "",
     "429_absurd": "",
     "429_headers": "50ms",
-    "408": "",
-    "500": "",
-    "502": "",
-    "503": "",
-    "529": "",
+    **dict.fromkeys(("408", "409", "425", "500", "502", "503", "504", "520", "529"), ""),
     "html": "502",
     "reset": "",
     "reset_in_headers": "",
@@ -155,6 +163,48 @@ def test_an_odd_but_whole_answer_is_as_good_as_any(
     assert len(faulty.seen()) == 22
 
 
+STREAMED = ("--set", "strong.stream=true", "--set", "target.stream=true")
+
+
+@pytest.mark.parametrize("transport", ["aiohttp", "lean"])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        *("", "stream_ends", "stream_garbled", "stream_error", "stream_overloaded"),
+        *("stream_refused", "stream_reset", "stream_closed", "stream_stalls", "stream_left_open"),
+        *("429", "null", "chunked"),
+    ],
+)
+def test_a_streamed_run_has_the_same_dataset_whatever_happens_to_streams(
+    fault: str, transport: str, faulty: FaultServer, undisturbed: Ended, tmp_path: Path
+) -> None:
+    """``null`` and ``chunked`` come as JSON: the server does not stream those."""
+    rule = Rule(fault=fault, value=PASSING.get(fault, ""), share=0.5, times=1)
+    faulty.reset(rules=(rule,) if fault else ())
+    soon = "stalled" if fault == "stream_stalls" else ""
+
+    ended = run(faulty, tmp_path, *STREAMED, "--transport", transport, fault=soon)
+
+    seen = faulty.seen()
+    assert ended._replace(said="") == undisturbed._replace(said="")
+    assert len(set(paid(seen))) == len(paid(seen)) == 22
+    assert not fault or any(one.outcome == fault for one in seen)
+
+
+def test_an_interrupted_run_goes_on_with_streams(
+    faulty: FaultServer, undisturbed: Ended, tmp_path: Path
+) -> None:
+    """Streaming changes no reply, so it is no other run, and nothing is paid for again."""
+    faulty.reset(rules=(Rule(fault="closed", purpose="respond"),))
+    assert run(faulty, tmp_path, *SOON).status == 1
+    faulty.set()
+
+    ended = run(faulty, tmp_path, *STREAMED)
+
+    assert ended._replace(said="") == undisturbed._replace(said="")
+    assert len(paid(faulty.seen())) == 22
+
+
 NASTY = (
     *("429", "502", "html", "reset", "reset_in_headers", "reset_in_body", "closed_in_body"),
     *("stalled", "stalled_headers", "stalled_body", "truncated"),
@@ -193,6 +243,8 @@ def test_the_lean_transport_reads_odd_answers(
 
 LASTING = {
     "401": ("", "401 made up (401); fix that, then run the same command again"),
+    "402": ("", "402 made up (402); fix that, then run the same command again"),
+    "403": ("", "403 made up (403); fix that, then run the same command again"),
     "404": ("", "404 made up (404); fix that, then run the same command again"),
     "429_quota": ("", "429 You exceeded your quota; fix that, then run the same command again"),
     "429": ("3000", "the server asks to come back in 3000 s"),
@@ -228,8 +280,11 @@ def test_a_failure_that_lasts_ends_the_run_with_its_cause_and_the_way_on(
 
 ONE_LOST = {
     "400": "rejected",
+    "413": "rejected",
+    "422": "rejected",
     "redirect": "rejected",
     "content_filter": "content filter",
+    "refusal": "refusal",
 }
 
 
@@ -245,12 +300,11 @@ def test_an_answer_that_is_refused_loses_its_item_and_no_other(
     assert f"1 failed ({ONE_LOST[fault]})" in ended.said
 
 
-@pytest.mark.parametrize("words", ["refusal", "length"])
-def test_what_a_model_did_say_is_judged_as_what_it_is(
-    words: str, faulty: FaultServer, tmp_path: Path
+def test_an_answer_that_was_cut_off_is_judged_as_what_it_is(
+    faulty: FaultServer, tmp_path: Path
 ) -> None:
-    """A refusal or a cut-off answer is an answer: paid once, scored, and never asked again."""
-    faulty.reset(rules=(Rule(fault=words, purpose="respond", model="target"),))
+    """It is an answer: paid once, scored, and never asked again."""
+    faulty.reset(rules=(Rule(fault="length", purpose="respond", model="target"),))
 
     ended = run(faulty, tmp_path)
 
@@ -268,7 +322,7 @@ def test_an_empty_answer_is_asked_again(faulty: FaultServer, tmp_path: Path) -> 
     assert len(faulty.seen()) == 23
 
 
-@pytest.mark.parametrize("purpose", ["encode", "decode", "rubrics", "respond", "score", "improve"])
+@pytest.mark.parametrize("purpose", ["encode", "decode", "rubrics", "respond", "improve"])
 def test_a_null_changes_no_dataset_whichever_stage_meets_it(
     purpose: str, faulty: FaultServer, tmp_path: Path
 ) -> None:
@@ -285,13 +339,36 @@ def test_a_null_changes_no_dataset_whichever_stage_meets_it(
     assert (ended.status, ended.rows) == (undisturbed.status, undisturbed.rows)
 
 
+def test_a_null_at_temperature_0_is_asked_again_in_other_words(
+    faulty: FaultServer, tmp_path: Path
+) -> None:
+    faulty.reset(rules=(Rule(fault="null_content", purpose="score", most=2),))
+
+    ended = run(faulty, tmp_path)
+
+    assert (ended.status, "failed" in ended.said) == (0, False)
+    assert len(faulty.seen()) == 24
+    assert len({one.digest for one in faulty.seen()}) == 24
+
+
 def test_a_gentle_stop_ends_a_call_that_hangs_within_its_deadline(
     faulty: FaultServer, tmp_path: Path
 ) -> None:
     faulty.reset(rules=(Rule(fault="chunk_garbled", purpose="respond"),))
     seeds = write_seeds(tmp_path / "seeds.jsonl", 2)
     roles = ("--strong", "vllm/strong", "--target", "vllm/target", "--base-url", faulty.url)
-    line = ("run", "--seeds", seeds, *roles, "--out", "run", "--cache", "cache", *QUICK)
+    line = (
+        "run",
+        "--seeds",
+        seeds,
+        *roles,
+        "--out",
+        "run",
+        "--cache",
+        "cache",
+        *QUICK,
+        "--no-preflight",
+    )
     patience = ("--set", "strong.timeout=2", "--set", "target.timeout=2")
     with subprocess.Popen(
         command(*line, *patience), cwd=tmp_path, env=environment(), stderr=subprocess.PIPE
@@ -353,3 +430,58 @@ def test_an_answer_beyond_all_bounds_is_not_read(
 
     assert (ended.status, ended.rows.count(b"\n")) == (0, 3)
     assert "1 failed (rejected)" in ended.said
+
+
+def test_a_server_that_refuses_everything_for_good_ends_the_run(
+    faulty: FaultServer, tmp_path: Path
+) -> None:
+    """It is a setting: nothing is gained by asking for every seed."""
+    faulty.reset(rules=(Rule(fault="400"),))
+    seeds = write_seeds(tmp_path / "many.jsonl", 200)
+
+    ended = run(faulty, tmp_path, "--seeds", seeds, "-c", 4)
+
+    assert ended.status == 1
+    assert "made up (400)" in ended.said
+    assert len(faulty.seen()) <= 24
+
+
+def test_429_to_every_call_ends_the_run_once_a_call_has_spent_its_time(
+    faulty: FaultServer, undisturbed: Ended, tmp_path: Path
+) -> None:
+    faulty.reset(rules=(Rule(fault="429_silent", purpose="respond"),))
+
+    ended = run(faulty, tmp_path, "--set", "retry.budget=1")
+    faulty.set()
+    mended = run(faulty, tmp_path)
+
+    assert ended.status == 1
+    assert "codeclm resume" in ended.said
+    assert mended._replace(said="") == undisturbed._replace(said="")
+
+
+@pytest.mark.parametrize("transport", ["aiohttp", "lean"])
+def test_a_pause_is_no_more_than_a_pause(
+    transport: str, faulty: FaultServer, undisturbed: Ended, tmp_path: Path
+) -> None:
+    """SIGSTOP for longer than the time-out: what came in meanwhile counts."""
+    faulty.reset(latency=0.3)
+    seeds = write_seeds(tmp_path / "seeds.jsonl", 2)
+    roles = ("--strong", "vllm/strong", "--target", "vllm/target", "--base-url", faulty.url)
+    line = ("run", "--seeds", seeds, *roles, "--out", "run", "--cache", "cache", *QUICK)
+    patience = ("--set", "strong.timeout=1", "--set", "target.timeout=1")
+    with subprocess.Popen(
+        command(*line, *patience, "--transport", transport),
+        cwd=tmp_path,
+        env=environment(),
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        while not faulty.wait(1).answered:
+            pass
+        process.send_signal(signal.SIGSTOP)
+        faulty.wait(1000, timeout=2)
+        process.send_signal(signal.SIGCONT)
+        assert process.wait(HANGS) == 0
+
+    assert (tmp_path / "run" / "alpaca.jsonl").read_bytes() == undisturbed.rows
+    assert len(paid(faulty.seen())) == 22

@@ -45,7 +45,7 @@ def line(server: FaultServer, folder: Path, *arguments: str) -> list[str]:
     roles = ("--strong", "vllm/strong", "--target", "vllm/target", "--base-url", server.url)
     return [
         *("run", "--seeds", str(seeds), *roles, "--out", "run", "--cache", "cache"),
-        *("--per-metadata", "4", "--max-iterations", "1", *arguments),
+        *("--per-metadata", "4", "--max-iterations", "1", "--no-preflight", *arguments),
     ]
 
 

@@ -43,7 +43,7 @@ def arguments(server: FaultServer, folder: Path, *, out: str = "run", seeds: int
     roles = ("--strong", "vllm/strong", "--target", "vllm/target", "--base-url", server.url)
     return [
         *("run", "--seeds", str(file), *roles, "--out", out, "--cache", "cache"),
-        *("--per-metadata", "4", "--display", "none"),
+        *("--per-metadata", "4", "--display", "none", "--no-preflight"),
     ]
 
 

@@ -14,7 +14,12 @@ from typing import Any
 
 from ..records import Seed, Unreadable, identity
 from .files import SeedFile, find_files
-from .instructions import ReadInstruction, instruction_reader, json_instruction_reader
+from .instructions import (
+    ReadInstruction,
+    instruction_reader,
+    json_instruction_reader,
+    stratum_reader,
+)
 from .rows import count_rows, read_rows
 from .source import SeedError, SeedFormat, SeedSource, UnusableRecordError
 from .values import parse_json
@@ -84,6 +89,7 @@ def _read(
     flags: Iterator[object],
 ) -> Iterator[Seed | Unreadable]:
     positions = counter()
+    read_stratum = stratum_reader(source)
     for file in files:
         rows = read_rows(file, source)
         is_json = file.format in {"jsonl", "json"}
@@ -97,7 +103,8 @@ def _read(
             except UnusableRecordError as error:
                 yield Unreadable(position, f"{file.path}{rows.separator}{number}", str(error))
             else:
-                yield Seed(position, identity("seed", instruction), instruction)
+                stratum = "" if read_stratum is None else read_stratum(row)
+                yield Seed(position, identity("seed", instruction), instruction, stratum)
     if next(positions) == 0:
         names = ", ".join(str(path) for path in source.paths)
         raise SeedError(f"{names}: no records: name a file with at least one instruction")

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
+from ....providers import json_codec
 from .source import SeedError, SeedSource, UnusableRecordError
 from .template import parse_template
 from .values import fields_of, list_names, parse_json, text_of, value_at
@@ -24,6 +25,9 @@ USUAL_FIELDS: Final = (
 """Tried in this order."""
 _INPUT_FIELDS: Final = ("input", "instances")
 """The field that Alpaca and Self-Instruct put beside an instruction."""
+
+MAX_STRATUM: Final = 200
+"""Most characters of a value to stratify by: a category, not a text."""
 
 ReadInstruction = Callable[[Any], str]
 """Returns the instruction of a record, or raises an UnusableRecordError."""
@@ -63,7 +67,24 @@ def used_fields(source: SeedSource) -> set[str]:
         names = [placeholder.field for placeholder in parse_template(source.template).placeholders]
     else:
         names = [*USUAL_FIELDS, *_INPUT_FIELDS] if source.field is None else [source.field]
+    if source.stratify is not None:
+        names.append(source.stratify)
     return {*names, *(name.split(".")[0] for name in names)}
+
+
+def stratum_reader(source: SeedSource) -> ReadInstruction | None:
+    """Return the function that reads the value to stratify by; None without one."""
+    return None if source.stratify is None else partial(_read_stratum, source.stratify)
+
+
+def _read_stratum(path: str, record: Any) -> str:
+    """Return the value at *path* as text; empty if the record has none, or holds no fields."""
+    record = parse_json(record) if isinstance(record, bytes) else record
+    value = value_at(cast("dict[str, Any]", record), path) if isinstance(record, dict) else None
+    if value is None:
+        return ""
+    text = value if isinstance(value, str) else json_codec.dumps(value).decode()
+    return text[:MAX_STRATUM]
 
 
 class _AlpacaRecord(Struct):

@@ -36,6 +36,8 @@ class SeedSource(Struct, frozen=True):
             first; all others must hold text. With neither ``field`` nor ``template``, the names
             that common datasets use are tried.
         format: Of all files; None: by each file's suffix.
+        stratify: Path of a field whose values a sample spreads over, such as a category; every
+            seed then has its value, as text.
         max_seed_bytes: A longer instruction, in UTF-8, is reported as unreadable.
     """
 
@@ -43,6 +45,7 @@ class SeedSource(Struct, frozen=True):
     field: str | None = None
     template: str | None = None
     format: SeedFormat | None = None
+    stratify: str | None = None
     max_seed_bytes: int = 1 << 20
 
 

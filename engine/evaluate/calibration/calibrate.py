@@ -4,12 +4,12 @@ from collections import Counter
 from collections.abc import Iterator
 from math import sqrt
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
+from ...data.judge import JudgeScores, judge_warnings
 from ...reporting.histogram import gap_histogram
-from .judge import JudgeScores, judge_scores, judge_warnings
 from .pilot import Pilot
-from .yields import ThresholdYield, threshold_yield
+from .yields import ThresholdYield, threshold_yield, yield_interval
 
 CALIBRATED_THRESHOLDS = tuple(step / 2 for step in range(13))
 """θ = 0, 0.5, …, 6: integer scores averaged over two orders give gaps in steps of 0.5."""
@@ -36,7 +36,8 @@ class Calibration(Struct, frozen=True, kw_only=True):
         yields: of each θ.
         unique: share of selected instructions that do not duplicate others or seeds.
         target_yield: pairs per instruction to get.
-        recommended: the highest θ with the target yield after duplicates; None if there is none.
+        recommended: the highest θ with the target yield after duplicates; None if there is none, or
+            if the judge is not reliable: then every θ selects mostly by chance.
         warnings: why the figures may be misleading.
     """
 
@@ -60,15 +61,9 @@ class Calibration(Struct, frozen=True, kw_only=True):
 
 def calibrate(pilot: Pilot, target_yield: float) -> Calibration:
     """Compute the yield of each θ, and find the highest θ with *target_yield*."""
-    yields = tuple(
-        threshold_yield(pilot.instructions, theta, exact_up_to=pilot.exact_up_to, costs=pilot.costs)
-        for theta in sorted({*CALIBRATED_THRESHOLDS, pilot.threshold})
-    )
-    recommended = max(
-        (row.threshold for row in yields if row.expected_yield * pilot.unique >= target_yield),
-        default=None,
-    )
-    scores = judge_scores(pilot.rounds)
+    thresholds = sorted({*CALIBRATED_THRESHOLDS, pilot.threshold})
+    yields = tuple(_yield_of(pilot, theta) for theta in thresholds)
+    recommended = _recommended(pilot, yields, target_yield)
     first_gaps = [instruction.gaps[0] for instruction in pilot.instructions]
     mean = sum(first_gaps) / len(first_gaps)
     gaps = [gap for instruction in pilot.instructions for gap in instruction.gaps]
@@ -83,16 +78,36 @@ def calibrate(pilot: Pilot, target_yield: float) -> Calibration:
         deviation=sqrt(sum((gap - mean) ** 2 for gap in first_gaps) / len(first_gaps)),
         target_led=sum(gap < 0 for gap in gaps) / len(gaps),
         histogram=gap_histogram(Counter(gaps)),
-        judge_scores=scores,
+        judge_scores=pilot.judge,
         yields=yields,
         unique=pilot.unique,
         target_yield=target_yield,
         recommended=recommended,
         warnings=(
             *_size_warnings(pilot),
-            *judge_warnings(scores),
+            *judge_warnings(pilot.judge),
             *_yield_warnings(pilot, yields, recommended),
         ),
+    )
+
+
+def _yield_of(pilot: Pilot, theta: float) -> ThresholdYield:
+    result = threshold_yield(
+        pilot.selectable, theta, exact_up_to=pilot.exact_up_to, costs=pilot.costs
+    )
+    if not result.exact:
+        return result
+    return structs.replace(result, interval=yield_interval(pilot.selectable, theta))
+
+
+def _recommended(
+    pilot: Pilot, yields: tuple[ThresholdYield, ...], target_yield: float
+) -> float | None:
+    if not pilot.judge.is_reliable:
+        return None
+    return max(
+        (row.threshold for row in yields if row.expected_yield * pilot.unique >= target_yield),
+        default=None,
     )
 
 
@@ -104,6 +119,8 @@ def _size_warnings(pilot: Pilot) -> Iterator[str]:
 def _yield_warnings(
     pilot: Pilot, yields: tuple[ThresholdYield, ...], recommended: float | None
 ) -> Iterator[str]:
+    if not pilot.judge.is_reliable:
+        return
     if recommended is None:
         highest = max(row.expected_yield for row in yields)
         yield f"no θ reaches the target yield; the highest yield is {highest:.1%}"

@@ -4,35 +4,18 @@ from collections.abc import Iterable, Mapping
 from math import inf
 from pathlib import Path
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
-from ...calls.budget import price
-from ...calls.counters import RoleTokens
+from ...calls.prices import prices_by_role
+from ...calls.spending import Usage
 from ...config import Config, RoleConfig, load_config
-from ...data.position_bias import Leads
+from ...data.judge import JudgeScores, JudgeTally, RoundScores
 from ...data.records import Call, Example, Iteration
 from ...pipeline.recipes import RECIPES
 from ...store.folder import Folder, FolderError
 from ...store.reader import LedgerReader
 from ...store.totals import Totals, count_dataset
 from .yields import ScoredInstruction, StageCosts, UnitCost
-
-
-class RoundScores(Struct, frozen=True):
-    """The scores of one round: (strong, target) with the strong answer first, then second."""
-
-    strong_first: tuple[float, float]
-    target_first: tuple[float, float]
-
-    @property
-    def rulings(self) -> tuple[tuple[float, float], tuple[float, float]]:
-        return self.strong_first, self.target_first
-
-    @property
-    def leads(self) -> Leads:
-        """The strong answer's lead in each order."""
-        one, two = self.rulings
-        return Leads(one[0] - one[1], two[0] - two[1])
 
 
 class Pilot(Struct, frozen=True):
@@ -42,7 +25,7 @@ class Pilot(Struct, frozen=True):
         folder: the run's, for display.
         config: its settings.
         instructions: those that were scored.
-        rounds: the scores of all their rounds.
+        judge: the distribution of the judge's scores.
         costs: averages over its calls.
         unique: share of selected instructions that do not duplicate others or seeds.
     """
@@ -50,9 +33,19 @@ class Pilot(Struct, frozen=True):
     folder: str
     config: Config
     instructions: tuple[ScoredInstruction, ...]
-    rounds: tuple[RoundScores, ...]
+    judge: JudgeScores
     costs: StageCosts
     unique: float
+
+    @property
+    def selectable(self) -> tuple[ScoredInstruction, ...]:
+        """The instructions with the gaps that θ may select: the target's leads may not count."""
+        if self.config.filter.keep == "both":
+            return self.instructions
+        return tuple(
+            structs.replace(one, gaps=tuple(max(0.0, gap) for gap in one.gaps))
+            for one in self.instructions
+        )
 
     @property
     def threshold(self) -> float:
@@ -91,13 +84,14 @@ def read_pilot(path: Path) -> Pilot:
         rounds = _PilotRounds(recipe.role_configs(config), ledger.examples())
         with count_dataset(ledger) as counts:
             totals, calls = counts.instructions(), counts.predicted_calls(config.decode.chunk)
-    if not rounds.instructions:
+    judge = rounds.judge.scores()
+    if judge is None:
         raise FolderError(f"{path}: nothing was scored in this run yet: it has no quality gaps")
     return Pilot(
         str(path),
         config,
         tuple(rounds.instructions),
-        tuple(rounds.scores),
+        judge,
         rounds.costs(calls),
         _unique_share(totals),
     )
@@ -113,8 +107,9 @@ class _PilotRounds:
 
     def __init__(self, roles: Mapping[str, RoleConfig], examples: Iterable[Example]) -> None:
         self.instructions: list[ScoredInstruction] = []
-        self.scores: list[RoundScores] = []
-        self._roles = roles
+        self.judge = JudgeTally()
+        self._rounds = 0
+        self._prices = prices_by_role(roles)
         self._rewrites = 0
         self._spent: dict[str, float] = {}
         self._shared_keys: set[str] = set()
@@ -128,9 +123,10 @@ class _PilotRounds:
         if not rounds:
             return
         gaps = tuple(round_.gap for round_ in rounds if round_.gap is not None)
-        self.instructions.append(ScoredInstruction(rounds[0].number, gaps))
+        self.instructions.append(ScoredInstruction(rounds[0].number, gaps, example.position))
         self._rewrites += len(example.iterations) - 1
-        self.scores += map(_scores, rounds)
+        self._rounds += len(rounds)
+        self.judge.add([_scores(round_) for round_ in rounds])
 
     def _add_price(self, call: Call) -> None:
         """Add the price to its stage's; a call that several instructions share counts once."""
@@ -138,14 +134,14 @@ class _PilotRounds:
             if call.key in self._shared_keys:
                 return
             self._shared_keys.add(call.key)
-        role = self._roles.get(call.role)
-        if role is not None:
-            used = RoleTokens(call.prompt_tokens, 0, call.completion_tokens)
-            self._spent[call.stage] = self._spent.get(call.stage, 0.0) + price(role, used)
+        prices = self._prices.get(call.role)
+        if prices is not None:
+            used = Usage(1, call.prompt_tokens, completion_tokens=call.completion_tokens)
+            self._spent[call.stage] = self._spent.get(call.stage, 0.0) + prices.cost(used)
 
     def costs(self, calls: int) -> StageCosts:
         """Average over *calls* in total. Encoding counts among the calls, but has no price."""
-        rounds, instructions = len(self.scores), len(self.instructions)
+        rounds, instructions = self._rounds, len(self.instructions)
         before = calls - 4 * rounds - self._rewrites
         return StageCosts(
             UnitCost(
@@ -156,7 +152,7 @@ class _PilotRounds:
         )
 
     def _mean_price(self, count: int, *stages: str) -> float | None:
-        if all(role.price_input is None for role in self._roles.values()):
+        if not self._prices:
             return None
         return sum(self._spent.get(stage, 0.0) for stage in stages) / max(1, count)
 

@@ -2,11 +2,18 @@
 
 from collections.abc import Sequence
 
+from ...data.judge import JudgeScores
 from ...data.position_bias import MeanBias
 from ...reporting.histogram import histogram_lines
 from .calibrate import Calibration
-from .judge import JudgeScores
 from .yields import ThresholdYield
+
+UNRELIABLE = (
+    "no θ is recommended: with this judge, every θ selects mostly by chance.\n"
+    "Name a stronger judge ([judge] model), score several times ([judge] temperature = 0.7 and\n"
+    "[filter] samples = 4), or say in its prompt what makes an answer good (score.txt, which\n"
+    "`codeclm init --prompts DIR` writes to edit); then run the pilot again."
+)
 
 
 def calibration_text(calibration: Calibration) -> str:
@@ -40,6 +47,7 @@ def _judge_lines(judge: JudgeScores) -> list[str]:
             f"judge: mean score {judge.mean:.2f}, most often {judge.most_frequent:g}"
             f" ({judge.constancy:.0%}); ties {judge.tied:.0%}"
         ),
+        f"reliability: {judge.describe()}",
         f"position bias: {MeanBias(judge.flipped, judge.first_lead).describe('rounds')}",
         "",
     ]
@@ -49,7 +57,8 @@ def _yield_lines(yields: Sequence[ThresholdYield]) -> list[str]:
     rounds = sorted({number for row in yields for number in row.scored})
     priced = any(row.cost is not None and row.cost.money is not None for row in yields)
     columns = "".join(f"{f'round {number}':>10}" for number in rounds)
-    head = f"    θ{columns}     yield  at least  calls/pair{'  money/pair' if priced else ''}"
+    money = "  money/pair" if priced else ""
+    head = f"    θ{columns}     yield       (95 %)  at least  calls/pair{money}"
     return [head, *(_yield_line(row, rounds) for row in yields)]
 
 
@@ -59,7 +68,8 @@ def _yield_line(row: ThresholdYield, rounds: Sequence[int]) -> str:
     )
     sign = " " if row.exact else "~"
     line = (
-        f"{row.threshold:>5g}{rates}  {sign}{row.expected_yield:>7.1%}  {row.observed_yield:>8.1%}"
+        f"{row.threshold:>5g}{rates}  {sign}{row.expected_yield:>7.1%}"
+        f" {_range(row):>12}  {row.observed_yield:>8.1%}"
     )
     if row.cost is None:
         return line
@@ -67,9 +77,17 @@ def _yield_line(row: ThresholdYield, rounds: Sequence[int]) -> str:
     return line if row.cost.money is None else f"{line}  {row.cost.money:>10.5f}"
 
 
+def _range(row: ThresholdYield) -> str:
+    if row.interval is None:
+        return ""
+    return f"({100 * row.interval.low:.0f} to {100 * row.interval.high:.0f})"
+
+
 def _advice(calibration: Calibration) -> str:
     unique = f" ({calibration.unique:.1%} of the selected instructions are no duplicates)"
     aim = f"a yield of {calibration.target_yield:.0%}{unique if calibration.unique < 1 else ''}"
+    if not calibration.judge_scores.is_reliable:
+        return UNRELIABLE
     if calibration.recommended is None:
         return f"no θ has {aim}"
     return f"the highest θ for {aim}: {calibration.recommended:g}"

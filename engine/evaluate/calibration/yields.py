@@ -5,16 +5,23 @@ stopped there: their yield is estimated round by round from those that continued
 for survival curves).
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
+from ...data.intervals import Interval, Share, clustered_interval
+
 
 class ScoredInstruction(Struct, frozen=True):
-    """The number of an instruction's first scored round, and the gaps from there on."""
+    """The number of an instruction's first scored round, and the gaps from there on.
+
+    ``item`` is its metadata item: instructions of one item are alike.
+    """
 
     first: int
     gaps: tuple[float, ...]
+    item: int = 0
 
     @property
     def last(self) -> int:
@@ -61,6 +68,7 @@ class ThresholdYield(Struct, frozen=True):
         expected_yield: pairs per scored instruction, before duplicates are removed.
         observed_yield: the same, counting only rounds that the pilot carried out.
         cost: of one pair; None if there is no pair.
+        interval: of the yield, for instructions of other items taken alike; None for an estimate.
     """
 
     threshold: float
@@ -70,6 +78,7 @@ class ThresholdYield(Struct, frozen=True):
     expected_yield: float
     observed_yield: float
     cost: UnitCost | None
+    interval: Interval | None = None
 
 
 def threshold_yield(
@@ -108,6 +117,15 @@ def threshold_yield(
         observed,
         cost.times(1 / expected) if expected else None,
     )
+
+
+def yield_interval(instructions: Iterable[ScoredInstruction], threshold: float) -> Interval:
+    """Return the share of *instructions* that *threshold* selects, and its interval."""
+    selected, scored = Counter[int](), Counter[int]()
+    for instruction in instructions:
+        scored[instruction.item] += 1
+        selected[instruction.item] += max(map(abs, instruction.gaps)) > threshold
+    return clustered_interval(Share(selected[item], scored[item]) for item in scored)
 
 
 def _count_rounds(

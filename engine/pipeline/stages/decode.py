@@ -54,7 +54,7 @@ class Decoder(Struct, frozen=True):
             await self._collect(collected, self._begin(request, n, size))
         drafts_rubrics = await self._finish_rubrics(collected, rubrics) if rubrics else Rubrics()
         if not collected.texts:
-            raise ItemError("no_instructions", collected.detail)
+            raise collected.failure
         return collected.drafts(drafts_rubrics)
 
     def _begin(self, request: InstructionRequest, n: int, size: int) -> PendingCall[list[str]]:
@@ -71,7 +71,7 @@ class Decoder(Struct, frozen=True):
         except ItemError as error:
             if error.transient:
                 raise
-            collected.detail = error.detail
+            collected.failure = error
         else:
             collected.add(reply.value, reply.call)
 
@@ -101,7 +101,10 @@ class _Collected:
         self.request = request
         self.texts: list[str] = []
         self.calls: list[Call] = []
-        self.detail = "every instruction was one that this metadata already had"
+        self.failure = ItemError(
+            "no_instructions", "every instruction was one that this metadata already had"
+        )
+        """Why nothing was written, if nothing was."""
         self._fingerprints = set(request.fingerprints)
 
     def add(self, texts: list[str], call: Call) -> None:

@@ -39,7 +39,7 @@ class Evolver(Struct, frozen=True):
     strong: Model
     rounds: int = 4
     complicate_input: bool = False
-    keep_cut_off: bool = True
+    keep_cut_off: bool = False
     run_seed: int = 0
 
     async def __call__(self, draft: Draft) -> list[Example]:

@@ -1,5 +1,7 @@
 """Contrastive Filtering: the rule that selects an instruction (paper §4.3)."""
 
+from collections.abc import Iterable
+from statistics import fmean
 from typing import Literal
 
 from ...data.records import Judgement, Winner
@@ -13,10 +15,25 @@ def quality_gap(judgements: tuple[Judgement, Judgement]) -> float:
     return (first.strong + second.strong) / 2 - (first.target + second.target) / 2
 
 
-def verdict(gap: float, threshold: float) -> Verdict:
-    """Return whose answer is selected: the gap must exceed the threshold; None: keep refining."""
+def mean_judgement(samples: Iterable[Judgement]) -> Judgement:
+    """Return the mean scores of several judgements of one order, with all their texts."""
+    judgements = list(samples)
+    if len(judgements) == 1:
+        return judgements[0]
+    return Judgement(
+        fmean(one.strong for one in judgements),
+        fmean(one.target for one in judgements),
+        "\n\n".join(one.text for one in judgements),
+    )
+
+
+def verdict(gap: float, threshold: float, keep: Literal["both", "strong"] = "both") -> Verdict:
+    """Return whose answer is selected: the gap must exceed the threshold, or refining goes on.
+
+    With *keep* ``strong`` the target model's answer is never selected.
+    """
     if gap > threshold:
         return "strong"
-    if gap < -threshold:
+    if gap < -threshold and keep == "both":
         return "target"
     return "again"

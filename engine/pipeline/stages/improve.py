@@ -5,11 +5,15 @@ from msgspec import Struct
 from ....prompts import Improve
 from ...calls.model import Model
 from ...data.errors import ItemError
+from ...quality.similarity import is_near_copy
 from .refinement import Refinement
 
 
 class Improver(Struct, frozen=True):
-    """Makes an instruction harder; tries at most *attempts* actions."""
+    """Makes an instruction harder; tries at most *attempts* actions.
+
+    A rewrite that is nearly its original would cost two answers and two judgements for nothing.
+    """
 
     strong: Model
     attempts: int = 3
@@ -41,7 +45,10 @@ class Improver(Struct, frozen=True):
                 if error.transient:
                     raise
                 refinement.note_failed_rewrite("improve_failed", error)
-            else:
-                refinement.rewrite(reply.value, action=action, call=reply.call)
-                return True
+                continue
+            if is_near_copy(reply.value, refinement.instruction):
+                refinement.note_near_copy(reply.call)
+                continue
+            refinement.rewrite(reply.value, action=action, call=reply.call)
+            return True
         return False

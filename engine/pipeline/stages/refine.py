@@ -5,7 +5,7 @@ threshold selects the instruction; otherwise one random action makes it harder f
 The rounds are a loop inside this stage: a circle of streams would deadlock.
 """
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from ....prompts import Score
 from ...calls.counters import Counters
@@ -14,7 +14,7 @@ from ...config import FilterConfig
 from ...data.errors import ItemError
 from ...data.records import Answer, Example, Iteration, Judgement
 from .draft import Draft
-from .filter import quality_gap
+from .filter import mean_judgement, quality_gap
 from .improve import Improver
 from .refinement import Refinement
 from .respond import begin_response, finish_response
@@ -53,7 +53,7 @@ class Refiner(Struct, frozen=True):
                 break
             if number > 1 or settings.filter_basic:
                 await self._contrast(refinement, number)
-                if refinement.select():
+                if await self._selects(refinement):
                     self.counters.selected[number] = self.counters.selected.get(number, 0) + 1
                     return
             else:
@@ -63,17 +63,7 @@ class Refiner(Struct, frozen=True):
     async def _contrast(self, refinement: Refinement, number: int) -> None:
         """Add a round: both models answer, and the judge scores both orders."""
         strong, target = await self._answers(refinement, number)
-        pending = (
-            self._begin_score(refinement, strong.text, target.text),
-            self._begin_score(refinement, target.text, strong.text),
-        )
-        one = await self.judge.finish(pending[0])
-        two = await self.judge.finish(pending[1])
-        refinement.calls += [one.call, two.call]
-        judgements = (
-            Judgement(one.value[0], one.value[1], one.reply.text),
-            Judgement(two.value[1], two.value[0], two.reply.text),
-        )
+        judgements = await self._score(refinement, strong, target)
         self.counters.scored[number] = self.counters.scored.get(number, 0) + 1
         refinement.rounds.append(
             Iteration(
@@ -85,6 +75,41 @@ class Refiner(Struct, frozen=True):
                 judgements=judgements,
                 gap=quality_gap(judgements),
             )
+        )
+
+    async def _selects(self, refinement: Refinement) -> bool:
+        """End with the last round if its gap is large enough, twice over with ``confirm``."""
+        if not refinement.exceeds():
+            return False
+        if self.settings.confirm:
+            last = refinement.rounds[-1]
+            assert last.strong is not None
+            assert last.target is not None
+            confirmation = await self._score(
+                refinement, last.strong, last.target, sample="/confirmation"
+            )
+            refinement.rounds[-1] = structs.replace(last, confirmation=confirmation)
+            if not refinement.is_confirmed(quality_gap(confirmation)):
+                return False
+        refinement.select()
+        return True
+
+    async def _score(
+        self, refinement: Refinement, strong: Answer, target: Answer, sample: str = ""
+    ) -> tuple[Judgement, Judgement]:
+        """Let the judge score both orders, each as often as ``filter.samples`` says."""
+        samples = [f"{sample}/{n}" if n else sample for n in range(self.settings.samples)]
+        pending = [
+            self._begin_score(refinement, first.text, second.text, one)
+            for first, second in ((strong, target), (target, strong))
+            for one in samples
+        ]
+        replies = [await self.judge.finish(one) for one in pending]
+        refinement.calls += [reply.call for reply in replies]
+        there, back = replies[: len(samples)], replies[len(samples) :]
+        return (
+            mean_judgement(Judgement(*one.value, one.reply.text) for one in there),
+            mean_judgement(Judgement(*one.value[::-1], one.reply.text) for one in back),
         )
 
     async def _answers(self, refinement: Refinement, number: int) -> tuple[Answer, Answer]:
@@ -99,7 +124,7 @@ class Refiner(Struct, frozen=True):
         return strong, target
 
     def _begin_score(
-        self, refinement: Refinement, first: str, second: str
+        self, refinement: Refinement, first: str, second: str, sample: str
     ) -> PendingCall[tuple[float, float]]:
         prompt = Score(instruction=refinement.instruction, first=first, second=second)
-        return self.judge.begin(prompt, item=refinement.draft.id)
+        return self.judge.begin(prompt, item=refinement.draft.id, sample=sample)

@@ -7,7 +7,7 @@ from ...config import FilterConfig
 from ...data.errors import REFUSED, ItemError
 from ...data.records import Call, Example, Fate, Iteration, Winner
 from .draft import Draft
-from .filter import verdict
+from .filter import Verdict, verdict
 
 _UNSELECTED: tuple[Fate, str, str] = ("filtered", "gap", "")
 
@@ -60,6 +60,11 @@ class Refinement:
         """
         self._note(reason, error.detail, is_refused=error.is_refused)
 
+    def note_near_copy(self, call: Call) -> None:
+        """Note that *call* returned nearly the instruction it was to rewrite."""
+        self.calls.append(call)
+        self._note("near_copy", "the rewrite is nearly its original", is_refused=False)
+
     def note_no_actions(self) -> None:
         """Note that nothing says how to rewrite the instruction."""
         rubrics = self.draft.rubrics
@@ -71,17 +76,29 @@ class Refinement:
         else:
             self._unselected = ("filtered", reason, detail)
 
-    def select(self) -> bool:
-        """End with the last round if its gap is large enough; return whether it is."""
-        last = self.rounds[-1]
-        assert last.gap is not None
-        choice = verdict(last.gap, self._settings.threshold)
-        if choice == "again":
-            return False
-        self.keep(choice, "selected")
-        return True
+    def exceeds(self) -> bool:
+        """Whether the gap of the last round is large enough."""
+        return self._verdict() != "again"
 
-    def keep(self, winner: Winner, reason: str) -> None:
+    def is_confirmed(self, gap: float) -> bool:
+        """Whether a second scoring, with this *gap*, comes to the verdict of the last round."""
+        return self._verdict_of(gap) == self._verdict()
+
+    def select(self) -> None:
+        """End with the last round, whose gap is large enough."""
+        winner = self._verdict()
+        assert winner != "again"
+        self.keep(winner, "selected")
+
+    def _verdict(self) -> Verdict:
+        gap = self.rounds[-1].gap
+        assert gap is not None
+        return self._verdict_of(gap)
+
+    def _verdict_of(self, gap: float) -> Verdict:
+        return verdict(gap, self._settings.threshold, self._settings.keep)
+
+    def keep(self, winner: Winner, reason: str, detail: str = "") -> None:
         """End with the last round and *winner*'s answer, unless that was cut off and may not be."""
         self._winner = winner
         last = self.rounds[-1]
@@ -90,7 +107,7 @@ class Refinement:
         if is_cut_off and not self._settings.keep_cut_off:
             self.end("filtered", "cut_off", f"the answer of {winner} ended at max_tokens")
         else:
-            self.end("kept", reason)
+            self.end("kept", reason, detail)
 
     def end_unselected(self) -> None:
         """End without a selected round: filtered or failed, or kept and marked as a leftover."""
@@ -100,8 +117,7 @@ class Refinement:
             and self.rounds
             and self.rounds[-1].strong is not None
         ):
-            self._winner = "strong"
-            self.end("kept", f"leftover_{reason}", detail)
+            self.keep("strong", f"leftover_{reason}", detail)
         else:
             self.end(fate, reason, detail)
 

@@ -1,7 +1,7 @@
 """Respond: a model's answer to an instruction."""
 
-from ....prompts import Respond
-from ...calls.model import Model, PendingCall
+from ....prompts import Respond, reads_like_refusal
+from ...calls.model import Model, ParsedReply, PendingCall
 from ...data.records import Answer, Call
 
 
@@ -18,7 +18,15 @@ async def finish_response(model: Model, pending: PendingCall[str]) -> tuple[Answ
         ItemError: there is no answer.
     """
     reply = await model.finish(pending)
-    return Answer(reply.value, reply.reply.finish_reason), reply.call
+    return answer(reply), reply.call
+
+
+def answer(parsed: ParsedReply[str]) -> Answer:
+    """Return the answer that *parsed* is."""
+    reply = parsed.reply
+    return Answer(
+        parsed.value, reply.finish_reason, reply.reasoning, reads_like_refusal(parsed.value)
+    )
 
 
 async def respond(model: Model, item: str, instruction: str, *, number: int) -> tuple[Answer, Call]:

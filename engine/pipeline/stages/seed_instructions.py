@@ -1,34 +1,35 @@
 """Seeds as instructions: the user's own in place of decoded ones, for recipes without metadata."""
 
+from math import ceil
+
 from msgspec import Struct
 
 from ...data.records import InstructionRequest, Metadata, Seed, identity
 from .draft import Draft, Rubrics
 
 
-def placeholder_metadata(seed: Seed, *, pass_number: int = 0) -> Metadata:
-    """Return metadata that only records which seed it comes from.
-
-    *pass_number* counts passes over the seeds from 0: each pass gets samples of its own.
-    """
-    suffix = (str(pass_number),) if pass_number else ()
-    return Metadata(seed.position, identity("seed", seed.id, *suffix), "", (), "none", (seed.id,))
+def placeholder_metadata(seed: Seed) -> Metadata:
+    """Return metadata that only records which seed it comes from."""
+    return Metadata(seed.position, identity("seed", seed.id), "", (), "none", (seed.id,))
 
 
 class SeedAsInstruction(Struct, frozen=True):
-    """Takes ``request.texts`` as basic instructions; each may become *rows* rows."""
+    """Takes the request's text as a basic instruction as often as its rows need.
+
+    Each draft may become *rows* rows, has samples of its own, and an equal part of the request.
+    """
 
     rows: int = 1
 
     async def __call__(self, request: InstructionRequest) -> list[Draft]:
+        [text] = request.texts
+        drafts = ceil(request.count / self.rows)
+        base, rest = divmod(request.count, drafts)
         return [
-            Draft(
-                identity("instruction", request.metadata.id, text),
-                request,
-                request.start + n,
-                text,
-                Rubrics(),
-                rows=self.rows,
-            )
-            for n, text in enumerate(request.texts)
+            self._draft(request, request.start + n, text, base + (n < rest)) for n in range(drafts)
         ]
+
+    def _draft(self, request: InstructionRequest, number: int, text: str, rows: int) -> Draft:
+        suffix = (str(number),) if number else ()
+        name = identity("instruction", request.metadata.id, text, *suffix)
+        return Draft(name, request, number, text, Rubrics(), rows=rows)

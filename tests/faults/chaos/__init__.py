@@ -12,12 +12,11 @@ on a server without faults (`verdict`):
   aside. Each such content must have been in flight when a process was ended at once; a gentle stop
   and a pause allow none.
 * *In flight* when a process was ended: the request had come in whole, and its answer had not been
-  handed to the kernel, or had been within the last ``GRACE`` seconds: an answer needs a moment to
-  be read, grouped and committed. The age of the oldest lost answer is printed, so that the grace
-  can be judged. On a busy machine that moment has no bound: unless *strict*, a process that stored
-  nothing of what was answered later is taken to have been no further.
-* Answers that the server gave are in the cache, but for those in flight at a kill; ``--max-calls``
-  holds for all sessions together.
+  handed to the kernel, or had been within the last second (``--strict``: 50 ms): an answer needs a
+  moment to be read, grouped and committed. The age of the oldest lost answer is printed, so that
+  this can be judged.
+* Answers that the server gave are in the cache, but for those in flight at a kill; every one in
+  the cache is in the run's account; ``--max-calls`` holds for all sessions together.
 * Exports and fates are equal byte for byte, totals add up, both databases pass SQLite's integrity
   check, every stored answer can be read, no file is left behind, and the same command once more
   makes no call.

@@ -2,6 +2,7 @@
 
 import argparse
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from .rounds import play
 from .sessions import Round
 
 HEADER = (
-    "   # scenario  width transport budget  over requests faults kills in-flight re-paid old-ms"
+    "   # scenario  width transport    budget  over requests faults kills in-flight re-paid old-ms"
     " unaccounted  verdict"
 )
 
@@ -22,8 +23,13 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--first", type=int, default=0, help="number of the first round")
     parser.add_argument("--size", type=int, default=4, help="1: some hundred calls a round")
+    parser.add_argument(
+        "--strict", action="store_true", help="for a quiet machine: an answer is stored in 50 ms"
+    )
     parser.add_argument("--folder", type=Path, help="where rounds are kept that went wrong")
     args = parser.parse_args()
+    # In the background of a shell SIGINT is ignored, and processes that we start inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     folder = args.folder or Path(tempfile.mkdtemp(prefix="codeclm-chaos-"))
     print(f"seed {args.seed}, size {args.size}\n{HEADER}", flush=True)
 
@@ -39,7 +45,7 @@ def main() -> int:
         folder=folder,
         first=args.first,
         size=args.size,
-        strict=True,
+        strict=args.strict,
         report=report,
     )
     wrong = [result for result in results if result.wrong]
@@ -51,8 +57,9 @@ def main() -> int:
 
 def _line(result: Round) -> str:
     plan = result.plan
+    transport = f"{plan.transport}, sse" if plan.streams else plan.transport
     return (
-        f"{result.number:>4} {plan.scenario.name:<8} {plan.width:>6} {plan.transport:<9}"
+        f"{result.number:>4} {plan.scenario.name:<8} {plan.width:>6} {transport:<12}"
         f" {plan.budget or '-':>6} {result.over:>5} {result.requests:>8} {result.faults:>6}"
         f" {result.kills:>5} {result.in_flight:>9} {result.again:>7} {result.oldest * 1000:>6.0f}"
         f" {result.unaccounted:>11}  {'; '.join(result.wrong) or 'ok'}"

@@ -1,5 +1,6 @@
 """Carry a run out over as many processes as it takes, and interrupt them."""
 
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -14,11 +15,14 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec import Struct
 
+from codeclm.engine.commands.exit_status import ExitStatus
+
 from ..processes import HANGS, FaultServer, command, environment, write_seeds
 from ..server import Seen
 from .plan import Intervention, RoundPlan
 
 EXPORTS = ("alpaca", "preference")
+FINISHED = frozenset({ExitStatus.DONE, ExitStatus.ROWS_MISSING})
 UNBOUNDED = 10_000_000
 """A budget that no round reaches."""
 
@@ -99,6 +103,7 @@ class Run:
         """Requests when the run stopped for its budget."""
         self._budget = result.plan.budget
         self._sessions = 0
+        shutil.rmtree(folder, ignore_errors=True)  # of the command before
         folder.mkdir(parents=True)
         write_seeds(folder / "seeds.jsonl", result.plan.scenario.seeds)
         server.reset(result.plan.server)
@@ -109,9 +114,9 @@ class Run:
         for _ in range(3 * len(planned) + 3):
             intervention = planned.pop(0) if planned else None
             status = self._session(intervention, dice)
-            if self.result.wrong or status == 0:
+            if self.result.wrong or status in FINISHED:
                 return
-            if self._budget is not None and "budget.calls" in self._output():
+            if status == ExitStatus.BUDGET_SPENT:
                 self.budget_stop = len(self.seen())
                 self._budget = None
             elif intervention is None:
@@ -124,7 +129,7 @@ class Run:
         before = len(self.seen())
         status = self.spawn(self._command()).wait(HANGS)
         calls = len(self.seen()) - before
-        if status or calls:
+        if status not in FINISHED or calls:
             self.result.wrong.append(f"the same command once more: exit {status}, {calls} calls")
 
     def outcome(self) -> Outcome:
@@ -165,6 +170,8 @@ class Run:
         roles = ["--strong", "vllm/strong", "--target", "vllm/target", "--base-url"]
         patience = [f"{role}.timeout=3" for role in ("strong", "target", "judge")]
         waits = ["retry.first_wait=0.02", "retry.longest_wait=0.3"]
+        if self.plan.streams:
+            patience += [f"{role}.stream=true" for role in ("strong", "target", "judge")]
         return [
             *("run", "--seeds", "seeds.jsonl", *roles, self._server.url, "--out", "run"),
             *("--cache", "cache", "-c", self.plan.width, "--transport", self.plan.transport),
@@ -185,12 +192,15 @@ class Run:
             status = process.wait()
             self.result.wrong.append(f"it hung: {self._last_lines()}")
         self._settle()
-        allowed = {0, 1, -signal.SIGKILL} if intervention or self._budget else {0}
+        allowed = {ExitStatus.FAILED.value, -signal.SIGKILL} if intervention else set[int]()
+        if self._budget is not None:
+            allowed.add(ExitStatus.BUDGET_SPENT)
         if intervention is not None and len(self.seen()) == before:
             allowed |= {-signal.SIGINT, -signal.SIGTERM}  # Python itself was starting
-        if status not in allowed:
+        if status not in allowed | FINISHED:
             self.result.wrong.append(f"exit {status} after {intervention}: {self._last_lines()}")
-        if "Traceback" in self._output() and status not in {-signal.SIGKILL, -signal.SIGINT}:
+        was_starting = len(self.seen()) == before and "\nKeyboardInterrupt" in self._output()
+        if "Traceback" in self._output() and not was_starting:
             self.result.wrong.append(f"traceback after {intervention}: {self._last_lines()}")
         return status
 

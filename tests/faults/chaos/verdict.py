@@ -13,7 +13,7 @@ from codeclm.engine.calls.replies import decode_reply
 from ..server import Seen
 from .sessions import EXPORTS, Baseline, EndedProcess, Outcome, Run
 
-GRACE = 0.05
+STRICT_GRACE, GRACE = 0.05, 1.0
 """Seconds; see the package."""
 
 
@@ -32,6 +32,8 @@ def judge(run: Run, baseline: Baseline, *, strict: bool) -> None:
     outcome = run.outcome()
     result.unaccounted = outcome.stored - outcome.accounted
     result.wrong += _stored(seen, outcome, lost)
+    if result.unaccounted:
+        result.wrong.append(f"{outcome.stored} stored, {outcome.accounted} accounted for")
     result.wrong += _differences(run, outcome, baseline.outcome)
 
 
@@ -44,13 +46,10 @@ def _may_be_lost(
     """
     lost: dict[int, float] = {}
     for process in ended:
-        own = seen[process.first : process.last]
-        later = {one.digest for one in seen[process.last :] if one.paid}
-        stored = [one.answered or 0.0 for one in own if one.digest not in later]
-        since = process.at if strict else min(process.at, max(stored, default=0.0))
+        since = process.at - (STRICT_GRACE if strict else GRACE)
         for number in range(process.first, process.last):
             answered = seen[number].answered
-            if seen[number].paid and (answered is None or answered > since - GRACE):
+            if seen[number].paid and (answered is None or answered > since):
                 lost[number] = 0.0 if answered is None else process.at - answered
     return lost
 

@@ -2,7 +2,7 @@
 
 import os
 import shlex
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -15,10 +15,9 @@ from ..config import Config, load_config
 from ..data import seeds
 from ..data.files import read_bounded
 from ..data.records import Example, Seed
-from ..reporting.summary import Summary, summarise
 from ..store.folder import Folder, FolderError
 from ..store.reader import LedgerReader
-from .output import print_message
+from .summary import Summary, summarise
 
 
 class RunReader(NamedTuple):
@@ -49,10 +48,14 @@ class RunReader(NamedTuple):
             return "interrupted", f"to continue: {resume_command(self.folder.path)}"
         return last.ending, last.reason
 
-    def seed_texts(self, examples: Iterable[Example]) -> dict[str, str]:
+    def seed_texts(
+        self, examples: Iterable[Example], report: Callable[[str], object]
+    ) -> dict[str, str]:
         """Return the texts of the examples' seeds by id, if the seed files still have them.
 
-        A seed file that cannot be read is reported on stderr.
+        Args:
+            examples: any of the run's.
+            report: called with a message if a seed file cannot be read.
         """
         ids = {seed_id for example in examples for seed_id in example.metadata.seed_ids}
         looked_up = map(self.ledger.seed_position, ids)
@@ -62,13 +65,13 @@ class RunReader(NamedTuple):
             return texts
         last = max(positions)
         try:
-            for record in seeds.read(self.config.seed_source):
+            for record in self.config.select_seeds().read():
                 if isinstance(record, Seed) and record.position in positions:
                     texts[record.id] = record.instruction
                 if record.position >= last:
                     break
         except seeds.SeedError as error:
-            print_message(str(error))
+            report(str(error))
         return texts
 
 

@@ -1,0 +1,63 @@
+"""Evaluate models."""
+
+from collections.abc import Callable
+
+import anyio.to_thread
+
+from ..disk.event_log import logging_to
+from ..evaluate.difference import OtherCandidate
+from ..evaluate.outcome import Outcome
+from ..evaluate.prepare import (
+    COMPARISONS_FILE,
+    EvaluationPlan,
+    claim_folder,
+    prepare_evaluation,
+)
+from ..evaluate.results import write_evaluation
+from ..evaluate.session import Notify, execute_evaluation
+from ..evaluate.settings import EvaluationConfig
+from ..pipeline.signals import StopRequests, no_requests
+from .blocking import wait_for
+
+
+def evaluate(config: EvaluationConfig) -> Outcome:
+    """Let a judge compare two models on a test set. Blocks until it is done.
+
+    Works where `run` works; replies already paid for are reused.
+
+    Raises:
+        UserError: the settings cannot be used, or the folder holds another evaluation.
+        RunStopped: a file cannot be read or written.
+    """
+    plan = prepare_evaluation(config, where="configuration")
+    return wait_for(lambda requests: evaluate_plan(plan, requests=requests))
+
+
+async def evaluate_plan(
+    plan: EvaluationPlan,
+    *,
+    requests: StopRequests = no_requests,
+    notify: Notify = lambda _line: None,
+    on_start: Callable[[], object] = lambda: None,
+    other: OtherCandidate | None = None,
+    force: bool = False,
+) -> Outcome:
+    """Compare until all prompts are judged or something stops it, and write the results.
+
+    Args:
+        plan: a prepared evaluation.
+        requests: where requests to stop come from.
+        notify: shows a line of progress.
+        on_start: called once the folder is this process's.
+        other: another candidate, to test the difference of the two.
+        force: whether files in the folder that codeclm did not write may be replaced.
+
+    Raises:
+        UserError, RunStopped: as `evaluate`.
+    """
+    plan.folder.make(force=force, results=(COMPARISONS_FILE,))
+    with plan.folder.locked(), logging_to(plan.folder.events):
+        claim_folder(plan)
+        on_start()
+        session = await execute_evaluation(plan, notify, requests=requests)
+        return await anyio.to_thread.run_sync(write_evaluation, plan, session, other)

@@ -1,0 +1,53 @@
+"""Export the dataset of a run."""
+
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+from ..data.formats import EXPORTS, selections
+from ..disk.atomic import check_replaceable
+from ..pipeline.recipes import RECIPES
+from ..reporting.runs import open_run
+from ..store.export import export as write_export
+
+
+def export(
+    folder: Path | str,
+    to: Path | str,
+    *,
+    format: str = "alpaca",  # noqa: A002  (what the flag is called)
+    with_metadata: bool = False,
+    force: bool = False,
+    on_replacement: Callable[[str], object] = lambda _id: None,
+) -> int:
+    """Write the dataset of the run in *folder* to the file *to*; return the number of rows.
+
+    Args:
+        folder: a run's, finished or not.
+        to: a file; its suffix says how: .jsonl, .json, .parquet, .jsonl.gz.
+        format: the name of an export format; ``codeclm plugins`` lists them.
+        with_metadata: add use case, skills, gap and origin to each row.
+        force: whether an existing file may be replaced.
+        on_replacement: called with the id of each row in which Parquet cannot store half a
+            surrogate pair.
+
+    Raises:
+        UserError: there is no run in *folder*, or its rows cannot be written so.
+        WriteError: *to* cannot be written.
+    """
+    export_format, path = EXPORTS[format], Path(to)
+    check_replaceable(path, force=force)
+    with open_run(Path(folder)) as reader:
+        config = reader.config
+        RECIPES[config.recipe].check_exports((format,), str(folder))
+        with closing(reader.rows()) as examples:
+            rows = selections(
+                examples, strong_model=config.strong.model, target_model=config.target.model
+            )
+            return write_export(
+                rows,
+                path,
+                export_format,
+                with_metadata=with_metadata,
+                on_replacement=on_replacement,
+            )

@@ -1,0 +1,165 @@
+"""Preflight: one small call per role, with its own settings and form, before anything else is paid.
+
+A wrong judge is first asked at the end of a chain of stages: without this, hundreds of calls are
+paid for before anybody notices.
+"""
+
+import asyncio
+import re
+from collections.abc import Collection, Mapping
+from typing import Any, Final
+
+from msgspec import Struct
+
+from ...prompts import Encode, Judge, Prompt, PromptSet, Rate, Respond, Score
+from ..config import RoleConfig, hosted_model, key_variable
+from ..data.errors import BudgetSpent, ItemError, RunStopped
+from .clients import Clients, endpoint_name
+from .dispatcher import Dispatcher
+from .model import Model, ParsedReply, PendingCall
+from .remedies import Failure, remedy
+from .unusable import UnusableReplyError
+
+STAGE: Final = "preflight"
+"""What the calls are counted as."""
+
+PATIENCE: Final = 60.0
+"""Seconds to wait for an endpoint that answers nobody: nothing has been paid for yet."""
+
+_POLL: Final = 0.5
+"""Seconds between two looks at an endpoint that does not answer."""
+
+_INSTRUCTION: Final = "Name the capital of France."
+_ANSWER: Final = "The capital of France is Paris."
+_QUESTIONS: Final[tuple[Prompt[Any], ...]] = (
+    Score(instruction=_INSTRUCTION, first=_ANSWER, second="I do not know."),
+    Judge(instruction=_INSTRUCTION, first=_ANSWER, second="I do not know."),
+    Rate(instruction=_INSTRUCTION, answer=_ANSWER),
+    Encode(instruction=_INSTRUCTION),
+    Respond(instruction=_INSTRUCTION),
+)
+"""What may be asked: forms first, since a role that can fill in a form can also answer."""
+
+
+class RoleCheck(Struct, frozen=True):
+    """The outcome of one role's call.
+
+    Attributes:
+        role: its name.
+        problem: what is wrong, and what to write instead; empty if nothing is.
+        tokens: of the reply, where there is one.
+    """
+
+    role: str
+    problem: str = ""
+    tokens: int = 0
+
+
+async def preflight(
+    clients: Clients,
+    roles: Mapping[str, RoleConfig],
+    *,
+    sample: str = "",
+    patience: float = PATIENCE,
+) -> list[RoleCheck]:
+    """Make one call for each of *roles* whose model is called over HTTP.
+
+    Args:
+        clients: with the roles' models.
+        roles: their settings.
+        sample: the same one finds the replies in the cache; empty: those of any run.
+        patience: seconds to wait for an endpoint that answers nobody.
+
+    Raises:
+        Stopping, BudgetSpent: the run is being stopped.
+    """
+    pending: dict[str, PendingCall[Any]] = {}
+    for name, role in roles.items():
+        model = clients.models[name]
+        question = _question(model.prompts)
+        if question is not None and hosted_model(role).host.kind.over_http:
+            pending[name] = model.begin(question, item=STAGE, sample=sample, stage=STAGE)
+    return [
+        await _check(clients, name, roles[name], call, patience) for name, call in pending.items()
+    ]
+
+
+def raise_problems(checks: Collection[RoleCheck]) -> None:
+    """Stop the run if a role cannot be used.
+
+    Raises:
+        RunStopped: one line for each problem.
+    """
+    problems = dict.fromkeys(check.problem for check in checks if check.problem)
+    if problems:
+        raise RunStopped("\n".join(problems))
+
+
+def _question(templates: PromptSet) -> Prompt[Any] | None:
+    return next((question for question in _QUESTIONS if question.name in templates.digests), None)
+
+
+async def _check(
+    clients: Clients, name: str, role: RoleConfig, call: PendingCall[Any], patience: float
+) -> RoleCheck:
+    model = clients.models[name]
+    try:
+        parsed = await _finish(model, call, clients.dispatchers[endpoint_name(role)], patience)
+    except ItemError as error:
+        return RoleCheck(name, f"{name}: {role.model}: {_describe(error, name, model)}")
+    except BudgetSpent:
+        raise
+    except RunStopped as error:
+        return RoleCheck(name, f"{name}: {role.model}: {_advise(str(error), name, role)}")
+    return RoleCheck(name, tokens=parsed.reply.completion_tokens)
+
+
+async def _finish(
+    model: Model, call: PendingCall[Any], dispatcher: Dispatcher, patience: float
+) -> ParsedReply[Any]:
+    """Wait for *call*, and no longer than *patience* while nothing answers.
+
+    Raises:
+        RunStopped: the endpoint cannot be used.
+        ItemError: the reply cannot be.
+    """
+    task = asyncio.ensure_future(model.finish(call))
+    try:
+        while not task.done():
+            await asyncio.wait({task}, timeout=min(_POLL, patience))
+            statistics = dispatcher.statistics()
+            if statistics.outage >= patience and not task.done():
+                raise RunStopped(
+                    f"nothing answers: {statistics.last_error}; start the server or check the"
+                    " address, then run the same command again (--no-preflight waits for it)"
+                )
+        return await task
+    finally:
+        task.cancel()
+
+
+def _describe(error: ItemError, role: str, model: Model) -> str:
+    """Say what is wrong with the reply, and what to write instead."""
+    cause = error.__cause__
+    if isinstance(cause, UnusableReplyError):
+        failure = Failure.of_reply(cause, model.sampling)
+    else:
+        failure = Failure(error.reason, error.detail)
+    return f"{failure.detail}; {remedy(failure, role, model.sampling)}"
+
+
+def _advise(error: str, name: str, role: RoleConfig) -> str:
+    """Say why no call to the endpoint can succeed, and which setting the status blames."""
+    problem = error.removesuffix("; fix that, then run the same command again")
+    status = re.search(r"\b(401|402|403|404)\b", problem)
+    variable = key_variable(role)
+    match status and status[1]:
+        case "401" | "403" if variable is None:
+            remedy = f'name the variable that holds your key: {name}.api_key = "NAME"'
+        case "401" | "403":
+            remedy = f"put a valid key into {variable}, or name another in {name}.api_key"
+        case "404":
+            remedy = f"check {name}.model and {name}.base_url"
+        case _:
+            return problem
+    return f"{problem}; {remedy}"

@@ -1,0 +1,119 @@
+"""What models write in English."""
+
+from typing import Final
+
+from .language import Language
+
+_CAN_DO = (
+    r"(?:help|assist|fulfil|comply|creat|writ|rewrit|provid|generat|produc|continu|support|"
+    r"discuss|answer|engag|complet|improv|mak|do (?:that|this|it)|evaluat|rat|judg|analy[sz]|"
+    r"respond|modify|proceed)"
+)
+
+_REWRITE = (
+    r"(?:\w+ )?(?:version|rewrite|revision|instruction|prompt|task|change|addition|requirement) "
+)
+_DOES = (
+    r"(?:now |also )?(?:adds|requires|forces|raises|introduces|challenges|pushes|encourages|demands"
+    r"|tests|increases|deepens|complicates|elevates|asks for)"
+)
+
+ENGLISH: Final = Language(
+    text=r"\b(?:instruction|prompt|task|question|version|request|query|challenge|take|variant)\b",
+    changed=(
+        r"\b(?:final|new|newly|improved?|improvement|enhanced|revis(?:ed|ion)|rewritten|updated"
+        r"|upgraded|modified|refined|polished|harder|tougher|more \w{4,20}|challenging|complex"
+        r"|difficult|advanced|demanding|created|evolved|reworked|rephrased|reworded|adapted)\b"
+    ),
+    plain_text=r"(?:instruction|prompt)(?: \((?:improved|revised|rewritten|new|updated)\))?",
+    old_text=(
+        r"(?:original|old|input|given|basic|initial)[ -](?:instruction|prompt|task|question)"
+        r"|action item"
+    ),
+    interjections=(
+        r"certainly|sure(?: thing)?|of course|absolutely|okay|ok|alright|understood|got it"
+        r"|no problem|definitely|gladly|great|i['\u2019](?:d be|m) (?:happy|glad|pleased) to\b"
+        r"[^.!?\n]{0,80}"
+    ),
+    announces=(
+        r"here(?:['\u2019]s| is| are)|this is|below is|the following is|my|i['\u2019](?:ve|ll)"
+        r"|i (?:have|will|would)"
+    ),
+    explains=(
+        r"i['\u2019](?:ve|ll|m)|i (?:have|will|am|made|added|would)|let me|let['\u2019]s"
+        r"|to make (?:this|it|the)|based on|following|as requested|applying"
+    ),
+    about_rewrite=(
+        r"th(?:is|e|ese|at) (?:\w+ )?(?:version|rewrit\w+|revision|variant|changes?)"
+        r"|th(?:is|e) (?:improved|revised|rewritten|updated|enhanced|modified)"
+        rf"|\Athis {_REWRITE}{_DOES}\b|\A(?:this|it) {_DOES}\b|\Athe add(?:ed|itional)"
+        r"|(?:challenge|constraint|requirement|difficulty)s? added"
+        r"|the original (?:instruction|prompt|task|version|question|intent)"
+        r"|the action item|(?:instruction|prompt|task) now|core of the|\bharder"
+        r"|(?:more|increas\w+|rais\w+|higher|add\w*)[^.\n]{0,60}"
+        r"\b(?:challenging|difficult\w*|complex\w*)"
+    ),
+    remarks=(
+        rf"(?:this|it) (?:{_REWRITE})?(?:{_DOES}|makes?|keeps?|is|becomes)\b"
+        r"|this (?:\w+ )?(?:version|rewrite|revision|variant|improved|revised|rewritten|updated)\b"
+        r"|the (?:improved|revised|rewritten|new|updated|enhanced|modified|added|additional)\b"
+        r"|by \w+ing\b|notes?\b|these changes\b|i(?:['\u2019]ve| have)? (?:also )?(?:added|made"
+        r"|included|introduced|incorporated|changed|replaced|rewrote|kept|increased|applied|limited)\b"
+    ),
+    closes=(
+        r"(?:please )?let me know|i hope|hope th(?:is|ese)|feel free|would you like|do you want"
+        r"|if you(?:['\u2019]d| would) like|is there anything|shall i (?:make|try|add|refine)"
+    ),
+    changes=(
+        r"(?:the |key |main |list of |explanation of (?:the )?|summary of (?:the )?)?"
+        r"(?:changes?|improvements?|modifications?|enhancements?)(?: made| explained| rationale)?"
+        r"|what (?:has |i )?(?:changed|improved|added)|what['\u2019]s (?:new|changed|different)"
+        r"|what makes (?:this|it) [^\n]{1,40}|rationale"
+        r"|(?:here['\u2019]s |here is )?(?:why|how) (?:this|it)(?:['\u2019]s)? [^\n]{1,60}"
+        r"|difficulty increase|added constraints?|word count|added(?: words)?"
+    ),
+    notes=r"explanation|notes?|reasoning|reason|comment|remark|justification",
+    refuses=(
+        r"(?:i['\u2019]?m |i am |we are )?(?:very |so )?(?:sorry|afraid)\b.{0,40}?\b(?:can|unable)"
+        r"|(?:i|we) (?:can(?: ?not|['\u2019]t)|won['\u2019]t|will not|could not)\s+(?:\w+ )?"
+        rf"{_CAN_DO}|(?:i am|i['\u2019]m|we are) (?:unable to|not able to|not going to)\s+{_CAN_DO}"
+        r"|(?:i|we) must decline\b|i apologi[sz]e\b|(?:i am|i['\u2019]m) not comfortable\b"
+        r"|i(?:['\u2019]d| would) (?:rather|prefer) not\b"
+        r"|i don['\u2019]t (?:think i (?:should|can)|feel comfortable)\b"
+        r"|i don['\u2019]t (?:see|have) (?:an?|the|any) (?:instruction|prompt|task|question)\b"
+        r"|i (?:appreciate|understand|need to|have to|must|want to|notice|should|recogni[sz]e)\b"
+        r".{0,250}\b(?:won['\u2019]t|can['\u2019]?t|cannot|not going to|unable|rather not|not able"
+        r"|not comfortable)\b|as an? (?:ai|artificial|large language|language model)\b"
+        r"|unfortunately,? (?:i|we) (?:can|am|are)"
+    ),
+    item=r"instruction|task|prompt|question|item",
+    all_items=(
+        r"(?:all|each|both|every one) (?:of )?(?:the(?:se|m)? )?(?:\w+ )?"
+        r"(?:instructions?|tasks?|prompts?|questions?)\b|(?:all|each(?: one)?) of the(?:se|m)\b"
+        r"|each (?:one )?(?:can|is|requires?|draws|adheres|meets)\b"
+        r"|these (?:\w+ )?(?:instructions|tasks|prompts|questions|cover|vary|range|span|test|ask"
+        r"|require|draw|all|should|were)\b|(?:the )?above (?:instructions|tasks)"
+        r"|notes?: (?:these|the|all|each|i)\b"
+    ),
+    use_case=r"use[ _-]?case|task",
+    skills=r"skills?",
+    rubric=r"rubric",
+    action=r"action",
+    assistant=r"assistant|answer|response|ai|model",
+    first=r"first|1st",
+    second=r"second|2nd",
+    score=(
+        r"scores?|ratings?|rated?|grades?|points?|output|result|tuple|json|text|plaintext|"
+        r"i['\u2019]d|i|would|"
+        r"give|gets?|receives?|deserves?|earns?|scored|an?|of|for|is|are|and|the|to|as|vs|versus|"
+        r"while|whereas|with|respectively|these|them"
+    ),
+    overall=r"overall|final|total",
+    out_of=r"out of|of",
+    equal=r"\bequal\b",
+    not_equal=(
+        r"\b(?:not|non|never|neither|nor|hardly|far from|isn['\u2019]t|aren['\u2019]t|don['\u2019]t"
+        r"|doesn['\u2019]t|can['\u2019]t|cannot|wouldn['\u2019]t|won['\u2019]t)\b(?:(?!differ)[^.;:\n]){0,40}?"
+        r"\bequal\b|\b(?:not|un|non)[\s_-]{0,9}equal"
+    ),
+)

@@ -1,0 +1,116 @@
+"""Remarks that models add after a rewritten instruction: what they changed, and "let me know"."""
+
+import re
+from typing import Final
+
+from .languages import words
+from .reading import SIGNS, outside_fences, split_label
+
+ABOUT_REWRITE: Final = re.compile(words("about_rewrite"), re.IGNORECASE)
+"""Words of a remark about a rewrite, which the rewrite itself does not hold."""
+
+_BEGINS = re.compile(words("remarks"), re.IGNORECASE)
+_CLOSES = re.compile(words("closes"), re.IGNORECASE)
+_CHANGES = re.compile(words("changes"), re.IGNORECASE)
+_ECHO = re.compile(words("old_text"), re.IGNORECASE)
+_NOTES = re.compile(words("notes"), re.IGNORECASE)
+_ADDS = re.compile(r"i(?:['\u2019]ve| have)? (?:also )?(?:kept|added)\b", re.IGNORECASE)
+_ENCLOSED = re.compile(r"[*_]{0,3}[(\uff08].*[)\uff09][*_]{0,3}|\*[^*\n]+\*|_[^_\n]+_", re.DOTALL)
+_SUSPECT = re.compile(
+    r"\b(?:harder|tougher|(?:more )?challenging|improve(?:d|ments?)|enhance(?:d|ments?)|rewrit\w+"
+    r"|why it|why this|how it|how this)\b|改进|优化|修改",
+    re.IGNORECASE,
+)
+_RULE = re.compile(r"[ \t]*+(?:-{3,}|\*{3,}|_{3,}|\* \* \*|- - -)[ \t]*+")
+_SALUTATION = re.compile(
+    r"^[ \t\"]*(?:dear|hi|hello|hey)\b[^\n]{0,40}[,:!]", re.IGNORECASE | re.MULTILINE
+)
+"""A letter ends with words that end chats, too."""
+
+_LONGEST: Final = 1_200
+_MOST: Final = 12
+
+
+def without_remarks(text: str) -> str:
+    """Remove remarks about the rewrite, and closing lines, from the end of *text*."""
+    lines = text.split("\n")
+    outside = outside_fences(lines)
+    closes = _SALUTATION.search(text) is None
+    lines = lines[: _start_of_changes(lines, outside)]
+    for _ in range(_MOST):
+        while len(lines) > 1 and not lines[-1].strip():
+            lines.pop()
+        length = _length_of_remark(lines, outside, closes=closes)
+        if length == 0:
+            break
+        del lines[-length:]
+    return "\n".join(lines)
+
+
+def may_end_with_remarks(text: str) -> bool:
+    """Return whether a later paragraph of *text* begins with a label like those of remarks.
+
+    Such a section may also be the instruction's own.
+    """
+    lines = text.split("\n")
+    outside = outside_fences(lines)
+    return any(
+        outside[at] and not lines[at - 1].strip() and _SUSPECT.search(split_label(lines[at])[0])
+        for at in range(1, len(lines))
+    )
+
+
+def _length_of_remark(lines: list[str], outside: list[bool], *, closes: bool) -> int:
+    """Return how many of the last lines are one remark: a paragraph, or its last line."""
+    end = len(lines)
+    if end < 2 or not outside[end - 1]:
+        return 0
+    start = end - 1
+    while start > 0 and outside[start - 1] and lines[start - 1].strip():
+        if _RULE.fullmatch(lines[start - 1]):
+            break
+        start -= 1
+    if _RULE.fullmatch(lines[end - 1]):  # two of them enclose a part of the text
+        return int(sum(_RULE.fullmatch(line) is not None for line in lines) == 1)
+    if start > 0 and _is_remark(lines[start:end], closes=closes):
+        return end - start
+    return 1 if start < end - 1 and _is_remark(lines[end - 1 :], closes=closes) else 0
+
+
+def _is_remark(lines: list[str], *, closes: bool) -> bool:
+    if sum(map(len, lines)) > _LONGEST:
+        return False
+    paragraph = "\n".join(lines)
+    remark = paragraph.strip(f"{SIGNS}()[]\uff08\uff09")
+    if _CLOSES.match(remark):
+        return closes
+    label = split_label(remark.split("\n", 1)[0])[0]
+    if _BEGINS.match(remark) or _ENCLOSED.fullmatch(paragraph.strip()):
+        is_change = label and _CHANGES.fullmatch(label)
+        return bool(is_change or ABOUT_REWRITE.search(remark) or _ADDS.match(remark))
+    return bool(label and _NOTES.fullmatch(label) and ABOUT_REWRITE.search(remark))
+
+
+def _start_of_changes(lines: list[str], outside: list[bool]) -> int:
+    """Return where a section begins that explains the rewrite; the number of lines if none does."""
+    for at in range(1, len(lines)):
+        above = lines[at - 1]
+        if not outside[at] or not lines[at].strip() or (above.strip() and not _RULE.match(above)):
+            continue
+        label, text = split_label(lines[at])
+        if label and (_CHANGES.fullmatch(label) or _ECHO.fullmatch(label)):
+            return at
+        if (
+            label
+            and not text
+            and _NOTES.fullmatch(label)
+            and _is_about_rewrite(lines[at + 1 : at + 9])
+        ):
+            return at
+    return len(lines)
+
+
+def _is_about_rewrite(lines: list[str]) -> bool:
+    """Return whether the first paragraph of *lines* is a remark on the rewrite."""
+    below = "\n".join(line[:_LONGEST] for line in lines).lstrip("\n")
+    return ABOUT_REWRITE.search(below.split("\n\n", 1)[0]) is not None

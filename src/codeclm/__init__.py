@@ -1,0 +1,78 @@
+"""Make instruction data for your task and your model, with CodecLM.
+
+    from codeclm import build_config, export, run
+
+    config = build_config(
+        {
+            "seeds": "seeds.jsonl",
+            "strong": {"model": "scripted/strong"},
+            "target": {"model": "scripted/target"},
+            "out": "runs/first",
+        }
+    )
+    summary = run(config)
+    print(f"{summary.rows} rows")
+    export("runs/first", "first.parquet", format="sharegpt")
+
+`run` works in programs, notebooks and threads; `make_dataset` does the same in your own event loop,
+and `stream_rows` hands out rows as they are kept. `codeclm.engine` documents what plugins use.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .engine.api.evaluations import evaluate
+    from .engine.api.exports import export
+    from .engine.api.runs import make_dataset, prepare, run, stream_rows
+    from .engine.config import Config, build_config, load_config
+    from .engine.data.errors import CodeclmError, RunStopped, UserError
+    from .engine.data.formats import Selection
+    from .engine.evaluate.outcome import Outcome
+    from .engine.evaluate.settings import EvaluationConfig
+    from .engine.reporting.summary import Summary
+
+__all__ = [
+    "CodeclmError",
+    "Config",
+    "EvaluationConfig",
+    "Outcome",
+    "RunStopped",
+    "Selection",
+    "Summary",
+    "UserError",
+    "build_config",
+    "evaluate",
+    "export",
+    "load_config",
+    "make_dataset",
+    "prepare",
+    "run",
+    "stream_rows",
+]
+
+_HOMES = {
+    "CodeclmError": ".engine.data.errors",
+    "Config": ".engine.config",
+    "EvaluationConfig": ".engine.evaluate.settings",
+    "Outcome": ".engine.evaluate.outcome",
+    "Selection": ".engine.data.formats",
+    "RunStopped": ".engine.data.errors",
+    "Summary": ".engine.reporting.summary",
+    "UserError": ".engine.data.errors",
+    "build_config": ".engine.config",
+    "evaluate": ".engine.api.evaluations",
+    "export": ".engine.api.exports",
+    "load_config": ".engine.config",
+    "make_dataset": ".engine.api.runs",
+    "prepare": ".engine.api.runs",
+    "run": ".engine.api.runs",
+    "stream_rows": ".engine.api.runs",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name on first use (PEP 562): ``codeclm --help`` needs none of them."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name], __name__), name)

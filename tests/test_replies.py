@@ -1,0 +1,165 @@
+"""What the parsers make of replies as models write them (tests/replies)."""
+
+import gzip
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from codeclm.prompts.decode import read_instructions
+from codeclm.prompts.improve import read_improved
+
+from .replies import FOLDER, ORIGINAL, Counts, count, outcome, replies
+
+DATA = Path(__file__).parents[1] / "../shared/data"
+HELD_OUT = FOLDER / "held_out"
+
+COUNTS = {
+    "encode": (Counts(47, 4, 0, 0), Counts(18, 2, 0, 0)),
+    "decode": (Counts(81, 3, 0, 0), Counts(18, 2, 0, 0)),
+    "rubrics": (Counts(44, 4, 0, 0), Counts(18, 2, 0, 0)),
+    "improve": (Counts(122, 10, 0, 1), Counts(19, 3, 0, 0)),
+    "evolved": (Counts(48, 2, 0, 0), Counts(18, 2, 0, 0)),
+    "score": (Counts(91, 8, 0, 0), Counts(18, 2, 0, 0)),
+    "judge": (Counts(42, 3, 0, 0), Counts(18, 2, 0, 0)),
+    "equal": (Counts(50, 5, 0, 0), Counts(18, 2, 0, 0)),
+}
+"""Of the replies that a parser was written with, and of those held out."""
+
+
+@pytest.mark.parametrize("stage", COUNTS)
+def test_replies_are_read_right_or_refused(stage: str) -> None:
+    counts = tuple(count(stage, folder / f"{stage}.txt") for folder in (FOLDER, HELD_OUT))
+    print(f"{stage:8} {'  '.join(str(n) for n in counts)}")
+
+    assert counts == COUNTS[stage]
+    assert sum(sum(n) for n in counts) >= 60
+
+
+def test_at_most_one_reply_in_a_hundred_is_read_wrong() -> None:
+    counts = [n for both in COUNTS.values() for n in both]
+
+    assert sum(n.wrong for n in counts) * 100 <= sum(sum(n) for n in counts)
+
+
+@pytest.mark.parametrize("stage", COUNTS)
+def test_replies_come_from_six_families_and_in_five_languages(stage: str) -> None:
+    all_replies = [*replies(FOLDER / f"{stage}.txt"), *replies(HELD_OUT / f"{stage}.txt")]
+
+    assert len({reply.family.replace("deepseek", "mistral") for reply in all_replies}) >= 6
+    assert len({reply.language for reply in all_replies}) >= 5
+
+
+@pytest.mark.parametrize("stage", COUNTS)
+def test_line_ends_and_space_around_a_reply_change_nothing(stage: str) -> None:
+    for reply in replies(FOLDER / f"{stage}.txt"):
+        framed = reply._replace(text=f"\n\n{reply.text} \n")
+        windows = reply._replace(text=reply.text.replace("\n", "\r\n"))
+
+        assert outcome(stage, framed) == outcome(stage, reply)
+        assert outcome(stage, windows) == outcome(stage, reply)
+
+
+# A clean instruction passes unchanged
+
+SENTENCES = st.sampled_from(
+    [
+        "Explain to a new colleague why this fails on Mondays.",
+        "Write a limerick about a left-handed astronaut (no puns, please).",
+        'Decide whether "bring" or "take" is right, and say why.',
+        "請用兩句話解釋彩虹。",
+        "Vergleiche beide Fassungen: welche ist höflicher?",
+        "You are given 3 columns: id, name, price.",
+        "Sort the words by length; break ties by the alphabet.",
+        "What is 7 * 8, and what is *not* a prime?",
+        "Please note that the deadline is on the 4th.",
+        "Use **bold** for names and _italics_ for titles.",
+    ]
+)
+PARTS = st.sampled_from(
+    [
+        "```python\n1. x = [\n2. ]\n# Note: this\n```",
+        "~~~\nImproved instruction: no\n~~~",
+        "- apples\n- pears\n- three kinds of plums",
+        "a) first\nb) second",
+        "1) boil it\n2) mash it",
+        "> To be, or not to be.",
+        '"I never said she stole my money."',
+        "| a | b |\n|---|---|\n| 1 | 2 |",
+        "## Background\nThe shop opens at nine.",
+        'Input:\n{"a": [1, 2]}',
+        "Dear Ms Ito,\n\nthank you for the pears. Let me know if you need more!\n\nBest,\nAda",
+        "Note: answer in French.",
+        "(Hint: count the vowels first.)",
+        "Question: who is taller?\nAnswer:",
+        "<div class='x'>\n  <p>Hi</p>\n</div>",
+    ]
+)
+CLEAN = st.builds(
+    lambda first, parts, last: "\n\n".join([first, *parts, *last]),
+    SENTENCES,
+    st.lists(PARTS, max_size=4),
+    st.lists(SENTENCES, max_size=1),
+)
+
+
+@given(CLEAN)
+def test_a_clean_instruction_is_read_unchanged(instruction: str) -> None:
+    assert read_improved(instruction, original=ORIGINAL) == instruction
+
+
+@given(CLEAN, st.sampled_from(["Certainly!\n\n{}", "**Improved instruction:**\n\n{}", "{}\n\n---",
+       "Here is the improved instruction:\n\n{}\n\nThis version adds a constraint."]))  # fmt: skip
+def test_what_stands_around_a_clean_instruction_comes_off(instruction: str, frame: str) -> None:
+    assert read_improved(frame.replace("{}", instruction), original=ORIGINAL) == instruction
+
+
+@given(st.lists(CLEAN, min_size=2, max_size=6, unique=True))
+def test_clean_instructions_in_a_numbered_list_are_read_unchanged(texts: list[str]) -> None:
+    """Indented below their counters, as Markdown wants it."""
+    reply = "\n\n".join(
+        f"{number}. " + text.replace("\n", "\n   ") for number, text in enumerate(texts, 1)
+    )
+
+    assert read_instructions(reply, number=len(texts)) == texts
+
+
+def prompts_of(name: str, text_of: Callable[[dict[str, Any]], str]) -> list[str]:
+    file = DATA / name
+    if not file.is_file():
+        pytest.skip("the shared data folder is not beside this repository")
+    content = file.read_bytes()
+    lines = (gzip.decompress(content) if name.endswith("gz") else content).splitlines()
+    return [text_of(json.loads(line)).strip() for line in lines]
+
+
+def with_input(row: dict[str, Any]) -> str:
+    instances: list[dict[str, str]] = row.get("instances", [{"input": row.get("input", "")}])
+    return f"{row['instruction']}\n\n{instances[0]['input']}"
+
+
+@pytest.mark.parametrize(
+    ("name", "text_of"),
+    [
+        ("evol_instruct_testset.jsonl", lambda row: row["Instruction"]),
+        ("vicuna_bench_question.jsonl", lambda row: row["turns"][0]),
+        ("koala_test_set.jsonl", lambda row: row["prompt"]),
+        ("self_instruct_user_oriented.jsonl", with_input),
+        ("self_instruct_seed_tasks.jsonl", with_input),
+        ("alpaca_eval_instructions.jsonl", lambda row: row["instruction"]),
+        ("alpaca_random_5k.jsonl.gz", with_input),
+    ],
+)
+def test_a_prompt_that_somebody_wrote_is_read_unchanged(
+    name: str, text_of: Callable[[dict[str, Any]], str]
+) -> None:
+    """All 6,710, but for one that stands in quotes as a whole, in two of the sets."""
+    prompts = prompts_of(name, text_of)
+    changed = [text for text in prompts if read_improved(text, original=ORIGINAL) != text]
+
+    assert all(text[0] == text[-1] == '"' for text in changed)
+    assert len(changed) <= 1
