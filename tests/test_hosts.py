@@ -182,6 +182,17 @@ def test_a_vendor_s_key_may_go_to_the_vendor_s_hosts_alone(
     assert PROVIDERS[name].may_send_key(address) == owned
 
 
+def test_a_vendor_s_own_address_needs_its_key_also_where_it_is_written_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("AZURE_OPENAI_API_KEY", raising=False)
+    azure = RoleConfig(model="azure/m", base_url="https://me.openai.azure.com")
+
+    with pytest.raises(ConfigError, match="azure needs a key: set AZURE_OPENAI_API_KEY or AZURE_"):
+        check_role(azure, "strong")
+    check_role(structs.replace(azure, api_key="none"), "strong")  # a token in a header
+
+
 # Opening.
 
 
