@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codeclm.engine.data.intervals import Share, total_variation
+from codeclm.engine.data.intervals import Share, clustered_interval, total_variation
 from codeclm.engine.data.records import identity
+from codeclm.engine.reporting.selection import selection_lines, selection_rate
 from codeclm.engine.store.reader import LedgerReader
 
 from .commands import codeclm, write_lines
@@ -58,6 +59,50 @@ def test_six_of_six_is_not_a_certainty() -> None:
     assert Share(0, 0).wilson().high == 1.0
 
 
+def test_instructions_of_one_seed_say_less_than_those_of_different_seeds() -> None:
+    """150 of 30 seeds: where all five of a seed have one fate, they are worth 30."""
+    alike = clustered_interval([Share(5, 5)] * 20 + [Share(0, 5)] * 10)
+    apart = clustered_interval([Share(3, 5), Share(4, 5), Share(3, 5)] * 10)
+    certain = clustered_interval([Share(5, 5)] * 30)
+
+    assert alike.mean == pytest.approx(2 / 3)
+    assert alike.high - alike.low > 0.3
+    assert apart.high - apart.low < 0.16
+    assert (certain.high, round(certain.low, 2)) == (1.0, 0.89)
+
+
+@given(
+    st.lists(
+        st.integers(0, 9).flatmap(lambda n: st.integers(0, n).map(lambda part: Share(part, n))),
+        max_size=40,
+    )
+)
+def test_a_clustered_interval_holds_its_share(groups: list[Share]) -> None:
+    interval = clustered_interval(groups)
+
+    assert 0 <= interval.low <= interval.mean + 1e-12
+    assert interval.mean <= interval.high + 1e-12
+    assert interval.high <= 1
+    assert interval.low < interval.high
+
+
+def test_a_rate_is_withheld_while_instructions_are_unfinished() -> None:
+    """Those that the first round selects finish first: 50 of 50 is not 100 %."""
+    rate = selection_rate([Share(5, 5)] * 10, unfinished=950)
+    text = " ".join(selection_lines(rate))
+
+    assert (rate.interval, rate.low, rate.high) == (None, 0.05, 1.0)
+    assert "50 of 1,000 instructions; 950 are unfinished" in text
+    assert "between 5% and 100%" in text
+    assert selection_rate([], 0).interval is None
+
+
+def test_a_rate_comes_with_its_interval_once_all_are_finished() -> None:
+    [line] = selection_lines(selection_rate([Share(7, 10)] * 100, unfinished=0))
+
+    assert line == "selected: 700 of 1,000 instructions, 70.0% (95 % interval 67% to 73%)"
+
+
 # -- as a user meets it -----------------------------------------------------------------------
 
 MODELS = ("--strong", "scripted/strong", "--target", "scripted/target", "--display", "none")
@@ -102,3 +147,22 @@ def test_forty_rows_of_vicuna_cover_its_nine_categories_without_being_told_of_th
         covered = Counter(category_of[row.metadata.seed_ids[0]] for row in ledger.kept(40))
     assert covered.keys() == set(category_of.values())
     assert total_variation(Counter(category_of.values()), covered) == pytest.approx(0, abs=0.05)
+
+
+@pytest.mark.slow
+def test_a_run_that_is_stopped_counts_what_is_under_way_and_withholds_rates(tmp_path: Path) -> None:
+    records = [{"instruction": f"Explain {n}."} for n in range(40)]
+    write_lines(tmp_path / "seeds.jsonl", records)
+    line = ("run", "--seeds", "seeds.jsonl", *MODELS, "--out", "run", "--json")
+    stopped = codeclm(*line, "--per-metadata", "5", "--max-calls", "500", cwd=tmp_path)
+    resumed = codeclm("resume", "run", "--set", "budget.calls=100000", "--json", cwd=tmp_path)
+
+    early, late = orjson.loads(stopped.stdout), orjson.loads(resumed.stdout)
+    rate = early["gaps"]["selection"]
+    assert early["ending"] != "finished"
+    assert early["instructions"]["unfinished"] == rate["unfinished"] > 10
+    assert rate["interval"] is None
+    final = late["gaps"]["selection"]["interval"]
+    assert rate["low"] <= final["mean"] <= rate["high"]
+    assert (late["instructions"]["unfinished"], late["instructions"]["input"]) == (0, 200)
+    assert final["low"] < final["mean"] <= final["high"]

@@ -21,6 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codeclm.engine.data.answers import read_answers
+from codeclm.engine.data.intervals import Interval
 from codeclm.engine.data.records import (
     Answer,
     Example,
@@ -48,7 +49,6 @@ from codeclm.engine.evaluate.report import outcome_text
 from codeclm.engine.evaluate.scoring import Scoring
 from codeclm.engine.evaluate.session import EvaluationSession
 from codeclm.engine.evaluate.statistics import (
-    Interval,
     PositionBias,
     bootstrap_interval,
     position_bias,

@@ -108,7 +108,7 @@ def test_no_threshold_is_recommended_for_noise_dice_and_constants(judge: Judge, 
     assert result.recommended is None
     assert "no θ is recommended" in text
     assert "the highest θ" not in text
-    assert "codeclm init --prompts DIR" in text
+    assert "[filter] samples = 4" in text
     assert any(line.startswith("warning:") for line in judge_lines(result.judge_scores))
 
 

@@ -382,6 +382,18 @@ async def test_figure_2_rewrites_three_times_at_most_all_the_same(tmp_path: Path
     assert actor.counts() == {"improve": 3, "respond": 6, "score": 6}
 
 
+async def test_an_answer_of_the_targets_own_is_kept_unless_the_strong_models_are_wanted_alone(
+    tmp_path: Path,
+) -> None:
+    both, _ = await refined(tmp_path / "both", judge(2, 9))
+    strong, _ = await refined(tmp_path / "strong", judge(2, 9), FilterConfig(keep="strong"))
+    led, _ = await refined(tmp_path / "led", judge(9, 2), FilterConfig(keep="strong"))
+
+    assert (both.fate, both.winner, len(both.iterations)) == ("kept", "target", 1)
+    assert (strong.fate, strong.reason, len(strong.iterations)) == ("filtered", "gap", 4)
+    assert (led.fate, led.winner) == ("kept", "strong")
+
+
 async def test_a_leftover_may_be_kept_and_is_marked(tmp_path: Path) -> None:
     """The last iterate with the strong answer, whatever the gap."""
     example, _ = await refined(tmp_path, judge(4, 5), FilterConfig(leftover="keep_strong"))

@@ -99,6 +99,9 @@ class FilterConfig(SettingsTable, frozen=True):
     confirm: bool = False
     """Score what a round selects once more, and keep it only if the same answer leads by more than
     θ again. Needs a judge that samples; two more calls, times ``samples``, for each selection."""
+    keep: Literal["both", "strong"] = "both"
+    """both: a selected instruction has the better answer, the target model's own where that leads
+    (the paper's rule). strong: it is selected only if the strong model's answer leads."""
     leftover: Literal["drop", "keep_strong"] = "drop"
     """What happens to an instruction that no round selects."""
     action_sampling: Literal["without_replacement", "independent"] = "without_replacement"
@@ -138,8 +141,10 @@ class SizeConfig(SettingsTable, frozen=True):
 
 
 class QualityConfig(SettingsTable, frozen=True):
-    """Further checks of a row. All are off by default."""
+    """Further checks of a row. All but ``absent_text`` are off by default."""
 
+    absent_text: Literal["drop", "keep"] = "drop"
+    """drop: instructions that work on a text which is not there ("Proofread the following")."""
     near_duplicates: Literal["off", "minhash", "rouge"] = "off"
     """Drop rows whose instruction nearly repeats a seed or an earlier row. minhash: for any number
     of rows; rouge (Self-Instruct's): for some ten thousand."""

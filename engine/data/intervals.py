@@ -61,7 +61,7 @@ def clustered_interval(groups: Iterable[Share]) -> Interval:
 
     Instructions of one seed resemble each other, so they say less than as many of different seeds.
     Wilson's interval is taken for as many independent ones as the spread between groups is worth
-    (design effect, Kish 1965); without any spread, for as many as there are groups.
+    (design effect, Kish 1965); where all or none count, for as many as there are groups.
     """
     shares = [share for share in groups if share.total]
     total, part = sum(share.total for share in shares), sum(share.part for share in shares)
@@ -71,6 +71,7 @@ def clustered_interval(groups: Iterable[Share]) -> Interval:
     spread = sum((share.part - mean * share.total) ** 2 for share in shares)
     number = len(shares)
     variance = spread / total**2 * number / max(1, number - 1)
-    worth = mean * (1 - mean) / variance if variance else float(number)
-    size = max(1.0, min(float(total), worth))
-    return wilson_interval(mean, size)
+    if part in {0, total}:
+        return wilson_interval(mean, number)
+    worth = mean * (1 - mean) / variance if variance else total
+    return wilson_interval(mean, max(1.0, min(total, worth)))

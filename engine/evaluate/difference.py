@@ -6,11 +6,11 @@ from typing import TypeVar
 from msgspec import Struct
 
 from ..config import ConfigError
+from ..data.intervals import Interval
 from ..data.records import Answer
 from ..data.test_sets import Question
 from .pairwise import Answers, PairwiseComparison
 from .scoring import Scoring
-from .statistics import Interval
 
 
 class OtherCandidate(Struct, frozen=True):

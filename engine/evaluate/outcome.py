@@ -5,11 +5,12 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
+from ..data.intervals import Interval, Share
 from .difference import Difference
 from .pairwise import PairwiseComparison
 from .scoring import Scoring
 from .session import EvaluationSession
-from .statistics import Interval, PositionBias, position_bias
+from .statistics import PositionBias, position_bias
 from .verdicts import Rule, VerdictCounts, count_verdicts, pairwise_verdict
 
 
@@ -33,7 +34,8 @@ class Outcome(Struct, frozen=True, kw_only=True):
         prompts: in the test set.
         counts: the verdicts on the prompts that were compared.
         crr: in per cent; None if too many verdicts are invalid, or nothing was compared.
-        interval: of ``crr``, 95 %, in per cent.
+        interval: of ``crr``, 95 %, in per cent, by Wilson's formula: right near 100, too.
+        bootstrap: the same by the bootstrap, which has no width where all prompts agree.
         other_rule: the verdicts by the rule that was not chosen.
         invalid: invalid verdicts by reason.
         categories: the verdicts by category.
@@ -56,6 +58,7 @@ class Outcome(Struct, frozen=True, kw_only=True):
     counts: VerdictCounts
     crr: float | None
     interval: Interval | None
+    bootstrap: Interval | None
     other_rule: VerdictCounts
     invalid: dict[str, int]
     categories: dict[str, VerdictCounts]
@@ -108,7 +111,8 @@ def summarise_evaluation(
         prompts=len(session.questions),
         counts=counts,
         crr=counts.crr if counts.usable else None,
-        interval=scoring.interval(recovered, "crr") if counts.usable else None,
+        interval=_wilson(counts) if counts.usable else None,
+        bootstrap=scoring.interval(recovered, "crr") if counts.usable else None,
         other_rule=_counts(comparisons, other_rule(scoring.rule)),
         invalid=_invalid_reasons(comparisons),
         categories=_categories(comparisons, scoring.rule),
@@ -120,6 +124,12 @@ def summarise_evaluation(
         calls={"paid": total.paid, "reused": total.reused, "unreadable": total.unreadable},
         files=dict(files or {}),
     )
+
+
+def _wilson(counts: VerdictCounts) -> Interval:
+    """Return Wilson's interval of CRR, in per cent."""
+    interval = Share(counts.total - counts.losses, counts.total).wilson()
+    return Interval(100 * interval.mean, 100 * interval.low, 100 * interval.high)
 
 
 def _ending(session: EvaluationSession) -> str:

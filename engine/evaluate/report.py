@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 
+from ..data.intervals import Interval
 from ..reporting.terminal import printable
 from .outcome import Outcome, other_rule
 from .verdicts import VerdictCounts
@@ -38,18 +39,38 @@ def _crr_lines(outcome: Outcome) -> list[str]:
         lines.append(f"{rule:<10} {_columns(counts)}   {counts}")
     if outcome.interval is not None:
         interval = outcome.interval
-        lines.append(
-            f"95 % interval of CRR, rule {outcome.rule}: {interval.low:.2f} to {interval.high:.2f}"
-        )
+        lines += [
+            (
+                f"95 % interval of CRR, rule {outcome.rule}: {interval.low:.2f} to"
+                f" {interval.high:.2f} (Wilson); {_bootstrap(outcome)}"
+            ),
+            (
+                "over prompts taken alike: other draws of the judge and other training runs are not"
+                " in it"
+            ),
+        ]
     if outcome.difference is not None:
         difference, points = outcome.difference, outcome.difference.points
         lines.append(
             f"{points.mean:+.2f} points against {difference.other} over {difference.prompts:,}"
-            f" prompts (paired 95 % interval {points.low:+.2f} to {points.high:+.2f})"
+            f" prompts ({_paired(points)})"
         )
     if outcome.no_difference:
         lines.append(f"no difference: {printable(outcome.no_difference)}")
     return lines
+
+
+def _bootstrap(outcome: Outcome) -> str:
+    interval = outcome.bootstrap
+    if interval is None or interval.low == interval.high:
+        return "bootstrap: no width, all prompts agree"
+    return f"bootstrap {interval.low:.2f} to {interval.high:.2f}"
+
+
+def _paired(points: Interval) -> str:
+    if points.low == points.high:
+        return "no interval: the difference is the same for all prompts"
+    return f"paired 95 % interval {points.low:+.2f} to {points.high:+.2f}"
 
 
 def _columns(counts: VerdictCounts) -> str:

@@ -5,8 +5,9 @@ from random import Random
 
 from msgspec import Struct
 
+from ..data.intervals import Interval
 from .pairwise import PairwiseComparison
-from .statistics import Interval, bootstrap_interval
+from .statistics import bootstrap_interval
 from .verdicts import Rule, pairwise_verdict
 
 

@@ -6,16 +6,9 @@ from random import Random
 
 from msgspec import Struct
 
+from ..data.intervals import Interval
 from ..data.position_bias import Leads, MeanBias, mean_bias
 from .verdicts import Rulings
-
-
-class Interval(Struct, frozen=True):
-    """A mean and its 95 % confidence interval over test sets sampled alike."""
-
-    mean: float
-    low: float
-    high: float
 
 
 def bootstrap_interval(

@@ -102,6 +102,9 @@ class Book:
         drafts = await self._write(request)
         if not drafts:  # or nothing would ever close the request
             raise ItemError("no_instructions", "nothing was written")
+        self._ledger.request_written(
+            request, len(drafts) * self._rows_per_draft, self._rows_per_draft
+        )
         self._open[first_row(request)] = _OpenRequest(
             request,
             instructions=sum(draft.rows for draft in drafts),

@@ -13,6 +13,7 @@ from ..data.records import Example
 from ..pipeline.recipes import RECIPES
 from ..store.manifest import Manifest
 from .costs import COST_HEADER, cost_rows
+from .selection import selection_lines
 from .summary import Gaps, Summary
 from .terminal import printable
 from .transcript import transcript
@@ -145,10 +146,13 @@ def _totals(summary: Summary) -> Iterator[tuple[Cell, ...]]:
 def _rounds(summary: Summary) -> str:
     gaps = summary.gaps
     rows = [
-        (number, scored, gaps.selected.get(number, 0), gaps.selected.get(number, 0) / scored)
+        (number, scored, selected, None if gaps.selection.unfinished else selected / scored)
         for number, scored in gaps.scored.items()
+        for selected in [gaps.selected.get(number, 0)]
     ]
-    return _table(rows, "round", "scored", "selected", "rate")
+    table = _table(rows, "round", "scored", "selected", "rate")
+    text = " ".join(selection_lines(gaps.selection)) if rows else ""
+    return f"{table}<p>{_safe(text)}.</p>" if rows else ""
 
 
 def _histogram(gaps: Gaps) -> str:

@@ -1,14 +1,15 @@
 """Summarise a run: the fates of its seeds and instructions, gaps, bias, calls and money."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from msgspec import Struct
 
 from ..calls.counters import CallCounts, Counters
 from ..calls.prices import money, prices_by_role
 from ..calls.spending import total_spending
-from ..config import Config
+from ..config import Config, FilterConfig
+from ..data.intervals import Share
 from ..data.judge import JudgeScores, JudgeTally
 from ..data.position_bias import MeanBias
 from ..pipeline.recipes import RECIPES
@@ -19,6 +20,7 @@ from .costs import StageCost, cost_lines, stage_costs
 from .coverage import coverage_lines
 from .histogram import gap_histogram, histogram_lines
 from .judge import judge_lines
+from .selection import SelectionRate, selection_lines, selection_rate
 from .terminal import printable
 
 SUMMARY_THRESHOLDS = tuple(step / 2 for step in range(1, 11))
@@ -40,6 +42,8 @@ class Gaps(Struct, frozen=True):
     """Instructions scored in each round."""
     selected: dict[int, int]
     """Instructions selected in each round, before duplicates are removed."""
+    selection: SelectionRate
+    """How many of all instructions are selected."""
 
     @property
     def bias(self) -> MeanBias | None:
@@ -133,7 +137,7 @@ def _summarise(
         instructions,
         {winner: count for winner, count in counts.rows_by("winner").items() if winner},
         counts.rows_by("iteration"),
-        _gaps(counts.scored_rounds(), config.filter.threshold),
+        _gaps(counts.scored_rounds(), config.filter, instructions.unfinished),
         {stage: _calls(of_stage) for stage, of_stage in counters.calls.items()},
         dict(counters.no_answers),
         counts.refusals(),
@@ -163,21 +167,26 @@ def _calls(counts: CallCounts) -> dict[str, int]:
     return {name: getattr(counts, name) for name in counts.__struct_fields__}
 
 
-def _gaps(rows: Iterable[ScoredRounds], threshold: float) -> Gaps:
+def _gaps(rows: Iterable[ScoredRounds], settings: FilterConfig, unfinished: int) -> Gaps:
     gap_counts = Counter[float]()
     pairs = dict.fromkeys(SUMMARY_THRESHOLDS, 0)
     scored: dict[int, int] = {}
     selected: dict[int, int] = {}
     rounds, tally = 0, JudgeTally()
-    for first, gaps, scores in rows:
+    exceeded: Callable[[float], float] = abs if settings.keep == "both" else float
+    by_item: dict[int, list[int]] = {}
+    for first, gaps, scores, item in rows:
         rounds += len(gaps)
         tally.add(scores)
         gap_counts.update(gaps)
         for number, gap in enumerate(gaps, first):
             scored[number] = scored.get(number, 0) + 1
-            if abs(gap) > threshold:
+            if exceeded(gap) > settings.threshold:
                 selected[number] = selected.get(number, 0) + 1
-        largest = max(map(abs, gaps))
+        largest = max(map(exceeded, gaps))
+        of_item = by_item.setdefault(item, [0, 0])
+        of_item[0] += largest > settings.threshold
+        of_item[1] += 1
         for theta in SUMMARY_THRESHOLDS:
             pairs[theta] += largest > theta
     return Gaps(
@@ -187,6 +196,7 @@ def _gaps(rows: Iterable[ScoredRounds], threshold: float) -> Gaps:
         tally.scores(),
         dict(sorted(scored.items())),
         dict(sorted(selected.items())),
+        selection_rate((Share(part, total) for part, total in by_item.values()), unfinished),
     )
 
 
@@ -249,12 +259,12 @@ def _round_lines(summary: Summary) -> list[str]:
     for number, scored in gaps.scored.items():
         selected = gaps.selected.get(number, 0)
         rows = summary.by_iteration.get(number, 0)
-        lines.append(
-            f"{number:>5} {scored:>8,} {selected:>9,} {selected / scored:>7.1%} {rows:>6,}"
-        )
+        rate = "-" if gaps.selection.unfinished else f"{selected / scored:.1%}"
+        lines.append(f"{number:>5} {scored:>8,} {selected:>9,} {rate:>7} {rows:>6,}")
+    lines += selection_lines(gaps.selection)
     won = ", ".join(f"{who} {count:,}" for who, count in summary.winners.items())
     if won:
-        lines.append(f"winners: {won}")
+        lines.append(f"answers in the rows (the better one by the judge): {won}")
     return lines
 
 

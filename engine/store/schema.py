@@ -46,7 +46,7 @@ CREATE TABLE requests (
     first_row INTEGER PRIMARY KEY,
     item INTEGER NOT NULL CHECK (item BETWEEN 0 AND {MOST_ITEMS}), count INTEGER NOT NULL,
     instructions INTEGER NOT NULL, done INTEGER NOT NULL, reason TEXT NOT NULL,
-    detail TEXT NOT NULL) STRICT;
+    detail TEXT NOT NULL, first_example INTEGER) STRICT;
 CREATE TABLE examples (
     row_index INTEGER PRIMARY KEY,
     item INTEGER NOT NULL CHECK (item BETWEEN 0 AND {MOST_ITEMS}), id TEXT NOT NULL,
@@ -112,7 +112,7 @@ INSERT = {
     "seeds": f"INSERT OR REPLACE INTO seeds VALUES ({', '.join('?' * 10)})",
     "links": "UPDATE seeds SET item = ? WHERE position = ?",  # behind the rows that it changes
     "items": "INSERT OR REPLACE INTO items VALUES (?, ?)",
-    "requests": f"INSERT OR REPLACE INTO requests VALUES ({', '.join('?' * 7)})",
+    "requests": f"INSERT OR REPLACE INTO requests VALUES ({', '.join('?' * 8)})",
     "examples": f"INSERT OR REPLACE INTO examples VALUES ({', '.join('?' * 14)})",
     "transcripts": "INSERT OR REPLACE INTO transcripts VALUES (?, ?)",
     "near_duplicate_decisions": (

@@ -45,11 +45,13 @@ class ScoredRounds(NamedTuple):
         first: Number of the first such round, from 1.
         gaps: Strong score minus target score, by round.
         scores: The judge's, by round.
+        item: The instruction's metadata item.
     """
 
     first: int
     gaps: list[float]
     scores: list[RoundScores]
+    item: int
 
 
 class FailedItem(NamedTuple):
@@ -135,7 +137,21 @@ class DatasetCounts:
             " GROUP BY 1, 2",
             self._limit,
         )
-        return _totals(self._connection.value("SELECT count(*) FROM examples"), rows)
+        under_way = self.under_way()
+        total = self._connection.value("SELECT count(*) FROM examples") + under_way
+        return _totals(total, [*rows, ("unfinished", "", under_way)])
+
+    def under_way(self) -> int:
+        """Count the instructions that were written and have no fate yet."""
+        return int(
+            self._connection.value(
+                "SELECT coalesce(sum(max(0, r.instructions - (SELECT count(*) FROM examples e"
+                "  WHERE e.row_index >= r.first_example"
+                f"   AND e.row_index < (r.item + 1) * {ROWS_PER_ITEM}))), 0)"
+                " FROM requests r WHERE NOT r.done AND r.first_example IS NOT NULL"
+                "  AND r.item <= (SELECT item FROM last_item)"
+            )
+        )
 
     def rows_by(self, column: Literal["winner", "iteration", "reason"]) -> dict[Any, int]:
         """Count the dataset's rows by the values of *column*."""
@@ -192,15 +208,15 @@ class DatasetCounts:
 
     def scored_rounds(self) -> Iterator[ScoredRounds]:
         """Yield the scored rounds of each instruction that has any."""
-        for last, gap_text, score_text in self._connection.rows(
-            "SELECT iteration, gaps, scores FROM examples WHERE gaps <> ''"
+        for item, last, gap_text, score_text in self._connection.rows(
+            "SELECT item, iteration, gaps, scores FROM examples WHERE gaps <> ''"
         ):
             try:
                 gaps = [float(gap) for gap in gap_text.split(",")]
                 scores = [_round_scores(text) for text in score_text.split(",")]
             except ValueError as error:
                 raise self._connection.damaged(error) from error
-            yield ScoredRounds(last - len(gaps) + 1, gaps, scores)
+            yield ScoredRounds(last - len(gaps) + 1, gaps, scores, item)
 
 
 def _round_scores(text: str) -> RoundScores:

@@ -144,6 +144,13 @@ class LedgerWriter:
         """Exclude rows of the metadata item at *position*: a reviewer dropped it."""
         self._put("excluded_items", position)
 
+    def request_written(
+        self, request: InstructionRequest, examples: int, rows_per_draft: int
+    ) -> None:
+        """Record that so many *examples* of *request* are under way, until it is done."""
+        first = row_index(request.metadata.position, request.start * rows_per_draft)
+        self._request(request, examples, done=False, first_example=first)
+
     def request_done(self, request: InstructionRequest, instructions: int) -> None:
         self._request(request, instructions, done=True)
 
@@ -164,10 +171,11 @@ class LedgerWriter:
         done: bool,
         reason: str = "",
         detail: str = "",
+        first_example: int | None = None,
     ) -> None:
         item = request.metadata.position
         row = (row_index(item, request.start), item, request.count, instructions, int(done))
-        self._put("requests", *row, reason, detail)
+        self._put("requests", *row, reason, detail, first_example)
 
     def example_finished(self, example: Example, *, transient: bool = False) -> None:
         """Record *example* and its fate; if it is *transient*, the next session tries again."""

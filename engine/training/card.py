@@ -14,6 +14,7 @@ from ..config import Config, describe_temperature
 from ..data.records import Example
 from ..pipeline.recipe import Recipe
 from ..pipeline.recipes import RECIPES
+from ..reporting.selection import selection_lines
 from ..reporting.summary import Summary
 from ..reporting.terminal import printable
 from ..store.manifest import Manifest
@@ -166,8 +167,8 @@ def _method(facts: CardFacts) -> Iterator[str]:
     yield f"By the recipe `{recipe.name}` ({recipe.source}): {recipe.summary}.\n"
     if recipe.scores_gaps(config):
         yield (
-            "An instruction is kept, with the better answer, if the judge's scores of the strong"
-            " and the target model's answers differ by more than θ (Contrastive Filtering).\n"
+            "An instruction is kept if the judge's scores of the strong and the target model's"
+            f" answers differ by more than θ (Contrastive Filtering). {_whose_answers(facts)}\n"
         )
     for name, role in recipe.role_configs(config).items():
         label = "judge" if name == "judge" else f"{name} model"
@@ -175,6 +176,18 @@ def _method(facts: CardFacts) -> Iterator[str]:
     if manifest:
         yield f"* codeclm `{manifest.codeclm}`, run started `{manifest.started}`"
         yield f"* seed files: digest `{manifest.seeds}`"
+
+
+def _whose_answers(facts: CardFacts) -> str:
+    """Say whose answers the rows hold."""
+    if facts.config.filter.keep == "strong":
+        return "Only leads of the strong model count, so all answers are its own."
+    winners, rows = facts.summary.winners, facts.contents.rows
+    own = winners.get("target", 0) / rows if rows else 0.0
+    return (
+        "A row holds the better answer, whose author is its `winner`: the target model's own in"
+        f" {own:.1%} of rows, else the strong model's."
+    )
 
 
 def _settings(facts: CardFacts) -> Iterator[str]:
@@ -249,7 +262,9 @@ def _rounds(facts: CardFacts) -> Iterator[str]:
     yield "\n| round | scored | selected | rate | rows |\n|---|---|---|---|---|"
     for number, scored in gaps.scored.items():
         selected, rows = gaps.selected.get(number, 0), facts.summary.by_iteration.get(number, 0)
-        yield f"| {number} | {scored:,} | {selected:,} | {selected / scored:.1%} | {rows:,} |"
+        rate = "-" if gaps.selection.unfinished else f"{selected / scored:.1%}"
+        yield f"| {number} | {scored:,} | {selected:,} | {rate} | {rows:,} |"
+    yield f"\n{' '.join(selection_lines(gaps.selection))}."
     won = ", ".join(f"{who} {count:,}" for who, count in facts.summary.winners.items())
     if won:
         yield f"\nBetter answers: {won}."

@@ -93,11 +93,11 @@ def calibrate(pilot: Pilot, target_yield: float) -> Calibration:
 
 def _yield_of(pilot: Pilot, theta: float) -> ThresholdYield:
     result = threshold_yield(
-        pilot.instructions, theta, exact_up_to=pilot.exact_up_to, costs=pilot.costs
+        pilot.selectable, theta, exact_up_to=pilot.exact_up_to, costs=pilot.costs
     )
     if not result.exact:
         return result
-    return structs.replace(result, interval=yield_interval(pilot.instructions, theta))
+    return structs.replace(result, interval=yield_interval(pilot.selectable, theta))
 
 
 def _recommended(

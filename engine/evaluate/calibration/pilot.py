@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from math import inf
 from pathlib import Path
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from ...calls.prices import prices_by_role
 from ...calls.spending import Usage
@@ -36,6 +36,16 @@ class Pilot(Struct, frozen=True):
     judge: JudgeScores
     costs: StageCosts
     unique: float
+
+    @property
+    def selectable(self) -> tuple[ScoredInstruction, ...]:
+        """The instructions with the gaps that θ may select: the target's leads may not count."""
+        if self.config.filter.keep == "both":
+            return self.instructions
+        return tuple(
+            structs.replace(one, gaps=tuple(max(0.0, gap) for gap in one.gaps))
+            for one in self.instructions
+        )
 
     @property
     def threshold(self) -> float:

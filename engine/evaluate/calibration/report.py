@@ -10,8 +10,9 @@ from .yields import ThresholdYield
 
 UNRELIABLE = (
     "no θ is recommended: with this judge, every θ selects mostly by chance.\n"
-    "Name a stronger judge ([judge] model = …), or say in its prompt what makes an answer good\n"
-    "(`codeclm init --prompts DIR` writes score.txt to edit), and run the pilot again."
+    "Name a stronger judge ([judge] model), score several times ([judge] temperature = 0.7 and\n"
+    "[filter] samples = 4), or say in its prompt what makes an answer good (score.txt, which\n"
+    "`codeclm init --prompts DIR` writes to edit); then run the pilot again."
 )
 
 

@@ -27,10 +27,13 @@ def mean_judgement(samples: Iterable[Judgement]) -> Judgement:
     )
 
 
-def verdict(gap: float, threshold: float) -> Verdict:
-    """Return whose answer is selected: the gap must exceed the threshold; None: keep refining."""
+def verdict(gap: float, threshold: float, keep: Literal["both", "strong"] = "both") -> Verdict:
+    """Return whose answer is selected: the gap must exceed the threshold, or refining goes on.
+
+    With *keep* ``strong`` the target model's answer is never selected.
+    """
     if gap > threshold:
         return "strong"
-    if gap < -threshold:
+    if gap < -threshold and keep == "both":
         return "target"
     return "again"

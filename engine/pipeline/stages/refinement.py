@@ -82,7 +82,7 @@ class Refinement:
 
     def is_confirmed(self, gap: float) -> bool:
         """Whether a second scoring, with this *gap*, comes to the verdict of the last round."""
-        return verdict(gap, self._settings.threshold) == self._verdict()
+        return self._verdict_of(gap) == self._verdict()
 
     def select(self) -> None:
         """End with the last round, whose gap is large enough."""
@@ -93,7 +93,10 @@ class Refinement:
     def _verdict(self) -> Verdict:
         gap = self.rounds[-1].gap
         assert gap is not None
-        return verdict(gap, self._settings.threshold)
+        return self._verdict_of(gap)
+
+    def _verdict_of(self, gap: float) -> Verdict:
+        return verdict(gap, self._settings.threshold, self._settings.keep)
 
     def keep(self, winner: Winner, reason: str, detail: str = "") -> None:
         """End with the last round and *winner*'s answer, unless that was cut off and may not be."""
