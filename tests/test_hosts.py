@@ -152,6 +152,7 @@ def test_a_host_whose_address_is_the_user_s_own_says_what_it_needs(
 
     assert str(caught.value) == f"strong.base_url: {name} needs {missing}: set it, or base_url"
     assert host.missing_variable(PLACES) is None
+    assert set(host.address_variables(PLACES)) <= PLACES.keys()
 
 
 @pytest.mark.parametrize(
@@ -180,6 +181,17 @@ def test_a_vendor_s_key_may_go_to_the_vendor_s_hosts_alone(
         monkeypatch.delenv(variable, raising=False)
 
     assert PROVIDERS[name].may_send_key(address) == owned
+
+
+def test_a_vendor_s_own_address_needs_its_key_also_where_it_is_written_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("AZURE_OPENAI_API_KEY", raising=False)
+    azure = RoleConfig(model="azure/m", base_url="https://me.openai.azure.com")
+
+    with pytest.raises(ConfigError, match="azure needs a key: set AZURE_OPENAI_API_KEY or AZURE_"):
+        check_role(azure, "strong")
+    check_role(structs.replace(azure, api_key="none"), "strong")  # a token in a header
 
 
 # Opening.

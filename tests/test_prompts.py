@@ -289,7 +289,7 @@ def test_small_prompts_are_small(prompt: AnyPrompt) -> None:
                    "order"]),
         (Invent, ["Vary the verb", "questions with imperatives", "kind of task",
                     "reads and writes text",
-                    "reminder", "in English", "1 or 2 sentences", "placeholders",
+                    "reminder", "in the language of", "1 or 2 sentences", "placeholders",
                     "100 words", "Not every task needs an input", "<noinput>", "###"]),
         (Rate, ["feedback", "accuracy", "0 to 5", "higher score", "first line", "explain"]),
         (Grow, ["instruction rewriter", "semantic parsing", "depth or in width", "noun or a verb",

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from codeclm.engine.data.text.ngrams import shingles
 from codeclm.engine.data.text.rouge import RougeIndex
+from codeclm.engine.quality.absent_text import AbsentTextCheck
 from codeclm.engine.quality.checks import (
     Check,
     LanguageCheck,
@@ -89,6 +90,48 @@ def test_length_is_bounded_on_both_sides_inclusively_and_for_its_part_only() -> 
     assert check("one two three", "instruction") is None
     assert check("1 2 3 4", "instruction") == Violation("too_long", "instruction: 4 words")
     assert check("one", "response") is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Proofread the following text.",
+        "Summarise the passage below in two sentences.",
+        "Translate the given sentence into Dutch.",
+        "Find the bug in the code provided below and fix it.",
+        "Multiply the given numbers.",
+        "Create a program that prints the following pattern:",
+        "Korrigiere den folgenden Text.",
+        "请修改以下文章中的错误。",
+        "صحّح النص التالي.",
+        "Corrige el siguiente texto.",
+        "Résume le texte suivant.",
+    ],
+)
+def test_an_instruction_without_the_text_that_it_works_on_is_refused(text: str) -> None:
+    violation = AbsentTextCheck()(text, "instruction")
+
+    assert violation is not None
+    assert violation.reason == "absent_text"
+    assert AbsentTextCheck()(text, "response") is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Proofread the following text: Their going home.",
+        "Proofread the following text.\n\nTheir going home.",
+        'Translate the given sentence, "The cat sat on the mat", into Dutch.',
+        "Is the following sentence true or false? Penguins can fly.",
+        "Write a function that sorts a list of numbers.",
+        "Given a list of numbers, write a function that returns the largest.",
+        "Complete my review of the film: the best scene is this:",
+        "Write a text about the following day of a hangover.",
+        "请修改以下句子：他昨天去了学校。",
+    ],
+)
+def test_an_instruction_that_brings_its_text_along_or_needs_none_passes(text: str) -> None:
+    assert AbsentTextCheck()(text, "instruction") is None
 
 
 def test_the_first_rule_against_a_text_gives_the_reason() -> None:

@@ -44,7 +44,7 @@ def api_key(role: RoleConfig) -> str | None:
             raise ConfigError(describe_missing_key(role.api_key))
         return value
     host = hosted_model(role).host
-    if role.base_url:
+    if role.base_url and not host.owns(role.base_url):
         return host.key() if host.may_send_key(role.base_url) else None
     try:
         return host.required_key()

@@ -141,8 +141,10 @@ class SizeConfig(SettingsTable, frozen=True):
 
 
 class QualityConfig(SettingsTable, frozen=True):
-    """Further checks of a row. All are off by default."""
+    """Further checks of a row. All but ``absent_text`` are off by default."""
 
+    absent_text: Literal["drop", "keep"] = "drop"
+    """drop: instructions that work on a text which is not there ("Proofread the following")."""
     near_duplicates: Literal["off", "minhash", "rouge"] = "off"
     """Drop rows whose instruction nearly repeats a seed or an earlier row. minhash: for any number
     of rows; rouge (Self-Instruct's): for some ten thousand."""

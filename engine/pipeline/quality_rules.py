@@ -6,6 +6,7 @@ from ..config import ConfigError, QualityConfig
 from ..data import seeds
 from ..data.files import user_path
 from ..data.test_sets import Question, TestSource, prompts_of, read_questions
+from ..quality.absent_text import AbsentTextCheck
 from ..quality.checks import Check, LanguageCheck, LengthCheck
 from ..quality.contamination import ContaminationCheck, PromptIndex
 from ..quality.similarity import SimilarityIndex, similarity_index
@@ -44,6 +45,8 @@ def quality_rules(
         LengthCheck("instruction", quality.min_instruction_words, quality.max_instruction_words),
         LengthCheck("response", quality.min_response_words, quality.max_response_words),
     ]
+    if quality.absent_text == "drop":
+        checks.append(AbsentTextCheck())
     overlap = PromptIndex(prompts_of(tests), quality.ngram) if tests else None
     if overlap is not None and quality.on_overlap == "drop":
         checks.append(ContaminationCheck(overlap))

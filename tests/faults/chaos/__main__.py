@@ -12,7 +12,7 @@ from .rounds import play
 from .sessions import Round
 
 HEADER = (
-    "   # scenario  width transport budget  over requests faults kills in-flight re-paid old-ms"
+    "   # scenario  width transport    budget  over requests faults kills in-flight re-paid old-ms"
     " unaccounted  verdict"
 )
 
@@ -57,8 +57,9 @@ def main() -> int:
 
 def _line(result: Round) -> str:
     plan = result.plan
+    transport = f"{plan.transport}, sse" if plan.streams else plan.transport
     return (
-        f"{result.number:>4} {plan.scenario.name:<8} {plan.width:>6} {plan.transport:<9}"
+        f"{result.number:>4} {plan.scenario.name:<8} {plan.width:>6} {transport:<12}"
         f" {plan.budget or '-':>6} {result.over:>5} {result.requests:>8} {result.faults:>6}"
         f" {result.kills:>5} {result.in_flight:>9} {result.again:>7} {result.oldest * 1000:>6.0f}"
         f" {result.unaccounted:>11}  {'; '.join(result.wrong) or 'ok'}"

@@ -45,6 +45,8 @@ FAULTS = {
     **dict.fromkeys(("other_object", "empty_choices", "null_content", "chunk_garbled"), ""),
     **dict.fromkeys(("dripping", "continues", "extends", "closed_after", "gzip", "chunked"), ""),
     **dict.fromkeys(("blank_lines", "wrong_type", "no_usage", "duplicate_keys"), ""),
+    **dict.fromkeys(("stream_ends", "stream_garbled", "stream_error", "stream_overloaded"), ""),
+    **dict.fromkeys(("stream_refused", "stream_reset", "stream_closed", "stream_stalls"), ""),
     "error_in_200": "server_error",
     "trickled": "0.01",
     "slow": "0.5",
@@ -84,6 +86,8 @@ class RoundPlan(Struct, frozen=True):
     interventions: tuple[Intervention, ...]
     budget: int | None
     """``--max-calls`` until the run stops for it."""
+    streams: bool
+    """Whether all sessions ask for streams; faults that are none come whole."""
 
 
 def draw(dice: Random, scenario: Scenario, *, calls: int) -> RoundPlan:
@@ -103,6 +107,7 @@ def draw(dice: Random, scenario: Scenario, *, calls: int) -> RoundPlan:
         server,
         _interventions(dice, scenario, calls),
         dice.randint(calls // 4, 3 * calls // 4) if dice.random() < 0.3 else None,
+        streams=dice.random() < 0.5,
     )
 
 

@@ -47,7 +47,9 @@ class Harness:
         return result
 
     def _undisturbed(self, scenario: Scenario) -> Baseline:
-        plan = RoundPlan(scenario, 64, "aiohttp", Settings(latency=0.002, jitter=0.002), (), None)
+        plan = RoundPlan(
+            scenario, 64, "aiohttp", Settings(latency=0.002, jitter=0.002), (), None, streams=False
+        )
         run = Run(self._server, self._folder / f"undisturbed-{scenario.name}", Round(0, plan))
         run.carry_out(Random(0))
         if run.result.wrong:

@@ -170,6 +170,8 @@ class Run:
         roles = ["--strong", "vllm/strong", "--target", "vllm/target", "--base-url"]
         patience = [f"{role}.timeout=3" for role in ("strong", "target", "judge")]
         waits = ["retry.first_wait=0.02", "retry.longest_wait=0.3"]
+        if self.plan.streams:
+            patience += [f"{role}.stream=true" for role in ("strong", "target", "judge")]
         return [
             *("run", "--seeds", "seeds.jsonl", *roles, self._server.url, "--out", "run"),
             *("--cache", "cache", "-c", self.plan.width, "--transport", self.plan.transport),
