@@ -391,7 +391,7 @@ class Dispatcher:
     def _given_up(self, call: QueuedCall, error: CallFailure, reason: str) -> Exception:
         """A call that failed loses its item; an endpoint that answers nobody ends the run."""
         if isinstance(error, Rejected):
-            return ItemError(REFUSED, reason)
+            return ItemError("content_filter" if error.is_filtered else REFUSED, reason)
         if self._outage.last_success < call.queued_at:
             return RunStopped(
                 f"{reason}; no other call to this endpoint has succeeded since:"
