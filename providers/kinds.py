@@ -5,6 +5,7 @@ module names a kind: what differs between kinds is a field here. The modules tha
 imported when a provider is opened: most commands open none.
 """
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from difflib import get_close_matches
 from functools import partial
@@ -221,8 +222,17 @@ async def _open_openai(settings: ProviderSettings, options: OpenAIOptions) -> Pr
 
 
 def _has_only_responses(model: str) -> bool:
+    """Whether *model* of OpenAI's has no chat completions.
+
+    Every model has Responses, so one that is newer than the table is asked by it if its kin are.
+    """
     facts = find_model("openai", model) if model else None
-    return facts is not None and facts.provider == "openai" and facts.api == "responses"
+    if facts is None or facts.provider != "openai":
+        return False
+    return facts.api == "responses" or (facts.is_family and bool(_PRO.search(model)))
+
+
+_PRO = re.compile(r"-(?:pro|codex)\b")
 
 
 async def _open_mistral(settings: ProviderSettings, _: NoOptions) -> Provider:

@@ -265,7 +265,10 @@ def test_a_model_s_row_is_printed_with_the_table_s_date(tmp_path: Path) -> None:
     assert done.returncode == 0
     assert "price        input 2, cached 0.2, written 2.5, output 10\n" in done.stdout
     assert "temperature  taken at reasoning effort none only\n" in done.stdout
-    assert f"as of {model_table().date}" in done.stderr
+    assert f"as of {model_table().date}" in done.stdout
+    as_json = json.loads(codeclm("models", "gpt-6-sol", "--json", cwd=tmp_path).stdout)
+    assert as_json["date"] == str(model_table().date)
+    assert [row["name"] for row in as_json["models"]] == ["gpt-6-sol"]
 
 
 def test_all_models_are_listed_and_one_that_is_unknown_says_what_follows(tmp_path: Path) -> None:
@@ -273,6 +276,6 @@ def test_all_models_are_listed_and_one_that_is_unknown_says_what_follows(tmp_pat
     unknown = codeclm("models", "vllm/my-model", cwd=tmp_path)
 
     named = [row for row in model_table().models if not row.is_family]
-    assert len(everything.stdout.splitlines()) == len(named)
+    assert len(everything.stdout.splitlines()) == len(named) + 1
     assert unknown.returncode == 2
     assert "vllm/my-model: not in the table of" in unknown.stderr

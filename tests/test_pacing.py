@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codeclm.engine.calls.pacing import CATCH_UP, Limits, Pacer
+from codeclm.engine.calls.refusals import Sending
 from codeclm.providers.base import Allowance
 
 EPSILON = 1e-6
@@ -105,7 +106,7 @@ def test_after_a_refusal_nothing_is_caught_up_where_a_second_holds_few(loop: Own
     rng = Random(1)
 
     def script(d: Drive) -> None:
-        d.pacer.note_refusal()
+        d.pacer.note_refusal(Sending(), None)
         for _ in range(300):
             d.send()
 

@@ -180,6 +180,7 @@ async def test_a_200_that_holds_no_answer(
     [
         ("openai", "gpt-5.5-pro", {}, Responses),
         ("openai", "gpt-5.3-codex", {}, Responses),
+        ("openai", "gpt-6.9-pro-2027-01-01", {}, Responses),
         ("openai", "gpt-6-sol", {}, OpenAI),
         ("openai", "gpt-6-sol", {"api": "responses"}, Responses),
         ("openai", "gpt-5.5-pro", {"api": "chat"}, OpenAI),

@@ -66,6 +66,31 @@ async def test_two_models_share_one_limit_without_a_refusal(priorities: tuple[in
             assert min(passed) >= 100  # neither waits for all of the other's
 
 
+async def test_one_models_unknown_limit_is_known_to_the_other() -> None:
+    """What the first one found, the second one keeps."""
+    limit = FixedWindow(50, 1)
+    servers = LimitedServer(limit), LimitedServer(limit, seed=2)
+    loop = asyncio.get_running_loop()
+    pace = SharedPace(Pacer(Limits(), clock=loop.time))
+    async with (
+        open_dispatcher(servers[0], Limits(), RetryPolicy(), pace=pace) as one,
+        open_dispatcher(servers[1], Limits(), RetryPolicy(), pace=pace) as other,
+    ):
+        submit(one, 2000, priority=1)
+        await asyncio.sleep(20)
+        submit(other, 2000, priority=1)
+        begin = loop.time()
+        await asyncio.sleep(20)
+        for dispatcher in (one, other):
+            dispatcher.stop(Stopping())
+            await dispatcher.drained()
+
+    passed = sum(at >= begin for server in servers for at in server.passed)
+    refused = sum(at >= begin for server in servers for at in server.refused)
+    assert passed >= 0.9 * 50 * 20
+    assert refused <= 0.05 * (passed + refused)
+
+
 @pytest.mark.parametrize(
     ("quotas", "is_shared"),
     [((None, None), False), (("account", "account"), True), (("a", "b"), False)],

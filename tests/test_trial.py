@@ -162,6 +162,18 @@ async def test_a_refused_setting_is_named_with_what_to_write_instead(
     assert remedy in stopped
 
 
+async def test_a_prompt_that_a_filter_refuses_is_told_from_a_refused_setting(
+    server: Server, at_desk: Open
+) -> None:
+    """As Azure words it: the whole call is a 400."""
+    error = {"message": "The prompt was filtered", "code": "content_filter", "status": 400}
+    server.always = say({"error": error}, status=400)
+    async with at_desk() as desk:
+        [outcome] = await asked_of(desk, 1)
+
+    assert (outcome.reason, outcome.transient) == ("content_filter", False)
+
+
 async def test_a_server_that_fails_says_nothing_of_the_settings(
     server: Server, at_desk: Open
 ) -> None:

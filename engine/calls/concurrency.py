@@ -18,7 +18,7 @@ REFUSED_SHARE = 1 / 3
 MIN_CALLS = 16
 """Fewest calls to take that share of; at a limit below 4, four round trips."""
 
-FIRST_PATIENCE, LONGEST_PATIENCE = 1.0, 30.0
+FIRST_PATIENCE, LONGEST_PATIENCE = 1.0, 10.0
 """Seconds before the limit probes past the wall again."""
 
 BREATH, LONGEST_BREATH = 0.1, 0.05
@@ -57,6 +57,8 @@ class Concurrency:
         self._wall = inf
         self._patience = FIRST_PATIENCE
         self._probe_at = -inf
+        self._is_probing = False
+        self._usual_share = 0.0
 
     @property
     def limit(self) -> int:
@@ -88,12 +90,32 @@ class Concurrency:
 
         self._count()
         self._refused += 1
+        if self._is_probing and self._refused > 1 + 2 * self._usual_share * self._answered:
+            self.meet_wall(self._limit)
+            return self._breath(retry_after)
+
         calls = max(self._answered + in_flight - 1, min(MIN_CALLS, 4 * self.limit))
         if self._refused <= REFUSED_SHARE * calls:
             return self._breath(retry_after)
 
         self._shrink()
         return self._pause(retry_after)
+
+    def meet_wall(self, width: float) -> None:
+        """Stay below *width*, the most calls that the server bore at once."""
+        self._meet_wall(min(width, self._limit))
+        self._limit = max(1.0, min(self._limit, self._plateau))
+        self._shrunk_before, self._shrunk_at = self._shrunk_at, self._clock()
+        self._answered = self._refused = 0
+
+    def restore(self) -> None:
+        """Take back the latest decreases: the calls were not refused for their number."""
+        if self._wall < inf:
+            self._limit = max(self._limit, self._wall)
+        self._wall = inf
+        self._is_probing = False
+        self._patience = FIRST_PATIENCE
+        self._streak = self._answered = self._refused = 0
 
     def _count(self) -> None:
         self._answered += 1
@@ -102,24 +124,39 @@ class Concurrency:
             self._answered //= 2
             self._refused //= 2
 
+    @property
+    def _plateau(self) -> float:
+        """The highest limit that stays below the wall."""
+        return min(self._wall * 0.95, self._wall - 1)
+
+    def _meet_wall(self, limit: float) -> None:
+        same_wall = limit >= self._wall * 0.9
+        longer = min(self._patience * 2, LONGEST_PATIENCE)
+        self._patience = longer if same_wall else FIRST_PATIENCE
+        self._wall = limit
+        self._is_probing = False
+        self._probe_at = self._clock() + self._patience
+
     def _grow(self) -> None:
-        plateau = min(self._wall * 0.95, self._wall - 1)
+        plateau = self._plateau
         if self._limit < plateau:
             self._limit = min(self._limit + 1, plateau)
         elif self._clock() >= self._probe_at:
+            if not self._is_probing:
+                self._is_probing = self._wall < inf
+                self._usual_share = self._refused / max(self._answered, MIN_CALLS)
+                self._answered = self._refused = 0
             self._limit += max(1.0, self._limit * 0.02) / self._limit
             if self._limit > max(self._wall * 1.1, self._wall + 1):
                 self._wall = inf  # the wall is gone
+                self._is_probing = False
         self._limit = min(self._limit, self._ceiling)
 
     def _shrink(self) -> None:
         now = self._clock()
         self._streak += 1
         if self._streak == 1:
-            same_wall = self._limit >= self._wall * 0.9
-            longer = min(self._patience * 2, LONGEST_PATIENCE)
-            self._patience = longer if same_wall else FIRST_PATIENCE
-            self._wall = self._limit
+            self._meet_wall(self._limit)
         self._probe_at = now + self._patience
         self._limit = max(1.0, self._limit * (DECREASE if self._streak == 1 else STEEP_DECREASE))
         self._shrunk_before, self._shrunk_at = self._shrunk_at, now

@@ -13,8 +13,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from heapq import heappop, heappush
 from random import random
-from traceback import extract_tb
-from typing import NamedTuple, assert_never
+from typing import assert_never
 
 import anyio
 from anyio.abc import TaskGroup
@@ -32,42 +31,16 @@ from ..config import RetryPolicy
 from ..data.errors import REFUSED, ItemError, RunStopped, Stopping
 from .concurrency import Concurrency
 from .deadline import CallBounds, Watchdog
+from .dispatch_statistics import DispatchStatistics
 from .outage import Outage
 from .pacing import Limits, Pacer
 from .queued_call import QueuedCall, StopReason
-from .retry import CallFailure, Decision, GiveUp, Retry, Stop, decide
+from .refusals import Cause
+from .retry import CallFailure, Decision, GiveUp, Retry, Stop, broken_provider, decide
 from .shared_pace import SharedPace, Urgency
 from .tokens import PromptLengths
 
 _NEVER = float("-inf")
-
-LONG_PAUSE = 30.0
-"""Seconds of a pause from which on users are told why nothing is sent."""
-
-_YIELD = 0.001
-"""Seconds until a dispatcher looks again after it has given way to another one."""
-
-
-class DispatchStatistics(NamedTuple):
-    """A snapshot of one endpoint."""
-
-    in_flight: int
-    queued: int
-    waiting_for_retry: int
-    concurrency: int
-    """Calls that may be in flight now."""
-    paused: float
-    """Seconds until the pace lets the next call out; 0 if it may go now."""
-    retries: int
-    rate_limited: int
-    tokens: float
-    """Charged so far: tokens used if known, else reserved."""
-    timed_out: int
-    """Attempts ended because they took too long."""
-    outage: float
-    """Seconds for which every call has failed; 0 where the last one did not."""
-    last_error: str
-    """How the last attempt failed."""
 
 
 @asynccontextmanager
@@ -84,12 +57,7 @@ async def open_dispatcher(
     Await `Dispatcher.drained` before leaving the block to keep what was paid for; *bounds* bound
     how long that takes.
 
-    Args:
-        provider: makes the calls.
-        limits: of calls in flight and, unless *pace* is given, of requests and tokens per minute.
-        policy: of retries.
-        bounds: what one attempt may take.
-        pace: shared with other dispatchers; by default one of its own, which keeps *limits*.
+    *pace* is shared with other dispatchers; by default each has its own, which keeps *limits*.
     """
     if pace is None:
         pace = SharedPace(Pacer(limits, clock=asyncio.get_running_loop().time))
@@ -213,30 +181,19 @@ class Dispatcher:
         call = self._queue[0][2]
         delay = self._pacer.delay(call.tokens)
         if delay <= 0 and self._pace.is_shared:
-            delay = self._give_way(call)
+            delay = self._pace.give_way(self, (call.priority, call.queued_at), call.tokens)
         if delay > 0:
             self._wake_after(delay)
             return None
         if not call.admit():
             return None
         heappop(self._queue)
-        self._pacer.take(call.tokens)
         self._in_flight += 1
-        call.sent_at = self._loop.time()
+        self._pace.in_flight += 1
+        call.sending = self._pacer.take(call.tokens, self._pace.in_flight)
         if call.clock_started_at is None:
-            call.clock_started_at = call.sent_at
+            call.clock_started_at = call.sending.at
         return call
-
-    def _give_way(self, call: QueuedCall) -> float:
-        """Let the dispatcher of a more urgent call send first, where the pace is shared.
-
-        Returns the seconds until *call* may be sent then.
-        """
-        other = self._pace.more_urgent_than(self, (call.priority, call.queued_at))
-        if other is None:
-            return 0.0
-        other.pump()
-        return max(self._pacer.delay(call.tokens), _YIELD)
 
     def urgency(self) -> Urgency | None:
         """Return that of the next call; None if it cannot be sent now, whatever the pace."""
@@ -311,28 +268,33 @@ class Dispatcher:
         try:
             reply = await self._watchdog.run(self.provider.complete, call.request)
         except (RateLimited, Unavailable, Rejected, Denied) as error:
-            self._in_flight -= 1
+            self._end_attempt()
             self._note_failure(call, error)
             call.release()
             self._retry_or_raise(call, error)
             return None
         except Exception as error:  # whatever the provider's own code raises
-            self._in_flight -= 1
-            stopped = _broken(self.provider, error)
+            self._end_attempt()
+            stopped = broken_provider(self.provider, error)
             self.stop(stopped)
             raise stopped from error
         except BaseException:
-            self._in_flight -= 1
+            self._end_attempt()
             raise
-        self._in_flight -= 1
+        self._end_attempt()
         self._note_success(call, reply)
         self.pump()  # this sender is not free yet: it stores the reply
         return reply
 
+    def _end_attempt(self) -> None:
+        self._in_flight -= 1
+        self._pace.in_flight -= 1
+
     def _note_success(self, call: QueuedCall, reply: Reply) -> None:
         call.answered_at = self._loop.time()
         self._outage.note_success()
-        self._concurrency.note_success(self._in_flight + 1, call.sent_at)
+        self._concurrency.note_success(self._in_flight + 1, call.sending.at)
+        self._pacer.note_answer(call.sending)
         if self.reserves:
             used = reply.prompt_tokens + reply.completion_tokens
             self._pacer.settle(call.tokens, used or call.tokens)  # 0: the server did not say
@@ -358,14 +320,28 @@ class Dispatcher:
 
     def _note_rate_limit(self, call: QueuedCall, error: RateLimited) -> None:
         self._rate_limited += 1
-        self._pacer.note_refusal()
-        hold = self._concurrency.note_refusal(
-            self._in_flight + 1, call.sent_at, retry_after=error.retry_after
-        )
-        if hold > 0:
-            self._pacer.hold(hold)
+        match self._pacer.note_refusal(call.sending, error.retry_after):
+            case Cause.NUMBER:
+                self._narrow(call, error.retry_after)
+            case Cause.CROWD:
+                self._concurrency.meet_wall(self._pacer.width)
+            case Cause.FIRST_BLOCK:
+                self._concurrency.restore()
+            case Cause.RATE:
+                pass
         if error.allowance is not None:
             self._pacer.note_allowance(error.allowance)
+
+    def _narrow(self, call: QueuedCall, retry_after: float | None) -> None:
+        """Allow fewer calls in flight if too many are refused for their number."""
+        limit = self._concurrency.limit
+        hold = self._concurrency.note_refusal(
+            self._in_flight + 1, call.sending.at, retry_after=retry_after
+        )
+        if self._concurrency.limit < limit:
+            self._pacer.note_narrowing()
+        if hold > 0:
+            self._pacer.hold(hold)
 
     def _retry_or_raise(self, call: QueuedCall, error: CallFailure) -> None:
         if self._stopped_by is not None:
@@ -383,9 +359,11 @@ class Dispatcher:
 
     def _decide(self, call: QueuedCall, error: CallFailure) -> Decision:
         now = self._loop.time()
-        outage = None
-        if isinstance(error, Unavailable) and self._outage.concerns(call.queued_at):
-            outage, call.clock_started_at = self._outage.seconds, now
+        outage, cut_after = None, 0.0
+        if isinstance(error, Unavailable):
+            cut_after = now - call.sending.at if error.is_cut else 0.0
+            if self._outage.concerns(call.queued_at):
+                outage, call.clock_started_at = self._outage.seconds, now
         return decide(
             error,
             attempts=call.attempts,
@@ -394,7 +372,7 @@ class Dispatcher:
             random=random,
             hold=self._pacer.statistics().hold,
             outage=outage,
-            cut_after=now - call.sent_at if _is_cut(error) else 0.0,
+            cut_after=cut_after,
             is_streamed=call.request.stream,
         )
 
@@ -413,24 +391,10 @@ class Dispatcher:
     def _given_up(self, call: QueuedCall, error: CallFailure, reason: str) -> Exception:
         """A call that failed loses its item; an endpoint that answers nobody ends the run."""
         if isinstance(error, Rejected):
-            return ItemError(REFUSED, reason)
+            return ItemError("content_filter" if error.is_filtered else REFUSED, reason)
         if self._outage.last_success < call.queued_at:
             return RunStopped(
                 f"{reason}; no other call to this endpoint has succeeded since:"
                 " fix that, then run the same command again"
             )
         return ItemError("unavailable", reason, transient=True)
-
-
-def _is_cut(error: CallFailure) -> bool:
-    return isinstance(error, Unavailable) and error.is_cut
-
-
-def _broken(provider: Provider, error: Exception) -> RunStopped:
-    """Build the error for a provider that raises what no provider may."""
-    place = extract_tb(error.__traceback__)[-1]
-    return RunStopped(
-        f"the provider {provider.kind!r} is broken: it raised {error!r} ({place.filename}, line"
-        f" {place.lineno}), which is none of the errors that a provider may raise: report this to"
-        " its author"
-    )

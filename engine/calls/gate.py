@@ -251,6 +251,8 @@ def _address_source(role: RoleConfig, origin: Origin) -> str:
     if host.address() != host.own_address():
         variable = host.base_url_variable
         return f"address from {variable} ({origin.of_variable(variable)})"
+    if variables := host.address_variables():
+        return ", ".join(f"address from {name} ({origin.of_variable(name)})" for name in variables)
     return f"{host.name}'s own address"
 
 

@@ -155,7 +155,7 @@ class OutgoingCall(QueuedCall, eq=False, kw_only=True):
                 reply,
                 about=self.about,
                 sample=self.request.sample,
-                seconds=self.answered_at - self.sent_at,
+                seconds=self.answered_at - self.sending.at,
             )
             value = encode_reply(stored)
             on_disk = await role.cache.put(self.key, value, replace=self.replace, charge=charge)

@@ -12,6 +12,8 @@ from msgspec import Meta, Struct
 
 from ...providers.base import Allowance
 from .meter import Meter
+from .rate_search import RateSearch
+from .refusals import Cause, Sending
 from .request_pace import RequestPace
 
 PerMinute = Annotated[float, Meta(gt=0)]
@@ -97,6 +99,7 @@ class Pacer:
         self._tokens = _token_meter(limits.tokens_per_minute, clock)
         self._remainders: tuple[_Remainder, _Remainder] | None = None
         """Of requests and of tokens, once the server has reported any."""
+        self._search = RateSearch(clock=clock)
         self._hold_until = -inf
         self._request_count = 0
         self._token_count = 0.0
@@ -118,14 +121,16 @@ class Pacer:
             delay = self._requests.delay()
         if self._tokens is not None:
             delay = max(delay, self._tokens.delay())
-        if self._remainders is not None or self._hold_until > 0:
-            delay = max(delay, self._server_delay(tokens))
+        available = max(self._hold_until, self._search.available_at())
+        if self._remainders is not None or available > 0:
+            delay = max(delay, self._server_delay(tokens, available))
         return ceil(delay * 1000 - 1e-6) / 1000 if delay > 0 else 0.0  # a nanosecond is noise
 
-    def take(self, tokens: float) -> None:
+    def take(self, tokens: float, in_flight: int = 1) -> Sending:
         """Take one request and *tokens* now; the next request waits off a debt.
 
-        Settle each request once.
+        Settle each request once, and note what became of what this returns. *in_flight* requests
+        are in flight with this one.
         """
         self._request_count += 1
         self._token_count += tokens
@@ -138,6 +143,7 @@ class Pacer:
             of_requests, of_tokens = self._remainders
             of_requests.take(1.0, now)
             of_tokens.take(tokens, now)
+        return self._search.take(in_flight)
 
     def settle(self, reserved: float, used: float) -> None:
         """Refund or charge the difference once it is known what a request used."""
@@ -150,10 +156,24 @@ class Pacer:
         else:
             self._tokens.refund(reserved - used)
 
-    def note_refusal(self) -> None:
-        """Note that the server refused a request although the limits were kept."""
+    def note_answer(self, sending: Sending) -> None:
+        """Note that the server admitted a request."""
+        self._search.note_answer(sending)
+
+    def note_refusal(self, sending: Sending, retry_after: float | None) -> Cause:
+        """Note that the server refused a request although the limits were kept; tell what for."""
         if self._requests is not None:
             self._requests.tighten()
+        return self._search.note_refusal(sending, retry_after)
+
+    @property
+    def width(self) -> int:
+        """Most requests that the server had at once lately."""
+        return self._search.width
+
+    def note_narrowing(self) -> None:
+        """Note that fewer requests are allowed in flight since a refusal."""
+        self._search.note_narrowing()
 
     def note_allowance(self, allowance: Allowance) -> None:
         """Note the limits that the server reports; they can slow the pace, never raise it.
@@ -171,12 +191,12 @@ class Pacer:
         self._hold_until = max(self._hold_until, self._clock() + seconds)
 
     def statistics(self) -> PacerStatistics:
-        hold = max(0.0, self._hold_until - self._clock())
+        until = max(self._hold_until, self._search.available_at())
+        hold = max(0.0, until - self._clock())
         return PacerStatistics(self._request_count, self._token_count, hold)
 
-    def _server_delay(self, tokens: float) -> float:
+    def _server_delay(self, tokens: float, available: float) -> float:
         now = self._clock()
-        available = self._hold_until
         if self._remainders is not None:
             of_requests, of_tokens = self._remainders
             available = max(

@@ -4,6 +4,7 @@ from msgspec import Struct
 
 from ...providers.base import Request
 from ..data.errors import RunStopped, Stopping
+from .refusals import Sending
 from .retry import Attempts
 
 StopReason = RunStopped | Stopping
@@ -21,8 +22,8 @@ class QueuedCall(Struct, eq=False, kw_only=True):
     attempts: Attempts = Attempts()
     queued_at: float = 0.0
     """When it was submitted, on the loop's clock."""
-    sent_at: float = 0.0
-    """When its latest attempt was sent, on the loop's clock."""
+    sending: Sending = Sending()
+    """Its latest attempt."""
     answered_at: float = 0.0
     """When its reply had come in, on the loop's clock."""
     order: int = 0

@@ -1,10 +1,12 @@
 """Which failures are worth another attempt, and when: counts and seconds in, a decision out."""
 
 from collections.abc import Callable
+from traceback import extract_tb
 from typing import NamedTuple
 
-from ...providers.base import Denied, RateLimited, Rejected, Stale, Unavailable
+from ...providers.base import Denied, Provider, RateLimited, Rejected, Stale, Unavailable
 from ..config import RetryPolicy
+from ..data.errors import RunStopped
 
 MAX_STALE = 3
 """Stale connections of one call that cost it no attempt: a pool may hold a few, but a server that
@@ -203,3 +205,13 @@ def _wait(
 
     doublings = min(failures - 1, 64)
     return random() * min(policy.longest_wait, policy.first_wait * 2.0**doublings)
+
+
+def broken_provider(provider: Provider, error: Exception) -> RunStopped:
+    """Build the error for a provider that raises what no provider may."""
+    place = extract_tb(error.__traceback__)[-1]
+    return RunStopped(
+        f"the provider {provider.kind!r} is broken: it raised {error!r} ({place.filename}, line"
+        f" {place.lineno}), which is none of the errors that a provider may raise: report this to"
+        " its author"
+    )

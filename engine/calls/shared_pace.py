@@ -8,6 +8,10 @@ Urgency = tuple[int, float]
 """A call's priority and when it was queued; the least goes first."""
 
 
+PAUSE = 0.001
+"""Seconds until a dispatcher looks again after it has given way to another one."""
+
+
 class PaceMember(Protocol):
     """A dispatcher, as the others see it."""
 
@@ -26,22 +30,30 @@ class SharedPace:
     Attributes:
         pacer: lets out the requests of all.
         members: the dispatchers.
+        in_flight: the calls of all of them that are in flight.
     """
 
     def __init__(self, pacer: Pacer) -> None:
         self.pacer = pacer
         self.members: list[PaceMember] = []
+        self.in_flight = 0
 
     @property
     def is_shared(self) -> bool:
         """Whether several dispatchers keep to it."""
         return len(self.members) > 1
 
-    def more_urgent_than(self, member: PaceMember, urgency: Urgency) -> PaceMember | None:
-        """Return the member whose next call goes before the one of *member*, if there is one."""
+    def give_way(self, member: PaceMember, urgency: Urgency, tokens: float) -> float:
+        """Let another member send first if its call is more urgent than the next of *member*.
+
+        Returns the seconds until *member* may send that call, which reserves *tokens*.
+        """
         most_urgent = None
         for other in self.members:
             theirs = None if other is member else other.urgency()
             if theirs is not None and theirs < urgency:
                 urgency, most_urgent = theirs, other
-        return most_urgent
+        if most_urgent is None:
+            return 0.0
+        most_urgent.pump()
+        return max(self.pacer.delay(tokens), PAUSE)

@@ -4,12 +4,14 @@ import argparse
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
+from msgspec import structs
+
 from ...providers.models import ModelFacts, find_model, model_table
 from ..data.errors import UserError
 from ..data.providers import PROVIDERS, resolve_model
 from .arguments import add_json
 from .exit_status import ExitStatus
-from .output import print_json, print_message, print_text
+from .output import print_json, print_text
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,10 +31,10 @@ def run(args: argparse.Namespace) -> int:
             " settings, and has a price only if you set price_input and price_output"
         )
     if args.json:
-        print_json(rows)
+        print_json(structs.replace(model_table(), models=tuple(rows)))
         return ExitStatus.DONE
-    print_text("\n".join(_card(rows[0]) if len(rows) == 1 else _lines(rows)))
-    print_message(f"as of {model_table().date}; US dollars per million tokens")
+    lines = _card(rows[0]) if len(rows) == 1 else _lines(rows)
+    print_text("\n".join((*lines, f"as of {model_table().date}; US dollars per million tokens")))
     return ExitStatus.DONE
 
 

@@ -5,7 +5,8 @@ from typing import Literal
 
 import anyio
 
-from ..calls.dispatcher import LONG_PAUSE, Dispatcher, DispatchStatistics
+from ..calls.dispatch_statistics import LONG_PAUSE, DispatchStatistics
+from ..calls.dispatcher import Dispatcher
 from ..calls.outage import LONG_OUTAGE
 from ..disk.event_log import event_logger
 

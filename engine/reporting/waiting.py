@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from ..calls.dispatcher import LONG_PAUSE, Dispatcher
+from ..calls.dispatch_statistics import LONG_PAUSE
+from ..calls.dispatcher import Dispatcher
 from ..calls.outage import LONG_OUTAGE
 from ..config import RetryPolicy
 
