@@ -3,17 +3,17 @@
 import re
 from typing import Final
 
-from .languages import words
+from .languages import phrase
 from .reading import SIGNS, outside_fences, split_label
 
-ABOUT_REWRITE: Final = re.compile(words("about_rewrite"), re.IGNORECASE)
+ABOUT_REWRITE: Final = re.compile(phrase("about_rewrite"), re.IGNORECASE)
 """Words of a remark about a rewrite, which the rewrite itself does not hold."""
 
-_BEGINS = re.compile(words("remarks"), re.IGNORECASE)
-_CLOSES = re.compile(words("closes"), re.IGNORECASE)
-_CHANGES = re.compile(words("changes"), re.IGNORECASE)
-_ECHO = re.compile(words("old_text"), re.IGNORECASE)
-_NOTES = re.compile(words("notes"), re.IGNORECASE)
+_BEGINS = re.compile(phrase("remarks"), re.IGNORECASE)
+_CLOSES = re.compile(phrase("closes"), re.IGNORECASE)
+_CHANGES = re.compile(phrase("changes"), re.IGNORECASE)
+_ECHO = re.compile(phrase("old_text"), re.IGNORECASE)
+_NOTES = re.compile(phrase("notes"), re.IGNORECASE)
 _ADDS = re.compile(r"i(?:['\u2019]ve| have)? (?:also )?(?:kept|added)\b", re.IGNORECASE)
 _ENCLOSED = re.compile(r"[*_]{0,3}[(\uff08].*[)\uff09][*_]{0,3}|\*[^*\n]+\*|_[^_\n]+_", re.DOTALL)
 _SUSPECT = re.compile(
