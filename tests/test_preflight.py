@@ -8,7 +8,7 @@ from pathlib import Path
 import anyio.to_thread
 import pytest
 
-from .commands import codeclm, write_seeds
+from .commands import codeclm, write_lines, write_seeds
 from .servers import ReceivedRequest, Say, Server, chat, say
 from .test_cli import acting
 
@@ -228,6 +228,27 @@ async def test_every_dialect_is_checked_with_a_call(
     assert remedy in complaint[0]
     assert "sk-right-or-wrong" not in done.stdout + done.stderr
     assert len(server.asked) <= 3
+
+
+async def test_an_evaluation_tries_its_judge_before_the_first_answer_is_paid(
+    server: Server, tmp_path: Path
+) -> None:
+    server.always = of_judge(say(chat("Both are lovely.")))
+    models = ("--candidate", "vllm/a", "--reference", "vllm/b", "--judge", "vllm/judge")
+
+    def begin() -> subprocess.CompletedProcess[str]:
+        write_lines(
+            tmp_path / "set.jsonl", [{"id": n, "prompt": f"What of {n}?"} for n in range(9)]
+        )
+        at = ("--base-url", f"{server.url}/v1", "--out", "e")
+        return codeclm("evaluate", "--test", "set.jsonl", *models, *at, cwd=tmp_path)
+
+    done = await anyio.to_thread.run_sync(begin)
+
+    assert done.returncode == 1
+    assert "judge: vllm/judge: " in done.stdout + done.stderr
+    assert len(server.asked) == 2 + 3
+    assert all(is_preflight(asked) for asked in server.asked)
 
 
 async def test_an_address_where_nothing_answers_is_given_up(server: Server, tmp_path: Path) -> None:

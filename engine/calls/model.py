@@ -190,7 +190,7 @@ class Model:
         most = self.sampling.parse_attempts
         for attempt in range(1, max(attempts or most, most) + 1):
             stored = await pending.reply()
-            self._measure(prompt.name, pending.key, stored)
+            self._measure(stage, pending.key, stored)
             if not pending.paid:
                 counters.count_reused(stage)
             try:

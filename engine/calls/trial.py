@@ -66,7 +66,7 @@ class Trial:
         failure = None
         if isinstance(outcome, StoredReply):
             failure = self.examine(prompt, outcome)
-        elif isinstance(outcome, ItemError) and outcome.is_refused:
+        elif isinstance(outcome, ItemError) and not outcome.transient:
             failure = Failure(outcome.reason, outcome.detail)
         if failure is not None:
             self._failures.append(failure)

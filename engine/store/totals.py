@@ -207,9 +207,9 @@ class DatasetCounts:
         return int(encoded + chunks + items + 4 * rounds + rewrites)
 
     def scored_rounds(self) -> Iterator[ScoredRounds]:
-        """Yield the scored rounds of each instruction that has any."""
+        """Yield the scored rounds of each instruction that has any, in seed order."""
         for item, last, gap_text, score_text in self._connection.rows(
-            "SELECT item, iteration, gaps, scores FROM examples WHERE gaps <> ''"
+            "SELECT item, iteration, gaps, scores FROM examples WHERE gaps <> '' ORDER BY row_index"
         ):
             try:
                 gaps = [float(gap) for gap in gap_text.split(",")]
