@@ -18,7 +18,8 @@ _ADDS = re.compile(r"i(?:['\u2019]ve| have)? (?:also )?(?:kept|added)\b", re.IGN
 _ENCLOSED = re.compile(r"[*_]{0,3}[(\uff08].*[)\uff09][*_]{0,3}|\*[^*\n]+\*|_[^_\n]+_", re.DOTALL)
 _SUSPECT = re.compile(
     r"\b(?:harder|tougher|(?:more )?challenging|improve(?:d|ments?)|enhance(?:d|ments?)|rewrit\w+"
-    r"|why it|why this|how it|how this)\b|改进|优化|修改",
+    r"|add(?:ed|itions?)|rationale|reasoning|justification|why it|why this|how it|how this)\b"
+    r"|改进|优化|修改|解析|说明",
     re.IGNORECASE,
 )
 _RULE = re.compile(r"[ \t]*+(?:-{3,}|\*{3,}|_{3,}|\* \* \*|- - -)[ \t]*+")

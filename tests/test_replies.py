@@ -21,7 +21,7 @@ COUNTS = {
     "encode": (Counts(47, 4, 0, 0), Counts(18, 2, 0, 0)),
     "decode": (Counts(81, 3, 0, 0), Counts(18, 2, 0, 0)),
     "rubrics": (Counts(44, 4, 0, 0), Counts(18, 2, 0, 0)),
-    "improve": (Counts(122, 10, 0, 1), Counts(19, 3, 0, 0)),
+    "improve": (Counts(141, 12, 1, 1), Counts(19, 3, 0, 0)),
     "evolved": (Counts(48, 2, 0, 0), Counts(18, 2, 0, 0)),
     "score": (Counts(91, 8, 0, 0), Counts(18, 2, 0, 0)),
     "judge": (Counts(42, 3, 0, 0), Counts(18, 2, 0, 0)),

@@ -83,6 +83,19 @@ async def test_a_question_asked_after_that_is_stopped_too(server: Server, at_des
     assert len(server.asked) == MOST
 
 
+@pytest.mark.timeout(60)
+async def test_a_stage_that_begins_after_a_gentle_stop_holds_nobody_up(
+    server: Server, at_desk: Open
+) -> None:
+    """The stop was said before there was a trial to hear it."""
+    async with at_desk() as desk:
+        desk.dispatcher.stop(Stopping())
+        outcomes = await asked_of(desk, MOST + 4)
+
+    assert counted(outcomes) == {"Stopping": MOST + 4}
+    assert server.asked == []
+
+
 async def test_until_then_no_more_are_in_flight_and_one_answer_lets_all_go(
     server: Server, at_desk: Open
 ) -> None:
