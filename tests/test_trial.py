@@ -38,8 +38,9 @@ async def asked_of(desk: Desk, count: int, **sampling: Any) -> list[Any]:
 
 async def settled(desk: Desk) -> None:
     """Wait until the loop has nothing to do but to wait for the server."""
-    before = None
-    while before != (before := desk.dispatcher.statistics().in_flight):
+    before = -1
+    while before != desk.dispatcher.statistics().in_flight:
+        before = desk.dispatcher.statistics().in_flight
         for _ in range(20):
             await asyncio.sleep(0)
 
