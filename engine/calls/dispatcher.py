@@ -119,8 +119,10 @@ class Dispatcher:
         self._all_idle = asyncio.Event()
 
     def on_stop(self, listener: Callable[[StopReason], None]) -> None:
-        """Call *listener* whenever sending is stopped: for calls that it holds back."""
+        """Call *listener* whenever sending is stopped, or is already: it holds calls back."""
         self._stop_listeners.append(listener)
+        if self._stopped_by is not None:
+            listener(self._stopped_by)
 
     def submit(self, call: QueuedCall) -> None:
         """Queue *call*; it is sent when its turn, the pace and the concurrency limit allow."""

@@ -56,7 +56,7 @@ class UnusableReplyError(Exception):
         return self.reply.finish_reason == "length" and not self.reply.text.strip()
 
 
-def read_reply(prompt: Prompt[T], reply: StoredReply) -> tuple[T, StoredReply]:
+def parse_reply(prompt: Prompt[T], reply: StoredReply) -> tuple[T, StoredReply]:
     """Return what *reply* says to *prompt*, and the reply with its reasoning apart.
 
     Raises:

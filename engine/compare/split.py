@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from ...providers import json_codec
 from ..data import seeds
+from ..data.files import read_input
 from ..data.records import Seed
 from ..data.seeds import SeedError
 from ..data.seeds.selection import SeedSelection
@@ -113,6 +114,6 @@ def _record(seed: Seed) -> dict[str, str]:
 
 def _read_split(path: Path) -> Split | None:
     try:
-        return json_codec.loads(path.read_bytes(), _split)
+        return json_codec.loads(read_input(path), _split)
     except (OSError, msgspec.MsgspecError):
         return None

@@ -29,7 +29,7 @@ class ScoredInstruction(Struct, frozen=True):
 
 
 class UnitCost(Struct, frozen=True):
-    """What one instruction or pair costs: calls, and money at the configured prices."""
+    """What one instruction or pair costs: calls, and money at the prices of the roles."""
 
     calls: float
     money: float | None = None
