@@ -70,6 +70,7 @@ _HEADING_MARK = re.compile(r"#{1,6}[ \t]++")
 _KEY = re.compile(r"(?:\w{1,30}_)?(?:instruction|prompt|task|question|version|rewrite)")
 _LEADING_RULE = re.compile(r"\A(?:[-*_]{3,}[ \t]*+\n)++")
 _BLANK_LINE = re.compile(r"\n[ \t]*+(?=\n)")
+_LONGEST: Final = 100_000
 _LONGEST_LABEL: Final = 60
 _LONGEST_LINE: Final = 300
 _LONGEST_PREAMBLE: Final = 1_200
@@ -84,9 +85,12 @@ def read_instruction(reply: str, *, original: str = "") -> str:
         original: What was to be rewritten. A label that it begins with, too, belongs to the text.
 
     Raises:
-        ParseError: it is empty or a refusal, it holds several versions or the prompt's labels.
+        ParseError: it is empty, absurdly long or a refusal, it holds several versions or the
+            prompt's labels, or what may be a remark.
     """
     text = _from_json(reply) or reply
+    if len(text) > _LONGEST:
+        raise ParseError(f"the instruction has {len(text):,} characters")
     is_announced = False
     for _ in range(_MOST_LAYERS):
         before = text

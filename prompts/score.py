@@ -91,7 +91,7 @@ def read_scores(text: str) -> tuple[float, float]:
     if fields is not None and (pair := _from_json(fields)):
         return check_scores(*pair)
     lines = _Lines()
-    for line in islice(filter(str.strip, _plain(reply).split("\n")), _MOST_LINES):
+    for line in islice(filter(str.strip, plain_numbers(reply).split("\n")), _MOST_LINES):
         if pair := lines.read(line):
             return check_scores(*pair)
     raise ParseError(f"no line with two scores: {excerpt(reply)}")
@@ -141,7 +141,7 @@ def _in_order(scores: list[float], whose: tuple[int, int]) -> tuple[float, float
     return (scores[0], scores[1]) if whose[0] < whose[1] else (scores[1], scores[0])
 
 
-def _plain(reply: str) -> str:
+def plain_numbers(reply: str) -> str:
     """Write digits of any script as ASCII, a tag as the label it is, and leave out TeX."""
     plain = reply
     if not reply.isascii():

@@ -121,4 +121,6 @@ ENGLISH: Final = Language(
         r"|doesn['\u2019]t|can['\u2019]t|cannot|wouldn['\u2019]t|won['\u2019]t)\b(?:(?!differ)[^.;:\n]){0,40}?"
         r"\bequal\b|\b(?:not|un|non)[\s_-]{0,9}equal"
     ),
+    yes=r"yes|true",
+    no=r"no|false",
 )
