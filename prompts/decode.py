@@ -9,8 +9,17 @@ import re
 from collections.abc import Iterator
 from typing import Final, cast
 
-from .instruction import inside_tag, read_instruction, reads_like_chat, unwrapped
-from .languages import words
+from .instruction import inside_tag, read_instruction, reads_like_chat
+from .items import (
+    clean_item,
+    is_about_all,
+    is_heading,
+    item_text,
+    untitled,
+    without_last_remark,
+    without_notes,
+)
+from .languages import phrase
 from .numbering import Marker, bulleted, counted, lettered, top_level, uncounted
 from .prompt import (
     TYPICAL_SKILLS,
@@ -32,58 +41,15 @@ from .reading import (
     outside_fences,
     parse_json,
     reply_body,
-    split_label,
 )
 from .schemas import LONGEST_INSTRUCTION, list_of, object_of, string
 from .tables import column, rows_of
 
-_LABEL = re.compile(
-    rf"(?:\*\*|__)?{words('item')}[ \t]{{0,3}}#?[0-9]{{0,4}}[ \t]{{0,3}}(?:\*\*|__)?"
-    r"[ \t]{0,3}[:.\uff1a][ \t]{0,3}(?:\*\*|__)?\s*",
-    re.IGNORECASE,
-)
-_ITEM_HEAD = re.compile(rf"[*_]{{0,3}}{words('item')}s?[*_]{{0,3}}", re.IGNORECASE)
-_TITLE = re.compile(
-    r"(?:\*\*|__)[^*_\n]{1,80}(?:[:\uff1a](?:\*\*|__)|(?:\*\*|__)[ \t]{0,3}"
-    r"(?:[:\uff1a]|[-\u2013\u2014][ \t]|(?=\n)))\s*"
-)
-_ANSWER = re.compile(
-    r"[ \t]*+(?:[-*>][ \t]++)?[*_]{0,3}(?:(?:sample|example|expected|possible|model)[ ])?"
-    r"(?:answer|response|solution|antwort|réponse|respuesta|答案|回答)[*_]{0,3}[ \t]{0,3}[:\uff1a]",
-    re.IGNORECASE,
-)
-_QUESTION = re.compile(
-    r"[ \t>*_]*+(?:question|q|frage|pregunta|问题)[*_]{0,2}[ \t]?[:\uff1a]", re.IGNORECASE
-)
-"""An answer's label below one belongs to the instruction."""
-_ALL_ITEMS = re.compile(
-    rf"[*_(\uff08]{{0,3}}(?:{words('all_items')}|{words('closes')})", re.IGNORECASE
-)
-_ABOUT_LABEL = re.compile(
-    rf"(?:{words('skills')}|{words('use_case')}|{words('notes')}|focus|rationale|why|topic|domain"
-    r"|category|difficulty|purpose)(?: (?:used|needed|required|tested|level))?",
-    re.IGNORECASE,
-)
-"""The label of a line about an item, below it."""
-
-_BRACKETED = re.compile(r"\[[^\[\]]*\]")
-_ITEM_TAG = re.compile(rf"<(?P<close>/?)(?:{words('item')})[_ ]?[0-9]{{0,3}}>", re.IGNORECASE)
-_ABOUT_ITEM = re.compile(
-    rf"[ \t]*+[*_]{{0,2}}[(\uff08\[](?:{words('skills')}[ \t]?[:\uff1a]"
-    r"|this (?:instruction|task|prompt|question)\b|requires?\b|focus\b)[^()\n]{0,300}[)\uff09\]]"
-    r"[*_]{0,2}\Z"
-    r"|[ \t]*+[-\u2013\u2014][ \t][*_]{0,2}this (?:instruction|task|prompt|question)\b"
-    r"[^\n]{0,300}\Z",
-    re.IGNORECASE,
-)
-_HEADING = re.compile(
-    r"[ \t]*+(?:#{1,6}[ \t][^\n]*|\*\*[^*\n]{1,60}[^*\n.?!]\*\*:?|[-*_]{3,})[ \t]*+"
-)
+_ITEM_HEAD = re.compile(rf"[*_]{{0,3}}{phrase('item')}s?[*_]{{0,3}}", re.IGNORECASE)
+_ITEM_TAG = re.compile(rf"<(?P<close>/?)(?:{phrase('item')})[_ ]?[0-9]{{0,3}}>", re.IGNORECASE)
 _STRING = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _CUT_JSON = re.compile(r"\s*(?:```\w*\s*)?\{\s*\"[\w -]{0,40}\"\s*:\s*\[")
 _MOST_LINES: Final = 50_000
-_LONGEST_TAIL: Final = 600
-_MOST_NOTES: Final = 3
 
 
 class Decode(Prompt[list[str]], frozen=True, kw_only=True):
@@ -147,7 +113,7 @@ def _from_json(text: str, *, truncated: bool) -> list[str] | None:
             return None
         if len(value) != LONGEST_INSTRUCTION:  # else the schema cut it off
             texts.append(value.strip())
-    return [_clean(text) for text in _uncounted(texts)]
+    return [clean_item(text) for text in _uncounted(texts)]
 
 
 def _uncounted(texts: list[str]) -> list[str]:
@@ -173,7 +139,7 @@ def _from_cut_json(text: str) -> list[str] | None:
         at = literal.end()
         while at < len(text) and text[at] in " \t\r\n,":
             at += 1
-    return texts
+    return [clean_item(item) for item in _uncounted(texts)]
 
 
 def _from_lines(text: str, number: int, *, truncated: bool) -> list[str]:
@@ -192,13 +158,13 @@ def _from_lines(text: str, number: int, *, truncated: bool) -> list[str]:
 
     ends = [marker.line for marker in markers[1:]] + [len(lines)]
     blocks = [
-        _block(marker, lines[marker.line + 1 : end])
+        item_text(marker.text, lines[marker.line + 1 : end])
         for marker, end in zip(markers, ends, strict=True)
     ]
-    blocks[-1] = _without_last_remark(blocks[-1])
+    blocks[-1] = without_last_remark(blocks[-1])
     if truncated:
         blocks = blocks[:-1]
-    return _untitled([_clean(block) for block in _without_notes(blocks)])
+    return untitled([clean_item(block) for block in without_notes(blocks)])
 
 
 def _from_tags(text: str) -> list[str]:
@@ -207,7 +173,7 @@ def _from_tags(text: str) -> list[str]:
     start: int | None = None
     for tag in _ITEM_TAG.finditer(text):
         if tag["close"] and start is not None:
-            items.append(_clean(text[start : tag.start()].strip()))
+            items.append(clean_item(text[start : tag.start()].strip()))
         start = None if tag["close"] else tag.end()
     return items
 
@@ -218,7 +184,7 @@ def _from_table(lines: list[str]) -> list[str]:
     items = column(rows, _ITEM_HEAD)
     if not items and rows and len(rows[0]) == 2 and all(row[0].isdigit() for row in rows[1:]):
         items = [row[1] for row in rows[1:]]
-    return [_clean(item) for item in items]
+    return [clean_item(item) for item in items]
 
 
 def _markers(lines: list[str], outside: list[bool], number: int) -> list[Marker]:
@@ -243,15 +209,9 @@ def _in_sections(markers: list[Marker], lines: list[str]) -> list[Marker]:
 def _sections(markers: list[Marker], lines: list[str]) -> Iterator[list[Marker]]:
     section: list[Marker] = []
     for marker in markers:
-        above = next(
-            (
-                line
-                for line in reversed(lines[max(0, marker.line - 3) : marker.line])
-                if line.strip()
-            ),
-            "",
-        )
-        if section and marker.number == 1 and _HEADING.fullmatch(above):
+        near = lines[max(0, marker.line - 3) : marker.line]
+        above = next((line for line in reversed(near) if line.strip()), "")
+        if section and marker.number == 1 and is_heading(above):
             yield section
             section = []
         section.append(marker)
@@ -267,10 +227,10 @@ def _unmarked(lines: list[str], outside: list[bool], number: int) -> list[str]:
         items = [part.strip() for part in parts if part.strip()]
         if items and items[0].endswith((":", "\uff1a")):
             del items[0]
-        if items and _ALL_ITEMS.match(items[-1]):
+        if items and is_about_all(items[-1]):
             del items[-1]
         if len(items) == number and not any(map(reads_like_chat, items)):
-            return [_clean(item) for item in items]
+            return [clean_item(item) for item in items]
     return []
 
 
@@ -278,66 +238,3 @@ def _lone(lines: list[str], *, truncated: bool) -> list[str]:
     if truncated:
         raise ParseError("cut off before the instruction was complete")
     return [read_instruction("\n".join(lines))]
-
-
-def _block(marker: Marker, below: list[str]) -> str:
-    """Return the text of one item without its indentation and without an answer after it."""
-    block = [marker.text, *below]
-    for at, line in enumerate(below, 1):
-        if not _ANSWER.match(line) or _QUESTION.match(block[at - 1]):
-            continue
-        if any(map(str.strip, block[:at])):
-            answer = (_ANSWER.sub("", line, count=1).strip("*_ "), *block[at + 1 :])
-            below = below[: at - 1] if any(map(str.strip, answer)) else below
-            break
-    depths = [len(line) - len(line.lstrip()) for line in below if line.strip()]
-    depth = min(depths, default=0)
-    return "\n".join([marker.text, *(line[depth:].rstrip() for line in below)]).strip()
-
-
-def _without_last_remark(block: str) -> str:
-    """Remove a last paragraph or line about all instructions from the last one."""
-    before, _, last = block.rpartition("\n")
-    return before.rstrip() if before and _ALL_ITEMS.match(last) else block
-
-
-def _without_notes(blocks: list[str]) -> list[str]:
-    """Remove last lines like "Skills: …" or "_Focus: …_" if every item has one."""
-    for _ in range(_MOST_NOTES):
-        parts = [block.rstrip().rpartition("\n") for block in blocks]
-        labels = {split_label(last)[0].lower() for before, _, last in parts if before}
-        if len(blocks) < 2 or len(labels) != 1 or not _ABOUT_LABEL.fullmatch(labels.pop()):
-            break
-        if not all(before for before, _, _ in parts):
-            break
-        blocks = [before.rstrip() for before, _, _ in parts]
-    return blocks
-
-
-def _clean(block: str) -> str:
-    """Remove from an instruction its label, its marks and what is said about it."""
-    if (label := _LABEL.match(block)) and label.end() < len(block):
-        block = block[label.end() :]
-    lines = block.split("\n")
-    while len(lines) > 1 and (not lines[-1].strip() or _is_next_heading(lines)):
-        lines.pop()
-    text = "\n".join(lines)
-    if about := _ABOUT_ITEM.search(text, max(0, len(text) - _LONGEST_TAIL)):
-        text = text[: about.start()]
-    text = unwrapped(text.strip())
-    return text[1:-1].strip() if _BRACKETED.fullmatch(text) else text
-
-
-def _is_next_heading(lines: list[str]) -> bool:
-    """Return whether the last line is a heading with nothing below it, or a rule."""
-    return not lines[-2].strip() and _HEADING.fullmatch(lines[-1]) is not None
-
-
-def _untitled(blocks: list[str]) -> list[str]:
-    """Remove bold titles if every instruction has one; a single one may be part of the text."""
-    titles = [_TITLE.match(block) for block in blocks]
-    if len(blocks) < 2 or not all(
-        title and title.end() < len(block) for title, block in zip(titles, blocks, strict=True)
-    ):
-        return blocks
-    return [block[title.end() :] for title, block in zip(titles, blocks, strict=True) if title]

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from .languages import words
+from .languages import phrase
 from .prompt import JsonSchema, Priority, Prompt, RawReply, Sizes, Typical, filler
 from .reading import (
     ParseError,
@@ -28,13 +28,15 @@ _COLON = (
     r"[ \t]{0,9}[*_]{0,3}"
 )
 _FLAGS = re.IGNORECASE | re.MULTILINE
-_USE_CASE = re.compile(rf"^{_MARKS}{words('use_case')}{_COLON}", _FLAGS)
-_SKILLS = re.compile(rf"(?:^{_MARKS}|[^\w\n][*_`\"']{{0,3}}){words('skills')}{_COLON}", _FLAGS)
+_USE_CASE = re.compile(rf"^{_MARKS}{phrase('use_case')}{_COLON}", _FLAGS)
+_SKILLS = re.compile(rf"(?:^{_MARKS}|[^\w\n][*_`\"']{{0,3}}){phrase('skills')}{_COLON}", _FLAGS)
 _HEADING = re.compile(
-    rf"^(?:#++[ \t]*+|\*\*)({words('use_case')}|{words('skills')})\*{{0,2}}[ \t]*+$", _FLAGS
+    rf"^(?:#++[ \t]*+|\*\*)({phrase('use_case')}|{phrase('skills')})\*{{0,2}}[ \t]*+$",
+    _FLAGS,
 )
 _USE_CASE_HEAD, _SKILLS_HEAD = (
-    re.compile(rf"[*_]{{0,3}}{words(field)}[*_]{{0,3}}", _FLAGS) for field in ("use_case", "skills")
+    re.compile(rf"[*_]{{0,3}}{phrase(field)}[*_]{{0,3}}", _FLAGS)
+    for field in ("use_case", "skills")
 )
 _SEPARATOR = re.compile(r"[,;\uff0c\uff1b\u3001\u060c\u061b\n](?![^()\n]{0,80}\))")
 _LISTED = re.compile(r"\s*(?:[-*+•]|\(?[0-9]{1,2}[.)])[ \t]")

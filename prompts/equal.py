@@ -2,13 +2,13 @@
 
 import re
 
-from .languages import words
+from .languages import phrase
 from .prompt import JsonSchema, Priority, Prompt, RawReply, Sizes, Typical, filler
 from .reading import ParseError, excerpt, read_word
 from .schemas import BOOLEAN, object_of
 
-_NOT_EQUAL = re.compile(words("not_equal"), re.IGNORECASE)
-_EQUAL = re.compile(words("equal"), re.IGNORECASE)
+_NOT_EQUAL = re.compile(phrase("not_equal"), re.IGNORECASE)
+_EQUAL = re.compile(phrase("equal"), re.IGNORECASE)
 _EITHER = re.compile(r"\bequal\b\W{0,5}(?:or\b\W{0,5})?not[\s-]equal", re.IGNORECASE)
 
 

@@ -8,7 +8,7 @@ cannot be told apart, the reply is refused: asking again costs less than junk in
 import re
 from typing import Any, Final
 
-from .languages import words
+from .languages import phrase
 from .reading import (
     SIGNS,
     ParseError,
@@ -25,9 +25,9 @@ from .schemas import LONGEST_INSTRUCTION
 
 _FLAGS: Final = re.IGNORECASE
 _ARTICLE = r"(?:the |your |my |an? |die |der |la |le |el |l['\u2019]|o |il )?"
-_TEXT = re.compile(words("text"), _FLAGS)
-_CHANGED = re.compile(words("changed"), _FLAGS)
-_BEGINS_LABEL = re.compile(rf"{_ARTICLE}(?:{words('text')}|{words('changed')})", _FLAGS)
+_TEXT = re.compile(phrase("text"), _FLAGS)
+_CHANGED = re.compile(phrase("changed"), _FLAGS)
+_BEGINS_LABEL = re.compile(rf"{_ARTICLE}(?:{phrase('text')}|{phrase('changed')})", _FLAGS)
 _BARE_LABEL = re.compile(r"improved|revised|rewritten|enhanced|improvement|revision", _FLAGS)
 _LINKS = re.compile(
     r"\([^()]*\)|\uff08[^\uff08\uff09]*\uff09"
@@ -37,24 +37,24 @@ _LINKS = re.compile(
 )
 _WORD = re.compile(r"[^\W\d_]+")
 _DASH = re.compile(r" [-\u2013\u2014] ")
-_ITEM_LABEL = re.compile(rf"{_ARTICLE}{words('item')}", _FLAGS)
+_ITEM_LABEL = re.compile(rf"{_ARTICLE}{phrase('item')}", _FLAGS)
 _AMBIGUOUS_LABEL = re.compile(r"rewrite|challenge|output|result|answer|response", _FLAGS)
-_PLAIN_LABEL = re.compile(rf"{_ARTICLE}{words('plain_text')}", _FLAGS)
-_OLD_LABEL = re.compile(words("old_text"), _FLAGS)
+_PLAIN_LABEL = re.compile(rf"{_ARTICLE}{phrase('plain_text')}", _FLAGS)
+_OLD_LABEL = re.compile(phrase("old_text"), _FLAGS)
 _INTERJECTION = re.compile(
-    rf"[¡\s]{{0,3}}(?:{words('interjections')}"
+    rf"[¡\s]{{0,3}}(?:{phrase('interjections')}"
     r"[ \t]{0,2}[!.,:\uff01\uff0c\u3002\u060c\u2014\u2013-]{1,2}\s{0,9}){1,3}",
     _FLAGS,
 )
-_ANNOUNCES = re.compile(words("announces"), _FLAGS)
+_ANNOUNCES = re.compile(phrase("announces"), _FLAGS)
 _NOT_OURS = re.compile(r"\bs? of (?:my|our|his|her|their)\b", _FLAGS)
 _THE_TEXT = re.compile(
-    rf"\b(?:one|an?|une?|una|eine) {words('plain_text')}\b"
+    rf"\b(?:one|an?|une?|una|eine) {phrase('plain_text')}\b"
     r"|\b(?:the|this|that) (?:instruction|prompt)\b|\baction item\b",
     _FLAGS,
 )
 _HERE_IT_IS = re.compile(r"[^\n]{0,80}\b(?:version|result|attempt|it is|you go)\b", _FLAGS)
-_EXPLAINS = re.compile(words("explains"), _FLAGS)
+_EXPLAINS = re.compile(phrase("explains"), _FLAGS)
 _ALTERNATIVE = re.compile(
     rf"^[{SIGNS}]{{0,8}}(?:option|version|alternative|variant|variation) (?:[123]|[abc]\b)",
     _FLAGS | re.MULTILINE,
@@ -70,6 +70,7 @@ _HEADING_MARK = re.compile(r"#{1,6}[ \t]++")
 _KEY = re.compile(r"(?:\w{1,30}_)?(?:instruction|prompt|task|question|version|rewrite)")
 _LEADING_RULE = re.compile(r"\A(?:[-*_]{3,}[ \t]*+\n)++")
 _BLANK_LINE = re.compile(r"\n[ \t]*+(?=\n)")
+_LONGEST: Final = 100_000
 _LONGEST_LABEL: Final = 60
 _LONGEST_LINE: Final = 300
 _LONGEST_PREAMBLE: Final = 1_200
@@ -84,9 +85,12 @@ def read_instruction(reply: str, *, original: str = "") -> str:
         original: What was to be rewritten. A label that it begins with, too, belongs to the text.
 
     Raises:
-        ParseError: it is empty or a refusal, it holds several versions or the prompt's labels.
+        ParseError: it is empty, absurdly long or a refusal, it holds several versions or the
+            prompt's labels, or what may be a remark.
     """
     text = _from_json(reply) or reply
+    if len(text) > _LONGEST:
+        raise ParseError(f"the instruction has {len(text):,} characters")
     is_announced = False
     for _ in range(_MOST_LAYERS):
         before = text

@@ -7,9 +7,9 @@ begins a new one.
 import re
 from typing import Final, NamedTuple
 
-from .languages import words
+from .languages import phrase
 
-_NOUN = words("item")
+_NOUN = phrase("item")
 _INDENT = r"(?P<indent>[ \t]{0,8})(?:#{1,6}[ \t]*+)?(?:[-*+•][ \t]++)?(?P<bold>\*\*|__|\*)?"
 _UNBOLD = r"(?P<unbold>\*\*|__|\*)?"
 _DECIMAL = re.compile(

@@ -2,6 +2,7 @@
 
 import re
 
+from .languages import phrase
 from .prompt import (
     TYPICAL_SKILLS,
     TYPICAL_USE_CASE,
@@ -12,10 +13,14 @@ from .prompt import (
     Sizes,
     Typical,
 )
-from .reading import ParseError, excerpt, read_word
+from .reading import ParseError, excerpt, read_word, tags_as_labels
 from .schemas import BOOLEAN, object_of
 
-_YES = re.compile(r"\W*(?:(?:final )?answer\W+)?(yes|no|true|false)\b", re.IGNORECASE)
+_YES_OR_NO = re.compile(
+    rf"\W*(?:(?:final )?answer(?: is)?\W+)?(?:(?P<yes>{phrase('yes')})|{phrase('no')})"
+    r"(?:\b|(?=[\u3400-\u9fff]))",
+    re.IGNORECASE,
+)
 
 
 class Plausible(Prompt[bool], frozen=True, kw_only=True):
@@ -48,7 +53,7 @@ def read_yes(text: str) -> bool:
     reply = read_word(text)
     if isinstance(reply, bool):
         return reply
-    word = _YES.match(reply)
+    word = _YES_OR_NO.match(tags_as_labels(reply))
     if not word:
         raise ParseError(f"neither yes nor no: {excerpt(reply)}")
-    return word[1].lower() in {"yes", "true"}
+    return word["yes"] is not None

@@ -5,11 +5,13 @@ import re
 from .prompt import JsonSchema, Priority, Prompt, RawReply, Sizes, Typical, filler
 from .reading import ParseError, excerpt, parse_json, reply_body
 from .schemas import object_of, scores
-from .score import NUMBER
+from .score import NUMBER, plain_numbers
 
 _OUT_OF_FIVE = re.compile(r"(?<=[0-9])[ \t]*(?:/|out of)[ \t]*5(?:\.0)?(?![0-9.])", re.IGNORECASE)
 _LABEL = re.compile(
-    r"\b(?:score|rating)[*_]{0,2}[ \t]*[:=][*_ \t]*(-?[0-9]+(?:\.[0-9]+)?)", re.IGNORECASE
+    r"(?:\b(?:score|rating|bewertung|note|puntuación)|评分|得分|الدرجة)(?: is)?[*_]{0,2}[ \t]*"
+    r"(?:[:=\uff1a]|(?<=is))[*_ \t]*(-?[0-9]+(?:\.[0-9]+)?)",
+    re.IGNORECASE,
 )
 
 
@@ -44,9 +46,9 @@ def read_rating(text: str) -> float:
     field = (parse_json(reply) or {}).get("score")
     if isinstance(field, int | float) and not isinstance(field, bool):
         return _check_rating(float(field) if -1 < field < 6 else -1.0, reply)
-    first_line = _OUT_OF_FIVE.sub("", reply.split("\n", 1)[0]).strip(" \t*_.")
-    number = NUMBER.fullmatch(first_line)
-    if number is None and (label := _LABEL.search(reply)):
+    plain = _OUT_OF_FIVE.sub("", plain_numbers(reply)).strip()
+    number = NUMBER.fullmatch(plain.split("\n", 1)[0].strip(" \t*_."))
+    if number is None and (label := _LABEL.search(plain)):
         number = NUMBER.match(label[1])
     if number is None:
         raise ParseError(f"no rating: {excerpt(reply)}")

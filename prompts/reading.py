@@ -4,7 +4,7 @@ import re
 from json import JSONDecoder
 from typing import Any, Final, TypeGuard, cast
 
-from .languages import words
+from .languages import phrase
 from .prompt import RawReply
 
 LONGEST: Final = 1_000_000
@@ -20,7 +20,7 @@ _BRACKET = re.compile(r"[{\[]")
 _LEAD_TO_JSON = re.compile(r"[^\d\n]{0,200}(?:\r?\n\s*)?(?:(?:```|~~~)\w*\s*)?")
 _LONGEST_LEAD: Final = 300
 _MARK = re.compile(r"(?:[-*+•\u2013>#]++[ \t]++|#++[ \t]*+|\(?[0-9]{1,4}[.)][ \t]++)++")
-_REFUSAL = re.compile(words("refuses"), re.IGNORECASE)
+_REFUSAL = re.compile(phrase("refuses"), re.IGNORECASE)
 _FENCE = re.compile(r"[ \t]{0,12}(`{3,}|~{3,})")
 _QUOTES: Final = {
     '"': '"',

@@ -87,16 +87,14 @@ def split_reasoning(text: str) -> SplitReply:
 
 def _may_hold_reasoning(text: str) -> bool:
     """Return whether *text* begins like a mark or holds a closing one; costs little per reply."""
+    if "<" not in text and "[" not in text and "◁" not in text:
+        return False
     start = text[:1]
     if start.isspace():
         start = text.lstrip()[:1]
-    return (
-        start in {"<", "[", "◁"}
-        or "think>" in text
-        or "/THINK]" in text
-        or "/think▷" in text
-        or "_of_thought" in text
-    )
+    if start in {"<", "[", "◁"}:
+        return True
+    return "think>" in text or "_of_thought" in text or "/THINK]" in text or "/think▷" in text
 
 
 def _lone_closing(text: str) -> re.Match[str] | None:

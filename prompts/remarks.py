@@ -3,22 +3,23 @@
 import re
 from typing import Final
 
-from .languages import words
+from .languages import phrase
 from .reading import SIGNS, outside_fences, split_label
 
-ABOUT_REWRITE: Final = re.compile(words("about_rewrite"), re.IGNORECASE)
+ABOUT_REWRITE: Final = re.compile(phrase("about_rewrite"), re.IGNORECASE)
 """Words of a remark about a rewrite, which the rewrite itself does not hold."""
 
-_BEGINS = re.compile(words("remarks"), re.IGNORECASE)
-_CLOSES = re.compile(words("closes"), re.IGNORECASE)
-_CHANGES = re.compile(words("changes"), re.IGNORECASE)
-_ECHO = re.compile(words("old_text"), re.IGNORECASE)
-_NOTES = re.compile(words("notes"), re.IGNORECASE)
+_BEGINS = re.compile(phrase("remarks"), re.IGNORECASE)
+_CLOSES = re.compile(phrase("closes"), re.IGNORECASE)
+_CHANGES = re.compile(phrase("changes"), re.IGNORECASE)
+_ECHO = re.compile(phrase("old_text"), re.IGNORECASE)
+_NOTES = re.compile(phrase("notes"), re.IGNORECASE)
 _ADDS = re.compile(r"i(?:['\u2019]ve| have)? (?:also )?(?:kept|added)\b", re.IGNORECASE)
 _ENCLOSED = re.compile(r"[*_]{0,3}[(\uff08].*[)\uff09][*_]{0,3}|\*[^*\n]+\*|_[^_\n]+_", re.DOTALL)
 _SUSPECT = re.compile(
     r"\b(?:harder|tougher|(?:more )?challenging|improve(?:d|ments?)|enhance(?:d|ments?)|rewrit\w+"
-    r"|why it|why this|how it|how this)\b|改进|优化|修改",
+    r"|add(?:ed|itions?)|rationale|reasoning|justification|why it|why this|how it|how this)\b"
+    r"|改进|优化|修改|解析|说明",
     re.IGNORECASE,
 )
 _RULE = re.compile(r"[ \t]*+(?:-{3,}|\*{3,}|_{3,}|\* \* \*|- - -)[ \t]*+")

@@ -3,7 +3,7 @@
 import re
 from typing import Any, NamedTuple
 
-from .languages import words
+from .languages import phrase
 from .numbering import uncounted
 from .prompt import (
     TYPICAL_SKILLS,
@@ -32,7 +32,7 @@ _COUNTER = (
     r"(?:\*\*|__)?(?:[(\uff08]?(?P<number>[0-9]{1,3})[.):\u3001\uff0e\uff09](?:\*\*|__)?[ \t]*+)?+"
 )
 _ADJECTIVE = r"(?:(?:corresponding|associated|matching|related|difficulty|evaluation)[ \t])?"
-_KIND = rf"(?:(?P<rubric>{words('rubric')}|r(?=[0-9]))|(?P<action>{words('action')}|a(?=[0-9])))"
+_KIND = rf"(?:(?P<rubric>{phrase('rubric')}|r(?=[0-9]))|(?P<action>{phrase('action')}|a(?=[0-9])))"
 _LABELLED = re.compile(
     rf"{_MARKS}{_COUNTER}[*_]{{0,3}}{_ADJECTIVE}{_KIND}s?(?:[ \t]{{1,3}}item)?"
     r"(?:[ \t]{1,3}for rubric)?[ \t]{0,3}#?(?P<count>[0-9]{0,3})(?P<bold>[*_]{0,3})"
@@ -48,7 +48,7 @@ _HEADING = re.compile(
 )
 _NUMBERED = re.compile(rf"(?P<indent>{_MARKS}){_COUNTER}(?P<rest>.*)", re.DOTALL)
 _INLINE = re.compile(
-    rf"[\s;,→|(-]{{1,6}}[*_]{{0,3}}{words('action')}[ \t]{{0,3}}#?[0-9]{{0,3}}[*_]{{0,3}}"
+    rf"[\s;,→|(-]{{1,6}}[*_]{{0,3}}{phrase('action')}[ \t]{{0,3}}#?[0-9]{{0,3}}[*_]{{0,3}}"
     r"[ \t]{0,3}[:\uff1a]",
     re.IGNORECASE,
 )
@@ -56,7 +56,7 @@ _BULLETED = re.compile(r"[ \t]*[-+•*][ \t]")
 _RULE = re.compile(r"[ \t]*+[-*_]{3,}[ \t]*+")
 _BOLD = re.compile(r"\*\*([^*\n]{1,300})\*\*")
 _RUBRIC_HEAD, _ACTION_HEAD = (
-    re.compile(rf"[*_]{{0,3}}{words(field)}s?[*_]{{0,3}}", re.IGNORECASE)
+    re.compile(rf"[*_]{{0,3}}{phrase(field)}s?[*_]{{0,3}}", re.IGNORECASE)
     for field in ("rubric", "action")
 )
 _TAG = re.compile(r"<(?P<close>/?)(?P<name>(?:rubric|action)s?)>", re.IGNORECASE)

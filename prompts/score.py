@@ -4,20 +4,20 @@ import re
 from itertools import islice
 from typing import Any, Final
 
-from .languages import words
+from .languages import phrase
 from .prompt import JsonSchema, Priority, Prompt, RawReply, Sizes, Typical, filler
 from .reading import ParseError, excerpt, is_list, parse_json, reply_body, tags_as_labels
 from .schemas import object_of, scores
 
 NUMBER = re.compile(r"(?<![\w.])-?[0-9]+(?:\.[0-9]+)?(?![\w]|\.[0-9])")
 _NOT_AFTER_LETTER = r"(?<![A-Za-zÀ-ÿ])"
-_WHO = words("assistant")
+_WHO = phrase("assistant")
 _WHOSE = re.compile(
     rf"{_NOT_AFTER_LETTER}(?:{_WHO}(?:[ _]score)?[ _]{{0,2}}#?(?P<number>[12一二])"
     r"(?:['\u2019]s)?(?![0-9]|\.[0-9]|/[0-9])"
     r"|(?:score|rating)[ _]{0,2}#?(?P<score>[12])(?=[ ]{0,2}[:=])"
     r"|(?<![^\s*_(])(?-i:(?P<letter>[AB]))(?=[*_]{0,2}[ ]{0,2}[:=])"
-    rf"|(?P<first>{words('first')})[ _]?{_WHO}|(?P<second>{words('second')})[ _]?{_WHO})",
+    rf"|(?P<first>{phrase('first')})[ _]?{_WHO}|(?P<second>{phrase('second')})[ _]?{_WHO})",
     re.IGNORECASE,
 )
 _COUNTER = re.compile(
@@ -26,12 +26,12 @@ _COUNTER = re.compile(
     r"(?=[^0-9\n]{0,4}[0-9])"
 )
 _OUT_OF = re.compile(
-    rf"(?:(?<=[0-9])[ \t]{{0,3}}/|\b{words('out_of')})[ \t]{{0,3}}10(?:\.0)?(?![0-9]|\.[0-9])"
+    rf"(?:(?<=[0-9])[ \t]{{0,3}}/|\b{phrase('out_of')})[ \t]{{0,3}}10(?:\.0)?(?![0-9]|\.[0-9])"
     r"|(?<=[0-9])[ \t]{0,3}分",
     re.IGNORECASE,
 )
 _USUAL = re.compile(
-    rf"{_NOT_AFTER_LETTER}(?:{_WHO}s?|{words('score')}|{words('overall')})(?:['\u2019]s)?"
+    rf"{_NOT_AFTER_LETTER}(?:{_WHO}s?|{phrase('score')}|{phrase('overall')})(?:['\u2019]s)?"
     r"(?![A-Za-zÀ-ÿ])",
     re.IGNORECASE,
 )
@@ -91,7 +91,7 @@ def read_scores(text: str) -> tuple[float, float]:
     if fields is not None and (pair := _from_json(fields)):
         return check_scores(*pair)
     lines = _Lines()
-    for line in islice(filter(str.strip, _plain(reply).split("\n")), _MOST_LINES):
+    for line in islice(filter(str.strip, plain_numbers(reply).split("\n")), _MOST_LINES):
         if pair := lines.read(line):
             return check_scores(*pair)
     raise ParseError(f"no line with two scores: {excerpt(reply)}")
@@ -141,7 +141,7 @@ def _in_order(scores: list[float], whose: tuple[int, int]) -> tuple[float, float
     return (scores[0], scores[1]) if whose[0] < whose[1] else (scores[1], scores[0])
 
 
-def _plain(reply: str) -> str:
+def plain_numbers(reply: str) -> str:
     """Write digits of any script as ASCII, a tag as the label it is, and leave out TeX."""
     plain = reply
     if not reply.isascii():

@@ -208,7 +208,15 @@ class Stale(Unavailable):
 
 
 class Rejected(ProviderError):  # noqa: N818
-    """The request was refused, or its response is too large; repeating it is pointless."""
+    """The request was refused, or its response is too large; repeating it is pointless.
+
+    Attributes:
+        is_filtered: Whether the vendor's content filter refused the prompt.
+    """
+
+    def __init__(self, message: str, *, is_filtered: bool = False) -> None:
+        super().__init__(message)
+        self.is_filtered = is_filtered
 
 
 class Denied(ProviderError):  # noqa: N818

@@ -78,6 +78,13 @@ class Host(Struct, frozen=True):
         """Return the host's own base URL."""
         return _VARIABLE.sub(lambda match: _first(match[1], environ) or match[0], self.base_url)
 
+    def address_variables(self, environ: Mapping[str, str] = os.environ) -> tuple[str, ...]:
+        """Return the environment variables that the host's own address is made of."""
+        return tuple(
+            next((name for name in match[1].split("|") if environ.get(name, "").strip()), "")
+            for match in _VARIABLE.finditer(self.base_url)
+        )
+
     def missing_variable(self, environ: Mapping[str, str] = os.environ) -> str | None:
         """Return the variable that the host's address needs and that is not set; None: none."""
         match = _VARIABLE.search(self.address(environ))

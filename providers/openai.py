@@ -2,20 +2,20 @@
 
 import re
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
 
 from . import json_codec
-from .base import Message, Rejected, Reply, Request, ResponseFormat
+from .base import Message, Reply, Request, ResponseFormat
 from .http.endpoint import make_endpoint
 from .http.exchange import HttpSession, Response
 from .openai_reply import read_completion
+from .streams.fallback import StreamFallback, StreamLevel
 from .streams.openai import ChatCompletion
 from .structured import is_strict
-
-_STREAM_OPTIONS = re.compile("stream_options|include_usage")
 
 
 class Dialect(Struct, frozen=True):
@@ -65,8 +65,10 @@ class OpenAI:
             secrets=(api_key,) if api_key else (),
         )
         self._dialect = self._choose_dialect()
-        self._streams_usage = self._dialect.streams_usage
-        """Whether the server takes ``stream_options``; one that does not refuses the request."""
+        levels: tuple[StreamLevel, ...] = ("with_usage", "events", "whole")
+        self._fallback = StreamFallback(
+            self._endpoint.where, *levels[0 if self._dialect.streams_usage else 1 :]
+        )
         self.identity = base_url
         self.structured: ResponseFormat = structured
 
@@ -76,24 +78,19 @@ class OpenAI:
         return Dialect(is_openai=is_openai)
 
     async def complete(self, request: Request, /) -> Reply:
-        body, headers = await self._send(request)
+        if request.stream:
+            body, headers = await self._fallback.send(partial(self._send, request))
+        else:
+            body, headers = await self._send(request)
         return read_completion(self._endpoint, body, headers)
 
     async def aclose(self) -> None:
         """Do nothing: the caller owns the session."""
 
-    async def _send(self, request: Request) -> Response:
-        if not request.stream:
-            return await self._session.post(self._endpoint, encode(request, self._dialect))
-        streams_usage = self._streams_usage
-        content = encode(request, self._dialect, streams_usage=streams_usage)
-        try:
-            return await self._session.post(self._endpoint, content, ChatCompletion())
-        except Rejected as error:
-            if not streams_usage or not _STREAM_OPTIONS.search(str(error)):
-                raise
-        self._streams_usage = False
-        return await self._send(request)
+    async def _send(self, request: Request, level: StreamLevel = "whole") -> Response:
+        content = encode(request, self._dialect, level)
+        assembly = None if level == "whole" else ChatCompletion()
+        return await self._session.post(self._endpoint, content, assembly)
 
 
 class Mistral(OpenAI):
@@ -114,10 +111,10 @@ _OPENAI_DOMAINS = (".api.openai.com", ".openai.azure.com")
 _PLAIN = Dialect()
 
 
-def encode(request: Request, dialect: Dialect = _PLAIN, *, streams_usage: bool = True) -> bytes:
+def encode(request: Request, dialect: Dialect = _PLAIN, level: StreamLevel = "whole") -> bytes:
     """Return the body of the POST to a server that speaks *dialect*.
 
-    *streams_usage* says whether a stream may be asked for its token counts.
+    *level* says whether a stream is asked for.
     """
     is_renamed = _wants_completion_tokens(dialect, request.model)
     body = _Body(
@@ -128,8 +125,8 @@ def encode(request: Request, dialect: Dialect = _PLAIN, *, streams_usage: bool =
         max_tokens=None if is_renamed else request.max_tokens,
         max_completion_tokens=request.max_tokens if is_renamed else None,
         response_format=_response_format(request),
-        stream=request.stream or None,
-        stream_options={"include_usage": True} if request.stream and streams_usage else None,
+        stream=None if level == "whole" else True,
+        stream_options={"include_usage": True} if level == "with_usage" else None,
     )
     if request.seed is not None:
         setattr(body, dialect.seed, request.seed)

@@ -1,6 +1,7 @@
 """Responses: OpenAI's other API, the only one of its pro and codex models."""
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -9,9 +10,10 @@ from msgspec import Struct, structs
 from . import json_codec
 from .base import FinishReason, Message, Reply, Request, ResponseFormat, Unavailable, finish_detail
 from .http.endpoint import Endpoint, make_endpoint
-from .http.exchange import HttpSession
+from .http.exchange import HttpSession, Response
 from .http.failures import decode_response, embedded_error
 from .http.rate_limits import read_allowance
+from .streams.fallback import StreamFallback, StreamLevel
 from .streams.responses import ResponseEvents
 from .structured import is_strict
 
@@ -45,20 +47,27 @@ class Responses:
             headers={**key_header, **(headers or {})},
             secrets=(api_key,) if api_key else (),
         )
+        self._fallback = StreamFallback(self._endpoint.where, "events", "whole")
         self.identity = base_url
         self.structured: ResponseFormat = structured
 
     async def complete(self, request: Request, /) -> Reply:
-        assembly = ResponseEvents() if request.stream else None
-        body, headers = await self._session.post(self._endpoint, encode(request), assembly)
+        if request.stream:
+            body, headers = await self._fallback.send(partial(self._send, request))
+        else:
+            body, headers = await self._send(request)
         return read_response(self._endpoint, body, headers)
 
     async def aclose(self) -> None:
         """Do nothing: the caller owns the session."""
 
+    async def _send(self, request: Request, level: StreamLevel = "whole") -> Response:
+        assembly = None if level == "whole" else ResponseEvents()
+        return await self._session.post(self._endpoint, encode(request, level), assembly)
 
-def encode(request: Request) -> bytes:
-    """Return the body of the POST."""
+
+def encode(request: Request, level: StreamLevel = "whole") -> bytes:
+    """Return the body of the POST; *level* says whether a stream is asked for."""
     body = _Body(
         model=request.model,
         input=request.messages,
@@ -67,7 +76,7 @@ def encode(request: Request) -> bytes:
         top_p=request.top_p,
         max_output_tokens=request.max_tokens,
         text=_text_format(request),
-        stream=request.stream,
+        stream=level != "whole",
     )
     if not request.extra:
         return json_codec.dumps(body)

@@ -105,7 +105,7 @@ def chat_events(
 def response_events(response: dict[str, Any], *, sizes: Sequence[int] = ()) -> list[Named]:
     """Events of OpenAI's Responses API, with the text of the first part of the first message."""
     status = response["status"]
-    begun = {**response, "status": "in_progress", "output": [], "usage": None}
+    begun: dict[str, Any] = {**response, "status": "in_progress", "output": [], "usage": None}
     part = next(item for item in response["output"] if item["type"] == "message")["content"][0]
     data: list[dict[str, Any]] = [
         {"type": "response.created", "response": begun},

@@ -906,7 +906,7 @@ async def test_what_failed_for_good_is_taken_up_when_asked_for(
         return acting(asked)
 
     async def resume(*more: str) -> dict[str, Any]:
-        line = ("resume", "run", "--json", *more)
+        line = ("resume", "run", "--json", "--no-preflight", *more)
         run = partial(codeclm, *line, cwd=tmp_path, OPENAI_API_KEY=SECRET, TEAM_TOKEN=TEAM)
         return summary(await anyio.to_thread.run_sync(run))
 

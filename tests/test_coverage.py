@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codeclm.engine.data.intervals import Share, clustered_interval, total_variation
+from codeclm.engine.data.intervals import ClusteredShare, Share, total_variation
 from codeclm.engine.data.records import identity
 from codeclm.engine.reporting.selection import selection_lines, selection_rate
 from codeclm.engine.store.reader import LedgerReader
@@ -61,9 +61,9 @@ def test_six_of_six_is_not_a_certainty() -> None:
 
 def test_instructions_of_one_seed_say_less_than_those_of_different_seeds() -> None:
     """150 of 30 seeds: where all five of a seed have one fate, they are worth 30."""
-    alike = clustered_interval([Share(5, 5)] * 20 + [Share(0, 5)] * 10)
-    apart = clustered_interval([Share(3, 5), Share(4, 5), Share(3, 5)] * 10)
-    certain = clustered_interval([Share(5, 5)] * 30)
+    alike = ClusteredShare([Share(5, 5)] * 20 + [Share(0, 5)] * 10).interval()
+    apart = ClusteredShare([Share(3, 5), Share(4, 5), Share(3, 5)] * 10).interval()
+    certain = ClusteredShare([Share(5, 5)] * 30).interval()
 
     assert alike.mean == pytest.approx(2 / 3)
     assert alike.high - alike.low > 0.3
@@ -78,7 +78,7 @@ def test_instructions_of_one_seed_say_less_than_those_of_different_seeds() -> No
     )
 )
 def test_a_clustered_interval_holds_its_share(groups: list[Share]) -> None:
-    interval = clustered_interval(groups)
+    interval = ClusteredShare(groups).interval()
 
     assert 0 <= interval.low <= interval.mean + 1e-12
     assert interval.mean <= interval.high + 1e-12
@@ -88,17 +88,17 @@ def test_a_clustered_interval_holds_its_share(groups: list[Share]) -> None:
 
 def test_a_rate_is_withheld_while_instructions_are_unfinished() -> None:
     """Those that the first round selects finish first: 50 of 50 is not 100 %."""
-    rate = selection_rate([Share(5, 5)] * 10, unfinished=950)
+    rate = selection_rate(ClusteredShare([Share(5, 5)] * 10), unfinished=950)
     text = " ".join(selection_lines(rate))
 
     assert (rate.interval, rate.low, rate.high) == (None, 0.05, 1.0)
     assert "50 of 1,000 instructions; 950 are unfinished" in text
     assert "between 5% and 100%" in text
-    assert selection_rate([], 0).interval is None
+    assert selection_rate(ClusteredShare(), 0).interval is None
 
 
 def test_a_rate_comes_with_its_interval_once_all_are_finished() -> None:
-    [line] = selection_lines(selection_rate([Share(7, 10)] * 100, unfinished=0))
+    [line] = selection_lines(selection_rate(ClusteredShare([Share(7, 10)] * 100), unfinished=0))
 
     assert line == "selected: 700 of 1,000 instructions, 70.0% (95 % interval 67% to 73%)"
 

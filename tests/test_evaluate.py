@@ -662,6 +662,7 @@ WAITING = "retry={attempts=2, first_wait=0.01}"
 OVER_HTTP = (
     *("evaluate", "--test", "set.jsonl", "--candidate", "openai/small", "--reference"),
     *("openai/large", "--judge", "openai/judge", "--out", "e", "--json", "--set", WAITING),
+    "--no-preflight",
 )
 
 

@@ -59,6 +59,11 @@ def test_neither_is_a_reply_that_cannot_be_read() -> None:
         ("Here is my view.\nScore: 2", 2.0),
         ("**Score:** 4.5 of 5 points", 4.5),
         ('{"score": 4}', 4.0),
+        ("<score>4.5</score>", 4.5),
+        ("\\boxed{4}", 4.0),
+        ("The score is 4 out of 5.", 4.0),
+        ("评分：4", 4.0),
+        ("4分？不。\n评分：3", 3.0),
     ],
 )
 def test_a_rating_is_the_first_line_or_what_is_called_score(reply: str, score: float) -> None:

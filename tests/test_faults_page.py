@@ -237,6 +237,24 @@ SHOWN_BY: dict[str, tuple[str, ...]] = {
     "standard output closed or full": (
         "test_hostile::test_output_that_cannot_be_written_is_no_traceback",
     ),
+    "`x-should-retry: true` with a 4xx": (
+        "test_http::test_a_server_s_word_on_retries_goes_before_the_status",
+        "test_http::test_a_used_up_quota_is_final_whatever_is_said_of_retries",
+    ),
+    "a `temperature`, `top_p` or `max_tokens`": (
+        "test_models::test_what_the_model_refuses_is_refused_before_the_first_call",
+    ),
+    "`azure`, `bedrock` or `vertex` without": (
+        "test_hosts::test_a_host_whose_address_is_the_user_s_own_says_what_it_needs",
+        "test_azure::test_a_deployment_s_address_needs_a_version",
+    ),
+    "a server that has moved": (
+        "test_identity::test_a_run_continues_where_its_servers_have_moved_and_pays_nothing_again",
+        "test_identity::test_without_an_identity_another_server_is_another_run",
+    ),
+    "a vendor's key in the environment": (
+        "test_gate::test_a_vendor_s_key_goes_to_the_vendor_alone_unless_it_is_named",
+    ),
     "text with ANSI escapes": (
         "test_cli::test_what_models_and_users_write_never_drives_the_terminal",
         "test_hostile::test_what_is_typed_does_not_control_the_terminal",
@@ -247,8 +265,9 @@ SHOWN_BY: dict[str, tuple[str, ...]] = {
 
 
 def rows() -> list[str]:
-    lines = PAGE.read_text("utf-8").splitlines()
-    return [line.split("|")[1].strip() for line in lines if line.startswith("|")][2:]
+    """Return the first cells of the page's first table."""
+    _, table = PAGE.read_text("utf-8").split("| what happens | what you see |\n|---|---|\n")
+    return [line.split("|")[1].strip() for line in table.partition("\n\n")[0].splitlines()]
 
 
 @cache

@@ -106,6 +106,27 @@ def test_what_is_read_whole_must_be_a_regular_file(
     refused(codeclm("check", *seeds, *MODELS, cwd=tmp_path), ".env: not a regular file")
 
 
+@pytest.mark.parametrize("make", [_pipe, _device])
+def test_what_comes_back_from_people_and_programs_must_be_a_regular_file(
+    home: Path, make: Callable[[Path], None]
+) -> None:
+    """Reviews, answers, rows to train on, results to compare with: none is waited for."""
+    for name in ("x.jsonl", "against/comparisons.jsonl"):
+        (home / name).parent.mkdir(exist_ok=True)
+        make(home / name)
+    models = ("--reference", "scripted/r", "--judge", "scripted/j", "--out", "e")
+    evaluate = ("evaluate", "--test", "seeds.jsonl", *models)
+
+    for line in (
+        ("review", "import", "run", "x.jsonl"),
+        ("tune", "x.jsonl", "--model", "nowhere", "--out", "m"),
+        (*evaluate, "--candidate-answers", "x.jsonl"),
+        (*evaluate, "--candidate", "scripted/c", "--against", "against"),
+    ):
+        refused(codeclm(*line, cwd=home), "jsonl", "not a regular file")
+    assert not (home / "e").exists()
+
+
 def test_an_endless_configuration_is_refused_by_its_size(tmp_path: Path) -> None:
     with (tmp_path / "c.toml").open("wb") as file:
         file.truncate(1 << 32)

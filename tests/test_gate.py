@@ -202,6 +202,7 @@ async def test_a_dotenv_gives_keys_and_moves_nothing(server: Server, tmp_path: P
     (tmp_path / ".env").write_text(
         f"OPENAI_BASE_URL={server.url}/v1\nHTTP_PROXY={server.url}\nSSL_CERT_FILE=/nowhere\n"
         f"CODECLM_CACHE_DIR=elsewhere\nOPENAI_API_KEY={KEY}\nUNRELATED=1\n"
+        f"AZURE_OPENAI_ENDPOINT={server.url}\n"
     )
     line = ("--seeds", "seeds.jsonl", "--strong", "openai/strong", "--target", "scripted/target")
 
@@ -211,7 +212,7 @@ async def test_a_dotenv_gives_keys_and_moves_nothing(server: Server, tmp_path: P
     again = await command("check", *line, cwd=tmp_path)
 
     assert ignored.returncode == 0
-    for name in ("OPENAI_BASE_URL", "HTTP_PROXY", "SSL_CERT_FILE"):
+    for name in ("OPENAI_BASE_URL", "HTTP_PROXY", "SSL_CERT_FILE", "AZURE_OPENAI_ENDPOINT"):
         assert name in ignored.stderr
     assert "UNRELATED" not in ignored.stderr
     assert "at https://api.openai.com/v1; openai's own address" in ignored.stdout

@@ -152,6 +152,7 @@ def test_a_host_whose_address_is_the_user_s_own_says_what_it_needs(
 
     assert str(caught.value) == f"strong.base_url: {name} needs {missing}: set it, or base_url"
     assert host.missing_variable(PLACES) is None
+    assert set(host.address_variables(PLACES)) <= PLACES.keys()
 
 
 @pytest.mark.parametrize(

@@ -22,9 +22,12 @@ from codeclm.prompts import (
 )
 from codeclm.prompts.decode import read_instructions
 from codeclm.prompts.encode import read_metadata
+from codeclm.prompts.equal import read_equal
+from codeclm.prompts.evolved import read_evolved
 from codeclm.prompts.improve import read_improved
 from codeclm.prompts.judge import read_verdict
 from codeclm.prompts.plausible import read_yes
+from codeclm.prompts.rate import read_rating
 from codeclm.prompts.rubrics import read_rubrics
 from codeclm.prompts.score import read_scores
 
@@ -502,7 +505,9 @@ def test_scores_that_are_unclear_or_out_of_range_are_refused(reply: str) -> None
 @pytest.mark.parametrize(
     ("reply", "agrees"),
     [("yes", True), ("No.", False), ("**Yes**, they do.", True), ("Answer: no", False),
-     ("NO\nThey do not.", False), ('{"plausible": true}', True), ('{"answer": "no"}', False)],
+     ("NO\nThey do not.", False), ("<answer>Yes</answer>", True), ("Nein.", False),
+     ("是的。", True), ("不可以", False), ("Sí", True), ("نعم", True),
+     ('{"plausible": true}', True), ('{"answer": "no"}', False)],
 )  # fmt: skip
 def test_a_yes_or_no_is_the_first_word(reply: str, agrees: bool) -> None:
     assert read_yes(reply) is agrees
@@ -605,6 +610,14 @@ HOSTILE = [
     "8 " * 400_000,
     "assistant 1: 8\n" * 60_000,
     "\ud83d\u202e\0" * 300_000,
+    "<task>" * 160_000,
+    "<task></task>" * 76_000,
+    "| a | b |\n" * 100_000,
+    "Write two.\n\n" + "This version adds x.\n\n" * 45_000,
+    "Write two.\n" + "(harder)\n" * 110_000,
+    "Certainly! " * 90_000,
+    "1、" * 490_000,
+    "\\boxed{" * 140_000,
 ]
 
 
@@ -616,6 +629,9 @@ def test_hostile_replies_are_read_or_refused_in_linear_time(reply: str) -> None:
         lambda: read_instructions(reply, number=10, truncated=True),
         lambda: read_rubrics(reply),
         lambda: read_improved(reply, original="x"),
+        lambda: read_evolved(reply),
+        lambda: read_equal(reply),
+        lambda: read_rating(reply),
         lambda: read_scores(reply),
         lambda: read_verdict(reply),
         lambda: read_yes(reply),
@@ -639,6 +655,9 @@ def test_any_text_is_read_or_refused(text: str) -> None:
         lambda: read_instructions(f"1. {text}\n2. {text}", number=3),
         lambda: read_rubrics(f"rubric: {text}\naction: {text}"),
         lambda: read_improved(text, original="x"),
+        lambda: read_evolved(text),
+        lambda: read_equal(text),
+        lambda: read_rating(text),
         lambda: read_scores(text),
         lambda: read_verdict(text),
         lambda: read_yes(text),
@@ -646,7 +665,7 @@ def test_any_text_is_read_or_refused(text: str) -> None:
     for reader in readers:
         complaint = "read"
         try:
-            reader()
+            assert reader() not in ("", [], [""])
         except ParseError as error:
             complaint = str(error)
 

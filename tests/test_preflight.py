@@ -8,7 +8,13 @@ from pathlib import Path
 import anyio.to_thread
 import pytest
 
-from .commands import codeclm, write_seeds
+from codeclm.engine.calls.clients import CallSettings, open_clients
+from codeclm.engine.calls.counters import Counters
+from codeclm.engine.calls.preflight import preflight
+from codeclm.engine.config import RetryPolicy, RoleConfig
+
+from .acting import PROMPTS
+from .commands import codeclm, write_lines, write_seeds
 from .servers import ReceivedRequest, Say, Server, chat, say
 from .test_cli import acting
 
@@ -228,6 +234,41 @@ async def test_every_dialect_is_checked_with_a_call(
     assert remedy in complaint[0]
     assert "sk-right-or-wrong" not in done.stdout + done.stderr
     assert len(server.asked) <= 3
+
+
+async def test_an_evaluation_tries_its_judge_before_the_first_answer_is_paid(
+    server: Server, tmp_path: Path
+) -> None:
+    server.always = of_judge(say(chat("Both are lovely.")))
+    models = ("--candidate", "vllm/a", "--reference", "vllm/b", "--judge", "vllm/judge")
+
+    def begin() -> subprocess.CompletedProcess[str]:
+        write_lines(
+            tmp_path / "set.jsonl", [{"id": n, "prompt": f"What of {n}?"} for n in range(9)]
+        )
+        at = ("--base-url", f"{server.url}/v1", "--out", "e")
+        return codeclm("evaluate", "--test", "set.jsonl", *models, *at, cwd=tmp_path)
+
+    done = await anyio.to_thread.run_sync(begin)
+
+    assert done.returncode == 1
+    assert "judge: vllm/judge: " in done.stdout + done.stderr
+    assert len(server.asked) == 2 + 3
+    assert all(is_preflight(asked) for asked in server.asked)
+
+
+@pytest.mark.blocking
+async def test_a_server_that_does_not_answer_is_not_waited_for_as_long_as_in_a_run(
+    tmp_path: Path,
+) -> None:
+    roles = {"strong": RoleConfig(model="vllm/x", base_url="http://127.0.0.1:1/v1")}
+    settings = CallSettings(tmp_path / "cache", RetryPolicy(outage=1e6), 3)
+    async with open_clients(roles, {"strong": PROMPTS}, settings, counters=Counters()) as clients:
+        [check] = await preflight(clients, roles, patience=0.05)
+        await clients.drained()
+
+    assert "strong: vllm/x: nothing answers: " in check.problem
+    assert "cannot connect to 127.0.0.1" in check.problem
 
 
 async def test_an_address_where_nothing_answers_is_given_up(server: Server, tmp_path: Path) -> None:

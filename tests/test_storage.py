@@ -1,6 +1,7 @@
 """SQLite files: what was told to be kept is on disk, and every failure names its remedy."""
 
 import asyncio
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -17,6 +18,7 @@ import pytest
 from codeclm.engine.calls.cache import open_cache
 from codeclm.engine.calls.cache_file import Entry, open_cache_file
 from codeclm.engine.data.records import Unreadable
+from codeclm.engine.disk.presence import Presence
 from codeclm.engine.disk.sqlite import GroupWriter, StorageError, connect, transaction
 from codeclm.engine.store.writer import LedgerWriter
 
@@ -396,3 +398,30 @@ def test_a_writer_that_was_never_given_anything_ends() -> None:
         pass
 
     assert (groups.written, groups.told) == ([], [])
+
+
+def test_a_database_that_is_replaced_is_noticed_and_one_that_grows_is_not(tmp_path: Path) -> None:
+    path = tmp_path / "cache.db"
+    with closing(connect(path)) as connection:
+        connection.execute("CREATE TABLE words (word TEXT)")
+        presence = Presence([path])
+        connection.execute("INSERT INTO words VALUES ('more')")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        presence.check()
+        shutil.copy(path, tmp_path / "copy.db")
+        (tmp_path / "copy.db").replace(path)
+
+        with pytest.raises(StorageError, match=r"cache\.db: deleted, moved or replaced"):
+            presence.check()
+
+
+def test_a_log_that_is_deleted_is_noticed(tmp_path: Path) -> None:
+    """What it holds would be gone with the process."""
+    path = tmp_path / "cache.db"
+    with closing(connect(path)) as connection:
+        connection.execute("CREATE TABLE words (word TEXT)")
+        presence = Presence([path])
+        (tmp_path / "cache.db-wal").unlink()
+
+        with pytest.raises(StorageError, match=r"cache\.db-wal: deleted"):
+            presence.check()

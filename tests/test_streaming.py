@@ -24,6 +24,7 @@ from codeclm.providers.http.exchange import HttpSession
 from codeclm.providers.http.masking import MaskedSession
 from codeclm.providers.http.session import open_session
 from codeclm.providers.openai import OpenAI
+from codeclm.providers.responses import Responses
 
 from .dispatching import dispatching, submit
 from .servers import ReceivedRequest, Say, Server, answer, chat, request, say
@@ -175,6 +176,54 @@ async def test_a_server_without_stream_options_is_asked_without_them_from_then_o
     assert (*two, third) == (REPLY, REPLY, REPLY)
     assert sum("stream_options" in asked.json for asked in server.asked) == 2
     assert len(server.asked) == 5
+
+
+UNVERIFIED = say(
+    {
+        "error": {
+            "message": "Your organization must be verified to stream this model. Please go to: …",
+            "type": "invalid_request_error",
+            "param": "stream",
+            "code": "unsupported_value",
+        }
+    },
+    status=400,
+)
+"""What OpenAI tells organizations that have not shown a passport; without a stream, they are
+served."""
+
+
+@pytest.mark.parametrize("provider", [OpenAI, Responses])
+async def test_a_model_that_is_not_streamed_is_asked_for_the_whole_from_then_on(
+    server: Server, session: HttpSession, provider: type[OpenAI] | type[Responses]
+) -> None:
+    whole = {"output": [{"type": "message", "content": [{"type": "output_text", "text": "Hi."}]}]}
+    server.always = lambda asked: (
+        UNVERIFIED if asked.json.get("stream") else say({**chat("Hi."), **whole})
+    )
+    subject = provider(session, base_url=f"{server.url}/v1")
+
+    replies = [await subject.complete(request(stream=True)) for _ in range(2)]
+
+    assert [reply.text for reply in replies] == ["Hi.", "Hi."]
+    streams = [asked.json.get("stream", False) for asked in server.asked]
+    assert streams[-2:] == [False, False]
+    assert sum(streams) == len(streams) - 2
+
+
+async def test_a_refusal_that_only_mentions_streams_changes_nothing(
+    server: Server, session: HttpSession
+) -> None:
+    refusal = say({"error": {"message": "Write no live stream chats."}}, status=400)
+    server.will(refusal, refusal, refusal, streamed(BODY))
+    provider = OpenAI(session, base_url=f"{server.url}/v1")
+
+    with pytest.raises(Rejected, match="live stream"):
+        await provider.complete(request(stream=True))
+    reply = await provider.complete(request(stream=True))
+
+    assert reply == REPLY
+    assert server.asked[-1].json["stream_options"] == {"include_usage": True}
 
 
 async def test_what_a_server_echoes_of_a_key_is_masked_though_it_comes_in_pieces(

@@ -38,8 +38,9 @@ async def asked_of(desk: Desk, count: int, **sampling: Any) -> list[Any]:
 
 async def settled(desk: Desk) -> None:
     """Wait until the loop has nothing to do but to wait for the server."""
-    before = None
-    while before != (before := desk.dispatcher.statistics().in_flight):
+    before = -1
+    while before != desk.dispatcher.statistics().in_flight:
+        before = desk.dispatcher.statistics().in_flight
         for _ in range(20):
             await asyncio.sleep(0)
 
@@ -80,6 +81,19 @@ async def test_a_question_asked_after_that_is_stopped_too(server: Server, at_des
                 await role.ask(Respond(instruction="Q"), item=f"{MOST + n}")
 
     assert len(server.asked) == MOST
+
+
+@pytest.mark.timeout(60)
+async def test_a_stage_that_begins_after_a_gentle_stop_holds_nobody_up(
+    server: Server, at_desk: Open
+) -> None:
+    """The stop was said before there was a trial to hear it."""
+    async with at_desk() as desk:
+        desk.dispatcher.stop(Stopping())
+        outcomes = await asked_of(desk, MOST + 4)
+
+    assert counted(outcomes) == {"Stopping": MOST + 4}
+    assert server.asked == []
 
 
 async def test_until_then_no_more_are_in_flight_and_one_answer_lets_all_go(
@@ -160,6 +174,18 @@ async def test_a_refused_setting_is_named_with_what_to_write_instead(
     stopped = next(str(outcome) for outcome in outcomes if isinstance(outcome, RunStopped))
     assert "16 rejected; the first:" in stopped
     assert remedy in stopped
+
+
+async def test_a_prompt_that_a_filter_refuses_is_told_from_a_refused_setting(
+    server: Server, at_desk: Open
+) -> None:
+    """As Azure words it: the whole call is a 400."""
+    error = {"message": "The prompt was filtered", "code": "content_filter", "status": 400}
+    server.always = say({"error": error}, status=400)
+    async with at_desk() as desk:
+        [outcome] = await asked_of(desk, 1)
+
+    assert (outcome.reason, outcome.transient) == ("content_filter", False)
 
 
 async def test_a_server_that_fails_says_nothing_of_the_settings(

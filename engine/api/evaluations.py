@@ -41,6 +41,7 @@ async def evaluate_plan(
     on_start: Callable[[], object] = lambda: None,
     other: OtherCandidate | None = None,
     force: bool = False,
+    tries_roles: bool = True,
 ) -> Outcome:
     """Compare until all prompts are judged or something stops it, and write the results.
 
@@ -51,6 +52,7 @@ async def evaluate_plan(
         on_start: called once the folder is this process's.
         other: another candidate, to test the difference of the two.
         force: whether files in the folder that codeclm did not write may be replaced.
+        tries_roles: make one small call per role first, and stop if one cannot be used.
 
     Raises:
         UserError, RunStopped: as `evaluate`.
@@ -59,5 +61,5 @@ async def evaluate_plan(
     with plan.folder.locked(), logging_to(plan.folder.events):
         claim_folder(plan)
         on_start()
-        session = await execute_evaluation(plan, notify, requests=requests)
+        session = await execute_evaluation(plan, notify, requests=requests, tries_roles=tries_roles)
         return await anyio.to_thread.run_sync(write_evaluation, plan, session, other)

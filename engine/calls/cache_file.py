@@ -254,14 +254,14 @@ class CacheFile:
         return (row[0] for row in rows)
 
     def replies(self) -> Iterator[tuple[bytes, StoredReply | None]]:
-        """Yield every key with its reply, None where the value cannot be decoded.
+        """Yield every key with its reply, None where key or value are not ours.
 
         Raises:
             StorageError: the file cannot be read.
         """
         try:
             for key, value in self._reader.execute("SELECT key, value FROM Cache"):
-                yield key, _decoded(value)
+                yield (key, _decoded(value)) if isinstance(key, bytes) else (b"", None)
         except sqlite3.Error as error:
             raise storage_error(self.path, error) from error
 

@@ -79,7 +79,7 @@ class Deadline:
         self._start = now
         self._marked_at = now
         self._marked_bytes = 0
-        self._marked_events = 0
+        self._marked_events: int = 0
 
     def leave_out(self, seconds: float) -> None:
         """Do not count *seconds*, in which this process or its machine was stopped."""

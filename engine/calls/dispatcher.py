@@ -119,8 +119,10 @@ class Dispatcher:
         self._all_idle = asyncio.Event()
 
     def on_stop(self, listener: Callable[[StopReason], None]) -> None:
-        """Call *listener* whenever sending is stopped: for calls that it holds back."""
+        """Call *listener* whenever sending is stopped, or is already: it holds calls back."""
         self._stop_listeners.append(listener)
+        if self._stopped_by is not None:
+            listener(self._stopped_by)
 
     def submit(self, call: QueuedCall) -> None:
         """Queue *call*; it is sent when its turn, the pace and the concurrency limit allow."""
@@ -391,7 +393,7 @@ class Dispatcher:
     def _given_up(self, call: QueuedCall, error: CallFailure, reason: str) -> Exception:
         """A call that failed loses its item; an endpoint that answers nobody ends the run."""
         if isinstance(error, Rejected):
-            return ItemError(REFUSED, reason)
+            return ItemError("content_filter" if error.is_filtered else REFUSED, reason)
         if self._outage.last_success < call.queued_at:
             return RunStopped(
                 f"{reason}; no other call to this endpoint has succeeded since:"

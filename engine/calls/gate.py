@@ -108,8 +108,7 @@ def pass_gate(
     Raises:
         ConfigError: one cannot be called, or a stranger's configuration chose it.
     """
-    for name, role in roles.items():
-        check_endpoint(role, f"{where}: {name}")
+    # First: checks look for files and modules that a stranger names.
     suspects = [line for name, role in roles.items() for line in _suspects(name, role, origin)]
     suspects += _suspect_files(roles.values(), files, origin)
     if suspects:
@@ -119,6 +118,8 @@ def pass_gate(
             + "".join(f"    {line}\n" for line in suspects)
             + "if you trust whoever wrote it, run the same command with --trust, once"
         )
+    for name, role in roles.items():
+        check_endpoint(role, f"{where}: {name}")
     for name, role in roles.items():
         _check_by_opening(role, f"{where}: {name}")
     return tuple(_use(name, role, origin) for name, role in roles.items())
@@ -251,6 +252,8 @@ def _address_source(role: RoleConfig, origin: Origin) -> str:
     if host.address() != host.own_address():
         variable = host.base_url_variable
         return f"address from {variable} ({origin.of_variable(variable)})"
+    if variables := host.address_variables():
+        return ", ".join(f"address from {name} ({origin.of_variable(name)})" for name in variables)
     return f"{host.name}'s own address"
 
 

@@ -25,13 +25,13 @@ from ..data.records import Call
 from .counters import MeasuredReply
 from .keys import KeyBuilder
 from .outgoing import Outcome, RoleCalls
-from .remedies import explain
+from .remedies import describe_unusable
 from .repair import repair
 from .replies import StoredReply, decode_reply
 from .sampling import Sampling
 from .spending import usage_of
 from .trial import Trial
-from .unusable import FINAL, UnusableReplyError, read_reply
+from .unusable import FINAL, UnusableReplyError, parse_reply
 
 T = TypeVar("T")
 
@@ -190,16 +190,16 @@ class Model:
         most = self.sampling.parse_attempts
         for attempt in range(1, max(attempts or most, most) + 1):
             stored = await pending.reply()
-            self._measure(prompt.name, pending.key, stored)
+            self._measure(stage, pending.key, stored)
             if not pending.paid:
                 counters.count_reused(stage)
             try:
-                value, reply = read_reply(prompt, stored)
+                value, reply = parse_reply(prompt, stored)
             except UnusableReplyError as error:
                 counters.count_unusable(stage, error.reason)
                 if attempt >= self._tries(error, attempts):
                     times = f" (asked {attempt} times)" if attempt > 1 else ""
-                    detail = f"{stage}: {explain(error, self.sampling)}{times}"
+                    detail = f"{stage}: {describe_unusable(error, self.sampling)}{times}"
                     raise ItemError(error.reason, detail) from error
                 pending = self._ask_again(pending, error, attempt)
             else:

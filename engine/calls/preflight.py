@@ -4,20 +4,20 @@ A wrong judge is first asked at the end of a chain of stages: without this, hund
 paid for before anybody notices.
 """
 
-import asyncio
 import re
 from collections.abc import Collection, Mapping
 from typing import Any, Final
 
+import anyio
 from msgspec import Struct
 
 from ...prompts import Encode, Judge, Prompt, PromptSet, Rate, Respond, Score
 from ..config import RoleConfig, hosted_model, key_variable
-from ..data.errors import BudgetSpent, ItemError, RunStopped
+from ..data.errors import BudgetSpent, ItemError, RunStopped, Stopping
 from .clients import Clients, endpoint_name
 from .dispatcher import Dispatcher
 from .model import Model, ParsedReply, PendingCall
-from .remedies import Failure, remedy
+from .remedies import TrialFailure, remedy
 from .unusable import UnusableReplyError
 
 STAGE: Final = "preflight"
@@ -120,31 +120,41 @@ async def _finish(
     """Wait for *call*, and no longer than *patience* while nothing answers.
 
     Raises:
-        RunStopped: the endpoint cannot be used.
-        ItemError: the reply cannot be.
+        RunStopped, Stopping: the endpoint cannot be used, or the run is being stopped.
+        ItemError: the reply cannot be used.
     """
-    task = asyncio.ensure_future(model.finish(call))
-    try:
-        while not task.done():
-            await asyncio.wait({task}, timeout=min(_POLL, patience))
-            statistics = dispatcher.statistics()
-            if statistics.outage >= patience and not task.done():
-                raise RunStopped(
-                    f"nothing answers: {statistics.last_error}; start the server or check the"
-                    " address, then run the same command again (--no-preflight waits for it)"
-                )
-        return await task
-    finally:
-        task.cancel()
+    outcome: ParsedReply[Any] | ItemError | RunStopped | Stopping | None = None
+    async with anyio.create_task_group() as group:
+        group.start_soon(_give_up, dispatcher, patience, group.cancel_scope)
+        try:
+            outcome = await model.finish(call)
+        except (ItemError, RunStopped, Stopping) as error:
+            outcome = error  # raised here, it would be wrapped in a group
+        group.cancel_scope.cancel()
+    if isinstance(outcome, ParsedReply):
+        return outcome
+    raise outcome or RunStopped(
+        f"nothing answers: {dispatcher.statistics().last_error}; start the server or check the"
+        " address, then run the same command again (--no-preflight waits for it)"
+    )
+
+
+async def _give_up(dispatcher: Dispatcher, patience: float, scope: anyio.CancelScope) -> None:
+    """Cancel *scope* once the endpoint has answered nobody for *patience* seconds."""
+    while True:
+        await anyio.sleep(min(_POLL, patience))
+        if dispatcher.statistics().outage >= patience:
+            scope.cancel()
+            return
 
 
 def _describe(error: ItemError, role: str, model: Model) -> str:
     """Say what is wrong with the reply, and what to write instead."""
     cause = error.__cause__
     if isinstance(cause, UnusableReplyError):
-        failure = Failure.of_reply(cause, model.sampling)
+        failure = TrialFailure.of_reply(cause, model.sampling)
     else:
-        failure = Failure(error.reason, error.detail)
+        failure = TrialFailure(error.reason, error.detail)
     return f"{failure.detail}; {remedy(failure, role, model.sampling)}"
 
 

@@ -22,7 +22,7 @@ _REFUSED_PARAMETERS = (
 """Words of a server's refusal, and what to write instead; the first that occurs counts."""
 
 
-class Failure(NamedTuple):
+class TrialFailure(NamedTuple):
     """How a call failed.
 
     Attributes:
@@ -36,12 +36,12 @@ class Failure(NamedTuple):
     is_cut_off: bool = False
 
     @classmethod
-    def of_reply(cls, error: UnusableReplyError, sampling: Sampling) -> "Failure":
+    def of_reply(cls, error: UnusableReplyError, sampling: Sampling) -> "TrialFailure":
         is_cut_off = error.reply.finish_reason == "length"
-        return cls(error.reason, explain(error, sampling), is_cut_off)
+        return cls(error.reason, describe_unusable(error, sampling), is_cut_off)
 
 
-def explain(error: UnusableReplyError, sampling: Sampling) -> str:
+def describe_unusable(error: UnusableReplyError, sampling: Sampling) -> str:
     """Say what is wrong with a reply, with the token limit if it ended there."""
     is_cut_off = error.reply.finish_reason == "length"
     limit = f", max_tokens {sampling.max_tokens:,}" if is_cut_off and sampling.max_tokens else ""
@@ -49,7 +49,7 @@ def explain(error: UnusableReplyError, sampling: Sampling) -> str:
 
 
 def describe_failures(
-    failures: Sequence[Failure], role: str, stage: str, sampling: Sampling
+    failures: Sequence[TrialFailure], role: str, stage: str, sampling: Sampling
 ) -> str:
     """Say why the run stops after *failures*, and what to change."""
     [(reason, count), *others] = Counter(failure.reason for failure in failures).most_common()
@@ -64,7 +64,7 @@ def describe_failures(
     )
 
 
-def remedy(failure: Failure, role: str, sampling: Sampling) -> str:
+def remedy(failure: TrialFailure, role: str, sampling: Sampling) -> str:
     """Return what to change in the settings of *role* after *failure*."""
     match failure.reason:
         case "only_thinking" | "unclosed_thinking" | "empty" | "unreadable" if failure.is_cut_off:

@@ -12,10 +12,10 @@ from ..data.errors import ItemError, RunStopped
 from .counters import Counters
 from .dispatcher import Dispatcher
 from .queued_call import QueuedCall, StopReason
-from .remedies import Failure, describe_failures
+from .remedies import TrialFailure, describe_failures
 from .replies import StoredReply
 from .sampling import Sampling
-from .unusable import UnusableReplyError, read_reply
+from .unusable import UnusableReplyError, parse_reply
 
 MOST = 16
 """Calls without a usable reply after which the settings are at fault, not the items."""
@@ -43,7 +43,7 @@ class Trial:
         self._dispatcher = dispatcher
         self._counters = counters
         self._in_flight = 0
-        self._failures: list[Failure] = []
+        self._failures: list[TrialFailure] = []
         self._waiting: deque[QueuedCall] = deque()
         self._stopped_by: StopReason | None = None
         dispatcher.on_stop(self._abandon)
@@ -66,8 +66,8 @@ class Trial:
         failure = None
         if isinstance(outcome, StoredReply):
             failure = self.examine(prompt, outcome)
-        elif isinstance(outcome, ItemError) and outcome.is_refused:
-            failure = Failure(outcome.reason, outcome.detail)
+        elif isinstance(outcome, ItemError) and not outcome.transient:
+            failure = TrialFailure(outcome.reason, outcome.detail)
         if failure is not None:
             self._failures.append(failure)
         if len(self._failures) < MOST:
@@ -81,12 +81,12 @@ class Trial:
         self._dispatcher.stop(stopped)
         return stopped
 
-    def examine(self, prompt: Prompt[Any], reply: StoredReply) -> Failure | None:
+    def examine(self, prompt: Prompt[Any], reply: StoredReply) -> TrialFailure | None:
         """Pass if *reply* can be used, wherever it comes from; else return what is wrong."""
         try:
-            read_reply(prompt, reply)
+            parse_reply(prompt, reply)
         except UnusableReplyError as error:
-            return Failure.of_reply(error, self._sampling)
+            return TrialFailure.of_reply(error, self._sampling)
         self.is_passed = True
         self._release()
         return None

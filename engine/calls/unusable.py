@@ -56,7 +56,7 @@ class UnusableReplyError(Exception):
         return self.reply.finish_reason == "length" and not self.reply.text.strip()
 
 
-def read_reply(prompt: Prompt[T], reply: StoredReply) -> tuple[T, StoredReply]:
+def parse_reply(prompt: Prompt[T], reply: StoredReply) -> tuple[T, StoredReply]:
     """Return what *reply* says to *prompt*, and the reply with its reasoning apart.
 
     Raises:
@@ -106,7 +106,8 @@ def _describe(reason: Reason, reply: StoredReply, problem: str) -> str:
         case "empty":
             return f"{problem}, {_finish(reply)}"
         case "unreadable":
-            return f"{problem}; the reply began {reply.text[:200]!r}"
+            is_quoted = repr(reply.text[:40])[1:-1] in problem
+            return problem if is_quoted else f"{problem}; the reply began {reply.text[:200]!r}"
 
 
 def _thinking_tokens(reply: StoredReply) -> str:

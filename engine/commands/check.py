@@ -9,6 +9,7 @@ from itertools import islice
 from ..calls.clients import CallSettings, open_clients
 from ..calls.counters import Counters
 from ..calls.preflight import RoleCheck, preflight
+from ..calls.prices import prices_by_role
 from ..config import Config, RetryPolicy, describe_temperature, retirement, to_toml
 from ..data.records import Unreadable
 from ..data.seeds.selection import SeedSelection
@@ -81,6 +82,7 @@ def _lines(plan: Plan) -> Iterator[str]:
     yield f"quality  {'; '.join(to_toml(config.quality).splitlines()) or 'no rules'}"
     for use in plan.endpoints:
         yield f"{use}; temperature {describe_temperature(plan.roles[use.role])}"
+    yield from _prices(plan)
     yield f"folder   {plan.folder.path}"
     yield f"cache    {config.cache.path()}"
     today = datetime.now(UTC).date()
@@ -88,6 +90,13 @@ def _lines(plan: Plan) -> Iterator[str]:
     yield from (
         f"warning  {notice}: choose another model" for notice in sorted(filter(None, notices))
     )
+
+
+def _prices(plan: Plan) -> Iterator[str]:
+    """Say what each role costs, where a price is known."""
+    for role, prices in prices_by_role(plan.roles).items():
+        figures = f"{prices.input:g} in, {prices.output:g} out per million tokens"
+        yield f"price    {role} {figures} ({prices.source})"
 
 
 def _unreadable(selection: SeedSelection) -> Iterator[str]:

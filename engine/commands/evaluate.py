@@ -12,7 +12,7 @@ from ..evaluate.prepare import EvaluationPlan, prepare_evaluation
 from ..evaluate.report import outcome_text
 from ..evaluate.results import read_comparisons
 from ..evaluate.settings import EvaluationConfig
-from .arguments import add_force, add_json
+from .arguments import add_force, add_json, add_no_preflight
 from .evaluations import run_evaluation
 from .exit_status import ExitStatus
 from .origin import add_trust, find_origin
@@ -97,13 +97,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_override(parser)
     add_trust(parser)
     add_force(parser)
+    add_no_preflight(parser)
     add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     config, where, origin = _read_settings(args)
     plan = prepare_evaluation(config, where=where, origin=origin)
-    result = run_evaluation(plan, _read_other(args.against, plan), force=args.force)
+    result = run_evaluation(
+        plan, _read_other(args.against, plan), force=args.force, tries_roles=args.preflight
+    )
     if args.json:
         print_json(result)
     else:

@@ -13,7 +13,11 @@ from .output import print_message
 
 
 def run_evaluation(
-    plan: EvaluationPlan, other: OtherCandidate | None = None, *, force: bool = False
+    plan: EvaluationPlan,
+    other: OtherCandidate | None = None,
+    *,
+    force: bool = False,
+    tries_roles: bool = True,
 ) -> Outcome:
     """Compare until all prompts are judged or something stops it, and write the results."""
     work = partial(
@@ -24,6 +28,7 @@ def run_evaluation(
         on_start=partial(_print_plan, plan),
         other=other,
         force=force,
+        tries_roles=tries_roles,
     )
     return run_async(work)
 

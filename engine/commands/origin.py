@@ -27,8 +27,8 @@ from .output import print_message
 DOTENV: Final = Path(".env")
 
 _STEERING: Final = re.compile(
-    r".*_BASE_URL|(?:.*_)?PROXY|SSL_.*|XDG_.*|CODECLM_CACHE_DIR|PYTHON.*|LD_.*|DYLD_.*"
-    r"|HOME|PATH|TMPDIR|TEMP|TMP|NETRC",
+    r".*_BASE_URL|.*_API_BASE|.*_ENDPOINT|(?:.*_)?PROXY|SSL_.*|XDG_.*|CODECLM_CACHE_DIR|PYTHON.*"
+    r"|LD_.*|DYLD_.*|HOME|PATH|TMPDIR|TEMP|TMP|NETRC",
     re.IGNORECASE,
 )
 """Variables that would send keys or answers elsewhere, or move what this program reads."""

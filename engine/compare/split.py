@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from ...providers import json_codec
 from ..data import seeds
+from ..data.files import read_input
 from ..data.records import Seed
 from ..data.seeds import SeedError
 from ..data.seeds.selection import SeedSelection
@@ -21,6 +22,10 @@ from ..store.folder import FolderError
 
 SEEDS_FILE = "validation.jsonl"
 """The file of the seeds that all recipes share."""
+
+
+STRATUM = "stratum"
+"""The field of that file that holds a seed's value to stratify by, if the settings name one."""
 
 
 class SeedRef(Struct, frozen=True):
@@ -68,9 +73,9 @@ def split_seeds(
     size = max(1, int(share * len(records) + 0.5))
     readable = {seed.position for seed in records}
     order = (position for position in selection.order(size) if position in readable)
-    chosen = set(islice(order, size))
-    validation = [seed for seed in records if seed.position in chosen]
-    others = (seed for seed in records if seed.position not in chosen)
+    positions = set(islice(order, size))
+    validation = [seed for seed in records if seed.position in positions]
+    others = (seed for seed in records if seed.position not in positions)
     digest = seeds.digest(selection.source)
     return Split(digest, random_seed, share, _refs(validation), _refs(others)), validation
 
@@ -96,14 +101,19 @@ def write_split(
             f"{path}: this folder's comparison has a different split of the seeds: choose another"
             " folder (--out), or --allow-change to start over (paid answers are reused)"
         )
-    lines = (json_codec.dumps({"instruction": seed.instruction}) + b"\n" for seed in validation)
+    lines = (json_codec.dumps(_record(seed)) + b"\n" for seed in validation)
     replace_file(path, msgspec.json.format(json_codec.dumps(split), indent=1) + b"\n")
     replace_file(seeds_path, b"".join(lines))
     return seeds_path
 
 
+def _record(seed: Seed) -> dict[str, str]:
+    own = {STRATUM: seed.stratum} if seed.stratum else {}
+    return {"instruction": seed.instruction, **own}
+
+
 def _read_split(path: Path) -> Split | None:
     try:
-        return json_codec.loads(path.read_bytes(), _split)
+        return json_codec.loads(read_input(path), _split)
     except (OSError, msgspec.MsgspecError):
         return None

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from ..config import Config, ConfigError, build_config
 from .settings import ComparisonSettings, SettingsTree, Sweep
+from .split import STRATUM
 
 
 class Variant(Struct, frozen=True):
@@ -86,8 +87,11 @@ class _VariantBuilder(Struct, frozen=True):
         own = compare.overrides.get(recipe, {})
         tree = self.settings.shared_tree
         if self.seeds is not None and "seeds" not in own:
-            tree = {key: value for key, value in tree.items() if key not in {"input", "limit"}}
+            own_seeds = {"input", "limit", "head"}
+            tree = {key: value for key, value in tree.items() if key not in own_seeds}
             tree["seeds"] = self.seeds
+            if self.settings.shared_config(where=self.where).input.stratify is not None:
+                tree["input"] = {"stratify": STRATUM}
         if compare.rows is not None:
             tree["target_rows"] = compare.rows
         return _merged({**tree, "recipe": recipe}, own)

@@ -4,12 +4,12 @@ import gzip
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import msgspec
 from msgspec import Struct
 
 from ...providers import json_codec
+from .files import open_input
 from .records import Answer
 from .seeds import SeedError
 
@@ -93,10 +93,10 @@ def _decode(line: bytes, place: str) -> _Record:
 
 
 def _lines(path: Path) -> Iterator[tuple[str, bytes]]:
-    open_file: Any = gzip.open if path.suffix == ".gz" else open
     try:
-        with open_file(path, "rb") as file:
-            for number, line in enumerate(file, 1):
+        with open_input(path) as file:
+            lines = gzip.GzipFile(fileobj=file) if path.suffix == ".gz" else file
+            for number, line in enumerate(lines, 1):
                 if line.strip():
                     yield f"{path}:{number}", line
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:

@@ -4,6 +4,7 @@ import errno
 import os
 import stat
 from pathlib import Path
+from typing import BinaryIO
 
 from .errors import UserError
 
@@ -36,6 +37,25 @@ def open_regular(path: Path, flags: int = os.O_RDONLY, *, mode: int = 0o600) -> 
     if stat.S_ISDIR(status):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     raise _refused(path, "not a regular file")
+
+
+def open_input(path: Path) -> BinaryIO:
+    """Open a file of the user's for reading; never wait for a pipe or read a device.
+
+    Raises:
+        OSError: as for `open_regular`.
+    """
+    return os.fdopen(open_regular(path), "rb")
+
+
+def read_input(path: Path) -> bytes:
+    """Return the content of a file of the user's.
+
+    Raises:
+        OSError: as for `open_regular`.
+    """
+    with open_input(path) as file:
+        return file.read()
 
 
 def read_bounded(path: Path, limit: int = CONFIGURATION, *, flags: int = 0) -> bytes:

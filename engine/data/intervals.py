@@ -56,22 +56,45 @@ def total_variation(one: Mapping[str, float], other: Mapping[str, float]) -> flo
     return 0.5 * sum(abs(one.get(key, 0) / sums[0] - other.get(key, 0) / sums[1]) for key in keys)
 
 
-def clustered_interval(groups: Iterable[Share]) -> Interval:
-    """Return the pooled share of *groups* with its interval, where members of one are alike.
+class ClusteredShare:
+    """A share of members that come in groups and resemble each other within a group.
 
-    Instructions of one seed resemble each other, so they say less than as many of different seeds.
-    Wilson's interval is taken for as many independent ones as the spread between groups is worth
-    (design effect, Kish 1965); where all or none count, for as many as there are groups.
+    Instructions of one seed say less than as many of different seeds.
+
+    Attributes:
+        part: members that count.
+        total: all members.
     """
-    shares = [share for share in groups if share.total]
-    total, part = sum(share.total for share in shares), sum(share.part for share in shares)
-    if not total:
-        return Share(0, 0).wilson()
-    mean = part / total
-    spread = sum((share.part - mean * share.total) ** 2 for share in shares)
-    number = len(shares)
-    variance = spread / total**2 * number / max(1, number - 1)
-    if part in {0, total}:
-        return wilson_interval(mean, number)
-    worth = mean * (1 - mean) / variance if variance else total
-    return wilson_interval(mean, max(1.0, min(total, worth)))
+
+    def __init__(self, groups: Iterable[Share] = ()) -> None:
+        self.part = self.total = 0
+        self._groups = self._parts = self._products = self._totals = 0
+        for group in groups:
+            self.add(group)
+
+    def add(self, group: Share) -> None:
+        """Add the members of one group."""
+        if not group.total:
+            return
+        self.part += group.part
+        self.total += group.total
+        self._groups += 1
+        self._parts += group.part**2
+        self._products += group.part * group.total
+        self._totals += group.total**2
+
+    def interval(self) -> Interval:
+        """Return the share and its interval.
+
+        Wilson's interval is taken for as many independent members as the spread between groups is
+        worth (design effect, Kish 1965); where all or none count, for as many as there are groups.
+        """
+        if not self.total:
+            return Share(0, 0).wilson()
+        mean = self.part / self.total
+        if self.part in {0, self.total}:
+            return wilson_interval(mean, self._groups)
+        spread = self._parts - 2 * mean * self._products + mean**2 * self._totals
+        variance = max(0.0, spread) / self.total**2 * self._groups / max(1, self._groups - 1)
+        worth = mean * (1 - mean) / variance if variance > 1e-12 else self.total
+        return wilson_interval(mean, max(1.0, min(self.total, worth)))

@@ -24,7 +24,7 @@ class Presence:
             if _identity(path) != identity:
                 raise StorageError(
                     f"{path}: deleted, moved or replaced while in use: put it back if you can, then"
-                    " run `codeclm resume RUN`"
+                    " continue"
                 )
 
 

@@ -7,6 +7,7 @@ import msgspec
 
 from ...providers import json_codec
 from ..config import ConfigError
+from ..data.files import read_input
 from ..disk.atomic import replace_file
 from .difference import OtherCandidate, paired_difference
 from .outcome import EvaluationSetup, Outcome, summarise_evaluation
@@ -68,7 +69,7 @@ def read_comparisons(folder: Path) -> Iterator[PairwiseComparison]:
     """
     path = folder / COMPARISONS_FILE
     try:
-        lines = path.read_bytes().splitlines()
+        lines = read_input(path).splitlines()
     except OSError as error:
         raise ConfigError(
             f"{path}: {error.strerror}: {folder} is not an evaluation's folder"

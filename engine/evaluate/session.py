@@ -13,8 +13,9 @@ from msgspec import Struct, field
 from ..calls.clients import CallSettings, Clients, endpoint_name, open_clients
 from ..calls.counters import Counters
 from ..calls.model import Model
+from ..calls.preflight import preflight, raise_problems
 from ..config import RetryPolicy
-from ..data.errors import ItemError, RunStopped
+from ..data.errors import ItemError, RunStopped, Stopping
 from ..data.test_sets import Question
 from ..disk.event_log import event_logger
 from ..disk.sqlite import StorageError
@@ -59,7 +60,11 @@ class EvaluationSession(Struct):
 
 
 async def execute_evaluation(
-    plan: EvaluationPlan, notify: Notify, *, requests: StopRequests = process_signals
+    plan: EvaluationPlan,
+    notify: Notify,
+    *,
+    requests: StopRequests = process_signals,
+    tries_roles: bool = True,
 ) -> EvaluationSession:
     """Compare the answers to all prompts, or to as many as a stop allows.
 
@@ -67,6 +72,7 @@ async def execute_evaluation(
         plan: what to compare.
         notify: shows a line of progress.
         requests: where requests to stop come from.
+        tries_roles: make one small call per role first, and stop if one cannot be used.
 
     Raises:
         StorageError: the cache cannot be used.
@@ -102,8 +108,21 @@ async def execute_evaluation(
                 partial(watch_databases, [config.cache.database()], halt),
             ),
         ):
+            if tries_roles:
+                await _try_roles(session, plan, clients)
             await _compare(session, plan, clients)
     return session
+
+
+async def _try_roles(session: EvaluationSession, plan: EvaluationPlan, clients: Clients) -> None:
+    """Stop the session if a role cannot be used."""
+    try:
+        raise_problems(await preflight(clients, plan.config.roles))
+    except RunStopped as error:
+        session.stopped_by = session.stopped_by or str(error)
+        clients.stop()
+    except Stopping:
+        pass  # on request, which the session already knows
 
 
 async def _compare(session: EvaluationSession, plan: EvaluationPlan, clients: Clients) -> None:

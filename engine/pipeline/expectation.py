@@ -126,7 +126,12 @@ def scale_factors(
         factor = min(config.target_rows / measured.rows, _ratio(of_run, of_pilot))
     else:
         factor = _ratio(of_run, of_pilot)
-    factors = {stage: factor for stages in measured.usage.values() for stage in stages}
+    stages = {prompt.name for prompts in recipe.prompts(config).values() for prompt in prompts}
+    factors = {  # a check of the endpoints before the work is made once, whatever there is to do
+        stage: factor if stage in stages else 1.0
+        for stages_of_role in measured.usage.values()
+        for stage in stages_of_role
+    }
     calls_of_pilot = recipe.mode.calls(of_pilot)
     for prompt, calls in recipe.mode.calls(of_run).items():
         factors[prompt.name] = calls.low / max(calls_of_pilot[prompt].low, 1)

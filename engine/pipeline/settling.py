@@ -16,7 +16,7 @@ def load_progress(shares: Shares, execution: Execution) -> None:
     for progress in reader.request_progress(unit):
         shares.finished(
             progress.item,
-            asked=progress.asked,
+            requested=progress.requested,
             kept=kept.get(progress.item, 0),
             empty=progress.has_empty,
         )

@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from ...providers import json_codec
 from ..data.errors import UserError
+from ..data.files import read_input
 from ..data.records import Example, Metadata
 from ..data.seeds.delimited import delimiter_of
 from ..disk.atomic import replacing
@@ -233,7 +234,7 @@ def _csv_rows(path: Path) -> Iterator[tuple[str, _Decision]]:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_input(path)
     except FileNotFoundError as error:
         raise ReviewError(
             f"{path}: no such file; write one with: codeclm review export RUN --to FILE"

@@ -1,10 +1,8 @@
 """The share of instructions that θ selects, as far as it is known."""
 
-from collections.abc import Iterable
-
 from msgspec import Struct
 
-from ..data.intervals import Interval, Share, clustered_interval
+from ..data.intervals import ClusteredShare, Interval
 
 
 class SelectionRate(Struct, frozen=True):
@@ -31,18 +29,16 @@ class SelectionRate(Struct, frozen=True):
     high: float
 
 
-def selection_rate(by_item: Iterable[Share], unfinished: int) -> SelectionRate:
-    """Return the rate of instructions whose selected ones are counted *by_item*."""
-    shares = list(by_item)
-    selected, scored = sum(share.part for share in shares), sum(share.total for share in shares)
-    total = max(1, scored + unfinished)
+def selection_rate(selected: ClusteredShare, unfinished: int) -> SelectionRate:
+    """Return the rate of the scored instructions that are *selected*, by metadata item."""
+    total = max(1, selected.total + unfinished)
     return SelectionRate(
-        selected,
-        scored,
+        selected.part,
+        selected.total,
         unfinished,
-        clustered_interval(shares) if scored and not unfinished else None,
-        selected / total,
-        (selected + unfinished) / total,
+        selected.interval() if selected.total and not unfinished else None,
+        selected.part / total,
+        (selected.part + unfinished) / total,
     )
 
 

@@ -9,7 +9,7 @@ from ..calls.counters import CallCounts, Counters
 from ..calls.prices import money, prices_by_role
 from ..calls.spending import total_spending
 from ..config import Config, FilterConfig
-from ..data.intervals import Share
+from ..data.intervals import ClusteredShare, Share
 from ..data.judge import JudgeScores, JudgeTally
 from ..data.position_bias import MeanBias
 from ..pipeline.recipes import RECIPES
@@ -174,21 +174,27 @@ def _gaps(rows: Iterable[ScoredRounds], settings: FilterConfig, unfinished: int)
     selected: dict[int, int] = {}
     rounds, tally = 0, JudgeTally()
     exceeded: Callable[[float], float] = abs if settings.keep == "both" else float
-    by_item: dict[int, list[int]] = {}
-    for first, gaps, scores, item in rows:
+    clustered, of_item, last_item = ClusteredShare(), Share(0, 0), None
+    for first, gaps, scores, item, is_selected in rows:
         rounds += len(gaps)
         tally.add(scores)
         gap_counts.update(gaps)
-        for number, gap in enumerate(gaps, first):
+        # Without a second scoring, the gap alone says what a round selects, at any θ.
+        passed = [exceeded(gap) > settings.threshold for gap in gaps]
+        if settings.confirm:
+            passed = [*(False for _ in gaps[1:]), is_selected]
+        for number, is_passed in enumerate(passed, first):
             scored[number] = scored.get(number, 0) + 1
-            if exceeded(gap) > settings.threshold:
+            if is_passed:
                 selected[number] = selected.get(number, 0) + 1
         largest = max(map(exceeded, gaps))
-        of_item = by_item.setdefault(item, [0, 0])
-        of_item[0] += largest > settings.threshold
-        of_item[1] += 1
+        if item != last_item:
+            clustered.add(of_item)
+            of_item, last_item = Share(0, 0), item
+        of_item = Share(of_item.part + any(passed), of_item.total + 1)
         for theta in SUMMARY_THRESHOLDS:
             pairs[theta] += largest > theta
+    clustered.add(of_item)
     return Gaps(
         gap_histogram(gap_counts),
         {f"{theta:g}": count for theta, count in pairs.items()},
@@ -196,7 +202,7 @@ def _gaps(rows: Iterable[ScoredRounds], settings: FilterConfig, unfinished: int)
         tally.scores(),
         dict(sorted(scored.items())),
         dict(sorted(selected.items())),
-        selection_rate((Share(part, total) for part, total in by_item.values()), unfinished),
+        selection_rate(clustered, unfinished),
     )
 
 

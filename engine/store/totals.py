@@ -46,12 +46,14 @@ class ScoredRounds(NamedTuple):
         gaps: Strong score minus target score, by round.
         scores: The judge's, by round.
         item: The instruction's metadata item.
+        is_selected: Whether the last round selected it.
     """
 
     first: int
     gaps: list[float]
     scores: list[RoundScores]
     item: int
+    is_selected: bool
 
 
 class FailedItem(NamedTuple):
@@ -207,16 +209,18 @@ class DatasetCounts:
         return int(encoded + chunks + items + 4 * rounds + rewrites)
 
     def scored_rounds(self) -> Iterator[ScoredRounds]:
-        """Yield the scored rounds of each instruction that has any."""
-        for item, last, gap_text, score_text in self._connection.rows(
-            "SELECT item, iteration, gaps, scores FROM examples WHERE gaps <> ''"
+        """Yield the scored rounds of each instruction that has any, in seed order."""
+        for item, last, is_selected, gap_text, score_text in self._connection.rows(
+            "SELECT item, iteration, winner IS NOT NULL AND reason NOT LIKE 'leftover%', gaps,"
+            " scores FROM examples WHERE gaps <> '' ORDER BY row_index"
         ):
             try:
                 gaps = [float(gap) for gap in gap_text.split(",")]
                 scores = [_round_scores(text) for text in score_text.split(",")]
             except ValueError as error:
                 raise self._connection.damaged(error) from error
-            yield ScoredRounds(last - len(gaps) + 1, gaps, scores, item)
+            first = last - len(gaps) + 1
+            yield ScoredRounds(first, gaps, scores, item, bool(is_selected))
 
 
 def _round_scores(text: str) -> RoundScores:

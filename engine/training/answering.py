@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from ...providers import json_codec
+from ..data.files import read_input
 from ..data.records import identity
 from ..data.test_sets import Question, shorten
 from ..disk.atomic import replace_file
@@ -102,7 +103,7 @@ def _finished_batches(
 
 def _read_lines(path: Path) -> list[AnswerLine]:
     lines = list[AnswerLine]()
-    for line in path.read_bytes().splitlines():
+    for line in read_input(path).splitlines():
         try:
             lines.append(json_codec.loads(line, _answer_line))
         except msgspec.MsgspecError:

@@ -277,7 +277,8 @@ def _costs(facts: CardFacts) -> Iterator[str]:
         yield "Nothing: all replies came from the cache."
         return
     money = summary.money_in_all
-    cost = "no prices were configured" if money is None else f"{money:.2f} at the configured prices"
+    roles = ", ".join(summary.prices)
+    cost = "no price is known" if money is None else f"{money:.2f} at the prices known for {roles}"
     yield f"{summary.calls_in_all:,} paid calls to models in all sessions; {cost}."
 
 

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from ...providers import json_codec
+from ..data.files import open_input
 from ..data.formats import ExportError, selections
 from ..data.records import Example
 from ..data.seeds import SeedError
@@ -62,7 +63,7 @@ def read_pairs(path: Path, limit: int | None = None) -> list[Pair]:
     """
     pairs = list[Pair]()
     try:
-        with path.open("rb") as file:
+        with open_input(path) as file:
             for number, line in enumerate(file, 1):
                 if limit is not None and len(pairs) == limit:
                     break

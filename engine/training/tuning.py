@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Struct, structs
 
 from ...providers import json_codec
+from ..data.files import read_input
 from ..data.records import identity
 from ..disk.atomic import replace_file
 from . import models
@@ -207,7 +208,7 @@ def _earlier_record(path: Path, job: TuningJob) -> TuningRecord | None:
         TrainingError: the record cannot be read, or is of another tuning.
     """
     try:
-        record = json_codec.loads(path.read_bytes(), _record)
+        record = json_codec.loads(read_input(path), _record)
     except FileNotFoundError:
         return None
     except (OSError, msgspec.MsgspecError) as error:

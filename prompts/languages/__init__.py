@@ -1,7 +1,7 @@
 """The words that models write around what was asked for: one row for each language.
 
 Every field of a row is a regular expression without anchors, matched without case. A reader
-combines one field of all rows with `words`.
+combines one field of all rows with `phrase`.
 """
 
 import re
@@ -12,7 +12,7 @@ from .european import FRENCH, GERMAN, ITALIAN, PORTUGUESE, SPANISH
 from .language import Language
 from .others import ARABIC, CHINESE, JAPANESE, RUSSIAN
 
-__all__ = ["LANGUAGES", "Language", "words"]
+__all__ = ["LANGUAGES", "Language", "phrase"]
 
 LANGUAGES: Final = (
     ENGLISH,
@@ -31,7 +31,7 @@ _WITH_SIGNS: Final = "(?:\\1[\u064b-\u0652]*)"
 _ARABIC_LETTER: Final = re.compile("([\u0621-\u064a])")
 
 
-def words(field: str) -> str:
+def phrase(field: str) -> str:
     """Return a pattern for *field* in any of the languages.
 
     Arabic vowel signs may stand after any letter: writers set them as they please.

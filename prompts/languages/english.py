@@ -25,7 +25,10 @@ ENGLISH: Final = Language(
         r"|upgraded|modified|refined|polished|harder|tougher|more \w{4,20}|challenging|complex"
         r"|difficult|advanced|demanding|created|evolved|reworked|rephrased|reworded|adapted)\b"
     ),
-    plain_text=r"(?:instruction|prompt)(?: \((?:improved|revised|rewritten|new|updated)\))?",
+    plain_text=(
+        r"(?:instruction|prompt)(?: v?\d(?:\.\d)?)?"
+        r"(?: \((?:improved|revised|rewritten|new|updated)\))?"
+    ),
     old_text=(
         r"(?:original|old|input|given|basic|initial)[ -](?:instruction|prompt|task|question)"
         r"|action item"
@@ -49,6 +52,7 @@ ENGLISH: Final = Language(
         rf"|\Athis {_REWRITE}{_DOES}\b|\A(?:this|it) {_DOES}\b|\Athe add(?:ed|itional)"
         r"|(?:challenge|constraint|requirement|difficulty)s? added"
         r"|the original (?:instruction|prompt|task|version|question|intent)"
+        r"|\bi(?:['\u2019]ve| have) (?:also )?(?:added|made|changed|included|kept|incorporated)\b"
         r"|the action item|(?:instruction|prompt|task) now|core of the|\bharder"
         r"|(?:more|increas\w+|rais\w+|higher|add\w*)[^.\n]{0,60}"
         r"\b(?:challenging|difficult\w*|complex\w*)"
@@ -65,8 +69,9 @@ ENGLISH: Final = Language(
         r"|if you(?:['\u2019]d| would) like|is there anything|shall i (?:make|try|add|refine)"
     ),
     changes=(
-        r"(?:the |key |main |list of |explanation of (?:the )?|summary of (?:the )?)?"
-        r"(?:changes?|improvements?|modifications?|enhancements?)(?: made| explained| rationale)?"
+        r"(?:the |key |main |added |list of |explanation of (?:the )?|summary of (?:the )?)?"
+        r"(?:changes?|additions?|complexity|improvements?|modifications?|enhancements?)"
+        r"(?: made| explained| rationale)?"
         r"|what (?:has |i )?(?:changed|improved|added)|what['\u2019]s (?:new|changed|different)"
         r"|what makes (?:this|it) [^\n]{1,40}|rationale"
         r"|(?:here['\u2019]s |here is )?(?:why|how) (?:this|it)(?:['\u2019]s)? [^\n]{1,60}"
@@ -116,4 +121,6 @@ ENGLISH: Final = Language(
         r"|doesn['\u2019]t|can['\u2019]t|cannot|wouldn['\u2019]t|won['\u2019]t)\b(?:(?!differ)[^.;:\n]){0,40}?"
         r"\bequal\b|\b(?:not|un|non)[\s_-]{0,9}equal"
     ),
+    yes=r"yes|true",
+    no=r"no|false",
 )

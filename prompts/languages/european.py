@@ -38,6 +38,8 @@ GERMAN: Final = Language(
     out_of=r"von",
     equal=r"\bgleich\b|\bidentisch\b",
     not_equal=r"\bnicht\b.{0,20}?\bgleich\b|\bungleich\b",
+    yes=r"ja",
+    no=r"nein",
 )
 
 FRENCH: Final = Language(
@@ -71,6 +73,8 @@ FRENCH: Final = Language(
     out_of=r"sur",
     equal=r"\bégale?s\b|\bidentiques\b",
     not_equal=r"\b(?:non|pas|in)[\s-]{0,3}(?:égale?s|identiques)\b",
+    yes=r"oui",
+    no=r"non",
 )
 
 SPANISH: Final = Language(
@@ -104,6 +108,8 @@ SPANISH: Final = Language(
     out_of=r"de",
     equal=r"\biguales\b",
     not_equal=r"\b(?:no|des)[\s-]{0,3}(?:son )?iguales\b",
+    yes=r"sí",
+    no=r"no",
 )
 
 PORTUGUESE: Final = Language(
@@ -131,6 +137,8 @@ PORTUGUESE: Final = Language(
     assistant=r"assistente|resposta",
     equal=r"\biguais\b",
     not_equal=r"\bnão (?:são )?iguais\b|\bdesiguais\b",
+    yes=r"sim",
+    no=r"não",
 )
 
 ITALIAN: Final = Language(
@@ -158,4 +166,6 @@ ITALIAN: Final = Language(
     assistant=r"assistente|risposta",
     equal=r"\buguali\b",
     not_equal=r"\bnon (?:sono )?uguali\b|\bdisuguali\b",
+    yes=r"sì",
+    no=r"no",
 )

@@ -57,3 +57,5 @@ class Language(Struct, frozen=True, kw_only=True):
     """What stands between a score and the highest one."""
     equal: str = NONE
     not_equal: str = NONE
+    yes: str = NONE
+    no: str = NONE

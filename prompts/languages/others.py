@@ -16,7 +16,7 @@ CHINESE: Final = Language(
     remarks=r"(?:这个|此|该|本)(?:版本|指令|提示)|我增加了",
     closes=r"希望|如果您?需要|如有|请告诉我",
     changes=r"(?:主要)?(?:改动|修改|改进|优化|变化|调整)[^\n]{0,6}",
-    notes=r"说明|解释|注(?:意|释)?|备注",
+    notes=r"说明|解释|解析|分析|注(?:意|释)?|备注",
     refuses=r"(?:很)?抱歉|对不起|我(?:无法|不能)",
     item=r"指令|任务|问题|题目",
     all_items=r"(?:以上|这些|上述|所有)(?:\w{0,4})?(?:指令|任务|问题|题目)",
@@ -32,6 +32,8 @@ CHINESE: Final = Language(
     out_of=r"满分",
     equal=r"相等|相同|等同",
     not_equal=r"不(?:完全)?(?:相等|相同|等同|同)",
+    yes=r"是的?|可以",
+    no=r"不是|否|不可以|不",
 )
 
 ARABIC: Final = Language(
@@ -62,6 +64,8 @@ ARABIC: Final = Language(
     out_of=r"من",
     equal=r"متساوي(?:تان|تين|ان|ين)",
     not_equal=r"(?:غير|ليس\w*) متساوي(?:تان|تين|ان|ين)",
+    yes=r"نعم",
+    no=r"لا",
 )
 
 JAPANESE: Final = Language(
@@ -87,6 +91,8 @@ JAPANESE: Final = Language(
     score=r"点|の|は",
     equal=r"等しい|同じ",
     not_equal=r"等しくない|同じではない|異なる",
+    yes=r"はい",
+    no=r"いいえ",
 )
 
 RUSSIAN: Final = Language(
@@ -112,4 +118,6 @@ RUSSIAN: Final = Language(
     out_of=r"из",
     equal=r"\bравны\b",
     not_equal=r"\bне ?равны\b",
+    yes=r"да",
+    no=r"нет",
 )

@@ -110,7 +110,7 @@ class EventStream:
             self._problem = f"the stream is garbled: {error}"
             self.is_over = True
         except OversizeError:
-            self._refuse(f"an event of the stream is larger than {MAX_EVENT_BYTES} bytes")
+            self._refuse(f"an event is larger than {MAX_EVENT_BYTES} bytes")
         self._progress.received = max(self._progress.received, self._assembly.size)
 
     def _refuse(self, problem: str) -> None:

@@ -187,8 +187,20 @@ def error_for_status(
         return Unavailable(message, retry_after=wait)
     if (status in {408, 409, 425} or status >= 500) and word != "false":
         return Unavailable(message, retry_after=wait, is_cut=status in _GATEWAY_STATUSES)
-    return Rejected(message)
+    return Rejected(message, is_filtered=not details.codes.isdisjoint(_FILTER_CODES))
 
+
+_FILTER_CODES = frozenset(
+    {
+        "content_filter",  # Azure
+        "responsibleaipolicyviolation",
+        "content_policy_violation",  # OpenAI
+        "data_inspection_failed",  # DashScope
+        "datainspectionfailed",
+        "sensitive_content",
+    }
+)
+"""Codes of errors that blame the prompt's content."""
 
 _SHOULD_RETRY = istr("X-Should-Retry")
 """OpenAI's and Anthropic's word on whether the same request may succeed; their SDKs obey it before

@@ -17,6 +17,8 @@ class Generation(BodyAssembly):
             if name == "candidates":
                 for candidate in value or ():
                     self._merge_candidate(candidate)
+            elif name == "usageMetadata":
+                self._body[name] = self._body.get(name, {}) | (value or {})
             elif value is not None:
                 self._body[name] = value
         feedback: dict[str, Any] = self._body.get("promptFeedback") or {}

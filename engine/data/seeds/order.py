@@ -1,13 +1,13 @@
 """Random orders of the records of a file whose beginnings spread evenly over the file.
 
 Files are often sorted, by category or by difficulty. A plain sample of half of them misses a
-category of three one time in ten; here, one of every two neighbours is drawn.
+category of three one time in ten; here, one of every two neighbours is first_ones.
 """
 
 from array import array
-from collections import Counter
 from collections.abc import Sequence
-from itertools import accumulate, pairwise
+from heapq import heapify, heappop, heapreplace
+from itertools import pairwise
 from random import Random
 
 
@@ -29,44 +29,49 @@ def spread_order(count: int, key: str, first: int = 0) -> "array[int]":
     return _beginning_with(sample, _scrambled(count, Random(key)), random)
 
 
-def spread_over_groups(groups: Sequence[int], key: str, first: int = 0) -> "array[int]":
-    """Return the positions of *groups* in an order whose beginnings spread over all groups.
+def spread_over_groups(groups: Sequence[int], key: str) -> "array[int]":
+    """Return the positions of *groups* in an order whose beginnings hold each group's part.
+
+    One of every group comes first, so that none is lost; then places are given as seats of a
+    parliament are by Webster's method (Sainte-Laguë 1910).
 
     Args:
         groups: The number of each position's group.
         key: Another key gives another order.
-        first: Begin with so many positions that hold each group's part, rounded up or down.
     """
-    random, count = Random(f"{key}/groups"), len(groups)
-    by_group = _shuffled_by_group(groups, random)
-    first, start = min(first, count), random.random()
-    sample = [min(count - 1, int((n + start) * count / first)) for n in range(first)]
-    order = _beginning_with(sample, _scrambled(count, random), random)
-    return array("I", [by_group[n] for n in order])
+    random = Random(key)
+    members = _shuffled_members(groups, random)
+    waiting = [(0.0, -len(own), random.random(), 0, group) for group, own in members.items()]
+    heapify(waiting)
+    order = array("I")
+    while waiting:
+        *_, chance, number, group = waiting[0]
+        size = len(members[group])
+        order.append(members[group][number])
+        if number + 1 == size:
+            heappop(waiting)
+        else:
+            heapreplace(waiting, ((2 * number + 3) / size, -size, chance, number + 1, group))
+    return order
 
 
-def _shuffled_by_group(groups: Sequence[int], random: Random) -> "array[int]":
-    """Return the positions group after group, each in a random order."""
-    positions = array("I", range(len(groups)))
-    random.shuffle(positions)
-    sizes = Counter(groups)
-    ends = dict(
-        zip(sorted(sizes), accumulate(sizes[group] for group in sorted(sizes)), strict=True)
-    )
-    by_group = array("I", bytes(4 * len(groups)))
-    for position in positions:
-        ends[groups[position]] -= 1
-        by_group[ends[groups[position]]] = position
-    return by_group
+def _shuffled_members(groups: Sequence[int], random: Random) -> "dict[int, array[int]]":
+    """Return the positions of each group in a random order."""
+    members: dict[int, array[int]] = {}
+    for position, group in enumerate(groups):
+        members.setdefault(group, array("I")).append(position)
+    for group in sorted(members):
+        random.shuffle(members[group])
+    return dict(sorted(members.items()))
 
 
 def _beginning_with(sample: Sequence[int], order: "array[int]", random: Random) -> "array[int]":
     """Return *order* with the positions in *sample* first, which are in ascending order."""
-    drawn = set(sample)
-    if not 0 < len(drawn) < len(order):
+    first_ones = set(sample)
+    if not 0 < len(first_ones) < len(order):
         return order
     beginning = array("I", [sample[n] for n in _scrambled(len(sample), random)])
-    return beginning + array("I", [position for position in order if position not in drawn])
+    return beginning + array("I", [position for position in order if position not in first_ones])
 
 
 def _scrambled(count: int, random: Random) -> "array[int]":

@@ -74,7 +74,7 @@ class SeedSelection:
         if self._groups is None:
             return spread_order(len(self), key, first)
         used = self._sampled if self._sampled is not None else range(len(self))
-        return spread_over_groups([self._groups[number] for number in used], key, first)
+        return spread_over_groups(array("I", (self._groups[number] for number in used)), key)
 
     def strata(self) -> dict[str, int]:
         """Count the seeds by the value to stratify by; empty without one. Blocks."""
@@ -96,7 +96,7 @@ class SeedSelection:
         if self._groups is None:
             order = spread_order(self.total, key, limit)
         else:
-            order = spread_over_groups(self._groups, key, limit)
+            order = spread_over_groups(self._groups, key)
         return array("I", sorted(order[:limit]))
 
 

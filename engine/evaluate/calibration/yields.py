@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
-from ...data.intervals import Interval, Share, clustered_interval
+from ...data.intervals import ClusteredShare, Interval, Share
 
 
 class ScoredInstruction(Struct, frozen=True):
@@ -29,7 +29,7 @@ class ScoredInstruction(Struct, frozen=True):
 
 
 class UnitCost(Struct, frozen=True):
-    """What one instruction or pair costs: calls, and money at the configured prices."""
+    """What one instruction or pair costs: calls, and money at the prices of the roles."""
 
     calls: float
     money: float | None = None
@@ -125,7 +125,7 @@ def yield_interval(instructions: Iterable[ScoredInstruction], threshold: float) 
     for instruction in instructions:
         scored[instruction.item] += 1
         selected[instruction.item] += max(map(abs, instruction.gaps)) > threshold
-    return clustered_interval(Share(selected[item], scored[item]) for item in scored)
+    return ClusteredShare(Share(selected[item], scored[item]) for item in scored).interval()
 
 
 def _count_rounds(
