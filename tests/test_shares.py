@@ -17,7 +17,7 @@ from codeclm.engine.data.seeds import SeedError, SeedSource
 from codeclm.engine.data.seeds.order import spread_order, spread_over_groups
 from codeclm.engine.data.seeds.selection import SeedSelection
 from codeclm.engine.pipeline.shares import SharePolicy, Shares
-from codeclm.engine.pipeline.sizes import encoded_policy, spread, unchanged_policy
+from codeclm.engine.pipeline.sizes import encoded_policy, share_spans, unchanged_policy
 
 from .commands import write_lines
 
@@ -36,13 +36,13 @@ def test_an_order_holds_every_position_once_and_comes_from_its_key(count: int, k
 def test_the_beginning_of_an_order_takes_its_part_of_every_stretch_of_the_file(
     count: int, key: int, data: st.DataObject
 ) -> None:
-    taken = data.draw(st.integers(0, count))
+    number = data.draw(st.integers(0, count))
     first = data.draw(st.integers(0, count))
     last = data.draw(st.integers(first, count))
 
-    inside = sum(first <= position < last for position in spread_order(count, str(key))[:taken])
+    inside = sum(first <= position < last for position in spread_order(count, str(key))[:number])
 
-    fair = taken * (last - first) / count
+    fair = number * (last - first) / count
     assert abs(inside - fair) <= 2 + 2 * count.bit_length() / 3
 
 
@@ -77,14 +77,14 @@ def test_an_order_over_groups_begins_with_one_of_each_and_then_with_their_parts(
 ) -> None:
     order = spread_over_groups(groups, str(key))
     sizes = Counter(groups)
-    taken = data.draw(st.integers(len(sizes), len(groups)))
-    beginning = Counter(groups[position] for position in order[:taken])
+    number = data.draw(st.integers(len(sizes), len(groups)))
+    beginning = Counter(groups[position] for position in order[:number])
 
     assert sorted(order) == list(range(len(groups)))
     assert beginning.keys() == sizes.keys()
-    extra = taken - len(sizes)
+    extra = number - len(sizes)
     for group, size in sizes.items():
-        assert beginning[group] <= 2 + taken * size / len(groups)
+        assert beginning[group] <= 2 + number * size / len(groups)
         assert beginning[group] >= min(1 + extra * size / len(groups), size) - 2
 
 
@@ -130,26 +130,28 @@ def test_seeds_are_stratified_by_a_field_that_some_record_must_have(tmp_path: Pa
 
 # -- the shares -------------------------------------------------------------------------------
 
+Settings = dict[str, float]
+
+
+def _policy(rows: int, seeds: int, settings: Settings, unit: int) -> tuple[SharePolicy, int]:
+    config = build_config(_tree(rows, settings), where="test")
+    return encoded_policy(config, seeds, unit), seeds
+
+
+_settings: st.SearchStrategy[Settings] = st.fixed_dictionaries(
+    {},
+    optional={
+        "per_metadata": st.integers(1, 12),
+        "max_expansion": st.sampled_from([1, 1.5, 3, 5]),
+        "spare": st.integers(0, 100),
+    },
+)
 policies = st.builds(
-    lambda rows, seeds, settings, unit: (
-        encoded_policy(build_config(_tree(rows, settings), where="test"), seeds, unit),
-        seeds,
-    ),
-    st.integers(1, 60),
-    st.integers(1, 40),
-    st.fixed_dictionaries(
-        {},
-        optional={
-            "per_metadata": st.integers(1, 12),
-            "max_expansion": st.sampled_from([1, 1.5, 3, 5]),
-            "spare": st.integers(0, 100),
-        },
-    ),
-    st.sampled_from([1, 4]),
+    _policy, st.integers(1, 60), st.integers(1, 40), _settings, st.sampled_from([1, 4])
 )
 
 
-def _tree(rows: int, settings: dict[str, float]) -> dict[str, object]:
+def _tree(rows: int, settings: Settings) -> dict[str, object]:
     tree: dict[str, object] = {"seeds": "x.jsonl", "target_rows": rows}
     tree["decode"] = {key: settings[key] for key in ("per_metadata",) if key in settings}
     tree["size"] = {key: settings[key] for key in ("max_expansion",) if key in settings}
@@ -174,12 +176,12 @@ def carried_out(
             shares.grant(grants)
             continue
         position = random.choice(waiting)
-        count, start = shares.next_count(position), shares.asked(position)
+        count, start = shares.next_count(position), shares.requested(position)
         fate = Random(f"{position}/{start}")
         kept = sum(fate.random() < yields[position % len(yields)] for _ in range(count))
         requests.append((position, start, count))
         rows[position] += kept
-        shares.finished(position, asked=count, kept=kept, empty=fate.random() < 0.05)
+        shares.finished(position, requested=count, kept=kept, empty=fate.random() < 0.05)
 
 
 @given(
@@ -205,7 +207,7 @@ def test_no_more_is_asked_than_allowed_and_no_seed_gives_more_than_it_is_asked(
     rows, requests = carried_out(policy, seeds, Random(1), yields)
     first = sum(
         ceil(max(share, bound) / policy.unit) * policy.unit * count
-        for share, bound, count in spread(policy, seeds)
+        for share, bound, count in share_spans(policy, seeds)
     )
     units = sum(ceil(count / policy.unit) * policy.unit for *_, count in requests)
 
@@ -231,7 +233,7 @@ def test_rows_that_repeat_another_seeds_are_asked_of_the_same_seed_again() -> No
     policy = SharePolicy(6, 10, expansion=3.0, most=18, topup=True)
     shares = Shares(array("I", [2, 0, 1]), policy)
     for position in range(3):
-        shares.finished(position, asked=2, kept=2)
+        shares.finished(position, requested=2, kept=2)
 
     assert shares.missing({0: 2, 1: 2, 2: 2}) == []
     assert shares.missing({0: 2, 1: 1, 2: 2}) == [(1, 2, 1)]

@@ -106,7 +106,8 @@ def _describe(reason: Reason, reply: StoredReply, problem: str) -> str:
         case "empty":
             return f"{problem}, {_finish(reply)}"
         case "unreadable":
-            return f"{problem}; the reply began {reply.text[:200]!r}"
+            is_quoted = repr(reply.text[:40])[1:-1] in problem
+            return problem if is_quoted else f"{problem}; the reply began {reply.text[:200]!r}"
 
 
 def _thinking_tokens(reply: StoredReply) -> str:

@@ -73,9 +73,9 @@ def split_seeds(
     size = max(1, int(share * len(records) + 0.5))
     readable = {seed.position for seed in records}
     order = (position for position in selection.order(size) if position in readable)
-    chosen = set(islice(order, size))
-    validation = [seed for seed in records if seed.position in chosen]
-    others = (seed for seed in records if seed.position not in chosen)
+    positions = set(islice(order, size))
+    validation = [seed for seed in records if seed.position in positions]
+    others = (seed for seed in records if seed.position not in positions)
     digest = seeds.digest(selection.source)
     return Split(digest, random_seed, share, _refs(validation), _refs(others)), validation
 

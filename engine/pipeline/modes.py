@@ -123,7 +123,7 @@ class FromSeeds(Mode):
     def volume(self, config: Config, start: Input) -> Volume:
         rows, seeds = start.rows_per_draft, max(start.seeds, 1)
         policy = sizes.unchanged_policy(config, seeds, rows)
-        spans = list(sizes.spread(policy, seeds))
+        spans = list(sizes.share_spans(policy, seeds))
         low = sum(ceil(share / rows) * count for share, _, count in spans)
         high = sum(ceil(bound / rows) * count for _, bound, count in spans)
         return Volume(Bounds(low, max(low, high, (policy.most or 0) // rows)))
@@ -183,7 +183,7 @@ def _streamed_volume(config: Config, seeds: int, rows_per_draft: int) -> Volume:
     if not seeds:
         return Volume(Bounds(0, 0))
     policy, chunk = sizes.encoded_policy(config, seeds, rows_per_draft), config.decode.chunk
-    shares = [span for span in sizes.spread(policy, seeds) if span[0]]
+    shares = [span for span in sizes.share_spans(policy, seeds) if span[0]]
     low = sum(share * count for share, _, count in shares)
     high = max(policy.most or 0, low) if policy.topup else low
     requests = sum(ceil(share / chunk) * count for share, _, count in shares)

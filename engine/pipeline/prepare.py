@@ -16,7 +16,7 @@ from ..data.files import user_path
 from ..data.records import Metadata, Seed, Unreadable, identity
 from ..data.seeds import SeedError
 from ..data.seeds.selection import SeedSelection
-from ..store.coverage import Selection
+from ..store.coverage import SelectedSeeds
 from ..store.folder import Folder
 from ..store.manifest import Manifest, run_manifest
 from .metadata_file import metadata_digest, read_metadata
@@ -60,11 +60,11 @@ class Plan(Struct, frozen=True):
         """Count the records that the run uses, unreadable ones included. Blocks."""
         return 0 if self.seeds is None else len(self.seeds)
 
-    def describe_seeds(self) -> Selection | None:
+    def describe_seeds(self) -> SelectedSeeds | None:
         """Return the number of seeds and the values to stratify by; None without seeds. Blocks."""
         if self.seeds is None:
             return None
-        return Selection(len(self.seeds), self.config.input.stratify or "", self.seeds.strata())
+        return SelectedSeeds(len(self.seeds), self.config.input.stratify or "", self.seeds.strata())
 
     def seed_order(self, first: int) -> "array[int]":
         """Return the seeds' positions in the order in which rows are shared among them. Blocks.

@@ -104,28 +104,32 @@ class Shares:
         self._rank = array("I", bytes(4 * self._size))
         for rank, position in enumerate(order):
             self._rank[position] = rank
-        self._asked = array("I", bytes(4 * self._size))
+        self._requested = array("I", bytes(4 * self._size))
         self._kept = array("I", bytes(4 * self._size))
         self._exhausted = bytearray(self._size)
         self._grants: dict[tuple[int, int], int] = {}
         """Instructions granted, by position and by what was asked before."""
 
-    def asked(self, position: int) -> int:
+    def requested(self, position: int) -> int:
         """Return how many instructions have been asked of a seed: the number of the next one."""
-        return self._asked[position]
+        return self._requested[position]
 
     def next_count(self, position: int) -> int:
         """Return how many instructions to ask of a seed next; 0 if nothing is left to do."""
         if self._exhausted[position]:
             return 0
-        rank, asked = self._rank[position], self._asked[position]
+        rank, requested = self._rank[position], self._requested[position]
         share = self._policy.share(rank, self._size)
-        missing = min(share - self._kept[position], self._policy.bound(rank, self._size) - asked)
-        return missing if missing > 0 else self._grants.get((position, asked), 0)
+        missing = min(
+            share - self._kept[position], self._policy.bound(rank, self._size) - requested
+        )
+        return missing if missing > 0 else self._grants.get((position, requested), 0)
 
-    def finished(self, position: int, *, asked: int, kept: int = 0, empty: bool = False) -> None:
-        """Note that *asked* instructions of a seed are finished, of which *kept* became rows."""
-        self._asked[position] += self._policy.units(asked)
+    def finished(
+        self, position: int, *, requested: int, kept: int = 0, empty: bool = False
+    ) -> None:
+        """Note that *requested* instructions of a seed are finished; *kept* of them are rows."""
+        self._requested[position] += self._policy.units(requested)
         self._kept[position] += kept
         self._exhausted[position] |= empty
 
@@ -159,23 +163,25 @@ class Shares:
         First of seeds that lost rows to another's equal ones, then of all that still give
         instructions: those that were asked least first.
         """
-        policy, found, asked = self._policy, sum(rows.values()), sum(self._asked)
-        if not policy.topup or policy.total is None or policy.total <= found:
+        policy, row_count, requested = self._policy, sum(rows.values()), sum(self._requested)
+        if not policy.topup or policy.total is None or policy.total <= row_count:
             return []
-        missing = policy.total - found
-        room = sys.maxsize if policy.most is None else (policy.most - asked) // policy.unit
+        missing = policy.total - row_count
+        room = sys.maxsize if policy.most is None else (policy.most - requested) // policy.unit
         repairs = list(self._repairs(rows, min(missing, room)))
         repaired = sum(grant.instructions for grant in repairs)
-        spare = self._enough_for(missing, asked, found) - repaired
+        spare = self._enough_for(missing, requested, row_count) - repaired
         excluded = {grant.position for grant in repairs}
         return [*repairs, *self._even(min(spare, room - repaired), excluded)]
 
-    def _enough_for(self, missing: int, asked: int, found: int) -> int:
+    def _enough_for(self, missing: int, requested: int, row_count: int) -> int:
         """Return how many instructions will probably give the *missing* rows, and no more.
 
-        Of *asked* so far, *found* became rows. Portions are rounded up.
+        Of *requested* so far, *row_count* became rows. Portions are rounded up.
         """
-        number = max(missing, int(CAUTION * missing * asked / found)) if found else missing
+        number = (
+            max(missing, int(CAUTION * missing * requested / row_count)) if row_count else missing
+        )
         portion = self._policy.portion or 1
         return ceil(number / portion) * portion
 
@@ -185,11 +191,11 @@ class Shares:
             share = self._policy.share(rank, self._size)
             if most <= 0 or not share:
                 return
-            room = self._policy.bound(rank, self._size) - self._asked[position]
+            room = self._policy.bound(rank, self._size) - self._requested[position]
             count = min(share - rows.get(position, 0), room, most)
             if count > 0 and not self._exhausted[position]:
                 most -= count
-                yield Grant(position, self._asked[position], count)
+                yield Grant(position, self._requested[position], count)
 
     def _even(self, count: int, excluded: AbstractSet[int]) -> Iterator[Grant]:
         """Yield *count* instructions, shared by the seeds that still give any."""
@@ -199,6 +205,8 @@ class Shares:
         size = self._policy.portion or max(1, count // able)
         candidates = (n for n in self._order if not self._exhausted[n] and n not in excluded)
         most = ceil(count / size)
-        for position in nsmallest(most, candidates, key=lambda n: (self._asked[n], self._rank[n])):
-            yield Grant(position, self._asked[position], min(size, count))
+        for position in nsmallest(
+            most, candidates, key=lambda n: (self._requested[n], self._rank[n])
+        ):
+            yield Grant(position, self._requested[position], min(size, count))
             count -= size

@@ -55,12 +55,12 @@ def _topped_up(policy: SharePolicy, config: Config, seeds: int, candidates: int)
     """Return *policy* with bounds for *candidates* rows that may be replaced."""
     most = config.max_candidates
     if most is None:
-        shares = sum(policy.units(share) * count for share, _, count in spread(policy, seeds))
+        shares = sum(policy.units(share) * count for share, _, count in share_spans(policy, seeds))
         most = int(max(candidates, shares) * expansion(config))
     return structs.replace(policy, expansion=expansion(config), most=most, topup=tops_up(config))
 
 
-def spread(policy: SharePolicy, seeds: int) -> Iterator[tuple[int, int, int]]:
+def share_spans(policy: SharePolicy, seeds: int) -> Iterator[tuple[int, int, int]]:
     """Yield the share and the bound of seeds, and how many seeds have these."""
     steps = {0, seeds}
     for total in filter(None, (policy.total, policy.most)):

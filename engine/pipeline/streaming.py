@@ -162,7 +162,7 @@ class _Stream:
         """Record a seed that cannot be encoded."""
         assert isinstance(item, Seed), f"{item}: a request is only passed on"
         self._state.item_lost("encode", error)
-        if not self._shares.asked(item.position):
+        if not self._shares.requested(item.position):
             self._ledger.seed_failed(item, error)
         if not error.transient:
             self._shares.exhaust(item.position)
@@ -181,7 +181,7 @@ class _Stream:
             self._close(position)
             return []
         fingerprints = frozenset[int]()
-        if start := shares.asked(position):
+        if start := shares.requested(position):
             before = start * self._execution.tools.rows_per_draft
             fingerprints = await anyio.to_thread.run_sync(
                 self._ledger.reader.basic_fingerprints, position, before
@@ -199,7 +199,7 @@ class _Stream:
         if outcome is not None:
             shares.finished(
                 position,
-                asked=request.count,
+                requested=request.count,
                 kept=len(outcome.kept),
                 empty=not outcome.instructions,
             )
@@ -210,7 +210,7 @@ class _Stream:
                     InstructionRequest(
                         request.metadata,
                         count,
-                        shares.asked(position),
+                        shares.requested(position),
                         seed.fingerprints,
                         seed.texts,
                     )

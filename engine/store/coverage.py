@@ -11,7 +11,7 @@ from .connection import ReadConnection
 from .schema import ROWS_PER_ITEM
 
 
-class Selection(Struct, frozen=True):
+class SelectedSeeds(Struct, frozen=True):
     """What a run's seeds are: their number, and the values of the field to stratify by."""
 
     seeds: int
@@ -46,7 +46,7 @@ class _Metadata(Struct, frozen=True):
 
 
 _metadata = msgspec.json.Decoder(_Metadata)
-_selection = msgspec.json.Decoder(Selection)
+_selection = msgspec.json.Decoder(SelectedSeeds)
 
 
 def measure_coverage(connection: ReadConnection) -> Coverage | None:

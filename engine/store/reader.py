@@ -69,12 +69,12 @@ class RequestProgress(NamedTuple):
 
     Attributes:
         item: Its position.
-        asked: How many instructions were asked for.
+        requested: How many instructions were requested.
         has_empty: Whether a request gave none.
     """
 
     item: int
-    asked: int
+    requested: int
     has_empty: bool
 
 

@@ -22,7 +22,7 @@ from ..data.errors import ItemError
 from ..data.records import Example, InstructionRequest, Metadata, Seed, Unreadable
 from ..data.text.fingerprint import fingerprint
 from ..disk.sqlite import GroupWriter, StorageError, connect, storage_error, transaction
-from .coverage import Selection
+from .coverage import SelectedSeeds
 from .reader import LedgerReader
 from .schema import (
     INSERT,
@@ -214,7 +214,7 @@ class LedgerWriter:
         """Record the last metadata item whose rows count; later ones are beyond the target."""
         self._put("facts", "last_item", str(position))
 
-    def seeds_selected(self, selection: Selection) -> None:
+    def seeds_selected(self, selection: SelectedSeeds) -> None:
         """Record which seeds the run uses."""
         self._put("facts", "selection", json_codec.dumps(selection).decode())
 

@@ -1,7 +1,7 @@
 """Random orders of the records of a file whose beginnings spread evenly over the file.
 
 Files are often sorted, by category or by difficulty. A plain sample of half of them misses a
-category of three one time in ten; here, one of every two neighbours is drawn.
+category of three one time in ten; here, one of every two neighbours is first_ones.
 """
 
 from array import array
@@ -67,11 +67,11 @@ def _shuffled_members(groups: Sequence[int], random: Random) -> "dict[int, array
 
 def _beginning_with(sample: Sequence[int], order: "array[int]", random: Random) -> "array[int]":
     """Return *order* with the positions in *sample* first, which are in ascending order."""
-    drawn = set(sample)
-    if not 0 < len(drawn) < len(order):
+    first_ones = set(sample)
+    if not 0 < len(first_ones) < len(order):
         return order
     beginning = array("I", [sample[n] for n in _scrambled(len(sample), random)])
-    return beginning + array("I", [position for position in order if position not in drawn])
+    return beginning + array("I", [position for position in order if position not in first_ones])
 
 
 def _scrambled(count: int, random: Random) -> "array[int]":
