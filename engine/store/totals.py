@@ -18,7 +18,7 @@ class Totals(Struct, frozen=True):
     """Number of input items and their fates, by reason.
 
     Raises:
-        ValueError: the fates do not add up to *input*: a bug.
+        ValueError: the fates do not add up to *input*: a bug, or a damaged ledger.
     """
 
     input: int
@@ -33,9 +33,7 @@ class Totals(Struct, frozen=True):
             self.kept + sum(self.filtered.values()) + sum(self.failed.values()) + self.unfinished
         )
         if fates != self.input:
-            raise ValueError(
-                f"totals do not add up: {self.input} items in, {fates} counted; a bug: {self}"
-            )
+            raise ValueError(f"totals do not add up: {self.input} items in, {fates} counted")
 
 
 class ScoredRounds(NamedTuple):
@@ -122,7 +120,7 @@ class DatasetCounts:
             " FROM seeds s LEFT JOIN requested r ON r.item = s.item GROUP BY 1, 2",
             self._limit,
         )
-        return _totals(self._connection.value("SELECT count(*) FROM seeds"), rows)
+        return self._totals(self._connection.value("SELECT count(*) FROM seeds"), rows)
 
     def instructions(self) -> Totals:
         """Count the fates of instructions."""
@@ -141,7 +139,7 @@ class DatasetCounts:
         )
         under_way = self.under_way()
         total = self._connection.value("SELECT count(*) FROM examples") + under_way
-        return _totals(total, [*rows, ("unfinished", "", under_way)])
+        return self._totals(total, [*rows, ("unfinished", "", under_way)])
 
     def under_way(self) -> int:
         """Count the instructions that were written and have no fate yet."""
@@ -207,6 +205,12 @@ class DatasetCounts:
             )
         )
         return int(encoded + chunks + items + 4 * rounds + rewrites)
+
+    def _totals(self, total: int, rows: Iterable[tuple[Any, ...]]) -> Totals:
+        try:
+            return _totals(total, rows)
+        except ValueError as error:
+            raise self._connection.damaged(error) from error
 
     def scored_rounds(self) -> Iterator[ScoredRounds]:
         """Yield the scored rounds of each instruction that has any, in seed order."""
