@@ -75,7 +75,7 @@ def test_an_unknown_limit_per_second_is_found_within_20_seconds(
     assert refused <= 0.05
 
 
-@pytest.mark.parametrize("limit", ["fixed window", "shallow bucket"])
+@pytest.mark.parametrize("limit", ["fixed window", "bucket", "shallow bucket"])
 def test_where_answers_take_longer_than_a_window_the_search_takes_longer(limit: str) -> None:
     """With a hundred calls in flight, their number and their rate look alike for a while."""
     server = LimitedServer(SECONDS[limit](), latency=2.0)
@@ -254,18 +254,19 @@ def test_refusals_of_single_requests_are_not_the_rates() -> None:
             search.note_answer(sending)
         rates.append(search.rate)
 
-    assert min(rates) >= 10
-    assert sum(rate >= 80 for rate in rates) >= 0.5 * len(rates)
+    assert min(rates) >= 20
+    assert sum(rate >= 60 for rate in rates) >= 0.5 * len(rates)
 
 
 def test_a_blocked_endpoint_is_probed_by_one_request_at_a_time() -> None:
     clock = Clock()
     search = RateSearch(clock=clock)
+    causes: list[Cause] = []
     for _ in range(16):  # alone in flight, and refused: it is not for their number
         sending = search.take(1)
         clock.now += 0.01
-        cause = search.note_refusal(sending, None)
-    assert cause is Cause.FIRST_BLOCK
+        causes.append(search.note_refusal(sending, None))
+    assert causes[-1] is Cause.FIRST_BLOCK
     holds: list[float] = []
     for _ in range(12):
         holds.append(search.available_at() - clock.now)

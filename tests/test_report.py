@@ -116,6 +116,27 @@ def test_gaps_are_counted_by_round_and_by_threshold(tmp_path: Path) -> None:
     assert gaps.pairs_at == {f"{step / 2:g}": 3 if step < 9 else 2 for step in range(1, 11)}
 
 
+def test_leads_of_the_target_do_not_count_where_its_answers_are_not_kept(tmp_path: Path) -> None:
+    examples = [example(0, CLEAR), example(1, ((2, 9), (3, 9)))]
+    config = settings()
+    strong = structs.replace(config, filter=structs.replace(config.filter, keep="strong"))
+    gaps = summed(tmp_path, examples, config=strong).gaps
+
+    assert gaps.selected == {1: 1}
+    assert gaps.pairs_at["3"] == 1
+    assert (gaps.selection.selected, gaps.selection.scored) == (1, 2)
+
+
+def test_a_gap_that_a_second_scoring_did_not_confirm_selects_nothing(tmp_path: Path) -> None:
+    unconfirmed = structs.replace(example(1, CLEAR), winner=None, fate="filtered", reason="gap")
+    config = settings()
+    twice = structs.replace(config, filter=structs.replace(config.filter, confirm=True))
+    gaps = summed(tmp_path, [example(0, CLEAR), unconfirmed], config=twice).gaps
+
+    assert (gaps.scored, gaps.selected) == ({1: 2}, {1: 1})
+    assert gaps.selection.selected == 1
+
+
 def test_a_scorer_that_favours_the_first_answer_is_seen(tmp_path: Path) -> None:
     """EVEN gives whoever is first three points more, and both orders disagree."""
     gaps = summed(tmp_path, [example(0, EVEN, EVEN), example(1, CLEAR, CLEAR)]).gaps

@@ -72,6 +72,9 @@ def test_a_cache_with_more_than_answers_is_refused(home: Path, statement: str) -
         "UPDATE transcripts SET example = x'ff'",
         "UPDATE facts SET value = 'junk' WHERE key LIKE 'spent/%'",
         "UPDATE examples SET gaps = 'not numbers'",
+        "UPDATE examples SET fate = 'other'",
+        "UPDATE requests SET count = 4611686018427387904",
+        "UPDATE requests SET item = 2000000000",
         "UPDATE seeds SET metadata = x'00'",
     ],
 )

@@ -64,13 +64,13 @@ async def open_dispatcher(
     failure = None
     async with anyio.create_task_group() as group:
         dispatcher = Dispatcher(provider, limits, policy, bounds, group, pace)
-        pace.members.append(dispatcher)
+        pace.join(dispatcher)
         try:
             yield dispatcher
         except Exception as error:  # noqa: BLE001  (the block's own: the group would wrap it)
             failure = error
         finally:
-            pace.members.remove(dispatcher)
+            pace.leave(dispatcher)
             group.cancel_scope.cancel()
     if failure is not None:
         raise failure
@@ -191,11 +191,15 @@ class Dispatcher:
             return None
         heappop(self._queue)
         self._in_flight += 1
-        self._pace.in_flight += 1
-        call.sending = self._pacer.take(call.tokens, self._pace.in_flight)
+        in_flight = self._pace.in_flight if self._pace.is_shared else self._in_flight
+        call.sending = self._pacer.take(call.tokens, in_flight)
         if call.clock_started_at is None:
             call.clock_started_at = call.sending.at
         return call
+
+    @property
+    def in_flight(self) -> int:
+        return self._in_flight
 
     def urgency(self) -> Urgency | None:
         """Return that of the next call; None if it cannot be sent now, whatever the pace."""
@@ -270,27 +274,23 @@ class Dispatcher:
         try:
             reply = await self._watchdog.run(self.provider.complete, call.request)
         except (RateLimited, Unavailable, Rejected, Denied) as error:
-            self._end_attempt()
+            self._in_flight -= 1
             self._note_failure(call, error)
             call.release()
             self._retry_or_raise(call, error)
             return None
         except Exception as error:  # whatever the provider's own code raises
-            self._end_attempt()
+            self._in_flight -= 1
             stopped = broken_provider(self.provider, error)
             self.stop(stopped)
             raise stopped from error
         except BaseException:
-            self._end_attempt()
+            self._in_flight -= 1
             raise
-        self._end_attempt()
+        self._in_flight -= 1
         self._note_success(call, reply)
         self.pump()  # this sender is not free yet: it stores the reply
         return reply
-
-    def _end_attempt(self) -> None:
-        self._in_flight -= 1
-        self._pace.in_flight -= 1
 
     def _note_success(self, call: QueuedCall, reply: Reply) -> None:
         call.answered_at = self._loop.time()

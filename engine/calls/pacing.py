@@ -100,6 +100,7 @@ class Pacer:
         self._remainders: tuple[_Remainder, _Remainder] | None = None
         """Of requests and of tokens, once the server has reported any."""
         self._search = RateSearch(clock=clock)
+        self.note_answer = self._search.note_answer  # once a call: a method more would be felt
         self._hold_until = -inf
         self._request_count = 0
         self._token_count = 0.0
@@ -121,9 +122,8 @@ class Pacer:
             delay = self._requests.delay()
         if self._tokens is not None:
             delay = max(delay, self._tokens.delay())
-        available = max(self._hold_until, self._search.available_at())
-        if self._remainders is not None or available > 0:
-            delay = max(delay, self._server_delay(tokens, available))
+        if self._remainders is not None or self._hold_until > 0 or self._search.is_active:
+            delay = max(delay, self._server_delay(tokens))
         return ceil(delay * 1000 - 1e-6) / 1000 if delay > 0 else 0.0  # a nanosecond is noise
 
     def take(self, tokens: float, in_flight: int = 1) -> Sending:
@@ -155,10 +155,6 @@ class Pacer:
             self._tokens.take(used - reserved)
         else:
             self._tokens.refund(reserved - used)
-
-    def note_answer(self, sending: Sending) -> None:
-        """Note that the server admitted a request."""
-        self._search.note_answer(sending)
 
     def note_refusal(self, sending: Sending, retry_after: float | None) -> Cause:
         """Note that the server refused a request although the limits were kept; tell what for."""
@@ -195,8 +191,9 @@ class Pacer:
         hold = max(0.0, until - self._clock())
         return PacerStatistics(self._request_count, self._token_count, hold)
 
-    def _server_delay(self, tokens: float, available: float) -> float:
+    def _server_delay(self, tokens: float) -> float:
         now = self._clock()
+        available = max(self._hold_until, self._search.available_at())
         if self._remainders is not None:
             of_requests, of_tokens = self._remainders
             available = max(

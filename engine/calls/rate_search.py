@@ -35,6 +35,19 @@ FULL = 0.8
 """Share of the longest block that the time between two measurements has at least: windows are not
 shorter."""
 
+RETEST = 0.9
+"""Factor by which the share of refusals that is tolerated shrinks, so that it is tested again."""
+
+ENOUGH = 16
+"""Requests of which the refused share means anything."""
+
+MOST_LOWERED = 6
+"""How often the pace may be lowered in a row while requests are still refused: if that does not
+help, there is no limit."""
+
+FIRST_REST, LONGEST_REST = 10.0, 300.0
+"""Seconds without a pace after that, doubled each time."""
+
 LEAST_PACE = 1 / 60
 """Requests per second."""
 
@@ -74,11 +87,15 @@ class RateSearch:
       steps, but no faster than the longest block, since a raise takes a window to show.
     * Where too many requests are refused one by one, without a block, what came through is the new
       pace. If that does not help, the refusals have another reason and are tolerated.
+
+    Attributes:
+        is_active: whether requests may have to wait.
     """
 
     def __init__(self, *, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._refusals = Refusals(clock=clock)
+        self.is_active = False
         self._rate = inf
         self._due = -inf
         self._sent = self._refused = 0
@@ -100,8 +117,12 @@ class RateSearch:
         that was borne for a while. 0 where it was not raised, or a block came at it."""
         self._before: tuple[float, float] | None = None
         """The pace before it was lowered for single refusals, and their share then."""
+        self._lowered = 0
+        """How often the pace was lowered since hardly any request was refused."""
+        self._rest, self._rest_until = FIRST_REST, -inf
         self._crowded_share = inf
-        """Share of refusals when fewer requests at a time were tried."""
+        """Share of refusals when fewer requests at a time were tried last: if that did not help
+        well, it is not tried again."""
         self._refused_narrow = 0
         """Refusals since the latest change that cannot be for the number in flight."""
         self._usual = 0.0
@@ -124,10 +145,20 @@ class RateSearch:
     def take(self, in_flight: int) -> Sending:
         """Note that a request is sent now; *in_flight* are in flight with it."""
         now = self._clock()
-        idle = now - max(self._sent_at, self.available_at())
-        if idle > IDLE:
-            self._idle += idle
+        if self.is_active:
+            self._keep_pace(now)
+        elif now - self._sent_at > IDLE:
+            self._idle += now - self._sent_at
         self._sent_at = now
+        self._sent += 1
+        sending = Sending(self._sent, now, in_flight)
+        if self._refusals.sample is None:
+            self._refusals.begin_sample(sending)
+        return sending
+
+    def _keep_pace(self, now: float) -> None:
+        """Note when the next request is due, after one that is sent now."""
+        self._idle += max(0.0, now - max(self._sent_at + IDLE, self.available_at()))
         block = self._block
         if block is not None:
             if block.probe is not None:  # nothing was heard of it: it was admitted
@@ -140,15 +171,14 @@ class RateSearch:
             self._due = now + self._slow_start.gap(now, 1 / self._rate)
         elif self._rate < inf:
             self._due = max(self._due, now - SLACK) + 1 / self._rate
-        self._sent += 1
-        sending = Sending(self._sent, now, in_flight)
-        self._refusals.note_sent(sending)
-        return sending
+        elif self._block is None:
+            self.is_active = False
 
     def note_answer(self, sending: Sending) -> None:
         """Note that a request was admitted."""
-        self._refusals.note_answer()
-        block = self._block
+        sample, block = self._refusals.sample, self._block
+        if sample is not None and sample.number <= sending.number:
+            self._refusals.learn_width(sample)
         if block is not None and block.probe is not None and sending.at >= block.probe:
             self._end_block(block, block.probe)
 
@@ -178,6 +208,8 @@ class RateSearch:
 
     def _blame(self, sending: Sending, now: float) -> Cause:
         """Tell what a request was refused for that the pace did not limit."""
+        if now < self._rest_until:
+            return Cause.NUMBER
         is_narrow = self._refusals.is_narrow(sending)
         if is_narrow and self._refusals.are_most(self._sent):
             self._begin_block(now, sending.at)
@@ -197,6 +229,7 @@ class RateSearch:
     def _begin_block(self, now: float, sent_at: float) -> None:
         if self._sent - self._sent_before >= FEWEST:
             self._hold = FIRST_HOLD if self._rate == inf else HOLD_GAPS / self._rate
+        self.is_active = True
         self._block = Block(now=now, refused_at=sent_at, hold=self._hold)
 
     def _end_block(self, block: Block, probe: float) -> None:
@@ -245,13 +278,12 @@ class RateSearch:
             return Cause.NUMBER
         is_wide = 2 * self._refused_narrow < self._refused - self._change.refused
         cause, share = Cause.NUMBER, self._share
-        if not self._is_excess(3):
-            self._crowded_share = inf
-        elif is_wide and share < self._crowded_share / 2:
-            self._crowded_share = share
-            cause = Cause.CROWD
-        else:
-            self._lower(now)
+        if self._is_excess(3):
+            if is_wide and share < self._crowded_share / 2:
+                self._crowded_share = share
+                cause = Cause.CROWD
+            else:
+                self._lower(now)
         self._change, self._refused_narrow = self._mark(now), 0
         return cause
 
@@ -265,7 +297,9 @@ class RateSearch:
         if self._busy(now) < self._change.at + max(wait, window):
             return
         self._before = None
-        self._usual += (self._share - self._usual) / 4 if self._usual else 0.0
+        self._usual = min(self._usual, (self._usual + self._share) / 2) * RETEST
+        if self._share <= TOLERABLE:
+            self._lowered = 0
         raises, rate = self._raises, self._rate
         limiting = self._is_limiting(now)
         step = min(1.0, FIRST_RAISE * 2.0 ** min(raises, 10)) if limiting else 0.0
@@ -282,7 +316,9 @@ class RateSearch:
         """Tell whether too many were refused since then, and at least so many."""
         sent, refused = self._sent - self._change.sent, self._refused - self._change.refused
         usual = self._usual * sent
-        return refused >= fewest and refused > usual + 2 * sqrt(usual) + TOLERABLE * sent
+        if refused < fewest or sent < ENOUGH:
+            return False
+        return refused > usual + 2 * sqrt(usual) + TOLERABLE * sent
 
     def _lower(self, now: float) -> None:
         """Lower the pace, or return to the former one if that did not help."""
@@ -297,12 +333,18 @@ class RateSearch:
 
     def _fall_back(self, now: float) -> None:
         """Return to just below the pace before the last raise."""
-        proven, raises = self._proven, self._raises
+        proven, raises, lowered = self._proven, self._raises, self._lowered
         self._set(proven * (1 - HEADROOM), now)
-        self._raises, self._proven = max(raises - 2, 0), proven
+        self._raises, self._proven, self._lowered = max(raises - 2, 0), proven, lowered
 
     def _set(self, rate: float, now: float) -> None:
+        self._lowered += rate < self._rate < inf
+        if self._lowered > MOST_LOWERED:
+            rate, self._lowered, self._before = inf, 0, None
+            self._rest_until = now + self._rest
+            self._rest = min(2 * self._rest, LONGEST_REST)
         self._rate = max(rate, LEAST_PACE)
+        self.is_active = True
         self._raises, self._proven = 0, 0.0
         self._change = self._mark(now)
 

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from enum import Enum, auto
 from math import inf
-from typing import NamedTuple
+
+from msgspec import Struct
 
 RECENT, OVERRUN = 32, 16
 """Of so many requests sent last, the refusals from which on the endpoint is at fault rather than
@@ -30,7 +31,7 @@ class Cause(Enum):
     """The rate."""
 
 
-class Sending(NamedTuple):
+class Sending(Struct, frozen=True, gc=False):
     """One request that was sent."""
 
     number: int = 0
@@ -45,6 +46,7 @@ class Refusals:
     Attributes:
         seconds: how long a refusal takes to come back.
         width: the most requests that the server had at a time lately.
+        sample: a request, while others that were in flight with it may yet be refused.
     """
 
     def __init__(self, *, clock: Callable[[], float]) -> None:
@@ -54,26 +56,20 @@ class Refusals:
         self._width_at = -inf
         self._numbers = [-RECENT] * RECENT
         """Of the latest requests, the numbers of those that were refused."""
-        self._sample: Sending | None = None
-        """A request, while others that were in flight with it may yet be refused."""
+        self.sample: Sending | None = None
         self._sample_refused = 0
-        """Those that were."""
+        """Those of them that were."""
 
-    def note_sent(self, sending: Sending) -> None:
-        if self._sample is None:
-            self._sample, self._sample_refused = sending, 0
-
-    def note_answer(self) -> None:
-        if self._sample is not None:
-            self._learn_width(self._sample)
+    def begin_sample(self, sending: Sending) -> None:
+        self.sample, self._sample_refused = sending, 0
 
     def note_refusal(self, sending: Sending) -> None:
         self._numbers[sending.number % RECENT] = sending.number
         took = min(self._clock() - sending.at, LONGEST_REFUSAL)
         self.seconds = max(took, self.seconds + (took - self.seconds) * 0.1)
-        if self._sample is not None:
-            self._sample_refused += sending.number <= self._sample.number
-            self._learn_width(self._sample)
+        if self.sample is not None:
+            self._sample_refused += sending.number <= self.sample.number
+            self.learn_width(self.sample)
 
     def is_next_to_another(self, sending: Sending) -> bool:
         """Whether the request sent before *sending*, or after, was refused as well."""
@@ -90,14 +86,14 @@ class Refusals:
         oldest = sent - RECENT
         return sum([number > oldest for number in self._numbers]) >= OVERRUN
 
-    def _learn_width(self, sample: Sending) -> None:
+    def learn_width(self, sample: Sending) -> None:
         """Learn how many requests the server had when a sample was sent, once it is known.
 
         Those that it had refused by then, though nobody knew yet, were never its load.
         """
         if self._clock() < sample.at + 3 * self.seconds + 0.005:
             return
-        self._sample = None
+        self.sample = None
         width = sample.in_flight - self._sample_refused
         if width >= self.width or sample.at > self._width_at + WIDTH_MEMORY:
             self.width, self._width_at = width, sample.at

@@ -15,6 +15,9 @@ PAUSE = 0.001
 class PaceMember(Protocol):
     """A dispatcher, as the others see it."""
 
+    @property
+    def in_flight(self) -> int: ...
+
     def urgency(self) -> Urgency | None:
         """Return that of its next call; None if it cannot be sent now, whatever the pace."""
         ...
@@ -29,19 +32,26 @@ class SharedPace:
 
     Attributes:
         pacer: lets out the requests of all.
-        members: the dispatchers.
-        in_flight: the calls of all of them that are in flight.
+        is_shared: whether several dispatchers keep to it.
     """
 
     def __init__(self, pacer: Pacer) -> None:
         self.pacer = pacer
-        self.members: list[PaceMember] = []
-        self.in_flight = 0
+        self.is_shared = False
+        self._members: list[PaceMember] = []
 
     @property
-    def is_shared(self) -> bool:
-        """Whether several dispatchers keep to it."""
-        return len(self.members) > 1
+    def in_flight(self) -> int:
+        """The calls of all members that are in flight."""
+        return sum([member.in_flight for member in self._members])
+
+    def join(self, member: PaceMember) -> None:
+        self._members.append(member)
+        self.is_shared = len(self._members) > 1
+
+    def leave(self, member: PaceMember) -> None:
+        self._members.remove(member)
+        self.is_shared = len(self._members) > 1
 
     def give_way(self, member: PaceMember, urgency: Urgency, tokens: float) -> float:
         """Let another member send first if its call is more urgent than the next of *member*.
@@ -49,7 +59,7 @@ class SharedPace:
         Returns the seconds until *member* may send that call, which reserves *tokens*.
         """
         most_urgent = None
-        for other in self.members:
+        for other in self._members:
             theirs = None if other is member else other.urgency()
             if theirs is not None and theirs < urgency:
                 urgency, most_urgent = theirs, other

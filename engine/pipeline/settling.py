@@ -8,7 +8,18 @@ from .shares import Grant, Shares
 
 
 def load_progress(shares: Shares, execution: Execution) -> None:
-    """Tell *shares* what earlier sessions finished. Blocks."""
+    """Tell *shares* what earlier sessions finished. Blocks.
+
+    Raises:
+        StorageError: the ledger holds positions or counts that no run writes.
+    """
+    try:
+        _load_progress(shares, execution)
+    except (IndexError, OverflowError) as error:
+        raise execution.ledger.reader.connection.damaged(error) from error
+
+
+def _load_progress(shares: Shares, execution: Execution) -> None:
     reader, unit = execution.ledger.reader, execution.tools.rows_per_draft
     for position in reader.failed_seeds():
         shares.exhaust(position)

@@ -175,19 +175,23 @@ def _gaps(rows: Iterable[ScoredRounds], settings: FilterConfig, unfinished: int)
     rounds, tally = 0, JudgeTally()
     exceeded: Callable[[float], float] = abs if settings.keep == "both" else float
     clustered, of_item, last_item = ClusteredShare(), Share(0, 0), None
-    for first, gaps, scores, item in rows:
+    for first, gaps, scores, item, is_selected in rows:
         rounds += len(gaps)
         tally.add(scores)
         gap_counts.update(gaps)
-        for number, gap in enumerate(gaps, first):
+        # Without a second scoring, the gap alone says what a round selects, at any θ.
+        passed = [exceeded(gap) > settings.threshold for gap in gaps]
+        if settings.confirm:
+            passed = [*(False for _ in gaps[1:]), is_selected]
+        for number, is_passed in enumerate(passed, first):
             scored[number] = scored.get(number, 0) + 1
-            if exceeded(gap) > settings.threshold:
+            if is_passed:
                 selected[number] = selected.get(number, 0) + 1
         largest = max(map(exceeded, gaps))
         if item != last_item:
             clustered.add(of_item)
             of_item, last_item = Share(0, 0), item
-        of_item = Share(of_item.part + (largest > settings.threshold), of_item.total + 1)
+        of_item = Share(of_item.part + any(passed), of_item.total + 1)
         for theta in SUMMARY_THRESHOLDS:
             pairs[theta] += largest > theta
     clustered.add(of_item)

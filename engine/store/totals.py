@@ -18,7 +18,7 @@ class Totals(Struct, frozen=True):
     """Number of input items and their fates, by reason.
 
     Raises:
-        ValueError: the fates do not add up to *input*: a bug.
+        ValueError: the fates do not add up to *input*: a bug, or a damaged ledger.
     """
 
     input: int
@@ -33,9 +33,7 @@ class Totals(Struct, frozen=True):
             self.kept + sum(self.filtered.values()) + sum(self.failed.values()) + self.unfinished
         )
         if fates != self.input:
-            raise ValueError(
-                f"totals do not add up: {self.input} items in, {fates} counted; a bug: {self}"
-            )
+            raise ValueError(f"totals do not add up: {self.input} items in, {fates} counted")
 
 
 class ScoredRounds(NamedTuple):
@@ -46,12 +44,14 @@ class ScoredRounds(NamedTuple):
         gaps: Strong score minus target score, by round.
         scores: The judge's, by round.
         item: The instruction's metadata item.
+        is_selected: Whether the last round selected it.
     """
 
     first: int
     gaps: list[float]
     scores: list[RoundScores]
     item: int
+    is_selected: bool
 
 
 class FailedItem(NamedTuple):
@@ -120,7 +120,7 @@ class DatasetCounts:
             " FROM seeds s LEFT JOIN requested r ON r.item = s.item GROUP BY 1, 2",
             self._limit,
         )
-        return _totals(self._connection.value("SELECT count(*) FROM seeds"), rows)
+        return self._totals(self._connection.value("SELECT count(*) FROM seeds"), rows)
 
     def instructions(self) -> Totals:
         """Count the fates of instructions."""
@@ -139,7 +139,7 @@ class DatasetCounts:
         )
         under_way = self.under_way()
         total = self._connection.value("SELECT count(*) FROM examples") + under_way
-        return _totals(total, [*rows, ("unfinished", "", under_way)])
+        return self._totals(total, [*rows, ("unfinished", "", under_way)])
 
     def under_way(self) -> int:
         """Count the instructions that were written and have no fate yet."""
@@ -206,17 +206,25 @@ class DatasetCounts:
         )
         return int(encoded + chunks + items + 4 * rounds + rewrites)
 
+    def _totals(self, total: int, rows: Iterable[tuple[Any, ...]]) -> Totals:
+        try:
+            return _totals(total, rows)
+        except ValueError as error:
+            raise self._connection.damaged(error) from error
+
     def scored_rounds(self) -> Iterator[ScoredRounds]:
         """Yield the scored rounds of each instruction that has any, in seed order."""
-        for item, last, gap_text, score_text in self._connection.rows(
-            "SELECT item, iteration, gaps, scores FROM examples WHERE gaps <> '' ORDER BY row_index"
+        for item, last, is_selected, gap_text, score_text in self._connection.rows(
+            "SELECT item, iteration, winner IS NOT NULL AND reason NOT LIKE 'leftover%', gaps,"
+            " scores FROM examples WHERE gaps <> '' ORDER BY row_index"
         ):
             try:
                 gaps = [float(gap) for gap in gap_text.split(",")]
                 scores = [_round_scores(text) for text in score_text.split(",")]
             except ValueError as error:
                 raise self._connection.damaged(error) from error
-            yield ScoredRounds(last - len(gaps) + 1, gaps, scores, item)
+            first = last - len(gaps) + 1
+            yield ScoredRounds(first, gaps, scores, item, bool(is_selected))
 
 
 def _round_scores(text: str) -> RoundScores:

@@ -114,6 +114,8 @@ def _recommended(
 def _size_warnings(pilot: Pilot) -> Iterator[str]:
     if len(pilot.instructions) < MIN_INSTRUCTIONS:
         yield f"only {len(pilot.instructions)} instructions were scored: yields are rough"
+    if pilot.config.filter.confirm:
+        yield "filter.confirm drops some of what θ selects: yields are lower than shown"
 
 
 def _yield_warnings(
