@@ -74,18 +74,17 @@ def measure(server: FaultServer, trial: Trial) -> dict[str, Any]:
 
 def _row(trial: Trial, requests: Sequence[Seen], rate: float) -> dict[str, Any]:
     first = requests[0].received
-    early = [each for each in requests if each.received < first + trial.begin]
-    late = [
-        each for each in requests if first + trial.begin <= each.received < first + trial.seconds
-    ]
-    passed = sum(each.outcome != "refused" for each in late)
+    begin, end = first + trial.begin, first + trial.seconds
+    refused = [request.received for request in requests if request.outcome == "refused"]
+    refused_late = sum(begin <= at < end for at in refused)
+    late = sum(begin <= request.received < end for request in requests)
     return {
         "limit": trial.name,
         "from s": trial.begin,
         "to s": trial.seconds,
-        "used": round(passed / (rate * (trial.seconds - trial.begin)), 4),
-        "refused": round(1 - passed / max(1, len(late)), 4),
-        "refused before": sum(each.outcome == "refused" for each in early),
+        "used": round((late - refused_late) / (rate * (end - begin)), 4),
+        "refused": round(refused_late / max(1, late), 4),
+        "refused before": sum(at < begin for at in refused),
     }
 
 

@@ -37,6 +37,9 @@ _LINKS = re.compile(
 )
 _WORD = re.compile(r"[^\W\d_]+")
 _DASH = re.compile(r" [-\u2013\u2014] ")
+_QUALIFIED_LABEL = re.compile(
+    rf"{_ARTICLE}(?:{phrase('text')}) ?[(\uff08][^()\n]{{1,40}}[)\uff09]", _FLAGS
+)
 _ITEM_LABEL = re.compile(rf"{_ARTICLE}{phrase('item')}", _FLAGS)
 _AMBIGUOUS_LABEL = re.compile(r"rewrite|challenge|output|result|answer|response", _FLAGS)
 _PLAIN_LABEL = re.compile(rf"{_ARTICLE}{phrase('plain_text')}", _FLAGS)
@@ -53,6 +56,7 @@ _THE_TEXT = re.compile(
     r"|\b(?:the|this|that) (?:instruction|prompt)\b|\baction item\b",
     _FLAGS,
 )
+_OWN = re.compile(r"\b(?:my|our|mein\w*|unser\w*|mon|ma|mes|mi|mis)\b|我的", _FLAGS)
 _HERE_IT_IS = re.compile(r"[^\n]{0,80}\b(?:version|result|attempt|it is|you go)\b", _FLAGS)
 _EXPLAINS = re.compile(phrase("explains"), _FLAGS)
 _ALTERNATIVE = re.compile(
@@ -118,8 +122,17 @@ def _check(text: str, original: str) -> None:
         raise ParseError(f"several versions: {excerpt(text)}")
     if _holds_labels(text) and not _holds_labels(original):
         raise ParseError(f"it holds the prompt's own labels: {excerpt(text)}")
+    if _begins_with_announcement(text) and not _begins_with_announcement(original):
+        raise ParseError(f"an announcement may precede the instruction: {excerpt(text)}")
     if may_end_with_remarks(text) and not may_end_with_remarks(original):
         raise ParseError(f"a remark may follow the instruction: {excerpt(text)}")
+
+
+def _begins_with_announcement(text: str) -> bool:
+    """Return whether *text* begins with a paragraph like "Here is one possible improvement:"."""
+    first = _first_paragraph(text).strip(SIGNS)
+    is_announced = first.endswith((":", "\uff1a")) and _ANNOUNCES.match(first) and "\n" not in first
+    return bool(is_announced and not _OWN.search(first))
 
 
 def _offers_several(text: str) -> bool:
@@ -275,7 +288,8 @@ def _without_item_label(text: str) -> str:
 def _is_label(label: str, original: str) -> bool:
     if not label or original.lstrip(SIGNS).lower().startswith(label.lower()):
         return False
-    return _is_new_label(label) or _PLAIN_LABEL.fullmatch(label) is not None
+    is_plain = _PLAIN_LABEL.fullmatch(label) or _QUALIFIED_LABEL.fullmatch(label)
+    return _is_new_label(label) or is_plain is not None
 
 
 def _is_new_label(label: str) -> bool:

@@ -22,6 +22,9 @@ _SUSPECT = re.compile(
     r"|改进|优化|修改|解析|说明",
     re.IGNORECASE,
 )
+_OF_THE_TEXT = re.compile(
+    r"\b(?:this|the|next|your|that) (?:\w+ )?(?:instruction|prompt|rewrite)\b", re.IGNORECASE
+)
 _RULE = re.compile(r"[ \t]*+(?:-{3,}|\*{3,}|_{3,}|\* \* \*|- - -)[ \t]*+")
 _SALUTATION = re.compile(
     r"^[ \t\"]*(?:dear|hi|hello|hey)\b[^\n]{0,40}[,:!]", re.IGNORECASE | re.MULTILINE
@@ -49,16 +52,20 @@ def without_remarks(text: str) -> str:
 
 
 def may_end_with_remarks(text: str) -> bool:
-    """Return whether a later paragraph of *text* begins with a label like those of remarks.
+    """Return whether a later paragraph of *text* may be a remark on it.
 
-    Such a section may also be the instruction's own.
+    It begins with a label like those of remarks, or speaks of "this instruction" at the end. Such
+    paragraphs may also be the instruction's own.
     """
     lines = text.split("\n")
     outside = outside_fences(lines)
-    return any(
-        outside[at] and not lines[at - 1].strip() and _SUSPECT.search(split_label(lines[at])[0])
-        for at in range(1, len(lines))
-    )
+    starts = [
+        at for at in range(1, len(lines)) if outside[at] and lines[at] and not lines[at - 1].strip()
+    ]
+    if any(_SUSPECT.search(split_label(lines[at])[0]) for at in starts):
+        return True
+    last = "\n".join(lines[starts[-1] :]) if starts else ""
+    return len(last) < _LONGEST and _OF_THE_TEXT.search(last) is not None
 
 
 def _length_of_remark(lines: list[str], outside: list[bool], *, closes: bool) -> int:

@@ -7,7 +7,7 @@ every time. Minutes of traffic take a second or two.
 import asyncio
 import math
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from random import Random
 from random import seed as seed_random
@@ -199,7 +199,7 @@ class LimitedServer:
 
 
 @contextmanager
-def owned_loop(random_seed: int) -> Iterator[OwnedClockLoop]:
+def owned_loop(random_seed: int) -> Generator[OwnedClockLoop]:
     """A loop with its own clock, and the waits before retries always the same."""
     seed_random(random_seed)
     loop = OwnedClockLoop()

@@ -52,6 +52,7 @@ TABLES = {
     "replay": {"cached", "resumed"},
     "limits": {"known", "unknown", "storms"},
     "quotas": {"used", "refusals"},
+    "rates": {"limits"},
     "pipeline": {"runs"},
     "memory": {"summary", "series"},
 }

@@ -261,11 +261,12 @@ def test_refusals_of_single_requests_are_not_the_rates() -> None:
 def test_a_blocked_endpoint_is_probed_by_one_request_at_a_time() -> None:
     clock = Clock()
     search = RateSearch(clock=clock)
+    causes: list[Cause] = []
     for _ in range(16):  # alone in flight, and refused: it is not for their number
         sending = search.take(1)
         clock.now += 0.01
-        cause = search.note_refusal(sending, None)
-    assert cause is Cause.FIRST_BLOCK
+        causes.append(search.note_refusal(sending, None))
+    assert causes[-1] is Cause.FIRST_BLOCK
     holds: list[float] = []
     for _ in range(12):
         holds.append(search.available_at() - clock.now)

@@ -21,7 +21,7 @@ COUNTS = {
     "encode": (Counts(47, 4, 0, 0), Counts(18, 2, 0, 0)),
     "decode": (Counts(81, 3, 0, 0), Counts(18, 2, 0, 0)),
     "rubrics": (Counts(44, 4, 0, 0), Counts(18, 2, 0, 0)),
-    "improve": (Counts(141, 12, 1, 1), Counts(19, 3, 0, 0)),
+    "improve": (Counts(158, 13, 3, 1), Counts(19, 3, 0, 0)),
     "evolved": (Counts(48, 2, 0, 0), Counts(18, 2, 0, 0)),
     "score": (Counts(91, 8, 0, 0), Counts(18, 2, 0, 0)),
     "judge": (Counts(42, 3, 0, 0), Counts(18, 2, 0, 0)),
@@ -76,6 +76,13 @@ SENTENCES = st.sampled_from(
         "Sort the words by length; break ties by the alphabet.",
         "What is 7 * 8, and what is *not* a prime?",
         "Please note that the deadline is on the 4th.",
+        "Please provide the answer in a table.",
+        "Feel free to use any library.",
+        "The additional requirement: use no loops.",
+        "By using more complex examples, show where the rule breaks.",
+        "Let me know which one you would choose.",
+        "Would you say that both are right?",
+        "The explanation should mention why this matters.",
         "Use **bold** for names and _italics_ for titles.",
     ]
 )

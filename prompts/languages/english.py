@@ -49,7 +49,8 @@ ENGLISH: Final = Language(
     about_rewrite=(
         r"th(?:is|e|ese|at) (?:\w+ )?(?:version|rewrit\w+|revision|variant|changes?)"
         r"|th(?:is|e) (?:improved|revised|rewritten|updated|enhanced|modified)"
-        rf"|\Athis {_REWRITE}{_DOES}\b|\A(?:this|it) {_DOES}\b|\Athe add(?:ed|itional)"
+        rf"|\Athis {_REWRITE}{_DOES}\b|\A(?:this|it) {_DOES}\b"
+        r"|\Athe added (?:\w+ ){1,3}(?:means|makes|raises|forces|ensures|increases|adds)\b"
         r"|(?:challenge|constraint|requirement|difficulty)s? added"
         r"|the original (?:instruction|prompt|task|version|question|intent)"
         r"|\bi(?:['\u2019]ve| have) (?:also )?(?:added|made|changed|included|kept|incorporated)\b"
@@ -61,12 +62,18 @@ ENGLISH: Final = Language(
         rf"(?:this|it) (?:{_REWRITE})?(?:{_DOES}|makes?|keeps?|is|becomes)\b"
         r"|this (?:\w+ )?(?:version|rewrite|revision|variant|improved|revised|rewritten|updated)\b"
         r"|the (?:improved|revised|rewritten|new|updated|enhanced|modified|added|additional)\b"
-        r"|by \w+ing\b|notes?\b|these changes\b|i(?:['\u2019]ve| have)? (?:also )?(?:added|made"
+        r"|by (?:add|requir|ask|introduc|limit|fix|forc|includ|incorporat|specify|mak|demand|impos|"
+        r"restrict)ing\b|notes?\b|these changes\b|i(?:['\u2019]ve| have)? (?:also )?(?:added|made"
         r"|included|introduced|incorporated|changed|replaced|rewrote|kept|increased|applied|limited)\b"
     ),
     closes=(
-        r"(?:please )?let me know|i hope|hope th(?:is|ese)|feel free|would you like|do you want"
-        r"|if you(?:['\u2019]d| would) like|is there anything|shall i (?:make|try|add|refine)"
+        r"(?:please )?let me know (?:if|whether|how|what you think)\b"
+        r"|i hope (?:th(?:is|at|ese|ose)|it)\b|hope th(?:is|ese)\b|is there anything"
+        r"|feel free to (?:ask|let|reach|request|adjust|modify|tweak|change|contact)\b"
+        r"|(?:would you like|do you want) (?:me|another|more|any|it|this|to|these)\b"
+        r"|if you(?:['\u2019]d| would) like (?:me|another|more|any|a different)\b"
+        r"|shall i (?:make|try|add|refine)\b"
+        r"|please (?:provide|share|send) (?:me )?(?:the|your) (?:next|instruction|prompt)"
     ),
     changes=(
         r"(?:the |key |main |added |list of |explanation of (?:the )?|summary of (?:the )?)?"
