@@ -229,9 +229,12 @@ def answers(dice: Random, folder: Path, surroundings: Surroundings) -> Commands:
     vendor = dice.choice(("openai", "openai", "anthropic", "gemini"))
     base = f"{surroundings.url}/v1" if vendor == "openai" else surroundings.url
     patience = ("timeout=0.5", "deadline=2", f"transport={dice.choice(('aiohttp', 'lean'))}")
+    stream = f"stream={dice.choice(('true', 'false'))}"
     form = f"structured_output={dice.choice(('auto', 'json_object', 'json_schema'))}"
     roles = (
-        f"{role}.{text}" for role in ("strong", "target", "judge") for text in (*patience, form)
+        f"{role}.{text}"
+        for role in ("strong", "target", "judge")
+        for text in (*patience, stream, form)
     )
     retry = ("retry.attempts=3", "retry.first_wait=0.01", "retry.longest_wait=0.05")
     waits = (*retry, "retry.budget=1", "retry.outage=0.3", "parse_attempts=2")
@@ -276,6 +279,7 @@ _VERBS: tuple[tuple[str, ...], ...] = (
     ("plan", "r/config.toml"),
     ("cache", "stats", "--cache", "cache"),
     ("cache", "verify", "--cache", "cache"),
+    ("cache", "explain", "", "--cache", "cache"),
     ("cache", "prune", "--older-than", "1", "--cache", "cache"),
     ("resume", "r", "--retry-failed", "--display", "none"),
 )
