@@ -150,7 +150,8 @@ def _answer(path: str, reply: str) -> Any:
 
 def _prompt(body: dict[str, Any]) -> str:
     """Return the last text of a request of any dialect."""
-    last: Any = (body.get("messages") or body.get("contents") or [{}])[-1]
+    messages: list[dict[str, Any]] = body.get("messages") or body.get("contents") or [{}]
+    last = messages[-1]
     content: Any = last.get("content") or last.get("parts") or ""
     return content if isinstance(content, str) else str(content[-1].get("text", ""))
 
@@ -183,13 +184,17 @@ def _other_text(dice: Random, answer: Any, _head: bytes) -> Play:
 
 def _damage_text(dice: Random, part: dict[str, Any]) -> None:
     for name, value in part.items():
-        if isinstance(value, dict):
-            _damage_text(dice, value)
-        elif isinstance(value, list):
-            for one in value:
-                _damage_text(dice, one)
-        elif name in {"content", "text", "finish_reason", "stop_reason"}:
-            part[name] = mutate_bytes(dice, str(value).encode()).decode("utf-8", "replace")
+        is_list = isinstance(value, list)
+        parts: list[Any] = value if is_list else [value]  # pyright: ignore[reportUnknownVariableType]
+        objects: list[dict[str, Any]] = [one for one in parts if isinstance(one, dict)]
+        for one in objects:
+            _damage_text(dice, one)
+        if isinstance(value, str) and name in _WRITTEN:
+            part[name] = mutate_bytes(dice, value.encode()).decode("utf-8", "replace")
+
+
+_WRITTEN = {"content", "text", "finish_reason", "stop_reason"}
+"""Members that models write."""
 
 
 def _error(dice: Random, _answer: Any, head: bytes) -> Play:
