@@ -31,9 +31,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if error is None:
             raise
         return _report(error)
-    except KeyboardInterrupt:  # before or after a session; a session handles signals itself
+    except KeyboardInterrupt as interrupt:  # a session that has begun handles signals itself
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        _print_error("interrupted: run the same command again to continue")
+        _print_error(str(interrupt) or "interrupted: run the same command again to continue")
         return ExitStatus.FAILED
     except (UserError, RunStopped, OSError) as error:
         return _report(error)
@@ -159,7 +159,7 @@ class _Parser(argparse.ArgumentParser):
             names = [name for action in self._actions for name in action.option_strings]
         else:
             return ""
-        near = get_close_matches(match[1], names, n=1, cutoff=0.7)
+        near = get_close_matches(match[1], names, n=1, cutoff=0.6)
         return f"; did you mean {near[0]}?" if near else ""
 
 

@@ -455,6 +455,29 @@ def test_status_tells_what_the_run_told(home: Path) -> None:
     assert f"{whole['rows']} kept" in codeclm("status", "run", cwd=home).stdout
 
 
+def test_status_says_how_a_stopped_run_continues(tmp_path: Path) -> None:
+    write_seeds(tmp_path, 3)
+    roles = ("--strong", "scripted/strong", "--target", "scripted/target")
+    run = ("run", "--seeds", "seeds.jsonl", *roles, "--out", "r", "--max-calls", "5")
+    stopped = codeclm(*run, cwd=tmp_path)
+    command = "to continue: codeclm resume r --set budget.calls=N"
+
+    assert stopped.returncode == 4
+    assert stopped.stderr.count(command) == 1
+    assert "5 of 5 spent" not in stopped.stdout
+    assert command in codeclm("status", "r", cwd=tmp_path).stdout
+
+
+def test_costs_are_listed_in_the_order_of_a_run(home: Path) -> None:
+    roles = ("strong", "target", "judge")
+    stages = ("encode", "decode", "rubrics", "improve", "respond", "score")
+    costs = summary(codeclm("status", "run", "--json", cwd=home))["costs"]
+    names = [(roles.index(cost["role"]), stages.index(cost["stage"])) for cost in costs]
+
+    assert len(names) == 7
+    assert names == sorted(names)
+
+
 @pytest.mark.parametrize("layout", ["alpaca", "sharegpt", "messages", "preference"])
 def test_an_export_holds_every_row_of_the_run(layout: str, home: Path) -> None:
     done = codeclm("export", "run", "--format", layout, "--to", f"{layout}.jsonl", cwd=home)

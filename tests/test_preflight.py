@@ -80,7 +80,8 @@ async def test_a_judge_that_cannot_be_used_is_named_before_anything_else_is_paid
     server.always = of_judge(reply)
     done = await run(server, tmp_path)
 
-    lines = [line for line in done.stdout.splitlines() if line.startswith("judge: vllm/judge: ")]
+    messages = (line.removeprefix("codeclm: ") for line in done.stderr.splitlines())
+    lines = [line for line in messages if line.startswith("judge: vllm/judge: ")]
     assert done.returncode == 1
     assert len(lines) == 1
     assert remedy in lines[0]
@@ -285,4 +286,6 @@ async def test_an_address_where_nothing_answers_is_given_up(server: Server, tmp_
     done = await anyio.to_thread.run_sync(begin)
 
     assert done.returncode == 1
-    assert "cannot connect to 127.0.0.1" in done.stdout
+    assert done.stderr.count("strong: vllm/strong: ") == 1
+    assert "cannot connect to 127.0.0.1" in done.stderr
+    assert "cannot connect" not in done.stdout  # what stopped it is said once, and last

@@ -28,7 +28,7 @@ from ...providers.base import (
     Unavailable,
 )
 from ..config import RetryPolicy
-from ..data.errors import REFUSED, ItemError, RunStopped, Stopping
+from ..data.errors import RunStopped, Stopping
 from .concurrency import Concurrency
 from .deadline import CallBounds, Watchdog
 from .dispatch_statistics import DispatchStatistics
@@ -36,7 +36,7 @@ from .outage import Outage
 from .pacing import Limits, Pacer
 from .queued_call import QueuedCall, StopReason
 from .refusals import Cause
-from .retry import CallFailure, Decision, GiveUp, Retry, Stop, broken_provider, decide
+from .retry import CallFailure, Decision, GiveUp, Retry, Stop, broken_provider, decide, given_up
 from .shared_pace import SharedPace, Urgency
 from .tokens import PromptLengths
 
@@ -357,7 +357,8 @@ class Dispatcher:
                 self.stop(stopped)
                 raise stopped from error
             case GiveUp(reason):
-                raise self._given_up(call, error, reason) from error
+                answers_others = self._outage.last_success >= call.queued_at
+                raise given_up(error, reason, answers_others=answers_others) from error
 
     def _decide(self, call: QueuedCall, error: CallFailure) -> Decision:
         now = self._loop.time()
@@ -389,14 +390,3 @@ class Dispatcher:
         del self._retry_timers[call]
         self._push(call)
         self.pump()
-
-    def _given_up(self, call: QueuedCall, error: CallFailure, reason: str) -> Exception:
-        """A call that failed loses its item; an endpoint that answers nobody ends the run."""
-        if isinstance(error, Rejected):
-            return ItemError("content_filter" if error.is_filtered else REFUSED, reason)
-        if self._outage.last_success < call.queued_at:
-            return RunStopped(
-                f"{reason}; no other call to this endpoint has succeeded since:"
-                " fix that, then run the same command again"
-            )
-        return ItemError("unavailable", reason, transient=True)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from ...providers.base import Denied, Provider, RateLimited, Rejected, Stale, Unavailable
 from ..config import RetryPolicy
-from ..data.errors import RunStopped
+from ..data.errors import REFUSED, ItemError, RunStopped
 
 MAX_STALE = 3
 """Stale connections of one call that cost it no attempt: a pool may hold a few, but a server that
@@ -214,4 +214,22 @@ def broken_provider(provider: Provider, error: Exception) -> RunStopped:
         f"the provider {provider.kind!r} is broken: it raised {error!r} ({place.filename}, line"
         f" {place.lineno}), which is none of the errors that a provider may raise: report this to"
         " its author"
+    )
+
+
+def given_up(error: CallFailure, reason: str, *, answers_others: bool) -> ItemError | RunStopped:
+    """Build the error for a lost call; one to an endpoint that answers nobody ends the run.
+
+    Args:
+        error: how the last attempt failed.
+        reason: why there is no further one.
+        answers_others: whether another call has succeeded since this one was queued.
+    """
+    if isinstance(error, Rejected):
+        return ItemError("content_filter" if error.is_filtered else REFUSED, reason)
+    if answers_others:
+        return ItemError("unavailable", reason, transient=True)
+    return RunStopped(
+        f"{reason}; no other call to this endpoint has succeeded since:"
+        " fix that, then run the same command again"
     )

@@ -60,7 +60,7 @@ async def _call(plan: Plan) -> list[RoleCheck]:
 def _report_calls(checks: list[RoleCheck]) -> ExitStatus:
     for check in checks:
         if not check.problem:
-            print_text(f"{check.role:<8} answered, {check.tokens:,} tokens")
+            print_text(f"{check.role:<8} answered (tokens: {check.tokens:,})")
     problems = [check.problem for check in checks if check.problem]
     for problem in problems:
         print_message(problem)

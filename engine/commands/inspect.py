@@ -84,7 +84,7 @@ def _list(reader: RunReader, args: argparse.Namespace) -> int:
         else:
             print_text(_line(example))
     if more:
-        print_message(f"the first {args.limit:,}; --limit shows more, and filters choose: --help")
+        print_message(f"the first {args.limit:,}: --limit N shows more; --help names the filters")
     elif not examples:
         print_message("no example matches")
     return ExitStatus.DONE

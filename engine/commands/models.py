@@ -78,6 +78,12 @@ _TEMPERATURE = {
     "ignores": "not sent: the model ignores it",
 }
 
+_SHORT_TEMPERATURE = {
+    "refuses": "no temperature",
+    "without_effort": "temperature at effort none only",
+    "ignores": "no temperature",
+}
+
 
 def _prices(row: ModelFacts) -> str:
     prices = {
@@ -105,6 +111,6 @@ def _lines(rows: list[ModelFacts]) -> Iterator[str]:
     width = max(map(len, names))
     for name, row in zip(names, rows, strict=True):
         remarks = [_prices(row)]
-        remarks += [] if row.temperature == "takes" else [f"temperature {row.temperature}"]
+        remarks += [] if row.temperature == "takes" else [_SHORT_TEMPERATURE[row.temperature]]
         remarks += [f"retires {_retirement(row)}"] if row.retires else []
         yield f"{name:<{width}}  {'; '.join(filter(None, remarks))}"

@@ -52,7 +52,8 @@ def _export(args: argparse.Namespace) -> int:
             reviews |= typed
         rows = _rows(args.what, reader, reviews)
         count = review.write_reviews(rows, args.to)
-    print_message(f"wrote {count:,} {args.what} to {args.to}")
+    command = shlex.join(("codeclm", "review", "import", str(args.folder), str(args.to)))
+    print_message(f"wrote {count:,} {args.what} to {args.to}; once decided: {command}")
     if typed:
         print_message(f"kept what was typed into it: {len(typed):,} rows")
     return ExitStatus.DONE

@@ -7,6 +7,8 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
+from msgspec import structs
+
 from ..api import runs
 from ..data.errors import UserError
 from ..pipeline.event_loop import run_async
@@ -41,7 +43,7 @@ def run_and_report(
     if args.json:
         print_json(summary)
     else:
-        print_text(summary_text(summary))
+        print_text(summary_text(structs.replace(summary, reason="")))  # told last, by _exit_status
     # A late second Ctrl-C must not change the exit status.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     return _exit_status(summary, plan, session)
@@ -78,14 +80,19 @@ def run_to_end(
         return run_async(session)
     except UserError:
         raise  # its message says what to do instead of continuing
+    except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second must not cut off the last message
+        raise KeyboardInterrupt(f"interrupted; {_how_to_continue(plan)}") from None
     except BaseException:
-        # The process is ending: a second Ctrl-C must not cut off its last message.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        if plan.folder.config.exists():
-            print_how_to_continue(resume_command(plan.folder.path))
-        else:
-            print_message("to continue: run the same command again; paid answers are reused")
+        print_message(_how_to_continue(plan))
         raise
+
+
+def _how_to_continue(plan: Plan) -> str:
+    if plan.folder.config.exists():
+        return f"to continue: {resume_command(plan.folder.path)}"
+    return "to continue: run the same command again; paid answers are reused"
 
 
 def _print_start(plan: Plan) -> None:

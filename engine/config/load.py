@@ -113,6 +113,10 @@ def read_settings(path: Path, *, remedy: str = "check the path") -> dict[str, An
         raise ConfigError(f"{path}: nested too deeply") from error
     except (tomllib.TOMLDecodeError, msgspec.DecodeError, ValueError) as error:
         problem = " ".join(str(error).split())  # YAML's fill several lines
+        if parse is tomllib.loads and path.suffix.lower() != ".toml":
+            problem += (
+                "; a configuration is TOML, YAML or JSON, and seeds are given as --seeds FILE"
+            )
         raise ConfigError(f"{path}: {problem}") from error
     except ImportError as error:
         raise ConfigError(f'{path}: YAML needs an extra: pip install "codeclm[yaml]"') from error

@@ -123,8 +123,8 @@ def texts_of(path: Path) -> Iterator[tuple[str, list[str]]]:
 def _not_found(source: TestSource) -> str:
     if source.test in TEST_SETS:
         return (
-            f"--test {source.test}: no {source.path.name} in {source.folder}; pass its folder with"
-            " --tests DIR"
+            f"{source.test}: no {source.path.name} in {source.folder}; name its folder:"
+            " --tests DIR, or in a configuration quality.tests or compare.testsets"
         )
     names = ", ".join(TEST_SETS)
     return f"{source.test}: no such file, and no test set of this name; available: {names}"

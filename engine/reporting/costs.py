@@ -5,7 +5,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from msgspec import Struct
 
 from ..calls.prices import Prices
+from ..calls.prompts import PROMPTS
 from ..calls.spending import Usage, UsageByStage
+from ..pipeline.recipe import ROLES
 from .terminal import printable
 
 
@@ -30,12 +32,18 @@ class StageCost(Struct, frozen=True):
 
 
 def stage_costs(prices: Mapping[str, Prices], usage: UsageByStage) -> tuple[StageCost, ...]:
-    """Return the costs of each stage at *prices*, by role."""
+    """Return the costs of each stage at *prices*: roles and stages in the order of a run."""
     return tuple(
-        _stage_cost(role, stage, used, prices.get(role))
-        for role, stages in usage.items()
-        for stage, used in stages.items()
+        _stage_cost(role, stage, usage[role][stage], prices.get(role))
+        for role in sorted(usage, key=ROLES.index)
+        for stage in sorted(usage[role], key=_position)
     )
+
+
+def _position(stage: str) -> int:
+    """Return where *stage* comes in a run; what is no prompt, such as the preflight, is first."""
+    names = PROMPTS.names()
+    return names.index(stage) if stage in names else -1
 
 
 def _stage_cost(role: str, stage: str, used: Usage, prices: Prices | None) -> StageCost:
@@ -52,11 +60,12 @@ def _stage_cost(role: str, stage: str, used: Usage, prices: Prices | None) -> St
     )
 
 
-COST_HEADER = ("role", "stage", "calls", "fresh", "cached", "written", "answer", "reasoning")
+COST_HEADER = ("calls", "fresh", "cached", "written", "answer", "thinking", "cost")
+"""Of the figures; role and stage come before them."""
 
 
 def cost_rows(costs: Iterable[StageCost]) -> Iterator[tuple[str | int, ...]]:
-    """Yield a row for each stage, under `COST_HEADER` and money."""
+    """Yield a row for each stage: role, stage and figures."""
     for cost in costs:
         figures = tuple(getattr(cost, name) for name in cost.__struct_fields__[2:-1])
         yield (cost.role, cost.stage, *figures, _money(cost.money))
@@ -66,8 +75,7 @@ def cost_lines(title: str, costs: Sequence[StageCost], prices: Mapping[str, str]
     """Write *costs* as text, with the source of each role's prices, if there are any calls."""
     if not costs:
         return []
-    header = ("calls", "fresh", "cached", "written", "answer", "thinking", "cost")
-    lines = ["", _line(title, header)]
+    lines = ["", _line(title, COST_HEADER)]
     lines += [
         _line(f"  {cost.role} {cost.stage}", (*_figures(cost), _money(cost.money)))
         for cost in costs

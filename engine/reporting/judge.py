@@ -11,10 +11,10 @@ def judge_lines(judge: JudgeScores | None) -> list[str]:
         f"judge: {judge.describe()};",
         (
             f"ties in {judge.tied:.0%} of scorings,"
-            f" {judge.most_frequent:g} in {judge.constancy:.0%} of scores"
+            f" most frequent score {judge.most_frequent:g} ({judge.constancy:.0%} of scores)"
         ),
     ]
-    if not judge.is_reliable:
+    if judge.instructions > 1 and not judge.is_reliable:
         lines.append(
             f"warning: below {MIN_CORRELATION:g}, what θ selects is mostly chance:"
             " see `codeclm calibrate`"

@@ -51,7 +51,9 @@ def html(
         _section("Rows against seeds", _table(_coverage(summary), *_COVERAGE_HEADER)),
         _section("Quality gap", _histogram(summary.gaps)),
         _section("Overlap with test sets", _table(_overlaps(summary), "", "rows", "dropped")),
-        _section("Cost of all sessions", _table(cost_rows(summary.costs), *COST_HEADER, "cost")),
+        _section(
+            "Cost of all sessions", _table(cost_rows(summary.costs), "role", "stage", *COST_HEADER)
+        ),
         _section("Calls of this session", _table(_calls(summary), *_CALL_HEADER)),
         _section("First failures", _table(_failures(summary), "item", "reason", "detail")),
         _section("Examples", "".join(_details(example, seeds) for example in examples)),

@@ -40,13 +40,21 @@ class RunReader(NamedTuple):
         """Return whether the run is working, or else how its last session ended, and why."""
         if self.folder.is_locked:
             return "working", ""
+        resume = f"to continue: {resume_command(self.folder.path)}"
         try:
             last = json_codec.loads(
                 read_bounded(self.folder.summary, flags=os.O_NOFOLLOW), _summary
             )
         except (OSError, msgspec.MsgspecError):
-            return "interrupted", f"to continue: {resume_command(self.folder.path)}"
-        return last.ending, last.reason
+            return "unfinished", resume
+        match last.ending:
+            case "finished":
+                return last.ending, last.reason
+            case "out_of_budget":  # the reason names the setting
+                resume += f" --set {last.reason.partition(':')[0]}=N"
+            case _:
+                pass
+        return last.ending, "\n".join(filter(None, (last.reason, resume)))
 
     def seed_texts(
         self, examples: Iterable[Example], report: Callable[[str], object]

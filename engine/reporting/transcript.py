@@ -21,7 +21,7 @@ def _lines(example: Example, seeds: Mapping[str, str]) -> Iterator[str]:
     yield f"example    {example.id} (metadata {example.position}, number {example.number})"
     yield f"fate       {ending}{f': {printable(example.detail)}' if example.detail else ''}"
     if example.winner:
-        gap = "" if example.gap is None else f", gap {example.gap}"
+        gap = "" if example.gap is None else f", gap {example.gap:+g}"
         yield f"winner     {example.winner}{gap}"
     for seed_id in metadata.seed_ids:
         yield f"seed       {seed_id}"

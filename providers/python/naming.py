@@ -27,7 +27,8 @@ def find_function(model: str) -> Path:
     spec = _find_spec(module)
     if spec is None or spec.origin is None or not Path(spec.origin).is_file():
         raise FileNotFoundError(
-            f"no module {module!r} for {sys.executable}: install the package that holds it"
+            f"no module {module!r} for {sys.executable}: install the package that holds it,"
+            " or put its folder on PYTHONPATH"
         )
     return Path(spec.origin)
 

@@ -14,8 +14,14 @@
     print(f"{summary.rows} rows")
     export("runs/first", "first.parquet", format="sharegpt")
 
-`run` works in programs, notebooks and threads; `make_dataset` does the same in your own event loop,
-and `stream_rows` hands out rows as they are kept. `codeclm.engine` documents what plugins use.
+`run` works in programs, notebooks and threads. In your own event loop, `make_dataset` does the
+same, and `stream_rows` hands out rows as they are kept:
+
+    async with stream_rows(config) as rows:
+        async for row in rows:
+            print(row.instruction, row.chosen.text)
+
+`codeclm.engine` documents what plugins use.
 """
 
 from importlib import import_module
