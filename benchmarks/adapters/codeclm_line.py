@@ -44,7 +44,7 @@ def load() -> Call:
         def lost(*_: object) -> None:
             return
 
-        loaded = {role: load_prompts(config, config.strong, (Respond,), "benchmark")}
+        loaded = {role: load_prompts(config, role, config.strong, (Respond,), "benchmark")}
         settings = CallSettings(config.cache.path(), config.retry, config.parse_attempts)
         async with open_clients(
             {role: config.strong}, loaded, settings, counters=Counters()
