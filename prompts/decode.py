@@ -190,11 +190,11 @@ def _from_table(lines: list[str]) -> list[str]:
 def _markers(lines: list[str], outside: list[bool], number: int) -> list[Marker]:
     """Return where items begin; counters may begin anew in sections if that gives *number*."""
     markers = counted(lines, outside)
-    whole = top_level(markers)
-    if len(whole) < number and len(sections := _in_sections(markers, lines)) == number:
+    outermost = top_level(markers)
+    if len(outermost) < number and len(sections := _in_sections(markers, lines)) == number:
         return sections
-    if whole or number == 1:
-        return whole
+    if outermost or number == 1:
+        return outermost
     return top_level(lettered(lines, outside)) or bulleted(lines, outside)
 
 

@@ -222,13 +222,13 @@ def _without_preamble(text: str, original: str) -> str:
     greeting = _INTERJECTION.match(paragraph)
     if not greeting or _INTERJECTION.match(original):
         return _without_announcement(text)
-    said = text[greeting.end() :]
+    body = text[greeting.end() :]
     if "\n" in greeting[0] or greeting[0] == paragraph:
-        return said
-    stripped = _without_announcement(said)
-    if stripped != said:
+        return body
+    stripped = _without_announcement(body)
+    if stripped != body:
         return stripped
-    first, _, rest = said.partition("\n")
+    first, _, rest = body.partition("\n")
     is_announced = _HERE_IT_IS.match(first) or _names_new_text(first[:_LONGEST_LINE])
     if is_announced and first.rstrip(" *_").endswith((":", "\uff1a")) and rest.strip():
         return rest

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any, Literal, Protocol
 
-from msgspec import Struct, field
+from msgspec import Struct, field, structs
 
 FinishReason = Literal["stop", "length", "content_filter", "refusal", "interrupted", "other"]
 """Why the model stopped, in one vocabulary for all vendors.
@@ -91,8 +91,12 @@ class Allowance(Struct, frozen=True):
     tokens_reset: float | None = None
 
 
+MOST_TOKENS = 2**40
+"""Bound of a reply's token counts: far above any, and sums of them still fit everywhere."""
+
+
 class Reply(Struct, frozen=True, kw_only=True):
-    """A model's reply. Token counts are the server's own, 0 where it gave none.
+    """A model's reply. Token counts are the server's own, 0 where it gave none, and bounded.
 
     Attributes:
         text: What the model wrote, without reasoning that the vendor keeps apart; the explanation,
@@ -120,6 +124,29 @@ class Reply(Struct, frozen=True, kw_only=True):
     reasoning_tokens: int = 0
     model: str = ""
     allowance: Allowance | None = None
+
+    def __post_init__(self) -> None:
+        """Bound the counts: servers can say any number, and these become sums and money."""
+        counts = (
+            self.prompt_tokens,
+            self.completion_tokens,
+            self.cached_tokens,
+            self.cache_write_tokens,
+            self.reasoning_tokens,
+        )
+        if min(counts) < 0 or max(counts) > MOST_TOKENS:
+            for name in _COUNTS:
+                count = min(max(getattr(self, name), 0), MOST_TOKENS)
+                structs.force_setattr(self, name, count)
+
+
+_COUNTS = (
+    "prompt_tokens",
+    "completion_tokens",
+    "cached_tokens",
+    "cache_write_tokens",
+    "reasoning_tokens",
+)
 
 
 class Progress:

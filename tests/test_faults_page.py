@@ -255,6 +255,24 @@ SHOWN_BY: dict[str, tuple[str, ...]] = {
     "a vendor's key in the environment": (
         "test_gate::test_a_vendor_s_key_goes_to_the_vendor_alone_unless_it_is_named",
     ),
+    "a limit of requests that nobody stated": (
+        "test_rate_search::test_an_unknown_limit_per_second_is_found_within_20_seconds",
+        "test_rate_search::test_windows_of_ten_seconds_are_found",
+        "test_rate_search::test_of_a_limit_per_minute_hardly_a_request_is_refused_from_the_second_minute_on",
+        "test_rate_search::test_a_limit_that_moves_is_followed_within_ten_seconds",
+        "faults/test_quotas::test_a_quota_that_nobody_told_of_costs_no_answer",
+    ),
+    "a limit that is stated": (
+        "test_dispatch_quotas::test_a_known_request_limit_is_used_to_99_percent_without_a_refusal",
+        "test_dispatch_quotas::test_a_known_request_limit_holds_in_windows_of_any_length",
+    ),
+    "a server that takes only so many requests at a time": (
+        "test_rate_search::test_a_server_with_places_is_known_by_their_number",
+    ),
+    "one request in ten refused at random": (
+        "test_rate_search::test_refusals_of_single_requests_are_not_the_rates",
+        "test_concurrency::test_single_refusals_do_not_slow_the_others",
+    ),
     "text with ANSI escapes": (
         "test_cli::test_what_models_and_users_write_never_drives_the_terminal",
         "test_hostile::test_what_is_typed_does_not_control_the_terminal",
@@ -281,7 +299,8 @@ def names_in(module: str) -> frozenset[str]:
 def test_every_row_has_a_test_and_every_entry_a_row() -> None:
     entries = {row: [key for key in SHOWN_BY if row.startswith(key)] for row in rows()}
 
-    assert {row: keys for row, keys in entries.items() if len(keys) != 1} == {}
+    unclear = {row: keys for row, keys in entries.items() if len(keys) != 1}
+    assert unclear == {}, "name the tests of these rows in SHOWN_BY"
     assert SHOWN_BY.keys() == {key for keys in entries.values() for key in keys}
 
 

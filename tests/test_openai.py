@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codeclm.providers.base import (
+    MOST_TOKENS,
     Allowance,
     Denied,
     Message,
@@ -423,3 +424,13 @@ def test_messages_arrive_as_they_were_written(system: str, text: str) -> None:
         {"role": "system", "content": system},
         {"role": "user", "content": text},
     ]
+
+
+async def test_counts_beyond_all_bounds_are_bounded(server: Server, session: HttpSession) -> None:
+    """They become sums, money and floats."""
+    usage = {"prompt_tokens": 10**400, "completion_tokens": -5, "total_tokens": 0}
+    server.always = say(chat(usage=usage))
+
+    reply = await OpenAI(session, base_url=server.url).complete(request())
+
+    assert (reply.prompt_tokens, reply.completion_tokens) == (MOST_TOKENS, 0)

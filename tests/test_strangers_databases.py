@@ -106,3 +106,16 @@ def test_damaged_rows_are_one_line(home: Path, statement: str) -> None:
 def test_a_ledger_takes_no_value_of_another_kind(home: Path, statement: str) -> None:
     with pytest.raises(sqlite3.IntegrityError):
         change(home / "r" / "ledger.sqlite", statement)
+
+
+def test_a_damaged_request_of_a_fixed_set_is_one_line(tmp_path: Path) -> None:
+    write_seeds(tmp_path, 3)
+    line = (*RUN[:7], "--augment-to", "4", "-n", "4", "--out", "r", "--display", "none")
+    assert codeclm(*line, cwd=tmp_path).returncode in {0, 3}
+    change(tmp_path / "r" / "ledger.sqlite", "UPDATE requests SET count = -5")
+
+    done = codeclm("resume", "r", cwd=tmp_path)
+
+    assert done.returncode == 1
+    assert "a row is damaged (a request for -5 instructions)" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -232,7 +232,7 @@ def _use(name: str, role: RoleConfig, origin: Origin) -> EndpointUse:
         details.append(f"key {variable} ({origin.of_variable(variable)})")
     else:
         details.append(_no_key(role))
-    details += [f"header with ${each} ({origin.of_variable(each)})" for each in variables]
+    details += [f"header with ${name} ({origin.of_variable(name)})" for name in variables]
     return EndpointUse(name, role.model, base_url(role), tuple(details))
 
 

@@ -1,13 +1,15 @@
 """Stored replies: what is kept of a provider's reply, and its form on disk."""
 
 import time
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Meta, Raw, Struct
 
 from ...providers import json_codec
-from ...providers.base import Reply
+from ...providers.base import MOST_TOKENS, Reply
+
+TokenCount = Annotated[int, Meta(ge=0, le=MOST_TOKENS)]
 
 
 class StoredReply(Struct, frozen=True, omit_defaults=True):
@@ -17,11 +19,11 @@ class StoredReply(Struct, frozen=True, omit_defaults=True):
     finish_reason: str = "stop"
     finish_detail: str = ""
     reasoning: str = ""
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    cached_tokens: int = 0
-    cache_write_tokens: int = 0
-    reasoning_tokens: int = 0
+    prompt_tokens: TokenCount = 0
+    completion_tokens: TokenCount = 0
+    cached_tokens: TokenCount = 0
+    cache_write_tokens: TokenCount = 0
+    reasoning_tokens: TokenCount = 0
     model: str = ""
     time: float = 0.0
     """When the reply arrived, in seconds since 1970."""

@@ -124,13 +124,13 @@ def _role(args: argparse.Namespace) -> RoleConfig:
     )
     origin = find_origin(None, (), (role,), trusted=args.trust)
     values: tuple[str | None, ...] = (args.base_url, args.api_key)
-    given = frozenset(value for value in values if value)
+    typed = frozenset(value for value in values if value)
     try:
         hosted_model(role)
         api_key(role)
     except UserError as error:
         raise ConfigError(f"--model: {error}") from error
     check_role(role, "command line")
-    origin = structs.replace(origin, command_line=given)
+    origin = structs.replace(origin, command_line=typed)
     print_endpoints(pass_gate({"model": role}, "command line", origin))
     return role

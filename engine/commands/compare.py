@@ -33,7 +33,7 @@ from .sessions import (
     is_unfinished,
     print_how_to_continue,
     progress_display,
-    run_session,
+    run_to_end,
 )
 from .settings import add_override
 
@@ -153,7 +153,7 @@ def _make_datasets(plan: ComparisonPlan, args: argparse.Namespace) -> list[Datas
     for number, planned in enumerate(plan.runs, 1):
         name = planned.variant.name
         print_message(f"{name}, {number} of {len(plan.runs)}")
-        summary, session = run_session(
+        summary, session = run_to_end(
             planned.plan,
             progress_display(args),
             allow_change=args.allow_change,

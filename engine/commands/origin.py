@@ -118,10 +118,10 @@ def _read_dotenv(roles: Iterable[RoleConfig], *, trusted: bool) -> frozenset[str
     variables = _parse(content, interpolate=is_trusted)
     unset = {name: value for name, value in variables.items() if name not in os.environ}
     keys = _key_variables(roles)
-    taken = {name: value for name, value in unset.items() if is_trusted or name in keys}
-    os.environ.update(taken)
-    _report_ignored(unset.keys() - taken.keys())
-    return frozenset(taken)
+    accepted = {name: value for name, value in unset.items() if is_trusted or name in keys}
+    os.environ.update(accepted)
+    _report_ignored(unset.keys() - accepted.keys())
+    return frozenset(accepted)
 
 
 def _parse(content: bytes, *, interpolate: bool) -> dict[str, str]:

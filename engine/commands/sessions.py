@@ -30,7 +30,7 @@ def run_and_report(
     force: bool = False,
 ) -> int:
     """Run a session, print its summary, and return the exit status."""
-    summary, session = run_session(
+    summary, session = run_to_end(
         plan,
         progress_display(args),
         allow_change=allow_change,
@@ -53,7 +53,7 @@ def progress_display(args: argparse.Namespace) -> Display:
     return display
 
 
-def run_session(
+def run_to_end(
     plan: Plan,
     display: Display,
     *,

@@ -71,8 +71,8 @@ def describe_missing_key(variable: str) -> str:
 
 def header_variables(role: RoleConfig) -> tuple[str, ...]:
     """Return the environment variables that the headers of *role* name, each once."""
-    found = (match for value in role.headers.values() for match in _REFERENCE.finditer(value))
-    return tuple(dict.fromkeys(match[1] or match[2] for match in found))
+    matches = (match for value in role.headers.values() for match in _REFERENCE.finditer(value))
+    return tuple(dict.fromkeys(match[1] or match[2] for match in matches))
 
 
 def read_headers(role: RoleConfig, environ: Mapping[str, str] = os.environ) -> dict[str, str]:

@@ -23,8 +23,8 @@ class SharePolicy(Struct, frozen=True):
     """How rows, or instructions, are shared by the seeds.
 
     Attributes:
-        total: rows or instructions that all seeds share; None: each seed has *each*.
-        each: instructions of a seed, where there is no total.
+        total: rows or instructions that all seeds share; None: each seed has *per_seed*.
+        per_seed: instructions of a seed, where there is no total.
         portion: instructions of a seed that the user fixed; so many seeds get one as the total
             needs, so that a larger total asks the same, and more. None: all seeds share equally.
         expansion: the most instructions of a seed, as a multiple of its share.
@@ -34,7 +34,7 @@ class SharePolicy(Struct, frozen=True):
     """
 
     total: int | None
-    each: int
+    per_seed: int
     portion: int | None = None
     expansion: float = 1.0
     most: int | None = None
@@ -44,7 +44,7 @@ class SharePolicy(Struct, frozen=True):
     def share(self, rank: int, seeds: int) -> int:
         """Return what is wanted of the seed of *rank*, of *seeds*."""
         if self.total is None:
-            return self.each
+            return self.per_seed
         if self.portion is not None:
             before = rank * self.portion
             if before >= self.total:

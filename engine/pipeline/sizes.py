@@ -34,13 +34,13 @@ def expansion(config: Config) -> float:
 def encoded_policy(config: Config, seeds: int, rows_per_draft: int = 1) -> SharePolicy:
     """Return how the rows are shared by *seeds* encoded seeds."""
     portion = config.decode.per_metadata
-    each = portion or DEFAULT_PER_METADATA
+    per_seed = portion or DEFAULT_PER_METADATA
     if config.target_rows is None:
         most = config.max_candidates
-        total = None if most is None else min(most, seeds * each)
-        return SharePolicy(total, each, portion if total else None, unit=rows_per_draft)
+        total = None if most is None else min(most, seeds * per_seed)
+        return SharePolicy(total, per_seed, portion if total else None, unit=rows_per_draft)
     candidates = config.target_rows if portion is None else seeds * portion
-    policy = SharePolicy(config.target_rows, each, portion, unit=rows_per_draft)
+    policy = SharePolicy(config.target_rows, per_seed, portion, unit=rows_per_draft)
     return _topped_up(policy, config, seeds, max(config.target_rows, candidates))
 
 

@@ -238,6 +238,8 @@ class LedgerReader:
         for first_row, item, count, instructions in self.connection.rows(
             "SELECT first_row, item, count, instructions FROM requests WHERE done"
         ):
+            if not 0 <= count <= ROWS_PER_ITEM:
+                raise self.connection.damaged(ValueError(f"a request for {count} instructions"))
             start = item * ROWS_PER_ITEM + first_row % ROWS_PER_ITEM * rows_per_draft
             rows = range(start, start + count * rows_per_draft)
             of_request = [example for example in examples.get(item, ()) if example[0] in rows]

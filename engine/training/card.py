@@ -237,8 +237,8 @@ def _coverage(summary: Summary) -> Iterator[str]:
         yield f"| seeds with a row | | {coverage.with_row:,} of {coverage.seeds:,} |"
     for name, distance in coverage.distance.items():
         values = coverage.values.get(name)
-        shown = "" if values is None else f"{values[0]:,} of {values[1]:,}"
-        yield f"| {escaped(name)} | {distance:.2f} | {shown} |"
+        counts = "" if values is None else f"{values[0]:,} of {values[1]:,}"
+        yield f"| {escaped(name)} | {distance:.2f} | {counts} |"
 
 
 def _overlaps(summary: Summary) -> Iterator[str]:

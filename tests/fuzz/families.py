@@ -12,9 +12,10 @@ import shutil
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing, suppress
+from importlib import import_module
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, cast
 
 from msgspec import Struct
 
@@ -82,9 +83,14 @@ def _json(value: Any) -> bytes:
     return json.dumps(value, default=repr).encode("utf-8", "backslashreplace")
 
 
+def _members(value: Any) -> dict[str, Any]:
+    """Return the members of an object; of anything else, none."""
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+
+
 def _table(separator: str) -> Callable[[Iterable[Any]], bytes]:
     def rows(records: Iterable[Any]) -> bytes:
-        cells = [record.values() if isinstance(record, dict) else [record] for record in records]
+        cells = [_members(record).values() or [record] for record in records]
         lines = ["instruction,input,output,n".replace(",", separator)]
         lines += [separator.join(f'"{cell}"'[:5000] for cell in row) for row in cells]
         return "\n".join(lines).encode("utf-8", "replace")
@@ -94,8 +100,8 @@ def _table(separator: str) -> Callable[[Iterable[Any]], bytes]:
 
 def _parquet(records: Iterable[Any]) -> bytes:
     try:
-        import pyarrow as pa
-        from pyarrow import parquet
+        pa: Any = import_module("pyarrow")
+        parquet: Any = import_module("pyarrow.parquet")
     except ImportError:
         return _json_lines(records)
     sink = io.BytesIO()
@@ -149,12 +155,10 @@ def settings(dice: Random, folder: Path, _surroundings: Surroundings) -> Command
 
 
 def _toml(tree: Any) -> bytes:
-    if not isinstance(tree, dict):
-        return _json(tree)
     lines, tables = list[str](), list[str]()
-    for name, value in tree.items():
-        if isinstance(value, dict):
-            inner = (f"{_json(key).decode()} = {_toml_value(one)}" for key, one in value.items())
+    for name, value in _members(tree).items():
+        if members := _members(value):
+            inner = (f"{_json(key).decode()} = {_toml_value(one)}" for key, one in members.items())
             tables += [f"[{_json(name).decode()}]", *inner]
         else:
             lines.append(f"{_json(name).decode()} = {_toml_value(value)}")
@@ -162,9 +166,9 @@ def _toml(tree: Any) -> bytes:
 
 
 def _toml_value(value: Any) -> str:
-    if isinstance(value, dict):
-        members = (f"{_json(key).decode()} = {_toml_value(one)}" for key, one in value.items())
-        return f"{{ {', '.join(members)} }}"
+    if members := _members(value):
+        pairs = (f"{_json(key).decode()} = {_toml_value(one)}" for key, one in members.items())
+        return f"{{ {', '.join(pairs)} }}"
     return _json(value).decode()
 
 
@@ -229,9 +233,12 @@ def answers(dice: Random, folder: Path, surroundings: Surroundings) -> Commands:
     vendor = dice.choice(("openai", "openai", "anthropic", "gemini"))
     base = f"{surroundings.url}/v1" if vendor == "openai" else surroundings.url
     patience = ("timeout=0.5", "deadline=2", f"transport={dice.choice(('aiohttp', 'lean'))}")
+    stream = f"stream={dice.choice(('true', 'false'))}"
     form = f"structured_output={dice.choice(('auto', 'json_object', 'json_schema'))}"
     roles = (
-        f"{role}.{text}" for role in ("strong", "target", "judge") for text in (*patience, form)
+        f"{role}.{text}"
+        for role in ("strong", "target", "judge")
+        for text in (*patience, stream, form)
     )
     retry = ("retry.attempts=3", "retry.first_wait=0.01", "retry.longest_wait=0.05")
     waits = (*retry, "retry.budget=1", "retry.outage=0.3", "parse_attempts=2")
@@ -276,6 +283,7 @@ _VERBS: tuple[tuple[str, ...], ...] = (
     ("plan", "r/config.toml"),
     ("cache", "stats", "--cache", "cache"),
     ("cache", "verify", "--cache", "cache"),
+    ("cache", "explain", "", "--cache", "cache"),
     ("cache", "prune", "--older-than", "1", "--cache", "cache"),
     ("resume", "r", "--retry-failed", "--display", "none"),
 )

@@ -102,13 +102,15 @@ def mutate_value(dice: Random, value: Any) -> Any:
     if isinstance(value, dict) and value and dice.random() < 0.8:
         return _mutate_object(dice, cast("dict[str, Any]", value))
     if isinstance(value, list) and value and dice.random() < 0.8:
-        items = list(value)
-        at = dice.randrange(len(items))
-        items[at] = mutate_value(dice, items[at])
-        return items
+        return _mutate_list(dice, value)  # pyright: ignore[reportUnknownArgumentType]
     if isinstance(value, str) and dice.random() < 0.5:
         return mutate_bytes(dice, value.encode("utf-8", "replace")).decode("utf-8", "replace")
     return dice.choice(ODD_VALUES)
+
+
+def _mutate_list(dice: Random, value: list[Any]) -> list[Any]:
+    at = dice.randrange(len(value))
+    return [*value[:at], mutate_value(dice, value[at]), *value[at + 1 :]]
 
 
 def _mutate_object(dice: Random, value: dict[str, Any]) -> dict[str, Any]:

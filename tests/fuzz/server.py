@@ -18,6 +18,7 @@ from codeclm.providers.scripted.provider import Scripted
 
 from ..faults.misbehaviour import MISBEHAVIOURS, Play, http
 from ..faults.server import purpose
+from ..streams import Wire, chat_events, generation_events, message_events
 from .mutate import mutate_bytes, mutate_value
 
 _LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
@@ -95,15 +96,45 @@ class Server:
         self._attempts[digest] += 1
         dice = Random(f"{self._case}/{digest.hex()}/{self._attempts[digest]}")
         path = head.split(b" ", 2)[1].decode("latin-1")
-        answer = await _answer(path, json.loads(body))  # msgspec knows no half surrogates
+        request = json.loads(body)  # msgspec knows no half surrogates
+        if (request.get("stream") or ":stream" in path) and dice.random() < 0.7:
+            return _stream(dice, path, await _reply(request))
+        answer = _answer(path, await _reply(request))
         return _DAMAGES[dice.randrange(len(_DAMAGES))](dice, answer, head)
 
 
-async def _answer(path: str, body: dict[str, Any]) -> Any:
-    """Return a good answer of the dialect that *path* belongs to."""
+async def _reply(body: dict[str, Any]) -> str:
+    """Return the text of a good answer to the request *body* of any dialect."""
     text = _prompt(body)
     request = Request(model="m", messages=(Message("user", text),), purpose=purpose(text))
-    reply = (await Scripted().complete(request)).text
+    return (await Scripted().complete(request)).text
+
+
+def _stream(dice: Random, path: str, reply: str) -> Play:
+    """Return the events of an answer, one of them damaged, or the bytes, or neither."""
+    sizes = (dice.choice((1, 7, 1000)),)
+    if path.endswith("/messages"):
+        usage = {"input_tokens": 9, "output_tokens": 9}
+        events = message_events([{"type": "text", "text": reply}], usage=usage, sizes=sizes)
+    elif ":stream" in path:
+        counts = {"promptTokenCount": 9, "candidatesTokenCount": 9}
+        events = generation_events([{"text": reply}], usage=counts, sizes=sizes)
+    else:
+        events = chat_events(reply, sizes=sizes)
+    if dice.random() < 0.4:
+        at = dice.randrange(len(events))
+        value = mutate_value(dice, events[at][1])
+        if isinstance(value, str):
+            value = value.encode("utf-8", "replace").decode()  # a stream is UTF-8
+        events[at] = (events[at][0], value)
+    body = Wire(newline=dice.choice(("\n", "\r\n", "\r"))).encode(events)
+    if dice.random() < 0.4:
+        body = mutate_bytes(dice, body)
+    return Play((http(body, content_type="text/event-stream"),), dice.choice(("keep", "close")))
+
+
+def _answer(path: str, reply: str) -> Any:
+    """Return a good answer of the dialect that *path* belongs to."""
     if path.endswith("/messages"):
         usage = {"input_tokens": 9, "output_tokens": 9}
         content = [{"type": "text", "text": reply}]
@@ -122,7 +153,8 @@ async def _answer(path: str, body: dict[str, Any]) -> Any:
 
 def _prompt(body: dict[str, Any]) -> str:
     """Return the last text of a request of any dialect."""
-    last: Any = (body.get("messages") or body.get("contents") or [{}])[-1]
+    messages: list[dict[str, Any]] = body.get("messages") or body.get("contents") or [{}]
+    last = messages[-1]
     content: Any = last.get("content") or last.get("parts") or ""
     return content if isinstance(content, str) else str(content[-1].get("text", ""))
 
@@ -155,13 +187,17 @@ def _other_text(dice: Random, answer: Any, _head: bytes) -> Play:
 
 def _damage_text(dice: Random, part: dict[str, Any]) -> None:
     for name, value in part.items():
-        if isinstance(value, dict):
-            _damage_text(dice, value)
-        elif isinstance(value, list):
-            for one in value:
-                _damage_text(dice, one)
-        elif name in {"content", "text", "finish_reason", "stop_reason"}:
-            part[name] = mutate_bytes(dice, str(value).encode()).decode("utf-8", "replace")
+        is_list = isinstance(value, list)
+        parts: list[Any] = value if is_list else [value]  # pyright: ignore[reportUnknownVariableType]
+        objects: list[dict[str, Any]] = [one for one in parts if isinstance(one, dict)]
+        for one in objects:
+            _damage_text(dice, one)
+        if isinstance(value, str) and name in _WRITTEN:
+            part[name] = mutate_bytes(dice, value.encode()).decode("utf-8", "replace")
+
+
+_WRITTEN = {"content", "text", "finish_reason", "stop_reason"}
+"""Members that models write."""
 
 
 def _error(dice: Random, _answer: Any, head: bytes) -> Play:
