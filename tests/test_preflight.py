@@ -119,6 +119,22 @@ async def test_what_was_wrong_may_be_changed_in_a_run_that_has_nothing_yet(
     assert (first.returncode, second.returncode) == (1, 0), second.stderr
 
 
+@pytest.mark.parametrize("reply", [thinking("length"), thinking("stop"), say(chat("Both."))])
+async def test_a_server_that_was_fixed_is_tried_again_by_the_same_command(
+    server: Server, tmp_path: Path, reply: Say
+) -> None:
+    server.always = of_judge(reply)
+    first = await run(server, tmp_path)
+    server.always = friendly
+    second = await run(server, tmp_path)
+    before = len(server.asked)
+    third = await run(server, tmp_path)
+
+    codes = (first.returncode, second.returncode, third.returncode)
+    assert codes == (1, 0, 0), second.stderr
+    assert len(server.asked) == before  # the new reply is stored in place of the old one
+
+
 async def test_it_changes_no_dataset_and_can_be_left_out(server: Server, tmp_path: Path) -> None:
     server.always = friendly
     rows = list[bytes]()
