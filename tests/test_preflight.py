@@ -173,7 +173,10 @@ async def test_models_in_this_process_are_not_tried(server: Server, tmp_path: Pa
                     "usage": {"input_tokens": 9, "output_tokens": 2048},
                 }
             ),
-            "2,048 tokens of thinking and no answer, finish reason length",
+            (
+                "raise strong.max_tokens (now 16384), or let it think less, such as"
+                ' strong.extra = { output_config = { effort = "low" } }'
+            ),
         ),
         (
             "anthropic/claude-next",
@@ -196,7 +199,10 @@ async def test_models_in_this_process_are_not_tried(server: Server, tmp_path: Pa
                     "usageMetadata": {"thoughtsTokenCount": 2044},
                 }
             ),
-            "2,044 tokens of thinking and no answer",
+            (
+                "such as strong.extra ="
+                " { generationConfig = { thinkingConfig = { thinkingBudget = 1024 } } }"
+            ),
         ),
         (
             "openai/gpt-next-pro",
