@@ -150,7 +150,7 @@ def test_a_run_is_judged_by_a_program_and_pays_for_no_score(package: Path, tmp_p
 
     assert first["rows"] > 0
     assert first["gaps"]["scored_rounds"] > 0
-    assert first["gaps"]["flipped"] == 0
+    assert first["gaps"]["judge"]["flipped"] == 0
     assert exports[0] == exports[1]
     assert sum(stage["paid"] for stage in again["calls"].values()) == 0
 
