@@ -252,7 +252,7 @@ async def engine(server: LoadServer, in_flight: int, calls: int, folder: Path, *
     plan = prepare(settings(server, in_flight, folder, seeds, *more), where="benchmark")
     plan.folder.make()
     with plan.folder.locked(), logging_to(plan.folder.events), costing(count * PER_SEED) as cost:
-        session = await run.execute(plan, watch=_nothing)
+        session = await run.execute(plan, watch=_nothing, tries_roles=False)
     paid = session.counters.total().paid
     if (session.ending, paid) != ("finished", count * PER_SEED):
         raise RuntimeError(f"{session.ending}: {session.reason}: {paid} calls")
@@ -495,7 +495,7 @@ async def _whole(server: LoadServer, calls: int) -> list[dict[str, Any]]:
         with costing(calls) as cost:
             async with anyio.create_task_group() as group:
                 group.start_soon(lag.measure)
-                await run.execute(plan, watch=watch)
+                await run.execute(plan, watch=watch, tries_roles=False)
                 group.cancel_scope.cancel()
     rows = [{"part": f"thread {name}", "µs": round(used[name] / calls * 1e6, 2)} for name in used]
     rest = cost[0].cpu_us - sum(used.values()) / calls * 1e6

@@ -69,6 +69,9 @@ def split_reasoning(text: str) -> SplitReply:
         return SplitReply(text)
     thoughts = list[str]()
     at = 0
+    if not _OPENING.match(text) and (lone := _lone_closing(text)) is not None:
+        thoughts.append(text[: lone.start()])
+        at = lone.end()
     while opening := _OPENING.match(text, at):
         closing = _CLOSING[opening[0].strip().lower()].search(text, opening.end())
         if closing is None:
@@ -76,13 +79,7 @@ def split_reasoning(text: str) -> SplitReply:
             return SplitReply("", _joined(thoughts), is_closed=False)
         thoughts.append(text[opening.end() : closing.start()])
         at = closing.end()
-    if not at:
-        lone = _lone_closing(text)
-        if lone is None:
-            return SplitReply(text)
-        thoughts.append(text[: lone.start()])
-        at = lone.end()
-    return SplitReply(_unwrapped(text, at), _joined(thoughts))
+    return SplitReply(_unwrapped(text, at), _joined(thoughts)) if at else SplitReply(text)
 
 
 def _may_hold_reasoning(text: str) -> bool:

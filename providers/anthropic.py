@@ -6,7 +6,6 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from . import json_codec
 from .base import (
     FinishReason,
     Message,
@@ -16,6 +15,7 @@ from .base import (
     Unavailable,
     finish_detail,
 )
+from .extra import encode_with_extra
 from .http.endpoint import make_endpoint
 from .http.exchange import HttpSession
 from .http.failures import decode_response, embedded_error
@@ -172,9 +172,7 @@ def _encode(request: Request) -> bytes:
         output_config=_output_config(request),
         stream=request.stream,
     )
-    if not request.extra:
-        return json_codec.dumps(body)
-    return json_codec.dumps({**msgspec.to_builtins(body), **request.extra})
+    return encode_with_extra(body, request.extra, shared="output_config")
 
 
 def _output_config(request: Request) -> dict[str, Any] | None:

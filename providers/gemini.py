@@ -8,7 +8,6 @@ import msgspec
 from msgspec import Struct
 from yarl import URL
 
-from . import json_codec
 from .base import (
     FinishReason,
     Message,
@@ -18,6 +17,7 @@ from .base import (
     Unavailable,
     finish_detail,
 )
+from .extra import encode_with_extra
 from .http.endpoint import Endpoint, make_endpoint
 from .http.exchange import HttpSession
 from .http.failures import decode_response, embedded_error
@@ -166,7 +166,6 @@ class _Generation(Struct, rename="camel"):
 _DECODER = msgspec.json.Decoder(_Generation)
 _NO_USAGE = _Usage()
 _NO_CONFIG = _Config()
-_CONFIG = "generationConfig"
 
 
 def _reply(where: str, generation: _Generation, headers: Mapping[str, str]) -> Reply:
@@ -206,16 +205,7 @@ def _encode(request: Request) -> bytes:
         system_instruction=_Turn(system) if system else None,
         generation_config=None if config == _NO_CONFIG else config,
     )
-    if not request.extra:
-        return json_codec.dumps(body)
-    fields: dict[str, Any] = msgspec.to_builtins(body)
-    merged = {**fields, **request.extra}
-    ours, theirs = fields.get(_CONFIG), merged.get(_CONFIG)
-    if isinstance(ours, dict) and isinstance(
-        theirs, dict
-    ):  # a thinkingConfig keeps the other settings
-        merged[_CONFIG] = {**ours, **theirs}
-    return json_codec.dumps(merged)
+    return encode_with_extra(body, request.extra, shared="generationConfig")
 
 
 def _turn(message: Message) -> _Turn:

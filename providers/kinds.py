@@ -92,6 +92,7 @@ class ProviderKind(Struct, Generic[Options], frozen=True):
         template: The one template that its models are asked by, whatever ``prompts`` says; empty
             where any template does.
         opened_by_checks: Whether a check opens a provider, since nothing less shows that it can be.
+        less_thinking: What to write into ``extra`` so that a model thinks less.
         replies_to: The prompts that it can reply to, by name; empty means to any.
     """
 
@@ -107,6 +108,7 @@ class ProviderKind(Struct, Generic[Options], frozen=True):
     small_models: bool = False
     template: str = ""
     opened_by_checks: bool = False
+    less_thinking: str = 'reasoning_effort = "low"'
     replies_to: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
@@ -288,8 +290,20 @@ AZURE = ProviderKind(
     operational=frozenset({"api_version"}),
     over_http=True,
 )
-ANTHROPIC = ProviderKind("anthropic", _open_anthropic, NoOptions, over_http=True)
-GEMINI = ProviderKind("gemini", _open_gemini, NoOptions, over_http=True)
+ANTHROPIC = ProviderKind(
+    "anthropic",
+    _open_anthropic,
+    NoOptions,
+    over_http=True,
+    less_thinking='output_config = { effort = "low" }',
+)
+GEMINI = ProviderKind(
+    "gemini",
+    _open_gemini,
+    NoOptions,
+    over_http=True,
+    less_thinking="generationConfig = { thinkingConfig = { thinkingBudget = 1024 } }",
+)
 LOCAL = ProviderKind(
     "local",
     _open_local,

@@ -7,8 +7,8 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct, structs
 
-from . import json_codec
 from .base import FinishReason, Message, Reply, Request, ResponseFormat, Unavailable, finish_detail
+from .extra import encode_with_extra
 from .http.endpoint import Endpoint, make_endpoint
 from .http.exchange import HttpSession, Response
 from .http.failures import decode_response, embedded_error
@@ -78,12 +78,10 @@ def encode(request: Request, level: StreamLevel = "whole") -> bytes:
         text=_text_format(request),
         stream=level != "whole",
     )
-    if not request.extra:
-        return json_codec.dumps(body)
     extra = dict(request.extra)
     if effort := extra.pop("reasoning_effort", None):  # chat completions' name for it
         extra = {"reasoning": {"effort": effort}, **extra}
-    return json_codec.dumps({**msgspec.to_builtins(body), **extra})
+    return encode_with_extra(body, extra, shared="text")
 
 
 class _Body(Struct, omit_defaults=True):

@@ -110,6 +110,24 @@ async def test_a_schema_goes_as_output_config(server: Server, session: HttpSessi
     }
 
 
+async def test_an_effort_leaves_the_schema_in_the_request(
+    server: Server, session: HttpSession
+) -> None:
+    schema = {"type": "object"}
+    body = await sent(
+        server,
+        session,
+        response_format="json_schema",
+        schema=schema,
+        extra={"output_config": {"effort": "low"}},
+    )
+
+    assert body["output_config"] == {
+        "effort": "low",
+        "format": {"type": "json_schema", "schema": schema},
+    }
+
+
 @pytest.mark.parametrize("suffix", ["", "/", "/v1", "/v1/"])
 async def test_a_base_url_with_or_without_its_version_is_the_same(
     server: Server, session: HttpSession, suffix: str

@@ -269,7 +269,7 @@ SHOWN_BY: dict[str, tuple[str, ...]] = {
     "a server that takes only so many requests at a time": (
         "test_rate_search::test_a_server_with_places_is_known_by_their_number",
     ),
-    "single requests refused at random": (
+    "one request in ten refused at random": (
         "test_rate_search::test_refusals_of_single_requests_are_not_the_rates",
         "test_concurrency::test_single_refusals_do_not_slow_the_others",
     ),
@@ -299,7 +299,8 @@ def names_in(module: str) -> frozenset[str]:
 def test_every_row_has_a_test_and_every_entry_a_row() -> None:
     entries = {row: [key for key in SHOWN_BY if row.startswith(key)] for row in rows()}
 
-    assert {row: keys for row, keys in entries.items() if len(keys) != 1} == {}
+    unclear = {row: keys for row, keys in entries.items() if len(keys) != 1}
+    assert unclear == {}, "name the tests of these rows in SHOWN_BY"
     assert SHOWN_BY.keys() == {key for keys in entries.values() for key in keys}
 
 

@@ -120,6 +120,22 @@ async def test_what_was_wrong_may_be_changed_in_a_run_that_has_nothing_yet(
     assert (first.returncode, second.returncode) == (1, 0), second.stderr
 
 
+@pytest.mark.parametrize("reply", [thinking("length"), thinking("stop"), say(chat("Both."))])
+async def test_a_server_that_was_fixed_is_tried_again_by_the_same_command(
+    server: Server, tmp_path: Path, reply: Say
+) -> None:
+    server.always = of_judge(reply)
+    first = await run(server, tmp_path)
+    server.always = friendly
+    second = await run(server, tmp_path)
+    before = len(server.asked)
+    third = await run(server, tmp_path)
+
+    codes = (first.returncode, second.returncode, third.returncode)
+    assert codes == (1, 0, 0), second.stderr
+    assert len(server.asked) == before  # the new reply is stored in place of the old one
+
+
 async def test_it_changes_no_dataset_and_can_be_left_out(server: Server, tmp_path: Path) -> None:
     server.always = friendly
     rows = list[bytes]()
@@ -174,7 +190,10 @@ async def test_models_in_this_process_are_not_tried(server: Server, tmp_path: Pa
                     "usage": {"input_tokens": 9, "output_tokens": 2048},
                 }
             ),
-            "2,048 tokens of thinking and no answer, finish reason length",
+            (
+                "raise strong.max_tokens (now 16384), or let it think less, such as"
+                ' strong.extra = { output_config = { effort = "low" } }'
+            ),
         ),
         (
             "anthropic/claude-next",
@@ -197,7 +216,10 @@ async def test_models_in_this_process_are_not_tried(server: Server, tmp_path: Pa
                     "usageMetadata": {"thoughtsTokenCount": 2044},
                 }
             ),
-            "2,044 tokens of thinking and no answer",
+            (
+                "such as strong.extra ="
+                " { generationConfig = { thinkingConfig = { thinkingBudget = 1024 } } }"
+            ),
         ),
         (
             "openai/gpt-next-pro",

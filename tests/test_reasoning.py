@@ -61,6 +61,8 @@ def test_reasoning_at_the_start_is_no_part_of_the_answer(text: str) -> None:
         ("[THINK]", ("", "", False)),
         ("<think>a</think>", ("", "a", True)),
         ("<think>a</think><think>b", ("", "a\n\nb", False)),
+        ("a.\n</think>\n\n<think>b</think>\nParis.", ("Paris.", "a.\n\nb", True)),
+        ("a.\n</think>\n\n<think>b", ("", "a.\n\nb", False)),
     ],
 )
 def test_reasoning_may_be_empty_repeated_or_without_an_end(

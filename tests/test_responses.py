@@ -80,7 +80,7 @@ async def test_a_schema_and_an_effort_have_places_of_their_own(
     server: Server, session: HttpSession
 ) -> None:
     server.always = say(response(message(text("{}"))))
-    extra = {"reasoning_effort": "low", "verbosity": "low"}
+    extra = {"reasoning_effort": "low", "text": {"verbosity": "low"}}
 
     await ask(server, session, response_format="json_schema", schema=SCHEMA, extra=extra)
 
@@ -91,7 +91,7 @@ async def test_a_schema_and_an_effort_have_places_of_their_own(
         "schema": SCHEMA,
         "strict": True,
     }
-    assert (body["reasoning"], body["verbosity"]) == ({"effort": "low"}, "low")
+    assert (body["reasoning"], body["text"]["verbosity"]) == ({"effort": "low"}, "low")
 
 
 async def test_an_answer_is_read_without_what_was_thought_or_remarked(

@@ -160,6 +160,13 @@ def refusing(message: str) -> Say:
         ("'temperature' does not support 0.7", 'set strong.temperature = "default",'),
         ("Unsupported: 'max_tokens'", 'set strong.max_tokens = "default",'),
         ("Invalid schema for response_format", 'set strong.structured_output = "text",'),
+        (
+            (
+                "This model's maximum context length is 2048 tokens. However, you requested 2148"
+                " tokens (100 in the messages, 2048 in the completion)."
+            ),
+            "set a lower strong.max_tokens,",
+        ),
         ("Something else", "fix the settings of strong,"),
     ],
 )

@@ -1,7 +1,6 @@
 """A block: time during which an endpoint refuses everything, and the probes that find its end."""
 
 import math
-from math import inf
 
 LONGEST_HOLD = 5.0
 """Seconds between two probes; they begin with fewer, which double with each that is refused."""
@@ -23,14 +22,17 @@ class Block:
         refused_probes: how many were; the block may be a coincidence if there are none.
     """
 
-    def __init__(self, *, now: float, refused_at: float, hold: float) -> None:
-        """Begin with the refusal of a request that was sent at *refused_at*."""
+    def __init__(
+        self, *, now: float, sent_at: float, hold: float, retry_after: float | None
+    ) -> None:
+        """Begin with the refusal of a request that was sent at *sent_at*."""
         self.began = now
         self.hold = min(hold, LONGEST_HOLD)
         self.hold_until = now + self.hold
         self.probe: float | None = None
         self.refused_probes = 0
-        self._refused_at = refused_at
+        self._refused_at = sent_at
+        self._named = _named_end(now, retry_after)
 
     def send_probe(self, now: float, refusal_time: float) -> None:
         """Note that a probe is sent, whose refusal would take *refusal_time* seconds."""
@@ -40,22 +42,26 @@ class Block:
     def note_refusal(self, *, now: float, sent_at: float, retry_after: float | None) -> None:
         """Note that a request was refused that was sent at *sent_at*."""
         self._refused_at = max(self._refused_at, sent_at)
+        self._named = max(self._named, _named_end(now, retry_after))
         if self.probe is None or sent_at < self.probe:
             return  # sent before the block was noticed
         self.probe = None
         self.refused_probes += 1
         self.hold = min(self.hold * 2, LONGEST_HOLD)
-        self.hold_until = now + self.hold
-        if retry_after is not None:
-            # Whole seconds are rounded up: the time is at least a second less.
-            named = retry_after - 1 if retry_after == int(retry_after) else retry_after
-            if named > self.hold:
-                self.hold_until = self._refused_at = now + named
+        self.hold_until = max(now + self.hold, _named_end(now, retry_after))
 
     def end(self, probe: float) -> float:
         """Return when it ended, since a request that was sent at *probe* was admitted."""
-        refused_at = min(self._refused_at, probe)
+        refused_at = min(max(self._refused_at, self._named), probe)
         return min((refused_at + probe) / 2, refused_at + self.hold)
+
+
+def _named_end(now: float, retry_after: float | None) -> float:
+    """Return until when the server surely refuses requests, by what a refusal names."""
+    if retry_after is None:
+        return -math.inf
+    # Whole seconds are rounded up: the time is at least a second less.
+    return now + (retry_after - 1 if retry_after == int(retry_after) else retry_after)
 
 
 class SlowStart:
@@ -65,7 +71,7 @@ class SlowStart:
     """
 
     def __init__(self) -> None:
-        self._began = -inf
+        self._began = -math.inf
         self._doubling = 0.0
         self.is_over = True
 

@@ -248,6 +248,7 @@ def _sampling(role: RoleConfig, structured: ResponseFormat, settings: CallSettin
         parse_attempts=settings.parse_attempts,
         run_seed=settings.run_seed,
         stream=is_streamed(role),
+        less_thinking=hosted_model(role).host.kind.less_thinking,
     )
 
 

@@ -91,7 +91,10 @@ class Concurrency:
         self._count()
         self._refused += 1
         if self._is_probing and self._refused > 1 + 2 * self._usual_share * self._answered:
-            self.meet_wall(self._limit)
+            self._meet_wall(max(self._limit, self._wall))
+            self._limit = min(self._limit, self._plateau)
+            self._shrunk_before, self._shrunk_at = self._shrunk_at, self._clock()
+            self._answered = self._refused = 0
             return self._breath(retry_after)
 
         calls = max(self._answered + in_flight - 1, min(MIN_CALLS, 4 * self.limit))

@@ -206,6 +206,17 @@ class Model:
                 return ParsedReply(value, reply, pending.record(self.role, reply, attempt))
         raise AssertionError("parse_attempts is at least 1")
 
+    def ask_anew(self, pending: PendingCall[T]) -> PendingCall[T]:
+        """Send *pending* although it was answered; the new reply takes the stored one's place."""
+        return self._look_up(
+            pending.prompt,
+            pending.template,
+            pending.messages,
+            pending.sample,
+            attempt=0,
+            uses_cache=False,
+        )
+
     def _tries(self, error: UnusableReplyError, attempts: int | None) -> int:
         """Return how often to ask in all, now that there was *error*."""
         if error.reason in FINAL or (error.is_cut_off_thinking and not self._sampled):
@@ -242,13 +253,14 @@ class Model:
         sample: str,
         *,
         attempt: int,
+        uses_cache: bool = True,
     ) -> PendingCall[T]:
         """Find the reply in the cache or the same call in flight, or queue a request."""
         calls = self._calls
         full_sample = f"{sample}#{attempt}" if attempt else sample
         key = template.keys.key(messages, full_sample)
-        damaged = False
-        value = calls.cache.get(key)
+        replace = not uses_cache
+        value = calls.cache.get(key) if uses_cache else None
         if value is not None:
             try:
                 reply = decode_reply(value)
@@ -256,7 +268,7 @@ class Model:
                     template.trial.examine(prompt, reply)
                 return PendingCall(prompt, template, messages, sample, key, reply, paid=False)
             except msgspec.MsgspecError:
-                damaged = True  # or not codeclm's: ask again and replace it
+                replace = True  # damaged, or not codeclm's: ask again and replace it
 
         outgoing = calls.in_flight.get(key)
         if outgoing is not None:
@@ -265,7 +277,7 @@ class Model:
 
         request = template.fill(messages, full_sample, attempt)
         answer = calls.send_for(
-            request, prompt, template.trial, key=key, about=template.keys.fields, replace=damaged
+            request, prompt, template.trial, key=key, about=template.keys.fields, replace=replace
         )
         return PendingCall(prompt, template, messages, sample, key, answer, paid=True)
 

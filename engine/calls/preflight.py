@@ -18,6 +18,7 @@ from .clients import Clients, endpoint_name
 from .dispatcher import Dispatcher
 from .model import Model, ParsedReply, PendingCall
 from .remedies import TrialFailure, remedy
+from .replies import StoredReply
 from .unusable import UnusableReplyError
 
 STAGE: Final = "preflight"
@@ -106,6 +107,8 @@ async def _check(
     try:
         parsed = await _finish(model, call, clients.dispatchers[endpoint_name(role)], patience)
     except ItemError as error:
+        if isinstance(call.answer, StoredReply):  # the server may have been fixed since it came
+            return await _check(clients, name, role, model.ask_anew(call), patience)
         return RoleCheck(name, f"{name}: {role.model}: {_describe(error, name, model)}")
     except BudgetSpent:
         raise

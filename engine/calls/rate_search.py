@@ -45,8 +45,14 @@ MOST_LOWERED = 6
 """How often the pace may be lowered in a row while requests are still refused: if that does not
 help, there is no limit."""
 
+LARGEST_STEP = 4.0
+"""Factor by which single refusals lower the pace at most: a second's chance shall not stop it."""
+
 FIRST_REST, LONGEST_REST = 10.0, 300.0
 """Seconds without a pace after that, doubled each time."""
+
+LONG = 2.0
+"""Seconds of a Retry-After that no number in flight explains, where most requests are refused."""
 
 LEAST_PACE = 1 / 60
 """Requests per second."""
@@ -101,6 +107,8 @@ class RateSearch:
         self._sent = self._refused = 0
         self._sent_at, self._idle = clock(), 0.0
         """When the latest request was sent, and the seconds during which there was none to send."""
+        self._waiting_until = -inf
+        """Until when refused requests wait, as the server asked: they are there to be sent."""
         self._block: Block | None = None
         self._slow_start = SlowStart()
         self._older_edge = self._edge = self._change = self._mark(clock())
@@ -148,7 +156,7 @@ class RateSearch:
         if self.is_active:
             self._keep_pace(now)
         elif now - self._sent_at > IDLE:
-            self._idle += now - self._sent_at
+            self._idle += max(0.0, now - max(self._sent_at, self._waiting_until))
         self._sent_at = now
         self._sent += 1
         sending = Sending(self._sent, now, in_flight)
@@ -158,7 +166,8 @@ class RateSearch:
 
     def _keep_pace(self, now: float) -> None:
         """Note when the next request is due, after one that is sent now."""
-        self._idle += max(0.0, now - max(self._sent_at + IDLE, self.available_at()))
+        since = max(self._sent_at + IDLE, self.available_at(), self._waiting_until)
+        self._idle += max(0.0, now - since)
         block = self._block
         if block is not None:
             if block.probe is not None:  # nothing was heard of it: it was admitted
@@ -188,17 +197,18 @@ class RateSearch:
         *retry_after* are the seconds that the server named.
         """
         now = self._clock()
+        self._waiting_until = max(self._waiting_until, now + (retry_after or 0.0) + 1)
         self._refused += 1
         self._refusals.note_refusal(sending)
         if self._block is not None:
             self._block.note_refusal(now=now, sent_at=sending.at, retry_after=retry_after)
         elif self._is_limiting(now):
             if self._refusals.is_next_to_another(sending):
-                self._begin_block(now, sending.at)
+                self._begin_block(now, sending.at, retry_after)
             elif self._rate > self._proven > 0 and self._is_excess(2):
                 self._fall_back(now)
         else:
-            return self._blame(sending, now)
+            return self._blame(sending, now, retry_after)
         return Cause.RATE
 
     def note_narrowing(self) -> None:
@@ -206,13 +216,14 @@ class RateSearch:
         if self._rate == inf:
             self._change = self._mark(self._clock())
 
-    def _blame(self, sending: Sending, now: float) -> Cause:
+    def _blame(self, sending: Sending, now: float, retry_after: float | None) -> Cause:
         """Tell what a request was refused for that the pace did not limit."""
         if now < self._rest_until:
             return Cause.NUMBER
         is_narrow = self._refusals.is_narrow(sending)
-        if is_narrow and self._refusals.are_most(self._sent):
-            self._begin_block(now, sending.at)
+        is_pause = (retry_after or 0.0) >= LONG
+        if (is_narrow or is_pause) and self._refusals.are_most(self._sent):
+            self._begin_block(now, sending.at, retry_after)
             return Cause.FIRST_BLOCK
         self._refused_narrow += is_narrow
         return Cause.NUMBER if self._rate < inf else self._review_unpaced(now)
@@ -226,17 +237,18 @@ class RateSearch:
 
     # -- blocks --------------------------------------------------------------------------------
 
-    def _begin_block(self, now: float, sent_at: float) -> None:
+    def _begin_block(self, now: float, sent_at: float, retry_after: float | None) -> None:
         if self._sent - self._sent_before >= FEWEST:
             self._hold = FIRST_HOLD if self._rate == inf else HOLD_GAPS / self._rate
         self.is_active = True
-        self._block = Block(now=now, refused_at=sent_at, hold=self._hold)
+        self._block = Block(now=now, sent_at=sent_at, hold=self._hold, retry_after=retry_after)
 
     def _end_block(self, block: Block, probe: float) -> None:
         """Set the pace by what was admitted until *block* ended, before the one sent at *probe*."""
         now, at = self._clock(), block.end(probe)
         self._block, self._hold = None, block.hold
         self._slow_start.begin(now, self._refusals.seconds)
+        self._refusals.forget()
         self._sent_before = self._sent
         if self._rate < inf and not block.refused_probes:
             return
@@ -289,6 +301,8 @@ class RateSearch:
 
     def _review(self, now: float) -> None:
         """Lower the pace if too many requests were refused at it, or raise it after a while."""
+        if self._sent < self._change.sent + ENOUGH:
+            return
         if self._is_excess(2 if self._before is None else 3):
             self._lower(now)
             return
@@ -305,7 +319,8 @@ class RateSearch:
         step = min(1.0, FIRST_RAISE * 2.0 ** min(raises, 10)) if limiting else 0.0
         self._set(rate * (1 + step), now)
         if limiting:
-            self._raises, self._proven = raises + 1, rate
+            # A pace that was raised before any window's length was known has proven nothing.
+            self._raises, self._proven = raises + 1, rate if self._blocks > 1 else 0.0
 
     @property
     def _share(self) -> float:
@@ -316,9 +331,7 @@ class RateSearch:
         """Tell whether too many were refused since then, and at least so many."""
         sent, refused = self._sent - self._change.sent, self._refused - self._change.refused
         usual = self._usual * sent
-        if refused < fewest or sent < ENOUGH:
-            return False
-        return refused > usual + 2 * sqrt(usual) + TOLERABLE * sent
+        return refused >= fewest and refused > usual + 2 * sqrt(usual) + TOLERABLE * sent
 
     def _lower(self, now: float) -> None:
         """Lower the pace, or return to the former one if that did not help."""
@@ -329,7 +342,8 @@ class RateSearch:
             self._set(rate, now)
         elif limit := self._measure(self._change, self._mark(now)):
             self._before = self._rate, share
-            self._set(min(self._rate, limit) * (1 - HEADROOM), now)
+            least = 0.0 if self._rate == inf else self._rate / LARGEST_STEP
+            self._set(min(self._rate, max(limit, least)) * (1 - HEADROOM), now)
 
     def _fall_back(self, now: float) -> None:
         """Return to just below the pace before the last raise."""

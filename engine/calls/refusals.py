@@ -71,6 +71,10 @@ class Refusals:
             self._sample_refused += sending.number <= self.sample.number
             self.learn_width(self.sample)
 
+    def forget(self) -> None:
+        """Forget which requests were refused: a block has ended, and with it what they showed."""
+        self._numbers = [-RECENT] * RECENT
+
     def is_next_to_another(self, sending: Sending) -> bool:
         """Whether the request sent before *sending*, or after, was refused as well."""
         number = sending.number

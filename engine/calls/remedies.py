@@ -8,6 +8,7 @@ from .sampling import Sampling
 from .unusable import UnusableReplyError
 
 _REFUSED_PARAMETERS = (
+    ("context length", "a lower {role}.max_tokens"),
     ("max_completion_tokens", '{role}.max_tokens = "default"'),
     ("temperature", '{role}.temperature = "default"'),
     ("top_p", '{role}.top_p = "default"'),
@@ -91,7 +92,7 @@ def _more_room(role: str, sampling: Sampling) -> str:
     now = "" if sampling.max_tokens is None else f" (now {sampling.max_tokens})"
     return (
         f"raise {role}.max_tokens{now}, or let it think less, such as"
-        f' {role}.extra = {{ reasoning_effort = "low" }}'
+        f" {role}.extra = {{ {sampling.less_thinking} }}"
     )
 
 

@@ -49,6 +49,8 @@ class RequestPace:
         """The same at the higher pace."""
         self._is_awaited = False
         """Whether somebody waits for the next request to be due."""
+        self._is_strict = False
+        """Whether seconds are never exceeded."""
         self._second = SECOND
         self._per_second = ceil(per_minute / 60)
         self._latest: deque[float] | None = None
@@ -84,20 +86,21 @@ class RequestPace:
             latest.append(now)
 
     def tighten(self) -> None:
-        """Make up for nothing but a late timer from now on: the server has no room for more.
+        """Never exceed a second's share from now on: the server has no room for more.
 
-        Where seconds hold few requests, not even for that: a server with room for one request at a
-        time refuses any that comes early after a late one.
+        Where seconds hold few requests, not even a late timer is made up for: a server with room
+        for one request at a time refuses any that comes early after a late one.
         """
         self._second = min(self._second + LENGTHENING, LONGEST_SECOND)
         if self._slack <= PUNCTUAL:
             self._slack = 0.0
-        self._catch_up = self._slack
+        self._is_strict = True
+        self._catch_up = self._slack if self._latest is None else min(self._catch_up, BUSY)
 
     def _room_at(self, latest: deque[float], now: float) -> float:
         """Return when the second and the minute have room for a request."""
         at = latest[0] + MINUTE if len(latest) == latest.maxlen else -inf
-        if now - self._due > BUSY and self._catch_up > self._slack:
+        if now - self._due > BUSY and not self._is_strict:
             return at
         if len(latest) >= self._per_second:
             at = max(at, latest[-self._per_second] + self._second)

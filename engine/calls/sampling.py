@@ -26,3 +26,5 @@ class Sampling(Struct, frozen=True):
     """The run's seed: above temperature 0, another seed gives other samples."""
     stream: bool = False
     """Whether replies are streamed, where the provider can; they are the same."""
+    less_thinking: str = 'reasoning_effort = "low"'
+    """What to advise for ``extra`` where thinking leaves no room for an answer."""

@@ -123,7 +123,10 @@ def _stream(dice: Random, path: str, reply: str) -> Play:
         events = chat_events(reply, sizes=sizes)
     if dice.random() < 0.4:
         at = dice.randrange(len(events))
-        events[at] = (events[at][0], mutate_value(dice, events[at][1]))
+        value = mutate_value(dice, events[at][1])
+        if isinstance(value, str):
+            value = value.encode("utf-8", "replace").decode()  # a stream is UTF-8
+        events[at] = (events[at][0], value)
     body = Wire(newline=dice.choice(("\n", "\r\n", "\r"))).encode(events)
     if dice.random() < 0.4:
         body = mutate_bytes(dice, body)

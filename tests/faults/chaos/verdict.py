@@ -78,13 +78,13 @@ def _paid_again(
 
 
 def _over_budget(run: Run, seen: Sequence[Seen], lost: Mapping[int, float]) -> Iterator[str]:
-    """A budget allows what is in flight when it is spent: the widths of both endpoints."""
+    """What is in flight is reserved: only what kills have lost may come on top of a budget."""
     budget, stop = run.plan.budget, run.budget_stop
     if budget is None or stop is None:
         return
     answers = sum(one.paid and one.answered is not None for one in seen[:stop])
     run.result.over = answers - budget - sum(number < stop for number in lost)
-    if run.result.over > 2 * run.plan.width:
+    if run.result.over > 0:
         yield f"--max-calls {budget}: {answers} answered"
 
 
