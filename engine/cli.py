@@ -9,7 +9,7 @@ import re
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from difflib import get_close_matches
 from typing import Any, NoReturn, assert_never
@@ -132,6 +132,7 @@ def _parser(words: Sequence[str]) -> "_Parser":
         subparser = verbs.add_parser(verb, help=summary, description=description)
         if verb == verb_named:
             load(verb).add_arguments(subparser)
+    parser.commands = verbs.choices
     return parser
 
 
@@ -143,11 +144,11 @@ class _Parser(argparse.ArgumentParser):
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(allow_abbrev=False, **settings)
+        self.commands: Mapping[str, argparse.ArgumentParser] = {}
 
     def of(self, verb: str | None) -> argparse.ArgumentParser:
         """Return the parser of the command *verb*; this one if there is none."""
-        commands = (a for a in self._actions if isinstance(a, argparse._SubParsersAction))  # noqa: SLF001
-        return next((action.choices[verb] for action in commands if verb), self)
+        return self.commands.get(verb or "", self)
 
     def error(self, message: str) -> NoReturn:
         super().error(printable(_shorten(message) + self._suggestion(message)))

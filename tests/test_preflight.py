@@ -10,7 +10,7 @@ import pytest
 
 from codeclm.engine.calls.clients import CallSettings, open_clients
 from codeclm.engine.calls.counters import Counters
-from codeclm.engine.calls.preflight import preflight
+from codeclm.engine.calls.preflight import RoleCheck, preflight, problems
 from codeclm.engine.config import RetryPolicy, RoleConfig
 
 from .acting import PROMPTS
@@ -311,3 +311,15 @@ async def test_an_address_where_nothing_answers_is_given_up(server: Server, tmp_
     assert done.stderr.count("strong: vllm/strong: ") == 1
     assert "cannot connect to 127.0.0.1" in done.stderr
     assert "cannot connect" not in done.stdout  # what stopped it is said once, and last
+
+
+async def test_a_problem_that_roles_share_is_one_line() -> None:
+    checks = [
+        RoleCheck("strong", "strong: openai/big: 404; check strong.model"),
+        RoleCheck("target"),
+        RoleCheck("judge", "judge: openai/big: 404; check judge.model"),
+    ]
+    other = RoleCheck("judge", "judge: openai/other: 404; check judge.model")
+
+    assert problems(checks) == [checks[0].problem]
+    assert problems([checks[0], other]) == [checks[0].problem, other.problem]

@@ -85,15 +85,28 @@ async def preflight(
     ]
 
 
+def problems(checks: Collection[RoleCheck]) -> list[str]:
+    """Return one line for each problem: the first role's, where several share it.
+
+    A judge without settings of its own is the strong model, and has all of its problems.
+    """
+    lines: dict[str, str] = {}
+    for check in checks:
+        if check.problem:
+            lines.setdefault(
+                re.sub(rf"\b{re.escape(check.role)}\b", "", check.problem), check.problem
+            )
+    return list(lines.values())
+
+
 def raise_problems(checks: Collection[RoleCheck]) -> None:
     """Stop the run if a role cannot be used.
 
     Raises:
-        RunStopped: one line for each problem.
+        RunStopped: one line for each of `problems`.
     """
-    problems = dict.fromkeys(check.problem for check in checks if check.problem)
-    if problems:
-        raise RunStopped("\n".join(problems))
+    if lines := problems(checks):
+        raise RunStopped("\n".join(lines))
 
 
 def _question(templates: PromptSet) -> Prompt[Any] | None:

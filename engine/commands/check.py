@@ -8,7 +8,7 @@ from itertools import islice
 
 from ..calls.clients import CallSettings, open_clients
 from ..calls.counters import Counters
-from ..calls.preflight import RoleCheck, preflight
+from ..calls.preflight import RoleCheck, preflight, problems
 from ..calls.prices import prices_by_role
 from ..config import Config, RetryPolicy, describe_temperature, retirement, to_toml
 from ..data.records import Unreadable
@@ -61,10 +61,10 @@ def _report_calls(checks: list[RoleCheck]) -> ExitStatus:
     for check in checks:
         if not check.problem:
             print_text(f"{check.role:<8} answered (tokens: {check.tokens:,})")
-    problems = [check.problem for check in checks if check.problem]
-    for problem in problems:
-        print_message(problem)
-    if problems:
+    lines = problems(checks)
+    for line in lines:
+        print_message(line)
+    if lines:
         return ExitStatus.FAILED
     print_text("ready to run" if checks else "ready to run; no model is called over a network")
     return ExitStatus.DONE

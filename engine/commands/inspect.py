@@ -97,7 +97,7 @@ def _matching(reader: RunReader, args: argparse.Namespace) -> Generator[Example]
 def _matches(example: Example, args: argparse.Namespace) -> bool:
     return (
         args.fate in {None, example.fate}
-        and args.reason in {None, example.reason}
+        and args.reason in {None, example.reason, example.reason.replace("_", " ")}
         and args.winner in {None, example.winner}
         and (args.min_gap is None or abs(example.gap or 0.0) >= args.min_gap)
         and (args.search is None or _holds(example, args.search.casefold()))

@@ -15,7 +15,7 @@ from ..calls.counters import StageCounts
 from ..calls.dispatcher import Dispatcher
 from ..calls.prices import money
 from ..pipeline.session import Session, Watcher
-from .terminal import printable, printable_json
+from .terminal import printable, printable_json, row_count
 from .waiting import clock, waiting_endpoints
 
 Display = Literal["auto", "full", "plain", "json", "none"]
@@ -172,12 +172,12 @@ class _View:
     def _kept(self) -> str:
         counters = self._session.counters
         target_rows = self._session.plan.config.target_rows
-        target = f" of {target_rows:,}" if target_rows else ""
         rounds = ", ".join(
             f"round {number} {counters.selected.get(number, 0) / scored:.0%}"
             for number, scored in sorted(counters.scored.items())
         )
-        return f"{counters.kept:,}{target} rows{f' (selected: {rounds})' if rounds else ''}"
+        kept = row_count(counters.kept, target_rows)
+        return f"{kept} (selected: {rounds})" if rounds else kept
 
     def _remaining(self) -> str:
         share = self._share_done()

@@ -21,7 +21,7 @@ from .coverage import coverage_lines
 from .histogram import gap_histogram, histogram_lines
 from .judge import judge_lines
 from .selection import SelectionRate, selection_lines, selection_rate
-from .terminal import printable
+from .terminal import printable, row_count
 
 SUMMARY_THRESHOLDS = tuple(step / 2 for step in range(1, 11))
 """The θ of the table of pairs: 0.5, 1, …, 5."""
@@ -170,8 +170,7 @@ def _calls(counts: CallCounts) -> dict[str, int]:
 def _gaps(rows: Iterable[ScoredRounds], settings: FilterConfig, unfinished: int) -> Gaps:
     gap_counts = Counter[float]()
     pairs = dict.fromkeys(SUMMARY_THRESHOLDS, 0)
-    scored: dict[int, int] = {}
-    selected: dict[int, int] = {}
+    scored, selected = Counter[int](), Counter[int]()
     rounds, tally = 0, JudgeTally()
     exceeded: Callable[[float], float] = abs if settings.keep == "both" else float
     clustered, of_item, last_item = ClusteredShare(), Share(0, 0), None
@@ -184,9 +183,8 @@ def _gaps(rows: Iterable[ScoredRounds], settings: FilterConfig, unfinished: int)
         if settings.confirm:
             passed = [*(False for _ in gaps[1:]), is_selected]
         for number, is_passed in enumerate(passed, first):
-            scored[number] = scored.get(number, 0) + 1
-            if is_passed:
-                selected[number] = selected.get(number, 0) + 1
+            scored[number] += 1
+            selected[number] += is_passed
         largest = max(map(exceeded, gaps))
         if item != last_item:
             clustered.add(of_item)
@@ -201,7 +199,7 @@ def _gaps(rows: Iterable[ScoredRounds], settings: FilterConfig, unfinished: int)
         rounds,
         tally.scores(),
         dict(sorted(scored.items())),
-        dict(sorted(selected.items())),
+        dict(sorted((+selected).items())),
         selection_rate(clustered, unfinished),
     )
 
@@ -232,11 +230,11 @@ def summary_text(summary: Summary) -> str:
 
 
 def _headline(summary: Summary) -> str:
-    target = f" of {summary.target_rows:,}" if summary.target_rows else ""
+    rows = row_count(summary.rows, summary.target_rows)
     missing = (summary.target_rows or 0) - summary.rows
     short = f", {missing:,} missing" if summary.ending == "finished" and missing > 0 else ""
     reason = f"\n{printable(summary.reason)}" if summary.reason else ""
-    return f"{_words(summary.ending)}: {summary.rows:,}{target} rows{short}{reason}"
+    return f"{_words(summary.ending)}: {rows}{short}{reason}"
 
 
 def _sum_lines(name: str, sums: Totals) -> list[str]:

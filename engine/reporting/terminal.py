@@ -16,3 +16,10 @@ def printable(text: str) -> str:
 def printable_json(text: str) -> str:
     """Escape what does not belong on a terminal within JSON, which stays the same JSON."""
     return _CONTROL.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def row_count(rows: int, target: int | None = None) -> str:
+    """Write how many rows there are, of how many: 1 row, 1 of 2,000 rows."""
+    if target:
+        return f"{rows:,} of {target:,} rows"
+    return f"{rows:,} {'row' if rows == 1 else 'rows'}"
