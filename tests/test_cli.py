@@ -1020,3 +1020,26 @@ def test_inspect_without_an_id_lists_what_matches(home: Path) -> None:
     short = codeclm("inspect", "run", "--limit", "1", cwd=home)
     assert short.stdout.startswith(everything[0]["id"])
     assert ("the first 1" in short.stderr) == (len(everything) > 1)
+
+
+@pytest.mark.slow
+def test_a_thread_that_never_ends_does_not_keep_the_process(tmp_path: Path) -> None:
+    """As one of AnyIO's does after a second interrupt at a bad moment."""
+    script = (
+        "import sys, threading\n"
+        "from codeclm.engine.__main__ import run\n"
+        "threading.Thread(target=threading.Event().wait).start()\n"
+        "sys.argv = ['codeclm', 'plugins', '--json']\n"
+        "sys.exit(run())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env=environment(tmp_path),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)

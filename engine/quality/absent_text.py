@@ -36,11 +36,23 @@ _GIVEN: Final = re.compile(
 question, or that none is needed."""
 
 
+_HINTS: Final = (
+    *("follow", "given", "provided", "attached", "below", "above"),
+    *("folgende", "stehende", "suivant", "dessous", "siguiente"),
+    *("以下", "下面", "下列", "上述", "التالي", "أدناه"),
+)
+"""One of them, in lower case, is in whatever `_REFERS` finds. Most instructions have none, and
+looking for them takes a tenth of the time."""
+
+
 class AbsentTextCheck:
     """An instruction must bring along the text, code or data that it says it works on."""
 
     def __call__(self, text: str, part: Part, /) -> Violation | None:
-        if part != "instruction" or _GIVEN.search(text):
+        if part != "instruction":
+            return None
+        lower = text.lower()
+        if not any(hint in lower for hint in _HINTS) or _GIVEN.search(text):
             return None
         reference = _REFERS.search(text)
         if reference is None:
