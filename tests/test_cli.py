@@ -1043,3 +1043,14 @@ def test_a_thread_that_never_ends_does_not_keep_the_process(tmp_path: Path) -> N
 
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads(done.stdout)
+
+
+def test_a_run_that_spent_its_budget_goes_on_with_a_larger_one(tmp_path: Path) -> None:
+    write_seeds(tmp_path)
+    stopped = codeclm("run", *SMALL, "--out", "run", "--max-calls", "20", cwd=tmp_path)
+    more = codeclm("resume", "run", "--max-calls", "30", "--json", cwd=tmp_path)
+    rest = codeclm("resume", "run", "--max-calls", "100000", "--json", cwd=tmp_path)
+
+    assert [done.returncode for done in (stopped, more, rest)] == [4, 4, 0]
+    assert "20 of 20 spent" in stopped.stderr
+    assert summary(rest)["calls_in_all"] > 30

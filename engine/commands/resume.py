@@ -8,11 +8,12 @@ from ..reporting.runs import existing_run
 from .arguments import add_no_preflight, add_progress, add_run_folder
 from .origin import add_trust, find_origin
 from .sessions import run_and_report
-from .settings import add_override, toml_string
+from .settings import BUDGET_FLAGS, add_flags, add_override, flag_overrides, toml_string
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_run_folder(parser)
+    add_flags(parser, BUDGET_FLAGS)
     add_override(parser)
     add_trust(parser)
     add_no_preflight(parser)
@@ -27,8 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     path = existing_run(args.folder).config
-    config = load_config(path, [f"out={toml_string(str(args.folder))}", *args.overrides])
+    overrides = [*flag_overrides(args, BUDGET_FLAGS, ()), *args.overrides]
+    config = load_config(path, [f"out={toml_string(str(args.folder))}", *overrides])
     roles = (config.strong, config.target, config.scorer)
-    origin = find_origin(path, args.overrides, roles, trusted=args.trust, in_run_folder=True)
+    origin = find_origin(path, overrides, roles, trusted=args.trust, in_run_folder=True)
     plan = prepare(config, where=str(path), origin=origin)
     return run_and_report(plan, args, retry_failed=args.retry_failed)

@@ -42,6 +42,17 @@ PROMPTS_FLAG = Flag(
     ("--prompts",), ("prompts",), "SET", f"{', '.join(SETS)}, or a folder with your templates"
 )
 
+BUDGET_FLAGS = (
+    Flag(
+        ("--max-calls",),
+        ("budget.calls",),
+        "N",
+        "stop after N paid answers; resume with a larger number",
+    ),
+    Flag(("--max-cost",), ("budget.money",), "N", "stop before more money than N is spent"),
+    Flag(("--max-hours",), ("budget.hours",), "N", "stop after N hours of work"),
+)
+
 RUN_FLAGS = (
     Flag(("--strong",), ("strong.model",), "P/MODEL", "strong model, as provider/model"),
     Flag(("--target",), ("target.model",), "P/MODEL", "target model, the one to be trained"),
@@ -89,14 +100,7 @@ RUN_FLAGS = (
     Flag(("--tpm",), ("*.tokens_per_minute",), "N", "limit of tokens per minute per endpoint"),
     Flag(("--max-tokens",), ("*.max_tokens",), "N", "length limit of an answer, for all roles"),
     PROMPTS_FLAG,
-    Flag(
-        ("--max-calls",),
-        ("budget.calls",),
-        "N",
-        "stop after N paid answers; resume with a larger number",
-    ),
-    Flag(("--max-cost",), ("budget.money",), "N", "stop before more money than N is spent"),
-    Flag(("--max-hours",), ("budget.hours",), "N", "stop after N hours of work"),
+    *BUDGET_FLAGS,
     Flag(("--cache",), ("cache.folder",), "DIR", "folder of the cache of paid answers"),
     Flag(("--seed",), ("seed",), "N", "random seed of actions, mixing and samples"),
 )
