@@ -219,4 +219,4 @@ def test_a_scripted_reply_forgotten_is_an_error_that_names_it(clone: Clone, tmp_
     done = clone.run("run", *RUN, "--out", str(tmp_path / "run"))
 
     assert done.returncode == 1
-    assert "no reply to the prompt 'simplify': set options.replies.simplify" in done.stdout
+    assert "no reply to the prompt 'simplify': set options.replies.simplify" in done.stderr

@@ -133,7 +133,7 @@ def test_what_is_wished_for_takes_no_memory_before_it_is_there(tmp_path: Path) -
     )
 
     assert done.returncode == 4, done.stderr
-    assert "budget.calls: 40 of 40 spent" in done.stdout
+    assert "budget.calls: 40 of 40 spent" in done.stderr
     assert "Traceback" not in done.stderr
 
 
