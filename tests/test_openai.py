@@ -224,32 +224,32 @@ async def test_why_the_model_stopped_is_said_in_one_vocabulary(
     assert reply.finish_detail in {"", reason}
 
 
-@pytest.mark.parametrize(
-    ("message", "expected"),
-    [
-        ({"content": None, "refusal": "I will not."}, ("I will not.", "refusal", "")),
-        ({"content": "{}", "refusal": "I will not."}, ("I will not.", "refusal", "")),
-        ({"content": [{"type": "refusal", "refusal": "No."}]}, ("No.", "refusal", "")),
-        ({"content": "x", "refusal": None}, ("x", "stop", "")),
-        ({"content": None}, ("", "stop", "")),
-        ({}, ("", "stop", "")),
-        ({"content": []}, ("", "stop", "")),
-        ({"content": "x", "reasoning_content": "hm"}, ("x", "stop", "hm")),
-        ({"content": "x", "reasoning": "hm", "reasoning_details": [{}]}, ("x", "stop", "hm")),
-        ({"content": "x", "reasoning": {"effort": "low"}}, ("x", "stop", "")),
-        ({"content": "<think>hm</think>x"}, ("<think>hm</think>x", "stop", "")),
-        (
-            {
-                "content": [
-                    {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]},
-                    {"type": "text", "text": "a"},
-                    {"type": "text", "text": "b"},
-                ]
-            },
-            ("ab", "stop", "hm"),
-        ),
-    ],
-)
+MESSAGES: list[tuple[dict[str, Any], tuple[str, str, str]]] = [
+    ({"content": None, "refusal": "I will not."}, ("I will not.", "refusal", "")),
+    ({"content": "{}", "refusal": "I will not."}, ("I will not.", "refusal", "")),
+    ({"content": [{"type": "refusal", "refusal": "No."}]}, ("No.", "refusal", "")),
+    ({"content": "x", "refusal": None}, ("x", "stop", "")),
+    ({"content": None}, ("", "stop", "")),
+    ({}, ("", "stop", "")),
+    ({"content": []}, ("", "stop", "")),
+    ({"content": "x", "reasoning_content": "hm"}, ("x", "stop", "hm")),
+    ({"content": "x", "reasoning": "hm", "reasoning_details": [{}]}, ("x", "stop", "hm")),
+    ({"content": "x", "reasoning": {"effort": "low"}}, ("x", "stop", "")),
+    ({"content": "<think>hm</think>x"}, ("<think>hm</think>x", "stop", "")),
+    (
+        {
+            "content": [
+                {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]},
+                {"type": "text", "text": "a"},
+                {"type": "text", "text": "b"},
+            ]
+        },
+        ("ab", "stop", "hm"),
+    ),
+]
+
+
+@pytest.mark.parametrize(("message", "expected"), MESSAGES)
 async def test_a_message_in_any_form_gives_its_text(
     server: Server,
     session: HttpSession,

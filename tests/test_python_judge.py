@@ -1,6 +1,8 @@
 """A judge that is a program: a function of the user's own."""
 
 import json
+import sys
+from importlib import invalidate_caches
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +51,8 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "__init__.py").write_text("raise RuntimeError('imported to be found')")
     (folder / "tasks.py").write_text(JUDGE)
     (tmp_path / "site" / "judged.py").write_text(JUDGE)
-    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    monkeypatch.setattr(sys, "path", [str(tmp_path / "site"), *sys.path])
+    invalidate_caches()
     return tmp_path / "site"
 
 

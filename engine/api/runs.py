@@ -13,6 +13,7 @@ from ..data.errors import RunStopped, UserError
 from ..data.formats import Selection, selections
 from ..data.records import Example
 from ..disk.event_log import logging_to
+from ..disk.threads import finish_in_thread
 from ..pipeline import prepare as preparation
 from ..pipeline.execution import OnKept, ignore
 from ..pipeline.prepare import Plan
@@ -125,9 +126,8 @@ async def run_session(
             on_kept=on_kept,
             tries_roles=tries_roles,
         )
-        with anyio.CancelScope(shield=True):  # what was paid for is worth its summary
-            summary = await anyio.to_thread.run_sync(partial(_write_results, plan, session))
-    return summary, session
+        # What was paid for is worth its summary, even while the task is being cancelled.
+        return await finish_in_thread(partial(_write_results, plan, session)), session
 
 
 def _write_results(plan: Plan, session: Session) -> Summary:

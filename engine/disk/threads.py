@@ -26,5 +26,11 @@ async def entered_in_thread(blocking: AbstractContextManager[T]) -> AsyncGenerat
 
 async def close_in_thread(close: Callable[[], object]) -> None:
     """Call *close* in a thread, even while the task is being cancelled."""
+    await finish_in_thread(close)
+
+
+async def finish_in_thread(function: Callable[[], T]) -> T:
+    """Call *function* in a thread and return its result, even while the task is being cancelled."""
     with anyio.CancelScope(shield=True):
-        await anyio.to_thread.run_sync(close)
+        return await anyio.to_thread.run_sync(function)
+    raise AssertionError("nobody cancels a scope that nobody knows")

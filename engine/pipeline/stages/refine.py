@@ -108,8 +108,8 @@ class Refiner(Struct, frozen=True):
         refinement.calls += [reply.call for reply in replies]
         there, back = replies[: len(samples)], replies[len(samples) :]
         return (
-            mean_judgement(Judgement(*one.value, one.reply.text) for one in there),
-            mean_judgement(Judgement(*one.value[::-1], one.reply.text) for one in back),
+            mean_judgement(Judgement(r.value[0], r.value[1], r.reply.text) for r in there),
+            mean_judgement(Judgement(r.value[1], r.value[0], r.reply.text) for r in back),
         )
 
     async def _answers(self, refinement: Refinement, number: int) -> tuple[Answer, Answer]:
