@@ -5,7 +5,7 @@ from contextlib import closing
 from pathlib import Path
 
 from ..data.formats import EXPORTS, selections
-from ..disk.atomic import check_replaceable
+from ..disk.atomic import WriteError
 from ..pipeline.recipes import RECIPES
 from ..reporting.runs import open_run
 from ..store.export import export as write_export
@@ -36,7 +36,8 @@ def export(
         WriteError: *to* cannot be written.
     """
     export_format, path = EXPORTS[format], Path(to)
-    check_replaceable(path, force=force)
+    if path.is_file() and not force:
+        raise WriteError(f"{path}: already exists (force=True overwrites it)")
     with open_run(Path(folder)) as reader:
         config = reader.config
         RECIPES[config.recipe].check_exports((format,), str(folder))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..api import exports
 from ..data.formats import EXPORTS
+from ..disk.atomic import check_replaceable
 from ..reporting.runs import open_run
 from ..training.handover import HandoverRequest, is_doubtful, model_to_train, write_handover
 from ..training.hyperparameters import Hyperparameters
@@ -77,13 +78,14 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _export(args: argparse.Namespace) -> int:
+    check_replaceable(args.to, force=args.force)
     repaired = list[str]()
     count = exports.export(
         args.folder,
         args.to,
         format=args.format,
         with_metadata=args.with_metadata,
-        force=args.force,
+        force=True,
         on_replacement=repaired.append,
     )
     print_message(f"wrote {count:,} rows to {args.to}")
