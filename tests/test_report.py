@@ -18,6 +18,7 @@ from codeclm.engine.data.records import (
     Metadata,
     Seed,
 )
+from codeclm.engine.reporting.costs import stage_costs
 from codeclm.engine.reporting.summary import Summary, summarise, summary_text
 from codeclm.engine.store.reader import LedgerReader
 from codeclm.engine.store.writer import LedgerWriter
@@ -244,3 +245,17 @@ def test_the_summary_fits_80_columns_and_says_what_is_missing(tmp_path: Path) ->
     assert told.startswith("finished: 5 of 2,000 rows, 1,995 missing\n")
     assert "instructions          9 in\n" in told
     assert [line for line in told.splitlines() if len(line) > 80] == []
+
+
+def test_costs_come_in_the_order_of_a_run_and_a_role_that_no_run_has_is_last() -> None:
+    one = Usage(1, prompt_tokens=5)
+    usage = {"nobody": {"score": one}, "judge": {"score": one}, "strong": {"x": one, "encode": one}}
+
+    costs = [(cost.role, cost.stage) for cost in stage_costs({}, usage)]
+
+    assert costs == [
+        ("strong", "x"),
+        ("strong", "encode"),
+        ("judge", "score"),
+        ("nobody", "score"),
+    ]

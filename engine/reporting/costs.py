@@ -35,9 +35,14 @@ def stage_costs(prices: Mapping[str, Prices], usage: UsageByStage) -> tuple[Stag
     """Return the costs of each stage at *prices*: roles and stages in the order of a run."""
     return tuple(
         _stage_cost(role, stage, usage[role][stage], prices.get(role))
-        for role in sorted(usage, key=ROLES.index)
+        for role in sorted(usage, key=_role_position)
         for stage in sorted(usage[role], key=_position)
     )
+
+
+def _role_position(role: str) -> tuple[int, str]:
+    """Return where *role* comes; one that only a damaged ledger can name is last."""
+    return (ROLES.index(role) if role in ROLES else len(ROLES)), role
 
 
 def _position(stage: str) -> int:
