@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from . import json_codec
 from .base import Message, Reply, Request, ResponseFormat
-from .http.endpoint import make_endpoint
+from .http.endpoint import bearer_endpoint
 from .http.exchange import HttpSession, Response
 from .openai_reply import read_completion
 from .streams.fallback import StreamFallback, StreamLevel
@@ -57,13 +57,8 @@ class OpenAI:
         if "?api-version=" in base_url:
             raise ValueError("this is an Azure address: write the model as azure/DEPLOYMENT")
         base_url = base_url.rstrip("/")
-        key_header = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         self._session = session
-        self._endpoint = make_endpoint(
-            f"{base_url}/chat/completions",
-            headers={**key_header, **(headers or {})},
-            secrets=(api_key,) if api_key else (),
-        )
+        self._endpoint = bearer_endpoint(f"{base_url}/chat/completions", api_key, headers)
         self._dialect = self._choose_dialect()
         levels: tuple[StreamLevel, ...] = ("with_usage", "events", "whole")
         self._fallback = StreamFallback(

@@ -9,7 +9,7 @@ from msgspec import Struct, structs
 
 from .base import FinishReason, Message, Reply, Request, ResponseFormat, Unavailable, finish_detail
 from .extra import encode_with_extra
-from .http.endpoint import Endpoint, make_endpoint
+from .http.endpoint import Endpoint, bearer_endpoint
 from .http.exchange import HttpSession, Response
 from .http.failures import decode_response, embedded_error
 from .http.rate_limits import read_allowance
@@ -40,13 +40,8 @@ class Responses:
         structured: ResponseFormat = "text",
     ) -> None:
         base_url = base_url.rstrip("/")
-        key_header = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         self._session = session
-        self._endpoint = make_endpoint(
-            f"{base_url}/responses",
-            headers={**key_header, **(headers or {})},
-            secrets=(api_key,) if api_key else (),
-        )
+        self._endpoint = bearer_endpoint(f"{base_url}/responses", api_key, headers)
         self._fallback = StreamFallback(self._endpoint.where, "events", "whole")
         self.identity = base_url
         self.structured: ResponseFormat = structured

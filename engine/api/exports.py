@@ -1,14 +1,13 @@
 """Export the dataset of a run."""
 
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 
-from ..data.formats import EXPORTS, selections
+from ..data.formats import EXPORTS
 from ..disk.atomic import WriteError
 from ..pipeline.recipes import RECIPES
 from ..reporting.runs import open_run
-from ..store.export import export as write_export
+from ..store.export import export_dataset
 
 
 def export(
@@ -41,14 +40,11 @@ def export(
     with open_run(Path(folder)) as reader:
         config = reader.config
         RECIPES[config.recipe].check_exports((format,), str(folder))
-        with closing(reader.rows()) as examples:
-            rows = selections(
-                examples, strong_model=config.strong.model, target_model=config.target.model
-            )
-            return write_export(
-                rows,
-                path,
-                export_format,
-                with_metadata=with_metadata,
-                on_replacement=on_replacement,
-            )
+        return export_dataset(
+            reader.ledger,
+            config,
+            path,
+            export_format,
+            with_metadata=with_metadata,
+            on_replacement=on_replacement,
+        )

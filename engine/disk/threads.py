@@ -21,12 +21,7 @@ async def entered_in_thread(blocking: AbstractContextManager[T]) -> AsyncGenerat
     try:
         yield value
     finally:
-        await close_in_thread(partial(blocking.__exit__, None, None, None))
-
-
-async def close_in_thread(close: Callable[[], object]) -> None:
-    """Call *close* in a thread, even while the task is being cancelled."""
-    await finish_in_thread(close)
+        await finish_in_thread(partial(blocking.__exit__, None, None, None))
 
 
 async def finish_in_thread(function: Callable[[], T]) -> T:

@@ -26,7 +26,7 @@ from ..calls.spending import Spending
 from ..config import Config, ConfigError, RoleConfig, to_toml
 from ..data.errors import BudgetSpent, RunStopped, Stopping
 from ..disk.event_log import event_logger
-from ..disk.threads import close_in_thread
+from ..disk.threads import finish_in_thread
 from ..quality.near_duplicates import NearDuplicateFilter
 from ..store.folder import FolderError
 from ..store.manifest import default_settings, differences
@@ -276,7 +276,7 @@ async def _open_ledger(
     try:
         yield ledger
     finally:
-        await close_in_thread(ledger.close)
+        await finish_in_thread(ledger.close)
 
 
 def _check_cache(config: Config) -> None:

@@ -1,17 +1,16 @@
 """Write a session's results: the exports of a finished run, and ``summary.json``."""
 
 import os
-from contextlib import closing
 
 import msgspec
 
 from ...providers import json_codec
 from ..data.files import read_bounded
-from ..data.formats import EXPORTS, selections
+from ..data.formats import EXPORTS
 from ..disk.atomic import replace_file
 from ..pipeline.prepare import Plan
 from ..pipeline.session import Session
-from ..store.export import export
+from ..store.export import export_dataset
 from ..store.reader import LedgerReader
 from .summary import Summary, summarise
 
@@ -62,12 +61,6 @@ def _write_exports(plan: Plan, ledger: LedgerReader) -> dict[str, str]:
     files: dict[str, str] = {}
     for layout in plan.config.export:
         path = plan.folder.export(layout)
-        with closing(ledger.kept(plan.config.target_rows)) as examples:
-            rows = selections(
-                examples,
-                strong_model=plan.config.strong.model,
-                target_model=plan.config.target.model,
-            )
-            export(rows, path, EXPORTS[layout], private=True)
+        export_dataset(ledger, plan.config, path, EXPORTS[layout], private=True)
         files[layout] = str(path)
     return files

@@ -6,12 +6,14 @@ read, so memory does not grow with them.
 
 import gzip
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import IO, Any, NamedTuple, cast
 
 from msgspec import structs
 
 from ...providers import json_codec
+from ..config import Config
 from ..data.columns import Column
 from ..data.formats import (
     EXPORTS,
@@ -21,9 +23,11 @@ from ..data.formats import (
     MissingAnswerError,
     Selection,
     lineage,
+    selections,
 )
 from ..disk.atomic import replacing
 from .parquet import write_parquet
+from .reader import LedgerReader
 
 
 class _Table(NamedTuple):
@@ -59,6 +63,35 @@ def export(
     )
     with replacing(path, private=private) as file:
         return write(table, file)
+
+
+def export_dataset(
+    ledger: LedgerReader,
+    config: Config,
+    path: Path,
+    export_format: ExportFormat[Any],
+    *,
+    with_metadata: bool = False,
+    private: bool = False,
+    on_replacement: Callable[[str], object] = lambda _id: None,
+) -> int:
+    """Write the dataset in *ledger*, that of a run with *config*, as `export` does.
+
+    Raises:
+        ExportError, WriteError: see `export`.
+    """
+    with closing(ledger.kept(config.target_rows)) as examples:
+        rows = selections(
+            examples, strong_model=config.strong.model, target_model=config.target.model
+        )
+        return export(
+            rows,
+            path,
+            export_format,
+            with_metadata=with_metadata,
+            private=private,
+            on_replacement=on_replacement,
+        )
 
 
 def _rows(

@@ -71,6 +71,17 @@ def make_endpoint(
     return Endpoint(parsed, f"POST {parsed}", built, proxy, tls, masked)
 
 
+def bearer_endpoint(url: str, api_key: str | None, headers: Mapping[str, str] | None) -> Endpoint:
+    """Prepare the calls to *url*, which send *api_key*, if there is one, as OpenAI's API takes it.
+
+    Raises:
+        ValueError: see `make_endpoint`.
+    """
+    key_header = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+    secrets = (api_key,) if api_key else ()
+    return make_endpoint(url, headers={**key_header, **(headers or {})}, secrets=secrets)
+
+
 def proxy_address(proxy: URL | None) -> str:
     """Return where a proxy is, without its password."""
     return "" if proxy is None else f"{proxy.scheme}://{proxy.host_subcomponent}:{proxy.port}"

@@ -28,6 +28,14 @@ QUICK = (
 )
 
 
+def quick_run(folder: Path, server: FaultServer) -> tuple[object, ...]:
+    """Return the command line of a run in *folder*, with two seeds."""
+    seeds = write_seeds(folder / "seeds.jsonl", 2)
+    roles = ("--strong", "vllm/strong", "--target", "vllm/target", "--base-url", server.url)
+    files = ("--seeds", seeds, "--out", "run", "--cache", "cache")
+    return ("run", *roles, *files, *QUICK, "--no-preflight")
+
+
 STALLING = ("stalled", "chunk_garbled", "dripping", "continues", "extends")
 
 SOON = ("--set", "retry.outage=0.5")
@@ -61,20 +69,7 @@ def run(server: FaultServer, folder: Path, *arguments: object, fault: str = "") 
 
     Only where servers stall is the time-out short enough to be waited for.
     """
-    seeds = write_seeds(folder / "seeds.jsonl", 2)
-    roles = ("--strong", "vllm/strong", "--target", "vllm/target", "--base-url", server.url)
-    line = (
-        "run",
-        "--seeds",
-        seeds,
-        *roles,
-        "--out",
-        "run",
-        "--cache",
-        "cache",
-        *QUICK,
-        "--no-preflight",
-    )
+    line = quick_run(folder, server)
     timeout = 1 if fault.startswith(STALLING) else 60
     patience = (f"{role}.timeout={timeout}" for role in ("strong", "target"))
     settings = [word for setting in patience for word in ("--set", setting)]
@@ -343,20 +338,7 @@ def test_a_gentle_stop_ends_a_call_that_hangs_within_its_deadline(
     faulty: FaultServer, tmp_path: Path
 ) -> None:
     faulty.reset(rules=(Rule(fault="chunk_garbled", purpose="respond"),))
-    seeds = write_seeds(tmp_path / "seeds.jsonl", 2)
-    roles = ("--strong", "vllm/strong", "--target", "vllm/target", "--base-url", faulty.url)
-    line = (
-        "run",
-        "--seeds",
-        seeds,
-        *roles,
-        "--out",
-        "run",
-        "--cache",
-        "cache",
-        *QUICK,
-        "--no-preflight",
-    )
+    line = quick_run(tmp_path, faulty)
     patience = ("--set", "strong.timeout=2", "--set", "target.timeout=2")
     with subprocess.Popen(
         command(*line, *patience), cwd=tmp_path, env=environment(), stderr=subprocess.PIPE
@@ -454,20 +436,7 @@ def test_a_pause_is_no_more_than_a_pause(
 ) -> None:
     """SIGSTOP for longer than the time-out: what came in meanwhile counts."""
     faulty.reset(latency=0.3)
-    seeds = write_seeds(tmp_path / "seeds.jsonl", 2)
-    roles = ("--strong", "vllm/strong", "--target", "vllm/target", "--base-url", faulty.url)
-    line = (
-        "run",
-        "--seeds",
-        seeds,
-        *roles,
-        "--out",
-        "run",
-        "--cache",
-        "cache",
-        *QUICK,
-        "--no-preflight",
-    )
+    line = quick_run(tmp_path, faulty)
     patience = ("--set", "strong.timeout=1", "--set", "target.timeout=1")
     with subprocess.Popen(
         command(*line, *patience, "--transport", transport),
