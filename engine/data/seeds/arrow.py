@@ -23,7 +23,8 @@ def read_parquet(path: Path, source: SeedSource | None) -> Numbered:
         SeedError: pyarrow is missing, the file is damaged, or it lacks a column.
     """
     with _open(path) as (pa, file):
-        table = pa.parquet.ParquetFile(file)
+        # Reading ahead would leave a thread of Arrow's pool behind, for no gain from a local disk.
+        table = pa.parquet.ParquetFile(file, pre_buffer=False)
         _check_row_groups(path, table.metadata)
         columns = _columns(path, table.schema_arrow.names, source)
         # Small batches, because one record may be a megabyte.
@@ -39,7 +40,7 @@ def read_arrow(path: Path, source: SeedSource | None) -> Numbered:
         SeedError: as for `read_parquet`.
     """
     with _open(path) as (pa, file):
-        is_file_format = file.read(6) == b"ARROW1"
+        is_file_format = bytes(file.read(6)) == b"ARROW1"
         file.seek(0)
         if is_file_format:
             table = pa.ipc.open_file(file)
@@ -67,7 +68,9 @@ def _open(path: Path) -> Generator[tuple[Any, Any]]:
             f'{path}: reading it needs pyarrow: pip install "codeclm[parquet]"'
         ) from error
     try:
-        with path.open("rb") as file:
+        # Arrow's own file: a thread of its pool that still holds a Python file when the
+        # interpreter ends aborts the process (apache/arrow issues 34314 and 50482).
+        with pa.OSFile(str(path)) as file:
             yield pa, file
     except (pa.ArrowException, OSError) as error:
         raise SeedError(f"{path}: cannot be read ({error})") from error
