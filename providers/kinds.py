@@ -94,6 +94,7 @@ class ProviderKind(Struct, Generic[Options], frozen=True):
         opened_by_checks: Whether a check opens a provider, since nothing less shows that it can be.
         less_thinking: What to write into ``extra`` so that a model thinks less.
         replies_to: The prompts that it can reply to, by name; empty means to any.
+        is_program: Whether it is no model but a function that scores each answer by itself.
     """
 
     name: str
@@ -110,6 +111,7 @@ class ProviderKind(Struct, Generic[Options], frozen=True):
     opened_by_checks: bool = False
     less_thinking: str = 'reasoning_effort = "low"'
     replies_to: frozenset[str] = frozenset()
+    is_program: bool = False
 
     def __post_init__(self) -> None:
         """Reject the name of an operational option that does not exist.
@@ -329,4 +331,5 @@ PYTHON = ProviderKind(
     template=TEMPLATE,
     opened_by_checks=True,
     replies_to=frozenset({"score", "judge"}),
+    is_program=True,
 )
