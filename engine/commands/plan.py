@@ -15,7 +15,7 @@ from ..pipeline.prepare import Plan, prepare
 from ..reporting.forecast import forecast_run, forecast_text
 from ..reporting.pilot import forecast_from_pilot, pilot_text
 from ..reporting.progress import watcher
-from .arguments import add_progress, positive_integer
+from .arguments import add_examples, add_progress, positive_integer
 from .exit_status import ExitStatus
 from .origin import print_endpoints
 from .output import print_json, print_message, print_text, seeds_used
@@ -26,21 +26,28 @@ Role = TypeVar("Role", bound=RoleConfig)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_run_settings(parser)
-    parser.add_argument(
+    groups = add_run_settings(parser)
+    groups.make.add_argument(
         "--answer-tokens",
         type=positive_integer,
         default=400,
         metavar="N",
         help="length of an answer to assume (default: 400)",
     )
-    parser.add_argument(
+    groups.make.add_argument(
         "--pilot",
         type=positive_integer,
         metavar="N",
         help="run N seeds and measure: calls, money and time; the run reuses their answers",
     )
-    add_progress(parser)
+    add_progress(groups.output)
+    add_examples(
+        parser,
+        "codeclm plan",
+        "codeclm plan -c codeclm.toml -n 10000",
+        "# run 50 seeds, paid, and measure what the whole run takes",
+        "codeclm plan -c codeclm.toml --pilot 50",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
