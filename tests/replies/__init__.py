@@ -2,8 +2,8 @@
 
 One file for each stage, and one in ``held_out`` that parsers were not written against; those in
 ``unseen_1`` are by another hand, who had not read the parsers. A reply begins with
-``@@ FAMILY LANGUAGE``. What is right stands at the end, in lines ``=> TEXT`` with ``\\n`` for a line
-break, or ``=> refused``; or the reply marks it itself, ⟦thus⟧.
+``@@ FAMILY LANGUAGE``. What is right stands at the end, in lines ``=> TEXT`` with ``\\n`` for a
+line break, or ``=> refused``; or the reply marks it itself, ⟦thus⟧.
 """
 
 import re
