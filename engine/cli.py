@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as interrupt:  # a session that has begun handles signals itself
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         _print_error(str(interrupt) or "interrupted: run the same command again to continue")
-        return ExitStatus.FAILED
+        return ExitStatus.STOPPED
     except (UserError, RunStopped, OSError) as error:
         return _report(error)
 
@@ -118,8 +118,8 @@ def _parser(words: Sequence[str]) -> "_Parser":
     parser = _Parser(
         prog="codeclm",
         description="Make instruction data tailored to your task and your model (CodecLM).",
-        epilog="exit status: 0 done; 1 failed or stopped (to be continued); 2 wrong input;"
-        " 3 finished, but short of --target-rows; 4 out of budget (to be continued)",
+        epilog="exit status: 0 done; 1 failed (to be continued); 2 wrong input; 3 finished, but"
+        " short of --target-rows; 4 out of budget, 5 stopped (both to be continued)",
         formatter_class=_Formatter,
     )
     parser.add_argument(
