@@ -232,7 +232,6 @@ def test_only_a_terminal_that_moves_its_cursor_gets_control_codes(
     term: str, codes: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TERM", term)
-    monkeypatch.setattr(Terminal, "isatty", lambda _self: True)
     stream = Terminal()
     with opened_view("auto", stream) as view:
         view.update(progress())

@@ -38,7 +38,8 @@ class View(Protocol):
 @contextmanager
 def opened_view(display: Display, stream: TextIO) -> Generator[View]:
     """Open a view on *stream*."""
-    match _resolved(display, stream, os.environ):
+    resolved = _resolved(display, stream, os.environ)
+    match resolved:
         case "full":
             screen = Screen(stream)
             with printing_above(screen):
@@ -49,8 +50,8 @@ def opened_view(display: Display, stream: TextIO) -> Generator[View]:
             yield _JsonLines(stream)
         case "none":
             yield _StopsAlone(stream)
-        case unknown:
-            assert_never(unknown)
+        case _:
+            assert_never(resolved)
 
 
 def _resolved(
