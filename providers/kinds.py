@@ -97,6 +97,7 @@ class ProviderKind(Struct, Generic[Options], frozen=True):
         less_thinking: What to write into ``extra`` so that a model thinks less.
         refusal: Says why a model cannot reply to a prompt, both by name; empty: it can. It may run
             what the model names. None: its models reply to any.
+        is_program: Whether it is no model but a function, which scores each answer by itself.
     """
 
     name: str
@@ -113,6 +114,7 @@ class ProviderKind(Struct, Generic[Options], frozen=True):
     opened_by_checks: bool = False
     less_thinking: str = 'reasoning_effort = "low"'
     refusal: Callable[[str, str], str] | None = None
+    is_program: bool = False
 
     def __post_init__(self) -> None:
         """Reject the name of an operational option that does not exist.
@@ -352,4 +354,5 @@ PYTHON = ProviderKind(
     templates=dict.fromkeys(SCORING, TEMPLATE),
     opened_by_checks=True,
     refusal=_refusal_of_function,
+    is_program=True,
 )

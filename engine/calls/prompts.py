@@ -56,5 +56,5 @@ def prompts_source(config: Config) -> str:
 
 
 def _sources(config: Config) -> tuple[str, ...]:
-    roles = (config.strong, config.target, config.judge)
+    roles = (config.strong, config.target, config.judge, *config.judges.values())
     return (config.prompts, *(role.prompts for role in roles if role.prompts))

@@ -108,7 +108,7 @@ def run(args: argparse.Namespace) -> int:
 def _roles(settings: ComparisonSettings, where: str) -> list[RoleConfig]:
     """Return every model that a comparison may ask."""
     shared = settings.shared_config(where=where)
-    return [shared.strong, shared.target, shared.scorer, *settings.judges.values()]
+    return [*shared.all_roles.values(), *settings.judges.values()]
 
 
 def _exit_status(datasets: list[Dataset]) -> ExitStatus:
