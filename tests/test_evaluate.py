@@ -743,10 +743,10 @@ async def test_the_same_command_retries_what_failed_with_transient_errors(
             await judged.wait()
 
     server.always, server.before = half_away, others_first
-    first = await over_http(server, tmp_path, "-c", "12")
+    first = await over_http(server, tmp_path, "--max-concurrent", "12")
     server.always = acting
     before = len(server.asked)
-    second = await over_http(server, tmp_path, "-c", "12")
+    second = await over_http(server, tmp_path, "--max-concurrent", "12")
 
     assert (first.returncode, json_result(first)["ending"]) == (1, "unfinished")
     assert list(json_result(first)["unanswered"]) == ["7"]
@@ -762,7 +762,7 @@ async def test_stopped_anywhere_it_continues_without_paying_twice(
 ) -> None:
     """Killed, it may pay again for what was not on disk: three prompts' two calls at most."""
     await anyio.to_thread.run_sync(write_set, tmp_path)
-    line = (*OVER_HTTP, "--base-url", f"{server.url}/v1", "-c", "1")
+    line = (*OVER_HTTP, "--base-url", f"{server.url}/v1", "--max-concurrent", "1")
     process = await anyio.open_process(
         [*COMMAND, *line], cwd=tmp_path, env=environment(tmp_path, OPENAI_API_KEY="k")
     )
@@ -777,7 +777,7 @@ async def test_stopped_anywhere_it_continues_without_paying_twice(
         await process.wait()
     server.before = None
     stopped = len(server.asked)
-    done = await over_http(server, tmp_path, "-c", "1")
+    done = await over_http(server, tmp_path, "--max-concurrent", "1")
 
     assert (process.returncode, done.returncode) == (status, 0)
     assert stopped < 48
@@ -816,7 +816,7 @@ async def test_a_second_interrupt_stops_at_once(server: Server, tmp_path: Path) 
 @only_asyncio
 async def test_a_refused_key_stops_the_evaluation(server: Server, tmp_path: Path) -> None:
     server.always = say({"error": {"message": "no such key"}}, status=401)
-    done = await over_http(server, tmp_path, "-c", "1")
+    done = await over_http(server, tmp_path, "--max-concurrent", "1")
     result = json_result(done)
 
     assert (done.returncode, result["ending"], result["crr"]) == (1, "stopped", None)

@@ -5,7 +5,7 @@ import argparse
 from ..config import load_config
 from ..pipeline.prepare import prepare
 from ..reporting.runs import existing_run
-from .arguments import add_no_preflight, add_progress, add_run_folder
+from .arguments import add_examples, add_no_preflight, add_progress, add_run_folder
 from .origin import add_trust, find_origin
 from .sessions import run_and_report
 from .settings import BUDGET_FLAGS, add_flags, add_override, flag_overrides, toml_string
@@ -18,6 +18,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_trust(parser)
     add_no_preflight(parser)
     add_progress(parser)
+    add_examples(
+        parser,
+        "codeclm resume runs/big",
+        "# with more money; paid answers are never asked for again",
+        "codeclm resume runs/big --max-cost 40",
+        "# and with more seeds in flight",
+        "codeclm resume runs/big --set strong.max_concurrent=500",
+    )
     parser.add_argument(
         "--retry-failed",
         action="store_true",
@@ -30,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
     path = existing_run(args.folder).config
     overrides = [*flag_overrides(args, BUDGET_FLAGS, ()), *args.overrides]
     config = load_config(path, [f"out={toml_string(str(args.folder))}", *overrides])
-    roles = (config.strong, config.target, config.scorer)
+    roles = config.all_roles.values()
     origin = find_origin(path, overrides, roles, trusted=args.trust, in_run_folder=True)
     plan = prepare(config, where=str(path), origin=origin)
     return run_and_report(plan, args, retry_failed=args.retry_failed)
