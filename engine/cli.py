@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as interrupt:  # a session that has begun handles signals itself
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         _print_error(str(interrupt) or "interrupted: run the same command again to continue")
-        return ExitStatus.FAILED
+        return ExitStatus.STOPPED
     except (UserError, RunStopped, OSError) as error:
         return _report(error)
 
@@ -121,10 +121,11 @@ Make instruction data tailored to your task and your model (CodecLM).
 
 exit status
   {ExitStatus.DONE}  done
-  {ExitStatus.FAILED}  failed or stopped; to be continued
+  {ExitStatus.FAILED}  failed; to be continued
   {ExitStatus.WRONG_INPUT}  wrong input; no call was made
   {ExitStatus.ROWS_MISSING}  finished, but short of --target-rows
-  {ExitStatus.BUDGET_SPENT}  out of budget; to be continued"""
+  {ExitStatus.BUDGET_SPENT}  out of budget; to be continued
+  {ExitStatus.STOPPED}  stopped by Ctrl-C or SIGTERM; to be continued"""
 
 
 def build_parser(verb_wanted: str | None) -> "_Parser":

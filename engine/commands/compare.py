@@ -31,7 +31,6 @@ from .output import print_json, print_message, print_text
 from .sessions import (
     TRANSIENT,
     is_unfinished,
-    print_how_to_continue,
     progress_display,
     run_to_end,
 )
@@ -98,7 +97,7 @@ def run(args: argparse.Namespace) -> int:
             return ExitStatus.DONE
         datasets = _make_datasets(plan, args)
         if datasets is None or not _evaluate(plan, force=args.force):
-            print_how_to_continue(_same_command(args))
+            print_message(f"to continue: {_same_command(args)}")
             return ExitStatus.FAILED
         result = conclude(plan, datasets)
     _print_result(result, as_json=args.json)
