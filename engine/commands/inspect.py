@@ -32,6 +32,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the example's id or the beginning of it, or its address, such as 5.13; without it,"
         " list examples",
     )
+    _add_filters(parser)
+    add_json(parser)
+    add_examples(
+        parser,
+        "# the first 50, the next 50; then one of them in full",
+        "codeclm inspect runs/big",
+        "codeclm inspect runs/big --skip 50",
+        "codeclm inspect runs/big 47fd3e80",
+        "codeclm inspect runs/big --fate filtered --reason gap --min-gap 2",
+    )
+
+
+def _add_filters(parser: argparse.ArgumentParser) -> None:
     listing = parser.add_argument_group("which examples to list")
     listing.add_argument("--fate", choices=("kept", "filtered", "failed"), help="with this fate")
     listing.add_argument("--reason", metavar="WORD", help="dropped for this reason, as in status")
@@ -53,15 +66,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     listing.add_argument(
         "--skip", type=natural_number, default=0, metavar="N", help="but not the first N of them"
-    )
-    add_json(parser)
-    add_examples(
-        parser,
-        "# the first 50, the next 50; then one of them in full",
-        "codeclm inspect runs/big",
-        "codeclm inspect runs/big --skip 50",
-        "codeclm inspect runs/big 47fd3e80",
-        "codeclm inspect runs/big --fate filtered --reason gap --min-gap 2",
     )
 
 
