@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as interrupt:  # a session that has begun handles signals itself
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         message = str(interrupt) or "interrupted: run the same command again to continue"
-        failure = _Failure(ExitStatus.FAILED, message)
+        failure = _Failure(ExitStatus.STOPPED, message)
     except (UserError, RunStopped, OSError) as error:
         failure = _failure(error)
         if isinstance(error, OSError) and not error.filename:

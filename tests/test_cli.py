@@ -155,7 +155,7 @@ def test_progress_for_programs_is_json_lines(tmp_path: Path) -> None:
     _, *lines = done.stderr.splitlines()
 
     assert lines
-    assert all(isinstance(json.loads(text)["calls_paid"], int) for text in lines)
+    assert all(isinstance(json.loads(text)["spent"]["calls"], int) for text in lines)
 
 
 def test_fewer_rows_than_wanted_are_status_3_and_said(tmp_path: Path) -> None:
@@ -351,7 +351,7 @@ def test_the_folder_is_named_after_the_configuration(tmp_path: Path) -> None:
 
 
 def test_an_interrupted_run_goes_on_and_pays_nothing_twice(home: Path, tmp_path: Path) -> None:
-    """One Ctrl-C: what is in flight comes in, status 1, and the command that goes on is said."""
+    """One Ctrl-C: what is in flight comes in, status 5, and the command that goes on is said."""
     write_seeds(tmp_path)
     line = (
         "run",
@@ -372,7 +372,7 @@ def test_an_interrupted_run_goes_on_and_pays_nothing_twice(home: Path, tmp_path:
     stopped = json.loads(out)
     resumed = codeclm("resume", "run", "--json", cwd=tmp_path)
 
-    assert (process.returncode, stopped["ending"]) == (1, "stopped")
+    assert (process.returncode, stopped["ending"]) == (5, "stopped")
     assert "to continue: codeclm resume run" in err
     assert (resumed.returncode, summary(resumed)["ending"]) == (0, "finished")
     assert paid(stopped) > 0
@@ -383,7 +383,7 @@ def test_an_interrupted_run_goes_on_and_pays_nothing_twice(home: Path, tmp_path:
 def _after_some_calls(process: subprocess.Popen[str]) -> None:
     """Read progress until it tells of paid calls."""
     assert process.stderr is not None
-    while not json.loads(process.stderr.readline())["calls_paid"]:
+    while not json.loads(process.stderr.readline())["spent"]["calls"]:
         pass
 
 
@@ -399,7 +399,7 @@ def test_a_second_interrupt_stops_at_once(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         out, err = process.communicate()
 
-    assert (process.returncode, json.loads(out)["reason"]) == (1, "stopped at once on request")
+    assert (process.returncode, json.loads(out)["reason"]) == (5, "stopped at once on request")
     assert "to continue: codeclm resume run" in err
 
 
@@ -417,7 +417,8 @@ def test_two_processes_never_work_on_one_run(tmp_path: Path) -> None:
             process.kill()
             process.communicate()
 
-    assert (second.returncode, second.stdout, second.stderr.count("\n")) == (2, second.stdout, 1)
+    assert (second.returncode, second.stderr.count("\n")) == (2, 1)
+    assert json.loads(second.stdout)["error"]["status"] == 2
     assert (
         f"process {process.pid} on {socket.gethostname()} is working on this run" in second.stderr
     )
@@ -449,7 +450,7 @@ def test_an_interrupt_while_a_command_is_imported_is_one_line(tmp_path: Path) ->
     )
 
     assert (done.returncode, done.stderr) == (
-        1,
+        5,
         "codeclm: interrupted: run the same command again to continue\n",
     )
 

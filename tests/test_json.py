@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from codeclm.engine.commands import COMMANDS
+from codeclm.engine.commands.exit_status import ExitStatus
 from codeclm.engine.commands.parser import build_parser
 
 from .commands import codeclm, write_lines, write_seeds
@@ -153,3 +154,9 @@ def test_an_error_is_a_document_too(line: str, message: str, home: Path) -> None
     assert message in error["message"]
     assert message in done.stderr
     assert "\x1b" not in done.stdout + done.stderr
+
+
+def test_every_exit_status_is_documented() -> None:
+    documented = re.findall(r"^\| (\d) \|", PAGE.read_text("utf-8"), re.MULTILINE)
+
+    assert [int(number) for number in documented] == [status.value for status in ExitStatus]

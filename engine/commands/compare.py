@@ -33,7 +33,6 @@ from .output import print_json, print_message, print_text
 from .sessions import (
     TRANSIENT,
     is_unfinished,
-    print_how_to_continue,
     progress_display,
     run_to_end,
 )
@@ -100,7 +99,7 @@ def run(args: argparse.Namespace) -> int:
             return ExitStatus.DONE
         datasets = _make_datasets(plan, args)
         if datasets is None or not _evaluate(plan, force=args.force):
-            print_how_to_continue(_same_command(args))
+            print_message(f"to continue: {_same_command(args)}")
             return ExitStatus.FAILED
         result = conclude(plan, datasets)
     _print_result(result, as_json=args.json)
@@ -110,7 +109,7 @@ def run(args: argparse.Namespace) -> int:
 def _roles(settings: ComparisonSettings, where: str) -> list[RoleConfig]:
     """Return every model that a comparison may ask."""
     shared = settings.shared_config(where=where)
-    return [shared.strong, shared.target, shared.scorer, *settings.judges.values()]
+    return [*shared.all_roles.values(), *settings.judges.values()]
 
 
 def _exit_status(datasets: list[Dataset]) -> ExitStatus:

@@ -29,10 +29,11 @@ Make instruction data tailored to your task and your model (CodecLM).
 
 exit status
   {ExitStatus.DONE}  done
-  {ExitStatus.FAILED}  failed or stopped; to be continued
+  {ExitStatus.FAILED}  failed; to be continued
   {ExitStatus.WRONG_INPUT}  wrong input; no call was made
   {ExitStatus.ROWS_MISSING}  finished, but short of --target-rows
-  {ExitStatus.BUDGET_SPENT}  out of budget; to be continued"""
+  {ExitStatus.BUDGET_SPENT}  out of budget; to be continued
+  {ExitStatus.STOPPED}  stopped by Ctrl-C or SIGTERM; to be continued"""
 
 
 def build_parser(verbs: Collection[str]) -> "Parser":

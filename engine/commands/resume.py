@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
     path = existing_run(args.folder).config
     overrides = [*flag_overrides(args, BUDGET_FLAGS, ()), *args.overrides]
     config = load_config(path, [f"out={toml_string(str(args.folder))}", *overrides])
-    roles = (config.strong, config.target, config.scorer)
+    roles = config.all_roles.values()
     origin = find_origin(path, overrides, roles, trusted=args.trust, in_run_folder=True)
     plan = prepare(config, where=str(path), origin=origin)
     return run_and_report(plan, args, retry_failed=args.retry_failed)

@@ -180,8 +180,7 @@ def read_run_settings(args: argparse.Namespace) -> RunSettings:
     file = args.config or _file_here(overrides)
     where = "command line" if file is None else str(file)
     config = _build(file, overrides)
-    roles = (config.strong, config.target, config.scorer)
-    origin = find_origin(file, overrides, roles, trusted=args.trust)
+    origin = find_origin(file, overrides, config.all_roles.values(), trusted=args.trust)
     return RunSettings(config, where, origin)
 
 

@@ -7,6 +7,7 @@ from math import sqrt
 from msgspec import Struct, structs
 
 from ...data.judge import JudgeScores, judge_warnings
+from ...data.judges import PanelScores
 from ...reporting.histogram import gap_histogram
 from .pilot import Pilot
 from .yields import ThresholdYield, threshold_yield, yield_interval
@@ -32,7 +33,8 @@ class Calibration(Struct, frozen=True, kw_only=True):
         deviation: standard deviation of the same.
         target_led: share of rounds with a negative gap.
         histogram: rounds by gap, in bins of one point named by their lower end.
-        judge_scores: the distribution of the judge's scores.
+        judge_scores: the distribution of the judge's scores; of several judges, of the means.
+        panel: of several judges: each one's own scores, and how far they agree.
         yields: of each θ.
         unique: share of selected instructions that do not duplicate others or seeds.
         target_yield: pairs per instruction to get.
@@ -57,6 +59,7 @@ class Calibration(Struct, frozen=True, kw_only=True):
     target_yield: float
     recommended: float | None
     warnings: tuple[str, ...]
+    panel: PanelScores = PanelScores()
 
 
 def calibrate(pilot: Pilot, target_yield: float) -> Calibration:
@@ -71,7 +74,7 @@ def calibrate(pilot: Pilot, target_yield: float) -> Calibration:
         run=pilot.folder,
         strong=pilot.config.strong.model,
         target=pilot.config.target.model,
-        judge=pilot.config.scorer.model,
+        judge=", ".join(role.model for role in pilot.config.judge_roles.values()),
         threshold=pilot.threshold,
         instructions=len(pilot.instructions),
         mean=mean,
@@ -79,6 +82,7 @@ def calibrate(pilot: Pilot, target_yield: float) -> Calibration:
         target_led=sum(gap < 0 for gap in gaps) / len(gaps),
         histogram=gap_histogram(Counter(gaps)),
         judge_scores=pilot.judge,
+        panel=pilot.panel,
         yields=yields,
         unique=pilot.unique,
         target_yield=target_yield,
@@ -115,7 +119,10 @@ def _size_warnings(pilot: Pilot) -> Iterator[str]:
     if len(pilot.instructions) < MIN_INSTRUCTIONS:
         yield f"only {len(pilot.instructions)} instructions were scored: yields are rough"
     if pilot.config.filter.confirm:
-        yield "filter.confirm drops some of what θ selects: yields are lower than shown"
+        yield (
+            "filter.confirm drops some of what θ selects: yields are lower than shown, and pairs"
+            " cost more"
+        )
 
 
 def _yield_warnings(

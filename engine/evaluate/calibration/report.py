@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from ...data.judge import JudgeScores
-from ...data.position_bias import MeanBias
+from ...data.judges import PanelScores
 from ...reporting.histogram import histogram_lines
+from ...reporting.judge import panel_lines
 from .calibrate import Calibration
 from .yields import ThresholdYield
 
@@ -32,7 +33,7 @@ def calibration_text(calibration: Calibration) -> str:
         "",
         *histogram_lines(calibration.histogram),
         "",
-        *_judge_lines(calibration.judge_scores),
+        *_judge_lines(calibration.judge_scores, calibration.panel),
         *_yield_lines(calibration.yields),
         "",
         _advice(calibration),
@@ -41,16 +42,18 @@ def calibration_text(calibration: Calibration) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _judge_lines(judge: JudgeScores) -> list[str]:
-    return [
+def _judge_lines(judge: JudgeScores, panel: PanelScores) -> list[str]:
+    lines = [
         (
             f"judge: mean score {judge.mean:.2f}, most often {judge.most_frequent:g}"
             f" ({judge.constancy:.0%}); ties {judge.tied:.0%}"
         ),
         f"reliability: {judge.describe()}",
-        f"position bias: {MeanBias(judge.flipped, judge.first_lead).describe('rounds')}",
-        "",
+        *panel_lines(panel),
     ]
+    if judge.bias is not None:
+        lines.append(f"position bias: {judge.bias.describe('rounds')}")
+    return [*lines, ""]
 
 
 def _yield_lines(yields: Sequence[ThresholdYield]) -> list[str]:
