@@ -6,6 +6,7 @@ from argparse import ArgumentParser
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
+from types import GenericAlias
 from typing import Any, NamedTuple
 
 import msgspec
@@ -111,7 +112,7 @@ def test_stdout_is_the_documented_record(command: str, home: Path) -> None:
     assert done.returncode in {0, 3}, done.stderr
     assert len(lines) == 1 or (lines and row.form == "lines")
     for line in lines:
-        check(line, list[row.record] if row.form == "a list" else row.record)
+        check(line, GenericAlias(list, row.record) if row.form == "a list" else row.record)
 
 
 def test_every_documented_command_is_tried() -> None:
