@@ -33,6 +33,8 @@ COMMANDS = {
     "report": "write a run's summary and examples as an HTML page",
     "export": "write the dataset to a file or a trainer's folder",
     "inspect": "print one example in full, with all its calls",
+    "pack": "put a run into one file, to go on elsewhere",
+    "unpack": "make a run's folder from such a file",
     "review": "export rows for human review, import the decisions",
     "contamination": "find rows of a dataset that overlap with test sets",
     "evaluate": "let a judge compare two models on a test set",

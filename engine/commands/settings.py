@@ -53,6 +53,8 @@ BUDGET_FLAGS = (
     Flag(("--max-hours",), ("budget.hours",), "N", "stop after N hours of work"),
 )
 
+CACHE_FLAG = Flag(("--cache",), ("cache.folder",), "DIR", "folder of the cache of paid answers")
+
 RUN_FLAGS = (
     Flag(("--strong",), ("strong.model",), "P/MODEL", "strong model, as provider/model"),
     Flag(("--target",), ("target.model",), "P/MODEL", "target model, the one to be trained"),
@@ -101,7 +103,7 @@ RUN_FLAGS = (
     Flag(("--max-tokens",), ("*.max_tokens",), "N", "length limit of an answer, for all roles"),
     PROMPTS_FLAG,
     *BUDGET_FLAGS,
-    Flag(("--cache",), ("cache.folder",), "DIR", "folder of the cache of paid answers"),
+    CACHE_FLAG,
     Flag(("--seed",), ("seed",), "N", "random seed of actions, mixing and samples"),
 )
 
@@ -118,7 +120,7 @@ def add_run_settings(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--head", action="store_true", help="with --limit: the first seeds instead of a sample"
     )
-    parser.add_argument("--seeds", nargs="+", metavar="FILE", help="seed files or folders")
+    add_seeds(parser)
     parser.add_argument(
         "--export",
         nargs="+",
@@ -127,6 +129,10 @@ def add_run_settings(parser: argparse.ArgumentParser) -> None:
     )
     add_override(parser)
     add_trust(parser)
+
+
+def add_seeds(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--seeds", nargs="+", metavar="FILE", help="seed files or folders")
 
 
 def add_flags(parser: argparse.ArgumentParser, flags: Iterable[Flag]) -> None:
@@ -191,10 +197,18 @@ def _run_overrides(args: argparse.Namespace) -> Iterator[str]:
             yield override
     if args.head:
         yield "head=true"
-    for name in ("seeds", "export"):
-        values: list[str] | None = getattr(args, name)
-        if values:
-            yield f"{name}=[{', '.join(map(toml_string, values))}]"
+    yield from seed_overrides(args)
+    yield from _list_override("export", args.export)
+
+
+def seed_overrides(args: argparse.Namespace) -> Iterator[str]:
+    """Yield the override that the flag of `add_seeds` stands for."""
+    yield from _list_override("seeds", args.seeds)
+
+
+def _list_override(name: str, values: Sequence[str] | None) -> Iterator[str]:
+    if values:
+        yield f"{name}=[{', '.join(map(toml_string, values))}]"
 
 
 def flag_overrides(
