@@ -16,6 +16,7 @@ from ..data.files import user_path
 from ..data.records import Metadata, Seed, Unreadable, identity
 from ..data.seeds import SeedError
 from ..data.seeds.selection import SeedSelection
+from ..disk.network import check_local
 from ..store.coverage import SelectedSeeds
 from ..store.folder import Folder
 from ..store.manifest import Manifest, run_manifest
@@ -112,6 +113,8 @@ def prepare(config: Config, *, where: str, origin: Origin = Origin()) -> Plan:  
     rules = quality_rules(config.quality, tests, where)
     folder = Folder(_folder(config))
     check_cache_folder(config.cache, folder.path, where)
+    check_local(folder.ledger)
+    check_local(config.cache.database())
     return Plan(
         config, recipe, roles, folder, selection, metadata, prompts, manifest, rules, endpoints
     )

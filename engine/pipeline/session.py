@@ -173,7 +173,7 @@ async def _work(session: Session, clients: Clients, ledger: LedgerWriter, hooks:
                 ledger.seeds_selected(selection)
             await _run(execution, plan, clients, tries_roles=hooks.tries_roles)
     finally:
-        _record_spending(session, ledger)
+        _record_spending(session, ledger, ended=True)
     session.left_for_later = state.left_for_later
     session.ending, session.reason = state.verdict()
     if isinstance(state.stopped_by, BudgetSpent):
@@ -301,9 +301,7 @@ def _check_answers(plan: Plan, ledger: LedgerWriter) -> None:
     cache = plan.config.cache
     lost = find_lost_answers(plan.folder, ledger.reader, cache.database(), plan.roles)
     if lost is not None:
-        manifest = plan.folder.read_manifest()
-        before = "" if manifest is None else manifest.cache
-        raise LostAnswersError(describe_lost(lost, cache.path(), before))
+        raise LostAnswersError(describe_lost(lost, cache.path()))
 
 
 def _check_cache(config: Config) -> None:
@@ -372,9 +370,10 @@ async def _keep_account(session: Session, ledger: LedgerWriter) -> None:
         _record_spending(session, ledger)
 
 
-def _record_spending(session: Session, ledger: LedgerWriter) -> None:
+def _record_spending(session: Session, ledger: LedgerWriter, *, ended: bool = False) -> None:
+    """Put the session's account into the ledger; at its end also if nothing was spent."""
     counters = session.counters
     total = counters.total()
-    if total.paid or total.reused:
+    if total.paid or total.reused or ended:
         seconds = anyio.current_time() - session.began_at
         ledger.spent(session.name, Spending(counters.usage, total.reused, seconds))

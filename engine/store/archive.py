@@ -111,9 +111,13 @@ def read_members(path: Path, most_bytes: int) -> Iterator[Member]:
                 for _ in chunks:  # what the caller has not read
                     pass
                 _read(path, stream, -info.size % _BLOCK)
-    except (tarfile.TarError, EOFError, zlib.error, UnicodeError, OSError) as error:
-        problem = getattr(error, "strerror", None) or error
-        raise ArchiveError(f"{path}: not a pack, or damaged ({problem})") from error
+    except (tarfile.TarError, UnicodeError, OSError) as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> ArchiveError:
+    problem = getattr(error, "strerror", None) or error
+    return ArchiveError(f"{path}: not a pack, or damaged ({problem})")
 
 
 def _check(path: Path, info: tarfile.TarInfo, rest: int, names: set[str]) -> None:
@@ -143,7 +147,10 @@ def _chunks(path: Path, stream: IO[bytes], size: int) -> Iterator[bytes]:
 
 
 def _read(path: Path, stream: IO[bytes], size: int) -> bytes:
-    content = stream.read(size) if size else b""
+    try:
+        content = stream.read(size) if size else b""
+    except (EOFError, zlib.error, OSError) as error:
+        raise _damaged(path, error) from error
     if len(content) < size:
         raise ArchiveError(f"{path}: not a pack, or cut off")
     return content

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from ..calls.cache_file import open_cache_file
 from ..calls.prices import money
-from ..calls.spending import stored_spending, total_spending
+from ..calls.spending import Spending, stored_spending, total_spending
 from ..calls.uses import stored_uses
 from ..config import RoleConfig
 from ..data.errors import UserError
@@ -36,16 +36,20 @@ class LostAnswers(Struct, frozen=True):
     """Answers that were paid for and are gone.
 
     Attributes:
-        calls: that may be paid for again, at most.
+        calls: that may be paid for again; 0 where the run was killed before it recorded any.
         money: that they cost; None where no price is known.
+        cache: the folder of the cache that the run used last; empty if that is not known.
     """
 
     calls: int
     money: float | None
+    cache: str
 
     def __str__(self) -> str:
-        cost = "" if self.money is None else f", about {self.money:,.2f} in money"
-        return f"up to {self.calls:,} calls{cost}"
+        if not self.calls:
+            return "the calls of its first second"
+        cost = "" if self.money is None else f", {self.money:,.2f} in money"
+        return f"about {self.calls:,} calls{cost}"
 
 
 class _Unfinished(Struct, frozen=True):
@@ -81,37 +85,44 @@ def find_lost_answers(
         cache: the file that should hold its answers.
         roles: the settings of its models, for their prices.
     """
-    sessions = {name: spent for name, spent in ledger.spending(cache).items() if spent.calls}
-    if not sessions or _is_finished(folder):
+    accounts = ledger.spending(cache)
+    if not accounts or _is_finished(folder):
         return None
+    manifest = folder.read_manifest()
+    before = "" if manifest is None else manifest.cache
     try:
-        known = {
-            name for name, spent in stored_spending(cache, list(sessions)).items() if spent.calls
-        }
-        lost = _pruned(cache, known, ledger) if known == sessions.keys() else None
+        stored = stored_spending(cache, list(accounts))
+        known = {name for name, spent in stored.items() if spent.calls}
+        lost = _pruned(cache, known, ledger) if known else 0
     except StorageError:
         return None  # opening the cache says what is wrong with it
-    if lost is None:
-        unknown = sum(spent.calls for name, spent in sessions.items() if name not in known)
-        lost = min(unknown, total_spending(sessions.values()).calls - _finished_answers(ledger))
-    if lost <= 0:
+    unknown = [spent for name, spent in accounts.items() if name not in known]
+    total = total_spending(accounts.values())
+    if paid := sum(spent.calls for spent in unknown):
+        lost += max(0, min(paid, total.calls - _finished_answers(ledger)))
+    elif _has_moved(cache, before) and any(map(_is_unrecorded, unknown)):
+        return LostAnswers(lost, None, before)
+    if not lost:
         return None
-    total = total_spending(sessions.values())
     cost = money(roles, total.usage)
-    return LostAnswers(lost, None if cost is None else cost * lost / total.calls)
+    return LostAnswers(lost, None if cost is None else cost * lost / total.calls, before)
 
 
-def describe_lost(lost: LostAnswers, cache: Path, before: str) -> str:
-    """Say what continuing would cost, and how to go on instead.
+def _has_moved(cache: Path, before: str) -> bool:
+    return not cache.is_file() or Path(before) != cache.parent.absolute()
 
-    Args:
-        lost: what is gone.
-        cache: the folder of the cache that lacks it.
-        before: the folder of the cache that the run used last; empty if that is not known.
-    """
-    where = f"; the run used {before}" if before and Path(before) != cache.absolute() else ""
+
+def _is_unrecorded(account: Spending) -> bool:
+    """Whether the session was killed before it recorded anything: in its first second."""
+    return not (account.calls or account.reused or account.seconds)
+
+
+def describe_lost(lost: LostAnswers, cache: Path) -> str:
+    """Say what it costs to go on with the cache in the folder *cache*, and what to do instead."""
+    elsewhere = lost.cache and Path(lost.cache) != cache.absolute()
+    where = f"; the run used {lost.cache}" if elsewhere else ""
     return (
-        f"{cache}: this cache lacks answers that the run has paid for{where}: going on would pay"
+        f"{cache}: this cache lacks answers that the run has paid for{where}. To go on would pay"
         f" again for {lost}: name the cache with --cache DIR, move the run with `codeclm pack`"
         " (docs/moving.md), or say --pay-again"
     )

@@ -232,7 +232,7 @@ def portable_config(config: Config) -> Config:
         for role in ROLES
         if role in own
     }
-    metadata = config.metadata
+    metadata, quality = config.metadata, config.quality
     if metadata.file:
         metadata = structs.replace(metadata, file=archive.METADATA)
     return structs.replace(
@@ -242,7 +242,7 @@ def portable_config(config: Config) -> Config:
         cache=CacheConfig(),
         prompts="prompts/all" if "all" in own else config.prompts,
         metadata=metadata,
-        quality=structs.replace(config.quality, tests="tests"),
+        quality=structs.replace(quality, tests="tests") if quality.decontaminate else quality,
         **roles,
     )
 

@@ -24,6 +24,7 @@ from ..calls.uses import KEY_SIZE, Use
 from ..config import CacheConfig, Config, load_config, to_toml
 from ..data import seeds
 from ..disk.atomic import WriteError, replace_file
+from ..disk.sqlite import StorageError
 from . import archive
 from .archive import ArchiveError, Member, read_members
 from .folder import Folder
@@ -146,8 +147,10 @@ def _relocate(path: Path, partial: Folder, folder: Path, cache: Path) -> None:
     manifest = partial.read_manifest()
     assert manifest is not None
     packed = load_config(partial.config, check=False)
-    with LedgerReader(partial.ledger):
-        pass  # checks its version and its tables
+    try:
+        LedgerReader(partial.ledger).close()  # checks its version and its tables
+    except StorageError as error:
+        raise ArchiveError(f"{path}: damaged: {error}") from error
     if packed.seeds:
         here = structs.replace(packed, seeds=(str(partial.path / "seeds"),))
         if seeds.digest(here.seed_source) != manifest.seeds:
@@ -168,7 +171,7 @@ def _placed(config: Config, folder: Path, cache: Path) -> Config:
         for role in ROLES
         if getattr(config, role).prompts == f"prompts/{role}"
     }
-    metadata = config.metadata
+    metadata, quality, tests = config.metadata, config.quality, str(folder / "tests")
     if metadata.file:
         metadata = structs.replace(metadata, file=str(folder / archive.METADATA))
     return structs.replace(
@@ -178,7 +181,7 @@ def _placed(config: Config, folder: Path, cache: Path) -> Config:
         cache=CacheConfig(str(cache.absolute())),
         prompts=str(folder / config.prompts) if config.prompts == "prompts/all" else config.prompts,
         metadata=metadata,
-        quality=structs.replace(config.quality, tests=str(folder / "tests")),
+        quality=structs.replace(quality, tests=tests) if quality.decontaminate else quality,
         **own,
     )
 
