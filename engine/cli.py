@@ -9,12 +9,12 @@ import re
 import signal
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from difflib import get_close_matches
 from typing import Any, NoReturn, assert_never
 
-from .commands import COMMANDS, load
+from .commands import COMMANDS, TASKS, load
 from .commands.exit_status import ExitStatus
 from .data.errors import RunStopped, UserError
 from .reporting.terminal import printable
@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as interrupt:  # a session that has begun handles signals itself
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         _print_error(str(interrupt) or "interrupted: run the same command again to continue")
-        return ExitStatus.FAILED
+        return ExitStatus.STOPPED
     except (UserError, RunStopped, OSError) as error:
         return _report(error)
 
@@ -49,10 +49,10 @@ def _treat_sigterm_like_sigint() -> None:
 def _run(words: Sequence[str]) -> int:
     if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison]  (closed: `>&-`)
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
-    parser = _parser(words)
+    parser = build_parser(next((word for word in words if not word.startswith("-")), None))
     args, rest = parser.parse_known_args(words)
     if rest:
-        parser.of(args.verb).error(f"unrecognized arguments: {' '.join(rest)}")
+        args.parser.error(f"unrecognized arguments: {' '.join(rest)}")
     if args.verb is None:
         parser.print_help()
         return ExitStatus.WRONG_INPUT
@@ -113,27 +113,48 @@ def _print_error(message: str) -> None:
         print(f"codeclm: {printable(_shorten(message))}", file=sys.stderr)
 
 
-def _parser(words: Sequence[str]) -> "_Parser":
-    """Build the parser, with the arguments of the one command that *words* name."""
+_HELP = f"""\
+Make instruction data tailored to your task and your model (CodecLM).
+
+{{commands}}
+`codeclm COMMAND --help` shows the options of a command, and examples.
+
+exit status
+  {ExitStatus.DONE}  done
+  {ExitStatus.FAILED}  failed; to be continued
+  {ExitStatus.WRONG_INPUT}  wrong input; no call was made
+  {ExitStatus.ROWS_MISSING}  finished, but short of --target-rows
+  {ExitStatus.BUDGET_SPENT}  out of budget; to be continued
+  {ExitStatus.STOPPED}  stopped by Ctrl-C or SIGTERM; to be continued"""
+
+
+def build_parser(verb_wanted: str | None) -> "_Parser":
+    """Build the parser, with the arguments of one verb: those of the others need their modules."""
     parser = _Parser(
         prog="codeclm",
-        description="Make instruction data tailored to your task and your model (CodecLM).",
-        epilog="exit status: 0 done; 1 failed or stopped (to be continued); 2 wrong input;"
-        " 3 finished, but short of --target-rows; 4 out of budget (to be continued)",
-        formatter_class=_Formatter,
+        usage="codeclm COMMAND [options]",
+        description=_HELP.format(commands="".join(_task_lines())),
     )
     parser.add_argument(
         "--version", action=_PrintVersion, nargs=0, help="show the version number and exit"
     )
-    verbs = parser.add_subparsers(dest="verb", metavar="COMMAND")
-    verb_named = next((word for word in words if not word.startswith("-")), None)
+    verbs = parser.add_subparsers(
+        dest="verb", metavar="COMMAND", prog="codeclm", help=argparse.SUPPRESS
+    )
     for verb, summary in COMMANDS.items():
         description = f"{summary[0].upper()}{summary[1:]}."
         subparser = verbs.add_parser(verb, help=summary, description=description)
-        if verb == verb_named:
+        if verb == verb_wanted:
             load(verb).add_arguments(subparser)
-    parser.commands = verbs.choices
+    parser.verbs = verbs.choices
     return parser
+
+
+def _task_lines() -> Iterator[str]:
+    width = max(map(len, COMMANDS))
+    for task, verbs in TASKS.items():
+        lines = (f"  {verb:<{width}}  {summary}" for verb, summary in verbs.items())
+        yield "\n".join([task, *lines, "\n"])
 
 
 class _Parser(argparse.ArgumentParser):
@@ -143,12 +164,9 @@ class _Parser(argparse.ArgumentParser):
     """
 
     def __init__(self, **settings: Any) -> None:
-        super().__init__(allow_abbrev=False, **settings)
-        self.commands: Mapping[str, argparse.ArgumentParser] = {}
-
-    def of(self, verb: str | None) -> argparse.ArgumentParser:
-        """Return the parser of the command *verb*; this one if there is none."""
-        return self.commands.get(verb or "", self)
+        super().__init__(allow_abbrev=False, formatter_class=_Formatter, **settings)
+        self.verbs: Mapping[str, argparse.ArgumentParser] = {}
+        self.set_defaults(parser=self)  # the innermost one wins: `codeclm cache prune`'s
 
     def error(self, message: str) -> NoReturn:
         super().error(printable(_shorten(message) + self._suggestion(message)))
@@ -164,12 +182,11 @@ class _Parser(argparse.ArgumentParser):
         return f"; did you mean {near[0]}?" if near else ""
 
 
-class _Formatter(argparse.HelpFormatter):
-    """Keep each command's summary on the line of its name."""
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    """Leave room for long flags, and descriptions and examples as they are written."""
 
     def __init__(self, prog: str) -> None:
-        super().__init__(prog, max_help_position=20)
-        self._action_max_length = 17  # argparse forgets the indent of the longest command
+        super().__init__(prog, max_help_position=27)
 
 
 class _PrintVersion(argparse.Action):

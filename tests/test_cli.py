@@ -110,7 +110,16 @@ def test_the_files_are_the_same_at_any_concurrency(
     write_seeds(tmp_path)
     jitter = slow(0.002, 0.002)
     done = codeclm(
-        "run", *SMALL, *jitter, "-c", in_flight, "--out", "run", "--display", "none", cwd=tmp_path
+        "run",
+        *SMALL,
+        *jitter,
+        "--max-concurrent",
+        in_flight,
+        "--out",
+        "run",
+        "--display",
+        "none",
+        cwd=tmp_path,
     )
 
     assert (done.returncode, exports(tmp_path / "run")) == (0, exports(home / "run"))
@@ -121,7 +130,16 @@ def test_the_first_rows_are_the_same_at_any_concurrency(tmp_path: Path) -> None:
     write_seeds(tmp_path, 60)
     found = set[bytes]()
     for in_flight in ("1", "64"):
-        line = ("run", *SMALL, *slow(0.002, 0.002), "-c", in_flight, "-n", "15", "--json")
+        line = (
+            "run",
+            *SMALL,
+            *slow(0.002, 0.002),
+            "--max-concurrent",
+            in_flight,
+            "-n",
+            "15",
+            "--json",
+        )
         cache = str(tmp_path / f"cache-{in_flight}")
         done = codeclm(*line, "--out", in_flight, "--cache", cache, cwd=tmp_path)
         assert (done.returncode, summary(done)["rows"]) == (0, 15)
@@ -132,12 +150,12 @@ def test_the_first_rows_are_the_same_at_any_concurrency(tmp_path: Path) -> None:
 
 def test_progress_for_programs_is_json_lines(tmp_path: Path) -> None:
     write_seeds(tmp_path, 8)
-    line = ("run", *SMALL, *slow(0.15), "-c", "8", "--out", "run", "--json")
+    line = ("run", *SMALL, *slow(0.15), "--max-concurrent", "8", "--out", "run", "--json")
     done = codeclm(*line, cwd=tmp_path)
     _, *lines = done.stderr.splitlines()
 
     assert lines
-    assert all(isinstance(json.loads(text)["calls_paid"], int) for text in lines)
+    assert all(isinstance(json.loads(text)["spent"]["calls"], int) for text in lines)
 
 
 def test_fewer_rows_than_wanted_are_status_3_and_said(tmp_path: Path) -> None:
@@ -235,7 +253,7 @@ def test_a_changed_configuration_is_refused_with_the_difference(home: Path) -> N
 
 
 def test_how_a_run_is_carried_out_may_change(home: Path) -> None:
-    line = ("run", *SMALL, "--out", "run", "-c", "3", "--rpm", "600", "--json")
+    line = ("run", *SMALL, "--out", "run", "--max-concurrent", "3", "--rpm", "600", "--json")
 
     assert paid(summary(codeclm(*line, cwd=home))) == 0
 
@@ -333,9 +351,20 @@ def test_the_folder_is_named_after_the_configuration(tmp_path: Path) -> None:
 
 
 def test_an_interrupted_run_goes_on_and_pays_nothing_twice(home: Path, tmp_path: Path) -> None:
-    """One Ctrl-C: what is in flight comes in, status 1, and the command that goes on is said."""
+    """One Ctrl-C: what is in flight comes in, status 5, and the command that goes on is said."""
     write_seeds(tmp_path)
-    line = ("run", *SMALL, *slow(0.05), "-c", "4", "--out", "run", "--json", "--display", "none")
+    line = (
+        "run",
+        *SMALL,
+        *slow(0.05),
+        "--max-concurrent",
+        "4",
+        "--out",
+        "run",
+        "--json",
+        "--display",
+        "none",
+    )
     with started(*line, cwd=tmp_path) as process:
         _after_some_calls(process)
         process.send_signal(signal.SIGINT)
@@ -343,7 +372,7 @@ def test_an_interrupted_run_goes_on_and_pays_nothing_twice(home: Path, tmp_path:
     stopped = json.loads(out)
     resumed = codeclm("resume", "run", "--json", cwd=tmp_path)
 
-    assert (process.returncode, stopped["ending"]) == (1, "stopped")
+    assert (process.returncode, stopped["ending"]) == (5, "stopped")
     assert "to continue: codeclm resume run" in err
     assert (resumed.returncode, summary(resumed)["ending"]) == (0, "finished")
     assert paid(stopped) > 0
@@ -354,7 +383,7 @@ def test_an_interrupted_run_goes_on_and_pays_nothing_twice(home: Path, tmp_path:
 def _after_some_calls(process: subprocess.Popen[str]) -> None:
     """Read progress until it tells of paid calls."""
     assert process.stderr is not None
-    while not json.loads(process.stderr.readline())["calls_paid"]:
+    while not json.loads(process.stderr.readline())["spent"]["calls"]:
         pass
 
 
@@ -370,7 +399,7 @@ def test_a_second_interrupt_stops_at_once(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         out, err = process.communicate()
 
-    assert (process.returncode, json.loads(out)["reason"]) == (1, "stopped at once on request")
+    assert (process.returncode, json.loads(out)["reason"]) == (5, "stopped at once on request")
     assert "to continue: codeclm resume run" in err
 
 
@@ -420,7 +449,7 @@ def test_an_interrupt_while_a_command_is_imported_is_one_line(tmp_path: Path) ->
     )
 
     assert (done.returncode, done.stderr) == (
-        1,
+        5,
         "codeclm: interrupted: run the same command again to continue\n",
     )
 
@@ -906,7 +935,14 @@ async def test_what_failed_for_a_passing_reason_is_status_1_and_resumed(
     server.always = half_away
     rows = [{"use_case": "letters"}, {"use_case": "poems"}]
     await anyio.to_thread.run_sync(write_lines, tmp_path / "m.jsonl", rows)
-    more = ("--metadata", "m.jsonl", "--set", "retry={attempts=2, first_wait=0.01}", "-c", "1")
+    more = (
+        "--metadata",
+        "m.jsonl",
+        "--set",
+        "retry={attempts=2, first_wait=0.01}",
+        "--max-concurrent",
+        "1",
+    )
     first = await over_http(server, tmp_path, *more, "--json")
     server.always = acting
     second = await over_http(server, tmp_path, *more, "--json")
@@ -981,25 +1017,6 @@ def test_a_configuration_of_the_usual_name_is_read_where_none_is_named(tmp_path:
     assert [done.returncode for done in (nothing, from_file, from_flags)] == [2, 0, 0]
     assert "settings from codeclm.toml" in from_file.stderr
     assert "settings from" not in from_flags.stderr
-
-
-@pytest.mark.parametrize(
-    ("line", "meant"),
-    [
-        ("exprt runs/a", "export"),
-        ("run --treshold 3", "--threshold"),
-        ("run --thres 3", "--threshold"),
-        ("status runs/a --jsn", "--json"),
-        ("export r --trainer trll --to x", "trl"),
-    ],
-)
-def test_a_typing_error_is_answered_with_what_may_have_been_meant(
-    line: str, meant: str, tmp_path: Path
-) -> None:
-    done = codeclm(*line.split(), cwd=tmp_path)
-
-    assert done.returncode == 2
-    assert done.stderr.rstrip().endswith(f"did you mean {meant}?"), done.stderr
 
 
 def test_inspect_without_an_id_lists_what_matches(home: Path) -> None:

@@ -321,7 +321,6 @@ def test_a_table_is_plain_or_markdown_and_never_drives_the_terminal() -> None:
 
 
 def test_a_terminal_gets_rules_and_the_same_figures() -> None:
-    pytest.importorskip("rich")
     drawn, written = Terminal(), io.StringIO()
     show([SMALL], drawn)
     show([SMALL], written)

@@ -6,7 +6,7 @@ from pathlib import Path
 from ..data.files import user_path
 from ..data.test_sets import TestSource, read_questions
 from ..training.answering import AnsweringSettings, write_answers
-from .arguments import add_limit, add_model, add_tests_folder, positive_integer
+from .arguments import add_examples, add_limit, add_model, add_tests_folder, positive_integer
 from .exit_status import ExitStatus
 from .output import print_message
 
@@ -42,6 +42,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="prompts at a time (default: 8)",
     )
     add_limit(parser, "prompts")
+    add_examples(
+        parser,
+        "codeclm answer --model tuned --test vicuna --tests data/tests --to tuned.jsonl",
+        "# then let a judge compare them with another model's",
+        "codeclm evaluate --test vicuna --candidate-answers tuned.jsonl \\",
+        "    --reference-answers before.jsonl --judge openai/gpt-5-mini",
+    )
 
 
 def run(args: argparse.Namespace) -> int:

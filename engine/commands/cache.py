@@ -14,7 +14,7 @@ from ..calls.cache_file import CacheFile, open_cache_file
 from ..calls.keys import KeyFieldsWithOptions
 from ..calls.replies import StoredReply
 from ..config import CacheConfig, ConfigError
-from .arguments import add_action, non_negative
+from .arguments import add_action, add_examples, non_negative
 from .exit_status import ExitStatus
 from .output import print_message, print_text
 
@@ -43,6 +43,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--dry-run", action="store_true", help="only count the answers that would be deleted"
     )
     pack = add_action(actions, "pack", _pack, "compact the file: return free space to the disk")
+    add_examples(
+        parser,
+        "codeclm cache stats",
+        "codeclm cache explain 3f2a 9c41",
+        "codeclm cache prune --older-than 90 --dry-run",
+    )
     for action in (stats, verify, explain, prune, pack):
         action.add_argument(
             "--cache", type=Path, metavar="DIR", help="the cache's folder (default: the user's)"

@@ -15,6 +15,7 @@ from ..data.records import Unreadable
 from ..data.seeds.selection import SeedSelection
 from ..pipeline.event_loop import run_async
 from ..pipeline.prepare import Plan, prepare
+from .arguments import add_examples
 from .exit_status import ExitStatus
 from .output import print_message, print_text, seeds_used
 from .settings import add_run_settings, read_run_settings
@@ -28,9 +29,15 @@ PATIENCE = 10.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_run_settings(parser)
-    parser.add_argument(
+    groups = add_run_settings(parser)
+    groups.models.add_argument(
         "--call", action="store_true", help="also make one small call to each model, which is paid"
+    )
+    add_examples(
+        parser,
+        "codeclm check",
+        "# one small call to each model: are the keys and names right?",
+        "codeclm check -c codeclm.toml --call",
     )
 
 

@@ -23,7 +23,7 @@ from ..data.files import user_path
 from ..reporting import tables
 from ..reporting.forecast import forecast_run
 from ..store.folder import Folder
-from .arguments import add_force, add_pay_again, add_progress
+from .arguments import add_config, add_examples, add_force, add_pay_again, add_progress
 from .evaluations import run_evaluation
 from .exit_status import ExitStatus
 from .origin import add_trust, find_origin
@@ -31,7 +31,6 @@ from .output import print_json, print_message, print_text
 from .sessions import (
     TRANSIENT,
     is_unfinished,
-    print_how_to_continue,
     progress_display,
     run_to_end,
 )
@@ -42,8 +41,10 @@ ANSWER_TOKENS = 400
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "config", type=Path, help="configuration file (TOML, YAML or JSON) with a [compare] table"
+    add_config(
+        parser,
+        "configuration (TOML, YAML or JSON) with a [compare] table",
+        required=True,
     )
     parser.add_argument(
         "--out", "-o", type=Path, metavar="DIR", help="the comparison's folder (default: runs/NAME)"
@@ -68,6 +69,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="start runs over where their configuration has changed; paid answers are reused",
     )
+    add_examples(
+        parser,
+        "# what it would take; then the comparison itself",
+        "codeclm compare examples/compare.toml --plan",
+        "codeclm compare examples/compare.toml",
+        "codeclm compare -c compare.toml --sweep rows=500,1000,2000",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -90,7 +98,7 @@ def run(args: argparse.Namespace) -> int:
             return ExitStatus.DONE
         datasets = _make_datasets(plan, args)
         if datasets is None or not _evaluate(plan, force=args.force):
-            print_how_to_continue(_same_command(args))
+            print_message(f"to continue: {_same_command(args)}")
             return ExitStatus.FAILED
         result = conclude(plan, datasets)
     _print_result(result, as_json=args.json)
@@ -100,7 +108,7 @@ def run(args: argparse.Namespace) -> int:
 def _roles(settings: ComparisonSettings, where: str) -> list[RoleConfig]:
     """Return every model that a comparison may ask."""
     shared = settings.shared_config(where=where)
-    return [shared.strong, shared.target, shared.scorer, *settings.judges.values()]
+    return [*shared.all_roles.values(), *settings.judges.values()]
 
 
 def _exit_status(datasets: list[Dataset]) -> ExitStatus:

@@ -9,15 +9,13 @@ from ..data.test_sets import TestSource, prompts_of, read_questions, texts_of
 from ..quality.contamination import PromptIndex
 from ..reporting.runs import open_run
 from ..store.folder import Folder
-from .arguments import add_tests_folder, positive_integer
+from .arguments import add_examples, add_tests_folder, positive_integer
 from .exit_status import ExitStatus
 from .output import print_text
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.usage = (
-        "codeclm contamination FILE|RUN --against TEST [TEST …] [--tests DIR] [--ngram N]"
-    )
+    parser.usage = "%(prog)s FILE|RUN --against TEST [TEST …] [options]"
     parser.add_argument(
         "data",
         nargs="?",
@@ -40,6 +38,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=13,
         metavar="N",
         help="consecutive words that count as overlap (default: 13)",
+    )
+    add_examples(
+        parser,
+        "codeclm contamination runs/big --against vicuna koala --tests data/tests",
+        "codeclm contamination rows.jsonl --against mine.jsonl --ngram 8",
     )
 
 

@@ -12,7 +12,7 @@ from ..reporting.runs import open_run
 from ..training.handover import HandoverRequest, is_doubtful, model_to_train, write_handover
 from ..training.hyperparameters import Hyperparameters
 from ..training.trainers import TRAINERS, find_trainer
-from .arguments import add_force, add_run_folder, positive_integer
+from .arguments import add_examples, add_force, add_run_folder, positive_integer
 from .exit_status import ExitStatus
 from .output import print_message
 
@@ -37,6 +37,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_force(parser)
     _add_trainer(parser)
+    add_examples(
+        parser,
+        "codeclm export runs/big --to rows.jsonl",
+        "codeclm export runs/big --format messages --to rows.parquet --with-metadata",
+        "# data, configuration and card for a trainer",
+        "codeclm export runs/big --trainer trl --to sft",
+    )
 
 
 def _add_trainer(parser: argparse.ArgumentParser) -> None:

@@ -8,18 +8,14 @@ from ...prompts import SETS, PromptError, template_text
 from ..calls.prompts import PROMPTS
 from ..config import TEMPLATE, ConfigError
 from ..disk.atomic import check_replaceable, replace_file
+from .arguments import add_config, add_examples
 from .exit_status import ExitStatus
 from .output import print_text
 from .settings import DEFAULT_FILE
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "config",
-        nargs="?",
-        type=Path,
-        help=f"file to write (default: {DEFAULT_FILE})",
-    )
+    add_config(parser, f"file to write (default: {DEFAULT_FILE})")
     parser.add_argument(
         "--prompts",
         type=Path,
@@ -33,6 +29,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="with --prompts: which templates to start from (default: default)",
     )
     parser.add_argument("--force", action="store_true", help="overwrite existing files")
+    add_examples(
+        parser,
+        "codeclm init",
+        "# templates of the prompts, to edit",
+        "codeclm init --prompts prompts",
+        "codeclm init --prompts prompts --prompt-set small",
+    )
 
 
 def run(args: argparse.Namespace) -> int:

@@ -9,7 +9,7 @@ from ..data.records import Example
 from ..reporting.runs import RunReader, open_run
 from ..reporting.transcript import transcript
 from ..store.folder import FolderError
-from .arguments import add_json, add_run_folder, non_negative, positive_integer
+from .arguments import add_examples, add_json, add_run_folder, non_negative, positive_integer
 from .exit_status import ExitStatus
 from .output import print_json, print_message, print_text
 
@@ -35,6 +35,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="at most N examples (default: 50)",
     )
     add_json(parser)
+    add_examples(
+        parser,
+        "# the first 50; then one of them in full",
+        "codeclm inspect runs/big",
+        "codeclm inspect runs/big 47fd3e80",
+        "codeclm inspect runs/big --fate filtered --reason gap --min-gap 2",
+    )
 
 
 def run(args: argparse.Namespace) -> int:

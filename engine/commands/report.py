@@ -7,7 +7,7 @@ from pathlib import Path
 from ..disk.atomic import WriteError, check_replaceable, replace_file
 from ..reporting.page import html
 from ..reporting.runs import open_run
-from .arguments import add_force, add_run_folder, natural_number
+from .arguments import add_examples, add_force, add_run_folder, natural_number
 from .exit_status import ExitStatus
 from .output import print_message
 
@@ -27,6 +27,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=20,
         metavar="N",
         help="how many examples to show in full (default: 20)",
+    )
+    add_examples(
+        parser,
+        "codeclm report runs/big",
+        "codeclm report runs/big --to big.html --transcripts 100",
     )
 
 

@@ -11,7 +11,7 @@ from ..reporting.runs import RunReader, existing_run, open_run, resume_command
 from ..store.reader import LedgerReader
 from ..store.schema import Review, Subject
 from ..store.writer import LedgerWriter
-from .arguments import add_action, add_force, add_run_folder
+from .arguments import add_action, add_examples, add_force, add_run_folder
 from .exit_status import ExitStatus
 from .output import print_message
 
@@ -29,6 +29,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     importing = add_action(steps, "import", _import, "read the decisions, keep or drop")
     add_run_folder(importing)
     importing.add_argument("file", type=Path, help="the exported file, filled in")
+    add_examples(
+        parser,
+        "codeclm review export runs/big --to review.csv",
+        "# once the column `decision` says keep or drop",
+        "codeclm review import runs/big review.csv",
+    )
     for parser_of_step in (exporting, importing):
         parser_of_step.add_argument(
             "--what",

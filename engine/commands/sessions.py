@@ -15,7 +15,7 @@ from ..pipeline.event_loop import run_async
 from ..pipeline.prepare import Plan
 from ..pipeline.session import Session
 from ..pipeline.signals import process_signals
-from ..reporting.progress import Display, watcher
+from ..reporting.display import Display, watcher
 from ..reporting.runs import resume_command
 from ..reporting.summary import Summary, summary_text
 from .exit_status import ExitStatus
@@ -92,9 +92,10 @@ def run_to_end(
         raise
 
 
-def _how_to_continue(plan: Plan) -> str:
+def _how_to_continue(plan: Plan, settings: str = "") -> str:
+    """Say what to type next; *settings* are more of its arguments."""
     if plan.folder.config.exists():
-        return f"to continue: {resume_command(plan.folder.path)}"
+        return f"to continue: {resume_command(plan.folder.path)}{settings}"
     return "to continue: run the same command again; paid answers are reused"
 
 
@@ -122,19 +123,18 @@ def is_unfinished(summary: Summary, session: Session) -> bool:
 TRANSIENT = "some items failed with transient errors"
 
 
-def print_how_to_continue(command: str) -> None:
-    print_message(f"to continue: {command}")
-
-
 def _exit_status(summary: Summary, plan: Plan, session: Session) -> ExitStatus:
     if session.spent_limit:
         print_message(summary.reason)
-        raised = f"--set budget.{session.spent_limit}=N"
-        print_how_to_continue(f"{resume_command(plan.folder.path)} {raised}")
+        print_message(_how_to_continue(plan, f" --set budget.{session.spent_limit}=N"))
         return ExitStatus.BUDGET_SPENT
+    if summary.ending == "stopped":
+        print_message(summary.reason)
+        print_message(_how_to_continue(plan))
+        return ExitStatus.STOPPED
     if is_unfinished(summary, session):
         print_message(TRANSIENT if summary.ending == "finished" else summary.reason)
-        print_how_to_continue(resume_command(plan.folder.path))
+        print_message(_how_to_continue(plan))
         return ExitStatus.FAILED
     if not summary.rows:
         print_message("the dataset is empty; the summary above says why")

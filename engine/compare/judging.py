@@ -27,7 +27,7 @@ from .claims import ScoreTable
 from .settings import UNTUNED, ComparisonSettings
 
 DEFAULT_JUDGE = "judge"
-"""Name of the run's own judge if no other is configured."""
+"""Name of the run's own judge, unless it has several, which have names."""
 
 
 class Evaluation(Struct, frozen=True):
@@ -138,7 +138,7 @@ class _EvaluationBuilder(Struct, frozen=True):
 
     def build_all(self) -> Iterable[Evaluation]:
         compare = self.settings.compare
-        judges = self.settings.judges or ({} if compare.evaluations else self._default_judge())
+        judges = self.settings.judges or ({} if compare.evaluations else self._own_judges())
         for name, judge in judges.items():
             for recipe, tests in compare.answers.items():
                 for test, answers in tests.items():
@@ -146,7 +146,9 @@ class _EvaluationBuilder(Struct, frozen=True):
                         name, judge, AnswererConfig(model=recipe, answers=answers), test
                     )
 
-    def _default_judge(self) -> dict[str, JudgeConfig]:
+    def _own_judges(self) -> dict[str, JudgeConfig]:
+        if self.shared.judges:
+            return dict(self.shared.judges)
         judge = msgspec.convert(msgspec.to_builtins(self.shared.scorer), JudgeConfig)
         return {DEFAULT_JUDGE: judge}
 

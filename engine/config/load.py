@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from ..data.files import read_bounded
 from .checks import check_config
-from .explain import check_keys, explain
+from .explain import check_keys, explain, named_tables
 from .schema import Config
 from .values import ConfigError, NotSent
 
@@ -177,11 +177,19 @@ def _spell_out_nulls(tree: dict[str, Any], kind: type[Struct]) -> None:
     """Write "default" for the null of JSON and YAML where that is a value: TOML has no null."""
     for field in msgspec.structs.fields(kind):
         value = tree.get(field.name)
-        if isinstance(value, dict) and isinstance(field.type, type):
-            if issubclass(field.type, Struct):
-                _spell_out_nulls(cast("dict[str, Any]", value), field.type)
+        if isinstance(value, dict):
+            inner = cast("dict[str, Any]", value)
+            if isinstance(field.type, type) and issubclass(field.type, Struct):
+                _spell_out_nulls(inner, field.type)
+            elif (named := named_tables(field.type)) is not None:
+                for table in filter(_is_dict, inner.values()):
+                    _spell_out_nulls(table, named)
         elif field.name in tree and value is None and NotSent in get_args(field.type):
             tree[field.name] = "default"
+
+
+def _is_dict(value: Any) -> bool:
+    return isinstance(value, dict)
 
 
 def _check_size(tree: Mapping[str, Any], where: str) -> None:

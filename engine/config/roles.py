@@ -69,6 +69,17 @@ def response_format(role: RoleConfig) -> ResponseFormat:
     return hosted_model(role).host.kind.default_format
 
 
+def is_program(role: RoleConfig) -> bool:
+    """Whether *role* is a function of the user's, which scores each answer by itself.
+
+    A provider that is not installed counts as a model: its run can be read all the same.
+    """
+    try:
+        return hosted_model(role).host.kind.is_program
+    except UserError:
+        return False
+
+
 def reply_options(role: RoleConfig) -> dict[str, Any]:
     """Return the provider's options that can change a reply and are not at their default.
 

@@ -256,6 +256,9 @@ class Config(SettingsTable, frozen=True):
     strong: RoleConfig = field(default_factory=RoleConfig)
     target: RoleConfig = field(default_factory=RoleConfig)
     judge: JudgeConfig = field(default_factory=JudgeConfig)
+    judges: dict[str, JudgeConfig] = {}  # noqa: RUF012  (msgspec copies it)
+    """Several judges, by names of your choice: the mean of their scores counts. Each scores both
+    orders of every round, so each costs as many calls. They take the place of ``judge``."""
     input: InputConfig = field(default_factory=InputConfig)
     metadata: MetadataConfig = field(default_factory=MetadataConfig)
     decode: DecodeConfig = field(default_factory=DecodeConfig)
@@ -315,14 +318,26 @@ class Config(SettingsTable, frozen=True):
         inherited = self.strong.without_temperature()
         return msgspec.convert(inherited | msgspec.to_builtins(self.judge), JudgeConfig)
 
-    def role(self, name: RoleName) -> RoleConfig:
-        """Return the settings of the role *name*."""
+    @property
+    def judge_roles(self) -> dict[str, RoleConfig]:
+        """Return the judges by the name of their role: ``judge``, or ``judges.NAME`` of several."""
+        if not self.judges:
+            return {"judge": self.scorer}
+        return {f"judges.{name}": self.judges[name] for name in sorted(self.judges)}
+
+    @property
+    def all_roles(self) -> dict[str, RoleConfig]:
+        """Return every role by name, whether the recipe asks it or not."""
+        return {"strong": self.strong, "target": self.target, **self.judge_roles}
+
+    def roles_named(self, name: RoleName) -> dict[str, RoleConfig]:
+        """Return what the role *name* stands for, by name: all judges, or one model."""
         match name:
             case "strong":
-                return self.strong
+                return {name: self.strong}
             case "target":
-                return self.target
+                return {name: self.target}
             case "judge":
-                return self.scorer
+                return self.judge_roles
             case _:
                 assert_never(name)

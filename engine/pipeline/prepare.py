@@ -90,11 +90,11 @@ def prepare(config: Config, *, where: str, origin: Origin = Origin()) -> Plan:  
     config = structs.replace(config, recipe=recipe.name)  # it may have been an alias
     recipe.check(config, where)
     roles = recipe.role_configs(config)
+    endpoints = pass_gate(roles, where, origin, config.files_in_prompts)
     prompts: dict[str, PromptSet] = {
         role: load_prompts(config, role, roles[role], used, where)
         for role, used in recipe.prompts(config).items()
     }
-    endpoints = pass_gate(roles, where, origin, config.files_in_prompts)
     selection = _select_seeds(config)
     metadata = read_metadata(Path(config.metadata.file)) if config.metadata.file else ()
     tests = read_test_sets(config.quality, where)

@@ -3,7 +3,7 @@
 import os
 import secrets
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -22,13 +22,15 @@ from ..calls.clients import (
 from ..calls.counters import Counters
 from ..calls.dispatcher import Dispatcher
 from ..calls.preflight import preflight, raise_problems
-from ..calls.spending import Spending
+from ..calls.spending import Spending, total_spending
 from ..config import Config, ConfigError, RoleConfig, to_toml
-from ..data.errors import BudgetSpent, RunStopped, Stopping
+from ..data.errors import BudgetSpent, RunStopped, Stopping, UserError
 from ..disk.event_log import event_logger
+from ..disk.sqlite import StorageError
 from ..disk.threads import finish_in_thread
 from ..quality.near_duplicates import NearDuplicateFilter
 from ..store.folder import FolderError
+from ..store.ledger_counts import LedgerCounts, count_ledger
 from ..store.lost_answers import LostAnswersError, describe_lost, find_lost_answers
 from ..store.manifest import default_settings, differences
 from ..store.writer import LedgerWriter
@@ -56,7 +58,10 @@ class Session(Struct):
         dispatchers: by endpoint.
         total_seeds: records in the seed files; None if there are none, or until they are counted.
         name: the session's own, unique within the run.
-        seconds_before: how long earlier sessions of the run worked.
+        before: what earlier sessions of the run spent, and how long they worked.
+        state: whether it continues; None until its work begins.
+        ledger_counts: what all sessions have finished, as last counted; None until it is.
+        abandoned: calls in flight that a stop at once gave up.
     """
 
     plan: Plan
@@ -68,9 +73,17 @@ class Session(Struct):
     dispatchers: dict[str, Dispatcher] = {}
     total_seeds: int | None = None
     name: str = ""
-    seconds_before: float = 0.0
+    before: Spending = field(default_factory=Spending)
+    state: SessionState | None = None
+    ledger_counts: LedgerCounts | None = None
+    abandoned: int = 0
     began_at: float = field(default_factory=anyio.current_time)
     """On the loop's clock."""
+
+    @property
+    def in_flight(self) -> int:
+        """Calls that were sent and are not answered yet, at all endpoints."""
+        return sum(dispatcher.in_flight for dispatcher in self.dispatchers.values())
 
 
 Watcher = Callable[[Session], Coroutine[Any, Any, None]]
@@ -125,7 +138,7 @@ async def execute(
     changes = Changes(allow_change, retry_failed, pay_again)
     async with _open_ledger(plan, changes) as ledger:
         spent = await anyio.to_thread.run_sync(_open_account, ledger, name, plan.config)
-        session.seconds_before = sum(before.seconds for before in spent)
+        session.before = total_spending(spent)
         settings = CallSettings(
             plan.config.cache.path(),
             plan.config.retry,
@@ -149,18 +162,25 @@ async def execute(
 
 async def _work(session: Session, clients: Clients, ledger: LedgerWriter, hooks: Hooks) -> None:
     plan, state = session.plan, SessionState(clients.stop)
+    session.state = state
+
+    def stop_at_once() -> None:
+        session.abandoned = session.in_flight
+        state.cancel()
+
     execution = await _execution(session, clients, ledger, state, hooks.on_kept)
     try:
         async with background_tasks(
             clients,
             event="run.signalled",
             requests=hooks.requests,
-            is_stopping=lambda: state.stopping and not state.enough,
-            stop=state.stop,
-            stop_at_once=state.cancel,
+            is_stopping=lambda: state.requested or state.stopped_by is not None,
+            stop=state.stop_on_request,
+            stop_at_once=stop_at_once,
             tasks=(
                 partial(hooks.watch, session),
                 partial(_keep_account, session, ledger),
+                partial(_keep_counting, session),
                 partial(_halt_on_failure, state, ledger),
                 partial(watch_databases, _databases(plan), state.halt),
                 partial(_halt_in_time, session, state),
@@ -359,7 +379,7 @@ async def _halt_in_time(session: Session, state: SessionState) -> None:
     hours = session.plan.config.budget.hours
     if hours is None:
         return
-    await anyio.sleep(max(0.0, hours * 3600 - session.seconds_before))
+    await anyio.sleep(max(0.0, hours * 3600 - session.before.seconds))
     state.halt(BudgetSpent("hours", f"budget.hours: {hours:g} of {hours:g} spent"))
 
 
@@ -368,6 +388,22 @@ async def _keep_account(session: Session, ledger: LedgerWriter) -> None:
     while True:
         await anyio.sleep(1)
         _record_spending(session, ledger)
+
+
+async def _keep_counting(session: Session) -> None:
+    """Count what all sessions have finished, once a second, or less often in a large ledger."""
+    while True:
+        began_at = anyio.current_time()
+        with suppress(StorageError, UserError):  # who writes the ledger says what is wrong with it
+            session.ledger_counts = await anyio.to_thread.run_sync(
+                count_ledger, session.plan.folder.ledger
+            )
+        seconds = anyio.current_time() - began_at
+        await anyio.sleep(max(1.0, COUNTING_PAUSE * seconds))
+
+
+COUNTING_PAUSE = 50
+"""How many times as long as a count takes to wait for the next: 2 % of a core at most."""
 
 
 def _record_spending(session: Session, ledger: LedgerWriter, *, ended: bool = False) -> None:

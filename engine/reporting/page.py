@@ -13,6 +13,7 @@ from ..data.records import Example
 from ..pipeline.recipes import RECIPES
 from ..store.manifest import Manifest
 from .costs import COST_HEADER, cost_rows
+from .judge import panel_lines
 from .selection import selection_lines
 from .summary import Gaps, Summary
 from .terminal import printable
@@ -172,6 +173,7 @@ def _histogram(gaps: Gaps) -> str:
         bias = f"<p>Position bias: {gaps.bias.describe('rounds')}.</p>"
     if gaps.judge is not None:
         bias += f"<p>Judge: {gaps.judge.describe()}.</p>"
+        bias += "".join(f"<p>{_safe(line.strip())}.</p>" for line in panel_lines(gaps.panel))
         bias += "".join(f"<p>Warning: {_safe(text)}.</p>" for text in judge_warnings(gaps.judge))
     return (
         f"<table><tr><th>gap<th>rounds<th></tr>{''.join(lines)}</table><p>Pairs:</p>{pairs}{bias}"

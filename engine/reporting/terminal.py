@@ -13,6 +13,11 @@ def printable(text: str) -> str:
     return _CONTROL.sub(lambda match: ascii(match[0])[1:-1], text.replace("\r\n", "\n"))
 
 
+def one_line(text: str) -> str:
+    """Escape *text* as `printable` does, and put it on one line."""
+    return printable(" ".join(text.split()))
+
+
 def printable_json(text: str) -> str:
     """Escape what does not belong on a terminal within JSON, which stays the same JSON."""
     return _CONTROL.sub(lambda match: f"\\u{ord(match[0]):04x}", text)

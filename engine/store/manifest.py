@@ -132,7 +132,7 @@ def _run_settings(
     }
     if config.limit is not None:
         settings["limit"] = config.limit
-    for uncalled in {"strong", "target", "judge"} - roles.keys():
+    for uncalled in {"strong", "target", "judge", "judges"} - roles.keys():
         del settings[uncalled]
     del settings["quality"]["tests"]  # the folder they are in; what they contain counts
     settings["quality"]["test_sets"] = dict(tests)

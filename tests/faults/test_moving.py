@@ -34,7 +34,18 @@ def arguments(server: FaultServer, folder: Path) -> tuple[object, ...]:
     seeds = write_seeds(folder / "seeds.jsonl", SEEDS)
     return (
         *("run", "--strong", "vllm/strong", "--target", "vllm/target", "--base-url", server.url),
-        *("--seeds", seeds, "--out", "run", "--cache", "cache", "-c", WIDTH, "--per-metadata", 2),
+        *(
+            "--seeds",
+            seeds,
+            "--out",
+            "run",
+            "--cache",
+            "cache",
+            "--max-concurrent",
+            WIDTH,
+            "--per-metadata",
+            2,
+        ),
         *("--display", "none", "--no-preflight"),
     )
 

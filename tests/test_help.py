@@ -1,0 +1,93 @@
+"""What ``--help`` says, and what may have been meant."""
+
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from codeclm.engine.cli import build_parser
+from codeclm.engine.commands import COMMANDS
+
+from .commands import codeclm
+
+
+def help_of(verb: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("NO_COLOR", "1")
+    return build_parser(verb).verbs[verb].format_help()
+
+
+def examples(text: str) -> Iterator[list[str]]:
+    """The commands below "examples:", split into words as a shell does."""
+    lines = text.partition("\nexamples:\n")[2].replace("\\\n", "").splitlines()
+    for line in lines:
+        command = shlex.split(line.partition("|")[0], comments=True)
+        if command:
+            yield command
+
+
+@pytest.mark.parametrize("verb", COMMANDS)
+def test_a_verb_s_help_fits_80_columns(verb: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = help_of(verb, monkeypatch).splitlines()
+
+    assert [line for line in lines if len(line) > 80] == []
+
+
+@pytest.mark.parametrize("verb", COMMANDS)
+def test_a_verb_s_examples_are_commands_that_it_accepts(
+    verb: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands = list(examples(help_of(verb, monkeypatch)))
+
+    assert commands
+    for program, *words in commands:
+        assert program == "codeclm"
+        assert build_parser(words[0]).parse_args(words).verb == words[0]
+
+
+def test_every_verb_is_listed_with_its_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    text = build_parser(None).format_help()
+
+    assert [line for line in text.splitlines() if len(line) > 80] == []
+    assert all(f"\n  {verb:<15}{summary}\n" in text for verb, summary in COMMANDS.items())
+    assert text.index("\nmake\n") < text.index("  run  ") < text.index("\nlook\n")
+    assert "  3  finished, but short of --target-rows\n" in text
+
+
+@pytest.mark.parametrize("line", ["run a.toml", "run -c a.toml", "run --config a.toml"])
+def test_a_configuration_is_named_in_one_of_three_ways(line: str) -> None:
+    assert str(build_parser("run").parse_args(line.split()).config) == "a.toml"
+
+
+def test_a_configuration_is_named_once(capsys: pytest.CaptureFixture[str]) -> None:
+    assert build_parser("run").parse_args(["run"]).config is None
+    for line in ("run a.toml -c b.toml", "run -c b.toml a.toml", "compare"):
+        with pytest.raises(SystemExit):
+            build_parser(line.split()[0]).parse_args(line.split())
+    errors = capsys.readouterr().err
+    assert errors.count("not allowed with argument") == 2
+    assert "one of the arguments FILE --config/-c is required" in errors
+
+
+@pytest.mark.parametrize(
+    ("line", "meant"),
+    [
+        ("exprt runs/a", "export"),
+        ("run --treshold 3", "--threshold"),
+        ("run --thres 3", "--threshold"),
+        ("status runs/a --jsn", "--json"),
+        ("export r --trainer trll --to x", "trl"),
+        ("run --concurrency 8", "--max-concurrent"),
+        ("review exprt r --to x.csv", "export"),
+        ("cache prune --older-than 3 --dryrun", "--dry-run"),
+    ],
+)
+def test_a_typing_error_is_answered_with_what_may_have_been_meant(
+    line: str, meant: str, tmp_path: Path
+) -> None:
+    done = codeclm(*line.split(), cwd=tmp_path)
+
+    assert done.returncode == 2
+    assert done.stderr.rstrip().endswith(f"did you mean {meant}?"), done.stderr
