@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from typing import Final, cast
 
-from .instruction import inside_tag, read_instruction, reads_like_chat
+from .instruction import read_instruction, reads_like_chat
 from .items import (
     clean_item,
     is_about_all,
@@ -44,6 +44,7 @@ from .reading import (
 )
 from .schemas import LONGEST_INSTRUCTION, list_of, object_of, string
 from .tables import column, rows_of
+from .wrapping import inside_tag
 
 _ITEM_HEAD = re.compile(rf"[*_]{{0,3}}{phrase('item')}s?[*_]{{0,3}}", re.IGNORECASE)
 _ITEM_TAG = re.compile(rf"<(?P<close>/?)(?:{phrase('item')})[_ ]?[0-9]{{0,3}}>", re.IGNORECASE)

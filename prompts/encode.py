@@ -109,6 +109,8 @@ def read_metadata(
         or _from_lines(tags_as_labels(reply))
     )
     _check_length(use_case, *names)
+    if use_case.casefold() in _NONE:
+        raise ParseError(f"no use case: {excerpt(reply)}")
 
     use_case = _allowed(use_case, use_cases, "use case")
     distinct = dict.fromkeys(_allowed(name, skills, "skill") for name in _distinct(names))
@@ -131,6 +133,8 @@ def _from_json(fields: dict[str, Any]) -> tuple[str, list[str]] | None:
 
 def _from_table(text: str) -> tuple[str, list[str]] | None:
     rows = rows_of(text.split("\n"))
+    if rows and len(rows[0]) == 2 and not column(rows, _USE_CASE_HEAD):
+        rows = list(map(list, zip(*rows, strict=True)))  # one row for each label
     use_cases, skills = column(rows, _USE_CASE_HEAD), column(rows, _SKILLS_HEAD)
     return (_name(use_cases[0]), _listed(skills[0])) if use_cases and skills else None
 

@@ -16,16 +16,20 @@ _ECHO = re.compile(phrase("old_text"), re.IGNORECASE)
 _NOTES = re.compile(phrase("notes"), re.IGNORECASE)
 _ADDS = re.compile(r"i(?:['\u2019]ve| have)? (?:also )?(?:kept|added)\b", re.IGNORECASE)
 _ENCLOSED = re.compile(r"[*_]{0,3}[(\uff08].*[)\uff09][*_]{0,3}|\*[^*\n]+\*|_[^_\n]+_", re.DOTALL)
-_SUSPECT = re.compile(
-    r"\b(?:harder|tougher|(?:more )?challenging|improve(?:d|ments?)|enhance(?:d|ments?)|rewrit\w+"
-    r"|add(?:ed|itions?)|rationale|reasoning|justification|why it|why this|how it|how this)\b"
-    r"|改进|优化|修改|解析|说明",
-    re.IGNORECASE,
-)
+_SUSPECT = re.compile(phrase("suspect"), re.IGNORECASE)
 _OF_THE_TEXT = re.compile(
     r"\b(?:this|the|next|your|that) (?:\w+ )?(?:instruction|prompt|rewrite)\b", re.IGNORECASE
 )
-_RULE = re.compile(r"[ \t]*+(?:-{3,}|\*{3,}|_{3,}|\* \* \*|- - -)[ \t]*+")
+RULE: Final = re.compile(r"[ \t]*+(?:-{3,}|\*{3,}|_{3,}|\* \* \*|- - -)[ \t]*+")
+_LENGTH = re.compile(
+    r"[(\[\uff08]?\W{0,3}(?:(?:approx(?:\.|imately)?|about|~|word count:?|约|共) ?)?[0-9]{1,4} ?"
+    r"(?:words|characters|tokens|w\u00f6rter|zeichen|mots|caract\u00e8res|palabras|caracteres|слов\w*"
+    r"|字|文字|个字|كلمة)\W{0,3}",
+    re.IGNORECASE,
+)
+_LAST_REMARK = re.compile(
+    r"(?<=[^\s(\uff08])[ \t]*[*_]{0,2}[(\uff08\[]([^()\uff08\uff09\n]{8,400})[)\uff09\]][*_]{0,2}\Z"
+)
 _SALUTATION = re.compile(
     r"^[ \t\"]*(?:dear|hi|hello|hey)\b[^\n]{0,40}[,:!]", re.IGNORECASE | re.MULTILINE
 )
@@ -48,7 +52,15 @@ def without_remarks(text: str) -> str:
         if length == 0:
             break
         del lines[-length:]
-    return "\n".join(lines)
+    return _without_bracket("\n".join(lines))
+
+
+def _without_bracket(text: str) -> str:
+    """Remove "(Note: I have kept the subject)" from the end of the last line."""
+    bracket = _LAST_REMARK.search(text, max(0, len(text) - _LONGEST))
+    if not bracket or not _is_remark([bracket[1]], closes=False):
+        return text
+    return text[: bracket.start()]
 
 
 def may_end_with_remarks(text: str) -> bool:
@@ -65,7 +77,12 @@ def may_end_with_remarks(text: str) -> bool:
     if any(_SUSPECT.search(split_label(lines[at])[0]) for at in starts):
         return True
     last = "\n".join(lines[starts[-1] :]) if starts else ""
-    return len(last) < _LONGEST and _OF_THE_TEXT.search(last) is not None
+    if len(last) > _LONGEST:
+        return False
+    if _OF_THE_TEXT.search(last):
+        return True
+    is_set_apart = _ENCLOSED.fullmatch(last.strip()) or _NOTES.fullmatch(split_label(last)[0])
+    return bool(is_set_apart and _SUSPECT.search(last))
 
 
 def _length_of_remark(lines: list[str], outside: list[bool], *, closes: bool) -> int:
@@ -75,11 +92,11 @@ def _length_of_remark(lines: list[str], outside: list[bool], *, closes: bool) ->
         return 0
     start = end - 1
     while start > 0 and outside[start - 1] and lines[start - 1].strip():
-        if _RULE.fullmatch(lines[start - 1]):
+        if RULE.fullmatch(lines[start - 1]):
             break
         start -= 1
-    if _RULE.fullmatch(lines[end - 1]):  # two of them enclose a part of the text
-        return int(sum(_RULE.fullmatch(line) is not None for line in lines) == 1)
+    if RULE.fullmatch(lines[end - 1]):  # two of them enclose a part of the text
+        return int(sum(RULE.fullmatch(line) is not None for line in lines) == 1)
     if start > 0 and _is_remark(lines[start:end], closes=closes):
         return end - start
     return 1 if start < end - 1 and _is_remark(lines[end - 1 :], closes=closes) else 0
@@ -90,6 +107,8 @@ def _is_remark(lines: list[str], *, closes: bool) -> bool:
         return False
     paragraph = "\n".join(lines)
     remark = paragraph.strip(f"{SIGNS}()[]\uff08\uff09")
+    if _LENGTH.fullmatch(paragraph.strip()):
+        return True
     if _CLOSES.match(remark):
         return closes
     label = split_label(remark.split("\n", 1)[0])[0]
@@ -103,7 +122,7 @@ def _start_of_changes(lines: list[str], outside: list[bool]) -> int:
     """Return where a section begins that explains the rewrite; the number of lines if none does."""
     for at in range(1, len(lines)):
         above = lines[at - 1]
-        if not outside[at] or not lines[at].strip() or (above.strip() and not _RULE.match(above)):
+        if not outside[at] or not lines[at].strip() or (above.strip() and not RULE.match(above)):
             continue
         label, text = split_label(lines[at])
         if label and (_CHANGES.fullmatch(label) or _ECHO.fullmatch(label)):

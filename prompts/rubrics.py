@@ -54,7 +54,8 @@ _INLINE = re.compile(
 )
 _BULLETED = re.compile(r"[ \t]*[-+•*][ \t]")
 _RULE = re.compile(r"[ \t]*+[-*_]{3,}[ \t]*+")
-_BOLD = re.compile(r"\*\*([^*\n]{1,300})\*\*")
+_EMPHASIS = re.compile(r"(?<![\w*`])(\*\*|\*)(?![\s*])([^*\n]{1,300})(?<![\s*])\1(?![\w*`])")
+_OPEN_BOLD = re.compile(r"\*\*(?!\s)|(?<!\s)\*\*")
 _RUBRIC_HEAD, _ACTION_HEAD = (
     re.compile(rf"[*_]{{0,3}}{phrase(field)}s?[*_]{{0,3}}", re.IGNORECASE)
     for field in ("rubric", "action")
@@ -238,8 +239,8 @@ def _kind(match: re.Match[str]) -> str:
 
 
 def _joined(parts: list[str]) -> str:
-    """Return the text of an item without bold, which sets off its title or all of it."""
-    text = _BOLD.sub(r"\1", "\n".join(part for part in parts if part).strip())
+    """Return the text of an item without emphasis, which sets off its title or all of it."""
+    text = _EMPHASIS.sub(r"\2", "\n".join(part for part in parts if part).strip())
     if text.count("**") == 1:  # the label's, which was taken off
-        text = text.replace("**", "")
+        text = _OPEN_BOLD.sub("", text)
     return strip_quotes(text.strip())

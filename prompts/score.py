@@ -10,6 +10,7 @@ from .reading import ParseError, excerpt, is_list, parse_json, reply_body, tags_
 from .schemas import object_of, scores
 
 NUMBER = re.compile(r"(?<![\w.])-?[0-9]+(?:\.[0-9]+)?(?![\w]|\.[0-9])")
+_DECIMAL_COMMA = re.compile(r"(?:10|[0-9]),[0-9]{1,2}")
 _NOT_AFTER_LETTER = r"(?<![A-Za-zÀ-ÿ])"
 _WHO = phrase("assistant")
 _WHOSE = re.compile(
@@ -27,7 +28,7 @@ _COUNTER = re.compile(
 )
 _OUT_OF = re.compile(
     rf"(?:(?<=[0-9])[ \t]{{0,3}}/|\b{phrase('out_of')})[ \t]{{0,3}}10(?:\.0)?(?![0-9]|\.[0-9])"
-    r"|(?<=[0-9])[ \t]{0,3}分",
+    r"|(?<=[0-9])[ \t]{0,3}[分点點]",
     re.IGNORECASE,
 )
 _USUAL = re.compile(
@@ -99,7 +100,11 @@ def read_scores(text: str) -> tuple[float, float]:
 
 def read_pair(text: str) -> tuple[float, float] | None:
     """Return the two numbers that *text* is, as prompts ask for them; None if it is not so."""
-    numbers = text.replace(",", " ").split(None, 2) if len(text) < _LONGEST_LINE else ()
+    numbers = text.split(None, 2) if len(text) < _LONGEST_LINE else []
+    if len(numbers) == 2 and any(map(_DECIMAL_COMMA.fullmatch, numbers)):
+        numbers = [number.replace(",", ".") for number in numbers]
+    else:
+        numbers = text.replace(",", " ").split(None, 2) if len(text) < _LONGEST_LINE else []
     if len(numbers) == 2 and all(map(NUMBER.fullmatch, numbers)):
         return float(numbers[0]), float(numbers[1])
     return None

@@ -31,6 +31,10 @@ class Language(Struct, frozen=True, kw_only=True):
     """How a remark about the rewrite begins."""
     closes: str = NONE
     """How the last line of a chat begins: "let me know"."""
+    suspect: str = NONE
+    """Words in remarks on a rewrite that an instruction may hold, too."""
+    asks: str = NONE
+    """How a model begins that has no text to rewrite, or asks what is meant."""
     changes: str = NONE
     """A heading of a list of what was changed."""
     notes: str = NONE
