@@ -19,6 +19,7 @@ from ..pipeline.execution import OnKept, ignore
 from ..pipeline.prepare import Plan
 from ..pipeline.session import Session, Watcher, execute
 from ..pipeline.signals import StopButton, StopRequests, no_requests
+from ..reporting.progress_file import publish_progress
 from ..reporting.results import write_results
 from ..reporting.summary import Summary
 from .blocking import wait_for
@@ -121,7 +122,7 @@ async def run_session(
         on_start()
         session = await execute(
             plan,
-            watch=watch or _silently,
+            watch=partial(publish_progress, watch or _silently),
             allow_change=allow_change,
             retry_failed=retry_failed,
             pay_again=pay_again,

@@ -196,6 +196,8 @@ async def _work(session: Session, clients: Clients, ledger: LedgerWriter, hooks:
         _record_spending(session, ledger, ended=True)
     session.left_for_later = state.left_for_later
     session.ending, session.reason = state.verdict()
+    if session.abandoned:
+        session.reason += f"; calls in flight given up, which may be billed: {session.abandoned:,}"
     if isinstance(state.stopped_by, BudgetSpent):
         session.spent_limit = state.stopped_by.limit
     log.info("run.ended", ending=session.ending, reason=session.reason)
