@@ -10,7 +10,6 @@ from msgspec import structs
 
 from codeclm.engine.calls.counters import StageCounts
 from codeclm.engine.reporting.bars import BarRenderer
-from codeclm.engine.reporting.display import Display, opened_view
 from codeclm.engine.reporting.pace import rate_pace, work_pace
 from codeclm.engine.reporting.progress import (
     Activity,
@@ -28,6 +27,7 @@ from codeclm.engine.reporting.progress_text import (
     stop_message,
 )
 from codeclm.engine.reporting.screen import Screen, printing_above
+from codeclm.engine.reporting.views import Display, opened_view
 
 BUSY = EndpointProgress(
     name="openai/gpt-4.1-mini https://api.openai.com/v1 OPENAI_API_KEY",

@@ -4,6 +4,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+from msgspec import structs
+
 from ..calls.clients import endpoint_name, limits_of
 from ..calls.dispatcher import Dispatcher
 from ..calls.prices import Prices, prices_by_role
@@ -205,9 +207,9 @@ class ProgressMeter:
             money_in_flight=money,
             calls_per_second=sum(pace.per_second for pace in self._paces.values()),
             tokens_per_second=self._token_pace.per_second,
-            stages=counters.stages,
-            scored=counters.scored,
-            selected=counters.selected,
+            stages={name: structs.replace(counts) for name, counts in counters.stages.items()},
+            scored=dict(counters.scored),
+            selected=dict(counters.selected),
         )
 
     def _endpoint(self, name: str, dispatcher: Dispatcher) -> EndpointProgress:

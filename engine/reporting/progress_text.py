@@ -5,8 +5,7 @@ from collections.abc import Iterator
 from ..calls.dispatch_statistics import LONG_PAUSE
 from ..calls.outage import LONG_OUTAGE
 from .progress import EndpointProgress, Progress
-from .terminal import one_line
-from .waiting import clock
+from .terminal import clock, one_line
 
 LONG_SILENCE = 5.0
 """Seconds without news after which whoever watches from another process is told."""
