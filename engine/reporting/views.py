@@ -61,7 +61,7 @@ def _resolved(
 class _Bars:
     """Bars on a terminal, drawn in place."""
 
-    interval = 0.25
+    interval = 0.5
 
     def __init__(self, screen: Screen, stream: TextIO) -> None:
         from .bars import BarRenderer  # noqa: PLC0415  (rich takes long to import)
