@@ -5,6 +5,8 @@ import shlex
 import sys
 from pathlib import Path
 
+from msgspec import Struct
+
 from ..compare import plots, report
 from ..compare.comparison import (
     RESULTS,
@@ -21,9 +23,9 @@ from ..compare.tables import comparison_tables
 from ..config import RoleConfig, read_settings
 from ..data.files import user_path
 from ..reporting import tables
-from ..reporting.forecast import forecast_run
+from ..reporting.forecast import Forecast, forecast_run
 from ..store.folder import Folder
-from .arguments import add_config, add_examples, add_force, add_progress
+from .arguments import add_config, add_examples, add_force, add_pay_again, add_progress
 from .evaluations import run_evaluation
 from .exit_status import ExitStatus
 from .origin import add_trust, find_origin
@@ -62,6 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_override(parser)
     add_trust(parser)
     add_force(parser)
+    add_pay_again(parser)
     add_progress(parser)
     parser.add_argument(
         "--allow-change",
@@ -93,7 +96,7 @@ def run(args: argparse.Namespace) -> int:
             settings, sweeps, out, where=where, origin=origin, allow_change=args.allow_change
         )
         if args.plan:
-            _print_forecasts(plan)
+            _print_forecasts(plan, as_json=args.json)
             return ExitStatus.DONE
         datasets = _make_datasets(plan, args)
         if datasets is None or not _evaluate(plan, force=args.force):
@@ -133,16 +136,30 @@ def _same_command(args: argparse.Namespace) -> str:
     return shlex.join(words)
 
 
-def _print_forecasts(plan: ComparisonPlan) -> None:
-    """Print each run's cost by itself; calls that runs share are paid only once."""
+class ComparisonForecast(Struct, frozen=True):
+    """The calls of each run by itself, and the most that the evaluations take.
+
+    Calls that runs share are paid only once.
+    """
+
+    runs: dict[str, Forecast]
+    judging_calls: int
+
+
+def _print_forecasts(plan: ComparisonPlan, *, as_json: bool) -> None:
+    forecasts = {
+        planned.variant.name: forecast_run(planned.plan, ANSWER_TOKENS) for planned in plan.runs
+    }
+    judging = _judging_calls(plan)
+    if as_json:
+        print_json(ComparisonForecast(forecasts, judging))
+        return
     rows = list[tuple[str, ...]]()
-    for planned in plan.runs:
-        forecast = forecast_run(planned.plan, ANSWER_TOKENS)
+    for name, forecast in forecasts.items():
         bounds = (forecast.low_money, forecast.high_money)
         money = [f"{bound:.2f}" for bound in bounds if bound is not None]
-        rows.append((planned.variant.name, f"{forecast.low:,}", f"{forecast.high:,}", *money))
+        rows.append((name, f"{forecast.low:,}", f"{forecast.high:,}", *money))
     head = ("recipe", "calls, at least", "at most", "money, at least", "at most")
-    judging = _judging_calls(plan)
     more = f"; judging takes up to {judging:,} more calls" if judging else ""
     note = f"each with an empty cache, assuming answers of {ANSWER_TOKENS} tokens{more}"
     table = tables.Table("Forecast", head[: len(rows[0])], tuple(rows), note)
@@ -165,6 +182,7 @@ def _make_datasets(plan: ComparisonPlan, args: argparse.Namespace) -> list[Datas
             planned.plan,
             progress_display(args),
             allow_change=args.allow_change,
+            pay_again=args.pay_again,
             force=args.force,
         )
         if is_unfinished(summary, session):

@@ -12,9 +12,10 @@ from ..reporting.runs import open_run
 from ..training.handover import HandoverRequest, is_doubtful, model_to_train, write_handover
 from ..training.hyperparameters import Hyperparameters
 from ..training.trainers import TRAINERS, find_trainer
-from .arguments import add_examples, add_force, add_run_folder, positive_integer
+from .arguments import add_examples, add_force, add_json, add_run_folder, positive_integer
+from .documents import Written
 from .exit_status import ExitStatus
-from .output import print_message
+from .output import print_json, print_message
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--with-metadata", action="store_true", help="add use case, skills, gap, … to each row"
     )
     add_force(parser)
+    add_json(parser)
     _add_trainer(parser)
     add_examples(
         parser,
@@ -95,7 +97,7 @@ def _export(args: argparse.Namespace) -> int:
         force=True,
         on_replacement=repaired.append,
     )
-    print_message(f"wrote {count:,} rows to {args.to}")
+    _report(args, count, f"wrote {count:,} rows to {args.to}")
     if repaired:
         print_message(
             f"in {len(repaired):,} rows U+FFFD replaces half a surrogate pair, which Parquet cannot"
@@ -119,8 +121,17 @@ def _export_for_trainer(args: argparse.Namespace) -> int:
             f"{args.devices} devices share batches of {batch}, not {Hyperparameters().batch}"
         )
     folder = shlex.quote(str(args.to))
-    print_message(
+    _report(
+        args,
+        count,
         f"wrote {count:,} rows, a config and a card to {args.to}; to train:\n"
-        f"  cd {folder} && {request.trainer.command}"
+        f"  cd {folder} && {request.trainer.command}",
     )
     return ExitStatus.DONE
+
+
+def _report(args: argparse.Namespace, count: int, message: str) -> None:
+    if args.json:
+        print_json(Written(str(args.to), count))
+    else:
+        print_message(message)

@@ -37,6 +37,7 @@ def run_and_report(
         progress_display(args),
         allow_change=allow_change,
         retry_failed=retry_failed,
+        pay_again=args.pay_again,
         force=force,
         tries_roles=args.preflight,
     )
@@ -61,6 +62,7 @@ def run_to_end(
     *,
     allow_change: bool,
     retry_failed: bool = False,
+    pay_again: bool = False,
     force: bool = False,
     tries_roles: bool = True,
 ) -> tuple[Summary, Session]:
@@ -73,6 +75,7 @@ def run_to_end(
         on_start=partial(_print_start, plan),
         allow_change=allow_change,
         retry_failed=retry_failed,
+        pay_again=pay_again,
         force=force,
         tries_roles=tries_roles,
     )

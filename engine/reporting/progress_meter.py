@@ -17,6 +17,10 @@ MEASURED = 0.1
 """Share of the work from which on the calls so far say more than the forecast."""
 
 
+LEAST_MEASURED = 10.0
+"""Seconds of work that must be measured before anybody is told how long the rest takes."""
+
+
 class _Likely(NamedTuple):
     """What the whole run will probably take."""
 
@@ -147,10 +151,10 @@ class ProgressMeter:
 
     def _remaining(self, work: _Work | None) -> float | None:
         """Return the seconds until the goal, at the pace of late."""
-        pace = self._work_pace.per_second
-        if work is None or pace <= 0:
+        pace = self._work_pace
+        if work is None or pace.seconds < LEAST_MEASURED or pace.per_second <= 0:
             return None
-        return max(0, work.goal - work.done) / pace
+        return max(0, work.goal - work.done) / pace.per_second
 
     # -- what is spent -------------------------------------------------------------------------
 

@@ -8,6 +8,11 @@ from .progress import EndpointProgress, Progress
 from .terminal import one_line
 from .waiting import clock
 
+LONG_SILENCE = 5.0
+"""Seconds without news after which whoever watches from another process is told."""
+
+LONGEST_LABEL = len("strong+target+judge")
+
 UNKNOWN = "—"
 """Stands for a figure that nobody can know yet."""
 
@@ -15,6 +20,8 @@ UNKNOWN = "—"
 def headline(progress: Progress) -> str:
     """Say what the session does, and for how much longer."""
     done = clock(progress.elapsed)
+    if progress.silent >= LONG_SILENCE:
+        return f"no news for {clock(progress.silent)}: paused, or its machine is busy"
     match progress.state:
         case "starting":
             return f"starting, {done}"
@@ -70,7 +77,12 @@ def money(amount: float) -> str:
 
 def endpoint_label(endpoint: EndpointProgress) -> str:
     """Name an endpoint by the roles that ask it."""
-    return "+".join(endpoint.roles) or one_line(endpoint.name)
+    label = one_line("+".join(endpoint.roles) or endpoint.name)
+    if len(label) <= LONGEST_LABEL:
+        return label
+    first, *others = endpoint.roles or (label,)
+    more = f"+{len(others)}" if others else "…"
+    return f"{one_line(first)[: LONGEST_LABEL - len(more)]}{more}"
 
 
 def is_held_up(endpoint: EndpointProgress) -> bool:
