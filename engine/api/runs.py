@@ -96,6 +96,7 @@ async def run_session(
     on_start: Callable[[], object] = lambda: None,
     allow_change: bool = False,
     retry_failed: bool = False,
+    pay_again: bool = False,
     force: bool = False,
     tries_roles: bool = True,
 ) -> tuple[Summary, Session]:
@@ -109,6 +110,7 @@ async def run_session(
         on_start: called once the run's folder is this process's.
         allow_change: start the run anew if the folder holds one with other settings.
         retry_failed: start the run anew if anything failed for good.
+        pay_again: pay again for answers that the cache lacks.
         force: whether files in the folder that codeclm did not write may be replaced.
         tries_roles: make one small call per role first, and stop if one cannot be used.
 
@@ -123,6 +125,7 @@ async def run_session(
             watch=partial(publish_progress, watch or _silently),
             allow_change=allow_change,
             retry_failed=retry_failed,
+            pay_again=pay_again,
             requests=requests,
             on_kept=on_kept,
             tries_roles=tries_roles,

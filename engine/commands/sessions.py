@@ -38,6 +38,7 @@ def run_and_report(
         progress_display(args),
         allow_change=allow_change,
         retry_failed=retry_failed,
+        pay_again=args.pay_again,
         force=force,
         tries_roles=args.preflight,
     )
@@ -62,6 +63,7 @@ def run_to_end(
     *,
     allow_change: bool,
     retry_failed: bool = False,
+    pay_again: bool = False,
     force: bool = False,
     tries_roles: bool = True,
 ) -> tuple[Summary, Session]:
@@ -74,6 +76,7 @@ def run_to_end(
         on_start=partial(_print_start, plan),
         allow_change=allow_change,
         retry_failed=retry_failed,
+        pay_again=pay_again,
         force=force,
         tries_roles=tries_roles,
     )
