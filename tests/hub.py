@@ -15,9 +15,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-LARGE = 10 << 20
-"""Bytes from which a file is uploaded apart from its commit."""
-
 
 class Repository:
     def __init__(self, *, private: bool = False) -> None:
@@ -40,6 +37,8 @@ class Hub:
         self.repositories: dict[str, Repository] = {}
         self.uploads: dict[str, bytes] = {}
         self.requests: list[tuple[str, str]] = []
+        self.large = 10 << 20
+        """Bytes from which a file is uploaded apart from its commit."""
         self.failures: list[str] = []
         """Starts of requests, ``METHOD /path``, that fail once each with status 503."""
 
@@ -170,7 +169,7 @@ class _Handler(BaseHTTPRequestHandler):
         files: list[dict[str, Any]] = []
         for file in json.loads(body)["files"]:
             old = repository.files.get(file["path"])
-            mode = "lfs" if file["size"] >= LARGE else "regular"
+            mode = "lfs" if file["size"] >= self.hub.large else "regular"
             files.append({"path": file["path"], "uploadMode": mode, "shouldIgnore": False})
             if old is not None:
                 files[-1]["oid"] = _oid(old, mode)
