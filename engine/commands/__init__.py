@@ -58,6 +58,7 @@ TASKS = {
         "cache": "examine the cache of paid answers, make room in it",
         "models": "list models with prices, sampling and last days",
         "plugins": "list providers, recipes, export formats and prompts",
+        "completion": "let bash, zsh or fish complete commands and flags",
     },
 }
 

@@ -33,8 +33,8 @@ class Spent(Struct, frozen=True, kw_only=True):
     reused: int
     """Answers from the cache, in this session."""
     likely_calls: int | None = None
-    """Answers that the whole run will probably take: as forecast, and from a tenth of the work on
-    as it went so far."""
+    """Paid answers that the whole run will probably take: at first as forecast, and from a tenth of
+    the work on as it went so far."""
     most_calls: int | None = None
     tokens: int
     most_tokens: int | None = None
