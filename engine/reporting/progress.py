@@ -1,8 +1,8 @@
 """What a run has made and is doing now, as one value: for displays, here and in other processes."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from ..calls.counters import StageCounts
 
@@ -10,7 +10,7 @@ State = Literal["starting", "working", "stopping", "stopping at once", "ending"]
 """``ending``: there are enough rows, or the session cannot go on; calls in flight finish."""
 
 
-class Made(Struct, frozen=True, kw_only=True):
+class OutputProgress(Struct, frozen=True, kw_only=True):
     """What all sessions have made; None where it is not counted yet."""
 
     rows: int | None = None
@@ -25,7 +25,7 @@ class Made(Struct, frozen=True, kw_only=True):
     """How many there will probably be."""
 
 
-class Spent(Struct, frozen=True, kw_only=True):
+class SpendingProgress(Struct, frozen=True, kw_only=True):
     """What all sessions have spent, of how much; None where no limit is set."""
 
     calls: int
@@ -33,8 +33,8 @@ class Spent(Struct, frozen=True, kw_only=True):
     reused: int
     """Answers from the cache, in this session."""
     likely_calls: int | None = None
-    """Answers that the whole run will probably take: as forecast, and from a tenth of the work on
-    as it went so far."""
+    """Paid answers that the whole run will probably take: at first as forecast, and from a tenth of
+    the work on as it went so far."""
     most_calls: int | None = None
     tokens: int
     most_tokens: int | None = None
@@ -90,7 +90,7 @@ class EndpointProgress(Struct, frozen=True, kw_only=True):
     last_error: str
 
 
-class Progress(Struct, frozen=True, kw_only=True):
+class RunProgress(Struct, frozen=True, kw_only=True):
     """A run at one moment."""
 
     run: str
@@ -100,13 +100,15 @@ class Progress(Struct, frozen=True, kw_only=True):
     """Why the session is ending."""
     elapsed: float
     """Seconds of this session."""
-    share: float | None = None
+    share: Annotated[float, Meta(ge=0, le=1)] | None = None
     """How much of the work is done, 0 to 1; None where that is not known."""
     remaining: float | None = None
     """Seconds that it takes at the pace of late; None until that is known."""
-    made: Made
-    spent: Spent
+    output: OutputProgress
+    spending: SpendingProgress
     activity: Activity
     endpoints: tuple[EndpointProgress, ...] = ()
     written_at: float = 0.0
     """Seconds since 1970."""
+    silent: float = 0.0
+    """For how many seconds the session has written nothing new, where another process reads it."""

@@ -18,7 +18,7 @@ def transcript(example: Example, seeds: Mapping[str, str]) -> str:
 def _lines(example: Example, seeds: Mapping[str, str]) -> Iterator[str]:
     metadata = example.metadata
     ending = f"{example.fate}: {example.reason}" if example.reason else example.fate
-    yield f"example    {example.id} (metadata {example.position}, number {example.number})"
+    yield f"example    {example.id} ({example.position}.{example.number})"
     yield f"fate       {ending}{f': {printable(example.detail)}' if example.detail else ''}"
     if example.winner:
         gap = "" if example.gap is None else f", gap {example.gap:+g}"
