@@ -342,7 +342,7 @@ def settle_manifest(plan: Plan, ledger: LedgerWriter, *, allow_change: bool) -> 
         FolderError: the folder holds another run; the message shows the differences.
     """
     old = plan.folder.read_manifest()
-    calls_out = any(use.address for use in plan.endpoints)
+    calls_out = any(use.address for use in plan.endpoints) or plan.config.downloads_seeds
     if old is not None:
         changed = differences(old, plan.manifest, default_settings())
         if changed and not allow_change and not ledger.reader.is_untouched():
