@@ -19,6 +19,7 @@ from .reasoning import SplitReply, split_reasoning
 from .respond import Respond, reads_like_refusal
 from .rubrics import RubricsAndActions, WriteRubrics
 from .score import Score
+from .score_logprobs import NoLogprobsError, ScoreByLogprobs
 from .templates import SETS, Messages, PromptError, PromptSet, template_text
 from .traits import InLanguage, Traits, WithText
 
@@ -60,6 +61,7 @@ __all__ = [
     "JsonSchema",
     "Judge",
     "Messages",
+    "NoLogprobsError",
     "ParseError",
     "Plausible",
     "Priority",
@@ -71,6 +73,7 @@ __all__ = [
     "Respond",
     "RubricsAndActions",
     "Score",
+    "ScoreByLogprobs",
     "Sizes",
     "SplitReply",
     "Task",

@@ -19,7 +19,7 @@ from ..pipeline.execution import OnKept, ignore
 from ..pipeline.prepare import Plan
 from ..pipeline.session import Session, Watcher, execute
 from ..pipeline.signals import StopButton, StopRequests, no_requests
-from ..reporting.progress_file import publish_progress
+from ..reporting.display import publish_progress
 from ..reporting.results import write_results
 from ..reporting.summary import Summary
 from .blocking import wait_for

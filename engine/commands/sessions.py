@@ -15,9 +15,10 @@ from ..pipeline.event_loop import run_async
 from ..pipeline.prepare import Plan
 from ..pipeline.session import Session
 from ..pipeline.signals import process_signals
-from ..reporting.display import Display, watcher
+from ..reporting.display import watcher
 from ..reporting.runs import resume_command
 from ..reporting.summary import Summary, summary_text
+from ..reporting.views import Display
 from .exit_status import ExitStatus
 from .origin import print_endpoints
 from .output import print_json, print_message, print_text

@@ -4,10 +4,10 @@ import argparse
 import sys
 import time
 
-from ..reporting.display import Display, opened_view
 from ..reporting.progress_file import read_progress
 from ..reporting.runs import open_run
 from ..reporting.summary import summary_text
+from ..reporting.views import Display, opened_view
 from ..store.folder import Folder
 from .arguments import add_examples, add_json, add_run_folder
 from .exit_status import ExitStatus
