@@ -733,7 +733,10 @@ def test_no_command_is_status_2_with_help(tmp_path: Path) -> None:
     wrong = codeclm("rum", cwd=tmp_path)
 
     assert (none.returncode, "usage: codeclm" in none.stdout) == (2, True)
-    assert (wrong.returncode, "invalid choice: 'rum'" in wrong.stderr) == (2, True)
+    assert (wrong.returncode, "there is no command 'rum'; did you mean run?" in wrong.stderr) == (
+        2,
+        True,
+    )
 
 
 _IMPORTS = """

@@ -72,7 +72,9 @@ def add_action(
 
 
 def add_run_folder(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("folder", type=Path, help="the run's folder, such as runs/NAME")
+    parser.add_argument(
+        "folder", type=Path, metavar="RUN", help="the run's folder, such as runs/NAME"
+    )
 
 
 def add_json(parser: Arguments) -> None:

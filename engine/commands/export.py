@@ -19,6 +19,7 @@ from .output import print_json, print_message
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.usage = "%(prog)s RUN --to FILE|DIR [options]"
     add_run_folder(parser)
     parser.add_argument(
         "--format",
