@@ -87,8 +87,8 @@ def add_progress(parser: Arguments) -> None:
         "--display",
         choices=("auto", "full", "plain", "none"),
         default="auto",
-        help="progress on stderr: live bars, plain lines, or nothing (default: auto, which is bars on"
-        " a terminal)",
+        help="progress on stderr: bars, plain lines, or nothing (default: auto, which is bars on a"
+        " terminal)",
     )
     parser.add_argument(
         "--json",
