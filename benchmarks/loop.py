@@ -2,7 +2,7 @@
 
     scripts/bench loop
 
-The example's own files (``examples/loop``): a Llama of 0.8 million parameters that knows short
+The example's own files (``examples/loop``): a Llama of 120,000 parameters that knows short
 tasks, a strong model and a judge that are programs, a held-out test set. Each seed samples other
 instructions and trains in another order; all begin with the same model. Beside each loop, as a
 control, the same with rows that are not chosen by what the target gets wrong (recipe
@@ -28,7 +28,7 @@ RECIPES = ("codeclm", "codeclm-metadata")
 def main() -> None:
     job, args = arguments(__doc__, _add_folder)
     about = announce("loop")
-    seeds, rounds, rows, steps = job.pick((1, 1, 20, 20), (1, 1, 20, 20), (3, 3, 1000, 400))
+    seeds, rounds, rows, steps = job.pick((1, 1, 20, 20), (1, 1, 20, 20), (3, 3, 480, 600))
     with tempfile.TemporaryDirectory(prefix="codeclm-loop-") as name:
         folder = args.folder or Path(name)
         folder.mkdir(parents=True, exist_ok=True)
@@ -68,24 +68,24 @@ def _loop(folder: Path, recipe: str, seed: int, rounds: int, rows: int) -> list[
 
 
 def _figures(record: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    made: dict[str, Any] = record["made"] or {}
-    tuned: dict[str, Any] = record["tuned"] or {}
-    result: dict[str, Any] = record["evaluated"]
+    run: dict[str, Any] = record["run"] or {}
+    tuning: dict[str, Any] = record["tuning"] or {}
+    result: dict[str, Any] = record["evaluation"]
     yield "round", record["number"]
-    yield "rows", made.get("rows", "")
-    yield "selected", _selected(made)
-    yield "trained on", tuned.get("rows", "")
-    yield "overlapping", tuned.get("overlapping", "")
+    yield "rows", run.get("rows", "")
+    yield "selected", _selected(run)
+    yield "trained on", tuning.get("rows", "")
+    yield "overlapping", tuning.get("overlapping", "")
     yield "accuracy", result["crr"]
     yield "95 %", f"{result['interval']['low']:.1f} to {result['interval']['high']:.1f}"
     for name in ("to_start", "to_previous"):
         yield name, _points(result[name])
-    yield "calls", made.get("calls", "")
+    yield "calls", run.get("calls", "")
     yield "seconds", round(sum(record["seconds"].values()))
 
 
-def _selected(made: dict[str, Any]) -> str:
-    rate: dict[str, Any] = made.get("selection", {})
+def _selected(run: dict[str, Any]) -> str:
+    rate: dict[str, Any] = run.get("selection", {})
     return f"{rate['selected']} of {rate['scored']}" if rate.get("scored") else ""
 
 

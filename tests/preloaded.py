@@ -152,7 +152,10 @@ def _serve(control: socket.socket) -> None:
         size = int.from_bytes(header, "big")
         command = bytearray()
         while len(command) < size:
-            command += control.recv(size - len(command))
+            part = control.recv(min(size - len(command), 1 << 20))
+            if not part:  # whoever sent it was killed in the middle
+                return
+            command += part
         if os.fork() == 0:
             control.close()
             _supervise(json.loads(command), *fds)

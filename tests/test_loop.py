@@ -16,10 +16,10 @@ from codeclm.engine.evaluate.difference import Difference
 from codeclm.engine.evaluate.settings import EvaluationConfig
 from codeclm.engine.evaluate.verdicts import VerdictCounts
 from codeclm.engine.loop.record import (
-    HeldOutResult,
+    EvaluationResult,
     LoopRecord,
     RoundRecord,
-    TunedModel,
+    TuningResult,
     read_record,
     write_record,
 )
@@ -141,10 +141,10 @@ def test_a_loop_killed_at_every_step_ends_like_an_undisturbed_one(
 
     assert resumed.returncode == 0, resumed.stderr
     assert results(killed) == results(whole)
-    assert (before["made"], before["evaluated"]["prompts"]) == (None, 3)
-    assert (after["made"]["rows"], after["made"]["winners"]) == (6, {"strong": 6})
-    assert after["tuned"]["rows"] == 6
-    assert after["evaluated"]["to_start"]["prompts"] == 3
+    assert (before["run"], before["evaluation"]["prompts"]) == (None, 3)
+    assert (after["run"]["rows"], after["run"]["winners"]) == (6, {"strong": 6})
+    assert after["tuning"]["rows"] == 6
+    assert after["evaluation"]["to_start"]["prompts"] == 3
 
     unchanged = (killed / "loop" / "loop.json").read_bytes()
     assert run_loop(killed, "--json").returncode == 0
@@ -165,9 +165,9 @@ def test_rows_of_the_test_set_are_not_trained_on_and_rounds_add_up(
     first, second = json.loads(done.stdout)["rounds"][1:]
 
     assert done.returncode == 0, done.stderr
-    assert (first["tuned"]["overlapping"], first["tuned"]["rows"]) == (1, 5)
-    assert second["tuned"]["rows"] == first["tuned"]["rows"] + second["made"]["rows"]
-    assert second["evaluated"]["to_previous"]["other"] == "round 1"
+    assert (first["tuning"]["overlapping"], first["tuning"]["rows"]) == (1, 5)
+    assert second["tuning"]["rows"] == first["tuning"]["rows"] + second["run"]["rows"]
+    assert second["evaluation"]["to_previous"]["other"] == "round 1"
 
 
 @pytest.mark.skipif(find_spec("trl") is None, reason='needs the extra: pip install ".[train]"')
@@ -197,7 +197,7 @@ def test_a_wrong_loop_is_one_line_before_anything_is_written(
 
 
 def test_the_table_shows_rounds_that_have_only_begun() -> None:
-    held_out = HeldOutResult(
+    evaluation = EvaluationResult(
         prompts=4,
         counts=VerdictCounts(0, 3, 1, 0),
         crr=75.0,
@@ -206,11 +206,13 @@ def test_the_table_shows_rounds_that_have_only_begun() -> None:
         to_previous=None,
         cut_off=0,
     )
-    tuned = TunedModel(rows=1200, overlapping=0, repeated=0, steps=9, first_loss=2.0, last_loss=1.0)
+    tuning = TuningResult(
+        rows=1200, overlapping=0, repeated=0, steps=9, first_loss=2.0, last_loss=1.0
+    )
     record = LoopRecord(
         rounds=(
-            RoundRecord(number=0, evaluated=held_out, seconds={"answer": 2.4}),
-            RoundRecord(number=1, tuned=tuned),
+            RoundRecord(number=0, evaluation=evaluation, seconds={"answer": 2.4}),
+            RoundRecord(number=1, tuning=tuning),
         )
     )
     start, first = round_table(record).rows

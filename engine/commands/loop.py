@@ -17,10 +17,10 @@ from ..loop.record import (
     LOOP_FILE,
     LoopRecord,
     RoundRecord,
-    held_out_result,
-    made_rows,
+    evaluation_result,
     read_record,
-    tuned_model,
+    run_result,
+    tuning_result,
     write_record,
 )
 from ..loop.settings import LoopConfig
@@ -136,7 +136,7 @@ class _Session:
             status = self._carry_out_round(number)
             if status != ExitStatus.DONE:
                 return status
-        short = [r.number for r in self.record.rounds if r.made is not None and r.made.is_short]
+        short = [r.number for r in self.record.rounds if r.run is not None and r.run.is_short]
         if short:
             print_message(f"rows are missing in round {', '.join(map(str, short))}")
             return ExitStatus.ROWS_MISSING
@@ -172,7 +172,7 @@ class _Session:
         if is_unfinished(summary, session):
             print_message(TRANSIENT if summary.ending == "finished" else summary.reason)
             return ExitStatus.FAILED
-        self._note(number, "make", start, made=made_rows(summary))
+        self._note(number, "make", start, run=run_result(summary))
         if not summary.rows:
             print_message(
                 f"round {number}: no row was kept, so there is nothing to train on: lower"
@@ -201,7 +201,7 @@ class _Session:
         folder.make(force=self._args.force, results=() if is_ours else MODEL_FILES)
         with folder.locked():
             result = tune(self._plan.tuning_job(number, rows), folder.path, print_message)
-        self._note(number, "tune", start, tuned=tuned_model(result, rows))
+        self._note(number, "tune", start, tuning=tuning_result(result, rows))
 
     def _answer(self, number: int) -> None:
         self._say(number, "answer the test set")
@@ -217,7 +217,7 @@ class _Session:
         where = f"{self._plan.where}: evaluate"
         config, origin = self._plan.evaluation(number), self._plan.origin
         plan = prepare_evaluation(config, where=where, origin=origin)
-        if self.record.round(number).evaluated is not None:
+        if self.record.round(number).evaluation is not None:
             claim_folder(plan)
             return ExitStatus.DONE
         outcome = run_evaluation(plan, force=self._args.force, tries_roles=self._args.preflight)
@@ -225,7 +225,7 @@ class _Session:
             print_message(outcome.reason or f"{outcome.counts}: see {plan.comparisons}")
             return ExitStatus.FAILED
         self._note(
-            number, "evaluate", start, evaluated=held_out_result(self._plan, number, outcome)
+            number, "evaluate", start, evaluation=evaluation_result(self._plan, number, outcome)
         )
         return ExitStatus.DONE
 
@@ -241,5 +241,5 @@ class _Session:
 
 
 def _has_finished(record: RoundRecord, step: str) -> bool:
-    results = {"make": record.made, "tune": record.tuned}
-    return results.get(step, record.evaluated) is not None
+    results = {"make": record.run, "tune": record.tuning}
+    return results.get(step, record.evaluation) is not None

@@ -26,7 +26,7 @@ FORMAT: Final = 1
 """Of `LOOP_FILE`; raise it whenever an older one can no longer be read."""
 
 
-class MadeRows(Struct, frozen=True, kw_only=True):
+class RunResult(Struct, frozen=True, kw_only=True):
     """A round's run, as its summary says.
 
     Attributes:
@@ -51,7 +51,7 @@ class MadeRows(Struct, frozen=True, kw_only=True):
         return self.target_rows is not None and self.rows < self.target_rows
 
 
-class TunedModel(Struct, frozen=True, kw_only=True):
+class TuningResult(Struct, frozen=True, kw_only=True):
     """A round's tuning.
 
     Attributes:
@@ -71,7 +71,7 @@ class TunedModel(Struct, frozen=True, kw_only=True):
     last_loss: float
 
 
-class HeldOutResult(Struct, frozen=True, kw_only=True):
+class EvaluationResult(Struct, frozen=True, kw_only=True):
     """An evaluation on the test set.
 
     Attributes:
@@ -99,16 +99,16 @@ class RoundRecord(Struct, frozen=True, kw_only=True):
 
     Attributes:
         number: from 0.
-        made: the run; None until it has finished.
-        tuned: the model; None until it is saved.
-        evaluated: the evaluation; None until all prompts are judged.
+        run: the run; None until it has finished.
+        tuning: the model; None until it is saved.
+        evaluation: the evaluation; None until all prompts are judged.
         seconds: of each step, in sessions that were not killed.
     """
 
     number: int
-    made: MadeRows | None = None
-    tuned: TunedModel | None = None
-    evaluated: HeldOutResult | None = None
+    run: RunResult | None = None
+    tuning: TuningResult | None = None
+    evaluation: EvaluationResult | None = None
     seconds: dict[str, float] = {}
 
 
@@ -165,8 +165,8 @@ def write_record(folder: Path, record: LoopRecord) -> None:
     replace_file(folder / LOOP_FILE, formatted, private=True)
 
 
-def made_rows(summary: Summary) -> MadeRows:
-    return MadeRows(
+def run_result(summary: Summary) -> RunResult:
+    return RunResult(
         rows=summary.rows,
         target_rows=summary.target_rows,
         winners=summary.winners,
@@ -176,8 +176,8 @@ def made_rows(summary: Summary) -> MadeRows:
     )
 
 
-def tuned_model(record: TuningRecord, rows: TrainingRows) -> TunedModel:
-    return TunedModel(
+def tuning_result(record: TuningRecord, rows: TrainingRows) -> TuningResult:
+    return TuningResult(
         rows=record.trained,
         overlapping=rows.overlapping,
         repeated=rows.repeated,
@@ -187,9 +187,9 @@ def tuned_model(record: TuningRecord, rows: TrainingRows) -> TunedModel:
     )
 
 
-def held_out_result(plan: LoopPlan, number: int, outcome: Outcome) -> HeldOutResult:
+def evaluation_result(plan: LoopPlan, number: int, outcome: Outcome) -> EvaluationResult:
     """Return round *number*'s result, compared with the start and the round before. Blocks."""
-    return HeldOutResult(
+    return EvaluationResult(
         prompts=outcome.prompts,
         counts=outcome.counts,
         crr=outcome.crr,

@@ -72,13 +72,13 @@ class LoopConfig(SettingsTable, frozen=True):
     @property
     def evaluation(self) -> EvaluationConfig:
         """The evaluation with its defaults filled in, without a candidate."""
-        given = self.evaluate
-        has_reference = given.reference.model or given.reference.answers
+        settings = self.evaluate
+        has_reference = settings.reference.model or settings.reference.answers
         return msgspec.structs.replace(
-            given,
-            reference=given.reference if has_reference else _as_reference(self.run.strong),
-            judge=given.judge if given.judge.model else self.run.scorer,
-            cache=given.cache if given.cache.folder else self.run.cache,
+            settings,
+            reference=settings.reference if has_reference else _as_reference(self.run.strong),
+            judge=settings.judge if settings.judge.model else self.run.scorer,
+            cache=settings.cache if settings.cache.folder else self.run.cache,
         )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from ..data.intervals import Interval
 from ..evaluate.difference import Difference
 from ..reporting.tables import Table
-from .record import HeldOutResult, LoopRecord, MadeRows, RoundRecord, TunedModel
+from .record import EvaluationResult, LoopRecord, RoundRecord, RunResult, TuningResult
 
 _HEAD = (
     *("round", "rows", "selected", "strong won", "target won", "trained on"),
@@ -27,29 +27,29 @@ def round_table(record: LoopRecord) -> Table:
 
 def _cells(record: RoundRecord) -> Iterator[str]:
     yield str(record.number) if record.number else "start"
-    yield from _made_cells(record.made)
-    yield _trained(record.tuned)
-    yield from _held_out_cells(record.evaluated)
-    yield "-" if record.made is None else f"{record.made.calls:,}"
+    yield from _run_cells(record.run)
+    yield _trained(record.tuning)
+    yield from _held_out_cells(record.evaluation)
+    yield "-" if record.run is None else f"{record.run.calls:,}"
     yield f"{sum(record.seconds.values()):,.0f}"
 
 
-def _made_cells(made: MadeRows | None) -> Iterator[str]:
-    if made is None:
+def _run_cells(run: RunResult | None) -> Iterator[str]:
+    if run is None:
         yield from "----"
         return
-    interval = made.selection.interval
-    yield f"{made.rows:,}"
+    interval = run.selection.interval
+    yield f"{run.rows:,}"
     yield "-" if interval is None else f"{interval.mean:.0%}"
     for winner in ("strong", "target"):
-        yield f"{made.winners.get(winner, 0):,}"
+        yield f"{run.winners.get(winner, 0):,}"
 
 
-def _trained(tuned: TunedModel | None) -> str:
-    return "-" if tuned is None else f"{tuned.rows:,}"
+def _trained(tuning: TuningResult | None) -> str:
+    return "-" if tuning is None else f"{tuning.rows:,}"
 
 
-def _held_out_cells(result: HeldOutResult | None) -> Iterator[str]:
+def _held_out_cells(result: EvaluationResult | None) -> Iterator[str]:
     if result is None:
         yield from "------"
         return

@@ -2,8 +2,8 @@
 
     python examples/loop/start.py FOLDER [--steps N]
 
-The model is a Llama of 0.8 million parameters with random weights, taught tasks of two and three
-letters for a few minutes on two cores: weak, as the target must be. No weights are downloaded.
+The model is a Llama of 120,000 parameters with random weights, taught tasks of two and three
+letters for a minute: weak, as the target must be. No weights are downloaded.
 """
 
 import argparse
@@ -66,9 +66,9 @@ def train(folder: Path, steps: int) -> None:
     tokenizer = make_tokenizer()
     config = transformers.LlamaConfig(
         vocab_size=len(tokenizer),
-        hidden_size=128,
-        intermediate_size=384,
-        num_hidden_layers=4,
+        hidden_size=64,
+        intermediate_size=192,
+        num_hidden_layers=2,
         num_attention_heads=4,
         max_position_embeddings=64,
         bos_token_id=None,
