@@ -18,8 +18,9 @@ from .reading import (
     strip_marks,
     tags_as_labels,
 )
-from .schemas import list_of, object_of, one_of, string
+from .schemas import BOOLEAN, list_of, object_of, one_of, string
 from .tables import column, rows_of
+from .traits import Traits, read_traits, without_traits
 
 # Possessive and bounded throughout: a line of dashes or blanks must not make them backtrack.
 _MARKS = r"[ \t]*+(?:[-+•>#]++[ \t]*+|\*[ \t]++|\(?[0-9]{1,3}[.)][ \t]*+)*+[*_`\"']{0,3}"
@@ -28,8 +29,11 @@ _COLON = (
     r"[ \t]{0,9}[*_]{0,3}"
 )
 _FLAGS = re.IGNORECASE | re.MULTILINE
-_USE_CASE = re.compile(rf"^{_MARKS}{phrase('use_case')}{_COLON}", _FLAGS)
-_SKILLS = re.compile(rf"(?:^{_MARKS}|[^\w\n][*_`\"']{{0,3}}){phrase('skills')}{_COLON}", _FLAGS)
+_THE, _IS = r"(?:the[ ])?", r"(?:[ ](?:is|are)(?=[ ]?:))?"
+_USE_CASE = re.compile(rf"^{_MARKS}{_THE}{phrase('use_case')}{_IS}{_COLON}", _FLAGS)
+_SKILLS = re.compile(
+    rf"(?:^{_MARKS}{_THE}|[^\w\n][*_`\"']{{0,3}}){phrase('skills')}{_IS}{_COLON}", _FLAGS
+)
 _HEADING = re.compile(
     rf"^(?:#++[ \t]*+|\*\*)({phrase('use_case')}|{phrase('skills')})\*{{0,2}}[ \t]*+$",
     _FLAGS,
@@ -65,8 +69,16 @@ class Vocabulary(Struct, frozen=True):
         return "\n".join(lines)
 
 
-class Encode(Prompt[tuple[str, tuple[str, ...]]], frozen=True, kw_only=True):
-    """Ask for the use case and the skills of an instruction."""
+class Description(Struct, frozen=True):
+    """What a seed is for, what its answer takes, and what its instructions share with it."""
+
+    use_case: str
+    skills: tuple[str, ...]
+    traits: Traits = Traits()
+
+
+class Encode(Prompt[Description], frozen=True, kw_only=True):
+    """Ask for the use case, the skills and the traits of an instruction."""
 
     name = "encode"
     priority = Priority.ENCODE
@@ -74,20 +86,24 @@ class Encode(Prompt[tuple[str, tuple[str, ...]]], frozen=True, kw_only=True):
     instruction: str
     vocabulary: Vocabulary = Vocabulary()
 
-    def read(self, reply: RawReply) -> tuple[str, tuple[str, ...]]:
-        allowed = self.vocabulary
-        return read_metadata(reply.text, use_cases=allowed.use_cases, skills=allowed.skills)
+    def read(self, reply: RawReply) -> Description:
+        use_case, skills = read_metadata(
+            reply.text, use_cases=self.vocabulary.use_cases, skills=self.vocabulary.skills
+        )
+        return Description(use_case, skills, read_traits(reply.text))
 
     def schema(self) -> JsonSchema:
         use_cases, skills = self.vocabulary.use_cases, self.vocabulary.skills
         return object_of(
             use_case=one_of(use_cases) if use_cases else string(60),
             skills=list_of(one_of(skills) if skills else string(40), 1, _MOST_SKILLS),
+            language=string(20),
+            given_text=BOOLEAN,
         )
 
     @classmethod
     def typical(cls, sizes: Sizes) -> Typical:
-        return Typical(cls(instruction=filler(sizes.seed)), 20)
+        return Typical(cls(instruction=filler(sizes.seed)), 30)
 
 
 def read_metadata(
@@ -106,9 +122,11 @@ def read_metadata(
     use_case, names = (
         (_from_json(fields) if fields else None)
         or _from_table(reply)
-        or _from_lines(tags_as_labels(reply))
+        or _from_lines(without_traits(tags_as_labels(reply)))
     )
     _check_length(use_case, *names)
+    if use_case.casefold() in _NONE:
+        raise ParseError(f"no use case: {excerpt(reply)}")
 
     use_case = _allowed(use_case, use_cases, "use case")
     distinct = dict.fromkeys(_allowed(name, skills, "skill") for name in _distinct(names))
@@ -131,6 +149,8 @@ def _from_json(fields: dict[str, Any]) -> tuple[str, list[str]] | None:
 
 def _from_table(text: str) -> tuple[str, list[str]] | None:
     rows = rows_of(text.split("\n"))
+    if rows and len(rows[0]) == 2 and not column(rows, _USE_CASE_HEAD):
+        rows = list(map(list, zip(*rows, strict=True)))  # one row for each label
     use_cases, skills = column(rows, _USE_CASE_HEAD), column(rows, _SKILLS_HEAD)
     return (_name(use_cases[0]), _listed(skills[0])) if use_cases and skills else None
 
@@ -177,7 +197,7 @@ def _listed(text: str) -> list[str]:
 
 
 def _name(text: str) -> str:
-    text = strip_marks(text.strip(" \t\r\n,;|/").rstrip("."))
+    text = strip_marks(text.strip(" \t\r\n,;|/\u2192").rstrip("."))
     return " ".join(strip_marks(text.rstrip(" .,;:-\u2013\u2014")).rstrip(" .").split())
 
 

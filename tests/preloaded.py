@@ -152,10 +152,9 @@ def _serve(control: socket.socket) -> None:
         size = int.from_bytes(header, "big")
         command = bytearray()
         while len(command) < size:
-            part = control.recv(min(size - len(command), 1 << 20))
-            if not part:  # whoever sent it was killed in the middle
-                return
-            command += part
+            if not (chunk := control.recv(size - len(command))):
+                return  # the other process was killed while it sent
+            command += chunk
         if os.fork() == 0:
             control.close()
             _supervise(json.loads(command), *fds)

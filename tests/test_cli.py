@@ -155,7 +155,7 @@ def test_progress_for_programs_is_json_lines(tmp_path: Path) -> None:
     _, *lines = done.stderr.splitlines()
 
     assert lines
-    assert all(isinstance(json.loads(text)["calls_paid"], int) for text in lines)
+    assert all(isinstance(json.loads(text)["spending"]["calls"], int) for text in lines)
 
 
 def test_fewer_rows_than_wanted_are_status_3_and_said(tmp_path: Path) -> None:
@@ -351,7 +351,7 @@ def test_the_folder_is_named_after_the_configuration(tmp_path: Path) -> None:
 
 
 def test_an_interrupted_run_goes_on_and_pays_nothing_twice(home: Path, tmp_path: Path) -> None:
-    """One Ctrl-C: what is in flight comes in, status 1, and the command that goes on is said."""
+    """One Ctrl-C: what is in flight comes in, status 5, and the command that goes on is said."""
     write_seeds(tmp_path)
     line = (
         "run",
@@ -370,10 +370,12 @@ def test_an_interrupted_run_goes_on_and_pays_nothing_twice(home: Path, tmp_path:
         process.send_signal(signal.SIGINT)
         out, err = process.communicate()
     stopped = json.loads(out)
+    rows_so_far = (tmp_path / "run" / "alpaca.jsonl").read_bytes().count(b"\n")
     resumed = codeclm("resume", "run", "--json", cwd=tmp_path)
 
-    assert (process.returncode, stopped["ending"]) == (1, "stopped")
+    assert (process.returncode, stopped["ending"]) == (5, "stopped")
     assert "to continue: codeclm resume run" in err
+    assert rows_so_far == stopped["rows"]
     assert (resumed.returncode, summary(resumed)["ending"]) == (0, "finished")
     assert paid(stopped) > 0
     assert paid(stopped) + paid(summary(resumed)) == paid(said(home))
@@ -383,7 +385,7 @@ def test_an_interrupted_run_goes_on_and_pays_nothing_twice(home: Path, tmp_path:
 def _after_some_calls(process: subprocess.Popen[str]) -> None:
     """Read progress until it tells of paid calls."""
     assert process.stderr is not None
-    while not json.loads(process.stderr.readline())["calls_paid"]:
+    while not json.loads(process.stderr.readline())["spending"]["calls"]:
         pass
 
 
@@ -399,7 +401,12 @@ def test_a_second_interrupt_stops_at_once(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         out, err = process.communicate()
 
-    assert (process.returncode, json.loads(out)["reason"]) == (1, "stopped at once on request")
+    last = json.loads(err.splitlines()[0])
+    assert (process.returncode, last["state"]) == (5, "stopping at once")
+    assert json.loads(out)["reason"] == (
+        "stopped at once on request; calls in flight given up, which may be billed:"
+        f" {last['activity']['in_flight']}"
+    )
     assert "to continue: codeclm resume run" in err
 
 
@@ -417,7 +424,8 @@ def test_two_processes_never_work_on_one_run(tmp_path: Path) -> None:
             process.kill()
             process.communicate()
 
-    assert (second.returncode, second.stdout, second.stderr.count("\n")) == (2, "", 1)
+    assert (second.returncode, second.stderr.count("\n")) == (2, 1)
+    assert json.loads(second.stdout)["error"]["status"] == 2
     assert (
         f"process {process.pid} on {socket.gethostname()} is working on this run" in second.stderr
     )
@@ -449,7 +457,7 @@ def test_an_interrupt_while_a_command_is_imported_is_one_line(tmp_path: Path) ->
     )
 
     assert (done.returncode, done.stderr) == (
-        1,
+        5,
         "codeclm: interrupted: run the same command again to continue\n",
     )
 
@@ -725,7 +733,10 @@ def test_no_command_is_status_2_with_help(tmp_path: Path) -> None:
     wrong = codeclm("rum", cwd=tmp_path)
 
     assert (none.returncode, "usage: codeclm" in none.stdout) == (2, True)
-    assert (wrong.returncode, "invalid choice: 'rum'" in wrong.stderr) == (2, True)
+    assert (wrong.returncode, "there is no command 'rum'; did you mean run?" in wrong.stderr) == (
+        2,
+        True,
+    )
 
 
 _IMPORTS = """
@@ -1034,9 +1045,39 @@ def test_inspect_without_an_id_lists_what_matches(home: Path) -> None:
     assert {one["reason"] for one in listed("--reason", "gap")} <= {"gap"}
     assert sample["id"] in {one["id"] for one in listed("--search", word.upper())}
     assert listed("--search", "no such words at all") == []
-    short = codeclm("inspect", "run", "--limit", "1", cwd=home)
-    assert short.stdout.startswith(everything[0]["id"])
-    assert ("the first 1" in short.stderr) == (len(everything) > 1)
+    assert {len(one["iterations"]) for one in listed("--round", "1")} == {1}
+    use_case = sample["metadata"]["use_case"]
+    assert sample["id"] in {one["id"] for one in listed("--use-case", use_case.upper())}
+
+
+def test_a_list_goes_on_where_the_last_one_ended(home: Path) -> None:
+    whole = codeclm("inspect", "run", "--limit", "10000", cwd=home)
+    first = codeclm("inspect", "run", "--limit", "5", cwd=home)
+    second = codeclm("inspect", "run", "--limit", "10000", "--skip", "5", cwd=home)
+
+    assert (first.stdout + second.stdout, second.stderr) == (whole.stdout, "")
+    assert "--skip 5 shows the next" in first.stderr
+
+
+def test_every_row_has_an_address_of_its_own_and_equal_seeds_share_ids(tmp_path: Path) -> None:
+    write_lines(tmp_path / "seeds.jsonl", [{"instruction": "Tell me of rain."}] * 2)
+    codeclm("run", *SMALL, "--out", "run", cwd=tmp_path)
+    lines = codeclm("inspect", "run", "--json", cwd=tmp_path).stdout.splitlines()
+    rows = [json.loads(line) for line in lines]
+    addresses = [f"{row['position']}.{row['number']}" for row in rows]
+    by_address = [
+        json.loads(codeclm("inspect", "run", address, "--json", cwd=tmp_path).stdout)
+        for address in addresses
+    ]
+    shared = codeclm("inspect", "run", rows[0]["id"], "--json", cwd=tmp_path)
+
+    assert len(set(addresses)) == len(rows) > len({row["id"] for row in rows})
+    assert by_address == rows
+    assert json.loads(shared.stdout) == rows[0]
+    assert f"this is {addresses[0]}; with the same id: {addresses[2]}" in shared.stderr
+    assert codeclm("inspect", "run", "9.9", cwd=tmp_path).returncode == 2
+    mistyped = codeclm("inspect", "run", "--reason", "duplicates", cwd=tmp_path)
+    assert mistyped.stderr == "codeclm: no example matches; there is duplicate\n"
 
 
 @pytest.mark.slow

@@ -38,6 +38,9 @@ TASKS = {
     },
     "share": {
         "export": "write the dataset to a file or a trainer's folder",
+        "push": "publish the dataset on the Hugging Face Hub",
+        "pack": "put a run into one file, to go on elsewhere",
+        "unpack": "make a run's folder from such a file",
         "review": "export rows for human review, import the decisions",
     },
     "train": {
@@ -56,6 +59,7 @@ TASKS = {
         "cache": "examine the cache of paid answers, make room in it",
         "models": "list models with prices, sampling and last days",
         "plugins": "list providers, recipes, export formats and prompts",
+        "completion": "let bash, zsh or fish complete commands and flags",
     },
 }
 

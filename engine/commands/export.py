@@ -1,29 +1,31 @@
 """``codeclm export``: the dataset in one of the export formats, or as a trainer's folder."""
 
 import argparse
-import re
 import shlex
 from pathlib import Path
+from typing import get_args
 
 from ..api import exports
-from ..data.formats import EXPORTS
+from ..data.formats import EXPORTS, ExportError
 from ..disk.atomic import check_replaceable
 from ..reporting.runs import open_run
 from ..training.handover import HandoverRequest, is_doubtful, model_to_train, write_handover
 from ..training.hyperparameters import Hyperparameters
-from ..training.trainers import TRAINERS, find_trainer
-from .arguments import add_examples, add_force, add_run_folder, positive_integer
+from ..training.trainers import TRAINERS, PromptTemplate, find_trainer
+from .arguments import add_examples, add_force, add_json, add_run_folder, language, positive_integer
+from .documents import Written
 from .exit_status import ExitStatus
-from .output import print_message
+from .output import print_json, print_message
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.usage = "%(prog)s RUN --to FILE|DIR [options]"
     add_run_folder(parser)
     parser.add_argument(
         "--format",
-        default="alpaca",
         metavar="FORMAT",
-        help=f"{', '.join(EXPORTS.names())} (default: alpaca)",
+        help=f"{', '.join(EXPORTS.names())} (default: alpaca); with --trainer, preference writes a"
+        " folder for DPO",
     )
     parser.add_argument(
         "--to",
@@ -36,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--with-metadata", action="store_true", help="add use case, skills, gap, … to each row"
     )
     add_force(parser)
+    add_json(parser)
     _add_trainer(parser)
     add_examples(
         parser,
@@ -43,6 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "codeclm export runs/big --format messages --to rows.parquet --with-metadata",
         "# data, configuration and card for a trainer",
         "codeclm export runs/big --trainer trl --to sft",
+        "# an adapter, trained on preferences in the model's own chat format",
+        "codeclm export runs/big --trainer trl --format preference --template chat --lora --to dpo",
     )
 
 
@@ -51,6 +56,15 @@ def _add_trainer(parser: argparse.ArgumentParser) -> None:
         "--trainer",
         choices=[trainer.name for trainer in TRAINERS],
         help="write a folder for this trainer: data, configuration (the paper's), dataset card",
+    )
+    parser.add_argument(
+        "--template",
+        choices=get_args(PromptTemplate),
+        default="alpaca",
+        help="with --trainer: Alpaca's prompt, or the model's own chat template (default: alpaca)",
+    )
+    parser.add_argument(
+        "--lora", action="store_true", help="with --trainer: train an adapter, not all weights"
     )
     parser.add_argument(
         "--model",
@@ -66,18 +80,11 @@ def _add_trainer(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--language",
-        type=_language,
+        type=language,
         default="en",
         metavar="CODE",
         help="with --trainer: the data's language, for the card (default: en)",
     )
-
-
-def _language(text: str) -> str:
-    """Read a language tag (RFC 5646), for argparse: it goes into the card's front matter."""
-    if not re.fullmatch(r"[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8})*", text):
-        raise argparse.ArgumentTypeError(f"must be a language code such as en, got {text[:40]!r}")
-    return text
 
 
 def run(args: argparse.Namespace) -> int:
@@ -90,12 +97,12 @@ def _export(args: argparse.Namespace) -> int:
     count = exports.export(
         args.folder,
         args.to,
-        format=args.format,
+        format=args.format or "alpaca",
         with_metadata=args.with_metadata,
         force=True,
         on_replacement=repaired.append,
     )
-    print_message(f"wrote {count:,} rows to {args.to}")
+    _report(args, count, f"wrote {count:,} rows to {args.to}")
     if repaired:
         print_message(
             f"in {len(repaired):,} rows U+FFFD replaces half a surrogate pair, which Parquet cannot"
@@ -105,7 +112,17 @@ def _export(args: argparse.Namespace) -> int:
 
 
 def _export_for_trainer(args: argparse.Namespace) -> int:
-    request = HandoverRequest(find_trainer(args.trainer), args.model, args.devices, args.language)
+    if args.format not in {None, "preference"}:
+        raise ExportError(f"--trainer writes its own format: leave out --format {args.format}")
+    request = HandoverRequest(
+        find_trainer(args.trainer),
+        args.model,
+        args.devices,
+        args.language,
+        template=args.template,
+        lora=args.lora,
+        method="dpo" if args.format == "preference" else "sft",
+    )
     with open_run(args.folder) as reader:
         count = write_handover(
             reader.folder, reader.config, reader.ledger, request, args.to, force=args.force
@@ -119,8 +136,17 @@ def _export_for_trainer(args: argparse.Namespace) -> int:
             f"{args.devices} devices share batches of {batch}, not {Hyperparameters().batch}"
         )
     folder = shlex.quote(str(args.to))
-    print_message(
+    _report(
+        args,
+        count,
         f"wrote {count:,} rows, a config and a card to {args.to}; to train:\n"
-        f"  cd {folder} && {request.trainer.command}"
+        f"  cd {folder} && {request.trainer.command(request.setup(reader.config))}",
     )
     return ExitStatus.DONE
+
+
+def _report(args: argparse.Namespace, count: int, message: str) -> None:
+    if args.json:
+        print_json(Written(str(args.to), count))
+    else:
+        print_message(message)

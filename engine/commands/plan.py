@@ -12,9 +12,9 @@ from ..pipeline.event_loop import run_async
 from ..pipeline.expectation import Start
 from ..pipeline.pilot import run_pilot
 from ..pipeline.prepare import Plan, prepare
+from ..reporting.display import watcher
 from ..reporting.forecast import forecast_run, forecast_text
 from ..reporting.pilot import forecast_from_pilot, pilot_text
-from ..reporting.progress import watcher
 from .arguments import add_examples, add_progress, positive_integer
 from .exit_status import ExitStatus
 from .origin import print_endpoints

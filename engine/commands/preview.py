@@ -12,7 +12,7 @@ from ..pipeline.event_loop import run_async
 from ..pipeline.prepare import Plan, prepare
 from ..pipeline.recipes import recipe_of
 from ..pipeline.session import execute
-from ..reporting.progress import watcher
+from ..reporting.display import watcher
 from ..reporting.transcript import transcript
 from ..store.reader import LedgerReader
 from ..store.totals import failed_items
@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
             _print_examples(plan, ledger, as_json=args.json)
     if session.ending != "finished":
         print_message(session.reason)
-        return ExitStatus.FAILED
+        return ExitStatus.STOPPED if session.ending == "stopped" else ExitStatus.FAILED
     return ExitStatus.DONE
 
 

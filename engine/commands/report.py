@@ -7,9 +7,10 @@ from pathlib import Path
 from ..disk.atomic import WriteError, check_replaceable, replace_file
 from ..reporting.page import html
 from ..reporting.runs import open_run
-from .arguments import add_examples, add_force, add_run_folder, natural_number
+from .arguments import add_examples, add_force, add_json, add_run_folder, natural_number
+from .documents import Written
 from .exit_status import ExitStatus
-from .output import print_message
+from .output import print_json, print_message
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="how many examples to show in full (default: 20)",
     )
+    add_json(parser)
     add_examples(
         parser,
         "codeclm report runs/big",
@@ -53,5 +55,8 @@ def run(args: argparse.Namespace) -> int:
     page = html(name, reader.config, summary, examples, texts, manifest)
     path = args.to or args.folder / "report.html"
     replace_file(path, page.encode("utf-8"), private=args.to is None)
-    print_message(f"wrote {path}")
+    if args.json:
+        print_json(Written(str(path), len(examples)))
+    else:
+        print_message(f"wrote {path}")
     return ExitStatus.DONE

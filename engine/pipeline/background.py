@@ -1,7 +1,8 @@
 """A session's background tasks: signals, progress, spending, its files, the log of what waits."""
 
+import time
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,10 @@ import anyio
 import anyio.to_thread
 
 from ..calls.clients import Clients
+from ..data.errors import UserError
 from ..disk.presence import Presence
 from ..disk.sqlite import StorageError
+from ..store.ledger_counts import LedgerCounts, count_ledger
 from .signals import StopRequests, heed_requests
 from .waiting_log import log_waiting
 
@@ -60,6 +63,29 @@ async def background_tasks(
         yield
         await clients.drained()
         group.cancel_scope.cancel()
+
+
+COUNTING_INTERVAL = 1.0
+"""Seconds between two counts of a ledger, unless it is large."""
+
+COUNTING_PAUSE = 50
+"""How many times as long as a count takes to wait for the next: 2 % of a core at most."""
+
+
+async def keep_counting(ledger: Path, note: Callable[[LedgerCounts], None]) -> None:
+    """Call *note* with what all sessions have finished, again and again."""
+    while True:
+        seconds = 0.0
+        with suppress(StorageError, UserError):  # who writes the ledger says what is wrong with it
+            counts, seconds = await anyio.to_thread.run_sync(_timed_count, ledger)
+            note(counts)
+        await anyio.sleep(max(COUNTING_INTERVAL, COUNTING_PAUSE * seconds))
+
+
+def _timed_count(ledger: Path) -> tuple[LedgerCounts, float]:
+    """Return what is counted, and the seconds of CPU that it took. Blocks."""
+    began_at = time.thread_time()
+    return count_ledger(ledger), time.thread_time() - began_at
 
 
 CHECK_INTERVAL = 0.5

@@ -216,9 +216,10 @@ def _gaps(rows: Iterable[ScoredRounds], config: Config, unfinished: int) -> Gaps
 
 def summary_text(summary: Summary) -> str:
     """Write the summary as text, in at most 80 columns unless names are long."""
-    lines = [_headline(summary), ""]
-    lines += _sum_lines("seeds", summary.seeds)
-    lines += _sum_lines("instructions", summary.instructions)
+    lines = [_headline(summary)]
+    if summary.seeds.input or summary.instructions.input:
+        lines += ["", *_sum_lines("seeds", summary.seeds)]
+        lines += _sum_lines("instructions", summary.instructions)
     lines += _round_lines(summary)
     if summary.refusals:
         lines += ["", f"rows whose answer reads like a refusal: {summary.refusals:,}"]

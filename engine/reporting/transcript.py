@@ -18,7 +18,7 @@ def transcript(example: Example, seeds: Mapping[str, str]) -> str:
 def _lines(example: Example, seeds: Mapping[str, str]) -> Iterator[str]:
     metadata = example.metadata
     ending = f"{example.fate}: {example.reason}" if example.reason else example.fate
-    yield f"example    {example.id} (metadata {example.position}, number {example.number})"
+    yield f"example    {example.id} ({example.position}.{example.number})"
     yield f"fate       {ending}{f': {printable(example.detail)}' if example.detail else ''}"
     if example.winner:
         gap = "" if example.gap is None else f", gap {example.gap:+g}"
@@ -31,6 +31,10 @@ def _lines(example: Example, seeds: Mapping[str, str]) -> Iterator[str]:
     if metadata.origin != "none":
         yield f"use case   {printable(metadata.use_case)}"
         yield f"skills     {printable(', '.join(metadata.skills)) or '(none)'}"
+        if metadata.language:
+            yield f"language   {printable(metadata.language)}"
+        if metadata.given_text is not None:
+            yield f"given text {'yes' if metadata.given_text else 'no'}"
     for number, (rubric, action) in enumerate(_pairs(example), 1):
         yield f"rubric {number}   {printable(rubric)}"
         yield f"action {number}   {printable(action)}"

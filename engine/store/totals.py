@@ -11,7 +11,7 @@ from ..data.judge import RoundScores
 from .connection import ReadConnection
 from .coverage import Coverage, measure_coverage
 from .reader import LedgerReader, limit
-from .schema import DROP_REASON, NEVER_REQUESTED, ROWS_PER_ITEM
+from .schema import DROP_REASON, NEVER_REQUESTED, NO_LAST_ITEM, ROWS_PER_ITEM
 
 
 class Totals(Struct, frozen=True):
@@ -98,6 +98,7 @@ class DatasetCounts:
     def seeds(self) -> Totals:
         """Count the fates of seeds. A seed is kept if an instruction made from it is.
 
+        Those that a stopped session had not begun are unfinished.
         A seed that is shown as a demonstration counts for the first request that shows it.
         """
         beyond = f"coalesce(s.item, s.position) > (SELECT row_index / {ROWS_PER_ITEM} FROM last)"
@@ -122,7 +123,19 @@ class DatasetCounts:
             " FROM seeds s LEFT JOIN requested r ON r.item = s.item GROUP BY 1, 2",
             self._limit,
         )
-        return self._totals(self._connection.value("SELECT count(*) FROM seeds"), rows)
+        not_begun = self._not_begun()
+        total = self._connection.value("SELECT count(*) FROM seeds") + not_begun
+        return self._totals(total, [*rows, ("unfinished", "", not_begun)])
+
+    def _not_begun(self) -> int:
+        """Count the seeds that have a share of the rows and were not begun yet."""
+        return int(
+            self._connection.value(
+                "SELECT max(0, coalesce((SELECT CAST(value AS INTEGER) FROM facts"
+                "  WHERE key = 'dealt'), 0) - (SELECT count(*) FROM seeds))"
+                f" * ((SELECT item FROM last_item) = {NO_LAST_ITEM})"
+            )
+        )
 
     def instructions(self) -> Totals:
         """Count the fates of instructions."""

@@ -218,6 +218,10 @@ class LedgerWriter:
         """Record which seeds the run uses."""
         self._put("facts", "selection", json_codec.dumps(selection).decode())
 
+    def seeds_dealt(self, count: int) -> None:
+        """Record how many seeds are to be begun: those that have a share of the rows."""
+        self._put("facts", "dealt", str(count))
+
     def granted(self, grants: Sequence[tuple[int, int, int]]) -> None:
         """Record what is asked in place of what seeds could not deliver: position, start, count.
 

@@ -4,13 +4,13 @@ from collections import Counter
 from collections.abc import Iterator
 from math import sqrt
 
-from msgspec import Struct, structs
+from msgspec import Struct
 
 from ...data.judge import JudgeScores, judge_warnings
 from ...data.judges import PanelScores
 from ...reporting.histogram import gap_histogram
 from .pilot import Pilot
-from .yields import ThresholdYield, threshold_yield, yield_interval
+from .yields import ThresholdYield, threshold_yield
 
 CALIBRATED_THRESHOLDS = tuple(step / 2 for step in range(13))
 """θ = 0, 0.5, …, 6: integer scores averaged over two orders give gaps in steps of 0.5."""
@@ -96,12 +96,9 @@ def calibrate(pilot: Pilot, target_yield: float) -> Calibration:
 
 
 def _yield_of(pilot: Pilot, theta: float) -> ThresholdYield:
-    result = threshold_yield(
+    return threshold_yield(
         pilot.selectable, theta, exact_up_to=pilot.exact_up_to, costs=pilot.costs
     )
-    if not result.exact:
-        return result
-    return structs.replace(result, interval=yield_interval(pilot.selectable, theta))
 
 
 def _recommended(

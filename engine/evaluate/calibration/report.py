@@ -1,6 +1,6 @@
 """A calibration as text."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from ...data.judge import JudgeScores
 from ...data.judges import PanelScores
@@ -35,6 +35,7 @@ def calibration_text(calibration: Calibration) -> str:
         "",
         *_judge_lines(calibration.judge_scores, calibration.panel),
         *_yield_lines(calibration.yields),
+        *_notes(calibration.yields),
         "",
         _advice(calibration),
         *(f"warning: {warning}" for warning in calibration.warnings),
@@ -65,6 +66,13 @@ def _yield_lines(yields: Sequence[ThresholdYield]) -> list[str]:
     return [head, *(_yield_line(row, rounds) for row in yields)]
 
 
+def _notes(yields: Iterable[ThresholdYield]) -> list[str]:
+    notes = ["(95 %): over seeds taken alike; another draw of the judge is not in it"]
+    if not all(row.exact for row in yields):
+        notes.append("~: estimated, since what the pilot selected went no further")
+    return notes
+
+
 def _yield_line(row: ThresholdYield, rounds: Sequence[int]) -> str:
     rates = "".join(
         f"{row.rates[number]:>10.1%}" if number in row.rates else f"{'':>10}" for number in rounds
@@ -81,8 +89,6 @@ def _yield_line(row: ThresholdYield, rounds: Sequence[int]) -> str:
 
 
 def _range(row: ThresholdYield) -> str:
-    if row.interval is None:
-        return ""
     return f"({100 * row.interval.low:.0f} to {100 * row.interval.high:.0f})"
 
 
