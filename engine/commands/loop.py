@@ -38,7 +38,6 @@ from .output import print_json, print_message
 from .sessions import (
     TRANSIENT,
     is_unfinished,
-    print_how_to_continue,
     progress_display,
     run_to_end,
 )
@@ -75,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
         session = _Session(plan, args)
         status = session.carry_out()
     if status not in {ExitStatus.DONE, ExitStatus.ROWS_MISSING}:
-        print_how_to_continue(_same_command(args))
+        print_message(f"to continue: {_same_command(args)}")
     if args.json:
         print_json(session.record)
     else:

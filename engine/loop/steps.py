@@ -7,6 +7,7 @@ from typing import Final
 
 from msgspec import Struct, structs
 
+from ...providers.optional import install_command
 from ..calls.gate import Origin
 from ..config import Config, ConfigError
 from ..data.test_sets import Question, prompts_of, read_questions
@@ -146,7 +147,7 @@ def prepare_loop(config: LoopConfig, *, where: str, origin: Origin) -> LoopPlan:
     check_loop(config, where)
     if missing := [name for name in _LIBRARIES if find_spec(name) is None]:
         raise ConfigError(
-            f'{where}: tune: {missing[0]} is not installed: pip install "codeclm[train]"'
+            f"{where}: tune: {missing[0]} is not installed: {install_command('train')}"
         )
     evaluation = config.evaluation
     questions = tuple(read_questions(evaluation.source)[: evaluation.limit])
