@@ -1,32 +1,38 @@
-"""``codeclm report``: the summary and some transcripts as one HTML page."""
+"""``codeclm report``: the page of `codeclm view` as one file that loads nothing."""
 
 import argparse
-from itertools import islice
 from pathlib import Path
 
 from ..disk.atomic import WriteError, check_replaceable, replace_file
-from ..reporting.page import html
-from ..reporting.runs import open_run
-from .arguments import add_force, add_run_folder, natural_number
+from ..reporting.runs import existing_run
+from ..view.page_file import NO_PLOTTING, plotting
+from ..view.report_file import report_page
+from .arguments import add_force, natural_number
 from .exit_status import ExitStatus
 from .output import print_message
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_run_folder(parser)
+    parser.add_argument(
+        "folders",
+        nargs="+",
+        type=Path,
+        metavar="RUN",
+        help="the run's folder, such as runs/NAME; several are compared",
+    )
     parser.add_argument(
         "--to",
         type=Path,
         metavar="FILE",
-        help="file to write (default: report.html in the run's folder)",
+        help="file to write (default: report.html in the first run's folder)",
     )
     add_force(parser)
     parser.add_argument(
         "--transcripts",
         type=natural_number,
-        default=20,
+        default=200,
         metavar="N",
-        help="how many examples to show in full (default: 20)",
+        help="how many rows to hold in full, spread evenly over all (default: 200)",
     )
 
 
@@ -39,14 +45,12 @@ def _check_target(path: Path, *, force: bool) -> None:
 def run(args: argparse.Namespace) -> int:
     if args.to is not None:
         _check_target(args.to, force=args.force)
-    with open_run(args.folder) as reader:
-        summary = reader.summary()
-        examples = list(islice(reader.rows(), args.transcripts))
-        texts = reader.seed_texts(examples, print_message)
-        manifest = reader.folder.read_manifest()
-    name = args.folder.resolve().name
-    page = html(name, reader.config, summary, examples, texts, manifest)
-    path = args.to or args.folder / "report.html"
+    for folder in args.folders:
+        existing_run(folder)
+    page = report_page(args.folders, args.transcripts)
+    path = args.to or args.folders[0] / "report.html"
     replace_file(path, page.encode("utf-8"), private=args.to is None)
     print_message(f"wrote {path}")
+    if plotting() is None:
+        print_message(NO_PLOTTING)
     return ExitStatus.DONE
