@@ -3,19 +3,18 @@
 Only the command that is run gets imported, so that ``codeclm --help`` costs no more than argparse.
 """
 
-import argparse
+import json
 import os
-import re
 import signal
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from difflib import get_close_matches
-from typing import Any, NoReturn, assert_never
+from typing import NamedTuple, assert_never
 
-from .commands import COMMANDS, load
+from .commands import load
 from .commands.exit_status import ExitStatus
+from .commands.parser import UsageError, build_parser
 from .data.errors import RunStopped, UserError
 from .reporting.terminal import printable
 
@@ -30,13 +29,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         error = _expected(group)
         if error is None:
             raise
-        return _report(error)
+        failure = _failure(error)
     except KeyboardInterrupt as interrupt:  # a session that has begun handles signals itself
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        _print_error(str(interrupt) or "interrupted: run the same command again to continue")
-        return ExitStatus.FAILED
+        message = str(interrupt) or "interrupted: run the same command again to continue"
+        failure = _Failure(ExitStatus.STOPPED, message)
     except (UserError, RunStopped, OSError) as error:
-        return _report(error)
+        failure = _failure(error)
+        if isinstance(error, OSError) and not error.filename:
+            _drop_output()
+    return _report(failure, as_json="--json" in words)
 
 
 def _treat_sigterm_like_sigint() -> None:
@@ -49,10 +51,12 @@ def _treat_sigterm_like_sigint() -> None:
 def _run(words: Sequence[str]) -> int:
     if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison]  (closed: `>&-`)
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
-    parser = _parser(words)
+    if words[:1] == ["help"]:
+        words = [*words[1:2], "--help"]
+    parser = build_parser([word for word in words if not word.startswith("-")][:1])
     args, rest = parser.parse_known_args(words)
     if rest:
-        parser.of(args.verb).error(f"unrecognized arguments: {' '.join(rest)}")
+        args.parser.error(f"unrecognized arguments: {' '.join(rest)}")
     if args.verb is None:
         parser.print_help()
         return ExitStatus.WRONG_INPUT
@@ -72,26 +76,46 @@ def _expected(group: BaseExceptionGroup[BaseException]) -> UserError | RunStoppe
     return None
 
 
-def _report(error: UserError | RunStopped | OSError) -> ExitStatus:
-    """Say in one line what *error* is, and return what it means for the exit status."""
+class _Failure(NamedTuple):
+    """Why a command ends without its result."""
+
+    status: ExitStatus
+    message: str
+    heading: str = "codeclm: "
+    """Stands before the message on stderr."""
+
+
+def _failure(error: UserError | RunStopped | OSError) -> _Failure | None:
+    """Return what *error* means; None if the reader of our output has gone."""
     match error:
         case BrokenPipeError():
-            _drop_output()  # the reader of our output has gone
-            return ExitStatus.FAILED
+            return None
         case OSError():
-            where = f"{error.filename}: " if error.filename else "output: "
-            if not error.filename:
-                _drop_output()
-            _print_error(f"{where}{error.strerror or error}")
-            return ExitStatus.FAILED
+            where = error.filename or "output"
+            return _Failure(ExitStatus.FAILED, f"{where}: {error.strerror or error}")
+        case UsageError():
+            heading = f"{error.usage}{error.command}: error: "
+            return _Failure(ExitStatus.WRONG_INPUT, str(error), heading)
         case UserError():
-            _print_error(str(error))
-            return ExitStatus.WRONG_INPUT
+            return _Failure(ExitStatus.WRONG_INPUT, str(error))
         case RunStopped():
-            _print_error(str(error))
-            return ExitStatus.FAILED
+            return _Failure(ExitStatus.FAILED, str(error))
         case _:
             assert_never(error)
+
+
+def _report(failure: _Failure | None, *, as_json: bool) -> ExitStatus:
+    """Print *failure* on stderr and, for programs, on stdout; return the exit status."""
+    if failure is None:
+        return ExitStatus.FAILED
+    with suppress(OSError, ValueError):  # stderr may be closed, too
+        text = printable(failure.heading + _shorten(failure.message))
+        print(text, file=sys.stderr)
+    if as_json:
+        with suppress(OSError, ValueError):
+            error = {"status": failure.status, "message": failure.message}
+            print(json.dumps({"error": error}), flush=True)
+    return failure.status
 
 
 def _drop_output() -> None:
@@ -106,77 +130,3 @@ _WIDEST = 1000
 def _shorten(message: str) -> str:
     lines = message.split("\n")
     return "\n".join(line if len(line) <= _WIDEST else f"{line[:_WIDEST]}…" for line in lines)
-
-
-def _print_error(message: str) -> None:
-    with suppress(OSError, ValueError):  # stderr may be closed, too
-        print(f"codeclm: {printable(_shorten(message))}", file=sys.stderr)
-
-
-def _parser(words: Sequence[str]) -> "_Parser":
-    """Build the parser, with the arguments of the one command that *words* name."""
-    parser = _Parser(
-        prog="codeclm",
-        description="Make instruction data tailored to your task and your model (CodecLM).",
-        epilog="exit status: 0 done; 1 failed or stopped (to be continued); 2 wrong input;"
-        " 3 finished, but short of --target-rows; 4 out of budget (to be continued)",
-        formatter_class=_Formatter,
-    )
-    parser.add_argument(
-        "--version", action=_PrintVersion, nargs=0, help="show the version number and exit"
-    )
-    verbs = parser.add_subparsers(dest="verb", metavar="COMMAND")
-    verb_named = next((word for word in words if not word.startswith("-")), None)
-    for verb, summary in COMMANDS.items():
-        description = f"{summary[0].upper()}{summary[1:]}."
-        subparser = verbs.add_parser(verb, help=summary, description=description)
-        if verb == verb_named:
-            load(verb).add_arguments(subparser)
-    parser.commands = verbs.choices
-    return parser
-
-
-class _Parser(argparse.ArgumentParser):
-    """Suggests what may have been meant, and repeats what was typed as the terminal can bear it.
-
-    Abbreviations are errors: a flag may gain a neighbour. Commands get parsers of this class, too.
-    """
-
-    def __init__(self, **settings: Any) -> None:
-        super().__init__(allow_abbrev=False, **settings)
-        self.commands: Mapping[str, argparse.ArgumentParser] = {}
-
-    def of(self, verb: str | None) -> argparse.ArgumentParser:
-        """Return the parser of the command *verb*; this one if there is none."""
-        return self.commands.get(verb or "", self)
-
-    def error(self, message: str) -> NoReturn:
-        super().error(printable(_shorten(message) + self._suggestion(message)))
-
-    def _suggestion(self, message: str) -> str:
-        if match := re.match(r".*invalid choice: '(.+?)' \(choose from (.+)\)$", message):
-            names = re.findall(r"[\w-]+", match[2])
-        elif match := re.match(r"unrecognized arguments: (--[^\s=]+)", message):
-            names = [name for action in self._actions for name in action.option_strings]
-        else:
-            return ""
-        near = get_close_matches(match[1], names, n=1, cutoff=0.6)
-        return f"; did you mean {near[0]}?" if near else ""
-
-
-class _Formatter(argparse.HelpFormatter):
-    """Keep each command's summary on the line of its name."""
-
-    def __init__(self, prog: str) -> None:
-        super().__init__(prog, max_help_position=20)
-        self._action_max_length = 17  # argparse forgets the indent of the longest command
-
-
-class _PrintVersion(argparse.Action):
-    """Look the version up only on demand: reading the package's metadata takes 20 ms."""
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: Any, **__: Any) -> None:
-        from importlib.metadata import version  # noqa: PLC0415  (see above)
-
-        print(f"codeclm {version('codeclm')}")
-        parser.exit()

@@ -9,13 +9,14 @@ import re
 from collections.abc import Iterator
 from typing import Final, cast
 
-from .instruction import inside_tag, read_instruction, reads_like_chat
+from .instruction import read_instruction, reads_like_chat
 from .items import (
     clean_item,
     is_about_all,
     is_heading,
     item_text,
     untitled,
+    without_headings,
     without_last_remark,
     without_notes,
 )
@@ -44,6 +45,7 @@ from .reading import (
 )
 from .schemas import LONGEST_INSTRUCTION, list_of, object_of, string
 from .tables import column, rows_of
+from .wrapping import inside_tag
 
 _ITEM_HEAD = re.compile(rf"[*_]{{0,3}}{phrase('item')}s?[*_]{{0,3}}", re.IGNORECASE)
 _ITEM_TAG = re.compile(rf"<(?P<close>/?)(?:{phrase('item')})[_ ]?[0-9]{{0,3}}>", re.IGNORECASE)
@@ -162,6 +164,8 @@ def _from_lines(text: str, number: int, *, truncated: bool) -> list[str]:
         for marker, end in zip(markers, ends, strict=True)
     ]
     blocks[-1] = without_last_remark(blocks[-1])
+    if all(lines[marker.line].lstrip().startswith("#") for marker in markers):
+        blocks = without_headings(blocks)
     if truncated:
         blocks = blocks[:-1]
     return untitled([clean_item(block) for block in without_notes(blocks)])

@@ -28,8 +28,11 @@ _COLON = (
     r"[ \t]{0,9}[*_]{0,3}"
 )
 _FLAGS = re.IGNORECASE | re.MULTILINE
-_USE_CASE = re.compile(rf"^{_MARKS}{phrase('use_case')}{_COLON}", _FLAGS)
-_SKILLS = re.compile(rf"(?:^{_MARKS}|[^\w\n][*_`\"']{{0,3}}){phrase('skills')}{_COLON}", _FLAGS)
+_THE, _IS = r"(?:the[ ])?", r"(?:[ ](?:is|are)(?=[ ]?:))?"
+_USE_CASE = re.compile(rf"^{_MARKS}{_THE}{phrase('use_case')}{_IS}{_COLON}", _FLAGS)
+_SKILLS = re.compile(
+    rf"(?:^{_MARKS}{_THE}|[^\w\n][*_`\"']{{0,3}}){phrase('skills')}{_IS}{_COLON}", _FLAGS
+)
 _HEADING = re.compile(
     rf"^(?:#++[ \t]*+|\*\*)({phrase('use_case')}|{phrase('skills')})\*{{0,2}}[ \t]*+$",
     _FLAGS,
@@ -109,6 +112,8 @@ def read_metadata(
         or _from_lines(tags_as_labels(reply))
     )
     _check_length(use_case, *names)
+    if use_case.casefold() in _NONE:
+        raise ParseError(f"no use case: {excerpt(reply)}")
 
     use_case = _allowed(use_case, use_cases, "use case")
     distinct = dict.fromkeys(_allowed(name, skills, "skill") for name in _distinct(names))
@@ -131,6 +136,8 @@ def _from_json(fields: dict[str, Any]) -> tuple[str, list[str]] | None:
 
 def _from_table(text: str) -> tuple[str, list[str]] | None:
     rows = rows_of(text.split("\n"))
+    if rows and len(rows[0]) == 2 and not column(rows, _USE_CASE_HEAD):
+        rows = list(map(list, zip(*rows, strict=True)))  # one row for each label
     use_cases, skills = column(rows, _USE_CASE_HEAD), column(rows, _SKILLS_HEAD)
     return (_name(use_cases[0]), _listed(skills[0])) if use_cases and skills else None
 
@@ -177,7 +184,7 @@ def _listed(text: str) -> list[str]:
 
 
 def _name(text: str) -> str:
-    text = strip_marks(text.strip(" \t\r\n,;|/").rstrip("."))
+    text = strip_marks(text.strip(" \t\r\n,;|/\u2192").rstrip("."))
     return " ".join(strip_marks(text.rstrip(" .,;:-\u2013\u2014")).rstrip(" .").split())
 
 

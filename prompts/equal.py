@@ -9,6 +9,7 @@ from .schemas import BOOLEAN, object_of
 
 _NOT_EQUAL = re.compile(phrase("not_equal"), re.IGNORECASE)
 _EQUAL = re.compile(phrase("equal"), re.IGNORECASE)
+_VERDICT = re.compile(r"[:\uff1a\u2014][ \t*_]*([^:\uff1a\u2014\n]{1,30})\W*\Z")
 _EITHER = re.compile(r"\bequal\b\W{0,5}(?:or\b\W{0,5})?not[\s-]equal", re.IGNORECASE)
 
 
@@ -42,6 +43,8 @@ def read_equal(text: str) -> bool:
     reply = read_word(text)
     if isinstance(reply, bool):
         return reply
+    if last := _VERDICT.search(reply):
+        reply = last[1] if _EQUAL.search(last[1]) else reply
     negative, positive = _NOT_EQUAL.search(reply), _EQUAL.search(reply)
     if not (negative or positive) or _EITHER.search(reply):
         raise ParseError(f"neither equal nor not equal: {excerpt(reply)}")

@@ -3,9 +3,9 @@
 import re
 from typing import Final
 
-from .instruction import unwrapped
 from .languages import phrase
 from .reading import split_label
+from .wrapping import unwrapped
 
 _LABEL = re.compile(
     rf"(?:\*\*|__)?{phrase('item')}[ \t]{{0,3}}#?[0-9]{{0,4}}[ \t]{{0,3}}(?:\*\*|__)?"
@@ -28,13 +28,21 @@ _QUESTION = re.compile(
 _ALL_ITEMS = re.compile(
     rf"[*_(\uff08]{{0,3}}(?:{phrase('all_items')}|{phrase('closes')})", re.IGNORECASE
 )
+_TO_ALL = re.compile(r"\A(?![ \t>|`-])[^\n]{0,120}\b(?:these|them|all (?:of|three|four|five))\b")
 _ABOUT_LABEL = re.compile(
-    rf"(?:{phrase('skills')}|{phrase('use_case')}|{phrase('notes')}|focus"
+    rf"(?:{phrase('skills')}|{phrase('use_case')}|focus"
     r"|rationale|why|topic|domain|category|difficulty|purpose)"
     r"(?: (?:used|needed|required|tested|level))?",
     re.IGNORECASE,
 )
 """The label of a line about an item, below it."""
+_NOTE_LABEL = re.compile(phrase("notes"), re.IGNORECASE)
+_IS_ABOUT_ITEM = re.compile(
+    rf"\b(?:this|requires?|tests?|needs|assess\w*|combines?|covers?|{phrase('skills')})\b"
+    rf"|{phrase('all_items')}|{phrase('about_rewrite')}",
+    re.IGNORECASE,
+)
+"""A note on an item speaks of it; a note to whoever answers it does not."""
 
 _BRACKETED = re.compile(r"\[[^\[\]]*\]")
 _ABOUT_ITEM = re.compile(
@@ -70,12 +78,13 @@ def item_text(first: str, below: list[str]) -> str:
 def without_last_remark(block: str) -> str:
     """Remove a last paragraph or line about all instructions from the last one."""
     before, _, last = block.rpartition("\n")
-    return before.rstrip() if before and is_about_all(last) else block
+    is_apart = before.endswith("\n") and _TO_ALL.search(last)
+    return before.rstrip() if before and (is_about_all(last) or is_apart) else block
 
 
 def is_about_all(line: str) -> bool:
     """Return whether *line* speaks of all items, or closes a chat."""
-    return _ALL_ITEMS.match(line) is not None
+    return _ALL_ITEMS.match(line.replace("**", "")) is not None
 
 
 def without_notes(blocks: list[str]) -> list[str]:
@@ -83,12 +92,26 @@ def without_notes(blocks: list[str]) -> list[str]:
     for _ in range(_MOST_NOTES):
         parts = [block.rstrip().rpartition("\n") for block in blocks]
         labels = {split_label(last)[0].lower() for before, _, last in parts if before}
-        if len(blocks) < 2 or len(labels) != 1 or not _ABOUT_LABEL.fullmatch(labels.pop()):
+        if len(blocks) < 2 or len(labels) != 1 or not all(before for before, _, _ in parts):
             break
-        if not all(before for before, _, _ in parts):
+        label = labels.pop()
+        is_note = _NOTE_LABEL.fullmatch(label) and all(
+            _IS_ABOUT_ITEM.search(last) for _, _, last in parts
+        )
+        if not is_note and not _ABOUT_LABEL.fullmatch(label):
             break
         blocks = [before.rstrip() for before, _, _ in parts]
     return blocks
+
+
+def without_headings(blocks: list[str]) -> list[str]:
+    """Remove the first lines of *blocks* if all are titles above a text."""
+    parts = [block.partition("\n") for block in blocks]
+    is_titled = all(
+        below.strip() and not title.rstrip().endswith((".", "?", "!", ":", "\u3002"))
+        for title, _, below in parts
+    )
+    return [below.strip() for _, _, below in parts] if is_titled else blocks
 
 
 def clean_item(block: str) -> str:

@@ -14,7 +14,7 @@ _INDENT = r"(?P<indent>[ \t]{0,8})(?:#{1,6}[ \t]*+)?(?:[-*+•][ \t]++)?(?P<bold
 _UNBOLD = r"(?P<unbold>\*\*|__|\*)?"
 _DECIMAL = re.compile(
     rf"{_INDENT}(?P<label>{_NOUN}[ \t]{{0,3}}#?)?[(\[\uff08]?(?P<number>\d{{1,4}})"
-    r"(?P<close>\.-|[.):\]\u3001\uff0e\uff09\uff1a]{1,2}|[-\u2013](?=[ \t])"
+    r"(?P<close>\ufe0f?\u20e3|\.-|[.):\]\u3001\uff0e\uff09\uff1a]{1,2}|[-\u2013](?=[ \t])"
     r"|(?=[ \t]*+(?:\*\*|__)?[ \t]*+\Z)|(?=(?:\*\*|__)[:.\uff1a)]))"
     rf"{_UNBOLD}(?=[ \t]|\Z|[*_:.)]|[^\x00-\x7f]|(?<=[\u3001\uff0e\uff09\uff1a])"
     r"|(?<=[.)])(?=[A-Z]))"

@@ -12,7 +12,9 @@ LONGEST: Final = 1_000_000
 
 SIGNS: Final = " \t*_#>+•-"
 """Characters that mark headings, quotes, items of lists, bold and italics."""
-_LABEL_SIGNS: Final = f"{SIGNS}\"“'"
+_LABEL_SIGNS: Final = f"{SIGNS}\"“'[]【】《》=~"
+_MARKS_A_LABEL: Final = frozenset("#*_【[=")
+_PICTURES = re.compile("^[\u2190-\u2bff\U0001f000-\U0001faff\ufe0f\u200d\\s]+")
 
 _FENCE_OPEN = re.compile(r"\s*(`{3,}|~{3,}|\"{3})[^\n`]*\r?\n")
 _TAG = re.compile(r"<(?P<close>/?)(?P<name>[a-z][a-z_ 0-9]{0,40})>", re.IGNORECASE)
@@ -30,7 +32,14 @@ _QUOTES: Final = {
     "„": "“",
     "«": "»",
     "\u2018": "\u2019",
+    "「": "」",
+    "『": "』",
 }
+_INNER_QUOTE: Final = {
+    "'": (re.compile(r"(?<![\w'])'(?=\S)"), re.compile(r"(?<=[^\s'])'(?!\w)")),
+    '"': (re.compile(r'(?<![^\s(\[])"(?=\S)'), re.compile(r'(?<=\S)"(?![^\s.,;:!?)\]])')),
+}
+"""What a quotation mark that looks the same at both ends looks like where it opens and closes."""
 
 
 class ParseError(ValueError):
@@ -141,14 +150,37 @@ def strip_marks(text: str) -> str:
 
 
 def strip_quotes(text: str) -> str:
-    """Remove quotation marks that enclose the whole text and do not occur within it."""
+    """Remove quotation marks that enclose the whole text, which may hold quotations."""
     closing = _QUOTES.get(text[:1])
     if closing is None or len(text) < 2 or not text.endswith(closing):
         return text
     inside = text[1:-1]
-    if closing in inside or text[0] in inside:
-        return text
-    return inside.strip()
+    is_whole = _is_balanced(inside, text[0], closing)
+    return inside.strip() if is_whole else text
+
+
+def _is_balanced(inside: str, opening: str, closing: str) -> bool:
+    """Return whether the quotation marks in *inside* open before they close."""
+    if closing not in inside and opening not in inside:
+        return True
+    if opening == closing:
+        return _opens_first(inside, opening)
+    depth = 0
+    for sign in inside:
+        depth += (sign == opening) - (sign == closing)
+        if depth < 0:
+            return False
+    return depth == 0
+
+
+def _opens_first(inside: str, mark: str) -> bool:
+    if mark not in _INNER_QUOTE or inside.count(mark) % 2:
+        return False
+    opens, closes = _INNER_QUOTE[mark]
+    starts = [at for at, sign in enumerate(inside) if sign == mark]
+    return all(opens.match(inside, at) for at in starts[::2]) and all(
+        closes.match(inside, at) for at in starts[1::2]
+    )
 
 
 def split_label(line: str, *, longest: int = 80) -> tuple[str, str]:
@@ -159,16 +191,20 @@ def split_label(line: str, *, longest: int = 80) -> tuple[str, str]:
     """
     at = line.replace("\uff1a", ":").find(":", 0, longest)
     if at < 0:
-        is_marked = len(line) <= longest and line.lstrip()[:1] in {"#", "*", "_"}
-        return (line.strip(_LABEL_SIGNS), "") if is_marked else ("", line)
+        is_marked = len(line) <= longest and line.lstrip()[:1] in _MARKS_A_LABEL
+        return (_bare(line), "") if is_marked else ("", line)
     head = line[:at]
-    label = head.strip(_LABEL_SIGNS)
+    label = _bare(head)
     rest = line[at + 1 :].strip()
     if head.count("**") % 2:
         rest = rest.removeprefix("**") if rest.startswith("**") else rest.removesuffix("**")
     elif head.count("*") % 2 and rest[:2] in {"*", "* "}:
         rest = rest[1:]
     return label, rest.strip()
+
+
+def _bare(label: str) -> str:
+    return _PICTURES.sub("", label.strip(_LABEL_SIGNS)).strip(_LABEL_SIGNS)
 
 
 def tags_as_labels(text: str) -> str:

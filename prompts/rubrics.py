@@ -35,7 +35,8 @@ _ADJECTIVE = r"(?:(?:corresponding|associated|matching|related|difficulty|evalua
 _KIND = rf"(?:(?P<rubric>{phrase('rubric')}|r(?=[0-9]))|(?P<action>{phrase('action')}|a(?=[0-9])))"
 _LABELLED = re.compile(
     rf"{_MARKS}{_COUNTER}[*_]{{0,3}}{_ADJECTIVE}{_KIND}s?(?:[ \t]{{1,3}}item)?"
-    r"(?:[ \t]{1,3}for rubric)?[ \t]{0,3}#?(?P<count>[0-9]{0,3})(?P<bold>[*_]{0,3})"
+    r"(?:[ \t]{1,3}for rubric)?(?:[ \t]{1,3}\([^()\n:]{1,40}\))?"
+    r"[ \t]{0,3}#?(?P<count>[0-9]{0,3})(?P<bold>[*_]{0,3})"
     r"(?:[ \t]{0,3}[:\uff1a.)](?P<unbold>[*_]{0,3})|[ \t]{1,3}[-\u2013\u2014][ \t]"
     r"|(?<=[0-9*_])(?=[ \t]*+\Z))[ \t]*+(?P<rest>.*)",
     re.IGNORECASE | re.DOTALL,
@@ -54,7 +55,8 @@ _INLINE = re.compile(
 )
 _BULLETED = re.compile(r"[ \t]*[-+•*][ \t]")
 _RULE = re.compile(r"[ \t]*+[-*_]{3,}[ \t]*+")
-_BOLD = re.compile(r"\*\*([^*\n]{1,300})\*\*")
+_EMPHASIS = re.compile(r"(?<![\w*`])(\*\*|\*)(?![\s*])([^*\n]{1,300})(?<![\s*])\1(?![\w*`])")
+_OPEN_BOLD = re.compile(r"\*\*(?!\s)|(?<!\s)\*\*")
 _RUBRIC_HEAD, _ACTION_HEAD = (
     re.compile(rf"[*_]{{0,3}}{phrase(field)}s?[*_]{{0,3}}", re.IGNORECASE)
     for field in ("rubric", "action")
@@ -238,8 +240,8 @@ def _kind(match: re.Match[str]) -> str:
 
 
 def _joined(parts: list[str]) -> str:
-    """Return the text of an item without bold, which sets off its title or all of it."""
-    text = _BOLD.sub(r"\1", "\n".join(part for part in parts if part).strip())
+    """Return the text of an item without emphasis, which sets off its title or all of it."""
+    text = _EMPHASIS.sub(r"\2", "\n".join(part for part in parts if part).strip())
     if text.count("**") == 1:  # the label's, which was taken off
-        text = text.replace("**", "")
+        text = _OPEN_BOLD.sub("", text)
     return strip_quotes(text.strip())

@@ -10,6 +10,9 @@ from .reading import ParseError, excerpt, is_list, parse_json, reply_body, tags_
 from .schemas import object_of, scores
 
 NUMBER = re.compile(r"(?<![\w.])-?[0-9]+(?:\.[0-9]+)?(?![\w]|\.[0-9])")
+_DECIMAL_COMMA = re.compile(r"(?:10|[0-9]),[0-9]{1,2}")
+_REMARK_BELOW = re.compile(r"(?<=[0-9])[ \t*_]*[\u2013\u2014-][ \t]+[^0-9\n]*\Z")
+"""A remark without numbers, after the scores on their line."""
 _NOT_AFTER_LETTER = r"(?<![A-Za-zÀ-ÿ])"
 _WHO = phrase("assistant")
 _WHOSE = re.compile(
@@ -27,7 +30,7 @@ _COUNTER = re.compile(
 )
 _OUT_OF = re.compile(
     rf"(?:(?<=[0-9])[ \t]{{0,3}}/|\b{phrase('out_of')})[ \t]{{0,3}}10(?:\.0)?(?![0-9]|\.[0-9])"
-    r"|(?<=[0-9])[ \t]{0,3}分",
+    r"|(?<=[0-9])[ \t]{0,3}[分点點]",
     re.IGNORECASE,
 )
 _USUAL = re.compile(
@@ -97,9 +100,18 @@ def read_scores(text: str) -> tuple[float, float]:
     raise ParseError(f"no line with two scores: {excerpt(reply)}")
 
 
+def label_spans(text: str) -> list[tuple[int, int]]:
+    """Return where *text* says whose a score is: "Assistant 1" is no score of 1."""
+    return [match.span() for match in _WHOSE.finditer(text)]
+
+
 def read_pair(text: str) -> tuple[float, float] | None:
     """Return the two numbers that *text* is, as prompts ask for them; None if it is not so."""
-    numbers = text.replace(",", " ").split(None, 2) if len(text) < _LONGEST_LINE else ()
+    numbers = text.split(None, 2) if len(text) < _LONGEST_LINE else []
+    if len(numbers) == 2 and any(map(_DECIMAL_COMMA.fullmatch, numbers)):
+        numbers = [number.replace(",", ".") for number in numbers]
+    else:
+        numbers = text.replace(",", " ").split(None, 2) if len(text) < _LONGEST_LINE else []
     if len(numbers) == 2 and all(map(NUMBER.fullmatch, numbers)):
         return float(numbers[0]), float(numbers[1])
     return None
@@ -155,7 +167,8 @@ def _tokens(line: str) -> tuple[list[int], list[float]]:
         return [], []
     line = _REASON.split(line, maxsplit=1)[0]
     line = _IS.sub("", _OUT_OF.sub("", _WHOSE.sub(_sign, _counter_as_sign(line))))
-    for plain in (_REMARK.sub("", line), _LAST_REMARK.sub("", line), line):
+    shorter = _REMARK_BELOW.sub("", line)
+    for plain in (_REMARK.sub("", line), _LAST_REMARK.sub("", line), shorter, line):
         parts = _TOKEN.findall(plain)
         if parts and not _OTHER.search(_USUAL.sub("", plain)):
             whose = [ord(part) for part in parts if part in _FIRST + _SECOND]

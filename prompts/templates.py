@@ -80,6 +80,7 @@ class PromptSet:
         prompts: Collection[AnyPrompt],
         *,
         names: Iterable[str] = (),
+        fixed: Mapping[str, str] = {},
     ) -> "PromptSet":
         """Read the templates of *prompts* from *source*, the name of one of `SETS` or a folder.
 
@@ -89,19 +90,19 @@ class PromptSet:
             source: where to read from.
             prompts: those to load.
             names: of further prompts, whose templates a folder may hold too.
+            fixed: the templates of some prompts by name, whatever *source* has for them.
 
         Raises:
             PromptError: the folder, a file or a placeholder is invalid.
         """
-        if source in SETS:
-            texts = {prompt: template_text(prompt, str(source)) for prompt in prompts}
-            return cls(texts, where=str(source))
         available = dict.fromkeys([*(prompt.name for prompt in prompts), *names])
-        overrides = _folder(Path(source), list(available))
+        own = {} if source in SETS else _folder(Path(source), list(available))
+        fallback = str(source) if source in SETS else "default"
+        overrides = {**own, **fixed}
         texts = {
             prompt: overrides[prompt.name]
             if prompt.name in overrides
-            else template_text(prompt, "default")
+            else template_text(prompt, fallback)
             for prompt in prompts
         }
         return cls(texts, where=str(source))

@@ -22,6 +22,7 @@ from .kinds import (
     OPENAI,
     PYTHON,
     SCRIPTED,
+    TRANSFORMERS,
     ProviderKind,
     ProviderSettings,
 )
@@ -281,6 +282,7 @@ HOSTS: Final = (
     _self_hosted("llamacpp", 8080),
     _self_hosted("lmstudio", 1234),
     Host("local", LOCAL, structured="json_schema"),
+    Host("transformers", TRANSFORMERS),
     Host("scripted", SCRIPTED, structured="json_schema"),
     Host("python", PYTHON),
 )

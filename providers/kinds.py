@@ -18,8 +18,10 @@ from .base import Provider, ResponseFormat
 from .local.options import LocalOptions
 from .local.weights import find_weights
 from .models import find_model
-from .python.naming import TEMPLATE, find_function
+from .python.naming import SCORING, TEMPLATE, find_function
 from .scripted.options import ScriptedOptions
+from .transformers.location import find_model as find_weights_folder
+from .transformers.options import TransformersOptions
 
 if TYPE_CHECKING:
     from .http.exchange import HttpSession
@@ -89,11 +91,15 @@ class ProviderKind(Struct, Generic[Options], frozen=True):
         default_format: The response format that ``structured_output = "auto"`` stands for.
         small_models: Whether its models are small, so that ``prompts = "auto"`` stands for the
             short prompts.
-        template: The one template that its models are asked by, whatever ``prompts`` says; empty
-            where any template does.
+        templates: The templates that its models are asked some prompts by, by the prompts' names,
+            whatever ``prompts`` says.
         opened_by_checks: Whether a check opens a provider, since nothing less shows that it can be.
         less_thinking: What to write into ``extra`` so that a model thinks less.
-        replies_to: The prompts that it can reply to, by name; empty means to any.
+        refusal: Says why a model cannot reply to a prompt, both by name; empty: it can. It may run
+            what the model names. None: its models reply to any.
+        is_program: Whether it is no model but a function, which scores each answer by itself.
+        logprobs: What a request's body holds to ask for the log-probabilities of the reply's
+            tokens; empty where replies have none.
     """
 
     name: str
@@ -106,10 +112,12 @@ class ProviderKind(Struct, Generic[Options], frozen=True):
     max_in_flight: Callable[[Options], int] | None = None
     default_format: ResponseFormat = "text"
     small_models: bool = False
-    template: str = ""
+    templates: Mapping[str, str] = {}
     opened_by_checks: bool = False
     less_thinking: str = 'reasoning_effort = "low"'
-    replies_to: frozenset[str] = frozenset()
+    refusal: Callable[[str, str], str] | None = None
+    is_program: bool = False
+    logprobs: Mapping[str, Any] = {}
 
     def __post_init__(self) -> None:
         """Reject the name of an operational option that does not exist.
@@ -269,10 +277,22 @@ async def _open_local(settings: ProviderSettings, options: LocalOptions) -> Prov
     return await open_local(settings.model, options)
 
 
+async def _open_transformers(settings: ProviderSettings, options: TransformersOptions) -> Provider:
+    from .transformers.provider import open_transformers  # noqa: PLC0415
+
+    return await open_transformers(settings.model, options)
+
+
 async def _open_scripted(_: ProviderSettings, options: ScriptedOptions) -> Provider:
     from .scripted.provider import Scripted  # noqa: PLC0415
 
     return Scripted(options)
+
+
+def _refusal_of_function(model: str, prompt: str) -> str:
+    from .python.function import refusal  # noqa: PLC0415
+
+    return refusal(model, prompt)
 
 
 async def _open_python(settings: ProviderSettings, _: NoOptions) -> Provider:
@@ -281,7 +301,10 @@ async def _open_python(settings: ProviderSettings, _: NoOptions) -> Provider:
     return await open_function(settings.model)
 
 
-OPENAI = ProviderKind("openai", _open_openai, OpenAIOptions, over_http=True)
+_LOGPROBS = {"logprobs": True, "top_logprobs": 20}
+"""20 is the most that OpenAI and vLLM take, and more than the scores there are."""
+
+OPENAI = ProviderKind("openai", _open_openai, OpenAIOptions, over_http=True, logprobs=_LOGPROBS)
 MISTRAL = ProviderKind("mistral", _open_mistral, NoOptions, over_http=True)
 AZURE = ProviderKind(
     "azure",
@@ -289,6 +312,7 @@ AZURE = ProviderKind(
     AzureOptions,
     operational=frozenset({"api_version"}),
     over_http=True,
+    logprobs=_LOGPROBS,
 )
 ANTHROPIC = ProviderKind(
     "anthropic",
@@ -314,6 +338,14 @@ LOCAL = ProviderKind(
     default_format="json_schema",
     small_models=True,
 )
+TRANSFORMERS = ProviderKind(
+    "transformers",
+    _open_transformers,
+    TransformersOptions,
+    operational=frozenset({"batch"}),
+    check_model=find_weights_folder,
+    max_in_flight=lambda options: options.batch,
+)
 SCRIPTED = ProviderKind(
     "scripted",
     _open_scripted,
@@ -326,7 +358,8 @@ PYTHON = ProviderKind(
     _open_python,
     NoOptions,
     check_model=find_function,
-    template=TEMPLATE,
+    templates=dict.fromkeys(SCORING, TEMPLATE),
     opened_by_checks=True,
-    replies_to=frozenset({"score", "judge"}),
+    refusal=_refusal_of_function,
+    is_program=True,
 )

@@ -109,7 +109,16 @@ def test_the_files_are_the_same_at_any_concurrency(
     write_seeds(tmp_path)
     jitter = slow(0.002, 0.002)
     done = codeclm(
-        "run", *SMALL, *jitter, "-c", in_flight, "--out", "run", "--display", "none", cwd=tmp_path
+        "run",
+        *SMALL,
+        *jitter,
+        "--max-concurrent",
+        in_flight,
+        "--out",
+        "run",
+        "--display",
+        "none",
+        cwd=tmp_path,
     )
 
     assert (done.returncode, exports(tmp_path / "run")) == (0, exports(home / "run"))
@@ -120,7 +129,16 @@ def test_the_first_rows_are_the_same_at_any_concurrency(tmp_path: Path) -> None:
     write_seeds(tmp_path, 60)
     found = set[bytes]()
     for in_flight in ("1", "64"):
-        line = ("run", *SMALL, *slow(0.002, 0.002), "-c", in_flight, "-n", "15", "--json")
+        line = (
+            "run",
+            *SMALL,
+            *slow(0.002, 0.002),
+            "--max-concurrent",
+            in_flight,
+            "-n",
+            "15",
+            "--json",
+        )
         cache = str(tmp_path / f"cache-{in_flight}")
         done = codeclm(*line, "--out", in_flight, "--cache", cache, cwd=tmp_path)
         assert (done.returncode, summary(done)["rows"]) == (0, 15)
@@ -131,12 +149,12 @@ def test_the_first_rows_are_the_same_at_any_concurrency(tmp_path: Path) -> None:
 
 def test_progress_for_programs_is_json_lines(tmp_path: Path) -> None:
     write_seeds(tmp_path, 8)
-    line = ("run", *SMALL, *slow(0.15), "-c", "8", "--out", "run", "--json")
+    line = ("run", *SMALL, *slow(0.15), "--max-concurrent", "8", "--out", "run", "--json")
     done = codeclm(*line, cwd=tmp_path)
     _, *lines = done.stderr.splitlines()
 
     assert lines
-    assert all(isinstance(json.loads(text)["calls_paid"], int) for text in lines)
+    assert all(isinstance(json.loads(text)["spending"]["calls"], int) for text in lines)
 
 
 def test_fewer_rows_than_wanted_are_status_3_and_said(tmp_path: Path) -> None:
@@ -234,7 +252,7 @@ def test_a_changed_configuration_is_refused_with_the_difference(home: Path) -> N
 
 
 def test_how_a_run_is_carried_out_may_change(home: Path) -> None:
-    line = ("run", *SMALL, "--out", "run", "-c", "3", "--rpm", "600", "--json")
+    line = ("run", *SMALL, "--out", "run", "--max-concurrent", "3", "--rpm", "600", "--json")
 
     assert paid(summary(codeclm(*line, cwd=home))) == 0
 
@@ -332,18 +350,31 @@ def test_the_folder_is_named_after_the_configuration(tmp_path: Path) -> None:
 
 
 def test_an_interrupted_run_goes_on_and_pays_nothing_twice(home: Path, tmp_path: Path) -> None:
-    """One Ctrl-C: what is in flight comes in, status 1, and the command that goes on is said."""
+    """One Ctrl-C: what is in flight comes in, status 5, and the command that goes on is said."""
     write_seeds(tmp_path)
-    line = ("run", *SMALL, *slow(0.05), "-c", "4", "--out", "run", "--json", "--display", "none")
+    line = (
+        "run",
+        *SMALL,
+        *slow(0.05),
+        "--max-concurrent",
+        "4",
+        "--out",
+        "run",
+        "--json",
+        "--display",
+        "none",
+    )
     with started(*line, cwd=tmp_path) as process:
         _after_some_calls(process)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate()
     stopped = json.loads(out)
+    rows_so_far = (tmp_path / "run" / "alpaca.jsonl").read_bytes().count(b"\n")
     resumed = codeclm("resume", "run", "--json", cwd=tmp_path)
 
-    assert (process.returncode, stopped["ending"]) == (1, "stopped")
+    assert (process.returncode, stopped["ending"]) == (5, "stopped")
     assert "to continue: codeclm resume run" in err
+    assert rows_so_far == stopped["rows"]
     assert (resumed.returncode, summary(resumed)["ending"]) == (0, "finished")
     assert paid(stopped) > 0
     assert paid(stopped) + paid(summary(resumed)) == paid(said(home))
@@ -353,7 +384,7 @@ def test_an_interrupted_run_goes_on_and_pays_nothing_twice(home: Path, tmp_path:
 def _after_some_calls(process: subprocess.Popen[str]) -> None:
     """Read progress until it tells of paid calls."""
     assert process.stderr is not None
-    while not json.loads(process.stderr.readline())["calls_paid"]:
+    while not json.loads(process.stderr.readline())["spending"]["calls"]:
         pass
 
 
@@ -369,7 +400,12 @@ def test_a_second_interrupt_stops_at_once(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         out, err = process.communicate()
 
-    assert (process.returncode, json.loads(out)["reason"]) == (1, "stopped at once on request")
+    last = json.loads(err.splitlines()[0])
+    assert (process.returncode, last["state"]) == (5, "stopping at once")
+    assert json.loads(out)["reason"] == (
+        "stopped at once on request; calls in flight given up, which may be billed:"
+        f" {last['activity']['in_flight']}"
+    )
     assert "to continue: codeclm resume run" in err
 
 
@@ -387,7 +423,8 @@ def test_two_processes_never_work_on_one_run(tmp_path: Path) -> None:
             process.kill()
             process.communicate()
 
-    assert (second.returncode, second.stdout, second.stderr.count("\n")) == (2, "", 1)
+    assert (second.returncode, second.stderr.count("\n")) == (2, 1)
+    assert json.loads(second.stdout)["error"]["status"] == 2
     assert (
         f"process {process.pid} on {socket.gethostname()} is working on this run" in second.stderr
     )
@@ -419,7 +456,7 @@ def test_an_interrupt_while_a_command_is_imported_is_one_line(tmp_path: Path) ->
     )
 
     assert (done.returncode, done.stderr) == (
-        1,
+        5,
         "codeclm: interrupted: run the same command again to continue\n",
     )
 
@@ -654,7 +691,10 @@ def test_no_command_is_status_2_with_help(tmp_path: Path) -> None:
     wrong = codeclm("rum", cwd=tmp_path)
 
     assert (none.returncode, "usage: codeclm" in none.stdout) == (2, True)
-    assert (wrong.returncode, "invalid choice: 'rum'" in wrong.stderr) == (2, True)
+    assert (wrong.returncode, "there is no command 'rum'; did you mean run?" in wrong.stderr) == (
+        2,
+        True,
+    )
 
 
 _IMPORTS = """
@@ -864,7 +904,14 @@ async def test_what_failed_for_a_passing_reason_is_status_1_and_resumed(
     server.always = half_away
     rows = [{"use_case": "letters"}, {"use_case": "poems"}]
     await anyio.to_thread.run_sync(write_lines, tmp_path / "m.jsonl", rows)
-    more = ("--metadata", "m.jsonl", "--set", "retry={attempts=2, first_wait=0.01}", "-c", "1")
+    more = (
+        "--metadata",
+        "m.jsonl",
+        "--set",
+        "retry={attempts=2, first_wait=0.01}",
+        "--max-concurrent",
+        "1",
+    )
     first = await over_http(server, tmp_path, *more, "--json")
     server.always = acting
     second = await over_http(server, tmp_path, *more, "--json")
@@ -941,25 +988,6 @@ def test_a_configuration_of_the_usual_name_is_read_where_none_is_named(tmp_path:
     assert "settings from" not in from_flags.stderr
 
 
-@pytest.mark.parametrize(
-    ("line", "meant"),
-    [
-        ("exprt runs/a", "export"),
-        ("run --treshold 3", "--threshold"),
-        ("run --thres 3", "--threshold"),
-        ("status runs/a --jsn", "--json"),
-        ("export r --trainer trll --to x", "trl"),
-    ],
-)
-def test_a_typing_error_is_answered_with_what_may_have_been_meant(
-    line: str, meant: str, tmp_path: Path
-) -> None:
-    done = codeclm(*line.split(), cwd=tmp_path)
-
-    assert done.returncode == 2
-    assert done.stderr.rstrip().endswith(f"did you mean {meant}?"), done.stderr
-
-
 def test_inspect_without_an_id_lists_what_matches(home: Path) -> None:
     def listed(*flags: str) -> list[dict[str, Any]]:
         done = codeclm("inspect", "run", "--json", "--limit", "10000", *flags, cwd=home)
@@ -975,9 +1003,39 @@ def test_inspect_without_an_id_lists_what_matches(home: Path) -> None:
     assert {one["reason"] for one in listed("--reason", "gap")} <= {"gap"}
     assert sample["id"] in {one["id"] for one in listed("--search", word.upper())}
     assert listed("--search", "no such words at all") == []
-    short = codeclm("inspect", "run", "--limit", "1", cwd=home)
-    assert short.stdout.startswith(everything[0]["id"])
-    assert ("the first 1" in short.stderr) == (len(everything) > 1)
+    assert {len(one["iterations"]) for one in listed("--round", "1")} == {1}
+    use_case = sample["metadata"]["use_case"]
+    assert sample["id"] in {one["id"] for one in listed("--use-case", use_case.upper())}
+
+
+def test_a_list_goes_on_where_the_last_one_ended(home: Path) -> None:
+    whole = codeclm("inspect", "run", "--limit", "10000", cwd=home)
+    first = codeclm("inspect", "run", "--limit", "5", cwd=home)
+    second = codeclm("inspect", "run", "--limit", "10000", "--skip", "5", cwd=home)
+
+    assert (first.stdout + second.stdout, second.stderr) == (whole.stdout, "")
+    assert "--skip 5 shows the next" in first.stderr
+
+
+def test_every_row_has_an_address_of_its_own_and_equal_seeds_share_ids(tmp_path: Path) -> None:
+    write_lines(tmp_path / "seeds.jsonl", [{"instruction": "Tell me of rain."}] * 2)
+    codeclm("run", *SMALL, "--out", "run", cwd=tmp_path)
+    lines = codeclm("inspect", "run", "--json", cwd=tmp_path).stdout.splitlines()
+    rows = [json.loads(line) for line in lines]
+    addresses = [f"{row['position']}.{row['number']}" for row in rows]
+    by_address = [
+        json.loads(codeclm("inspect", "run", address, "--json", cwd=tmp_path).stdout)
+        for address in addresses
+    ]
+    shared = codeclm("inspect", "run", rows[0]["id"], "--json", cwd=tmp_path)
+
+    assert len(set(addresses)) == len(rows) > len({row["id"] for row in rows})
+    assert by_address == rows
+    assert json.loads(shared.stdout) == rows[0]
+    assert f"this is {addresses[0]}; with the same id: {addresses[2]}" in shared.stderr
+    assert codeclm("inspect", "run", "9.9", cwd=tmp_path).returncode == 2
+    mistyped = codeclm("inspect", "run", "--reason", "duplicates", cwd=tmp_path)
+    assert mistyped.stderr == "codeclm: no example matches; there is duplicate\n"
 
 
 @pytest.mark.slow

@@ -56,7 +56,7 @@ def checked(config: Config) -> Config:
 
 # -- the template -----------------------------------------------------------------------------
 
-_SETTING = re.compile(r"^# (?=\[?[a-z_]+\]?(?: = |$| +#))")
+_SETTING = re.compile(r"^# (?=\[?[a-z_.]+\]?(?: = |$| +#))")
 
 
 def template() -> dict[str, Any]:
@@ -87,9 +87,9 @@ TABLES = {"strong", "target", "judge"} | {name.partition(".")[0] for name in nam
 
 
 def test_the_template_names_every_setting_there_is() -> None:
-    """The target and the judge take the settings of the strong model, which are all there."""
+    """The target and the judges take the settings of the strong model, which are all there."""
     written = set(flat(template()))
-    required = {name for name in names(Config) if not name.startswith(("target.", "judge."))}
+    required = {name for name in names(Config) if not name.startswith(("target.", "judge"))}
 
     assert required - written == set()
 
@@ -119,6 +119,7 @@ def test_the_template_loads_with_everything_in_force(monkeypatch: pytest.MonkeyP
     tree = template()
     del tree["input"]["template"]  # it stands instead of field
     del tree["strong"]["options"]  # they are for models in this process
+    del tree["judges"]  # they stand instead of judge
     tree["target_rows"] = tree["decode"]["per_metadata"]
 
     assert isinstance(checked(build_config(tree, where="template.toml")), Config)

@@ -98,9 +98,12 @@ def test_a_rate_is_withheld_while_instructions_are_unfinished() -> None:
 
 
 def test_a_rate_comes_with_its_interval_once_all_are_finished() -> None:
-    [line] = selection_lines(selection_rate(ClusteredShare([Share(7, 10)] * 100), unfinished=0))
+    [line, note] = selection_lines(
+        selection_rate(ClusteredShare([Share(7, 10)] * 100), unfinished=0)
+    )
 
-    assert line == "selected: 700 of 1,000 instructions, 70.0% (95 % interval 67% to 73%)"
+    assert line == "selected: 700 of 1,000 instructions, 70.0% (95 % interval 67% to 73%),"
+    assert "another draw of the judge is not in the interval" in note
 
 
 # -- as a user meets it -----------------------------------------------------------------------
@@ -147,6 +150,25 @@ def test_forty_rows_of_vicuna_cover_its_nine_categories_without_being_told_of_th
         covered = Counter(category_of[row.metadata.seed_ids[0]] for row in ledger.kept(40))
     assert covered.keys() == set(category_of.values())
     assert total_variation(Counter(category_of.values()), covered) == pytest.approx(0, abs=0.05)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("size", "dealt"),
+    [(("--per-metadata", "2"), 90), (("--per-metadata", "2", "--target-rows", "30"), 15)],
+)
+def test_a_run_that_is_stopped_early_counts_the_seeds_that_it_has_not_begun(
+    tmp_path: Path, size: tuple[str, ...], dealt: int
+) -> None:
+    write_lines(tmp_path / "seeds.jsonl", ({"instruction": f"Explain {n}."} for n in range(90)))
+    line = ("run", "--seeds", "seeds.jsonl", *MODELS, *size, "--out", "run", "--json")
+    stopped = codeclm(*line, "--max-calls", "20", cwd=tmp_path)
+    resumed = codeclm("resume", "run", "--set", "budget.calls=100000", "--json", cwd=tmp_path)
+
+    early, late = (orjson.loads(done.stdout)["seeds"] for done in (stopped, resumed))
+    assert (early["input"], early["kept"] + early["unfinished"]) == (dealt, dealt)
+    assert early["unfinished"] > 0
+    assert (late["unfinished"], late["input"] >= dealt) == (0, True)
 
 
 @pytest.mark.slow

@@ -41,6 +41,7 @@ from codeclm.engine.evaluate.calibration.yields import (
     ThresholdYield,
     UnitCost,
     threshold_yield,
+    yield_interval,
 )
 from codeclm.engine.evaluate.difference import OtherCandidate, paired_difference
 from codeclm.engine.evaluate.outcome import EvaluationSetup, summarise_evaluation
@@ -743,10 +744,10 @@ async def test_the_same_command_retries_what_failed_with_transient_errors(
             await judged.wait()
 
     server.always, server.before = half_away, others_first
-    first = await over_http(server, tmp_path, "-c", "12")
+    first = await over_http(server, tmp_path, "--max-concurrent", "12")
     server.always = acting
     before = len(server.asked)
-    second = await over_http(server, tmp_path, "-c", "12")
+    second = await over_http(server, tmp_path, "--max-concurrent", "12")
 
     assert (first.returncode, json_result(first)["ending"]) == (1, "unfinished")
     assert list(json_result(first)["unanswered"]) == ["7"]
@@ -756,13 +757,13 @@ async def test_the_same_command_retries_what_failed_with_transient_errors(
 
 
 @only_asyncio
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 1), (signal.SIGKILL, -9)])
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 5), (signal.SIGKILL, -9)])
 async def test_stopped_anywhere_it_continues_without_paying_twice(
     number: signal.Signals, status: int, server: Server, tmp_path: Path
 ) -> None:
     """Killed, it may pay again for what was not on disk: three prompts' two calls at most."""
     await anyio.to_thread.run_sync(write_set, tmp_path)
-    line = (*OVER_HTTP, "--base-url", f"{server.url}/v1", "-c", "1")
+    line = (*OVER_HTTP, "--base-url", f"{server.url}/v1", "--max-concurrent", "1")
     process = await anyio.open_process(
         [*COMMAND, *line], cwd=tmp_path, env=environment(tmp_path, OPENAI_API_KEY="k")
     )
@@ -777,7 +778,7 @@ async def test_stopped_anywhere_it_continues_without_paying_twice(
         await process.wait()
     server.before = None
     stopped = len(server.asked)
-    done = await over_http(server, tmp_path, "-c", "1")
+    done = await over_http(server, tmp_path, "--max-concurrent", "1")
 
     assert (process.returncode, done.returncode) == (status, 0)
     assert stopped < 48
@@ -804,22 +805,22 @@ async def test_a_second_interrupt_stops_at_once(server: Server, tmp_path: Path) 
         await asked.wait()
         process.send_signal(signal.SIGINT)
         async for message in process.stderr:
-            if b"again to stop at once" in message:
+            if b"again to stop now" in message:
                 break
         process.send_signal(signal.SIGINT)
         status = await process.wait()
     written = await anyio.Path(tmp_path / "e" / "comparisons.jsonl").read_bytes()
 
-    assert (status, written) == (1, b"")
+    assert (status, written) == (5, b"")
 
 
 @only_asyncio
 async def test_a_refused_key_stops_the_evaluation(server: Server, tmp_path: Path) -> None:
     server.always = say({"error": {"message": "no such key"}}, status=401)
-    done = await over_http(server, tmp_path, "-c", "1")
+    done = await over_http(server, tmp_path, "--max-concurrent", "1")
     result = json_result(done)
 
-    assert (done.returncode, result["ending"], result["crr"]) == (1, "stopped", None)
+    assert (done.returncode, result["ending"], result["crr"]) == (1, "failed", None)
     assert "401" in result["reason"]
     assert len(server.asked) <= 2
 
@@ -846,7 +847,38 @@ def test_a_threshold_up_to_the_pilots_own_is_counted() -> None:
         expected_yield=0.75,
         observed_yield=0.75,
         cost=UnitCost((1 + 4 + 0.5 * 5) / 0.75),
+        interval=yield_interval(instructions, 2.0),
     )
+
+
+def simulated_pilot(
+    random: Random, items: int, threshold: float
+) -> tuple[list[ScoredInstruction], list[ScoredInstruction]]:
+    """Four instructions of each item, as a pilot at *threshold* sees them, and in full."""
+    seen, full = list[ScoredInstruction](), list[ScoredInstruction]()
+    for item in range(items):
+        ease = random.gauss(2, 1)
+        for _ in range(4):
+            gaps = [abs(random.gauss(ease, 2)) for _ in range(4)]
+            full.append(ScoredInstruction(1, tuple(gaps), item))
+            count = next((n for n, gap in enumerate(gaps, 1) if gap > threshold), 4)
+            seen.append(ScoredInstruction(1, tuple(gaps[:count]), item))
+    return seen, full
+
+
+def test_the_interval_of_an_estimate_holds_what_comes_in_nineteen_of_twenty() -> None:
+    """Of 200 pilots at θ = 3, each of 40 items; asked about θ = 4, whose yield is known."""
+    random = Random(5)
+    _, population = simulated_pilot(random, 5000, 3.0)
+    selected = sum(max(one.gaps) > 4 for one in population) / len(population)
+    covered = 0
+    for _ in range(200):
+        seen, _ = simulated_pilot(random, 40, 3.0)
+        result = threshold_yield(seen, 4.0, exact_up_to=3.0, costs=FREE)
+        assert not result.exact
+        covered += result.interval.low <= selected <= result.interval.high
+
+    assert 0.85 <= covered / 200 <= 1
 
 
 def test_above_the_pilots_own_threshold_the_yield_is_estimated_from_the_rest() -> None:

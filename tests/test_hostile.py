@@ -67,7 +67,7 @@ def test_a_hostile_configuration_is_one_line(tmp_path: Path, name: str, text: st
         ("--per-metadata", "1000001"),
         ("-n", str(10**20)),
         ("-n", str(10**9)),
-        ("-c", "100001"),
+        ("--max-concurrent", "100001"),
         ("--rpm", "1e308"),
         ("--set", "size.max_expansion=1e308"),
         ("--out", "~nosuchuser/x"),
@@ -121,7 +121,7 @@ def test_a_table_of_very_many_columns_is_read(tmp_path: Path, columns: int) -> N
 def test_what_is_wished_for_takes_no_memory_before_it_is_there(tmp_path: Path) -> None:
     """A hundred thousand workers took a gigabyte, ten million rows took two."""
     write_seeds(tmp_path, 4)
-    wishes = ("-c", "100000", "-n", "10000000", "--max-calls", "40")
+    wishes = ("--max-concurrent", "100000", "-n", "10000000", "--max-calls", "40")
     line = ("run", "--seeds", "seeds.jsonl", *MODELS, "--display", "none", *wishes)
     done = subprocess.run(
         ["sh", "-c", 'ulimit -v 1000000; exec "$@"', "sh", *COMMAND, *line],

@@ -490,7 +490,7 @@ def test_scores_are_read_in_every_form_judges_write(
 @pytest.mark.parametrize(
     "reply",
     ["", "8", "8/10", "8 7 6", "11 7", "8 -7", "-1 5", "NaN 8", "inf 8", "8e9 7", "eight seven",
-     "1e1 2", "8,5 7,5", "Assistant 1 gave 3 examples and 2 reasons.",
+     "1e1 2", "8,5 7,5 6,5", "Assistant 1 gave 3 examples and 2 reasons.",
      '{"assistant_1": 11, "assistant_2": 7}', '{"assistant_1": NaN, "assistant_2": 7}',
      '{"assistant_1": 1e999, "assistant_2": 7}', '{"assistant_1": true, "assistant_2": 7}',
      f'{{"assistant_1": 1{"0" * 400}, "assistant_2": 7}}', "100 100"],

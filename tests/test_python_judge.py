@@ -1,4 +1,4 @@
-"""A judge that is a program: a function of the user's own."""
+"""A model that is a program: a function of the user's own."""
 
 import json
 import sys
@@ -39,6 +39,12 @@ def infinite(instruction, answer):
 def failing(instruction, answer):
     raise LookupError("no key for this task")
 
+def parrot(messages):
+    role, content = messages[-1]["role"], messages[-1]["content"]
+    if "none" in content:
+        return None
+    return 7 if "seven" in content else f"{role}: {content}"
+
 value = 8
 """
 
@@ -68,6 +74,7 @@ def question(instruction: str, first: str, second: str) -> Request:
             Message("assistant", first),
             Message("user", second),
         ),
+        purpose="score",
     )
 
 
@@ -103,6 +110,19 @@ async def test_what_is_no_score_is_an_error(
 
     with pytest.raises(error, match=says):
         await judge.complete(question("i", "a", "b"))
+
+
+async def test_a_function_of_messages_writes_replies(package: Path) -> None:
+    function = await opened("parrot")
+
+    def says(text: str) -> Request:
+        return Request(model="m", messages=(Message("user", text),), purpose="respond")
+
+    assert (await function.complete(says("{{x}} ---"))).text == "user: {{x}} ---"
+    with pytest.raises(Rejected, match="returned None"):
+        await function.complete(says("none"))
+    with pytest.raises(Denied, match="returned 7"):
+        await function.complete(says("seven"))
 
 
 def test_looking_for_a_function_imports_nothing(package: Path) -> None:
@@ -161,7 +181,8 @@ def test_a_run_is_judged_by_a_program_and_pays_for_no_score(package: Path, tmp_p
 @pytest.mark.parametrize(
     ("flags", "says"),
     [
-        (("--strong", "python/judged:length"), "reply to judge and score"),
+        (("--strong", "python/judged:length"), "it can only score, but the strong is also asked"),
+        (("--judge", "python/judged:parrot"), "so it cannot score"),
         (("--judge", "python/judged:missing"), "has no function 'missing'"),
         (("--judge", "python/nowhere:f"), "no module 'nowhere'"),
         (("--judge", "python/judged"), "must be python/MODULE:FUNCTION"),

@@ -111,7 +111,7 @@ async def test_alpagasus_keeps_four_and_a_half(
     actor = Actor(respond="It falls.", rate=said)
     async with playing(actor, tmp_path) as troupe:
         answerer = Answerer(troupe["strong"], FilterConfig())
-        [example] = await Rater(answerer, troupe["judge"])(draft())
+        [example] = await Rater(answerer, (troupe["judge"],))(draft())
 
     assert (example.fate, example.reason) == (fate, reason)
     assert "It falls." in actor.prompts("rate")[0]

@@ -165,7 +165,7 @@ def test_nothing_is_made_of_metadata_that_a_person_drops(
     tmp_path: Path, mode: tuple[str, ...]
 ) -> None:
     write_seeds(tmp_path, 6)
-    started = ("run", "--seeds", "seeds.jsonl", "-o", "run", *ROLES, *mode, "-c", "1")
+    started = ("run", "--seeds", "seeds.jsonl", "-o", "run", *ROLES, *mode, "--max-concurrent", "1")
     stopped = codeclm(*started, "--max-calls", "40", cwd=tmp_path)
     codeclm("review", "export", "run", "--what", "metadata", "--to", "m.jsonl", cwd=tmp_path)
     edit(tmp_path / "m.jsonl", lambda n, row: row.update(decision="drop" if n % 3 == 1 else "keep"))

@@ -217,6 +217,19 @@ def test_no_more_is_asked_than_allowed_nor_much_more_than_is_wanted(
         assert sum(rows.values()) <= policy.total * 2 + seeds * policy.unit
 
 
+@given(
+    total=st.none() | st.integers(1, 500),
+    portion=st.none() | st.integers(1, 20),
+    seeds=st.integers(1, 100),
+)
+def test_as_many_seeds_are_dealt_out_as_have_a_share(
+    total: int | None, portion: int | None, seeds: int
+) -> None:
+    policy = SharePolicy(total, 3, portion if total else None)
+
+    assert policy.dealt(seeds) == sum(policy.share(rank, seeds) > 0 for rank in range(seeds))
+
+
 @given(rows=st.integers(1, 500), seeds=st.integers(1, 100), unit=st.sampled_from([1, 4]))
 def test_where_everything_is_kept_each_seed_gives_the_same_number_but_one(
     rows: int, seeds: int, unit: int

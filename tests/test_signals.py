@@ -1,4 +1,4 @@
-"""SIGTERM at any moment of the command: a line, exit 1, and a run that goes on."""
+"""SIGTERM at any moment of the command: a line, exit 5, and a run that goes on."""
 
 import subprocess
 from pathlib import Path
@@ -44,7 +44,7 @@ def test_sigterm_ends_the_command_with_a_line(tmp_path: Path, event: str, text: 
     stopped = _run(tmp_path, PYTHONPATH=str(tmp_path / "hook"))
     again = _run(tmp_path)
 
-    assert stopped.returncode == 1, (stopped.returncode, stopped.stderr)
+    assert stopped.returncode == 5, (stopped.returncode, stopped.stderr)
     assert "codeclm: interrupted" in stopped.stderr
     assert stopped.stderr.count("continue") == 1
     assert "Traceback" not in stopped.stderr

@@ -27,6 +27,7 @@ from codeclm.engine.pipeline.stages.encode import Encoder
 from codeclm.engine.pipeline.stages.filter import quality_gap, verdict
 from codeclm.engine.pipeline.stages.plausible import Plausibility
 from codeclm.engine.pipeline.stages.refine import Refiner
+from codeclm.engine.pipeline.stages.score import PairScorer
 from codeclm.engine.reporting.transcript import transcript
 from codeclm.prompts import Vocabulary
 from codeclm.providers.base import Rejected, Reply, Request, Unavailable
@@ -133,11 +134,12 @@ async def refining(
 ) -> AsyncGenerator[tuple[Actor, Refiner, Troupe]]:
     actor = Actor(**{"respond": respond, "improve": improve, "score": score, **lines})
     async with playing(actor, folder) as troupe:
+        settings = settings or FilterConfig()
         refiner = Refiner(
             troupe["strong"],
             troupe["target"],
-            troupe["judge"],
-            settings or FilterConfig(),
+            PairScorer((troupe["judge"],), settings.samples),
+            settings,
             troupe.counters,
             run_seed,
         )

@@ -12,6 +12,8 @@ class DispatchStatistics(NamedTuple):
     in_flight: int
     queued: int
     waiting_for_retry: int
+    next_retry: float
+    """Seconds until the first of them is tried again; 0 where none waits."""
     concurrency: int
     """Calls that may be in flight now."""
     paused: float

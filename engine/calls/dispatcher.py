@@ -161,6 +161,7 @@ class Dispatcher:
             self._in_flight,
             len(self._queue),
             len(self._retry_timers),
+            self._next_retry(),
             self._concurrency.limit,
             self._pacer.delay(0) if self._queue else 0.0,
             self._retries,
@@ -170,6 +171,12 @@ class Dispatcher:
             self._outage.seconds,
             self._last_error,
         )
+
+    def _next_retry(self) -> float:
+        if not self._retry_timers:
+            return 0.0
+        first = min(timer.when() for timer in self._retry_timers.values())
+        return max(0.0, first - self._loop.time())
 
     # -- choosing: synchronous, no waiting ---------------------------------------------------
 

@@ -33,18 +33,16 @@ def load_prompts(
                 f"{where}: prompt {prompt.name!r} is not registered: add {prompt.__name__} to"
                 f" BUILT_IN in prompts/__init__.py, or an entry point in {PROMPTS.group}"
             )
-    kind = hosted_model(role).host.kind
+    host, model = hosted_model(role)
     for prompt in prompts:
-        if kind.replies_to and prompt.name not in kind.replies_to:
+        if host.kind.refusal is not None and (reason := host.kind.refusal(model, prompt.name)):
             raise ConfigError(
-                f"{where}: {name}.model: {kind.name}/ models reply to"
-                f" {' and '.join(sorted(kind.replies_to))}, but the {name} is also asked to"
+                f"{where}: {name}.model: {role.model}: {reason}, but the {name} is also asked to"
                 f" {prompt.name}: choose another model"
             )
+    fixed = host.kind.templates
     try:
-        if kind.template:
-            return PromptSet(dict.fromkeys(prompts, kind.template), where=kind.name)
-        return PromptSet.load(source, prompts, names=names)
+        return PromptSet.load(source, prompts, names=names, fixed=fixed)
     except PromptError as error:
         raise ConfigError(f"{setting}: {error}") from error
 
@@ -58,5 +56,5 @@ def prompts_source(config: Config) -> str:
 
 
 def _sources(config: Config) -> tuple[str, ...]:
-    roles = (config.strong, config.target, config.judge)
+    roles = (config.strong, config.target, config.judge, *config.judges.values())
     return (config.prompts, *(role.prompts for role in roles if role.prompts))

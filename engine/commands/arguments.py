@@ -2,12 +2,61 @@
 
 import argparse
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 Subparsers = Any  # argparse's own type is private
 Action = Callable[[argparse.Namespace], int]
+
+
+class Arguments(Protocol):
+    """What arguments are added to: a parser, or a group of its help."""
+
+    def add_argument(self, *names: str, **settings: Any) -> argparse.Action:
+        """Add one argument."""
+        ...
+
+
+class Groups(NamedTuple):
+    """The groups of a long list of flags, in the order of the help."""
+
+    make: Arguments
+    models: Arguments
+    limits: Arguments
+    files: Arguments
+    output: Arguments
+
+
+def add_groups(parser: argparse.ArgumentParser, first: str = "what to make") -> Groups:
+    """Add the groups to *parser*; *first* is the title of the first."""
+    titles = (first, "models", "limits", "files", "output")
+    return Groups(*map(parser.add_argument_group, titles))
+
+
+def add_examples(parser: argparse.ArgumentParser, *examples: str) -> None:
+    """End the help with commands to copy; a line that begins with # explains the next."""
+    parser.epilog = "\n".join(["examples:", *(f"  {line}" for line in examples)])
+
+
+def add_config(parser: argparse.ArgumentParser, summary: str, *, required: bool = False) -> None:
+    """Add the configuration file, as the first argument or as ``--config``, but not as both."""
+    ways = parser.add_mutually_exclusive_group(required=required)
+    ways.add_argument(
+        "config",
+        nargs="?",
+        type=_config_file,
+        default=argparse.SUPPRESS,  # or its absence would undo --config
+        metavar="FILE",
+        help=summary,
+    )
+    ways.add_argument("--config", "-c", type=Path, metavar="FILE", help="the same, by name")
+
+
+def _config_file(text: str) -> Path | str:
+    """Read a path; argparse hands its own mark of absence in, too, and wants it back."""
+    return text if text is argparse.SUPPRESS else Path(text)
 
 
 def add_action(
@@ -23,14 +72,16 @@ def add_action(
 
 
 def add_run_folder(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("folder", type=Path, help="the run's folder, such as runs/NAME")
+    parser.add_argument(
+        "folder", type=Path, metavar="RUN", help="the run's folder, such as runs/NAME"
+    )
 
 
-def add_json(parser: argparse.ArgumentParser) -> None:
+def add_json(parser: Arguments) -> None:
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
-def add_progress(parser: argparse.ArgumentParser) -> None:
+def add_progress(parser: Arguments) -> None:
     """Add ``--display`` and ``--json``, which `progress_display` reads."""
     parser.add_argument(
         "--display",
@@ -45,7 +96,7 @@ def add_progress(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_no_preflight(parser: argparse.ArgumentParser) -> None:
+def add_no_preflight(parser: Arguments) -> None:
     parser.add_argument(
         "--no-preflight",
         action="store_false",
@@ -54,11 +105,19 @@ def add_no_preflight(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_force(parser: argparse.ArgumentParser) -> None:
+def add_pay_again(parser: Arguments) -> None:
+    parser.add_argument(
+        "--pay-again",
+        action="store_true",
+        help="go on although the cache lacks answers that this run has paid for",
+    )
+
+
+def add_force(parser: Arguments) -> None:
     parser.add_argument("--force", action="store_true", help="overwrite existing files")
 
 
-def add_tests_folder(parser: argparse.ArgumentParser) -> None:
+def add_tests_folder(parser: Arguments) -> None:
     parser.add_argument(
         "--tests",
         type=Path,
@@ -68,7 +127,7 @@ def add_tests_folder(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_limit(parser: argparse.ArgumentParser, items: str) -> None:
+def add_limit(parser: Arguments, items: str) -> None:
     parser.add_argument(
         "--limit", type=positive_integer, metavar="N", help=f"use only the first N {items}"
     )
@@ -117,7 +176,7 @@ def is_number(text: str) -> bool:
     return text.strip() == text and text.lower().lstrip("+-") not in {"nan", "inf", "infinity"}
 
 
-def add_model(parser: argparse.ArgumentParser) -> None:
+def add_model(parser: Arguments) -> None:
     """Add ``--model``: a model on this machine."""
     parser.add_argument(
         "--model",
@@ -125,3 +184,17 @@ def add_model(parser: argparse.ArgumentParser) -> None:
         metavar="DIR|NAME",
         help="a folder, a .gguf file, smollm2, or a name on the Hugging Face Hub",
     )
+
+
+def language(text: str) -> str:
+    """Read a language tag (RFC 5646), for argparse: it goes into the card's front matter."""
+    if not re.fullmatch(r"[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8})*", text):
+        raise argparse.ArgumentTypeError(f"must be a language code such as en, got {text[:40]!r}")
+    return text
+
+
+def license_id(text: str) -> str:
+    """Read a license's id as on the Hub, for argparse: it goes into the card's front matter."""
+    if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{0,60}", text):
+        raise argparse.ArgumentTypeError(f"must be an id such as cc-by-4.0, got {text[:40]!r}")
+    return text

@@ -11,7 +11,7 @@ from ..bench.machine import MachineTrial, measure_machine
 from ..calls.gate import pass_gate
 from ..config import ConfigError, RoleConfig, api_key, check_role, hosted_model
 from ..data.errors import UserError
-from .arguments import add_json, positive_integer
+from .arguments import add_examples, add_json, positive_integer
 from .exit_status import ExitStatus
 from .origin import add_trust, find_origin, print_endpoints
 from .output import print_json, print_message, print_text
@@ -35,7 +35,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--max-concurrent",
-        "-c",
         type=positive_integer,
         default=256,
         metavar="N",
@@ -50,6 +49,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_trust(parser)
     add_json(parser)
+    add_examples(
+        parser,
+        "# this machine",
+        "codeclm bench",
+        "# an endpoint: 500 calls, and the settings that suit it",
+        "codeclm bench --model vllm/qwen3-8b --calls 500 \\",
+        "    --base-url http://localhost:8000/v1",
+    )
 
 
 def run(args: argparse.Namespace) -> int:

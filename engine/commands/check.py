@@ -1,22 +1,26 @@
 """``codeclm check``: everything that a run checks before its first stage."""
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
 
+from msgspec import Struct, structs
+
 from ..calls.clients import CallSettings, open_clients
 from ..calls.counters import Counters
+from ..calls.gate import EndpointUse
 from ..calls.preflight import RoleCheck, preflight, problems
-from ..calls.prices import prices_by_role
+from ..calls.prices import Prices, prices_by_role
 from ..config import Config, RetryPolicy, describe_temperature, retirement, to_toml
 from ..data.records import Unreadable
 from ..data.seeds.selection import SeedSelection
 from ..pipeline.event_loop import run_async
 from ..pipeline.prepare import Plan, prepare
+from .arguments import add_examples, add_json
 from .exit_status import ExitStatus
-from .output import print_message, print_text, seeds_used
+from .output import print_json, print_message, print_text, seeds_used
 from .settings import add_run_settings, read_run_settings
 
 RECORDS_CHECKED = 1000
@@ -28,21 +32,81 @@ PATIENCE = 10.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_run_settings(parser)
-    parser.add_argument(
+    groups = add_run_settings(parser)
+    groups.models.add_argument(
         "--call", action="store_true", help="also make one small call to each model, which is paid"
     )
+    add_json(groups.output)
+    add_examples(
+        parser,
+        "codeclm check",
+        "# one small call to each model: are the keys and names right?",
+        "codeclm check -c codeclm.toml --call",
+    )
+
+
+class SeedCheck(Struct, frozen=True):
+    """The seeds of a run.
+
+    Attributes:
+        total: in the files.
+        used: by the run, which may have a limit.
+        read: how many of the first were read to check them.
+        unreadable: those among them that are no seeds.
+    """
+
+    total: int
+    used: int
+    read: int
+    unreadable: tuple[Unreadable, ...]
+
+
+class Readiness(Struct, frozen=True):
+    """What a run would begin with.
+
+    Attributes:
+        ready: whether it can begin.
+        seeds: None where it starts from metadata.
+        metadata: how many items the user wrote.
+        quality: the rules for rows, as TOML.
+        prices: by role, where they are known.
+        calls: those of ``--call``.
+    """
+
+    ready: bool
+    folder: str
+    cache: str
+    recipe: str
+    target_rows: int | None
+    seeds: SeedCheck | None
+    metadata: int
+    quality: str
+    endpoints: tuple[EndpointUse, ...]
+    prices: dict[str, Prices]
+    warnings: tuple[str, ...]
+    calls: tuple[RoleCheck, ...] = ()
 
 
 def run(args: argparse.Namespace) -> int:
     config, where, origin = read_run_settings(args)
     plan = prepare(config, where=where, origin=origin)
     plan.folder.make()
-    print_text("\n".join(_lines(plan)))
+    readiness = _examine(plan)
+    if not args.json:
+        print_text("\n".join(_lines(plan, readiness)))
     if args.call:
-        return _report_calls(run_async(partial(_call, plan)))
-    print_text("ready to run; no call was made")
-    return ExitStatus.DONE
+        calls = run_async(partial(_call, plan))
+        is_ready = not problems(calls)
+        readiness = structs.replace(readiness, calls=tuple(calls), ready=is_ready)
+    if args.json:
+        print_json(readiness)
+    elif args.call:
+        _print_calls(readiness.calls)
+    else:
+        print_text("ready to run; no call was made")
+    for problem in problems(readiness.calls):
+        print_message(problem)
+    return ExitStatus.DONE if readiness.ready else ExitStatus.FAILED
 
 
 async def _call(plan: Plan) -> list[RoleCheck]:
@@ -57,58 +121,66 @@ async def _call(plan: Plan) -> list[RoleCheck]:
     return checks
 
 
-def _report_calls(checks: list[RoleCheck]) -> ExitStatus:
-    for check in checks:
-        if not check.problem:
-            print_text(f"{check.role:<8} answered (tokens: {check.tokens:,})")
-    lines = problems(checks)
-    for line in lines:
-        print_message(line)
-    if lines:
-        return ExitStatus.FAILED
-    print_text("ready to run" if checks else "ready to run; no model is called over a network")
-    return ExitStatus.DONE
+def _print_calls(calls: Collection[RoleCheck]) -> None:
+    for call in calls:
+        if not call.problem:
+            print_text(f"{call.role:<8} answered (tokens: {call.tokens:,})")
+    if not problems(calls):
+        print_text("ready to run" if calls else "ready to run; no model is called over a network")
 
 
-def _lines(plan: Plan) -> Iterator[str]:
+def _examine(plan: Plan) -> Readiness:
     config = plan.config
-    if plan.seeds is not None:
-        yield f"seeds    {seeds_used(plan.seeds.total, config.limit)}"
-        yield from _unreadable(plan.seeds)
-    else:
-        yield f"metadata {len(plan.metadata):,}"
-    yield f"recipe   {plan.recipe.name}: {plan.recipe.summary}"
-    yield f"rows     {_target(config)}"
-    yield f"quality  {'; '.join(to_toml(config.quality).splitlines()) or 'no rules'}"
-    for use in plan.endpoints:
-        yield f"{use}; temperature {describe_temperature(plan.roles[use.role])}"
-    yield from _prices(plan)
-    yield f"folder   {plan.folder.path}"
-    yield f"cache    {config.cache.path()}"
     today = datetime.now(UTC).date()
-    notices = {retirement(role, today) for role in plan.roles.values()}
-    yield from (
-        f"warning  {notice}: choose another model" for notice in sorted(filter(None, notices))
+    notices = filter(None, {retirement(role, today) for role in plan.roles.values()})
+    return Readiness(
+        ready=True,
+        folder=str(plan.folder.path),
+        cache=str(config.cache.path()),
+        recipe=plan.recipe.name,
+        target_rows=config.target_rows,
+        seeds=None if plan.seeds is None else _check_seeds(plan.seeds),
+        metadata=len(plan.metadata),
+        quality=to_toml(config.quality),
+        endpoints=tuple(plan.endpoints),
+        prices=prices_by_role(plan.roles),
+        warnings=tuple(f"{notice}: choose another model" for notice in sorted(notices)),
     )
 
 
-def _prices(plan: Plan) -> Iterator[str]:
-    """Say what each role costs, where a price is known."""
-    for role, prices in prices_by_role(plan.roles).items():
+def _check_seeds(selection: SeedSelection) -> SeedCheck:
+    records = list(islice(selection.read(), RECORDS_CHECKED))
+    unreadable = tuple(record for record in records if isinstance(record, Unreadable))
+    return SeedCheck(selection.total, len(selection), len(records), unreadable)
+
+
+def _lines(plan: Plan, readiness: Readiness) -> Iterator[str]:
+    if readiness.seeds is None:
+        yield f"metadata {readiness.metadata:,}"
+    else:
+        yield f"seeds    {seeds_used(readiness.seeds.total, plan.config.limit)}"
+        yield from _unreadable(readiness.seeds)
+    yield f"recipe   {plan.recipe.name}: {plan.recipe.summary}"
+    yield f"rows     {_target(plan.config)}"
+    yield f"quality  {'; '.join(readiness.quality.splitlines()) or 'no rules'}"
+    for use in readiness.endpoints:
+        yield f"{use}; temperature {describe_temperature(plan.roles[use.role])}"
+    for role, prices in readiness.prices.items():
         figures = f"{prices.input:g} in, {prices.output:g} out per million tokens"
         yield f"price    {role} {figures} ({prices.source})"
+    yield f"folder   {readiness.folder}"
+    yield f"cache    {readiness.cache}"
+    yield from (f"warning  {warning}" for warning in readiness.warnings)
 
 
-def _unreadable(selection: SeedSelection) -> Iterator[str]:
+def _unreadable(seeds: SeedCheck) -> Iterator[str]:
     """Report how many of the first records are not seeds, and why the first three are not."""
-    records = list(islice(selection.read(), RECORDS_CHECKED))
-    unreadable = [record for record in records if isinstance(record, Unreadable)]
-    if not unreadable:
+    count = len(seeds.unreadable)
+    if not count:
         return
-    share = len(unreadable) / len(records)
-    count = f"{len(unreadable):,} of the first {len(records):,} ({share:.1%})"
-    yield f"         {count} cannot be read and will be skipped:"
-    for record in unreadable[:3]:
+    share = f"{count:,} of the first {seeds.read:,} ({count / seeds.read:.1%})"
+    yield f"         {share} cannot be read and will be skipped:"
+    for record in seeds.unreadable[:3]:
         yield f"           {record.where}: {record.reason}"
 
 

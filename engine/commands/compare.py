@@ -5,6 +5,8 @@ import shlex
 import sys
 from pathlib import Path
 
+from msgspec import Struct
+
 from ..compare import plots, report
 from ..compare.comparison import (
     RESULTS,
@@ -21,9 +23,9 @@ from ..compare.tables import comparison_tables
 from ..config import RoleConfig, read_settings
 from ..data.files import user_path
 from ..reporting import tables
-from ..reporting.forecast import forecast_run
+from ..reporting.forecast import Forecast, forecast_run
 from ..store.folder import Folder
-from .arguments import add_force, add_progress
+from .arguments import add_config, add_examples, add_force, add_pay_again, add_progress
 from .evaluations import run_evaluation
 from .exit_status import ExitStatus
 from .origin import add_trust, find_origin
@@ -31,7 +33,6 @@ from .output import print_json, print_message, print_text
 from .sessions import (
     TRANSIENT,
     is_unfinished,
-    print_how_to_continue,
     progress_display,
     run_to_end,
 )
@@ -42,8 +43,10 @@ ANSWER_TOKENS = 400
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "config", type=Path, help="configuration file (TOML, YAML or JSON) with a [compare] table"
+    add_config(
+        parser,
+        "configuration (TOML, YAML or JSON) with a [compare] table",
+        required=True,
     )
     parser.add_argument(
         "--out", "-o", type=Path, metavar="DIR", help="the comparison's folder (default: runs/NAME)"
@@ -61,11 +64,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_override(parser)
     add_trust(parser)
     add_force(parser)
+    add_pay_again(parser)
     add_progress(parser)
     parser.add_argument(
         "--allow-change",
         action="store_true",
         help="start runs over where their configuration has changed; paid answers are reused",
+    )
+    add_examples(
+        parser,
+        "# what it would take; then the comparison itself",
+        "codeclm compare examples/compare.toml --plan",
+        "codeclm compare examples/compare.toml",
+        "codeclm compare -c compare.toml --sweep rows=500,1000,2000",
     )
 
 
@@ -85,12 +96,13 @@ def run(args: argparse.Namespace) -> int:
             settings, sweeps, out, where=where, origin=origin, allow_change=args.allow_change
         )
         if args.plan:
-            _print_forecasts(plan)
+            _print_forecasts(plan, as_json=args.json)
             return ExitStatus.DONE
         datasets = _make_datasets(plan, args)
-        if datasets is None or not _evaluate(plan, force=args.force):
-            print_how_to_continue(_same_command(args))
-            return ExitStatus.FAILED
+        status = datasets if isinstance(datasets, ExitStatus) else _evaluate(plan, force=args.force)
+        if isinstance(datasets, ExitStatus) or status is not ExitStatus.DONE:
+            print_message(f"to continue: {_same_command(args)}")
+            return status
         result = conclude(plan, datasets)
     _print_result(result, as_json=args.json)
     return _exit_status(datasets)
@@ -99,7 +111,7 @@ def run(args: argparse.Namespace) -> int:
 def _roles(settings: ComparisonSettings, where: str) -> list[RoleConfig]:
     """Return every model that a comparison may ask."""
     shared = settings.shared_config(where=where)
-    return [shared.strong, shared.target, shared.scorer, *settings.judges.values()]
+    return [*shared.all_roles.values(), *settings.judges.values()]
 
 
 def _exit_status(datasets: list[Dataset]) -> ExitStatus:
@@ -125,16 +137,30 @@ def _same_command(args: argparse.Namespace) -> str:
     return shlex.join(words)
 
 
-def _print_forecasts(plan: ComparisonPlan) -> None:
-    """Print each run's cost by itself; calls that runs share are paid only once."""
+class ComparisonForecast(Struct, frozen=True):
+    """The calls of each run by itself, and the most that the evaluations take.
+
+    Calls that runs share are paid only once.
+    """
+
+    runs: dict[str, Forecast]
+    judging_calls: int
+
+
+def _print_forecasts(plan: ComparisonPlan, *, as_json: bool) -> None:
+    forecasts = {
+        planned.variant.name: forecast_run(planned.plan, ANSWER_TOKENS) for planned in plan.runs
+    }
+    judging = _judging_calls(plan)
+    if as_json:
+        print_json(ComparisonForecast(forecasts, judging))
+        return
     rows = list[tuple[str, ...]]()
-    for planned in plan.runs:
-        forecast = forecast_run(planned.plan, ANSWER_TOKENS)
+    for name, forecast in forecasts.items():
         bounds = (forecast.low_money, forecast.high_money)
         money = [f"{bound:.2f}" for bound in bounds if bound is not None]
-        rows.append((planned.variant.name, f"{forecast.low:,}", f"{forecast.high:,}", *money))
+        rows.append((name, f"{forecast.low:,}", f"{forecast.high:,}", *money))
     head = ("recipe", "calls, at least", "at most", "money, at least", "at most")
-    judging = _judging_calls(plan)
     more = f"; judging takes up to {judging:,} more calls" if judging else ""
     note = f"each with an empty cache, assuming answers of {ANSWER_TOKENS} tokens{more}"
     table = tables.Table("Forecast", head[: len(rows[0])], tuple(rows), note)
@@ -147,8 +173,8 @@ def _judging_calls(plan: ComparisonPlan) -> int:
     return sum(len(plan.questions) * (1 + len(plan.config.roles)) for plan in plans)
 
 
-def _make_datasets(plan: ComparisonPlan, args: argparse.Namespace) -> list[Dataset] | None:
-    """Carry out every run; None if one was stopped or failed."""
+def _make_datasets(plan: ComparisonPlan, args: argparse.Namespace) -> list[Dataset] | ExitStatus:
+    """Carry out every run; return the exit status if one was stopped or failed."""
     datasets = list[Dataset]()
     for number, planned in enumerate(plan.runs, 1):
         name = planned.variant.name
@@ -157,21 +183,28 @@ def _make_datasets(plan: ComparisonPlan, args: argparse.Namespace) -> list[Datas
             planned.plan,
             progress_display(args),
             allow_change=args.allow_change,
+            pay_again=args.pay_again,
             force=args.force,
         )
         if is_unfinished(summary, session):
             print_message(f"{name}: {summary.ending}: {summary.reason or TRANSIENT}")
-            return None
+            return _unfinished(summary.ending)
         datasets.append(measure_run(plan, planned, summary))
     return datasets
 
 
-def _evaluate(plan: ComparisonPlan, *, force: bool) -> bool:
+def _evaluate(plan: ComparisonPlan, *, force: bool) -> ExitStatus:
     """Carry out every evaluation; return whether all of them have finished."""
-    return all(
-        evaluation.plan is None or run_evaluation(evaluation.plan, force=force).finished
-        for evaluation in plan.evaluations
-    )
+    for evaluation in plan.evaluations:
+        if evaluation.plan is not None:
+            outcome = run_evaluation(evaluation.plan, force=force)
+            if not outcome.finished:
+                return _unfinished(outcome.ending)
+    return ExitStatus.DONE
+
+
+def _unfinished(ending: str) -> ExitStatus:
+    return ExitStatus.STOPPED if ending == "stopped" else ExitStatus.FAILED
 
 
 def _print_result(result: ComparisonResult, *, as_json: bool) -> None:

@@ -4,20 +4,35 @@ import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
+from msgspec import Struct
+
 from ..config import ConfigError
 from ..data.test_sets import TestSource, prompts_of, read_questions, texts_of
 from ..quality.contamination import PromptIndex
 from ..reporting.runs import open_run
 from ..store.folder import Folder
-from .arguments import add_tests_folder, positive_integer
+from .arguments import add_examples, add_json, add_tests_folder, positive_integer
 from .exit_status import ExitStatus
-from .output import print_text
+from .output import print_json, print_text
+
+
+class RowOverlap(Struct, frozen=True):
+    """A row, by its id or its place in the file, and the questions that it shares words with."""
+
+    row: str
+    questions: tuple[str, ...]
+
+
+class Contamination(Struct, frozen=True):
+    """The rows that overlap with each test set, of how many rows, by how many words."""
+
+    rows: int
+    ngram: int
+    overlaps: dict[str, list[RowOverlap]]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.usage = (
-        "codeclm contamination FILE|RUN --against TEST [TEST …] [--tests DIR] [--ngram N]"
-    )
+    parser.usage = "%(prog)s FILE|RUN --against TEST [TEST …] [options]"
     parser.add_argument(
         "data",
         nargs="?",
@@ -41,6 +56,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="consecutive words that count as overlap (default: 13)",
     )
+    add_json(parser)
+    add_examples(
+        parser,
+        "codeclm contamination runs/big --against vicuna koala --tests data/tests",
+        "codeclm contamination rows.jsonl --against mine.jsonl --ngram 8",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -51,26 +72,34 @@ def run(args: argparse.Namespace) -> int:
         )
     tests = {name: read_questions(TestSource(name, args.tests)) for name in args.against}
     index = PromptIndex(prompts_of(tests), args.ngram)
-    hits: dict[str, list[str]] = {test: [] for test in tests}
+    overlaps: dict[str, list[RowOverlap]] = {test: [] for test in tests}
     count = 0
     for name, texts in _rows(args.data):
         count += 1
-        for test, line in _overlaps(index, name, texts):
-            hits[test].append(line)
-    print_text(f"{count:,} rows; overlap: {args.ngram} consecutive words")
-    for test, lines in hits.items():
-        print_text(f"  {test:<22} {len(lines):>6,} ({len(lines) / max(count, 1):.2%})")
-    for line in (line for lines in hits.values() for line in lines):
-        print_text(line)
+        for test, questions in _questions(index, texts).items():
+            overlaps[test].append(RowOverlap(name, tuple(questions)))
+    result = Contamination(count, args.ngram, overlaps)
+    if args.json:
+        print_json(result)
+    else:
+        print_text("\n".join(_lines(result)))
     return ExitStatus.DONE
 
 
-def _overlaps(index: PromptIndex, name: str, texts: list[str]) -> Iterator[tuple[str, str]]:
-    """Yield each test set that a row overlaps with, and a line that names the questions."""
-    overlaps = index.overlaps(*texts)
-    for test in dict.fromkeys(overlap.test_set for overlap in overlaps):
-        questions = " ".join(o.question for o in overlaps if o.test_set == test)
-        yield test, f"{name}: {test} {questions}"
+def _questions(index: PromptIndex, texts: list[str]) -> dict[str, list[str]]:
+    """Return the questions that any of *texts* overlaps with, by test set."""
+    questions: dict[str, list[str]] = {}
+    for overlap in index.overlaps(*texts):
+        questions.setdefault(overlap.test_set, []).append(overlap.question)
+    return questions
+
+
+def _lines(result: Contamination) -> Iterator[str]:
+    yield f"{result.rows:,} rows; overlap: {result.ngram} consecutive words"
+    for test, rows in result.overlaps.items():
+        yield f"  {test:<22} {len(rows):>6,} ({len(rows) / max(result.rows, 1):.2%})"
+    for test, rows in result.overlaps.items():
+        yield from (f"{row.row}: {test} {' '.join(row.questions)}" for row in rows)
 
 
 def _rows(path: Path) -> Iterator[tuple[str, list[str]]]:

@@ -12,16 +12,31 @@ from ..evaluate.prepare import EvaluationPlan, prepare_evaluation
 from ..evaluate.report import outcome_text
 from ..evaluate.results import read_comparisons
 from ..evaluate.settings import EvaluationConfig
-from .arguments import add_force, add_json, add_no_preflight
+from .arguments import (
+    add_config,
+    add_examples,
+    add_force,
+    add_groups,
+    add_json,
+    add_no_preflight,
+)
 from .evaluations import run_evaluation
 from .exit_status import ExitStatus
 from .origin import add_trust, find_origin
 from .output import print_json, print_message, print_text
-from .settings import PROMPTS_FLAG, Flag, add_flags, add_override, flag_overrides
+from .settings import (
+    PACE_FLAGS,
+    PROMPTS_FLAG,
+    TRANSPORT_FLAG,
+    Flag,
+    add_flags,
+    add_override,
+    flag_overrides,
+)
 
 ROLES = ("candidate", "reference", "judge")
 
-_FLAGS = (
+_TEST_FLAGS = (
     Flag(
         ("--test",),
         ("test",),
@@ -29,6 +44,30 @@ _FLAGS = (
         "evol-instruct, vicuna, self-instruct, koala, or a file",
     ),
     Flag(("--tests",), ("tests",), "DIR", "folder of the named test sets"),
+    Flag(("--field",), ("input.field",), "NAME", "field that holds a test prompt"),
+    Flag(
+        ("--template",),
+        ("input.template",),
+        "TEXT",
+        'how to join several fields, such as "{instruction}\\n{input}"',
+    ),
+    Flag(("--id-field",), ("id_field",), "NAME", "field that holds a prompt's id"),
+    Flag(("--category-field",), ("category_field",), "NAME", "field for a table by category"),
+    Flag(("--limit",), ("limit",), "N", "use only the first N prompts"),
+    Flag(
+        ("--max-prompt-tokens",),
+        ("max_prompt_tokens",),
+        "N",
+        "cut longer prompts, leaving out their middle",
+    ),
+    Flag(
+        ("--rule",), ("rule",), "RULE", "how two orders become a verdict: both (paper) or alpagasus"
+    ),
+    PROMPTS_FLAG,
+    Flag(("--seed",), ("seed",), "N", "random seed of the bootstrap"),
+)
+
+_MODEL_FLAGS = (
     Flag(("--candidate",), ("candidate.model",), "P/MODEL", "the model to evaluate"),
     Flag(
         ("--reference",),
@@ -48,57 +87,48 @@ _FLAGS = (
     ),
     Flag(("--judge-base-url",), ("judge.base_url",), "URL", "server for the judge only"),
     Flag(
-        ("--rule",), ("rule",), "RULE", "how two orders become a verdict: both (paper) or alpagasus"
-    ),
-    Flag(("--field",), ("input.field",), "NAME", "field that holds a test prompt"),
-    Flag(
-        ("--template",),
-        ("input.template",),
-        "TEXT",
-        'how to join several fields, such as "{instruction}\\n{input}"',
-    ),
-    Flag(("--id-field",), ("id_field",), "NAME", "field that holds a prompt's id"),
-    Flag(("--category-field",), ("category_field",), "NAME", "field for a table by category"),
-    Flag(
-        ("--max-prompt-tokens",),
-        ("max_prompt_tokens",),
-        "N",
-        "cut longer prompts, leaving out their middle",
-    ),
-    Flag(
         ("--max-tokens",),
         ("candidate.max_tokens", "reference.max_tokens"),
         "N",
         "length limit of an answer",
     ),
-    Flag(("--limit",), ("limit",), "N", "use only the first N prompts"),
-    Flag(("--max-concurrent", "-c"), ("*.max_concurrent",), "N", "calls in flight per endpoint"),
-    Flag(("--transport",), ("*.transport",), "NAME", "aiohttp, or lean: less CPU (codeclm[lean])"),
-    Flag(("--rpm",), ("*.requests_per_minute",), "N", "limit of requests per minute per endpoint"),
-    Flag(("--tpm",), ("*.tokens_per_minute",), "N", "limit of tokens per minute per endpoint"),
-    PROMPTS_FLAG,
-    Flag(("--cache",), ("cache.folder",), "DIR", "folder of the cache of paid answers"),
-    Flag(("--out", "-o"), ("out",), "DIR", "folder of the results (default: runs/TEST-CANDIDATE)"),
-    Flag(("--seed",), ("seed",), "N", "random seed of the bootstrap"),
+    TRANSPORT_FLAG,
 )
+
+_FILE_FLAGS = (
+    Flag(("--out", "-o"), ("out",), "DIR", "folder of the results (default: runs/TEST-CANDIDATE)"),
+    Flag(("--cache",), ("cache.folder",), "DIR", "folder of the cache of paid answers"),
+)
+
+_FLAGS = (*_TEST_FLAGS, *_MODEL_FLAGS, *PACE_FLAGS, *_FILE_FLAGS)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "config", nargs="?", type=Path, help="configuration file: TOML, YAML or JSON"
-    )
-    add_flags(parser, _FLAGS)
-    parser.add_argument(
+    parser.usage = "%(prog)s [FILE] [options]"
+    add_config(parser, "configuration: TOML, YAML or JSON")
+    add_override(parser)
+    groups = add_groups(parser, "what to compare")
+    add_flags(groups.make, _TEST_FLAGS)
+    groups.make.add_argument(
         "--against",
         type=Path,
         metavar="DIR",
         help="another candidate's results, to test the difference of the two",
     )
-    add_override(parser)
-    add_trust(parser)
-    add_force(parser)
-    add_no_preflight(parser)
-    add_json(parser)
+    add_flags(groups.models, _MODEL_FLAGS)
+    add_no_preflight(groups.models)
+    add_flags(groups.limits, PACE_FLAGS)
+    add_flags(groups.files, _FILE_FLAGS)
+    add_trust(groups.files)
+    add_force(groups.files)
+    add_json(groups.output)
+    add_examples(
+        parser,
+        "codeclm evaluate --test questions.jsonl --candidate-answers tuned.jsonl \\",
+        "    --reference openai/gpt-5.2 --judge openai/gpt-5-mini",
+        "# is one candidate better than another?",
+        "codeclm evaluate -c evaluation.toml --against runs/vicuna-before",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -138,7 +168,7 @@ def _exit_status(result: Outcome, plan: EvaluationPlan) -> ExitStatus:
             "to continue: the same command,"
             f" or codeclm evaluate {folder}/config.toml --out {folder}"
         )
-        return ExitStatus.FAILED
+        return ExitStatus.STOPPED if result.ending == "stopped" else ExitStatus.FAILED
     if not result.counts.usable:
         print_message(f"{result.counts}: see {plan.comparisons}")
         return ExitStatus.FAILED

@@ -8,10 +8,12 @@ class ExitStatus(IntEnum):
 
     DONE = 0
     FAILED = 1
-    """The run failed or was stopped; it can be resumed."""
+    """The run failed; it can be resumed."""
     WRONG_INPUT = 2
     """The command, its configuration or its seeds are wrong; no call was made."""
     ROWS_MISSING = 3
     """The run has finished with fewer rows than its target."""
     BUDGET_SPENT = 4
     """The run has stopped at its budget; the exports hold the rows so far. It can be resumed."""
+    STOPPED = 5
+    """Ctrl-C or SIGTERM has stopped it; the exports hold the rows so far. It can be resumed."""

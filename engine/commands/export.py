@@ -1,7 +1,6 @@
 """``codeclm export``: the dataset in one of the export formats, or as a trainer's folder."""
 
 import argparse
-import re
 import shlex
 from pathlib import Path
 
@@ -12,9 +11,10 @@ from ..reporting.runs import open_run
 from ..training.handover import HandoverRequest, is_doubtful, model_to_train, write_handover
 from ..training.hyperparameters import Hyperparameters
 from ..training.trainers import TRAINERS, find_trainer
-from .arguments import add_force, add_run_folder, positive_integer
+from .arguments import add_examples, add_force, add_json, add_run_folder, language, positive_integer
+from .documents import Written
 from .exit_status import ExitStatus
-from .output import print_message
+from .output import print_json, print_message
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,7 +36,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--with-metadata", action="store_true", help="add use case, skills, gap, … to each row"
     )
     add_force(parser)
+    add_json(parser)
     _add_trainer(parser)
+    add_examples(
+        parser,
+        "codeclm export runs/big --to rows.jsonl",
+        "codeclm export runs/big --format messages --to rows.parquet --with-metadata",
+        "# data, configuration and card for a trainer",
+        "codeclm export runs/big --trainer trl --to sft",
+    )
 
 
 def _add_trainer(parser: argparse.ArgumentParser) -> None:
@@ -59,18 +67,11 @@ def _add_trainer(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--language",
-        type=_language,
+        type=language,
         default="en",
         metavar="CODE",
         help="with --trainer: the data's language, for the card (default: en)",
     )
-
-
-def _language(text: str) -> str:
-    """Read a language tag (RFC 5646), for argparse: it goes into the card's front matter."""
-    if not re.fullmatch(r"[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8})*", text):
-        raise argparse.ArgumentTypeError(f"must be a language code such as en, got {text[:40]!r}")
-    return text
 
 
 def run(args: argparse.Namespace) -> int:
@@ -88,7 +89,7 @@ def _export(args: argparse.Namespace) -> int:
         force=True,
         on_replacement=repaired.append,
     )
-    print_message(f"wrote {count:,} rows to {args.to}")
+    _report(args, count, f"wrote {count:,} rows to {args.to}")
     if repaired:
         print_message(
             f"in {len(repaired):,} rows U+FFFD replaces half a surrogate pair, which Parquet cannot"
@@ -112,8 +113,17 @@ def _export_for_trainer(args: argparse.Namespace) -> int:
             f"{args.devices} devices share batches of {batch}, not {Hyperparameters().batch}"
         )
     folder = shlex.quote(str(args.to))
-    print_message(
+    _report(
+        args,
+        count,
         f"wrote {count:,} rows, a config and a card to {args.to}; to train:\n"
-        f"  cd {folder} && {request.trainer.command}"
+        f"  cd {folder} && {request.trainer.command}",
     )
     return ExitStatus.DONE
+
+
+def _report(args: argparse.Namespace, count: int, message: str) -> None:
+    if args.json:
+        print_json(Written(str(args.to), count))
+    else:
+        print_message(message)

@@ -1,7 +1,8 @@
 """``codeclm inspect``: one example in full, with every answer, score and call; or a list."""
 
 import argparse
-from collections.abc import Generator
+import re
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from itertools import islice
 
@@ -9,16 +10,41 @@ from ..data.records import Example
 from ..reporting.runs import RunReader, open_run
 from ..reporting.transcript import transcript
 from ..store.folder import FolderError
-from .arguments import add_json, add_run_folder, non_negative, positive_integer
+from .arguments import (
+    add_examples,
+    add_json,
+    add_run_folder,
+    natural_number,
+    non_negative,
+    positive_integer,
+)
 from .exit_status import ExitStatus
 from .output import print_json, print_message, print_text
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.usage = "%(prog)s RUN [ID] [options]"
     add_run_folder(parser)
     parser.add_argument(
-        "id", nargs="?", help="the example's id, or the beginning of it; without it, list examples"
+        "id",
+        nargs="?",
+        metavar="ID",
+        help="the example's id or the beginning of it, or its address, such as 5.13; without it,"
+        " list examples",
     )
+    _add_filters(parser)
+    add_json(parser)
+    add_examples(
+        parser,
+        "# the first 50, the next 50; then one of them in full",
+        "codeclm inspect runs/big",
+        "codeclm inspect runs/big --skip 50",
+        "codeclm inspect runs/big 47fd3e80",
+        "codeclm inspect runs/big --fate filtered --reason gap --min-gap 2",
+    )
+
+
+def _add_filters(parser: argparse.ArgumentParser) -> None:
     listing = parser.add_argument_group("which examples to list")
     listing.add_argument("--fate", choices=("kept", "filtered", "failed"), help="with this fate")
     listing.add_argument("--reason", metavar="WORD", help="dropped for this reason, as in status")
@@ -26,6 +52,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     listing.add_argument(
         "--min-gap", type=non_negative, metavar="POINTS", help="with at least this gap, either way"
     )
+    listing.add_argument(
+        "--round", type=positive_integer, metavar="N", help="that ended in this round"
+    )
+    listing.add_argument("--use-case", metavar="TEXT", help="whose use case holds TEXT")
     listing.add_argument("--search", metavar="TEXT", help="whose instruction or answer holds TEXT")
     listing.add_argument(
         "--limit",
@@ -34,7 +64,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="at most N examples (default: 50)",
     )
-    add_json(parser)
+    listing.add_argument(
+        "--skip", type=natural_number, default=0, metavar="N", help="but not the first N of them"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -52,31 +84,62 @@ def run(args: argparse.Namespace) -> int:
 
 # -- one example ------------------------------------------------------------------------------
 
+_ADDRESS = re.compile(r"([0-9]{1,10})\.([0-9]{1,6})")
+
 
 def _find(reader: RunReader, args: argparse.Namespace) -> Example:
     """Return the example that ``args.id`` names.
 
-    Several may have one id: those whose instruction one request wrote twice, of which the dataset
-    holds the first.
+    Several may have one id: those of equal seeds, which share their calls. The dataset holds the
+    first of them that was kept; their addresses differ.
     """
+    if address := _ADDRESS.fullmatch(args.id):
+        return _at(reader, args, int(address[1]), int(address[2]))
     examples = reader.ledger.find(args.id)
     match sorted({example.id for example in examples}):
         case []:
             raise FolderError(f"{args.folder}: no example's id begins with {args.id!r}")
         case [_]:
-            return next((one for one in examples if one.fate == "kept"), examples[0])
+            return _first_kept(examples)
         case ids:
             raise FolderError(
                 f"{args.folder}: {len(ids)} ids begin with {args.id!r}: {', '.join(ids[:5])}"
             )
 
 
+def _at(reader: RunReader, args: argparse.Namespace, position: int, number: int) -> Example:
+    example = reader.ledger.example_at(position, number)
+    if example is None:
+        raise FolderError(
+            f"{args.folder}: no example {args.id}: `codeclm inspect` without an id lists them"
+        )
+    return example
+
+
+def _first_kept(examples: list[Example]) -> Example:
+    """Return the first of *examples*, which have one id, that the dataset holds, or else the first.
+
+    The others are named in a message.
+    """
+    example = next((one for one in examples if one.fate == "kept"), examples[0])
+    others = [_address(other) for other in examples if other is not example]
+    if others:
+        print_message(f"this is {_address(example)}; with the same id: {', '.join(others[:5])}")
+    return example
+
+
+def _address(example: Example) -> str:
+    """Write what no other example of the run has: its metadata item, and its number there."""
+    return f"{example.position}.{example.number}"
+
+
 # -- a list -----------------------------------------------------------------------------------
 
 
 def _list(reader: RunReader, args: argparse.Namespace) -> int:
-    with closing(_matching(reader, args)) as matching:
-        examples = list(islice(matching, args.limit))
+    reasons = set[str]()
+    with closing(_matching(reader, args, reasons)) as matching:
+        examples = list(islice(matching, args.skip, args.skip + args.limit))
         more = next(matching, None) is not None
     for example in examples:
         if args.json:
@@ -84,14 +147,21 @@ def _list(reader: RunReader, args: argparse.Namespace) -> int:
         else:
             print_text(_line(example))
     if more:
-        print_message(f"the first {args.limit:,}: --limit N shows more; --help names the filters")
+        following = args.skip + len(examples)
+        print_message(f"{len(examples):,} shown; --skip {following} shows the next")
     elif not examples:
-        print_message("no example matches")
+        known = f"; there is {', '.join(sorted(reasons))}" if args.reason and reasons else ""
+        print_message(f"no example matches{known}")
     return ExitStatus.DONE
 
 
-def _matching(reader: RunReader, args: argparse.Namespace) -> Generator[Example]:
-    return (example for example in reader.ledger.with_fates() if _matches(example, args))
+def _matching(reader: RunReader, args: argparse.Namespace, reasons: set[str]) -> Generator[Example]:
+    """Yield the examples to list, and add why those that are read were dropped to *reasons*."""
+    for example in reader.ledger.with_fates():
+        if example.fate != "kept":
+            reasons.add(example.reason)
+        if _matches(example, args):
+            yield example
 
 
 def _matches(example: Example, args: argparse.Namespace) -> bool:
@@ -99,16 +169,24 @@ def _matches(example: Example, args: argparse.Namespace) -> bool:
         args.fate in {None, example.fate}
         and args.reason in {None, example.reason, example.reason.replace("_", " ")}
         and args.winner in {None, example.winner}
+        and args.round in {None, len(example.iterations)}
         and (args.min_gap is None or abs(example.gap or 0.0) >= args.min_gap)
-        and (args.search is None or _holds(example, args.search.casefold()))
+        and _holds((example.metadata.use_case,), args.use_case)
+        and (args.search is None or _holds(_texts(example), args.search))
     )
 
 
-def _holds(example: Example, text: str) -> bool:
-    texts = [example.instruction, *(i.instruction for i in example.iterations)]
-    answers = (answer for i in example.iterations for answer in (i.strong, i.target))
-    texts += [answer.text for answer in answers if answer is not None]
-    return any(text in one.casefold() for one in texts)
+def _holds(texts: Iterable[str], part: str | None) -> bool:
+    return part is None or any(part.casefold() in text.casefold() for text in texts)
+
+
+def _texts(example: Example) -> Iterator[str]:
+    yield example.instruction
+    for iteration in example.iterations:
+        yield iteration.instruction
+        for answer in (iteration.strong, iteration.target):
+            if answer is not None:
+                yield answer.text
 
 
 _WIDTH = 72
@@ -116,9 +194,10 @@ _WIDTH = 72
 
 
 def _line(example: Example) -> str:
-    """Write one example as a line: id, what became of it, gap, the instruction's beginning."""
+    """Write one example as a line: what names it, its fate and gap, its instruction's beginning."""
     fate = f"{example.fate}: {example.reason}" if example.reason else example.fate
     gap = "" if example.gap is None else f"{example.gap:+g}"
     text = " ".join(example.instruction.split())
     short = text if len(text) <= _WIDTH else f"{text[: _WIDTH - 1]}…"
-    return f"{example.id}  {fate:<24} {example.winner or '':<6} {gap:>5}  {short}"
+    names = f"{_address(example):<7} {example.id}"
+    return f"{names}  {fate:<24} {example.winner or '':<6} {gap:>5}  {short}"

@@ -9,7 +9,7 @@ from msgspec import structs
 from ...providers.models import ModelFacts, find_model, model_table
 from ..data.errors import UserError
 from ..data.providers import PROVIDERS, resolve_model
-from .arguments import add_json
+from .arguments import add_examples, add_json
 from .exit_status import ExitStatus
 from .output import print_json, print_text
 
@@ -21,6 +21,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="provider/model, a model's name, or a provider's (default: every model)",
     )
     add_json(parser)
+    add_examples(
+        parser,
+        "codeclm models",
+        "codeclm models anthropic",
+        "codeclm models openai/gpt-5-mini --json",
+    )
 
 
 def run(args: argparse.Namespace) -> int:

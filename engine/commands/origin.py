@@ -1,6 +1,5 @@
 """Where a command's settings come from: the command line, a file, ``./.env``; whom they trust."""
 
-import argparse
 import io
 import os
 import re
@@ -22,6 +21,7 @@ from ..config import (
 from ..data.errors import UserError
 from ..data.files import read_bounded
 from ..disk import trust
+from .arguments import Arguments
 from .output import print_message
 
 DOTENV: Final = Path(".env")
@@ -34,7 +34,7 @@ _STEERING: Final = re.compile(
 """Variables that would send keys or answers elsewhere, or move what this program reads."""
 
 
-def add_trust(parser: argparse.ArgumentParser) -> None:
+def add_trust(parser: Arguments) -> None:
     parser.add_argument(
         "--trust",
         action="store_true",

@@ -2,6 +2,7 @@
 
 import argparse
 from functools import partial
+from typing import TypeVar
 
 from msgspec import structs
 
@@ -11,33 +12,42 @@ from ..pipeline.event_loop import run_async
 from ..pipeline.expectation import Start
 from ..pipeline.pilot import run_pilot
 from ..pipeline.prepare import Plan, prepare
+from ..reporting.display import watcher
 from ..reporting.forecast import forecast_run, forecast_text
 from ..reporting.pilot import forecast_from_pilot, pilot_text
-from ..reporting.progress import watcher
-from .arguments import add_progress, positive_integer
+from .arguments import add_examples, add_progress, positive_integer
 from .exit_status import ExitStatus
 from .origin import print_endpoints
 from .output import print_json, print_message, print_text, seeds_used
 from .sessions import progress_display
 from .settings import add_run_settings, read_run_settings
 
+Role = TypeVar("Role", bound=RoleConfig)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_run_settings(parser)
-    parser.add_argument(
+    groups = add_run_settings(parser)
+    groups.make.add_argument(
         "--answer-tokens",
         type=positive_integer,
         default=400,
         metavar="N",
         help="length of an answer to assume (default: 400)",
     )
-    parser.add_argument(
+    groups.make.add_argument(
         "--pilot",
         type=positive_integer,
         metavar="N",
         help="run N seeds and measure: calls, money and time; the run reuses their answers",
     )
-    add_progress(parser)
+    add_progress(groups.output)
+    add_examples(
+        parser,
+        "codeclm plan",
+        "codeclm plan -c codeclm.toml -n 10000",
+        "# run 50 seeds, paid, and measure what the whole run takes",
+        "codeclm plan -c codeclm.toml --pilot 50",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -65,12 +75,17 @@ def run(args: argparse.Namespace) -> int:
 def _without_missing_keys(config: Config) -> Config:
     """Return *config* so that no role needs a key that is not set: nothing is sent."""
     roles = {"strong": config.strong, "target": config.target, "judge": config.judge}
+    judges = {
+        name: _without_missing_key(f"judges.{name}", judge) for name, judge in config.judges.items()
+    }
     return structs.replace(
-        config, **{name: _without_missing_key(name, role) for name, role in roles.items()}
+        config,
+        judges=judges,
+        **{name: _without_missing_key(name, role) for name, role in roles.items()},
     )
 
 
-def _without_missing_key(name: str, role: RoleConfig) -> RoleConfig:
+def _without_missing_key(name: str, role: Role) -> Role:
     if not role.model:
         return role
     try:

@@ -11,7 +11,7 @@ from ..data.formats import EXPORTS
 from ..data.providers import PROVIDERS
 from ..data.registry import Registry
 from ..pipeline.recipes import RECIPES
-from .arguments import add_json
+from .arguments import add_examples, add_json
 from .exit_status import ExitStatus
 from .output import print_json, print_message, print_text
 
@@ -32,6 +32,7 @@ class Extension(Struct, frozen=True):
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_json(parser)
+    add_examples(parser, "codeclm plugins", "codeclm plugins --json")
 
 
 def run(args: argparse.Namespace) -> int:

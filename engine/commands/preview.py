@@ -12,11 +12,11 @@ from ..pipeline.event_loop import run_async
 from ..pipeline.prepare import Plan, prepare
 from ..pipeline.recipes import recipe_of
 from ..pipeline.session import execute
-from ..reporting.progress import watcher
+from ..reporting.display import watcher
 from ..reporting.transcript import transcript
 from ..store.reader import LedgerReader
 from ..store.totals import failed_items
-from .arguments import add_progress, positive_integer
+from .arguments import add_examples, add_progress, positive_integer
 from .exit_status import ExitStatus
 from .output import print_json, print_message, print_text
 from .sessions import progress_display
@@ -24,14 +24,21 @@ from .settings import add_run_settings, read_run_settings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_run_settings(parser)
-    add_progress(parser)
-    parser.add_argument(
+    groups = add_run_settings(parser)
+    groups.make.add_argument(
         "--count",
         type=positive_integer,
         default=3,
         metavar="N",
         help="how many seeds to use, with one instruction from each (default: 3)",
+    )
+    add_progress(groups.output)
+    add_examples(
+        parser,
+        "codeclm preview",
+        "# one example, by models that need no key",
+        "codeclm preview --seeds seeds.jsonl --strong scripted/strong \\",
+        "    --target scripted/target --count 1",
     )
 
 
@@ -45,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
             _print_examples(plan, ledger, as_json=args.json)
     if session.ending != "finished":
         print_message(session.reason)
-        return ExitStatus.FAILED
+        return ExitStatus.STOPPED if session.ending == "stopped" else ExitStatus.FAILED
     return ExitStatus.DONE
 
 

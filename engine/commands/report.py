@@ -6,10 +6,11 @@ from pathlib import Path
 from ..disk.atomic import WriteError, check_replaceable, replace_file
 from ..reporting.runs import existing_run
 from ..view.page_file import NO_PLOTTING, plotting
-from ..view.report_file import report_page
-from .arguments import add_force, natural_number
+from ..view.report_file import make_report
+from .arguments import add_examples, add_force, add_json, natural_number
+from .documents import Written
 from .exit_status import ExitStatus
-from .output import print_message
+from .output import print_json, print_message
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,6 +35,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="how many rows to hold in full, spread evenly over all (default: 200)",
     )
+    add_json(parser)
+    add_examples(
+        parser,
+        "codeclm report runs/big",
+        "codeclm report runs/big --to big.html --transcripts 1000",
+        "codeclm report runs/a runs/b --to both.html",
+    )
 
 
 def _check_target(path: Path, *, force: bool) -> None:
@@ -47,10 +55,13 @@ def run(args: argparse.Namespace) -> int:
         _check_target(args.to, force=args.force)
     for folder in args.folders:
         existing_run(folder)
-    page = report_page(args.folders, args.transcripts)
+    report = make_report(args.folders, args.transcripts)
     path = args.to or args.folders[0] / "report.html"
-    replace_file(path, page.encode("utf-8"), private=args.to is None)
-    print_message(f"wrote {path}")
+    replace_file(path, report.page.encode("utf-8"), private=args.to is None)
+    if args.json:
+        print_json(Written(str(path), report.transcripts))
+    else:
+        print_message(f"wrote {path}")
     if plotting() is None:
         print_message(NO_PLOTTING)
     return ExitStatus.DONE

@@ -6,14 +6,24 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import assert_never
 
+from msgspec import Struct
+
 from ..quality import review
 from ..reporting.runs import RunReader, existing_run, open_run, resume_command
 from ..store.reader import LedgerReader
 from ..store.schema import Review, Subject
 from ..store.writer import LedgerWriter
-from .arguments import add_action, add_force, add_run_folder
+from .arguments import add_action, add_examples, add_force, add_json, add_run_folder
+from .documents import Written
 from .exit_status import ExitStatus
-from .output import print_message
+from .output import print_json, print_message
+
+
+class Reviewed(Struct, frozen=True):
+    """The decisions read from a file."""
+
+    kept: int
+    dropped: int
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,6 +39,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     importing = add_action(steps, "import", _import, "read the decisions, keep or drop")
     add_run_folder(importing)
     importing.add_argument("file", type=Path, help="the exported file, filled in")
+    add_examples(
+        parser,
+        "codeclm review export runs/big --to review.csv",
+        "# once the column `decision` says keep or drop",
+        "codeclm review import runs/big review.csv",
+    )
     for parser_of_step in (exporting, importing):
         parser_of_step.add_argument(
             "--what",
@@ -36,6 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             default="examples",
             help="what is reviewed (default: examples)",
         )
+        add_json(parser_of_step)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -53,6 +70,8 @@ def _export(args: argparse.Namespace) -> int:
         rows = _rows(args.what, reader, reviews)
         count = review.write_reviews(rows, args.to)
     command = shlex.join(("codeclm", "review", "import", str(args.folder), str(args.to)))
+    if args.json:
+        print_json(Written(str(args.to), count))
     print_message(f"wrote {count:,} {args.what} to {args.to}; once decided: {command}")
     if typed:
         print_message(f"kept what was typed into it: {len(typed):,} rows")
@@ -77,6 +96,8 @@ def _import(args: argparse.Namespace) -> int:
             writer.record_reviews(args.what, reviews)
         folder.summary.unlink(missing_ok=True)  # it counts what may be dropped now
     dropped = sum(review.decision == "drop" for review in reviews)
+    if args.json:
+        print_json(Reviewed(len(reviews) - dropped, dropped))
     print_message(
         f"{shlex.quote(str(args.file))}: {len(reviews) - dropped:,} kept, {dropped:,} dropped"
     )

@@ -15,9 +15,10 @@ from ..pipeline.event_loop import run_async
 from ..pipeline.prepare import Plan
 from ..pipeline.session import Session
 from ..pipeline.signals import process_signals
-from ..reporting.progress import Display, watcher
+from ..reporting.display import watcher
 from ..reporting.runs import resume_command
 from ..reporting.summary import Summary, summary_text
+from ..reporting.views import Display
 from .exit_status import ExitStatus
 from .origin import print_endpoints
 from .output import print_json, print_message, print_text
@@ -37,6 +38,7 @@ def run_and_report(
         progress_display(args),
         allow_change=allow_change,
         retry_failed=retry_failed,
+        pay_again=args.pay_again,
         force=force,
         tries_roles=args.preflight,
     )
@@ -61,6 +63,7 @@ def run_to_end(
     *,
     allow_change: bool,
     retry_failed: bool = False,
+    pay_again: bool = False,
     force: bool = False,
     tries_roles: bool = True,
 ) -> tuple[Summary, Session]:
@@ -73,6 +76,7 @@ def run_to_end(
         on_start=partial(_print_start, plan),
         allow_change=allow_change,
         retry_failed=retry_failed,
+        pay_again=pay_again,
         force=force,
         tries_roles=tries_roles,
     )
@@ -89,9 +93,10 @@ def run_to_end(
         raise
 
 
-def _how_to_continue(plan: Plan) -> str:
+def _how_to_continue(plan: Plan, settings: str = "") -> str:
+    """Say what to type next; *settings* are more of its arguments."""
     if plan.folder.config.exists():
-        return f"to continue: {resume_command(plan.folder.path)}"
+        return f"to continue: {resume_command(plan.folder.path)}{settings}"
     return "to continue: run the same command again; paid answers are reused"
 
 
@@ -119,19 +124,18 @@ def is_unfinished(summary: Summary, session: Session) -> bool:
 TRANSIENT = "some items failed with transient errors"
 
 
-def print_how_to_continue(command: str) -> None:
-    print_message(f"to continue: {command}")
-
-
 def _exit_status(summary: Summary, plan: Plan, session: Session) -> ExitStatus:
     if session.spent_limit:
         print_message(summary.reason)
-        raised = f"--set budget.{session.spent_limit}=N"
-        print_how_to_continue(f"{resume_command(plan.folder.path)} {raised}")
+        print_message(_how_to_continue(plan, f" --set budget.{session.spent_limit}=N"))
         return ExitStatus.BUDGET_SPENT
+    if summary.ending == "stopped":
+        print_message(summary.reason)
+        print_message(_how_to_continue(plan))
+        return ExitStatus.STOPPED
     if is_unfinished(summary, session):
         print_message(TRANSIENT if summary.ending == "finished" else summary.reason)
-        print_how_to_continue(resume_command(plan.folder.path))
+        print_message(_how_to_continue(plan))
         return ExitStatus.FAILED
     if not summary.rows:
         print_message("the dataset is empty; the summary above says why")

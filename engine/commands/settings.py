@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 from ...prompts import SETS
 from ..calls.gate import Origin
-from ..config import Config, build_config, load_config
+from ..config import Config, ConfigError, build_config, load_config
 from ..data.formats import EXPORTS
-from .arguments import is_number
+from .arguments import Arguments, Groups, add_config, add_groups, is_number
 from .origin import add_trust, find_origin
 from .output import print_message
 
@@ -53,15 +53,7 @@ BUDGET_FLAGS = (
     Flag(("--max-hours",), ("budget.hours",), "N", "stop after N hours of work"),
 )
 
-RUN_FLAGS = (
-    Flag(("--strong",), ("strong.model",), "P/MODEL", "strong model, as provider/model"),
-    Flag(("--target",), ("target.model",), "P/MODEL", "target model, the one to be trained"),
-    Flag(("--judge",), ("judge.model",), "P/MODEL", "model that scores (default: the strong one)"),
-    Flag(("--recipe",), ("recipe",), "NAME", "codeclm (default), an ablation or a baseline"),
-    Flag(("--out", "-o"), ("out",), "DIR", "the run's folder (default: runs/NAME)"),
-    Flag(("--base-url",), ("*.base_url",), "URL", "OpenAI-compatible server for all roles"),
-    Flag(("--strong-base-url",), ("strong.base_url",), "URL", "server for the strong model only"),
-    Flag(("--target-base-url",), ("target.base_url",), "URL", "server for the target model only"),
+MAKE_FLAGS = (
     Flag(("--seed-field",), ("input.field",), "NAME", "field that holds a seed's instruction"),
     Flag(
         ("--seed-template",),
@@ -69,21 +61,22 @@ RUN_FLAGS = (
         "TEXT",
         'how to join several fields, such as "{instruction}\\n{input}"',
     ),
-    Flag(("--metadata",), ("metadata.file",), "FILE", "start from this metadata, without seeds"),
-    Flag(
-        ("--augment-to",), ("metadata.augment_to",), "N", "mix metadata up to N items (paper: 200)"
-    ),
-    Flag(
-        ("--per-metadata",), ("decode.per_metadata",), "N", "basic instructions per metadata item"
-    ),
-    Flag(("--target-rows", "-n"), ("target_rows",), "N", "make exactly N rows"),
-    Flag(("--max-candidates",), ("max_candidates",), "N", "from at most N basic instructions"),
-    Flag(("--limit",), ("limit",), "N", "use only N seeds: a sample drawn with --seed"),
     Flag(
         ("--stratify",),
         ("input.stratify",),
         "FIELD",
         "spread rows evenly over the values of this field of the seeds, and report them",
+    ),
+    Flag(("--metadata",), ("metadata.file",), "FILE", "start from this metadata, without seeds"),
+    Flag(("--recipe",), ("recipe",), "NAME", "codeclm (default), an ablation or a baseline"),
+    Flag(("--target-rows", "-n"), ("target_rows",), "N", "make exactly N rows"),
+    Flag(("--limit",), ("limit",), "N", "use only N seeds: a sample drawn with --seed"),
+    Flag(("--max-candidates",), ("max_candidates",), "N", "from at most N basic instructions"),
+    Flag(
+        ("--augment-to",), ("metadata.augment_to",), "N", "mix metadata up to N items (paper: 200)"
+    ),
+    Flag(
+        ("--per-metadata",), ("decode.per_metadata",), "N", "basic instructions per metadata item"
     ),
     Flag(
         ("--threshold",),
@@ -94,47 +87,81 @@ RUN_FLAGS = (
     Flag(
         ("--max-iterations",), ("filter.max_iterations",), "N", "rounds per instruction (paper: 4)"
     ),
-    Flag(("--max-concurrent", "-c"), ("*.max_concurrent",), "N", "calls in flight per endpoint"),
-    Flag(("--transport",), ("*.transport",), "NAME", "aiohttp, or lean: less CPU (codeclm[lean])"),
-    Flag(("--rpm",), ("*.requests_per_minute",), "N", "limit of requests per minute per endpoint"),
-    Flag(("--tpm",), ("*.tokens_per_minute",), "N", "limit of tokens per minute per endpoint"),
-    Flag(("--max-tokens",), ("*.max_tokens",), "N", "length limit of an answer, for all roles"),
     PROMPTS_FLAG,
-    *BUDGET_FLAGS,
-    Flag(("--cache",), ("cache.folder",), "DIR", "folder of the cache of paid answers"),
     Flag(("--seed",), ("seed",), "N", "random seed of actions, mixing and samples"),
 )
 
+MODEL_FLAGS = (
+    Flag(("--strong",), ("strong.model",), "P/MODEL", "strong model, as provider/model"),
+    Flag(("--target",), ("target.model",), "P/MODEL", "target model, the one to be trained"),
+    Flag(("--judge",), ("judge.model",), "P/MODEL", "model that scores (default: the strong one)"),
+    Flag(("--base-url",), ("*.base_url",), "URL", "OpenAI-compatible server for all roles"),
+    Flag(("--strong-base-url",), ("strong.base_url",), "URL", "server for the strong model only"),
+    Flag(("--target-base-url",), ("target.base_url",), "URL", "server for the target model only"),
+    Flag(("--max-tokens",), ("*.max_tokens",), "N", "length limit of an answer, for all roles"),
+)
 
-def add_run_settings(parser: argparse.ArgumentParser) -> None:
-    """Add a configuration file, and the flags that override it."""
-    parser.add_argument(
-        "config",
-        nargs="?",
-        type=Path,
-        help="configuration file: TOML, YAML or JSON (default: codeclm.toml, if it exists)",
-    )
-    add_flags(parser, RUN_FLAGS)
-    parser.add_argument(
+PACE_FLAGS = (
+    Flag(("--max-concurrent",), ("*.max_concurrent",), "N", "calls in flight per endpoint"),
+    Flag(("--rpm",), ("*.requests_per_minute",), "N", "limit of requests per minute per endpoint"),
+    Flag(("--tpm",), ("*.tokens_per_minute",), "N", "limit of tokens per minute per endpoint"),
+)
+
+TRANSPORT_FLAG = Flag(
+    ("--transport",), ("*.transport",), "NAME", "aiohttp, or lean: less CPU (codeclm[lean])"
+)
+
+CACHE_FLAG = Flag(("--cache",), ("cache.folder",), "DIR", "folder of the cache of paid answers")
+
+FILE_FLAGS = (
+    Flag(("--out", "-o"), ("out",), "DIR", "the run's folder (default: runs/NAME)"),
+    CACHE_FLAG,
+)
+
+RUN_FLAGS = (
+    *MAKE_FLAGS,
+    *MODEL_FLAGS,
+    TRANSPORT_FLAG,
+    *PACE_FLAGS,
+    *BUDGET_FLAGS,
+    *FILE_FLAGS,
+)
+
+
+def add_run_settings(parser: argparse.ArgumentParser) -> Groups:
+    """Add a configuration file, and the flags that override it; return their groups."""
+    parser.usage = "%(prog)s [FILE] [options]"
+    add_config(parser, f"configuration: TOML, YAML or JSON (default: {DEFAULT_FILE}, if it exists)")
+    groups = add_groups(parser)
+    add_seeds(groups.make)
+    add_flags(groups.make, MAKE_FLAGS)
+    groups.make.add_argument(
         "--head", action="store_true", help="with --limit: the first seeds instead of a sample"
     )
-    parser.add_argument("--seeds", nargs="+", metavar="FILE", help="seed files or folders")
-    parser.add_argument(
+    add_flags(groups.models, (*MODEL_FLAGS, TRANSPORT_FLAG))
+    add_flags(groups.limits, (*PACE_FLAGS, *BUDGET_FLAGS))
+    add_flags(groups.files, FILE_FLAGS)
+    groups.files.add_argument(
         "--export",
         nargs="+",
         metavar="FORMAT",
         help=f"formats to write when the run is finished: {', '.join(EXPORTS.names())}",
     )
     add_override(parser)
-    add_trust(parser)
+    add_trust(groups.files)
+    return groups
 
 
-def add_flags(parser: argparse.ArgumentParser, flags: Iterable[Flag]) -> None:
+def add_seeds(parser: Arguments) -> None:
+    parser.add_argument("--seeds", nargs="+", metavar="FILE", help="seed files or folders")
+
+
+def add_flags(parser: Arguments, flags: Iterable[Flag]) -> None:
     for flag in flags:
         parser.add_argument(*flag.options, dest=flag.dest, metavar=flag.metavar, help=flag.help)
 
 
-def add_override(parser: argparse.ArgumentParser) -> None:
+def add_override(parser: Arguments) -> None:
     parser.add_argument(
         "--set",
         dest="overrides",
@@ -159,16 +186,20 @@ def read_run_settings(args: argparse.Namespace) -> RunSettings:
     file = args.config or _file_here(overrides)
     where = "command line" if file is None else str(file)
     config = _build(file, overrides)
-    roles = (config.strong, config.target, config.scorer)
-    origin = find_origin(file, overrides, roles, trusted=args.trust)
+    origin = find_origin(file, overrides, config.all_roles.values(), trusted=args.trust)
     return RunSettings(config, where, origin)
 
 
 def _file_here(overrides: Sequence[str]) -> Path | None:
     """Return ``codeclm.toml``, unless the command line says what to start from itself."""
-    starts = ("seeds=", "metadata.file=")
-    if any(override.startswith(starts) for override in overrides) or not DEFAULT_FILE.is_file():
+    starts = ("seeds=", "metadata.file=", "metadata=")
+    if any(override.startswith(starts) for override in overrides):
         return None
+    if not DEFAULT_FILE.is_file():
+        raise ConfigError(
+            f"no {DEFAULT_FILE} here: write one with: codeclm init; or name seeds and models:"
+            " --seeds FILE --strong P/MODEL --target P/MODEL"
+        )
     print_message(f"settings from {DEFAULT_FILE}")
     return DEFAULT_FILE
 
@@ -191,10 +222,18 @@ def _run_overrides(args: argparse.Namespace) -> Iterator[str]:
             yield override
     if args.head:
         yield "head=true"
-    for name in ("seeds", "export"):
-        values: list[str] | None = getattr(args, name)
-        if values:
-            yield f"{name}=[{', '.join(map(toml_string, values))}]"
+    yield from seed_overrides(args)
+    yield from _list_override("export", args.export)
+
+
+def seed_overrides(args: argparse.Namespace) -> Iterator[str]:
+    """Yield the override that the flag of `add_seeds` stands for."""
+    yield from _list_override("seeds", args.seeds)
+
+
+def _list_override(name: str, values: Sequence[str] | None) -> Iterator[str]:
+    if values:
+        yield f"{name}=[{', '.join(map(toml_string, values))}]"
 
 
 def flag_overrides(

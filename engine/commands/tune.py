@@ -14,7 +14,14 @@ from ..store.folder import Folder
 from ..training.hyperparameters import Hyperparameters
 from ..training.pairs import Pair, pairs_of_run, read_pairs
 from ..training.tuning import MODEL_FILES, RECORD_FILE, TuningJob, TuningRecord, tune
-from .arguments import add_force, add_json, add_limit, add_model, positive_integer
+from .arguments import (
+    add_examples,
+    add_force,
+    add_json,
+    add_limit,
+    add_model,
+    positive_integer,
+)
 from .exit_status import ExitStatus
 from .output import print_json, print_message, print_text
 
@@ -31,6 +38,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_training(parser)
     add_force(parser)
     add_json(parser)
+    add_examples(
+        parser,
+        "codeclm tune runs/big --model Qwen/Qwen3-0.6B --out tuned",
+        "codeclm tune rows.jsonl --model smollm2 --out tuned --epochs 3 --lr 2e-5",
+    )
 
 
 def _add_training(parser: argparse.ArgumentParser) -> None:

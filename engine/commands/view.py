@@ -11,7 +11,7 @@ import anyio
 from ..reporting.runs import existing_run
 from ..view.page_file import NO_PLOTTING, plotting
 from ..view.server import serve
-from .arguments import natural_number
+from .arguments import add_examples, natural_number
 from .exit_status import ExitStatus
 from .output import print_message
 
@@ -34,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-browser", action="store_false", dest="browser", help="only print the address"
     )
+    add_examples(parser, "codeclm view runs/big", "codeclm view runs/a runs/b --port 8000")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -4,7 +4,7 @@
 results out by judge, test set and recipe.
 """
 
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from ..calls.gate import Origin
-from ..config import Config, ConfigError, JudgeConfig
+from ..config import Config, ConfigError, JudgeConfig, RoleConfig
 from ..data.files import user_path
 from ..data.records import identity
 from ..evaluate.difference import Difference, OtherCandidate, paired_difference
@@ -27,7 +27,7 @@ from .claims import ScoreTable
 from .settings import UNTUNED, ComparisonSettings
 
 DEFAULT_JUDGE = "judge"
-"""Name of the run's own judge if no other is configured."""
+"""Name of the run's own judge, unless it has several, which have names."""
 
 
 class Evaluation(Struct, frozen=True):
@@ -138,7 +138,7 @@ class _EvaluationBuilder(Struct, frozen=True):
 
     def build_all(self) -> Iterable[Evaluation]:
         compare = self.settings.compare
-        judges = self.settings.judges or ({} if compare.evaluations else self._default_judge())
+        judges = self.settings.judges or ({} if compare.evaluations else self._own_judges())
         for name, judge in judges.items():
             for recipe, tests in compare.answers.items():
                 for test, answers in tests.items():
@@ -146,9 +146,13 @@ class _EvaluationBuilder(Struct, frozen=True):
                         name, judge, AnswererConfig(model=recipe, answers=answers), test
                     )
 
-    def _default_judge(self) -> dict[str, JudgeConfig]:
-        judge = msgspec.convert(msgspec.to_builtins(self.shared.scorer), JudgeConfig)
-        return {DEFAULT_JUDGE: judge}
+    def _own_judges(self) -> dict[str, JudgeConfig]:
+        judges: Mapping[str, RoleConfig]
+        judges = self.shared.judges or {DEFAULT_JUDGE: self.shared.scorer}
+        return {
+            name: msgspec.convert({**msgspec.to_builtins(judge), "score": "text"}, JudgeConfig)
+            for name, judge in judges.items()
+        }
 
     def _build(
         self, judge_name: str, judge: JudgeConfig, candidate: AnswererConfig, test: str

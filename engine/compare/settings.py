@@ -43,7 +43,7 @@ class CompareConfig(
     reference: dict[str, str] = {}
     """By test set: a file of the strong model's answers. Without one, the model is asked."""
     judges: dict[str, SettingsTree] = {}
-    """Models that judge the answers, by a name of your choice. Empty: the run's own judge."""
+    """Models that judge the answers, by a name of your choice. Empty: the run's own."""
     evaluations: dict[str, dict[str, dict[str, str]]] = {}
     """By judge, recipe and test set: the folder of an existing evaluation."""
     rule: Rule = "both"

@@ -193,7 +193,10 @@ def _judge_tables(result: ComparisonResult, judge: str) -> Iterator[Table]:
         yield table("CRR on the prompts that were not seeds", _unseen_text)
     if any(cell.difference is not None or cell.unpaired for cell in row_cells):
         yield table(
-            f"CRR minus {result.baseline}'s, in points (paired 95 % interval)", _difference_text
+            f"CRR minus {result.baseline}'s, in points (paired 95 % interval)",
+            _difference_text,
+            "over prompts taken alike: other draws of the judge and other training runs are not in"
+            " the interval",
         )
 
 

@@ -15,9 +15,11 @@ from .roles import (
     base_url,
     check_role,
     hosted_model,
+    is_program,
     key_variable,
     reply_options,
     response_format,
+    scores_by_logprobs,
 )
 from .sampling import (
     describe_temperature,
@@ -71,6 +73,7 @@ __all__ = [
     "describe_temperature",
     "header_variables",
     "hosted_model",
+    "is_program",
     "is_streamed",
     "key_variable",
     "load_config",
@@ -82,5 +85,6 @@ __all__ = [
     "response_format",
     "retirement",
     "sampling_settings",
+    "scores_by_logprobs",
     "to_toml",
 ]

@@ -1,9 +1,13 @@
 """Checks of a run's settings that types cannot express and that hold for every recipe."""
 
+import re
 from collections.abc import Iterable
+from typing import Final
 
 from ..data.formats import EXPORTS
 from ..data.registry import PluginError, UnknownNameError
+from .role_settings import JudgeConfig
+from .roles import is_program
 from .sampling import sampling_settings
 from .schema import Config, QualityConfig
 from .values import ConfigError
@@ -26,18 +30,43 @@ def check_config(config: Config, where: str) -> None:
         )
     if config.target_rows and config.max_candidates and config.max_candidates < config.target_rows:
         raise ConfigError(f"{where}: max_candidates: must not be less than target_rows")
+    _check_judges(config, where)
     _check_filter(config, where)
     _check_exports(config.export, f"{where}: export")
     _check_quality(config.quality, f"{where}: quality")
 
 
+def _check_judges(config: Config, where: str) -> None:
+    if not config.judges:
+        return
+    if config.judge != JudgeConfig():
+        raise ConfigError(
+            f"{where}: judge: with [judges.NAME] each judge has a table of its own: move the"
+            " settings of [judge] (or --judge) there"
+        )
+    for name in config.judges:
+        if not _JUDGE_NAME.fullmatch(name):
+            raise ConfigError(
+                f"{where}: judges: a judge's name is at most 40 letters, digits, - and _,"
+                f" got {name[:60]!r}"
+            )
+
+
+_JUDGE_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,40}")
+
+
 def _check_filter(config: Config, where: str) -> None:
-    repeats = config.filter.confirm or config.filter.samples > 1
-    if repeats and sampling_settings(config.scorer).temperature == 0:
-        setting = "confirm" if config.filter.confirm else "samples"
+    settings = config.filter
+    if not (settings.confirm or settings.samples > 1):
+        return
+    judges = config.judge_roles
+    greedy = [name for name, role in judges.items() if sampling_settings(role).temperature == 0]
+    models = [name for name in greedy if not is_program(judges[name])]
+    if models or len(greedy) == len(judges):  # beside others, a program may repeat itself
+        setting = "confirm" if settings.confirm else "samples"
         raise ConfigError(
             f"{where}: filter.{setting}: at temperature 0 the judge says the same again: set"
-            " judge.temperature above 0"
+            f" {(models or greedy)[0]}.temperature above 0"
         )
 
 

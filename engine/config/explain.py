@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
-from typing import Any, Final, cast
+from typing import Any, Final, cast, get_args
 
 import msgspec
 from msgspec import Struct, inspect
@@ -49,10 +49,16 @@ def _check_table(
         if key not in settings:
             hint = _nearest(key, list(settings), root)
             raise ConfigError(f"{where}: {prefix}{_shown(key)}: unknown setting; {hint}")
-        inner = settings[key]
-        if _is_table(inner) and isinstance(value, dict):
-            values = cast("dict[str, Any]", value)
+        if not isinstance(value, dict):
+            continue
+        inner, values = settings[key], cast("dict[str, Any]", value)
+        if _is_table(inner):
             _check_table(values, inner, root, where, f"{prefix}{key}.")
+        elif (named := named_tables(inner)) is not None:
+            for name, table_of_name in values.items():
+                if isinstance(table_of_name, dict):
+                    path = f"{prefix}{key}.{_shown(name)}."
+                    _check_table(cast("dict[str, Any]", table_of_name), named, root, where, path)
 
 
 def _shown(key: str) -> str:
@@ -93,6 +99,12 @@ def _is_table(kind: Any) -> bool:
     return isinstance(kind, type) and issubclass(kind, Struct)
 
 
+def named_tables(kind: Any) -> type[Struct] | None:
+    """Return the table of a setting whose tables the user names (``judges``); None if it is not."""
+    arguments = get_args(kind)
+    return arguments[1] if len(arguments) == 2 and _is_table(arguments[1]) else None
+
+
 # -- wrong values -----------------------------------------------------------------------------
 
 _COMPLAINT = re.compile(r"(?P<problem>.*?)(?: - at `\$\.?(?P<path>[^`]*)`)?", re.DOTALL)
@@ -123,6 +135,9 @@ def explain(message: str, kind: type[Struct], tree: Mapping[str, Any]) -> str:
     if complaint is None or not complaint["path"]:
         return message
     path, problem = complaint["path"], complaint["problem"]
+    setting, is_named, _ = path.partition("[...]")
+    if is_named and (named := named_tables(dict(_fields(kind)).get(setting))) is not None:
+        return _explain_named(setting, named, cast("Mapping[str, Any]", tree[setting]))
     steps = _STEP.findall(path)
     value = _actual(tree, steps)
     if problem.startswith("Invalid enum value"):
@@ -133,6 +148,22 @@ def explain(message: str, kind: type[Struct], tree: Mapping[str, Any]) -> str:
     if expected["types"] == "array" and "..." not in steps:
         return f"{path}: must be a list, as in [{toml_value(_value(tree, steps))}]"
     return f"{path}: {_requirement(expected)}{value}"
+
+
+def _fields(kind: type[Struct]) -> Iterator[tuple[str, Any]]:
+    return ((field.name, field.type) for field in msgspec.structs.fields(kind))
+
+
+def _explain_named(setting: str, kind: type[Struct], tables: Mapping[str, Any]) -> str:
+    """Say which of the *tables* that the user named is wrong: msgspec leaves out its name."""
+    for name, table in tables.items():
+        if not isinstance(table, dict):
+            return f"{setting}.{_shown(name)}: must be a table, got {table!r:.80}"
+        try:
+            msgspec.convert(table, kind)
+        except msgspec.ValidationError as error:
+            return f"{setting}.{_shown(name)}.{explain(str(error), kind, table)}"
+    raise AssertionError("one of the tables is wrong")
 
 
 def _requirement(expected: re.Match[str]) -> str:

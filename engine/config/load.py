@@ -11,9 +11,10 @@ from typing import Any, Final, TypeVar, cast, get_args
 import msgspec
 from msgspec import Struct
 
+from ...providers.optional import install_command
 from ..data.files import read_bounded
 from .checks import check_config
-from .explain import check_keys, explain
+from .explain import check_keys, explain, named_tables
 from .schema import Config
 from .values import ConfigError, NotSent
 
@@ -23,16 +24,18 @@ TEMPLATE: Final = Path(__file__).with_name("template.toml")
 """What `codeclm init` writes: every setting with its default."""
 
 
-def load_config(path: Path, overrides: Sequence[str] = (), *, check: bool = True) -> Config:
-    """Read *path* and apply *overrides*, each ``key=value``.
+def load_config(path: Path | str, overrides: Sequence[str] = (), *, check: bool = True) -> Config:
+    """Read the file *path* (TOML, YAML or JSON) and apply *overrides*, each ``key=value``.
 
     With ``check=False`` conflicting settings are accepted, for reading a run.
 
     Raises:
         ConfigError: the configuration cannot be used; the message names the file and the key.
     """
-    remedy = f"write one with: codeclm init {shlex.quote(str(path))}"
-    return build_config(read_settings(path, remedy=remedy), overrides, where=str(path), check=check)
+    new = Path(path).with_suffix(".toml")
+    remedy = f"write one with: codeclm init {shlex.quote(str(new))}"
+    tree = read_settings(Path(path), remedy=remedy)
+    return build_config(tree, overrides, where=str(path), check=check)
 
 
 def build_config(
@@ -119,7 +122,7 @@ def read_settings(path: Path, *, remedy: str = "check the path") -> dict[str, An
             )
         raise ConfigError(f"{path}: {problem}") from error
     except ImportError as error:
-        raise ConfigError(f'{path}: YAML needs an extra: pip install "codeclm[yaml]"') from error
+        raise ConfigError(f"{path}: YAML needs an extra: {install_command('yaml')}") from error
     if not isinstance(tree, dict):
         raise ConfigError(f"{path}: must be a table of settings")
     return cast("dict[str, Any]", tree)
@@ -177,11 +180,19 @@ def _spell_out_nulls(tree: dict[str, Any], kind: type[Struct]) -> None:
     """Write "default" for the null of JSON and YAML where that is a value: TOML has no null."""
     for field in msgspec.structs.fields(kind):
         value = tree.get(field.name)
-        if isinstance(value, dict) and isinstance(field.type, type):
-            if issubclass(field.type, Struct):
-                _spell_out_nulls(cast("dict[str, Any]", value), field.type)
+        if isinstance(value, dict):
+            inner = cast("dict[str, Any]", value)
+            if isinstance(field.type, type) and issubclass(field.type, Struct):
+                _spell_out_nulls(inner, field.type)
+            elif (named := named_tables(field.type)) is not None:
+                for table in filter(_is_dict, inner.values()):
+                    _spell_out_nulls(table, named)
         elif field.name in tree and value is None and NotSent in get_args(field.type):
             tree[field.name] = "default"
+
+
+def _is_dict(value: Any) -> bool:
+    return isinstance(value, dict)
 
 
 def _check_size(tree: Mapping[str, Any], where: str) -> None:

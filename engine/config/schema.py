@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Meta, field
 
 from ..data.files import user_path
-from ..data.seeds import SeedFormat, SeedSource
+from ..data.seeds import SeedFormat, SeedSource, remote
 from ..data.seeds.selection import SeedSelection
 from .role_settings import JudgeConfig, RoleConfig
 from .values import (
@@ -256,6 +256,9 @@ class Config(SettingsTable, frozen=True):
     strong: RoleConfig = field(default_factory=RoleConfig)
     target: RoleConfig = field(default_factory=RoleConfig)
     judge: JudgeConfig = field(default_factory=JudgeConfig)
+    judges: dict[str, JudgeConfig] = {}  # noqa: RUF012  (msgspec copies it)
+    """Several judges, by names of your choice: the mean of their scores counts. Each scores both
+    orders of every round, so each costs as many calls. They take the place of ``judge``."""
     input: InputConfig = field(default_factory=InputConfig)
     metadata: MetadataConfig = field(default_factory=MetadataConfig)
     decode: DecodeConfig = field(default_factory=DecodeConfig)
@@ -271,17 +274,39 @@ class Config(SettingsTable, frozen=True):
 
     @property
     def seed_files(self) -> tuple[Path, ...]:
-        """Return the paths that ``seeds`` names."""
-        names = (self.seeds,) if isinstance(self.seeds, str) else self.seeds
-        return tuple(user_path(name) for name in names)
+        """Return the paths that ``seeds`` names; of addresses, where `fetch_seeds` puts them."""
+        return tuple(
+            remote.local_path(name, self.cache.path())
+            if remote.is_address(name)
+            else user_path(name)
+            for name in self.seed_names
+        )
+
+    @property
+    def seed_names(self) -> tuple[str, ...]:
+        """Return ``seeds`` as a tuple: paths and addresses."""
+        return (self.seeds,) if isinstance(self.seeds, str) else self.seeds
+
+    @property
+    def downloads_seeds(self) -> bool:
+        """Whether any of the seeds are named by an address."""
+        return any(map(remote.is_address, self.seed_names))
+
+    def fetch_seeds(self) -> None:
+        """Download the seeds that are addresses, unless they are there. Blocks.
+
+        Raises:
+            SeedError: one cannot be downloaded.
+        """
+        for name in filter(remote.is_address, self.seed_names):
+            remote.fetch(name, self.cache.path())
 
     @property
     def files_in_prompts(self) -> tuple[tuple[str, str], ...]:
         """Return what becomes part of prompts, as pairs of a setting and the path it names."""
-        seeds = (self.seeds,) if isinstance(self.seeds, str) else self.seeds
         metadata = self.metadata.file
         return (
-            *(("seeds", path) for path in seeds),
+            *(("seeds", path) for path in self.seed_names),
             *((("metadata.file", metadata),) if metadata else ()),
         )
 
@@ -315,14 +340,26 @@ class Config(SettingsTable, frozen=True):
         inherited = self.strong.without_temperature()
         return msgspec.convert(inherited | msgspec.to_builtins(self.judge), JudgeConfig)
 
-    def role(self, name: RoleName) -> RoleConfig:
-        """Return the settings of the role *name*."""
+    @property
+    def judge_roles(self) -> dict[str, RoleConfig]:
+        """Return the judges by the name of their role: ``judge``, or ``judges.NAME`` of several."""
+        if not self.judges:
+            return {"judge": self.scorer}
+        return {f"judges.{name}": self.judges[name] for name in sorted(self.judges)}
+
+    @property
+    def all_roles(self) -> dict[str, RoleConfig]:
+        """Return every role by name, whether the recipe asks it or not."""
+        return {"strong": self.strong, "target": self.target, **self.judge_roles}
+
+    def roles_named(self, name: RoleName) -> dict[str, RoleConfig]:
+        """Return what the role *name* stands for, by name: all judges, or one model."""
         match name:
             case "strong":
-                return self.strong
+                return {name: self.strong}
             case "target":
-                return self.target
+                return {name: self.target}
             case "judge":
-                return self.scorer
+                return self.judge_roles
             case _:
                 assert_never(name)

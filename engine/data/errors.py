@@ -2,6 +2,7 @@
 
 CodeclmError
 ├── UserError             the user can fix it: exit status 2, one line, no traceback
+│   ├── UsageError        arguments that a command does not take         commands.parser
 │   ├── ConfigError       a setting                                      config.values
 │   ├── SeedError         a seed file, test set or file of answers       data.seeds.source
 │   ├── ExportError       a dataset cannot be exported                   data.formats

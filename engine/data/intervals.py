@@ -44,6 +44,21 @@ def wilson_interval(share: float, size: float) -> Interval:
     return Interval(share, low, high)
 
 
+def wilson_of_estimate(mean: float, variance: float, *, groups: int, members: int) -> Interval:
+    """Return Wilson's interval of an estimated share: for as many members as its variance is worth.
+
+    Args:
+        mean: the estimate.
+        variance: its own.
+        groups: independent groups behind it: what it is worth where the variance says nothing.
+        members: most that it can be worth.
+    """
+    if not 0 < mean < 1:
+        return wilson_interval(min(max(mean, 0.0), 1.0), max(1, groups))
+    worth = mean * (1 - mean) / variance if variance > 1e-12 else members
+    return wilson_interval(mean, max(1.0, min(members, worth)))
+
+
 def total_variation(one: Mapping[str, float], other: Mapping[str, float]) -> float | None:
     """Return the distance of two distributions, given as counts: 0 if alike, 1 if they share none.
 
@@ -92,9 +107,6 @@ class ClusteredShare:
         if not self.total:
             return Share(0, 0).wilson()
         mean = self.part / self.total
-        if self.part in {0, self.total}:
-            return wilson_interval(mean, self._groups)
         spread = self._parts - 2 * mean * self._products + mean**2 * self._totals
         variance = max(0.0, spread) / self.total**2 * self._groups / max(1, self._groups - 1)
-        worth = mean * (1 - mean) / variance if variance > 1e-12 else self.total
-        return wilson_interval(mean, max(1.0, min(self.total, worth)))
+        return wilson_of_estimate(mean, variance, groups=self._groups, members=self.total)

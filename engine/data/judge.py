@@ -2,12 +2,12 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from math import sqrt
 from typing import NamedTuple
 
 from msgspec import Struct
 
-from .position_bias import Leads
+from .correlation import Correlation
+from .position_bias import Leads, MeanBias
 
 MAX_CONSTANCY = 0.9
 MAX_TIED = 0.5
@@ -25,6 +25,11 @@ class RoundScores(NamedTuple):
 
     strong_first: tuple[float, float]
     target_first: tuple[float, float]
+
+    @property
+    def gap(self) -> float:
+        """The quality gap: the mean lead of the strong answer."""
+        return sum(self.leads) / 2
 
     @property
     def leads(self) -> Leads:
@@ -48,6 +53,8 @@ class JudgeScores(Struct, frozen=True):
         instructions: how many had a first round to correlate.
         correlation: Pearson's, between the quality gaps of the two orders in first rounds (later
             ones are those whose gap was small); None if one order's gaps are all the same.
+        is_measured: whether the two orders say anything: a program that scores each answer by
+            itself gives the same gap twice, right or wrong.
     """
 
     rulings: int
@@ -59,14 +66,27 @@ class JudgeScores(Struct, frozen=True):
     first_lead: float
     instructions: int
     correlation: float | None
+    is_measured: bool = True
 
     @property
     def is_reliable(self) -> bool:
-        """Whether the two orders agree enough for θ to select better answers, not chance."""
+        """Whether the two orders agree enough for θ to select better answers, not chance.
+
+        What cannot be measured is taken at its word.
+        """
+        if not self.is_measured:
+            return True
         return self.correlation is not None and self.correlation >= MIN_CORRELATION
+
+    @property
+    def bias(self) -> MeanBias | None:
+        """The position bias; None where there is none to measure."""
+        return MeanBias(self.flipped, self.first_lead) if self.is_measured else None
 
     def describe(self) -> str:
         """Say how far the two orders agree."""
+        if not self.is_measured:
+            return "a program: not measured"
         if self.correlation is None:
             return "its two orders cannot be compared: one's gaps are all the same"
         return (
@@ -76,20 +96,27 @@ class JudgeScores(Struct, frozen=True):
 
 
 class JudgeTally:
-    """Counts the judge's scores, instruction by instruction."""
+    """Counts the judge's scores, instruction by instruction.
 
-    def __init__(self) -> None:
+    Args:
+        is_program: whether it is no model: then its two orders are compared only if they differ, as
+            those of a program do that draws at random or asks a model itself.
+    """
+
+    def __init__(self, *, is_program: bool = False) -> None:
+        self._is_measured = not is_program
         self._points = Counter[float]()
         self._rounds = 0
         self._tied = 0
         self._flipped = 0
         self._first_lead = 0.0
-        self._first_rounds = _Correlation()
+        self._first_rounds = Correlation()
 
     def add(self, rounds: Sequence[RoundScores]) -> None:
         """Count the scored *rounds* of one instruction, at least one."""
         for scores in rounds:
             leads = scores.leads
+            self._is_measured |= leads.shown_first != leads.shown_second
             self._rounds += 1
             self._points.update((*scores.strong_first, *scores.target_first))
             self._tied += leads.count(0)
@@ -113,29 +140,8 @@ class JudgeTally:
             self._first_lead / self._rounds,
             self._first_rounds.count,
             self._first_rounds.value(),
+            self._is_measured,
         )
-
-
-class _Correlation:
-    """Pearson's correlation of pairs, in one pass (Welford's updates)."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self._mean_x = self._mean_y = 0.0
-        self._xx = self._yy = self._xy = 0.0
-
-    def add(self, x: float, y: float) -> None:
-        self.count += 1
-        from_x, from_y = x - self._mean_x, y - self._mean_y
-        self._mean_x += from_x / self.count
-        self._mean_y += from_y / self.count
-        self._xx += from_x * (x - self._mean_x)
-        self._yy += from_y * (y - self._mean_y)
-        self._xy += from_x * (y - self._mean_y)
-
-    def value(self) -> float | None:
-        spread = sqrt(self._xx * self._yy)
-        return max(-1.0, min(1.0, self._xy / spread)) if spread > 1e-9 else None
 
 
 def judge_warnings(judge: JudgeScores) -> Iterator[str]:

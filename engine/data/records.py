@@ -126,12 +126,20 @@ class Answer(Struct, frozen=True):
     refuses: bool = False
 
 
-class Judgement(Struct, frozen=True):
-    """One order of the pairwise scoring: both scores, 0 to 10, and the judge's reply."""
+class Judgement(Struct, frozen=True, omit_defaults=True):
+    """One order of the pairwise scoring.
+
+    Attributes:
+        strong: The strong model's score, 0 to 10; the mean of several judges or samples.
+        target: The target model's.
+        text: What the judges wrote.
+        by_judge: Each judge's own scores, strong and target, where there are several.
+    """
 
     strong: float
     target: float
     text: str
+    by_judge: dict[str, tuple[float, float]] = {}
 
 
 class Iteration(Struct, frozen=True, kw_only=True):

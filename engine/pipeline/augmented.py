@@ -51,6 +51,7 @@ class _Encoding:
     async def run(self) -> list[Metadata]:
         """Return the metadata of all seeds that could be encoded, in seed order."""
         ledger, width = self._execution.ledger, self._execution.widths.encode
+        ledger.seeds_dealt(self._execution.total_seeds)
         self._encoded |= await anyio.to_thread.run_sync(ledger.reader.encoded_metadata)
         failed = await anyio.to_thread.run_sync(ledger.reader.failed_seeds)
         line = begin(Stage("encode", self._encode, self._lost, width, buffer=width))

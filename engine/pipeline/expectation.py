@@ -51,9 +51,8 @@ class Measured(Struct, frozen=True):
 def likely_calls(recipe: Recipe, config: Config, start: Start) -> dict[str, int]:
     """Return the probable calls by prompt, if every scored round selects the assumed share."""
     volume = _volume(recipe, config, start)
+    instructions = likely_instructions(recipe, config, start)
     rounds = recipe.finishing.scored_rounds(config)
-    kept = 1 - (1 - SELECTED) ** rounds if rounds else recipe.assumed_yield
-    instructions = _instructions(config, volume, volume.instructions.low / kept)
     drafts = recipe.writing.drafts(config, instructions)
     finishing = recipe.finishing.calls(config, Bounds(drafts, drafts))
     others = {**recipe.mode.calls(volume), **recipe.writing.calls(config, volume)}
@@ -67,6 +66,14 @@ def likely_calls(recipe: Recipe, config: Config, start: Start) -> dict[str, int]
             for prompt, (low, high) in finishing.items()
         },
     }
+
+
+def likely_instructions(recipe: Recipe, config: Config, start: Start) -> int:
+    """Return how many basic instructions will probably be made, assuming the same."""
+    volume = _volume(recipe, config, start)
+    rounds = recipe.finishing.scored_rounds(config)
+    kept = 1 - (1 - SELECTED) ** rounds if rounds else recipe.assumed_yield
+    return _instructions(config, volume, volume.instructions.low / kept)
 
 
 def _further_rounds(rounds: int) -> float:

@@ -23,6 +23,7 @@ from .stages.grow import Grower
 from .stages.improve import Improver
 from .stages.rate import Rater
 from .stages.refine import Refiner
+from .stages.score import PairScorer, calls_per_scoring
 from .steps import Bounds, Calls, Finish, Finishing, Prompts, Tools
 
 
@@ -36,8 +37,9 @@ def _filter(tools: Tools) -> Finish:
 
 
 def _contrastive(tools: Tools, settings: FilterConfig) -> Finish:
-    target, judge = tools.model("target"), tools.model("judge")
-    return Refiner(tools.strong, target, judge, settings, tools.counters, tools.config.seed)
+    scorer = PairScorer(tools.judges(), settings.samples)
+    target = tools.model("target")
+    return Refiner(tools.strong, target, scorer, settings, tools.counters, tools.config.seed)
 
 
 def _answerer(tools: Tools, rewrite: Rewrite | None = None, rewrites: int = 0) -> Answerer:
@@ -58,7 +60,7 @@ def _grower(tools: Tools) -> Finish:
 
 
 def _rater(tools: Tools) -> Finish:
-    return Rater(_answerer(tools), tools.model("judge"), tools.config.baseline.rating)
+    return Rater(_answerer(tools), tools.judges(), tools.config.baseline.rating)
 
 
 def _evolver(tools: Tools) -> Finish:
@@ -85,9 +87,9 @@ def _scored_rounds(config: Config) -> int:
     return config.filter.max_iterations - (not config.filter.filter_basic)
 
 
-def _scorings(config: Config) -> int:
-    """Return how often each order is scored in one round, at most."""
-    return config.filter.samples * (2 if config.filter.confirm else 1)
+def _most_scorings(config: Config) -> int:
+    """Return how often two answers are scored in one round, at most."""
+    return 2 if config.filter.confirm else 1
 
 
 def _refine_calls(config: Config, drafts: Bounds) -> Calls:
@@ -97,11 +99,11 @@ def _refine_calls(config: Config, drafts: Bounds) -> Calls:
     """
     rewrites_first = not config.filter.filter_basic
     rounds = max(0, _scored_rounds(config))
-    scored = Bounds(2 * drafts.low, 2 * drafts.high * rounds)
+    scored = Bounds(drafts.low, drafts.high * rounds)
     most = drafts.high * (config.filter.max_iterations - 1)
     return {
-        Respond: scored,
-        Score: scored.times(_scorings(config)),
+        Respond: scored.times(2),
+        Score: scored.times(calls_per_scoring(config) * _most_scorings(config)),
         Improve: Bounds(drafts.low * rewrites_first, most),
     }
 
@@ -122,6 +124,8 @@ def _evolve_calls(config: Config, drafts: Bounds) -> Calls:
 def _filter_settings(config: Config) -> Iterator[tuple[str, str]]:
     yield "θ (strictly larger)", f"{config.filter.threshold:g}"
     yield "instructions no round selected", config.filter.leftover
+    if config.judges:
+        yield "judges, whose mean counts", ", ".join(sorted(config.judges))
     if config.filter.samples > 1:
         yield "scorings of each order, whose mean counts", str(config.filter.samples)
     if config.filter.confirm:
@@ -157,7 +161,7 @@ FILTER_ONCE: Final = Finishing(
     prompts=CONTRAST,
     calls=lambda config, drafts: {
         Respond: drafts.times(2),
-        Score: drafts.times(2 * _scorings(config)),
+        Score: drafts.times(calls_per_scoring(config) * _most_scorings(config)),
     },
     rewrites=False,
     scored_rounds=lambda _config: 1,
@@ -188,7 +192,10 @@ RATE: Final = Finishing(
     stage="answer",
     build=_rater,
     prompts={"strong": (Respond,), "judge": (Rate,)},
-    calls=lambda _config, drafts: {Respond: drafts, Rate: drafts},
+    calls=lambda config, drafts: {
+        Respond: drafts,
+        Rate: drafts.times(len(config.judge_roles)),
+    },
     rewrites=False,
 )
 """The strong model's answer, kept if it is rated accurate (docs/algorithm.md §8.2)."""

@@ -16,6 +16,7 @@ from ..data.files import user_path
 from ..data.records import Metadata, Seed, Unreadable, identity
 from ..data.seeds import SeedError
 from ..data.seeds.selection import SeedSelection
+from ..disk.network import check_local
 from ..store.coverage import SelectedSeeds
 from ..store.folder import Folder
 from ..store.manifest import Manifest, run_manifest
@@ -89,18 +90,21 @@ def prepare(config: Config, *, where: str, origin: Origin = Origin()) -> Plan:  
     config = structs.replace(config, recipe=recipe.name)  # it may have been an alias
     recipe.check(config, where)
     roles = recipe.role_configs(config)
+    endpoints = pass_gate(roles, where, origin, config.files_in_prompts)
     prompts: dict[str, PromptSet] = {
         role: load_prompts(config, role, roles[role], used, where)
         for role, used in recipe.prompts(config).items()
     }
-    endpoints = pass_gate(roles, where, origin, config.files_in_prompts)
+    config.fetch_seeds()
     selection = _select_seeds(config)
     metadata = read_metadata(Path(config.metadata.file)) if config.metadata.file else ()
     tests = read_test_sets(config.quality, where)
+    digest, seed_files = _digests(config, selection)
     manifest = run_manifest(
         config,
         roles,
-        seeds=_digest(config, selection),
+        seeds=digest,
+        seed_files=seed_files,
         prompts={role: templates.digests for role, templates in prompts.items()},
         tests={
             name: identity(*(question.prompt for question in questions))
@@ -110,6 +114,8 @@ def prepare(config: Config, *, where: str, origin: Origin = Origin()) -> Plan:  
     rules = quality_rules(config.quality, tests, where)
     folder = Folder(_folder(config))
     check_cache_folder(config.cache, folder.path, where)
+    check_local(folder.ledger)
+    check_local(config.cache.database())
     return Plan(
         config, recipe, roles, folder, selection, metadata, prompts, manifest, rules, endpoints
     )
@@ -131,11 +137,13 @@ def _select_seeds(config: Config) -> SeedSelection | None:
     raise SeedError(f"{', '.join(map(str, config.seed_files))}: no seed can be read: {why}")
 
 
-def _digest(config: Config, selection: SeedSelection | None) -> str:
-    """Return a digest of what the run starts from."""
+def _digests(
+    config: Config, selection: SeedSelection | None
+) -> tuple[str, tuple[seeds.SeedFileDigest, ...]]:
+    """Return a digest of what the run starts from, and those of its seed files."""
     if config.metadata.file:
-        return metadata_digest(Path(config.metadata.file))
-    return "" if selection is None else seeds.digest(selection.source)
+        return metadata_digest(Path(config.metadata.file)), ()
+    return ("", ()) if selection is None else seeds.digests(selection.source)
 
 
 def _folder(config: Config) -> Path:

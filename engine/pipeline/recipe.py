@@ -1,6 +1,6 @@
 """A recipe: one row that says how seeds become rows of a dataset."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
 
 from msgspec import Struct, structs
@@ -12,7 +12,7 @@ from ..data.formats import EXPORTS
 from ..store.totals import DatasetCounts
 from .modes import Input, Mode
 from .rehearsal import rehearse
-from .steps import Bounds, Calls, Finishing, Prompts, Writing
+from .steps import Bounds, Calls, Finishing, Writing
 
 ROLES: tuple[RoleName, ...] = ("strong", "target", "judge")
 
@@ -89,14 +89,17 @@ class Recipe(Struct, frozen=True, kw_only=True):
 
     def role_configs(self, config: Config) -> dict[str, RoleConfig]:
         """Return the settings of each role it asks, in the order strong, target, judge."""
-        return {name: config.role(name) for name in self.roles}
+        return {
+            name: role for kind in self.roles for name, role in config.roles_named(kind).items()
+        }
 
-    def prompts(self, config: Config) -> Prompts:
-        """Return the prompts that each role is asked."""
+    def prompts(self, config: Config) -> Mapping[str, tuple[AnyPrompt, ...]]:
+        """Return the prompts that each role is asked, by the names of `role_configs`."""
         before = (*self.mode.prompts(config), *self.writing.prompts)
         return {
-            role: (*(before if role == "strong" else ()), *self.finishing.prompts.get(role, ()))
-            for role in self.roles
+            name: (*(before if kind == "strong" else ()), *self.finishing.prompts.get(kind, ()))
+            for kind in self.roles
+            for name in config.roles_named(kind)
         }
 
     # -- what it makes ------------------------------------------------------------------------
@@ -199,7 +202,7 @@ class Recipe(Struct, frozen=True, kw_only=True):
         """Check that the steps can be built, and ask no role that they do not declare."""
         rows = self.rows_per_draft(config)
         try:
-            rehearse(self.writing, self.finishing, self.roles, config, rows)
+            rehearse(self.writing, self.finishing, self.role_configs(config), config, rows)
         except ConfigError as error:
             raise ConfigError(f"{where}: {error}") from error
 

@@ -27,11 +27,21 @@ from ..store.totals import DatasetCounts
 from .finishing import ANSWER, EVOLVE, FILTER_ONCE, GROW, HARDEN, RATE, REFINE
 from .modes import FROM_METADATA, FROM_POOL, FROM_SEEDS
 from .recipe import Recipe
+from .stages.filter import verdict
+from .stages.score import calls_per_scoring
 from .writing import DECODE, DECODE_SAMPLED, DECODE_WITH_RUBRICS, INVENT, TAKE_SEEDS
 
 
 def _codeclm_calls(counts: DatasetCounts, config: Config) -> int:
-    return counts.predicted_calls(config.decode.chunk)
+    scoring, settings = calls_per_scoring(config), config.filter
+    calls = counts.predicted_calls(config.decode.chunk, 2 + scoring)
+    if not settings.confirm:
+        return calls
+    return calls + scoring * sum(
+        verdict(gap, settings.threshold, settings.keep) != "again"
+        for rounds in counts.scored_rounds()
+        for gap in rounds.gaps
+    )
 
 
 _BUILT_IN: Final = (

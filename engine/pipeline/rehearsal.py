@@ -1,13 +1,13 @@
 """Builds a recipe's steps before anything is opened, which shows the roles that they ask."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from ...prompts import Prompt, PromptSet
 from ..calls.counters import Counters
 from ..calls.model import Model
 from ..calls.sampling import Sampling
-from ..config import Config, ConfigError, RoleName
+from ..config import Config, ConfigError, RoleConfig
 from .stages.invent import Pool
 from .steps import Finishing, Tools, Writing
 
@@ -15,9 +15,9 @@ from .steps import Finishing, Tools, Writing
 class _UnopenedModel(Model):
     """Stands for a role's model while steps are built; it cannot be asked."""
 
-    def __init__(self, role: RoleName, config: Config) -> None:
-        self.role = role
-        self.sampling = Sampling(config.role(role).model)
+    def __init__(self, name: str, role: RoleConfig) -> None:
+        self.role = name
+        self.sampling = Sampling(role.model)
         self.prompts = PromptSet({})
 
     def begin(
@@ -30,14 +30,18 @@ class _UnopenedModel(Model):
 
 
 def rehearse(
-    writing: Writing, finishing: Finishing, roles: Iterable[RoleName], config: Config, rows: int
+    writing: Writing,
+    finishing: Finishing,
+    roles: Mapping[str, RoleConfig],
+    config: Config,
+    rows: int,
 ) -> None:
     """Build both steps with models of *roles* that cannot be asked.
 
     Raises:
         ConfigError: a step asks a role that is not among *roles*.
     """
-    models: dict[str, Model] = {role: _UnopenedModel(role, config) for role in roles}
+    models: dict[str, Model] = {name: _UnopenedModel(name, role) for name, role in roles.items()}
     tools = Tools(config, models, Counters(), rows, Pool((), config.seed))
     writing.build(tools)
     finishing.build(tools)

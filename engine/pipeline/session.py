@@ -22,17 +22,19 @@ from ..calls.clients import (
 from ..calls.counters import Counters
 from ..calls.dispatcher import Dispatcher
 from ..calls.preflight import preflight, raise_problems
-from ..calls.spending import Spending
+from ..calls.spending import Spending, total_spending
 from ..config import Config, ConfigError, RoleConfig, to_toml
 from ..data.errors import BudgetSpent, RunStopped, Stopping
 from ..disk.event_log import event_logger
 from ..disk.threads import finish_in_thread
 from ..quality.near_duplicates import NearDuplicateFilter
 from ..store.folder import FolderError
+from ..store.ledger_counts import LedgerCounts
+from ..store.lost_answers import LostAnswersError, describe_lost, find_lost_answers
 from ..store.manifest import default_settings, differences
 from ..store.writer import LedgerWriter
 from .acceptance import Acceptance
-from .background import background_tasks, watch_databases
+from .background import background_tasks, keep_counting, watch_databases
 from .execution import Execution, OnKept, Widths, ignore
 from .prepare import Plan
 from .signals import StopRequests, process_signals
@@ -55,7 +57,10 @@ class Session(Struct):
         dispatchers: by endpoint.
         total_seeds: records in the seed files; None if there are none, or until they are counted.
         name: the session's own, unique within the run.
-        seconds_before: how long earlier sessions of the run worked.
+        before: what earlier sessions of the run spent, and how long they worked.
+        state: whether it continues; None until its work begins.
+        ledger_counts: what all sessions have finished, as last counted; None until it is.
+        abandoned: calls in flight that a stop at once gave up.
     """
 
     plan: Plan
@@ -67,9 +72,17 @@ class Session(Struct):
     dispatchers: dict[str, Dispatcher] = {}
     total_seeds: int | None = None
     name: str = ""
-    seconds_before: float = 0.0
+    before: Spending = field(default_factory=Spending)
+    state: SessionState | None = None
+    ledger_counts: LedgerCounts | None = None
+    abandoned: int = 0
     began_at: float = field(default_factory=anyio.current_time)
     """On the loop's clock."""
+
+    @property
+    def in_flight(self) -> int:
+        """Calls that were sent and are not answered yet, at all endpoints."""
+        return sum(dispatcher.in_flight for dispatcher in self.dispatchers.values())
 
 
 Watcher = Callable[[Session], Coroutine[Any, Any, None]]
@@ -91,6 +104,7 @@ async def execute(
     watch: Watcher,
     allow_change: bool = False,
     retry_failed: bool = False,
+    pay_again: bool = False,
     requests: StopRequests = process_signals,
     on_kept: OnKept = ignore,
     tries_roles: bool = True,
@@ -104,6 +118,7 @@ async def execute(
         allow_change: start the run anew if the folder holds one with other settings.
         retry_failed: start the run anew if anything failed for good: stored replies are reused,
             and calls without one are sent again.
+        pay_again: pay again for answers that the cache lacks.
         requests: where requests to stop come from.
         counters: the session's; by default new ones.
         on_kept: awaited with each example that is kept, in the order in which they are.
@@ -112,15 +127,17 @@ async def execute(
     Raises:
         ConfigError: *retry_failed* without a cache, which would pay for everything again.
         FolderError: the folder holds another run.
+        LostAnswersError: the cache lacks answers that an earlier session paid for.
         StorageError: the ledger or the cache cannot be used.
     """
     name = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.getpid()}-{secrets.token_hex(4)}"
     session = Session(plan, counters or Counters(), dispatchers={}, name=name)
     if retry_failed:
         await anyio.to_thread.run_sync(_check_cache, plan.config)
-    async with _open_ledger(plan, allow_change=allow_change, retry_failed=retry_failed) as ledger:
+    changes = Changes(allow_change, retry_failed, pay_again)
+    async with _open_ledger(plan, changes) as ledger:
         spent = await anyio.to_thread.run_sync(_open_account, ledger, name, plan.config)
-        session.seconds_before = sum(before.seconds for before in spent)
+        session.before = total_spending(spent)
         settings = CallSettings(
             plan.config.cache.path(),
             plan.config.retry,
@@ -144,18 +161,27 @@ async def execute(
 
 async def _work(session: Session, clients: Clients, ledger: LedgerWriter, hooks: Hooks) -> None:
     plan, state = session.plan, SessionState(clients.stop)
+    session.state = state
+
+    def stop_at_once() -> None:
+        session.abandoned = session.in_flight
+        state.cancel()
+
     execution = await _execution(session, clients, ledger, state, hooks.on_kept)
     try:
         async with background_tasks(
             clients,
             event="run.signalled",
             requests=hooks.requests,
-            is_stopping=lambda: state.stopping and not state.enough,
-            stop=state.stop,
-            stop_at_once=state.cancel,
+            is_stopping=lambda: state.requested or state.stopped_by is not None,
+            stop=state.stop_on_request,
+            stop_at_once=stop_at_once,
             tasks=(
                 partial(hooks.watch, session),
                 partial(_keep_account, session, ledger),
+                partial(
+                    keep_counting, plan.folder.ledger, partial(setattr, session, "ledger_counts")
+                ),
                 partial(_halt_on_failure, state, ledger),
                 partial(watch_databases, _databases(plan), state.halt),
                 partial(_halt_in_time, session, state),
@@ -168,9 +194,11 @@ async def _work(session: Session, clients: Clients, ledger: LedgerWriter, hooks:
                 ledger.seeds_selected(selection)
             await _run(execution, plan, clients, tries_roles=hooks.tries_roles)
     finally:
-        _record_spending(session, ledger)
+        _record_spending(session, ledger, ended=True)
     session.left_for_later = state.left_for_later
     session.ending, session.reason = state.verdict()
+    if session.abandoned:
+        session.reason += f"; calls in flight given up, which may be billed: {session.abandoned:,}"
     if isinstance(state.stopped_by, BudgetSpent):
         session.spent_limit = state.stopped_by.limit
     log.info("run.ended", ending=session.ending, reason=session.reason)
@@ -256,15 +284,23 @@ def widths(config: Config, roles: Mapping[str, RoleConfig]) -> Widths:
 # -- the ledger -------------------------------------------------------------------------------
 
 
+class Changes(NamedTuple):
+    """What a session may do to the run that it finds, as for `execute`."""
+
+    allow_change: bool
+    retry_failed: bool
+    pay_again: bool
+
+
 @asynccontextmanager
-async def _open_ledger(
-    plan: Plan, *, allow_change: bool, retry_failed: bool
-) -> AsyncGenerator[LedgerWriter]:
+async def _open_ledger(plan: Plan, changes: Changes) -> AsyncGenerator[LedgerWriter]:
     def open_ledger() -> LedgerWriter:
         ledger = LedgerWriter(plan.folder.ledger)
         try:
-            settle_manifest(plan, ledger, allow_change=allow_change)
-            if retry_failed and ledger.reader.has_failures():
+            if not changes.pay_again:
+                _check_answers(plan, ledger)
+            settle_manifest(plan, ledger, allow_change=changes.allow_change)
+            if changes.retry_failed and ledger.reader.has_failures():
                 ledger.clear()
             ledger.clear_provisional_decisions()
         except BaseException:
@@ -277,6 +313,18 @@ async def _open_ledger(
         yield ledger
     finally:
         await finish_in_thread(ledger.close)
+
+
+def _check_answers(plan: Plan, ledger: LedgerWriter) -> None:
+    """Check that going on pays for nothing again.
+
+    Raises:
+        LostAnswersError: it would; the message says what that costs.
+    """
+    cache = plan.config.cache
+    lost = find_lost_answers(plan.folder, ledger.reader, cache.database(), plan.roles)
+    if lost is not None:
+        raise LostAnswersError(describe_lost(lost, cache.path()))
 
 
 def _check_cache(config: Config) -> None:
@@ -294,7 +342,7 @@ def settle_manifest(plan: Plan, ledger: LedgerWriter, *, allow_change: bool) -> 
         FolderError: the folder holds another run; the message shows the differences.
     """
     old = plan.folder.read_manifest()
-    calls_out = any(use.address for use in plan.endpoints)
+    calls_out = any(use.address for use in plan.endpoints) or plan.config.downloads_seeds
     if old is not None:
         changed = differences(old, plan.manifest, default_settings())
         if changed and not allow_change and not ledger.reader.is_untouched():
@@ -334,7 +382,7 @@ async def _halt_in_time(session: Session, state: SessionState) -> None:
     hours = session.plan.config.budget.hours
     if hours is None:
         return
-    await anyio.sleep(max(0.0, hours * 3600 - session.seconds_before))
+    await anyio.sleep(max(0.0, hours * 3600 - session.before.seconds))
     state.halt(BudgetSpent("hours", f"budget.hours: {hours:g} of {hours:g} spent"))
 
 
@@ -345,9 +393,10 @@ async def _keep_account(session: Session, ledger: LedgerWriter) -> None:
         _record_spending(session, ledger)
 
 
-def _record_spending(session: Session, ledger: LedgerWriter) -> None:
+def _record_spending(session: Session, ledger: LedgerWriter, *, ended: bool = False) -> None:
+    """Put the session's account into the ledger; at its end also if nothing was spent."""
     counters = session.counters
     total = counters.total()
-    if total.paid or total.reused:
+    if total.paid or total.reused or ended:
         seconds = anyio.current_time() - session.began_at
         ledger.spent(session.name, Spending(counters.usage, total.reused, seconds))

@@ -7,6 +7,7 @@ choice depends on which outcome came first.
 
 import sys
 from array import array
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from heapq import nsmallest
@@ -55,6 +56,10 @@ class SharePolicy(Struct, frozen=True):
     def units(self, rows: int) -> int:
         """Return *rows*, rounded up to full units."""
         return ceil(rows / self.unit) * self.unit
+
+    def dealt(self, seeds: int) -> int:
+        """Return how many of *seeds* have a share; they are the first in rank."""
+        return bisect_left(range(seeds), True, key=lambda rank: self.share(rank, seeds) <= 0)
 
     def favoured(self, seeds: int) -> int:
         """Return how many of *seeds* get one more than the others; 0 where portions are fixed."""

@@ -30,11 +30,15 @@ class SessionState:
         cancelled: the session was stopped at once, calls in flight included.
         stopped_by: the error that ended the session early.
         left_for_later: items that failed with transient errors; the next session tries them again.
+        requested: somebody has asked to stop.
+        stop_begun: set once it is stopping.
     """
 
     def __init__(self, stop_calls: Callable[[], None]) -> None:
         self._stop_calls = stop_calls
         self._change = anyio.Event()
+        self.stop_begun = anyio.Event()
+        self.requested = False
         self.stopping = False
         self.enough = False
         self.cancelled = False
@@ -45,7 +49,13 @@ class SessionState:
         """Admit nothing more and send no further call; calls in flight still finish."""
         self.stopping = True
         self._stop_calls()
+        self.stop_begun.set()
         self.notify()
+
+    def stop_on_request(self) -> None:
+        """Stop, and remember that it was on request."""
+        self.requested = True
+        self.stop()
 
     def cancel(self) -> None:
         """Note that everything is cancelled now."""

@@ -80,18 +80,31 @@ class Tools(Struct, frozen=True):
         """The strong model, which every recipe asks."""
         return self.model("strong")
 
-    def model(self, role: RoleName) -> Model:
+    def model(self, role: Literal["strong", "target"]) -> Model:
         """Return the model of *role*.
 
         Raises:
             ConfigError: the recipe's finishing step does not declare that it asks this role.
         """
-        if role not in self.models:
+        [model] = self._models(role)
+        return model
+
+    def judges(self) -> tuple[Model, ...]:
+        """Return the judges, one or several.
+
+        Raises:
+            ConfigError: the recipe's finishing step does not declare that it asks them.
+        """
+        return self._models("judge")
+
+    def _models(self, role: RoleName) -> tuple[Model, ...]:
+        names = self.config.roles_named(role)
+        if not names.keys() <= self.models.keys():
             raise ConfigError(
                 f"recipe {self.config.recipe}: a step asks the {role} model, which it does not"
                 f" declare: add {role!r} to the prompts of the finishing step"
             )
-        return self.models[role]
+        return tuple(self.models[name] for name in names)
 
     def encoder(self) -> Encoder:
         """Build the stage that encodes seeds."""

@@ -54,6 +54,7 @@ async def stream_unchanged(execution: Execution) -> None:
 async def _open_stream(execution: Execution, policy: SharePolicy) -> "_Stream":
     first = policy.favoured(execution.total_seeds)
     order = await anyio.to_thread.run_sync(execution.seed_order, first)
+    execution.ledger.seeds_dealt(policy.dealt(len(order)))
     shares = Shares(order, policy)
     await anyio.to_thread.run_sync(load_progress, shares, execution)
     exclusions = await anyio.to_thread.run_sync(read_exclusions, execution.ledger.reader)

@@ -41,7 +41,7 @@ def stage_costs(prices: Mapping[str, Prices], usage: UsageByStage) -> tuple[Stag
 
 
 def _role_position(role: str) -> tuple[int, str]:
-    """Return where *role* comes; one that only a damaged ledger can name is last."""
+    """Return where *role* comes; several judges are last, and what a damaged ledger names."""
     return (ROLES.index(role) if role in ROLES else len(ROLES)), role
 
 
@@ -80,12 +80,14 @@ def cost_lines(title: str, costs: Sequence[StageCost], prices: Mapping[str, str]
     """Write *costs* as text, with the source of each role's prices, if there are any calls."""
     if not costs:
         return []
-    lines = ["", _line(title, COST_HEADER)]
+    names = [f"  {printable(f'{cost.role} {cost.stage}')}" for cost in costs]
+    width = max(18, *(len(name) + 1 for name in names))
+    lines = ["", _line(f"{title:<{width}}", COST_HEADER)]
     lines += [
-        _line(f"  {cost.role} {cost.stage}", (*_figures(cost), _money(cost.money)))
-        for cost in costs
+        _line(f"{name:<{width}}", (*_figures(cost), _money(cost.money)))
+        for name, cost in zip(names, costs, strict=True)
     ]
-    lines.append(_line("  all", (*_sums(costs), _money(total_cost(costs)))))
+    lines.append(_line(f"{'  all':<{width}}", (*_sums(costs), _money(total_cost(costs)))))
     if prices:
         lines.append(price_line(prices))
     return lines
@@ -98,7 +100,7 @@ def price_line(prices: Mapping[str, str]) -> str:
 
 def _line(name: str, cells: Iterable[str]) -> str:
     first, *others = cells
-    return f"{printable(name):<18}{first:>8}{''.join(f'{cell:>9}' for cell in others)}"
+    return f"{name}{first:>8}{''.join(f'{cell:>9}' for cell in others)}"
 
 
 def _figures(cost: StageCost) -> Iterator[str]:

@@ -1,210 +1,114 @@
-"""Show the progress of a session on stderr: a live table, a line now and then, or JSON lines.
+"""What a run has made and is doing now, as one value: for displays, here and in other processes."""
 
-It reads counters at intervals, not at every item or call.
-"""
+from typing import Annotated, Literal
 
-import shutil
-import sys
-import time
-from typing import Literal, TextIO, assert_never
+from msgspec import Meta, Struct
 
-import anyio
-
-from ...providers import json_codec
 from ..calls.counters import StageCounts
-from ..calls.dispatcher import Dispatcher
-from ..calls.prices import money
-from ..pipeline.session import Session, Watcher
-from .terminal import printable, printable_json, row_count
-from .waiting import clock, waiting_endpoints
 
-Display = Literal["auto", "full", "plain", "json", "none"]
-"""``auto``: ``full`` on a terminal, else ``plain``."""
-
-_Shown = Literal["full", "plain", "json"]
-_INTERVALS: dict[_Shown, float] = {"full": 0.25, "plain": 10.0, "json": 1.0}
-"""Seconds between two updates."""
+State = Literal["starting", "working", "stopping", "stopping at once", "ending"]
+"""``ending``: there are enough rows, or the session cannot go on; calls in flight finish."""
 
 
-def watcher(display: Display, *, stream: TextIO = sys.stderr) -> Watcher:
-    """Return a display of a session, which runs until it is cancelled."""
-    if display == "none":
-        return _show_nothing
-    if display == "auto":
-        display = "full" if stream.isatty() else "plain"
-    kind: _Shown = display
+class OutputProgress(Struct, frozen=True, kw_only=True):
+    """What all sessions have made; None where it is not counted yet."""
 
-    async def watch(session: Session) -> None:
-        view = _View(session, stream, kind)
-        try:
-            while True:
-                await anyio.sleep(_INTERVALS[kind])
-                view.update()
-        finally:
-            view.close()
-
-    return watch
+    rows: int | None = None
+    """Different rows kept."""
+    target_rows: int | None = None
+    seeds: int | None = None
+    """Seeds with nothing left to do; None for a run that does not go through its seeds."""
+    total_seeds: int | None = None
+    instructions: int | None = None
+    """Instructions that have their fate."""
+    likely_instructions: int | None = None
+    """How many there will probably be."""
 
 
-async def _show_nothing(session: Session) -> None:
-    del session
+class SpendingProgress(Struct, frozen=True, kw_only=True):
+    """What all sessions have spent, of how much; None where no limit is set."""
+
+    calls: int
+    """Paid answers."""
+    reused: int
+    """Answers from the cache, in this session."""
+    likely_calls: int | None = None
+    """Paid answers that the whole run will probably take: at first as forecast, and from a tenth of
+    the work on as it went so far."""
+    most_calls: int | None = None
+    tokens: int
+    most_tokens: int | None = None
+    money: float | None = None
+    """None where no price is known."""
+    most_money: float | None = None
+    seconds: float
+    """Of work."""
+    most_seconds: float | None = None
 
 
-class _Rates:
-    """Calls and tokens per second over the last intervals, smoothed."""
+class Activity(Struct, frozen=True, kw_only=True):
+    """What this session does. Items and instructions are those of this session."""
 
-    def __init__(self) -> None:
-        self.calls = 0.0
-        self.tokens = 0.0
-        self._time = time.monotonic()
-        self._totals = (0, 0)
-        self._weight = 1.0
-        """Of the newest interval."""
-
-    def update(self, calls: int, tokens: int) -> None:
-        now = time.monotonic()
-        seconds = max(now - self._time, 1e-6)
-        calls_before, tokens_before = self._totals
-        self.calls += self._weight * ((calls - calls_before) / seconds - self.calls)
-        self.tokens += self._weight * ((tokens - tokens_before) / seconds - self.tokens)
-        self._time, self._totals, self._weight = now, (calls, tokens), 0.3
+    in_flight: int
+    """Calls sent and not answered; after a stop at once, those that were given up."""
+    money_in_flight: float | None = None
+    """What they will cost if they cost what the others did."""
+    calls_per_second: float
+    tokens_per_second: float
+    stages: dict[str, StageCounts]
+    """Items by stage."""
+    scored: dict[int, int]
+    """Instructions scored, by round."""
+    selected: dict[int, int]
+    """Instructions selected, by round."""
 
 
-class _View:
-    def __init__(self, session: Session, stream: TextIO, kind: _Shown) -> None:
-        self._session = session
-        self._stream = stream
-        self._kind: _Shown = kind
-        self._start = time.monotonic()
-        self._rates = _Rates()
-        self._lines_on_screen = 0
+class EndpointProgress(Struct, frozen=True, kw_only=True):
+    """What one endpoint does or waits for. Times are in seconds, 0 where nothing is waited for."""
 
-    def update(self) -> None:
-        total = self._session.counters.total()
-        self._rates.update(total.paid, total.prompt_tokens + total.completion_tokens)
-        match self._kind:
-            case "full":
-                self._redraw()
-            case "json":
-                self._stream.write(
-                    printable_json(json_codec.dumps(self._snapshot()).decode()) + "\n"
-                )
-            case "plain":
-                self._stream.write(printable(self._line()) + "\n")
-            case _:
-                assert_never(self._kind)
-        self._stream.flush()
-
-    def close(self) -> None:
-        """Bring a table that is on the screen up to date, and leave it there."""
-        if self._lines_on_screen:
-            self._redraw()
-            self._stream.flush()
-
-    def _redraw(self) -> None:
-        lines = self._table()
-        width = shutil.get_terminal_size().columns - 1
-        up = f"\x1b[{self._lines_on_screen}A" if self._lines_on_screen else ""
-        body = "".join(f"\x1b[2K{printable(line)[:width]}\n" for line in lines)
-        self._stream.write(f"{up}{body}\x1b[J")  # the table may have become shorter
-        self._lines_on_screen = len(lines)
-
-    # -- contents -----------------------------------------------------------------------------
-
-    def _table(self) -> list[str]:
-        lines = ["stage            in       out   working    failed"]
-        lines += [_stage_line(*stage) for stage in self._session.counters.stages.items()]
-        lines.append(f"calls    {self._calls()}")
-        lines += [_endpoint_line(*endpoint) for endpoint in self._session.dispatchers.items()]
-        lines.append(f"kept     {self._kept()}")
-        lines.append(f"time     {clock(self._elapsed)}{self._remaining()}")
-        lines += self._troubles()
-        return lines
-
-    def _line(self) -> str:
-        stages = ", ".join(
-            f"{name} {counts.finished}/{counts.entered}"
-            for name, counts in self._session.counters.stages.items()
-        )
-        troubles = "".join(f"; {trouble}" for trouble in self._troubles())
-        return (
-            f"{clock(self._elapsed)} {stages}; {self._calls()}; {self._kept()}{self._remaining()}"
-            f"{troubles}"
-        )
-
-    def _troubles(self) -> list[str]:
-        return waiting_endpoints(self._session.dispatchers, self._session.plan.config.retry)
-
-    def _snapshot(self) -> dict[str, object]:
-        counters = self._session.counters
-        total = counters.total()
-        return {
-            "elapsed": round(self._elapsed, 3),
-            "stages": counters.stages,
-            "calls_paid": total.paid,
-            "calls_reused": total.reused,
-            "calls_per_second": round(self._rates.calls, 1),
-            "tokens_per_second": round(self._rates.tokens, 1),
-            "kept": counters.kept,
-            "target_rows": self._session.plan.config.target_rows,
-            "scored": counters.scored,
-            "selected": counters.selected,
-            "money": money(self._session.plan.roles, counters.usage),
-            "endpoints": {
-                name: dispatcher.statistics()._asdict()
-                for name, dispatcher in self._session.dispatchers.items()
-            },
-        }
-
-    @property
-    def _elapsed(self) -> float:
-        return time.monotonic() - self._start
-
-    def _calls(self) -> str:
-        total = self._session.counters.total()
-        cost = money(self._session.plan.roles, self._session.counters.usage)
-        spent = "" if cost is None else f", {cost:.2f} spent"
-        return (
-            f"{total.paid:,} paid, {total.reused:,} reused,"
-            f" {self._rates.calls:,.0f}/s, {self._rates.tokens:,.0f} tokens/s{spent}"
-        )
-
-    def _kept(self) -> str:
-        counters = self._session.counters
-        target_rows = self._session.plan.config.target_rows
-        rounds = ", ".join(
-            f"round {number} {counters.selected.get(number, 0) / scored:.0%}"
-            for number, scored in sorted(counters.scored.items())
-        )
-        kept = row_count(counters.kept, target_rows)
-        return f"{kept} (selected: {rounds})" if rounds else kept
-
-    def _remaining(self) -> str:
-        share = self._share_done()
-        if not share or self._elapsed < 2:
-            return ""
-        return f", about {clock(self._elapsed * (1 - share) / share)} to go"
-
-    def _share_done(self) -> float:
-        """Return the share of the session's work that is done, 0 to 1; 0 if unknown."""
-        config, counters = self._session.plan.config, self._session.counters
-        if config.target_rows:
-            return min(1.0, counters.kept / config.target_rows)
-        if self._session.total_seeds and not config.metadata.augment_to:
-            return min(1.0, counters.requests / self._session.total_seeds)
-        return 0.0
+    name: str
+    roles: tuple[str, ...]
+    """The roles that ask it."""
+    calls_per_second: float
+    in_flight: int
+    concurrency: int
+    """Calls that may be in flight now."""
+    queued: int
+    paused: float
+    """Until its rate limit lets the next call out."""
+    waiting_for_retry: int
+    next_retry: float
+    """Until the first of them is tried again."""
+    rate_limited: int
+    """Refusals (429) in this session."""
+    requests_per_minute: float | None
+    """Its limit, where the configuration states one."""
+    outage: float
+    """For how long every call has failed."""
+    longest_outage: float
+    """After so long the session ends (``retry.outage``)."""
+    last_error: str
 
 
-def _stage_line(name: str, counts: StageCounts) -> str:
-    working = counts.entered - counts.finished
-    return f"{name:<8} {counts.entered:>10,}{counts.finished:>10,}{working:>10,}{counts.lost:>10,}"
+class RunProgress(Struct, frozen=True, kw_only=True):
+    """A run at one moment."""
 
-
-def _endpoint_line(name: str, dispatcher: Dispatcher) -> str:
-    now = dispatcher.statistics()
-    retries = f", {now.waiting_for_retry} waiting for a retry" if now.waiting_for_retry else ""
-    pause = f", paused {now.paused:.1f} s" if now.paused >= 0.1 else ""
-    return (
-        f"  {name}: {now.in_flight} of {now.concurrency} in flight,"
-        f" {now.queued} queued{retries}{pause}, {now.rate_limited} rate-limited (429)"
-    )
+    run: str
+    """The folder's name."""
+    state: State
+    reason: str = ""
+    """Why the session is ending."""
+    elapsed: float
+    """Seconds of this session."""
+    share: Annotated[float, Meta(ge=0, le=1)] | None = None
+    """How much of the work is done, 0 to 1; None where that is not known."""
+    remaining: float | None = None
+    """Seconds that it takes at the pace of late; None until that is known."""
+    output: OutputProgress
+    spending: SpendingProgress
+    activity: Activity
+    endpoints: tuple[EndpointProgress, ...] = ()
+    written_at: float = 0.0
+    """Seconds since 1970."""
+    silent: float = 0.0
+    """For how many seconds the session has written nothing new, where another process reads it."""

@@ -1,4 +1,4 @@
-"""Write a session's results: the exports of a finished run, and ``summary.json``."""
+"""Write a session's results: the exports, and ``summary.json``."""
 
 import os
 
@@ -18,7 +18,7 @@ _summary = msgspec.json.Decoder(Summary)
 
 
 def write_results(plan: Plan, session: Session) -> Summary:
-    """Summarise *session*; if the run is finished or out of budget, write its exports. Blocks."""
+    """Summarise *session*; write its exports unless it failed. Blocks."""
     return _unchanged_summary(plan, session) or _write(plan, session)
 
 
@@ -48,8 +48,7 @@ def _write(plan: Plan, session: Session) -> Summary:
             ending=session.ending,
             reason=session.reason,
         )
-        is_over = session.ending in {"finished", "out_of_budget"}
-        files = _write_exports(plan, ledger) if is_over else {}
+        files = {} if session.ending == "failed" else _write_exports(plan, ledger)
     files |= {"ledger": str(plan.folder.ledger), "summary": str(plan.folder.summary)}
     summary = msgspec.structs.replace(summary, files=files)
     pretty = msgspec.json.format(json_codec.dumps(summary), indent=2)

@@ -49,8 +49,9 @@ def selection_lines(rate: SelectionRate) -> list[str]:
         return [
             (
                 f"selected: {rate.selected:,} of {rate.scored:,} instructions,"
-                f" {rate.interval.mean:.1%} (95 % interval {low:.0%} to {high:.0%})"
-            )
+                f" {rate.interval.mean:.1%} (95 % interval {low:.0%} to {high:.0%}),"
+            ),
+            "over seeds taken alike; another draw of the judge is not in the interval",
         ]
     return [
         (

@@ -8,9 +8,10 @@ from msgspec import Struct
 from ..calls.counters import CallCounts, Counters
 from ..calls.prices import money, prices_by_role
 from ..calls.spending import total_spending
-from ..config import Config, FilterConfig
+from ..config import Config
 from ..data.intervals import ClusteredShare, Share
-from ..data.judge import JudgeScores, JudgeTally
+from ..data.judge import JudgeScores
+from ..data.judges import PanelScores
 from ..data.position_bias import MeanBias
 from ..pipeline.recipes import RECIPES
 from ..store.coverage import Coverage
@@ -19,7 +20,7 @@ from ..store.totals import DatasetCounts, ScoredRounds, Totals, count_dataset, f
 from .costs import StageCost, cost_lines, stage_costs
 from .coverage import coverage_lines
 from .histogram import gap_histogram, histogram_lines
-from .judge import judge_lines
+from .judge import judge_lines, judge_tallies
 from .selection import SelectionRate, selection_lines, selection_rate
 from .terminal import printable, row_count
 
@@ -37,18 +38,21 @@ class Gaps(Struct, frozen=True):
     bound, since a selected instruction goes through no more rounds."""
     scored_rounds: int
     judge: JudgeScores | None
-    """The judge's scores, and how far they can be trusted; None if nothing was scored."""
+    """The judge's scores, and how far they can be trusted; None if nothing was scored. Of several
+    judges, the means."""
     scored: dict[int, int]
     """Instructions scored in each round."""
     selected: dict[int, int]
     """Instructions selected in each round, before duplicates are removed."""
     selection: SelectionRate
     """How many of all instructions are selected."""
+    panel: PanelScores = PanelScores()
+    """Of several judges: each one's own scores, and how far they agree."""
 
     @property
     def bias(self) -> MeanBias | None:
-        """The judge's position bias; None if nothing was scored."""
-        return None if self.judge is None else MeanBias(self.judge.flipped, self.judge.first_lead)
+        """The judge's position bias; None if nothing was scored, or a program has none."""
+        return None if self.judge is None else self.judge.bias
 
 
 class OverlapIds(Struct, frozen=True):
@@ -137,7 +141,7 @@ def _summarise(
         instructions,
         {winner: count for winner, count in counts.rows_by("winner").items() if winner},
         counts.rows_by("iteration"),
-        _gaps(counts.scored_rounds(), config.filter, instructions.unfinished),
+        _gaps(counts.scored_rounds(), config, instructions.unfinished),
         {stage: _calls(of_stage) for stage, of_stage in counters.calls.items()},
         dict(counters.no_answers),
         counts.refusals(),
@@ -167,16 +171,18 @@ def _calls(counts: CallCounts) -> dict[str, int]:
     return {name: getattr(counts, name) for name in counts.__struct_fields__}
 
 
-def _gaps(rows: Iterable[ScoredRounds], settings: FilterConfig, unfinished: int) -> Gaps:
+def _gaps(rows: Iterable[ScoredRounds], config: Config, unfinished: int) -> Gaps:
+    settings = config.filter
     gap_counts = Counter[float]()
     pairs = dict.fromkeys(SUMMARY_THRESHOLDS, 0)
     scored, selected = Counter[int](), Counter[int]()
-    rounds, tally = 0, JudgeTally()
+    rounds, (tally, panel) = 0, judge_tallies(config)
     exceeded: Callable[[float], float] = abs if settings.keep == "both" else float
     clustered, of_item, last_item = ClusteredShare(), Share(0, 0), None
-    for first, gaps, scores, item, is_selected in rows:
+    for first, gaps, scores, by_judge, item, is_selected in rows:
         rounds += len(gaps)
         tally.add(scores)
+        panel.add([dict(zip(panel.names, own, strict=False)) for own in by_judge])
         gap_counts.update(gaps)
         # Without a second scoring, the gap alone says what a round selects, at any θ.
         passed = [exceeded(gap) > settings.threshold for gap in gaps]
@@ -201,6 +207,7 @@ def _gaps(rows: Iterable[ScoredRounds], settings: FilterConfig, unfinished: int)
         dict(sorted(scored.items())),
         dict(sorted((+selected).items())),
         selection_rate(clustered, unfinished),
+        panel.scores(),
     )
 
 
@@ -209,9 +216,10 @@ def _gaps(rows: Iterable[ScoredRounds], settings: FilterConfig, unfinished: int)
 
 def summary_text(summary: Summary) -> str:
     """Write the summary as text, in at most 80 columns unless names are long."""
-    lines = [_headline(summary), ""]
-    lines += _sum_lines("seeds", summary.seeds)
-    lines += _sum_lines("instructions", summary.instructions)
+    lines = [_headline(summary)]
+    if summary.seeds.input or summary.instructions.input:
+        lines += ["", *_sum_lines("seeds", summary.seeds)]
+        lines += _sum_lines("instructions", summary.instructions)
     lines += _round_lines(summary)
     if summary.refusals:
         lines += ["", f"rows whose answer reads like a refusal: {summary.refusals:,}"]
@@ -291,8 +299,8 @@ def _gap_lines(gaps: Gaps) -> list[str]:
     lines = ["", *histogram_lines(gaps.histogram)]
     lines.append(f"θ      {''.join(f'{theta:>7}' for theta in gaps.pairs_at)}")
     lines.append(f"pairs  {''.join(f'{count:>7}' for count in gaps.pairs_at.values())}")
+    lines += judge_lines(gaps.judge, gaps.panel)
     if gaps.bias is not None:
-        lines += judge_lines(gaps.judge)
         lines += f"position bias: {gaps.bias.describe('rounds')}".replace("; ", ";\n").splitlines()
     return lines
 

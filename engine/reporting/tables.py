@@ -1,9 +1,7 @@
 """Tables of names and figures: as plain text, as Markdown, or drawn by rich on a terminal."""
 
 from collections.abc import Iterable, Sequence
-from importlib import import_module
-from importlib.util import find_spec
-from typing import Any, TextIO
+from typing import TextIO
 
 from msgspec import Struct
 
@@ -53,10 +51,9 @@ def _printable_cells(cells: Iterable[str]) -> tuple[str, ...]:
 
 
 def show(tables: Iterable[Table], stream: TextIO) -> None:
-    """Write *tables*, drawn by rich where *stream* is a terminal and rich is installed."""
-    use_rich = stream.isatty() and find_spec("rich") is not None
+    """Write *tables*, drawn by rich where *stream* is a terminal."""
     for table in tables:
-        if use_rich:
+        if stream.isatty():
             _draw(table, stream)
         else:
             stream.write(plain(table) + "\n")
@@ -64,15 +61,17 @@ def show(tables: Iterable[Table], stream: TextIO) -> None:
 
 def _draw(table: Table, stream: TextIO) -> None:
     """Draw *table*; on a narrow terminal headings wrap, figures do not."""
-    text: Any = import_module("rich.text").Text  # in plain strings, rich would look for markup
-    console: Any = import_module("rich.console").Console(file=stream)
-    box = import_module("rich.box").SIMPLE_HEAD
-    table_class: Any = import_module("rich.table").Table
-    grid = table_class(box=box, pad_edge=False, collapse_padding=True)
+    from rich.box import SIMPLE_HEAD  # noqa: PLC0415  (only a terminal needs rich)
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table as Grid  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415  (in plain strings, rich would look for markup)
+
+    grid = Grid(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     lines = [_printable_cells(row) for row in table.rows]
     for n, name in enumerate(table.head):
         width = max((len(line[n]) for line in lines), default=1)
-        grid.add_column(text(name), justify="right" if n else "left", min_width=width)
+        grid.add_column(Text(name), justify="right" if n else "left", min_width=width)
     for line in lines:
-        grid.add_row(*map(text, line))
-    console.print(text(table.title, "bold"), grid, text(table.note and f"{table.note}\n"), sep="")
+        grid.add_row(*map(Text, line))
+    note = Text(table.note and f"{table.note}\n")
+    Console(file=stream).print(Text(table.title, "bold"), grid, note, sep="")

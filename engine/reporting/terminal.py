@@ -13,6 +13,11 @@ def printable(text: str) -> str:
     return _CONTROL.sub(lambda match: ascii(match[0])[1:-1], text.replace("\r\n", "\n"))
 
 
+def one_line(text: str) -> str:
+    """Escape *text* as `printable` does, and put it on one line."""
+    return printable(" ".join(text.split()))
+
+
 def printable_json(text: str) -> str:
     """Escape what does not belong on a terminal within JSON, which stays the same JSON."""
     return _CONTROL.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
@@ -23,3 +28,10 @@ def row_count(rows: int, target: int | None = None) -> str:
     if target:
         return f"{rows:,} of {target:,} rows"
     return f"{rows:,} {'row' if rows == 1 else 'rows'}"
+
+
+def clock(seconds: float) -> str:
+    """Return *seconds* as H:MM:SS, or M:SS below an hour."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -18,7 +18,7 @@ def transcript(example: Example, seeds: Mapping[str, str]) -> str:
 def _lines(example: Example, seeds: Mapping[str, str]) -> Iterator[str]:
     metadata = example.metadata
     ending = f"{example.fate}: {example.reason}" if example.reason else example.fate
-    yield f"example    {example.id} (metadata {example.position}, number {example.number})"
+    yield f"example    {example.id} ({example.position}.{example.number})"
     yield f"fate       {ending}{f': {printable(example.detail)}' if example.detail else ''}"
     if example.winner:
         gap = "" if example.gap is None else f", gap {example.gap:+g}"
@@ -69,7 +69,9 @@ def _round(iteration: Iteration) -> Iterator[str]:
 
 def _scores(label: str, judgements: tuple[Judgement, Judgement]) -> Iterator[str]:
     for order, scores in zip(("strong first", "target first"), judgements, strict=True):
-        yield f"  {label}, {order}: strong {scores.strong:g}, target {scores.target:g}"
+        yield f"  {label}, {order}: strong {scores.strong:.4g}, target {scores.target:.4g}"
+        for name, (strong, target) in scores.by_judge.items():
+            yield f"    {name}: strong {strong:.4g}, target {target:.4g}"
 
 
 def _finish(answer: Answer) -> str:
@@ -80,11 +82,12 @@ def _finish(answer: Answer) -> str:
 
 def _calls(calls: tuple[Call, ...]) -> Iterator[str]:
     width = max([11, *(len(call.stage) for call in calls)])
-    yield f"\n{'call':<{width}} role     prompt  answer  tries  from      key"
+    wide = max([7, *(len(call.role) for call in calls)])
+    yield f"\n{'call':<{width}} {'role':<{wide}}  prompt  answer  tries  from      key"
     for call in calls:
         origin = "cache" if call.cached else "provider"
         yield (
-            f"{call.stage:<{width}} {call.role:<7} {call.prompt_tokens:>7}"
+            f"{call.stage:<{width}} {call.role:<{wide}} {call.prompt_tokens:>7}"
             f" {call.completion_tokens:>7} {call.attempts:>6}  {origin:<8}  {call.key}"
         )
 

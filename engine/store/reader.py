@@ -140,6 +140,13 @@ class LedgerReader:
         """Return the examples whose id begins with *prefix*, with their fate in the dataset."""
         return list(self._with_fates(" WHERE substr(id, 1, ?) = ?", len(prefix), prefix))
 
+    def example_at(self, position: int, number: int) -> Example | None:
+        """Return an item's instruction by its number, with its fate in the dataset."""
+        if not 0 <= number < ROWS_PER_ITEM:
+            return None
+        at = row_index(position, number)
+        return next(self._with_fates(" WHERE e.row_index = ?", at), None)
+
     def with_fates(self) -> Iterator[Example]:
         """Yield every example with its fate in the dataset, in seed order."""
         return self._with_fates(" ORDER BY row_index")

@@ -11,7 +11,7 @@ from ..data.judge import RoundScores
 from .connection import ReadConnection
 from .coverage import Coverage, measure_coverage
 from .reader import LedgerReader, limit
-from .schema import DROP_REASON, NEVER_REQUESTED, ROWS_PER_ITEM
+from .schema import DROP_REASON, NEVER_REQUESTED, NO_LAST_ITEM, ROWS_PER_ITEM
 
 
 class Totals(Struct, frozen=True):
@@ -42,7 +42,8 @@ class ScoredRounds(NamedTuple):
     Attributes:
         first: Number of the first such round, from 1.
         gaps: Strong score minus target score, by round.
-        scores: The judge's, by round.
+        scores: The judge's, by round; the means of several judges.
+        by_judge: Each judge's own by round, in the order of their names, where there are several.
         item: The instruction's metadata item.
         is_selected: Whether the last round selected it.
     """
@@ -50,6 +51,7 @@ class ScoredRounds(NamedTuple):
     first: int
     gaps: list[float]
     scores: list[RoundScores]
+    by_judge: list[tuple[RoundScores, ...]]
     item: int
     is_selected: bool
 
@@ -96,6 +98,7 @@ class DatasetCounts:
     def seeds(self) -> Totals:
         """Count the fates of seeds. A seed is kept if an instruction made from it is.
 
+        Those that a stopped session had not begun are unfinished.
         A seed that is shown as a demonstration counts for the first request that shows it.
         """
         beyond = f"coalesce(s.item, s.position) > (SELECT row_index / {ROWS_PER_ITEM} FROM last)"
@@ -120,7 +123,19 @@ class DatasetCounts:
             " FROM seeds s LEFT JOIN requested r ON r.item = s.item GROUP BY 1, 2",
             self._limit,
         )
-        return self._totals(self._connection.value("SELECT count(*) FROM seeds"), rows)
+        not_begun = self._not_begun()
+        total = self._connection.value("SELECT count(*) FROM seeds") + not_begun
+        return self._totals(total, [*rows, ("unfinished", "", not_begun)])
+
+    def _not_begun(self) -> int:
+        """Count the seeds that have a share of the rows and were not begun yet."""
+        return int(
+            self._connection.value(
+                "SELECT max(0, coalesce((SELECT CAST(value AS INTEGER) FROM facts"
+                "  WHERE key = 'dealt'), 0) - (SELECT count(*) FROM seeds))"
+                f" * ((SELECT item FROM last_item) = {NO_LAST_ITEM})"
+            )
+        )
 
     def instructions(self) -> Totals:
         """Count the fates of instructions."""
@@ -184,11 +199,12 @@ class DatasetCounts:
         """Compare the rows with the seeds; None for a run without seeds."""
         return measure_coverage(self._connection)
 
-    def predicted_calls(self, chunk: int) -> int:
+    def predicted_calls(self, chunk: int, calls_per_round: int = 4) -> int:
         """Return the calls that these counts take without retries (docs/algorithm.md §3.7).
 
         One call for each encoded seed, two for each metadata item (decode and rubrics; one more for
-        every further *chunk* of instructions), four for each scored round, one for each rewrite.
+        every further *chunk* of instructions), *calls_per_round* for each scored round (two
+        answers, and a scoring of each order), one for each rewrite.
         """
         encoded = self._connection.value("SELECT count(*) FROM seeds WHERE state = 'encoded'")
         chunks, items = next(
@@ -204,7 +220,7 @@ class DatasetCounts:
                 " coalesce(sum(iteration - 1), 0) FROM examples WHERE gaps <> ''"
             )
         )
-        return int(encoded + chunks + items + 4 * rounds + rewrites)
+        return int(encoded + chunks + items + calls_per_round * rounds + rewrites)
 
     def _totals(self, total: int, rows: Iterable[tuple[Any, ...]]) -> Totals:
         try:
@@ -224,12 +240,19 @@ class DatasetCounts:
             except ValueError as error:
                 raise self._connection.damaged(error) from error
             first = last - len(gaps) + 1
-            yield ScoredRounds(first, gaps, scores, item, bool(is_selected))
+            means, own = [mean for mean, *_ in scores], [tuple(own) for _, *own in scores]
+            yield ScoredRounds(first, gaps, means, own, item, bool(is_selected))
 
 
-def _round_scores(text: str) -> RoundScores:
-    one, two, three, four = map(float, text.split())
-    return RoundScores((one, two), (three, four))
+def _round_scores(text: str) -> list[RoundScores]:
+    """Return the mean scores of one round, then each judge's own."""
+    points = list(map(float, text.split()))
+    if not points or len(points) % 4:
+        raise ValueError(f"scores of a round: {text!r:.80}")
+    return [
+        RoundScores((points[n], points[n + 1]), (points[n + 2], points[n + 3]))
+        for n in range(0, len(points), 4)
+    ]
 
 
 def failed_items(ledger: LedgerReader, count: int = 20) -> list[FailedItem]:

@@ -218,6 +218,10 @@ class LedgerWriter:
         """Record which seeds the run uses."""
         self._put("facts", "selection", json_codec.dumps(selection).decode())
 
+    def seeds_dealt(self, count: int) -> None:
+        """Record how many seeds are to be begun: those that have a share of the rows."""
+        self._put("facts", "dealt", str(count))
+
     def granted(self, grants: Sequence[tuple[int, int, int]]) -> None:
         """Record what is asked in place of what seeds could not deliver: position, start, count.
 
@@ -326,12 +330,16 @@ def _create_tables(connection: sqlite3.Connection, path: Path) -> None:
 def _scores(example: Example) -> tuple[str, str]:
     """Return the gaps of all scored rounds, and their four scores.
 
-    These are the strong and the target model's, with the strong answer first, then second.
+    These are the strong and the target model's, with the strong answer first, then second. Four of
+    each judge follow, by name, where there are several.
     """
     gaps, scores = list[str](), list[str]()
     for iteration in example.iterations:
         if iteration.judgements is not None and iteration.gap is not None:
             gaps.append(str(iteration.gap))
-            points = (p for order in iteration.judgements for p in (order.strong, order.target))
+            there, back = iteration.judgements
+            points = [there.strong, there.target, back.strong, back.target]
+            for name in sorted(there.by_judge):
+                points += [*there.by_judge[name], *back.by_judge[name]]
             scores.append(" ".join(map(str, points)))
     return ",".join(gaps), ",".join(scores)

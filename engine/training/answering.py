@@ -11,11 +11,12 @@ import msgspec
 from msgspec import Struct
 
 from ...providers import json_codec
+from ...providers.transformers.model import LocalModel
 from ..data.files import read_input
 from ..data.records import identity
 from ..data.test_sets import Question, shorten
 from ..disk.atomic import replace_file
-from .models import LocalModel, TrainingError, generate_answers, load_model
+from .models import TrainingError, generate_answers, load_model
 
 
 class AnsweringSettings(Struct, frozen=True):

@@ -14,6 +14,7 @@ from ..config import Config, describe_temperature
 from ..data.records import Example
 from ..pipeline.recipe import Recipe
 from ..pipeline.recipes import RECIPES
+from ..reporting.judge import panel_lines
 from ..reporting.selection import selection_lines
 from ..reporting.summary import Summary
 from ..reporting.terminal import printable
@@ -89,6 +90,8 @@ class CardFacts(Struct, frozen=True):
     contents: DatasetContents
     language: str
     files: tuple[tuple[str, str], ...]
+    license: str | None = None
+    """Its id on the Hub."""
 
 
 def card_text(facts: CardFacts) -> str:
@@ -126,7 +129,10 @@ def _size(rows: int) -> str:
 
 def _front_matter(facts: CardFacts) -> Iterator[str]:
     yield "---"
-    yield "# license: choose one that the terms of the models that wrote the data allow"
+    if facts.license:
+        yield f"license: {facts.license}"
+    else:
+        yield "# license: choose one that the terms of the models that wrote the data allow"
     yield "language:"
     yield f"- {facts.language}"
     yield "size_categories:"
@@ -171,7 +177,7 @@ def _method(facts: CardFacts) -> Iterator[str]:
             f" answers differ by more than θ (Contrastive Filtering). {_whose_answers(facts)}\n"
         )
     for name, role in recipe.role_configs(config).items():
-        label = "judge" if name == "judge" else f"{name} model"
+        label = f"{name} model" if name in {"strong", "target"} else escaped(name)
         yield f"* {label}: {escaped(role.model)}, temperature {describe_temperature(role)}"
     if manifest:
         yield f"* codeclm `{manifest.codeclm}`, run started `{manifest.started}`"
@@ -305,19 +311,21 @@ def _limits(facts: CardFacts) -> Iterator[str]:
     if _has(facts, "target"):
         yield "* It is made for one target model: what that model already does well is left out."
     if _has(facts, "judge"):
-        yield (
-            "* The judge is the strong model, which may prefer its own answers."
-            if _self_judged(facts)
-            else "* The judge and the strong model are different models."
-        )
+        yield f"* {_whose_judgement(facts.config)}"
     yield from _bias(facts)
     yield "* Topics, language and bias of the seeds carry over; so may their rights."
     unchecked = "" if facts.summary.overlaps else ", overlap with test sets"
     yield f"* Not checked: facts, personal data, safety{unchecked}."
 
 
-def _self_judged(facts: CardFacts) -> bool:
-    return facts.config.scorer.model == facts.config.strong.model
+def _whose_judgement(config: Config) -> str:
+    models = {role.model for role in config.judge_roles.values()}
+    if len(config.judge_roles) > 1:
+        own = "the strong model among them" if config.strong.model in models else "other models"
+        return f"The mean of {len(config.judge_roles)} judges counts, {own}."
+    if config.strong.model in models:
+        return "The judge is the strong model, which may prefer its own answers."
+    return "The judge and the strong model are different models."
 
 
 def _bias(facts: CardFacts) -> Iterator[str]:
@@ -331,6 +339,7 @@ def _bias(facts: CardFacts) -> Iterator[str]:
     if judge is not None:
         verdict = "" if judge.is_reliable else ": what was selected is mostly chance"
         yield f"* Reliability of the judge: {judge.describe()}{verdict}."
+        yield from (f"    * {escaped(line)}" for line in panel_lines(facts.summary.gaps.panel))
 
 
 def _citation(_: CardFacts) -> Iterator[str]:

@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 
 from msgspec import Struct
 
+from ...providers.transformers.model import LocalModel
 from .hyperparameters import Hyperparameters
-from .models import EncodedPair, LocalModel, library
+from .models import EncodedPair, library
 from .trainers import TrainingSetup
 
 

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ...providers import json_codec
+from ...providers.transformers.alpaca import ALPACA, alpaca
 from ..data.formats import ExportError
 from ..disk.atomic import replace_file, replacing
-from .alpaca import ALPACA, alpaca
 from .config_yaml import config_yaml
 from .hyperparameters import Hyperparameters
 from .pairs import Pair

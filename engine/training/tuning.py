@@ -15,12 +15,13 @@ import msgspec
 from msgspec import Struct, structs
 
 from ...providers import json_codec
+from ...providers.transformers.model import LocalModel, Template, device
 from ..data.files import read_input
 from ..data.records import identity
 from ..disk.atomic import replace_file
 from . import models
 from .hyperparameters import Hyperparameters
-from .models import EncodedPair, Likelihood, LocalModel, Precision, Template, TrainingError
+from .models import EncodedPair, Likelihood, Precision, TrainingError
 from .pairs import Pair
 from .sft import SFTSettings, TrainingStep, train
 
@@ -169,7 +170,7 @@ def _new_record(
         trained=len(usable),
         truncated=sum(pair.truncated for pair in pairs),
         left_out=len(pairs) - len(usable),
-        device=models.device(),
+        device=device(),
         precision=models.resolve_precision(job.precision),
         versions={name: version(name) for name in _LIBRARIES},
         held_out=HeldOut(len(job.held_out), before.tokens, before.nll) if before else None,

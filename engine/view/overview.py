@@ -12,6 +12,7 @@ from ..data.records import Example
 from ..evaluate.calibration.pilot import make_pilot
 from ..evaluate.calibration.yields import ThresholdYield, threshold_yield
 from ..pipeline.recipes import RECIPES
+from ..reporting.judge import panel_lines
 from ..reporting.runs import RunReader, open_run
 from ..reporting.summary import Summary
 from ..store.coverage import metadata_tallies
@@ -87,6 +88,8 @@ class Overview(Struct, frozen=True):
     Attributes:
         sampled: how many instructions were read for lengths, latency, throughput and θ.
         values: use cases and skills, the frequent first.
+        judge: why its scores may be misleading.
+        panel: of several judges, how reliable each is, and how far they agree.
     """
 
     recipe: str
@@ -100,6 +103,7 @@ class Overview(Struct, frozen=True):
     sampled: int
     values: dict[str, tuple[ValueCount, ...]]
     judge: tuple[str, ...]
+    panel: tuple[str, ...]
     lengths: Lengths
     thresholds: Thresholds | None
     activity: Activity
@@ -134,7 +138,7 @@ def make_overview(run: RunReader, listing: Listing, replies: ReplyLookup) -> Ove
     values = _values(run)  # here: the summary has just found the dataset's rows
     manifest = run.folder.read_manifest()
     sample = _sample(listing)
-    warnings = () if summary.gaps.judge is None else tuple(judge_warnings(summary.gaps.judge))
+    judge, panel = summary.gaps.judge, panel_lines(summary.gaps.panel)
     return Overview(
         recipe=recipe.name,
         recipe_summary=f"{recipe.summary} ({recipe.source})",
@@ -149,7 +153,8 @@ def make_overview(run: RunReader, listing: Listing, replies: ReplyLookup) -> Ove
         instructions=listing.instructions,
         sampled=len(sample.examples),
         values=values,
-        judge=warnings,
+        judge=() if judge is None else tuple(judge_warnings(judge)),
+        panel=tuple(line.strip() for line in panel),
         lengths=_lengths(sample.examples),
         thresholds=_thresholds(run, sample),
         activity=measure_activity(sample.examples, replies, share=sample.share),

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -25,7 +26,14 @@ class ReportedRun(Struct, frozen=True):
     transcripts: tuple[Transcript, ...]
 
 
-def report_page(paths: Iterable[Path], transcripts: int) -> str:
+class Report(NamedTuple):
+    """A page, and how many rows it holds in full."""
+
+    page: str
+    transcripts: int
+
+
+def make_report(paths: Iterable[Path], transcripts: int) -> Report:
     """Return the page of the runs in *paths*, with that many *transcripts* of each. Blocks.
 
     Raises:
@@ -33,7 +41,9 @@ def report_page(paths: Iterable[Path], transcripts: int) -> str:
         LedgerError: a ledger is missing, or of another version.
         StorageError: a ledger or the cache cannot be read.
     """
-    return self_contained_page(json_codec.dumps([_reported(path, transcripts) for path in paths]))
+    runs = [_reported(path, transcripts) for path in paths]
+    page = self_contained_page(json_codec.dumps(runs))
+    return Report(page, sum(len(run.transcripts) for run in runs))
 
 
 def _reported(path: Path, transcripts: int) -> ReportedRun:

@@ -18,6 +18,7 @@ from ...prompts import (
     Rate,
     Respond,
     Score,
+    ScoreByLogprobs,
     WriteRubrics,
 )
 from ..config import Config
@@ -45,10 +46,18 @@ def _respond(example: Example, config: Config) -> AnyPrompts:
 
 
 def _score(example: Example, config: Config) -> AnyPrompts:
+    return _scorings(Score, example, config)
+
+
+def _score_by_logprobs(example: Example, config: Config) -> AnyPrompts:
+    return _scorings(ScoreByLogprobs, example, config)
+
+
+def _scorings(prompt: type[Score], example: Example, config: Config) -> AnyPrompts:
     for iteration in example.iterations:
         for first, second in _answers(iteration):
             for _ in range(config.filter.samples):
-                yield Score(instruction=iteration.instruction, first=first, second=second)
+                yield prompt(instruction=iteration.instruction, first=first, second=second)
 
 
 def _answers(iteration: Iteration) -> Iterator[tuple[str, str]]:
@@ -139,16 +148,16 @@ def _nothing(example: Example, config: Config) -> AnyPrompts:
 
 
 ROW_PROMPTS: dict[str, RowPrompts] = {
-    "respond": RowPrompts(_respond),
-    "score": RowPrompts(_score),
-    "rate": RowPrompts(_rate),
-    "improve": RowPrompts(_improve, _other_improvements),
-    "rubrics": RowPrompts(_rubrics),
-    "plausible": RowPrompts(_plausible),
-    "decode": RowPrompts(_nothing, _decode),
-    "deepen": RowPrompts(_nothing, _deepen),
-    "complicate": RowPrompts(_nothing, _complicate),
-    "broaden": RowPrompts(_nothing, _broaden),
-    "equal": RowPrompts(_nothing, _equal),
+    Respond.name: RowPrompts(_respond),
+    Score.name: RowPrompts(_score, _score_by_logprobs),
+    Rate.name: RowPrompts(_rate),
+    Improve.name: RowPrompts(_improve, _other_improvements),
+    WriteRubrics.name: RowPrompts(_rubrics),
+    Plausible.name: RowPrompts(_plausible),
+    Decode.name: RowPrompts(_nothing, _decode),
+    Deepen.name: RowPrompts(_nothing, _deepen),
+    Complicate.name: RowPrompts(_nothing, _complicate),
+    Broaden.name: RowPrompts(_nothing, _broaden),
+    Equal.name: RowPrompts(_nothing, _equal),
 }
 """By stage. Another stage's prompts hold what a row does not, and are not rendered again."""

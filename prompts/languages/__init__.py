@@ -8,9 +8,10 @@ import re
 from typing import Final
 
 from .english import ENGLISH
-from .european import FRENCH, GERMAN, ITALIAN, PORTUGUESE, SPANISH
+from .german import GERMAN
 from .language import Language
 from .others import ARABIC, CHINESE, JAPANESE, RUSSIAN
+from .romance import FRENCH, ITALIAN, PORTUGUESE, SPANISH
 
 __all__ = ["LANGUAGES", "Language", "phrase"]
 

@@ -19,7 +19,10 @@ _DOES = (
 )
 
 ENGLISH: Final = Language(
-    text=r"\b(?:instruction|prompt|task|question|version|request|query|challenge|take|variant)\b",
+    text=(
+        r"\b(?:instruction|prompt|task|question|version|request|query|challenge|take|variant|text"
+        r"|attempt|rewrite|suggestion)\b"
+    ),
     changed=(
         r"\b(?:final|new|newly|improved?|improvement|enhanced|revis(?:ed|ion)|rewritten|updated"
         r"|upgraded|modified|refined|polished|harder|tougher|more \w{4,20}|challenging|complex"
@@ -39,8 +42,8 @@ ENGLISH: Final = Language(
         r"[^.!?\n]{0,80}"
     ),
     announces=(
-        r"here(?:['\u2019]s| is| are)|this is|below is|the following is|my|i['\u2019](?:ve|ll)"
-        r"|i (?:have|will|would)"
+        r"here(?:['\u2019]s| is| are| you go)|this is|below(?: is| you)|the following is|my"
+        r"|i['\u2019](?:ve|ll)|i (?:have|will|would)"
     ),
     explains=(
         r"i['\u2019](?:ve|ll|m)|i (?:have|will|am|made|added|would)|let me|let['\u2019]s"
@@ -51,9 +54,14 @@ ENGLISH: Final = Language(
         r"|th(?:is|e) (?:improved|revised|rewritten|updated|enhanced|modified)"
         rf"|\Athis {_REWRITE}{_DOES}\b|\A(?:this|it) {_DOES}\b"
         r"|\Athe added (?:\w+ ){1,3}(?:means|makes|raises|forces|ensures|increases|adds)\b"
-        r"|(?:challenge|constraint|requirement|difficulty)s? added"
-        r"|the original (?:instruction|prompt|task|version|question|intent)"
+        r"|(?:challenge|constraint|requirement|difficulty)s? (?:was |were |has been "
+        r"|have been )?added"
+        r"|(?:constraints?|requirements?|details|rest|parts) of the original\b"
+        r"|the (?:original|input|given) (?:instruction|prompt|task|version|question|intent|subject)"
         r"|\bi(?:['\u2019]ve| have) (?:also )?(?:added|made|changed|included|kept|incorporated)\b"
+        r"|\bi (?:also )?(?:added|introduced|incorporated|increased) (?:an?|the|two|more|some)\b"
+        r"|\badded (?:an?|the|two|three|several) [^.\n]{0,40}"
+        r"(?:constraints?|requirements?|conditions?|dimension|layer)\b"
         r"|the action item|(?:instruction|prompt|task) now|core of the|\bharder"
         r"|(?:more|increas\w+|rais\w+|higher|add\w*)[^.\n]{0,60}"
         r"\b(?:challenging|difficult\w*|complex\w*)"
@@ -63,8 +71,8 @@ ENGLISH: Final = Language(
         r"|this (?:\w+ )?(?:version|rewrite|revision|variant|improved|revised|rewritten|updated)\b"
         r"|the (?:improved|revised|rewritten|new|updated|enhanced|modified|added|additional)\b"
         r"|by (?:add|requir|ask|introduc|limit|fix|forc|includ|incorporat|specify|mak|demand|impos|"
-        r"restrict)ing\b|notes?\b|these changes\b|i(?:['\u2019]ve| have)? (?:also )?(?:added|made"
-        r"|included|introduced|incorporated|changed|replaced|rewrote|kept|increased|applied|limited)\b"
+        r"restrict)ing\b|notes?\b|these (?:changes|additions|constraints)\b"
+        r"|i(?:['\u2019]ve| have| tried| made| kept| rewrote| also)\b|i \w+ed\b"
     ),
     closes=(
         r"(?:please )?let me know (?:if|whether|how|what you think)\b"
@@ -83,8 +91,24 @@ ENGLISH: Final = Language(
         r"|what makes (?:this|it) [^\n]{1,40}|rationale"
         r"|(?:here['\u2019]s |here is )?(?:why|how) (?:this|it)(?:['\u2019]s)? [^\n]{1,60}"
         r"|difficulty increase|added constraints?|word count|added(?: words)?"
+        r"|action(?: item)?(?: (?:followed|applied|taken|used|addressed))?"
+        r"|how (?:the )?(?:instruction|action item|it|this) [^\n]{1,60}"
     ),
-    notes=r"explanation|notes?|reasoning|reason|comment|remark|justification",
+    suspect=(
+        r"\b(?:harder|tougher|(?:more )?challenging|improve(?:d|ments?)|enhance(?:d|ments?)"
+        r"|rewrit\w+|add(?:ed|itions?)|rationale|reasoning|justification|why it|why this|how it"
+        r"|how this|difficulty|complexity|action (?:item|taken|followed|applied))\b"
+    ),
+    asks=(
+        r"(?:i['\u2019](?:d|m|ll)|i (?:need|don['\u2019]t|do not|can|am|notice|think|would|see)"
+        r"|it (?:seems|looks|appears)|could you|can you|please (?:provide|share|send|paste)"
+        r"|before i|the (?:input|given|original|provided)|unfortunately"
+        r"|there(?:['\u2019]s| is| isn['\u2019]t| seems))\b"
+        r"[^\n]{0,200}\b(?:(?:an?|no|the) (?:instruction|prompt) in (?:your|the)|(?:input|given"
+        r"|original|provided|action) (?:instruction|prompt|item)"
+        r"|instruction (?:seems|appears|is missing|you)|(?:which|what) (?:instruction|prompt))"
+    ),
+    notes=r"(?:brief |short )?(?:explanation|notes?|reasoning|reason|comment|remark|justification)",
     refuses=(
         r"(?:i['\u2019]?m |i am |we are )?(?:very |so )?(?:sorry|afraid)\b.{0,40}?\b(?:can|unable)"
         r"|(?:i|we) (?:can(?: ?not|['\u2019]t)|won['\u2019]t|will not|could not)\s+(?:\w+ )?"
@@ -96,7 +120,9 @@ ENGLISH: Final = Language(
         r"|i (?:appreciate|understand|need to|have to|must|want to|notice|should|recogni[sz]e)\b"
         r".{0,250}\b(?:won['\u2019]t|can['\u2019]?t|cannot|not going to|unable|rather not|not able"
         r"|not comfortable)\b|as an? (?:ai|artificial|large language|language model)\b"
-        r"|unfortunately,? (?:i|we) (?:can|am|are)"
+        r"|unfortunately,? (?:i|we) (?:can|am|are)|i['\u2019]m (?:just |only )?an? (?:ai"
+        r"|language model)\b"
+        r"|i am (?:just |only )?an? (?:ai|language model)\b"
     ),
     item=r"instruction|task|prompt|question|item",
     all_items=(
@@ -108,7 +134,7 @@ ENGLISH: Final = Language(
         r"|notes?: (?:these|the|all|each|i)\b"
     ),
     use_case=r"use[ _-]?case|task",
-    skills=r"skills?",
+    skills=r"skills?(?:[/ ](?:and |or |& )?(?:fields of )?knowledge)?",
     rubric=r"rubric",
     action=r"action",
     assistant=r"assistant|answer|response|ai|model",
@@ -125,9 +151,25 @@ ENGLISH: Final = Language(
     equal=r"\bequal\b",
     not_equal=(
         r"\b(?:not|non|never|neither|nor|hardly|far from|isn['\u2019]t|aren['\u2019]t|don['\u2019]t"
-        r"|doesn['\u2019]t|can['\u2019]t|cannot|wouldn['\u2019]t|won['\u2019]t)\b(?:(?!differ)[^.;:\n]){0,40}?"
-        r"\bequal\b|\b(?:not|un|non)[\s_-]{0,9}equal"
+        r"|doesn['\u2019]t|can['\u2019]t|cannot|wouldn['\u2019]t"
+        r"|won['\u2019]t)\b(?:(?!differ)[^.;:\n]){0,40}?"
+        r"\bequal\b|\b(?:not|un|non|in)[\s_-]{0,9}equal"
     ),
     yes=r"yes|true",
     no=r"no|false",
+    points_back=(
+        r"(?:this|that|these|it|now|here)(?:['\u2019]s)?\b"
+        r"|the (?:revised|added|updated)\b|(?:i )?hope\b"
+        r"|all (?:other|else)|with this"
+    ),
+    material=(
+        r"\b(?:text|sentence|paragraph|passage|article|e?-?mail|review|statement|following|given"
+        r"|below|input|quot|story|poem|code|phrase|message|claim|headline|tweet|draft|document"
+        r"|abstract|excerpt|description|provided|news|recipe|product|event|dialogue"
+        r"|conversation|transcript|note|letter|function|script|table|data|log|minutes|lyrics"
+        r"|instruction)"
+    ),
+    in_the_text=(
+        r"(?:this|the|that|such a|my|your) (?:\w+ ){0,2}(?:instruction|prompt|rewrite|version)\b"
+    ),
 )

@@ -26,6 +26,15 @@ def find_weights(name: str) -> Path:
     """
     if find_spec(_RUNTIME) is None:
         raise FileNotFoundError(f"a local model needs llama.cpp: {_INSTALL_RUNTIME}")
+    return find_file(name)
+
+
+def find_file(name: str) -> Path:
+    """Find the weights of ``smollm2``, or the GGUF file at the path *name*, whatever runs them.
+
+    Raises:
+        FileNotFoundError: the file is missing; the message says what to do.
+    """
     if name == "smollm2":
         return _packaged()
     path = Path(name).expanduser()

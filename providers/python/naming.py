@@ -5,13 +5,16 @@ from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Final
 
+SCORING: Final = ("score", "judge")
+"""The prompts that a function of an instruction and an answer replies to."""
+
 TEMPLATE: Final = """--- system
 {{instruction}}
 --- assistant
 {{first}}
 --- user
 {{second}}"""
-"""How the values travel: each is one message, whole."""
+"""How the values of `SCORING` travel: each is one message, whole."""
 
 
 def find_function(model: str) -> Path:

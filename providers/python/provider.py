@@ -1,19 +1,18 @@
-"""The provider that scores by a function of an instruction and an answer.
+"""The provider that replies by a function: of messages, or of an instruction and its answer.
 
 Texts are passed as they are; nothing in them is evaluated.
 """
 
 import inspect
-from collections.abc import Callable
 from hashlib import blake2b
-from importlib import import_module
 from math import isfinite
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import anyio.to_thread
 
 from ..base import Denied, Rejected, Reply, Request, ResponseFormat
-from .naming import find_function
+from .function import load_function
+from .naming import SCORING, find_function
 
 LOWEST: Final = 0
 HIGHEST: Final = 10
@@ -30,10 +29,12 @@ async def open_function(model: str) -> "PythonFunction":
 
 
 class PythonFunction:
-    """Scores by a function of an instruction and an answer.
+    """Replies by a function, which may be a coroutine function.
 
-    It returns a number from 0 to 10, True (10), False (0), or None if it cannot tell; it may be a
-    coroutine function. Others run in threads, so it must bear being called several times at once.
+    A judge's is called with an instruction and an answer, once for each answer. It returns a number
+    from 0 to 10, True (10), False (0), or None if it cannot tell. Any other is called with the
+    messages, a list of ``{"role": …, "content": …}``, and returns the text of the reply, or None if
+    it cannot reply. What is no coroutine function runs in threads, several at once.
     """
 
     kind: str = "python"
@@ -50,27 +51,27 @@ class PythonFunction:
         digest = blake2b(path.read_bytes(), digest_size=8).hexdigest()
         self.identity = f"python:{model}@{digest}"
         self._model = model
-        self._function = _load(*model.split(":"))
+        self._function = load_function(model)
 
     async def complete(self, request: Request, /) -> Reply:
-        """Score both answers of *request*, whose prompt was written by `TEMPLATE`.
+        """Reply to *request*; a judge's was written by `TEMPLATE`.
 
         Raises:
-            Denied: the function raised an exception, or returned what is no score.
+            Denied: the function raised an exception, or returned what is no reply.
             Rejected: it cannot tell.
         """
-        instruction, first, second = (message.content for message in request.messages)
-        scores = [await self._score(instruction, answer) for answer in (first, second)]
-        return Reply(text=" ".join(f"{score:g}" for score in scores), model=request.model)
+        if request.purpose in SCORING:
+            instruction, first, second = (message.content for message in request.messages)
+            scores = [await self._score(instruction, answer) for answer in (first, second)]
+            return Reply(text=" ".join(f"{score:g}" for score in scores), model=request.model)
+        messages = [{"role": m.role, "content": m.content} for m in request.messages]
+        return Reply(text=await self._write(messages), model=request.model)
 
     async def aclose(self) -> None:
         """Do nothing: there is nothing to close."""
 
     async def _score(self, instruction: str, answer: str) -> float:
-        try:
-            score = await _call(self._function, instruction, answer)
-        except Exception as error:
-            raise Denied(f"python/{self._model} raised {error!r}") from error
+        score = await self._call(instruction, answer)
         if score is None:
             raise Rejected(f"python/{self._model} returned None: it cannot score this answer")
         if isinstance(score, bool):
@@ -83,21 +84,23 @@ class PythonFunction:
             )
         return number
 
+    async def _write(self, messages: list[dict[str, str]]) -> str:
+        text = await self._call(messages)
+        if text is None:
+            raise Rejected(f"python/{self._model} returned None: it cannot reply to this")
+        if not isinstance(text, str):
+            raise Denied(
+                f"python/{self._model} returned {text!r:.200}: it must return text or None"
+            )
+        return text
 
-def _load(module: str, function: str) -> Callable[[str, str], Any]:
-    try:
-        value = getattr(import_module(module), function, None)
-    except Exception as error:
-        raise ValueError(f"module {module!r} cannot be imported: {error!r}") from error
-    if callable(value):
-        return cast("Callable[[str, str], Any]", value)
-    raise ValueError(f"module {module!r} has no function {function!r}")
-
-
-async def _call(function: Callable[[str, str], Any], instruction: str, answer: str) -> Any:
-    if inspect.iscoroutinefunction(function):
-        return await function(instruction, answer)
-    return await anyio.to_thread.run_sync(function, instruction, answer)
+    async def _call(self, *values: Any) -> Any:
+        try:
+            if inspect.iscoroutinefunction(self._function):
+                return await self._function(*values)
+            return await anyio.to_thread.run_sync(self._function, *values)
+        except Exception as error:
+            raise Denied(f"python/{self._model} raised {error!r}") from error
 
 
 def _number(score: Any) -> float | None:

@@ -1,8 +1,10 @@
 """Replies as models write them, of our own wording, each with what is right to read from it.
 
-One file for each stage, and one in ``held_out`` that parsers were not written against. A reply
-begins with ``@@ FAMILY LANGUAGE`` and ends with what is right: one or more lines ``=> TEXT``, with
-``\\n`` for a line break, or ``=> refused``.
+One file for each stage, and one in ``held_out`` that parsers were not written against. Those in
+``unseen_1`` are by another hand, who had not read the parsers; further batches by the same hand,
+each read once before the parsers learnt from it. A reply begins with ``@@ FAMILY LANGUAGE``. What
+is right stands at the end, in lines ``=> TEXT`` with ``\\n`` for a line break, or ``=> refused``;
+or the reply marks it itself, ⟦thus⟧.
 """
 
 import re
@@ -26,6 +28,9 @@ ORIGINAL = "Explain how rain forms."
 _HEADER = re.compile(
     r"^@@ (?P<family>\w+) (?P<language>\w+)(?: n=(?P<number>\d+))?\n", re.MULTILINE
 )
+
+_MARKED = re.compile("⟦(.*?)⟧", re.DOTALL)
+_MARKS = str.maketrans("", "", "⟦⟧")
 
 
 class ModelReply(NamedTuple):
@@ -53,14 +58,14 @@ def replies(file: Path) -> Iterator[ModelReply]:
     for family, language, number, body in zip(*(parts[n::4] for n in range(1, 5)), strict=True):
         text, *lines = re.split(r"^=> ?", body, flags=re.MULTILINE)
         right = tuple(line.rstrip("\n").replace("\\n", "\n") for line in lines)
+        right = right or tuple(_MARKED.findall(text))
         refused = right == ("refused",)
-        text = split_reasoning(text.rstrip("\n")).answer
+        text = split_reasoning(text.translate(_MARKS).rstrip("\n")).answer
         yield ModelReply(family, language, int(number or 3), text, () if refused else right)
 
 
 def _pairs(text: str) -> tuple[str, ...]:
     rubrics, actions = read_rubrics(text)
-    assert len(rubrics) == len(actions)
     return tuple(
         f"{rubric} | {action}" for rubric, action in zip_longest(rubrics, actions, fillvalue="")
     )

@@ -4,12 +4,13 @@ from collections import Counter
 from collections.abc import Iterator
 from math import sqrt
 
-from msgspec import Struct, structs
+from msgspec import Struct
 
 from ...data.judge import JudgeScores, judge_warnings
+from ...data.judges import PanelScores
 from ...reporting.histogram import gap_histogram
 from .pilot import Pilot
-from .yields import ThresholdYield, threshold_yield, yield_interval
+from .yields import ThresholdYield, threshold_yield
 
 CALIBRATED_THRESHOLDS = tuple(step / 2 for step in range(13))
 """θ = 0, 0.5, …, 6: integer scores averaged over two orders give gaps in steps of 0.5."""
@@ -32,7 +33,8 @@ class Calibration(Struct, frozen=True, kw_only=True):
         deviation: standard deviation of the same.
         target_led: share of rounds with a negative gap.
         histogram: rounds by gap, in bins of one point named by their lower end.
-        judge_scores: the distribution of the judge's scores.
+        judge_scores: the distribution of the judge's scores; of several judges, of the means.
+        panel: of several judges: each one's own scores, and how far they agree.
         yields: of each θ.
         unique: share of selected instructions that do not duplicate others or seeds.
         target_yield: pairs per instruction to get.
@@ -57,6 +59,7 @@ class Calibration(Struct, frozen=True, kw_only=True):
     target_yield: float
     recommended: float | None
     warnings: tuple[str, ...]
+    panel: PanelScores = PanelScores()
 
 
 def calibrate(pilot: Pilot, target_yield: float) -> Calibration:
@@ -71,7 +74,7 @@ def calibrate(pilot: Pilot, target_yield: float) -> Calibration:
         run=pilot.folder,
         strong=pilot.config.strong.model,
         target=pilot.config.target.model,
-        judge=pilot.config.scorer.model,
+        judge=", ".join(role.model for role in pilot.config.judge_roles.values()),
         threshold=pilot.threshold,
         instructions=len(pilot.instructions),
         mean=mean,
@@ -79,6 +82,7 @@ def calibrate(pilot: Pilot, target_yield: float) -> Calibration:
         target_led=sum(gap < 0 for gap in gaps) / len(gaps),
         histogram=gap_histogram(Counter(gaps)),
         judge_scores=pilot.judge,
+        panel=pilot.panel,
         yields=yields,
         unique=pilot.unique,
         target_yield=target_yield,
@@ -92,12 +96,9 @@ def calibrate(pilot: Pilot, target_yield: float) -> Calibration:
 
 
 def _yield_of(pilot: Pilot, theta: float) -> ThresholdYield:
-    result = threshold_yield(
+    return threshold_yield(
         pilot.selectable, theta, exact_up_to=pilot.exact_up_to, costs=pilot.costs
     )
-    if not result.exact:
-        return result
-    return structs.replace(result, interval=yield_interval(pilot.selectable, theta))
 
 
 def _recommended(
@@ -115,7 +116,10 @@ def _size_warnings(pilot: Pilot) -> Iterator[str]:
     if len(pilot.instructions) < MIN_INSTRUCTIONS:
         yield f"only {len(pilot.instructions)} instructions were scored: yields are rough"
     if pilot.config.filter.confirm:
-        yield "filter.confirm drops some of what θ selects: yields are lower than shown"
+        yield (
+            "filter.confirm drops some of what θ selects: yields are lower than shown, and pairs"
+            " cost more"
+        )
 
 
 def _yield_warnings(

@@ -9,9 +9,12 @@ from msgspec import Struct, structs
 from ...calls.prices import prices_by_role
 from ...calls.spending import Usage
 from ...config import Config, RoleConfig, load_config
-from ...data.judge import JudgeScores, JudgeTally, RoundScores
+from ...data.judge import JudgeScores, RoundScores
+from ...data.judges import PanelScores
 from ...data.records import Call, Example, Iteration
 from ...pipeline.recipes import RECIPES
+from ...pipeline.stages.score import calls_per_scoring
+from ...reporting.judge import judge_tallies
 from ...store.folder import Folder, FolderError
 from ...store.reader import LedgerReader
 from ...store.totals import Totals, count_dataset
@@ -25,7 +28,7 @@ class Pilot(Struct, frozen=True):
         folder: the run's, for display.
         config: its settings.
         instructions: those that were scored.
-        judge: the distribution of the judge's scores.
+        judge: the distribution of the judge's scores; of several judges, of the means.
         costs: averages over its calls.
         unique: share of selected instructions that do not duplicate others or seeds.
     """
@@ -36,6 +39,8 @@ class Pilot(Struct, frozen=True):
     judge: JudgeScores
     costs: StageCosts
     unique: float
+    panel: PanelScores = PanelScores()
+    """Of several judges: each one's own scores."""
 
     @property
     def selectable(self) -> tuple[ScoredInstruction, ...]:
@@ -104,9 +109,12 @@ def make_pilot(
         examples: all of the run's, or a sample of them.
         share: how much of the run they are.
     """
-    rounds = _PilotRounds(RECIPES[config.recipe].role_configs(config), examples)
+    rounds = _PilotRounds(config, RECIPES[config.recipe].role_configs(config), examples)
     with count_dataset(ledger) as counts:
-        totals, calls = counts.instructions(), counts.predicted_calls(config.decode.chunk)
+        totals, calls = (
+            counts.instructions(),
+            counts.predicted_calls(config.decode.chunk, 2 + calls_per_scoring(config)),
+        )
     judge = rounds.judge.scores()
     if judge is None:
         return None
@@ -117,6 +125,7 @@ def make_pilot(
         judge,
         rounds.costs(round(calls * share)),
         _unique_share(totals),
+        rounds.panel.scores(),
     )
 
 
@@ -128,9 +137,12 @@ def _unique_share(totals: Totals) -> float:
 class _PilotRounds:
     """The scored rounds of *examples*, and their cost; keeps no texts."""
 
-    def __init__(self, roles: Mapping[str, RoleConfig], examples: Iterable[Example]) -> None:
+    def __init__(
+        self, config: Config, roles: Mapping[str, RoleConfig], examples: Iterable[Example]
+    ) -> None:
         self.instructions: list[ScoredInstruction] = []
-        self.judge = JudgeTally()
+        self.judge, self.panel = judge_tallies(config)
+        self._calls_per_round = 2 + calls_per_scoring(config)
         self._rounds = 0
         self._prices = prices_by_role(roles)
         self._rewrites = 0
@@ -150,6 +162,7 @@ class _PilotRounds:
         self._rewrites += len(example.iterations) - 1
         self._rounds += len(rounds)
         self.judge.add([_scores(round_) for round_ in rounds])
+        self.panel.add([_scores_by_judge(round_) for round_ in rounds])
 
     def _add_price(self, call: Call) -> None:
         """Add the price to its stage's; a call that several instructions share counts once."""
@@ -165,12 +178,12 @@ class _PilotRounds:
     def costs(self, calls: int) -> StageCosts:
         """Average over *calls* in total. Encoding counts among the calls, but has no price."""
         rounds, instructions = self._rounds, len(self.instructions)
-        before = calls - 4 * rounds - self._rewrites
+        before = calls - self._calls_per_round * rounds - self._rewrites
         return StageCosts(
             UnitCost(
                 before / max(1, instructions), self._mean_price(instructions, "decode", "rubrics")
             ),
-            UnitCost(4.0, self._mean_price(rounds, "respond", "score")),
+            UnitCost(float(self._calls_per_round), self._mean_price(rounds, "respond", "score")),
             UnitCost(1.0, self._mean_price(self._rewrites, "improve")),
         )
 
@@ -184,3 +197,9 @@ def _scores(iteration: Iteration) -> RoundScores:
     assert iteration.judgements is not None
     one, two = iteration.judgements
     return RoundScores((one.strong, one.target), (two.strong, two.target))
+
+
+def _scores_by_judge(iteration: Iteration) -> dict[str, RoundScores]:
+    assert iteration.judgements is not None
+    there, back = (judgement.by_judge for judgement in iteration.judgements)
+    return {name: RoundScores(there[name], back[name]) for name in there}

@@ -1,10 +1,11 @@
 """A calibration as text."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from ...data.judge import JudgeScores
-from ...data.position_bias import MeanBias
+from ...data.judges import PanelScores
 from ...reporting.histogram import histogram_lines
+from ...reporting.judge import panel_lines
 from .calibrate import Calibration
 from .yields import ThresholdYield
 
@@ -32,8 +33,9 @@ def calibration_text(calibration: Calibration) -> str:
         "",
         *histogram_lines(calibration.histogram),
         "",
-        *_judge_lines(calibration.judge_scores),
+        *_judge_lines(calibration.judge_scores, calibration.panel),
         *_yield_lines(calibration.yields),
+        *_notes(calibration.yields),
         "",
         _advice(calibration),
         *(f"warning: {warning}" for warning in calibration.warnings),
@@ -41,16 +43,18 @@ def calibration_text(calibration: Calibration) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _judge_lines(judge: JudgeScores) -> list[str]:
-    return [
+def _judge_lines(judge: JudgeScores, panel: PanelScores) -> list[str]:
+    lines = [
         (
             f"judge: mean score {judge.mean:.2f}, most often {judge.most_frequent:g}"
             f" ({judge.constancy:.0%}); ties {judge.tied:.0%}"
         ),
         f"reliability: {judge.describe()}",
-        f"position bias: {MeanBias(judge.flipped, judge.first_lead).describe('rounds')}",
-        "",
+        *panel_lines(panel),
     ]
+    if judge.bias is not None:
+        lines.append(f"position bias: {judge.bias.describe('rounds')}")
+    return [*lines, ""]
 
 
 def _yield_lines(yields: Sequence[ThresholdYield]) -> list[str]:
@@ -60,6 +64,13 @@ def _yield_lines(yields: Sequence[ThresholdYield]) -> list[str]:
     money = "  money/pair" if priced else ""
     head = f"    θ{columns}     yield       (95 %)  at least  calls/pair{money}"
     return [head, *(_yield_line(row, rounds) for row in yields)]
+
+
+def _notes(yields: Iterable[ThresholdYield]) -> list[str]:
+    notes = ["(95 %): over seeds taken alike; another draw of the judge is not in it"]
+    if not all(row.exact for row in yields):
+        notes.append("~: estimated, since what the pilot selected went no further")
+    return notes
 
 
 def _yield_line(row: ThresholdYield, rounds: Sequence[int]) -> str:
@@ -78,8 +89,6 @@ def _yield_line(row: ThresholdYield, rounds: Sequence[int]) -> str:
 
 
 def _range(row: ThresholdYield) -> str:
-    if row.interval is None:
-        return ""
     return f"({100 * row.interval.low:.0f} to {100 * row.interval.high:.0f})"
 
 

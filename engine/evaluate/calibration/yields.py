@@ -6,11 +6,12 @@ for survival curves).
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import fmean
 
 from msgspec import Struct
 
-from ...data.intervals import ClusteredShare, Interval, Share
+from ...data.intervals import ClusteredShare, Interval, Share, wilson_of_estimate
 
 
 class ScoredInstruction(Struct, frozen=True):
@@ -68,7 +69,7 @@ class ThresholdYield(Struct, frozen=True):
         expected_yield: pairs per scored instruction, before duplicates are removed.
         observed_yield: the same, counting only rounds that the pilot carried out.
         cost: of one pair; None if there is no pair.
-        interval: of the yield, for instructions of other items taken alike; None for an estimate.
+        interval: of the yield, for instructions of other items taken alike.
     """
 
     threshold: float
@@ -78,7 +79,7 @@ class ThresholdYield(Struct, frozen=True):
     expected_yield: float
     observed_yield: float
     cost: UnitCost | None
-    interval: Interval | None = None
+    interval: Interval
 
 
 def threshold_yield(
@@ -116,6 +117,9 @@ def threshold_yield(
         expected,
         observed,
         cost.times(1 / expected) if expected else None,
+        yield_interval(instructions, threshold)
+        if exact
+        else _estimate_interval(instructions, threshold, exact_up_to, expected),
     )
 
 
@@ -126,6 +130,47 @@ def yield_interval(instructions: Iterable[ScoredInstruction], threshold: float) 
         scored[instruction.item] += 1
         selected[instruction.item] += max(map(abs, instruction.gaps)) > threshold
     return ClusteredShare(Share(selected[item], scored[item]) for item in scored).interval()
+
+
+def _estimate_interval(
+    instructions: Sequence[ScoredInstruction], threshold: float, exact_up_to: float, mean: float
+) -> Interval:
+    """Return the interval of an estimated yield.
+
+    Its variance is the jackknife's over metadata items (Tukey 1958): each is left out once.
+    """
+    by_item: dict[int, list[ScoredInstruction]] = {}
+    for instruction in instructions:
+        by_item.setdefault(instruction.item, []).append(instruction)
+    rounds = _count_rounds(instructions, threshold, exact_up_to)
+    without = [
+        _product_limit(_subtract(rounds, _count_rounds(members, threshold, exact_up_to)))
+        for members in by_item.values()
+    ]
+    centre = fmean(without)
+    groups = len(by_item)
+    variance = (groups - 1) / groups * sum((estimate - centre) ** 2 for estimate in without)
+    return wilson_of_estimate(mean, variance, groups=groups, members=len(instructions))
+
+
+def _product_limit(rounds: Mapping[int, "_RoundOutcomes"]) -> float:
+    """Return the estimated yield of all rounds."""
+    reaching, estimate = 1.0, 0.0
+    for _, counts in sorted(rounds.items()):
+        if not counts.scored:
+            break
+        estimate += reaching * counts.selection_rate
+        reaching *= (1 - counts.selection_rate) * counts.continuation_rate
+    return estimate
+
+
+def _subtract(
+    rounds: Mapping[int, "_RoundOutcomes"], others: Mapping[int, "_RoundOutcomes"]
+) -> dict[int, "_RoundOutcomes"]:
+    return {
+        number: counts.minus(others[number]) if number in others else counts
+        for number, counts in rounds.items()
+    }
 
 
 def _count_rounds(
@@ -156,6 +201,14 @@ class _RoundOutcomes(Struct):
     selected: int = 0
     continued: int = 0
     stopped: int = 0
+
+    def minus(self, other: "_RoundOutcomes") -> "_RoundOutcomes":
+        return _RoundOutcomes(
+            self.scored - other.scored,
+            self.selected - other.selected,
+            self.continued - other.continued,
+            self.stopped - other.stopped,
+        )
 
     @property
     def selection_rate(self) -> float:

@@ -1,7 +1,5 @@
 """Contrastive Filtering: the rule that selects an instruction (paper §4.3)."""
 
-from collections.abc import Iterable
-from statistics import fmean
 from typing import Literal
 
 from ...data.records import Judgement, Winner
@@ -13,18 +11,6 @@ def quality_gap(judgements: tuple[Judgement, Judgement]) -> float:
     """Return the mean strong score minus the mean target score over both orders, in -10 to 10."""
     first, second = judgements
     return (first.strong + second.strong) / 2 - (first.target + second.target) / 2
-
-
-def mean_judgement(samples: Iterable[Judgement]) -> Judgement:
-    """Return the mean scores of several judgements of one order, with all their texts."""
-    judgements = list(samples)
-    if len(judgements) == 1:
-        return judgements[0]
-    return Judgement(
-        fmean(one.strong for one in judgements),
-        fmean(one.target for one in judgements),
-        "\n\n".join(one.text for one in judgements),
-    )
 
 
 def verdict(gap: float, threshold: float, keep: Literal["both", "strong"] = "both") -> Verdict:

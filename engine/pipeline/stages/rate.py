@@ -1,5 +1,7 @@
 """Rate: keep what the judge finds accurate enough (AlpaGasus, docs/algorithm.md §8.2)."""
 
+from statistics import fmean
+
 from msgspec import Struct, structs
 
 from ....prompts import Rate
@@ -11,10 +13,10 @@ from .draft import Draft
 
 
 class Rater(Struct, frozen=True):
-    """Keeps answers that *judge* rates at least *at_least* out of 5 for accuracy."""
+    """Keeps answers that *judges* rate at least *at_least* out of 5 for accuracy, on average."""
 
     answer: Answerer
-    judge: Model
+    judges: tuple[Model, ...]
     at_least: float = 4.5
 
     async def __call__(self, draft: Draft) -> list[Example]:
@@ -30,19 +32,23 @@ class Rater(Struct, frozen=True):
         if example.fate != "kept" or answer is None:
             return example
         prompt = Rate(instruction=example.instruction, answer=answer.text)
+        pending = [judge.begin(prompt, item=item) for judge in self.judges]
         try:
-            reply = await self.judge.ask(prompt, item=item)
+            replies = [
+                await judge.finish(call) for judge, call in zip(self.judges, pending, strict=True)
+            ]
         except ItemError as error:
             if error.transient:
                 raise
             return structs.replace(
                 example, fate="failed", winner=None, reason=error.reason, detail=error.detail
             )
-        is_accurate = reply.value >= self.at_least
+        rating = fmean(reply.value for reply in replies)
+        is_accurate = rating >= self.at_least
         return structs.replace(
             example,
             fate="kept" if is_accurate else "filtered",
             reason="accurate" if is_accurate else "inaccurate",
-            detail=f"rated {reply.value:g} of 5",
-            calls=(*example.calls, reply.call),
+            detail=f"rated {rating:g} of 5",
+            calls=(*example.calls, *(reply.call for reply in replies)),
         )

@@ -7,17 +7,17 @@ The rounds are a loop inside this stage: a circle of streams would deadlock.
 
 from msgspec import Struct, structs
 
-from ....prompts import Score
 from ...calls.counters import Counters
-from ...calls.model import Model, PendingCall
+from ...calls.model import Model
 from ...config import FilterConfig
 from ...data.errors import ItemError
 from ...data.records import Answer, Example, Iteration, Judgement
 from .draft import Draft
-from .filter import mean_judgement, quality_gap
+from .filter import quality_gap
 from .improve import Improver
 from .refinement import Refinement
 from .respond import begin_response, finish_response
+from .score import AnswerPair, PairScorer
 
 
 class Refiner(Struct, frozen=True):
@@ -25,7 +25,7 @@ class Refiner(Struct, frozen=True):
 
     strong: Model
     target: Model
-    judge: Model
+    scorer: PairScorer
     settings: FilterConfig
     counters: Counters
     run_seed: int = 0
@@ -97,20 +97,10 @@ class Refiner(Struct, frozen=True):
     async def _score(
         self, refinement: Refinement, strong: Answer, target: Answer, sample: str = ""
     ) -> tuple[Judgement, Judgement]:
-        """Let the judge score both orders, each as often as ``filter.samples`` says."""
-        samples = [f"{sample}/{n}" if n else sample for n in range(self.settings.samples)]
-        pending = [
-            self._begin_score(refinement, first.text, second.text, one)
-            for first, second in ((strong, target), (target, strong))
-            for one in samples
-        ]
-        replies = [await self.judge.finish(one) for one in pending]
-        refinement.calls += [reply.call for reply in replies]
-        there, back = replies[: len(samples)], replies[len(samples) :]
-        return (
-            mean_judgement(Judgement(r.value[0], r.value[1], r.reply.text) for r in there),
-            mean_judgement(Judgement(r.value[1], r.value[0], r.reply.text) for r in back),
-        )
+        pair = AnswerPair(refinement.instruction, strong.text, target.text)
+        scored = await self.scorer(pair, refinement.draft.id, sample)
+        refinement.calls += scored.calls
+        return scored.judgements
 
     async def _answers(self, refinement: Refinement, number: int) -> tuple[Answer, Answer]:
         item, instruction = refinement.draft.id, refinement.instruction
@@ -122,9 +112,3 @@ class Refiner(Struct, frozen=True):
         target, target_call = await finish_response(self.target, pending[1])
         refinement.calls += [strong_call, target_call]
         return strong, target
-
-    def _begin_score(
-        self, refinement: Refinement, first: str, second: str, sample: str
-    ) -> PendingCall[tuple[float, float]]:
-        prompt = Score(instruction=refinement.instruction, first=first, second=second)
-        return self.judge.begin(prompt, item=refinement.draft.id, sample=sample)

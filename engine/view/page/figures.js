@@ -172,11 +172,12 @@ function judgeCard(figures) {
     "",
     figures.judge.map((/** @type {string} */ text) => element("p", { class: "warning" }, text)),
     factsList([
-      ["agreement", judge.correlation === null ? "one order's gaps are all the same" : `its two orders' gaps correlate at ${judge.correlation.toFixed(2)} (${integer(judge.instructions)} instructions)`],
-      ["position", `another winner in ${percent(judge.flipped)} of rounds when the answers swap places; ${signed(judge.first_lead)} points for being first`],
+      ["agreement", !judge.is_measured ? "a program: not measured" : judge.correlation === null ? "one order's gaps are all the same" : `its two orders' gaps correlate at ${judge.correlation.toFixed(2)} (${integer(judge.instructions)} instructions)`],
+      ["position", judge.is_measured && `another winner in ${percent(judge.flipped)} of rounds when the answers swap places; ${signed(judge.first_lead)} points for being first`],
       ["ties", `${percent(judge.tied)} of ${integer(judge.rulings)} scorings`],
       ["scores", `mean ${judge.mean.toFixed(2)}; most frequent ${judge.most_frequent}, in ${percent(judge.constancy)}`],
     ]),
+    figures.panel.map((/** @type {string} */ line) => element("p", {}, line)),
   );
 }
 

@@ -47,7 +47,7 @@ export function tile(value, label) {
  * @param {[string, any][]} pairs
  */
 export function factsList(pairs) {
-  const shown = pairs.filter(([, value]) => value !== "" && value !== null && value !== undefined);
+  const shown = pairs.filter(([, value]) => value !== "" && value !== null && value !== undefined && value !== false);
   return element("dl", { class: "facts-list" }, shown.map(([name, value]) => [element("dt", {}, name), element("dd", {}, value)]));
 }
 
