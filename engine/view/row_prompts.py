@@ -13,12 +13,14 @@ from ...prompts import (
     Deepen,
     Equal,
     Improve,
+    InLanguage,
     Plausible,
     Prompt,
     Rate,
     Respond,
     Score,
     ScoreByLogprobs,
+    WithText,
     WriteRubrics,
 )
 from ..config import Config
@@ -89,21 +91,34 @@ def _other_improvements(example: Example, config: Config) -> AnyPrompts:
 def _improvement(example: Example, instruction: str, action: str) -> Improve:
     metadata = example.metadata
     return Improve(
-        instruction=instruction, action=action, use_case=metadata.use_case, skills=metadata.skills
+        instruction=instruction,
+        action=action,
+        use_case=metadata.use_case,
+        skills=metadata.skills,
+        language=InLanguage(metadata.language),
     )
 
 
 def _rubrics(example: Example, config: Config) -> AnyPrompts:
     metadata = example.metadata
     yield WriteRubrics(
-        number=config.decode.rubrics, use_case=metadata.use_case, skills=metadata.skills
+        number=config.decode.rubrics,
+        use_case=metadata.use_case,
+        skills=metadata.skills,
+        language=InLanguage(metadata.language),
     )
 
 
 def _decode(example: Example, config: Config) -> AnyPrompts:
     metadata = example.metadata
     for number in range(1, max(config.decode.chunk, example.number + 1) + 1):
-        yield Decode(number=number, use_case=metadata.use_case, skills=metadata.skills)
+        yield Decode(
+            number=number,
+            use_case=metadata.use_case,
+            skills=metadata.skills,
+            language=InLanguage(metadata.language),
+            material=WithText(metadata.given_text),
+        )
 
 
 def _plausible(example: Example, config: Config) -> AnyPrompts:

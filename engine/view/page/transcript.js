@@ -66,7 +66,7 @@ function metadataCard({ metadata, rubrics, actions }) {
   return card(
     "Metadata",
     "",
-    factsList([["use case", metadata.use_case], ["skills", metadata.skills.join(", ") || "(none)"], ["from", metadata.origin]]),
+    factsList([["use case", metadata.use_case], ["skills", metadata.skills.join(", ") || "(none)"], ["language", metadata.language], ["works on a given text", metadata.given_text === null || metadata.given_text === undefined ? "" : metadata.given_text ? "yes" : "no"], ["from", metadata.origin]]),
     count ? element("details", {}, element("summary", {}, `${rubrics.length} rubrics, ${actions.length} actions`), dataTable(["", "rubric", "action"], pairs)) : null,
   );
 }
