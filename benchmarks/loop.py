@@ -74,6 +74,7 @@ def _figures(record: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     yield "round", record["number"]
     yield "rows", run.get("rows", "")
     yield "selected", _selected(run)
+    yield "at once", run.get("by_iteration", {}).get("1", "")
     yield "trained on", tuning.get("rows", "")
     yield "overlapping", tuning.get("overlapping", "")
     yield "accuracy", result["crr"]
@@ -97,12 +98,13 @@ def _points(difference: dict[str, Any] | None) -> str:
 
 
 def _python(folder: Path, *argv: str) -> str:
+    path = [str(ROOT / "examples/loop"), os.environ.get("PYTHONPATH", "")]
     ended = subprocess.run(
         [sys.executable, *argv],
         cwd=folder,
         env={
             **os.environ,
-            "PYTHONPATH": str(ROOT / "examples/loop"),
+            "PYTHONPATH": os.pathsep.join(filter(None, path)),
             "CODECLM_CACHE_DIR": str(folder.resolve() / "cache"),
         },
         stdout=subprocess.PIPE,
