@@ -5,9 +5,9 @@ import argparse
 from ..data.formats import EXPORTS
 from ..reporting.runs import open_run
 from ..training.publishing import Publication, publish
-from .arguments import add_examples, add_run_folder, language, license_id
+from .arguments import add_examples, add_json, add_run_folder, language, license_id
 from .exit_status import ExitStatus
-from .output import print_message
+from .output import print_json, print_message
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,6 +27,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--branch", default="main", metavar="NAME", help="where to commit (default: main)"
     )
     parser.add_argument("--message", metavar="TEXT", help="the commit's message")
+    _add_card(parser)
+    parser.add_argument(
+        "--token-variable",
+        default="HF_TOKEN",
+        metavar="NAME",
+        help="environment variable that holds a token that may write (default: HF_TOKEN)",
+    )
+    add_json(parser)
+    add_examples(
+        parser,
+        "# private, until you say --public; run it again to continue or to update",
+        "codeclm push runs/NAME me/my-data --license cc-by-4.0",
+    )
+
+
+def _add_card(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--license", type=license_id, metavar="ID", help="its id on the Hub, for the card"
     )
@@ -36,17 +52,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="en",
         metavar="CODE",
         help="the data's language, for the card (default: en)",
-    )
-    parser.add_argument(
-        "--token-variable",
-        default="HF_TOKEN",
-        metavar="NAME",
-        help="environment variable that holds a token that may write (default: HF_TOKEN)",
-    )
-    add_examples(
-        parser,
-        "# private, until you say --public; run it again to continue or to update",
-        "codeclm push runs/NAME me/my-data --license cc-by-4.0",
     )
 
 
@@ -63,6 +68,8 @@ def run(args: argparse.Namespace) -> int:
     )
     with open_run(args.folder) as reader:
         published = publish(reader, request)
+    if args.json:
+        print_json(published)
     who = "private" if published.is_private else "public"
     print_message(f"{published.rows:,} rows are at {published.address} ({who})")
     return ExitStatus.DONE
