@@ -16,6 +16,7 @@ from .items import (
     is_heading,
     item_text,
     untitled,
+    without_headings,
     without_last_remark,
     without_notes,
 )
@@ -163,6 +164,8 @@ def _from_lines(text: str, number: int, *, truncated: bool) -> list[str]:
         for marker, end in zip(markers, ends, strict=True)
     ]
     blocks[-1] = without_last_remark(blocks[-1])
+    if all(lines[marker.line].lstrip().startswith("#") for marker in markers):
+        blocks = without_headings(blocks)
     if truncated:
         blocks = blocks[:-1]
     return untitled([clean_item(block) for block in without_notes(blocks)])

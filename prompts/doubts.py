@@ -51,7 +51,7 @@ def check_alone(text: str, original: str) -> None:
         raise ParseError(f"it holds the prompt's own labels: {excerpt(text)}")
     if _begins_with_announcement(text) and not _begins_with_announcement(original):
         raise ParseError(f"an announcement may precede the instruction: {excerpt(text)}")
-    if may_end_with_remarks(text) and not may_end_with_remarks(original):
+    if may_end_with_remarks(text, original) and not may_end_with_remarks(original):
         raise ParseError(f"a remark may follow the instruction: {excerpt(text)}")
 
 

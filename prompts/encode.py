@@ -28,8 +28,11 @@ _COLON = (
     r"[ \t]{0,9}[*_]{0,3}"
 )
 _FLAGS = re.IGNORECASE | re.MULTILINE
-_USE_CASE = re.compile(rf"^{_MARKS}{phrase('use_case')}{_COLON}", _FLAGS)
-_SKILLS = re.compile(rf"(?:^{_MARKS}|[^\w\n][*_`\"']{{0,3}}){phrase('skills')}{_COLON}", _FLAGS)
+_THE, _IS = r"(?:the[ ])?", r"(?:[ ](?:is|are)(?=[ ]?:))?"
+_USE_CASE = re.compile(rf"^{_MARKS}{_THE}{phrase('use_case')}{_IS}{_COLON}", _FLAGS)
+_SKILLS = re.compile(
+    rf"(?:^{_MARKS}{_THE}|[^\w\n][*_`\"']{{0,3}}){phrase('skills')}{_IS}{_COLON}", _FLAGS
+)
 _HEADING = re.compile(
     rf"^(?:#++[ \t]*+|\*\*)({phrase('use_case')}|{phrase('skills')})\*{{0,2}}[ \t]*+$",
     _FLAGS,
@@ -181,7 +184,7 @@ def _listed(text: str) -> list[str]:
 
 
 def _name(text: str) -> str:
-    text = strip_marks(text.strip(" \t\r\n,;|/").rstrip("."))
+    text = strip_marks(text.strip(" \t\r\n,;|/\u2192").rstrip("."))
     return " ".join(strip_marks(text.rstrip(" .,;:-\u2013\u2014")).rstrip(" .").split())
 
 

@@ -35,6 +35,12 @@ _MY_REWRITE = re.compile(
     r"(?:attempt|rewrite|take|suggestion|revision)\b",
     _FLAGS,
 )
+_HERE_IS_VERSION = re.compile(
+    r"here(?:['\u2019]s| is) (?:the|an?|your) "
+    r"(?:(?!original|first|current|old|draft|latest)[\w-]+ ){1,4}"
+    r"(?:version|rewrite|variant|take)\b[^\n]{0,60}",
+    _FLAGS,
+)
 _EXPLAINS = re.compile(phrase("explains"), _FLAGS)
 _LEADING_RULE = re.compile(r"\A(?:[-*_]{3,}[ \t]*+\n)++")
 _BLANK_LINE = re.compile(r"\n[ \t]*+(?=\n)")
@@ -70,10 +76,10 @@ def read_instruction(reply: str, *, original: str = "") -> str:
         stripped = _without_label(_without_preamble(text, original).strip(), original)
         if stripped != text:
             is_announced = True
-            _check_sections(text, stripped)
+            _check_sections(text, stripped, original)
         if is_announced:
             stripped = _without_item_label(stripped)
-        text = without_remarks(stripped.strip()).strip()
+        text = without_remarks(stripped.strip(), original, is_announced=is_announced).strip()
         if text == before:
             break
     check_alone(text, original)
@@ -104,7 +110,7 @@ def _has_tail(text: str) -> bool:
     return len(rules) == 1 and len("\n".join(lines[rules[0] :])) < _LONGEST_TAIL
 
 
-def _check_sections(text: str, below: str) -> None:
+def _check_sections(text: str, below: str, original: str) -> None:
     """Check that the section whose heading was the label is the last one.
 
     Raises:
@@ -113,7 +119,7 @@ def _check_sections(text: str, below: str) -> None:
     heading = _HEADING.match(text)
     if not heading:
         return
-    lines = without_remarks(below.strip()).split("\n")
+    lines = without_remarks(below.strip(), original, is_announced=True).split("\n")
     for line, is_outside in zip(lines, outside_fences(lines), strict=True):
         later = _HEADING.match(line) if is_outside else None
         if later and len(later[1]) <= len(heading[1]):
@@ -136,9 +142,11 @@ def _without_preamble(text: str, original: str) -> str:
     stripped = _without_announcement(body)
     if stripped != body:
         return stripped
+    if "!" not in paragraph and _ends_with_colon(paragraph) and len(paragraph.split()) < 12:
+        return text[len(paragraph) :]
     first, _, rest = body.partition("\n")
     is_announced = _HERE_IT_IS.match(first) or names_new_text(first[:_LONGEST_LINE])
-    if is_announced and first.rstrip(" *_").endswith((":", "\uff1a")) and rest.strip():
+    if is_announced and _ends_with_colon(first) and rest.strip():
         return rest
     if "!" in greeting[0] or "\uff01" in greeting[0]:
         raise ParseError(f"begins like a chat: {excerpt(text)}")
@@ -151,7 +159,8 @@ def _without_announcement(text: str) -> str:
     label, value = split_label(first, longest=_LONGEST_LINE)
     if ANNOUNCES.match(label) and names_new_text(label) and (value or rest.strip()):
         return f"{value}\n{rest}"
-    if _MY_REWRITE.fullmatch(label) and not value and rest.strip():
+    is_rewrite = _MY_REWRITE.fullmatch(label) or _HERE_IS_VERSION.fullmatch(label)
+    if is_rewrite and not value and rest.strip():
         return rest
     paragraph = _first_paragraph(text)
     below = text[len(paragraph) :]
@@ -174,6 +183,10 @@ def _is_announcing_sentence(paragraph: str) -> bool:
         and not OWN.search(paragraph)
         and names_changed_text(paragraph)
     )
+
+
+def _ends_with_colon(paragraph: str) -> bool:
+    return "\n" not in paragraph and paragraph.rstrip(" *_").endswith((":", "\uff1a"))
 
 
 def reads_like_chat(text: str) -> bool:

@@ -28,6 +28,7 @@ _QUESTION = re.compile(
 _ALL_ITEMS = re.compile(
     rf"[*_(\uff08]{{0,3}}(?:{phrase('all_items')}|{phrase('closes')})", re.IGNORECASE
 )
+_TO_ALL = re.compile(r"\A(?![ \t>|`-])[^\n]{0,120}\b(?:these|them|all (?:of|three|four|five))\b")
 _ABOUT_LABEL = re.compile(
     rf"(?:{phrase('skills')}|{phrase('use_case')}|focus"
     r"|rationale|why|topic|domain|category|difficulty|purpose)"
@@ -77,7 +78,8 @@ def item_text(first: str, below: list[str]) -> str:
 def without_last_remark(block: str) -> str:
     """Remove a last paragraph or line about all instructions from the last one."""
     before, _, last = block.rpartition("\n")
-    return before.rstrip() if before and is_about_all(last) else block
+    is_apart = before.endswith("\n") and _TO_ALL.search(last)
+    return before.rstrip() if before and (is_about_all(last) or is_apart) else block
 
 
 def is_about_all(line: str) -> bool:
@@ -100,6 +102,16 @@ def without_notes(blocks: list[str]) -> list[str]:
             break
         blocks = [before.rstrip() for before, _, _ in parts]
     return blocks
+
+
+def without_headings(blocks: list[str]) -> list[str]:
+    """Remove the first lines of *blocks* if all are titles above a text."""
+    parts = [block.partition("\n") for block in blocks]
+    is_titled = all(
+        below.strip() and not title.rstrip().endswith((".", "?", "!", ":", "\u3002"))
+        for title, _, below in parts
+    )
+    return [below.strip() for _, _, below in parts] if is_titled else blocks
 
 
 def clean_item(block: str) -> str:

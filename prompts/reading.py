@@ -13,7 +13,7 @@ LONGEST: Final = 1_000_000
 SIGNS: Final = " \t*_#>+•-"
 """Characters that mark headings, quotes, items of lists, bold and italics."""
 _LABEL_SIGNS: Final = f"{SIGNS}\"“'[]【】《》=~"
-_MARKS_A_LABEL: Final = frozenset("#*_【=")
+_MARKS_A_LABEL: Final = frozenset("#*_【[=")
 _PICTURES = re.compile("^[\u2190-\u2bff\U0001f000-\U0001faff\ufe0f\u200d\\s]+")
 
 _FENCE_OPEN = re.compile(r"\s*(`{3,}|~{3,}|\"{3})[^\n`]*\r?\n")

@@ -4,7 +4,7 @@ import re
 from typing import Final
 
 from .languages import phrase
-from .reading import SIGNS, outside_fences, split_label
+from .reading import SIGNS, ParseError, excerpt, normalise, outside_fences, split_label
 
 ABOUT_REWRITE: Final = re.compile(phrase("about_rewrite"), re.IGNORECASE)
 """Words of a remark about a rewrite, which the rewrite itself does not hold."""
@@ -17,6 +17,11 @@ _NOTES = re.compile(phrase("notes"), re.IGNORECASE)
 _ADDS = re.compile(r"i(?:['\u2019]ve| have)? (?:also )?(?:kept|added)\b", re.IGNORECASE)
 _ENCLOSED = re.compile(r"[*_]{0,3}[(\uff08].*[)\uff09][*_]{0,3}|\*[^*\n]+\*|_[^_\n]+_", re.DOTALL)
 _SUSPECT = re.compile(phrase("suspect"), re.IGNORECASE)
+_POINTS_BACK = re.compile(phrase("points_back"), re.IGNORECASE)
+_MATERIAL = re.compile(phrase("material"), re.IGNORECASE)
+_SPEAKS_OF_TEXT = re.compile(phrase("in_the_text"), re.IGNORECASE)
+_SENTENCE_END: Final = (".", "!", "?", "\u3002", "\uff01", "\uff1f", "\u061f")
+_ENDS_SENTENCE = re.compile(rf"[{''.join(_SENTENCE_END)}]\W*\Z")
 _OF_THE_TEXT = re.compile(
     r"\b(?:this|the|next|your|that) (?:\w+ )?(?:instruction|prompt|rewrite)\b", re.IGNORECASE
 )
@@ -39,16 +44,23 @@ _LONGEST: Final = 1_200
 _MOST: Final = 12
 
 
-def without_remarks(text: str) -> str:
-    """Remove remarks about the rewrite, and closing lines, from the end of *text*."""
+def without_remarks(text: str, original: str = "", *, is_announced: bool = False) -> str:
+    """Remove remarks about the rewrite, and closing lines, from the end of *text*.
+
+    Raises:
+        ParseError: a section seems to say what was changed in *original*, but nothing in it does,
+            and no text *is_announced*.
+    """
     lines = text.split("\n")
     outside = outside_fences(lines)
     closes = _SALUTATION.search(text) is None
-    lines = lines[: _start_of_changes(lines, outside)]
+    start = _start_of_changes(lines, outside)
+    _check_changes(lines[start:], original, is_announced=is_announced)
+    lines = lines[:start]
     for _ in range(_MOST):
         while len(lines) > 1 and not lines[-1].strip():
             lines.pop()
-        length = _length_of_remark(lines, outside, closes=closes)
+        length = _length_of_remark(lines, outside, closes=closes, is_announced=is_announced)
         if length == 0:
             break
         del lines[-length:]
@@ -63,11 +75,12 @@ def _without_bracket(text: str) -> str:
     return text[: bracket.start()]
 
 
-def may_end_with_remarks(text: str) -> bool:
+def may_end_with_remarks(text: str, original: str = "") -> bool:
     """Return whether a later paragraph of *text* may be a remark on it.
 
-    It begins with a label like those of remarks, or speaks of "this instruction" at the end. Such
-    paragraphs may also be the instruction's own.
+    It begins with a label like those of remarks, speaks of "this instruction" at the end, or points
+    back to a text that mentions no material. Such paragraphs may also be the instruction's own;
+    those that *original* holds are.
     """
     lines = text.split("\n")
     outside = outside_fences(lines)
@@ -76,16 +89,31 @@ def may_end_with_remarks(text: str) -> bool:
     ]
     if any(_SUSPECT.search(split_label(lines[at])[0]) for at in starts):
         return True
-    last = "\n".join(lines[starts[-1] :]) if starts else ""
-    if len(last) > _LONGEST:
+    last = "\n".join(lines[starts[-1] :]).strip() if starts else ""
+    if not last or len(last) > _LONGEST or last in original:
         return False
     if _OF_THE_TEXT.search(last):
         return True
-    is_set_apart = _ENCLOSED.fullmatch(last.strip()) or _NOTES.fullmatch(split_label(last)[0])
-    return bool(is_set_apart and _SUSPECT.search(last))
+    if _ENCLOSED.fullmatch(last) or _NOTES.fullmatch(split_label(last)[0]):
+        return _SUSPECT.search(last) is not None or "original" in last
+    above = "\n".join(lines[: starts[-1]]).rstrip(f'{SIGNS}\n"\u201d')
+    return _points_back(last, above)
 
 
-def _length_of_remark(lines: list[str], outside: list[bool], *, closes: bool) -> int:
+def _points_back(last: str, above: str) -> bool:
+    """Return whether the paragraph *last* speaks of the complete text *above* it."""
+    is_sentence = "\n" not in last and _ENDS_SENTENCE.search(last)
+    if not is_sentence or not above.endswith((*_SENTENCE_END, "`", "|")):
+        return False
+    begins = last.lstrip(SIGNS)
+    if _SPEAKS_OF_TEXT.match(begins):
+        return True
+    return _POINTS_BACK.match(begins) is not None and not _MATERIAL.search(above)
+
+
+def _length_of_remark(
+    lines: list[str], outside: list[bool], *, closes: bool, is_announced: bool
+) -> int:
     """Return how many of the last lines are one remark: a paragraph, or its last line."""
     end = len(lines)
     if end < 2 or not outside[end - 1]:
@@ -99,6 +127,8 @@ def _length_of_remark(lines: list[str], outside: list[bool], *, closes: bool) ->
         return int(sum(RULE.fullmatch(line) is not None for line in lines) == 1)
     if start > 0 and _is_remark(lines[start:end], closes=closes):
         return end - start
+    if start == end - 1 and is_announced and _SPEAKS_OF_TEXT.match(lines[start].lstrip(SIGNS)):
+        return 1
     return 1 if start < end - 1 and _is_remark(lines[end - 1 :], closes=closes) else 0
 
 
@@ -135,6 +165,19 @@ def _start_of_changes(lines: list[str], outside: list[bool]) -> int:
         ):
             return at
     return len(lines)
+
+
+def _check_changes(lines: list[str], original: str, *, is_announced: bool) -> None:
+    """Check that a section of changes is the model's, not the instruction's own."""
+    if not lines or is_announced:
+        return
+    label, text = split_label(lines[0])
+    section = "\n".join(lines)
+    repeated = normalise("\n".join([text, *lines[1:]]))
+    repeats = _ECHO.fullmatch(label) and repeated[:60] == normalise(original)[: len(repeated)][:60]
+    is_known = repeats or ABOUT_REWRITE.search(section) or _SUSPECT.search(label)
+    if not is_known:
+        raise ParseError(f"a remark may follow the instruction: {excerpt(section)}")
 
 
 def _is_about_rewrite(lines: list[str]) -> bool:

@@ -35,7 +35,8 @@ _ADJECTIVE = r"(?:(?:corresponding|associated|matching|related|difficulty|evalua
 _KIND = rf"(?:(?P<rubric>{phrase('rubric')}|r(?=[0-9]))|(?P<action>{phrase('action')}|a(?=[0-9])))"
 _LABELLED = re.compile(
     rf"{_MARKS}{_COUNTER}[*_]{{0,3}}{_ADJECTIVE}{_KIND}s?(?:[ \t]{{1,3}}item)?"
-    r"(?:[ \t]{1,3}for rubric)?[ \t]{0,3}#?(?P<count>[0-9]{0,3})(?P<bold>[*_]{0,3})"
+    r"(?:[ \t]{1,3}for rubric)?(?:[ \t]{1,3}\([^()\n:]{1,40}\))?"
+    r"[ \t]{0,3}#?(?P<count>[0-9]{0,3})(?P<bold>[*_]{0,3})"
     r"(?:[ \t]{0,3}[:\uff1a.)](?P<unbold>[*_]{0,3})|[ \t]{1,3}[-\u2013\u2014][ \t]"
     r"|(?<=[0-9*_])(?=[ \t]*+\Z))[ \t]*+(?P<rest>.*)",
     re.IGNORECASE | re.DOTALL,

@@ -11,6 +11,8 @@ from .schemas import object_of, scores
 
 NUMBER = re.compile(r"(?<![\w.])-?[0-9]+(?:\.[0-9]+)?(?![\w]|\.[0-9])")
 _DECIMAL_COMMA = re.compile(r"(?:10|[0-9]),[0-9]{1,2}")
+_REMARK_BELOW = re.compile(r"(?<=[0-9])[ \t*_]*[\u2013\u2014-][ \t]+[^0-9\n]*\Z")
+"""A remark without numbers, after the scores on their line."""
 _NOT_AFTER_LETTER = r"(?<![A-Za-zÀ-ÿ])"
 _WHO = phrase("assistant")
 _WHOSE = re.compile(
@@ -160,7 +162,8 @@ def _tokens(line: str) -> tuple[list[int], list[float]]:
         return [], []
     line = _REASON.split(line, maxsplit=1)[0]
     line = _IS.sub("", _OUT_OF.sub("", _WHOSE.sub(_sign, _counter_as_sign(line))))
-    for plain in (_REMARK.sub("", line), _LAST_REMARK.sub("", line), line):
+    shorter = _REMARK_BELOW.sub("", line)
+    for plain in (_REMARK.sub("", line), _LAST_REMARK.sub("", line), shorter, line):
         parts = _TOKEN.findall(plain)
         if parts and not _OTHER.search(_USUAL.sub("", plain)):
             whose = [ord(part) for part in parts if part in _FIRST + _SECOND]

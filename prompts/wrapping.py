@@ -11,10 +11,12 @@ from .tables import rows_of
 
 _TAG = re.compile(
     r"<((?:[a-z]{1,20}[_ -]){0,2}(instruction|prompt|rewrite|version|task|question|output|result"
-    r"|improved|revised|rewritten|enhanced)s?)>",
+    r"|improved|revised|rewritten|enhanced|answer|response|final|text|reply)s?)>",
     re.IGNORECASE,
 )
-_AMBIGUOUS_TAGS: Final = frozenset({"task", "question", "output", "result"})
+_AMBIGUOUS_TAGS: Final = frozenset(
+    {"task", "question", "output", "result", "answer", "response", "final", "text", "reply"}
+)
 _LISTED = re.compile(r"[ \t]*+(?:[-*+•]|[0-9]{1,3}[.)])[ \t]")
 _LONE_MARK = re.compile(r"(?:[-*+•]|1[.)])[ \t]++")
 _HEADING_MARK = re.compile(r"#{1,6}[ \t]++")
@@ -101,4 +103,7 @@ def inside_tag(text: str) -> str:
         return text
     is_instruction = tag[2].lower() not in _AMBIGUOUS_TAGS
     below = f"-\n\n{text[end + len(tag[0]) + 1 :].strip()}"
-    return text[tag.end() : end] if is_instruction or without_remarks(below) == "-" else text
+    is_whole = (
+        is_instruction or below == "-\n\n" or without_remarks(below, is_announced=True) == "-"
+    )
+    return text[tag.end() : end] if is_whole else text

@@ -370,10 +370,12 @@ def test_an_interrupted_run_goes_on_and_pays_nothing_twice(home: Path, tmp_path:
         process.send_signal(signal.SIGINT)
         out, err = process.communicate()
     stopped = json.loads(out)
+    rows_so_far = (tmp_path / "run" / "alpaca.jsonl").read_bytes().count(b"\n")
     resumed = codeclm("resume", "run", "--json", cwd=tmp_path)
 
     assert (process.returncode, stopped["ending"]) == (5, "stopped")
     assert "to continue: codeclm resume run" in err
+    assert rows_so_far == stopped["rows"]
     assert (resumed.returncode, summary(resumed)["ending"]) == (0, "finished")
     assert paid(stopped) > 0
     assert paid(stopped) + paid(summary(resumed)) == paid(said(home))
@@ -399,7 +401,12 @@ def test_a_second_interrupt_stops_at_once(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         out, err = process.communicate()
 
-    assert (process.returncode, json.loads(out)["reason"]) == (5, "stopped at once on request")
+    last = json.loads(err.splitlines()[0])
+    assert (process.returncode, last["state"]) == (5, "stopping at once")
+    assert json.loads(out)["reason"] == (
+        "stopped at once on request; calls in flight given up, which may be billed:"
+        f" {last['activity']['in_flight']}"
+    )
     assert "to continue: codeclm resume run" in err
 
 

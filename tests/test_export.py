@@ -36,6 +36,7 @@ from codeclm.engine.data.records import (
 from codeclm.engine.data.registry import Registry
 from codeclm.engine.store.export import SUFFIXES, export
 from codeclm.engine.store.folder import Folder
+from codeclm.providers.optional import install_command
 
 from .examples import examples
 
@@ -451,7 +452,7 @@ def test_without_pyarrow_the_remedy_is_named(tmp_path: Path) -> None:
     run = [sys.executable, "-c", program, str(tmp_path), str(Path(__file__).parents[1])]
     output = subprocess.run(run, capture_output=True, text=True, check=True).stdout
 
-    assert output == 'Parquet needs pyarrow: pip install "codeclm[parquet]", or write .jsonl\n'
+    assert output == f"Parquet needs pyarrow: {install_command('parquet')}, or write .jsonl\n"
     assert [path.name for path in tmp_path.iterdir()] == ["x.jsonl"]
 
 

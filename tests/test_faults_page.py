@@ -177,6 +177,22 @@ SHOWN_BY: dict[str, tuple[str, ...]] = {
         "faults/test_storage::test_the_second_process_on_a_run_is_refused_with_the_first_ones_id",
         "test_files::test_a_lock_survives_its_file",
     ),
+    "a run's folder copied without its cache": (
+        "faults/test_moving::test_a_copied_folder_says_what_it_costs_before_anything_is_paid_again",
+        "faults/test_moving::test_who_says_so_pays_again",
+    ),
+    "a run killed, packed, and unpacked": (
+        "faults/test_moving::test_a_killed_run_goes_on_elsewhere_and_pays_for_nothing_again",
+    ),
+    "a pack from somebody else": (
+        "test_pack::test_a_stranger_s_pack_is_refused_in_one_line_and_leaves_nothing",
+        "test_pack::test_a_bomb_is_refused_by_its_size",
+        "test_pack::test_a_pack_that_is_cut_off_is_refused",
+    ),
+    "a run or a cache on NFS": (
+        "test_network::test_a_network_file_system_is_known_by_the_mount_that_holds_the_path",
+        "test_network::test_a_database_there_is_refused_with_the_way_out",
+    ),
     "a base URL with a password": (
         "test_gate::test_a_wrong_endpoint_is_one_line_before_anything_is_written",
     ),

@@ -1,5 +1,6 @@
 """What ``--help`` says, and what may have been meant."""
 
+import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +23,7 @@ def examples(text: str) -> Iterator[list[str]]:
     """The commands below "examples:", split into words as a shell does."""
     lines = text.partition("\nexamples:\n")[2].replace("\\\n", "").splitlines()
     for line in lines:
-        command = shlex.split(line.partition("|")[0], comments=True)
+        command = shlex.split(re.split(r" [|>] ", line)[0], comments=True)
         if command:
             yield command
 

@@ -10,7 +10,6 @@ from msgspec import structs
 
 from codeclm.engine.calls.counters import StageCounts
 from codeclm.engine.reporting.bars import BarRenderer
-from codeclm.engine.reporting.display import Display, opened_view
 from codeclm.engine.reporting.pace import rate_pace, work_pace
 from codeclm.engine.reporting.progress import (
     Activity,
@@ -28,6 +27,7 @@ from codeclm.engine.reporting.progress_text import (
     stop_message,
 )
 from codeclm.engine.reporting.screen import Screen, printing_above
+from codeclm.engine.reporting.views import Display, opened_view
 
 BUSY = EndpointProgress(
     name="openai/gpt-4.1-mini https://api.openai.com/v1 OPENAI_API_KEY",
@@ -47,7 +47,12 @@ BUSY = EndpointProgress(
 )
 PAUSED = structs.replace(BUSY, roles=("target",), in_flight=3, paused=12.3, requests_per_minute=60)
 OUT = structs.replace(
-    BUSY, in_flight=0, waiting_for_retry=214, next_retry=30, outage=94, last_error="502\nBad"
+    BUSY,
+    in_flight=0,
+    waiting_for_retry=214,
+    next_retry=30,
+    outage=94,
+    last_error="POST http://h/v1: 502\nBad",
 )
 
 
@@ -155,7 +160,7 @@ def test_an_endpoint_says_first_what_it_waits_for() -> None:
     assert endpoint_text(PAUSED).startswith("waits 0:12 for its rate limit · 3 of 512 in flight")
     assert "limit 60/min" in endpoint_text(PAUSED)
     assert endpoint_text(OUT) == (
-        "no answer for 1:34, next try in 0:30 · gives up after 30:00 · 502 Bad"
+        "no answer for 1:34, next try in 0:30 · 502 Bad · gives up after 30:00"
     )
 
 

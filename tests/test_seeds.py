@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from codeclm.engine.data import seeds
 from codeclm.engine.data.records import Seed, Unreadable, identity
 from codeclm.engine.data.seeds import SeedError, SeedSource, arrow
+from codeclm.providers.optional import install_command
 
 from .examples import examples
 from .steps import calls
@@ -583,7 +584,7 @@ def test_without_pyarrow_the_remedy_is_named(tmp_path: Path) -> None:
     run = [sys.executable, "-c", program, str(file)]
     output = subprocess.run(run, capture_output=True, text=True, check=True).stdout
 
-    assert output == f'{file}: reading it needs pyarrow: pip install "codeclm[parquet]"\n'
+    assert output == f"{file}: reading it needs pyarrow: {install_command('parquet')}\n"
 
 
 # Positions, ids, skipping

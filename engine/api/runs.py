@@ -19,6 +19,7 @@ from ..pipeline.execution import OnKept, ignore
 from ..pipeline.prepare import Plan
 from ..pipeline.session import Session, Watcher, execute
 from ..pipeline.signals import StopButton, StopRequests, no_requests
+from ..reporting.display import publish_progress
 from ..reporting.results import write_results
 from ..reporting.summary import Summary
 from .blocking import wait_for
@@ -95,6 +96,7 @@ async def run_session(
     on_start: Callable[[], object] = lambda: None,
     allow_change: bool = False,
     retry_failed: bool = False,
+    pay_again: bool = False,
     force: bool = False,
     tries_roles: bool = True,
 ) -> tuple[Summary, Session]:
@@ -108,6 +110,7 @@ async def run_session(
         on_start: called once the run's folder is this process's.
         allow_change: start the run anew if the folder holds one with other settings.
         retry_failed: start the run anew if anything failed for good.
+        pay_again: pay again for answers that the cache lacks.
         force: whether files in the folder that codeclm did not write may be replaced.
         tries_roles: make one small call per role first, and stop if one cannot be used.
 
@@ -119,9 +122,10 @@ async def run_session(
         on_start()
         session = await execute(
             plan,
-            watch=watch or _silently,
+            watch=partial(publish_progress, watch or _silently),
             allow_change=allow_change,
             retry_failed=retry_failed,
+            pay_again=pay_again,
             requests=requests,
             on_kept=on_kept,
             tries_roles=tries_roles,

@@ -15,6 +15,7 @@ from ..disk.sqlite import GroupWriter, StorageError
 from ..disk.threads import entered_in_thread
 from .cache_file import CacheFile, Entry, open_cache_file
 from .spending import Charge
+from .uses import Use
 
 _MAX_NOTED = 1_000_000
 """Rows up to which all keys are read into the filter when the cache is opened: 0.7 s (measured)."""
@@ -69,7 +70,7 @@ def _open(folder: Path, loop: asyncio.AbstractEventLoop) -> Generator["Cache"]:
         if file.alone and file.row_bound() <= _MAX_NOTED:
             key_filter = KeyFilter(file.key_starts())
         report = partial(_report_soon, loop)
-        with GroupWriter[CacheWrite]("codeclm-cache", file.put, report) as writer:
+        with GroupWriter[CacheWrite | Use]("codeclm-cache", file.put, report) as writer:
             yield Cache(file, writer, key_filter, loop)
 
 
@@ -83,7 +84,7 @@ class Cache:
     def __init__(
         self,
         file: CacheFile,
-        writer: GroupWriter[CacheWrite],
+        writer: GroupWriter[CacheWrite | Use],
         key_filter: KeyFilter | None,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
@@ -118,12 +119,17 @@ class Cache:
         self._writer.put(CacheWrite(key, value, replace, charge, stored=stored))
         return stored
 
+    def note_use(self, key: bytes, session: str) -> None:
+        """Note that *session* uses the stored reply of *key*; written with the next group."""
+        self._writer.put(Use(key, session))
+
 
 def _report_soon(
-    loop: asyncio.AbstractEventLoop, group: Sequence[CacheWrite], error: StorageError | None
+    loop: asyncio.AbstractEventLoop, group: Sequence[CacheWrite | Use], error: StorageError | None
 ) -> None:
-    if not loop.is_closed():
-        loop.call_soon_threadsafe(_report, loop, deque(group), error)
+    writes = deque(item for item in group if isinstance(item, CacheWrite))
+    if writes and not loop.is_closed():
+        loop.call_soon_threadsafe(_report, loop, writes, error)
 
 
 def _report(

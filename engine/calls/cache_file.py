@@ -20,6 +20,7 @@ from ..disk.exclusive import ExclusiveUse, entry_lock
 from ..disk.sqlite import StorageError, connect, storage_error, transaction
 from .replies import StoredReply, decode_reply
 from .spending import Charge, create_spending_table, store_charges
+from .uses import Use, create_uses_table, store_uses
 
 
 class BytesDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache ships no types
@@ -123,6 +124,7 @@ def _open(folder: Path, stack: ExitStack) -> "CacheFile":
             writer = stack.enter_context(closing(connect(path)))
             with transaction(writer, path):  # if nothing can be written, this fails, not a call
                 create_spending_table(writer, path)
+                create_uses_table(writer, path)
     except sqlite3.Error as error:
         raise storage_error(path, error) from error
     except OSError as error:
@@ -201,8 +203,8 @@ class CacheFile:
             raise storage_error(self.path, error) from error
         return None if row is None else row[0]
 
-    def put(self, entries: Sequence[Entry]) -> None:
-        """Store *entries* and their charges in one transaction.
+    def put(self, group: Sequence[Entry | Use]) -> None:
+        """Store the entries of *group* with their charges, and its uses, in one transaction.
 
         The entries' values become what is now stored.
 
@@ -210,6 +212,7 @@ class CacheFile:
             StorageError: nothing was stored.
         """
         now = time.time()
+        entries = [entry for entry in group if isinstance(entry, Entry)]
         fresh = [(entry.key, now, now, entry.value) for entry in entries if not entry.replace]
         replacing = [(entry.key, now, now, entry.value) for entry in entries if entry.replace]
         with transaction(self._writer, self.path):
@@ -219,6 +222,16 @@ class CacheFile:
             if inserted < len(fresh):
                 self._adopt(entries, now)
             store_charges(self._writer, [entry.charge for entry in entries if entry.charge])
+            store_uses(self._writer, _uses(group))
+
+    def add_charges(self, charges: Iterable[Charge]) -> None:
+        """Store *charges* of replies that are stored without them.
+
+        Raises:
+            StorageError: nothing was stored.
+        """
+        with transaction(self._writer, self.path):
+            store_charges(self._writer, charges)
 
     def _insert(self, rows: Sequence[tuple[Any, ...]]) -> int:
         """Insert the rows whose keys are new; return their number."""
@@ -308,6 +321,14 @@ class CacheFile:
             return self._writer.execute(statement, values).rowcount
         except sqlite3.Error as error:
             raise storage_error(self.path, error) from error
+
+
+def _uses(group: Iterable[Entry | Use]) -> Iterator[Use]:
+    for item in group:
+        if isinstance(item, Use):
+            yield item
+        elif item.charge is not None:
+            yield Use(item.key, item.charge.session)
 
 
 def _decoded(value: Any) -> StoredReply | None:

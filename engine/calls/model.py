@@ -266,6 +266,8 @@ class Model:
                 reply = decode_reply(value)
                 if not template.trial.is_passed:
                     template.trial.examine(prompt, reply)
+                if calls.session:
+                    calls.cache.note_use(key, calls.session)
                 return PendingCall(prompt, template, messages, sample, key, reply, paid=False)
             except msgspec.MsgspecError:
                 replace = True  # damaged, or not codeclm's: ask again and replace it

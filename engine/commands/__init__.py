@@ -38,6 +38,8 @@ TASKS = {
     },
     "share": {
         "export": "write the dataset to a file or a trainer's folder",
+        "pack": "put a run into one file, to go on elsewhere",
+        "unpack": "make a run's folder from such a file",
         "review": "export rows for human review, import the decisions",
     },
     "train": {
@@ -55,6 +57,7 @@ TASKS = {
         "cache": "examine the cache of paid answers, make room in it",
         "models": "list models with prices, sampling and last days",
         "plugins": "list providers, recipes, export formats and prompts",
+        "completion": "let bash, zsh or fish complete commands and flags",
     },
 }
 

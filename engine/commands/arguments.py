@@ -102,6 +102,14 @@ def add_no_preflight(parser: Arguments) -> None:
     )
 
 
+def add_pay_again(parser: Arguments) -> None:
+    parser.add_argument(
+        "--pay-again",
+        action="store_true",
+        help="go on although the cache lacks answers that this run has paid for",
+    )
+
+
 def add_force(parser: Arguments) -> None:
     parser.add_argument("--force", action="store_true", help="overwrite existing files")
 

@@ -25,7 +25,7 @@ from ..data.files import user_path
 from ..reporting import tables
 from ..reporting.forecast import Forecast, forecast_run
 from ..store.folder import Folder
-from .arguments import add_config, add_examples, add_force, add_progress
+from .arguments import add_config, add_examples, add_force, add_pay_again, add_progress
 from .evaluations import run_evaluation
 from .exit_status import ExitStatus
 from .origin import add_trust, find_origin
@@ -64,6 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_override(parser)
     add_trust(parser)
     add_force(parser)
+    add_pay_again(parser)
     add_progress(parser)
     parser.add_argument(
         "--allow-change",
@@ -181,6 +182,7 @@ def _make_datasets(plan: ComparisonPlan, args: argparse.Namespace) -> list[Datas
             planned.plan,
             progress_display(args),
             allow_change=args.allow_change,
+            pay_again=args.pay_again,
             force=args.force,
         )
         if is_unfinished(summary, session):

@@ -3,7 +3,7 @@
 import argparse
 import re
 import sys
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, NoReturn
 
@@ -78,6 +78,11 @@ class Parser(argparse.ArgumentParser):
         super().__init__(allow_abbrev=False, formatter_class=_Formatter, **settings)
         self.verbs: Mapping[str, argparse.ArgumentParser] = {}
         self.set_defaults(parser=self)  # the innermost one wins: `codeclm cache prune`'s
+
+    @property
+    def actions(self) -> Sequence[argparse.Action]:
+        """The arguments, in their order; for a command with further commands, those too."""
+        return self._actions
 
     def error(self, message: str) -> NoReturn:
         """Raise `UsageError`, in place of ending the process."""

@@ -5,18 +5,37 @@ import argparse
 from ..config import load_config
 from ..pipeline.prepare import prepare
 from ..reporting.runs import existing_run
-from .arguments import add_examples, add_no_preflight, add_progress, add_run_folder
+from .arguments import (
+    add_examples,
+    add_no_preflight,
+    add_pay_again,
+    add_progress,
+    add_run_folder,
+)
 from .origin import add_trust, find_origin
 from .sessions import run_and_report
-from .settings import BUDGET_FLAGS, add_flags, add_override, flag_overrides, toml_string
+from .settings import (
+    BUDGET_FLAGS,
+    CACHE_FLAG,
+    add_flags,
+    add_override,
+    add_seeds,
+    flag_overrides,
+    seed_overrides,
+    toml_string,
+)
+
+FLAGS = (*BUDGET_FLAGS, CACHE_FLAG)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_run_folder(parser)
-    add_flags(parser, BUDGET_FLAGS)
+    add_flags(parser, FLAGS)
+    add_seeds(parser)
     add_override(parser)
     add_trust(parser)
     add_no_preflight(parser)
+    add_pay_again(parser)
     add_progress(parser)
     add_examples(
         parser,
@@ -36,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     path = existing_run(args.folder).config
-    overrides = [*flag_overrides(args, BUDGET_FLAGS, ()), *args.overrides]
+    overrides = [*flag_overrides(args, FLAGS, ()), *seed_overrides(args), *args.overrides]
     config = load_config(path, [f"out={toml_string(str(args.folder))}", *overrides])
     roles = config.all_roles.values()
     origin = find_origin(path, overrides, roles, trusted=args.trust, in_run_folder=True)

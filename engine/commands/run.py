@@ -3,7 +3,7 @@
 import argparse
 
 from ..pipeline.prepare import prepare
-from .arguments import add_examples, add_force, add_no_preflight, add_progress
+from .arguments import add_examples, add_force, add_no_preflight, add_pay_again, add_progress
 from .sessions import run_and_report
 from .settings import add_run_settings, read_run_settings
 
@@ -12,6 +12,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     groups = add_run_settings(parser)
     add_no_preflight(groups.models)
     add_force(groups.files)
+    add_pay_again(groups.files)
     groups.files.add_argument(
         "--allow-change",
         action="store_true",

@@ -15,9 +15,10 @@ from ..pipeline.event_loop import run_async
 from ..pipeline.prepare import Plan
 from ..pipeline.session import Session
 from ..pipeline.signals import process_signals
-from ..reporting.display import Display, watcher
+from ..reporting.display import watcher
 from ..reporting.runs import resume_command
 from ..reporting.summary import Summary, summary_text
+from ..reporting.views import Display
 from .exit_status import ExitStatus
 from .origin import print_endpoints
 from .output import print_json, print_message, print_text
@@ -37,6 +38,7 @@ def run_and_report(
         progress_display(args),
         allow_change=allow_change,
         retry_failed=retry_failed,
+        pay_again=args.pay_again,
         force=force,
         tries_roles=args.preflight,
     )
@@ -61,6 +63,7 @@ def run_to_end(
     *,
     allow_change: bool,
     retry_failed: bool = False,
+    pay_again: bool = False,
     force: bool = False,
     tries_roles: bool = True,
 ) -> tuple[Summary, Session]:
@@ -73,6 +76,7 @@ def run_to_end(
         on_start=partial(_print_start, plan),
         allow_change=allow_change,
         retry_failed=retry_failed,
+        pay_again=pay_again,
         force=force,
         tries_roles=tries_roles,
     )

@@ -111,9 +111,11 @@ TRANSPORT_FLAG = Flag(
     ("--transport",), ("*.transport",), "NAME", "aiohttp, or lean: less CPU (codeclm[lean])"
 )
 
+CACHE_FLAG = Flag(("--cache",), ("cache.folder",), "DIR", "folder of the cache of paid answers")
+
 FILE_FLAGS = (
     Flag(("--out", "-o"), ("out",), "DIR", "the run's folder (default: runs/NAME)"),
-    Flag(("--cache",), ("cache.folder",), "DIR", "folder of the cache of paid answers"),
+    CACHE_FLAG,
 )
 
 RUN_FLAGS = (
@@ -131,7 +133,7 @@ def add_run_settings(parser: argparse.ArgumentParser) -> Groups:
     parser.usage = "%(prog)s [FILE] [options]"
     add_config(parser, f"configuration: TOML, YAML or JSON (default: {DEFAULT_FILE}, if it exists)")
     groups = add_groups(parser)
-    groups.make.add_argument("--seeds", nargs="+", metavar="FILE", help="seed files or folders")
+    add_seeds(groups.make)
     add_flags(groups.make, MAKE_FLAGS)
     groups.make.add_argument(
         "--head", action="store_true", help="with --limit: the first seeds instead of a sample"
@@ -148,6 +150,10 @@ def add_run_settings(parser: argparse.ArgumentParser) -> Groups:
     add_override(parser)
     add_trust(groups.files)
     return groups
+
+
+def add_seeds(parser: Arguments) -> None:
+    parser.add_argument("--seeds", nargs="+", metavar="FILE", help="seed files or folders")
 
 
 def add_flags(parser: Arguments, flags: Iterable[Flag]) -> None:
@@ -211,10 +217,18 @@ def _run_overrides(args: argparse.Namespace) -> Iterator[str]:
             yield override
     if args.head:
         yield "head=true"
-    for name in ("seeds", "export"):
-        values: list[str] | None = getattr(args, name)
-        if values:
-            yield f"{name}=[{', '.join(map(toml_string, values))}]"
+    yield from seed_overrides(args)
+    yield from _list_override("export", args.export)
+
+
+def seed_overrides(args: argparse.Namespace) -> Iterator[str]:
+    """Yield the override that the flag of `add_seeds` stands for."""
+    yield from _list_override("seeds", args.seeds)
+
+
+def _list_override(name: str, values: Sequence[str] | None) -> Iterator[str]:
+    if values:
+        yield f"{name}=[{', '.join(map(toml_string, values))}]"
 
 
 def flag_overrides(

@@ -7,11 +7,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from ...providers.optional import install_command
 from .claims import CODECLM
 from .dataset import Dataset
 from .result import ComparisonResult
 
-NOT_INSTALLED = 'no plots: matplotlib is not installed: pip install "codeclm[plots]"'
+NOT_INSTALLED = f"no plots: matplotlib is not installed: {install_command('plots')}"
 
 Point = tuple[Any, float | None]
 """A value of the setting that a sweep varies, and a figure, None if there is none."""

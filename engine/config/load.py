@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar, cast, get_args
 import msgspec
 from msgspec import Struct
 
+from ...providers.optional import install_command
 from ..data.files import read_bounded
 from .checks import check_config
 from .explain import check_keys, explain, named_tables
@@ -119,7 +120,7 @@ def read_settings(path: Path, *, remedy: str = "check the path") -> dict[str, An
             )
         raise ConfigError(f"{path}: {problem}") from error
     except ImportError as error:
-        raise ConfigError(f'{path}: YAML needs an extra: pip install "codeclm[yaml]"') from error
+        raise ConfigError(f"{path}: YAML needs an extra: {install_command('yaml')}") from error
     if not isinstance(tree, dict):
         raise ConfigError(f"{path}: must be a table of settings")
     return cast("dict[str, Any]", tree)

@@ -19,7 +19,7 @@ class WriteError(UserError):
 
 
 @contextmanager
-def replacing(path: Path, *, private: bool = False) -> Generator[IO[bytes]]:
+def replacing(path: Path, *, private: bool = False, durable: bool = True) -> Generator[IO[bytes]]:
     """Open a file that replaces *path* when the block ends without an exception.
 
     Missing parent folders are created; a symbolic link keeps pointing where it did. A pipe or a
@@ -29,6 +29,7 @@ def replacing(path: Path, *, private: bool = False) -> Generator[IO[bytes]]:
         path: the file.
         private: whether it is one of our own, in a run's folder: only its owner may read it, and
             a link, pipe or device in its place is replaced.
+        durable: whether it must survive a power cut, which takes a sync.
 
     Raises:
         WriteError: the file cannot be written.
@@ -41,19 +42,22 @@ def replacing(path: Path, *, private: bool = False) -> Generator[IO[bytes]]:
                 yield file
         else:
             target = path if private else path.resolve()
-            with _replacement(target, 0o600 if private else 0o666) as file:
+            mode = 0o600 if private else 0o666
+            with _replacement(target, mode, durable=durable) as file:
                 yield file
     except OSError as error:
         raise WriteError(f"{path}: cannot be written ({error.strerror or error})") from error
 
 
-def replace_file(path: Path, content: bytes, *, private: bool = False) -> None:
+def replace_file(
+    path: Path, content: bytes, *, private: bool = False, durable: bool = True
+) -> None:
     """Replace the content of *path*, as `replacing` does.
 
     Raises:
         WriteError: the file cannot be written.
     """
-    with replacing(path, private=private) as file:
+    with replacing(path, private=private, durable=durable) as file:
         file.write(content)
 
 
@@ -81,19 +85,21 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 
 @contextmanager
-def _replacement(path: Path, mode: int) -> Generator[IO[bytes]]:
+def _replacement(path: Path, mode: int, *, durable: bool) -> Generator[IO[bytes]]:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         with os.fdopen(os.open(temporary, _NEW, mode), "wb") as file:
             yield file
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         temporary.replace(path)
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)  # missing after the rename
-    _sync_folder(path.parent)
+    if durable:
+        _sync_folder(path.parent)
 
 
 def _sync_folder(folder: Path) -> None:

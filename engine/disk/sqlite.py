@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Generic, Self, TypeVar
 
 from ..data.errors import RunStopped
+from .network import check_local
 
 T = TypeVar("T")
 
@@ -58,7 +59,9 @@ def connect(path: Path, *, cache_kib: int = 8192) -> sqlite3.Connection:
 
     Raises:
         StorageError: the file cannot be opened, or is not a database.
+        NetworkFileSystemError: it would be on a network file system.
     """
+    check_local(path)
     _make_file(path)
     try:
         connection = sqlite3.connect(

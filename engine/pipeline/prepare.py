@@ -16,6 +16,7 @@ from ..data.files import user_path
 from ..data.records import Metadata, Seed, Unreadable, identity
 from ..data.seeds import SeedError
 from ..data.seeds.selection import SeedSelection
+from ..disk.network import check_local
 from ..store.coverage import SelectedSeeds
 from ..store.folder import Folder
 from ..store.manifest import Manifest, run_manifest
@@ -97,10 +98,12 @@ def prepare(config: Config, *, where: str, origin: Origin = Origin()) -> Plan:  
     selection = _select_seeds(config)
     metadata = read_metadata(Path(config.metadata.file)) if config.metadata.file else ()
     tests = read_test_sets(config.quality, where)
+    digest, seed_files = _digests(config, selection)
     manifest = run_manifest(
         config,
         roles,
-        seeds=_digest(config, selection),
+        seeds=digest,
+        seed_files=seed_files,
         prompts={role: templates.digests for role, templates in prompts.items()},
         tests={
             name: identity(*(question.prompt for question in questions))
@@ -110,6 +113,8 @@ def prepare(config: Config, *, where: str, origin: Origin = Origin()) -> Plan:  
     rules = quality_rules(config.quality, tests, where)
     folder = Folder(_folder(config))
     check_cache_folder(config.cache, folder.path, where)
+    check_local(folder.ledger)
+    check_local(config.cache.database())
     return Plan(
         config, recipe, roles, folder, selection, metadata, prompts, manifest, rules, endpoints
     )
@@ -131,11 +136,13 @@ def _select_seeds(config: Config) -> SeedSelection | None:
     raise SeedError(f"{', '.join(map(str, config.seed_files))}: no seed can be read: {why}")
 
 
-def _digest(config: Config, selection: SeedSelection | None) -> str:
-    """Return a digest of what the run starts from."""
+def _digests(
+    config: Config, selection: SeedSelection | None
+) -> tuple[str, tuple[seeds.SeedFileDigest, ...]]:
+    """Return a digest of what the run starts from, and those of its seed files."""
     if config.metadata.file:
-        return metadata_digest(Path(config.metadata.file))
-    return "" if selection is None else seeds.digest(selection.source)
+        return metadata_digest(Path(config.metadata.file)), ()
+    return ("", ()) if selection is None else seeds.digests(selection.source)
 
 
 def _folder(config: Config) -> Path:

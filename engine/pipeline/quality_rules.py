@@ -2,6 +2,7 @@
 
 from msgspec import Struct
 
+from ...providers.optional import install_command
 from ..config import ConfigError, QualityConfig
 from ..data import seeds
 from ..data.files import user_path
@@ -57,7 +58,7 @@ def quality_rules(
         similarity = None if kind == "off" else similarity_index(kind, quality.near_threshold)
     except ImportError as error:
         raise ConfigError(
-            f'{where}: quality: needs an extra: pip install "codeclm[quality]" ({error})'
+            f"{where}: quality: needs an extra: {install_command('quality')} ({error})"
         ) from error
     except ValueError as error:
         raise ConfigError(f"{where}: quality.languages: {error}") from error

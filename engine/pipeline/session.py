@@ -31,6 +31,7 @@ from ..disk.threads import finish_in_thread
 from ..quality.near_duplicates import NearDuplicateFilter
 from ..store.folder import FolderError
 from ..store.ledger_counts import LedgerCounts, count_ledger
+from ..store.lost_answers import LostAnswersError, describe_lost, find_lost_answers
 from ..store.manifest import default_settings, differences
 from ..store.writer import LedgerWriter
 from .acceptance import Acceptance
@@ -104,6 +105,7 @@ async def execute(
     watch: Watcher,
     allow_change: bool = False,
     retry_failed: bool = False,
+    pay_again: bool = False,
     requests: StopRequests = process_signals,
     on_kept: OnKept = ignore,
     tries_roles: bool = True,
@@ -117,6 +119,7 @@ async def execute(
         allow_change: start the run anew if the folder holds one with other settings.
         retry_failed: start the run anew if anything failed for good: stored replies are reused,
             and calls without one are sent again.
+        pay_again: pay again for answers that the cache lacks.
         requests: where requests to stop come from.
         counters: the session's; by default new ones.
         on_kept: awaited with each example that is kept, in the order in which they are.
@@ -125,13 +128,15 @@ async def execute(
     Raises:
         ConfigError: *retry_failed* without a cache, which would pay for everything again.
         FolderError: the folder holds another run.
+        LostAnswersError: the cache lacks answers that an earlier session paid for.
         StorageError: the ledger or the cache cannot be used.
     """
     name = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.getpid()}-{secrets.token_hex(4)}"
     session = Session(plan, counters or Counters(), dispatchers={}, name=name)
     if retry_failed:
         await anyio.to_thread.run_sync(_check_cache, plan.config)
-    async with _open_ledger(plan, allow_change=allow_change, retry_failed=retry_failed) as ledger:
+    changes = Changes(allow_change, retry_failed, pay_again)
+    async with _open_ledger(plan, changes) as ledger:
         spent = await anyio.to_thread.run_sync(_open_account, ledger, name, plan.config)
         session.before = total_spending(spent)
         settings = CallSettings(
@@ -188,9 +193,11 @@ async def _work(session: Session, clients: Clients, ledger: LedgerWriter, hooks:
                 ledger.seeds_selected(selection)
             await _run(execution, plan, clients, tries_roles=hooks.tries_roles)
     finally:
-        _record_spending(session, ledger)
+        _record_spending(session, ledger, ended=True)
     session.left_for_later = state.left_for_later
     session.ending, session.reason = state.verdict()
+    if session.abandoned:
+        session.reason += f"; calls in flight given up, which may be billed: {session.abandoned:,}"
     if isinstance(state.stopped_by, BudgetSpent):
         session.spent_limit = state.stopped_by.limit
     log.info("run.ended", ending=session.ending, reason=session.reason)
@@ -276,15 +283,23 @@ def widths(config: Config, roles: Mapping[str, RoleConfig]) -> Widths:
 # -- the ledger -------------------------------------------------------------------------------
 
 
+class Changes(NamedTuple):
+    """What a session may do to the run that it finds, as for `execute`."""
+
+    allow_change: bool
+    retry_failed: bool
+    pay_again: bool
+
+
 @asynccontextmanager
-async def _open_ledger(
-    plan: Plan, *, allow_change: bool, retry_failed: bool
-) -> AsyncGenerator[LedgerWriter]:
+async def _open_ledger(plan: Plan, changes: Changes) -> AsyncGenerator[LedgerWriter]:
     def open_ledger() -> LedgerWriter:
         ledger = LedgerWriter(plan.folder.ledger)
         try:
-            settle_manifest(plan, ledger, allow_change=allow_change)
-            if retry_failed and ledger.reader.has_failures():
+            if not changes.pay_again:
+                _check_answers(plan, ledger)
+            settle_manifest(plan, ledger, allow_change=changes.allow_change)
+            if changes.retry_failed and ledger.reader.has_failures():
                 ledger.clear()
             ledger.clear_provisional_decisions()
         except BaseException:
@@ -297,6 +312,18 @@ async def _open_ledger(
         yield ledger
     finally:
         await finish_in_thread(ledger.close)
+
+
+def _check_answers(plan: Plan, ledger: LedgerWriter) -> None:
+    """Check that going on pays for nothing again.
+
+    Raises:
+        LostAnswersError: it would; the message says what that costs.
+    """
+    cache = plan.config.cache
+    lost = find_lost_answers(plan.folder, ledger.reader, cache.database(), plan.roles)
+    if lost is not None:
+        raise LostAnswersError(describe_lost(lost, cache.path()))
 
 
 def _check_cache(config: Config) -> None:
@@ -381,9 +408,10 @@ COUNTING_PAUSE = 50
 """How many times as long as a count takes to wait for the next: 2 % of a core at most."""
 
 
-def _record_spending(session: Session, ledger: LedgerWriter) -> None:
+def _record_spending(session: Session, ledger: LedgerWriter, *, ended: bool = False) -> None:
+    """Put the session's account into the ledger; at its end also if nothing was spent."""
     counters = session.counters
     total = counters.total()
-    if total.paid or total.reused:
+    if total.paid or total.reused or ended:
         seconds = anyio.current_time() - session.began_at
         ledger.spent(session.name, Spending(counters.usage, total.reused, seconds))

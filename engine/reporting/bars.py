@@ -12,8 +12,6 @@ from .progress import EndpointProgress, Progress
 from .progress_text import amounts, endpoint_label, endpoint_text, headline, is_held_up, speed
 from .terminal import one_line
 
-LONGEST_LABEL = len("strong+target+judge")
-
 
 class BarRenderer:
     """Draws progress for a stream, in the colours that its terminal and NO_COLOR allow."""
@@ -61,7 +59,7 @@ def _bar(share: float | None) -> tuple[RenderableType, str]:
 
 def _endpoints(progress: Progress) -> Table:
     table = Table.grid(padding=(0, 1))
-    labels = [endpoint_label(endpoint)[:LONGEST_LABEL] for endpoint in progress.endpoints]
+    labels = [endpoint_label(endpoint) for endpoint in progress.endpoints]
     table.add_column(no_wrap=True, min_width=max(map(len, labels), default=0))
     table.add_column(no_wrap=True, overflow="ellipsis")
     for label, endpoint in zip(labels, progress.endpoints, strict=True):

@@ -36,13 +36,17 @@ class Pace:
             self._samples.popleft()
 
     @property
+    def seconds(self) -> float:
+        """For how long the rate was measured."""
+        return self._samples[-1].time - self._samples[0].time if self._samples else 0.0
+
+    @property
     def per_second(self) -> float:
         """The rate; 0 until there are two samples."""
         if not self._samples:
             return 0.0
-        first, last = self._samples[0], self._samples[-1]
-        seconds = last.time - first.time
-        return (last.amount - first.amount) / seconds if seconds > 0 else 0.0
+        growth = self._samples[-1].amount - self._samples[0].amount
+        return growth / self.seconds if self.seconds > 0 else 0.0
 
 
 RATE_WINDOW = 30.0

@@ -8,7 +8,7 @@ from ..pipeline.expectation import Measured, Start, scale_factors, scaled
 from ..pipeline.prepare import Plan
 from .costs import StageCost, cost_lines, stage_costs, total_cost
 from .duration import busiest
-from .waiting import clock
+from .terminal import clock
 
 
 class PilotForecast(Struct, frozen=True):

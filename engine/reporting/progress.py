@@ -1,8 +1,8 @@
 """What a run has made and is doing now, as one value: for displays, here and in other processes."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from ..calls.counters import StageCounts
 
@@ -33,8 +33,8 @@ class Spent(Struct, frozen=True, kw_only=True):
     reused: int
     """Answers from the cache, in this session."""
     likely_calls: int | None = None
-    """Answers that the whole run will probably take: as forecast, and from a tenth of the work on
-    as it went so far."""
+    """Paid answers that the whole run will probably take: at first as forecast, and from a tenth of
+    the work on as it went so far."""
     most_calls: int | None = None
     tokens: int
     most_tokens: int | None = None
@@ -100,7 +100,7 @@ class Progress(Struct, frozen=True, kw_only=True):
     """Why the session is ending."""
     elapsed: float
     """Seconds of this session."""
-    share: float | None = None
+    share: Annotated[float, Meta(ge=0, le=1)] | None = None
     """How much of the work is done, 0 to 1; None where that is not known."""
     remaining: float | None = None
     """Seconds that it takes at the pace of late; None until that is known."""
@@ -110,3 +110,5 @@ class Progress(Struct, frozen=True, kw_only=True):
     endpoints: tuple[EndpointProgress, ...] = ()
     written_at: float = 0.0
     """Seconds since 1970."""
+    silent: float = 0.0
+    """For how many seconds the session has written nothing new, where another process reads it."""

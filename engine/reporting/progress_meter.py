@@ -4,6 +4,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+from msgspec import structs
+
 from ..calls.clients import endpoint_name, limits_of
 from ..calls.dispatcher import Dispatcher
 from ..calls.prices import Prices, prices_by_role
@@ -15,6 +17,10 @@ from .progress import Activity, EndpointProgress, Made, Progress, Spent, State
 
 MEASURED = 0.1
 """Share of the work from which on the calls so far say more than the forecast."""
+
+
+LEAST_MEASURED = 10.0
+"""Seconds of work that must be measured before anybody is told how long the rest takes."""
 
 
 class _Likely(NamedTuple):
@@ -50,6 +56,7 @@ class ProgressMeter:
         self._session = session
         self._clock, self._wall_clock = clock, wall_clock
         self._began_at = clock()
+        self._run = session.plan.folder.path.absolute().name
         self._paces = {role: rate_pace() for role in session.plan.roles}
         self._token_pace, self._work_pace = rate_pace(), work_pace()
         self._prices = prices_by_role(session.plan.roles)
@@ -64,10 +71,13 @@ class ProgressMeter:
         made = self._made(likely)
         work = self._work(made)
         share = min(1.0, work.done / work.goal) if work and work.goal else None
+        if made.target_rows is not None and made.instructions is not None:
+            likely_rows = _projected(made.instructions, share, made.likely_instructions)
+            made = structs.replace(made, likely_instructions=likely_rows)
         spent = self._spent(now, share, likely)
         self._sample(now, spent, work)
         return Progress(
-            run=session.plan.folder.path.resolve().name,
+            run=self._run,
             state=self._state(),
             reason=self._reason(),
             elapsed=now - self._began_at,
@@ -104,16 +114,13 @@ class ProgressMeter:
 
     def _made(self, likely: _Likely | None) -> Made:
         session, counts = self._session, self._session.ledger_counts
-        instructions = likely and likely.instructions
-        if counts is not None and instructions is not None:
-            instructions = max(instructions, counts.instructions)
         return Made(
             rows=None if counts is None else counts.rows,
             target_rows=session.plan.config.target_rows,
             seeds=self._seeds(),
             total_seeds=session.total_seeds,
             instructions=None if counts is None else counts.instructions,
-            likely_instructions=instructions,
+            likely_instructions=likely and likely.instructions,
         )
 
     def _seeds(self) -> int | None:
@@ -147,10 +154,10 @@ class ProgressMeter:
 
     def _remaining(self, work: _Work | None) -> float | None:
         """Return the seconds until the goal, at the pace of late."""
-        pace = self._work_pace.per_second
-        if work is None or pace <= 0:
+        pace = self._work_pace
+        if work is None or pace.seconds < LEAST_MEASURED or pace.per_second <= 0:
             return None
-        return max(0, work.goal - work.done) / pace
+        return max(0, work.goal - work.done) / pace.per_second
 
     # -- what is spent -------------------------------------------------------------------------
 
@@ -158,19 +165,15 @@ class ProgressMeter:
         session, budget = self._session, self._session.plan.config.budget
         total, before = session.counters.total(), session.before
         calls = before.calls + total.paid
-        answers = calls + before.reused + total.reused
-        likely_answers = likely and likely.calls
-        if share is not None and share >= MEASURED:
-            likely_answers = round(answers / share)
-        if likely_answers is not None:
-            likely_answers = max(likely_answers, answers)
+        unpaid = before.reused + total.reused
+        forecast = likely and max(0, likely.calls - unpaid)
         money = None
         if self._prices:
             money = self._money_before + _cost(self._prices, session.counters.usage)
         return Spent(
             calls=calls,
             reused=total.reused,
-            likely_calls=likely_answers,
+            likely_calls=_projected(calls, share, forecast),
             most_calls=budget.calls,
             tokens=self._tokens_before + total.prompt_tokens + total.completion_tokens,
             most_tokens=budget.tokens,
@@ -201,9 +204,9 @@ class ProgressMeter:
             money_in_flight=money,
             calls_per_second=sum(pace.per_second for pace in self._paces.values()),
             tokens_per_second=self._token_pace.per_second,
-            stages=counters.stages,
-            scored=counters.scored,
-            selected=counters.selected,
+            stages={name: structs.replace(counts) for name, counts in counters.stages.items()},
+            scored=dict(counters.scored),
+            selected=dict(counters.selected),
         )
 
     def _endpoint(self, name: str, dispatcher: Dispatcher) -> EndpointProgress:
@@ -225,6 +228,13 @@ class ProgressMeter:
             longest_outage=plan.config.retry.outage,
             last_error=now.last_error,
         )
+
+
+def _projected(amount: int, share: float | None, forecast: int | None) -> int | None:
+    """Return what the whole run will take: as it went so far, or at first as forecast."""
+    if share is not None and share >= MEASURED:
+        return max(amount, round(amount / share))
+    return None if forecast is None else max(forecast, amount)
 
 
 def _cost(prices: Mapping[str, Prices], usage: UsageByStage) -> float:

@@ -1,12 +1,20 @@
 """Progress in words: what matters most comes first, so that a narrow terminal cuts it last."""
 
+import re
 from collections.abc import Iterator
 
 from ..calls.dispatch_statistics import LONG_PAUSE
 from ..calls.outage import LONG_OUTAGE
 from .progress import EndpointProgress, Progress
-from .terminal import one_line
-from .waiting import clock
+from .terminal import clock, one_line
+
+_REQUEST = re.compile(r"^[A-Z]+ \S+: ")
+"""How a message begins that names the request: the line has its endpoint already."""
+
+LONG_SILENCE = 5.0
+"""Seconds without news after which whoever watches from another process is told."""
+
+LONGEST_LABEL = len("strong+target+judge")
 
 UNKNOWN = "—"
 """Stands for a figure that nobody can know yet."""
@@ -15,6 +23,8 @@ UNKNOWN = "—"
 def headline(progress: Progress) -> str:
     """Say what the session does, and for how much longer."""
     done = clock(progress.elapsed)
+    if progress.silent >= LONG_SILENCE:
+        return f"no news for {clock(progress.silent)}: paused, or its machine is busy"
     match progress.state:
         case "starting":
             return f"starting, {done}"
@@ -70,7 +80,12 @@ def money(amount: float) -> str:
 
 def endpoint_label(endpoint: EndpointProgress) -> str:
     """Name an endpoint by the roles that ask it."""
-    return "+".join(endpoint.roles) or one_line(endpoint.name)
+    label = one_line("+".join(endpoint.roles) or endpoint.name)
+    if len(label) <= LONGEST_LABEL:
+        return label
+    first, *others = endpoint.roles or (label,)
+    more = f"+{len(others)}" if others else "…"
+    return f"{one_line(first)[: LONGEST_LABEL - len(more)]}{more}"
 
 
 def is_held_up(endpoint: EndpointProgress) -> bool:
@@ -91,8 +106,8 @@ def endpoint_text(endpoint: EndpointProgress) -> str:
 def _endpoint_parts(endpoint: EndpointProgress) -> Iterator[str]:
     if endpoint.outage >= LONG_OUTAGE:
         yield f"no answer for {clock(endpoint.outage)}{_next_try(endpoint)}"
+        yield _REQUEST.sub("", one_line(endpoint.last_error))
         yield f"gives up after {clock(endpoint.longest_outage)}"
-        yield one_line(endpoint.last_error)
         return
     if endpoint.paused >= 1:
         yield f"waits {clock(endpoint.paused)} for its rate limit"
@@ -116,7 +131,7 @@ def _endpoint_parts(endpoint: EndpointProgress) -> Iterator[str]:
 
 
 def _next_try(endpoint: EndpointProgress) -> str:
-    if endpoint.in_flight or not endpoint.waiting_for_retry:
+    if endpoint.in_flight or endpoint.next_retry < 1:
         return ", trying now"
     return f", next try in {clock(endpoint.next_retry)}"
 

@@ -28,3 +28,10 @@ def row_count(rows: int, target: int | None = None) -> str:
     if target:
         return f"{rows:,} of {target:,} rows"
     return f"{rows:,} {'row' if rows == 1 else 'rows'}"
+
+
+def clock(seconds: float) -> str:
+    """Return *seconds* as H:MM:SS, or M:SS below an hour."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

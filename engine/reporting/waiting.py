@@ -6,6 +6,7 @@ from ..calls.dispatch_statistics import LONG_PAUSE
 from ..calls.dispatcher import Dispatcher
 from ..calls.outage import LONG_OUTAGE
 from ..config import RetryPolicy
+from .terminal import clock
 
 
 def waiting_endpoints(dispatchers: Mapping[str, Dispatcher], policy: RetryPolicy) -> list[str]:
@@ -21,10 +22,3 @@ def waiting_endpoints(dispatchers: Mapping[str, Dispatcher], policy: RetryPolicy
         elif now.paused >= LONG_PAUSE:
             lines.append(f"{name}: its rate limit lets the next call out in {clock(now.paused)}")
     return lines
-
-
-def clock(seconds: float) -> str:
-    """Return *seconds* as H:MM:SS, or M:SS below an hour."""
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

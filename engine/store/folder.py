@@ -1,7 +1,7 @@
 """A run's folder: where its files are, which process works on it, and which run it is.
 
 It holds ``config.toml`` as run, ``manifest.json``, ``ledger.sqlite``, ``events.jsonl``,
-``summary.json`` and the exports.
+``summary.json`` and the exports; while a session works on it also ``progress.json``.
 """
 
 import fcntl
@@ -56,6 +56,7 @@ class Folder:
         self.ledger = path / "ledger.sqlite"
         self.events = path / "events.jsonl"
         self.summary = path / "summary.json"
+        self.progress = path / "progress.json"
         self._lock = path / "run.lock"
 
     def export(self, format_name: str) -> Path:
@@ -165,7 +166,7 @@ class Folder:
         Files that the user names (`codeclm export --to`) may be in progress and are left alone.
         """
         exports = [self.export(name) for name in EXPORTS.names()]
-        remove_leftovers([self.config, self.manifest, self.summary, *exports])
+        remove_leftovers([self.config, self.manifest, self.summary, self.progress, *exports])
 
     # -- the manifest -------------------------------------------------------------------------
 

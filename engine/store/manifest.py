@@ -12,9 +12,14 @@ from msgspec import Struct
 from ...providers import json_codec
 from ..calls.prompts import prompts_source
 from ..config import Config, RoleConfig, reply_options, response_format, sampling_settings
+from ..data.seeds import SeedFileDigest
 
 FORMAT = 2
 """Of a run's folder; raise it whenever an older one can no longer be read."""
+
+
+_MOST_NAMED = 1000
+"""Seed files that a manifest names: it stays below what is read of one."""
 
 
 class Manifest(Struct, frozen=True):
@@ -34,6 +39,10 @@ class Manifest(Struct, frozen=True):
     """Digest of each template by name, by role."""
     files: dict[str, str] = {}
     """Where seeds and prompts came from, for display; not compared."""
+    seed_files: tuple[SeedFileDigest, ...] = ()
+    """The first thousand seed files, as they were read; not compared."""
+    cache: str = ""
+    """The folder of the cache that holds the answers; not compared."""
 
 
 # Settings that may differ between two sessions of a run, because they cannot change its dataset.
@@ -65,6 +74,8 @@ def new_manifest(
     seeds: str,
     prompts: dict[str, dict[str, str]],
     files: dict[str, str],
+    seed_files: tuple[SeedFileDigest, ...] = (),
+    cache: str = "",
 ) -> Manifest:
     """Build a manifest that starts now, by this version of codeclm."""
     return Manifest(
@@ -76,6 +87,8 @@ def new_manifest(
         settings=settings,
         prompts=prompts,
         files=files,
+        seed_files=seed_files[:_MOST_NAMED],
+        cache=cache,
     )
 
 
@@ -86,6 +99,7 @@ def run_manifest(
     seeds: str,
     prompts: Mapping[str, dict[str, str]],
     tests: Mapping[str, str],
+    seed_files: tuple[SeedFileDigest, ...] = (),
 ) -> Manifest:
     """Build the manifest of a run that starts now.
 
@@ -95,6 +109,7 @@ def run_manifest(
         seeds: Digest of the seed files.
         prompts: Digest of each template by name, by role.
         tests: Digests of the test sets by name.
+        seed_files: The seed files.
     """
     return new_manifest(
         _run_settings(config, roles, tests),
@@ -104,6 +119,8 @@ def run_manifest(
             "seeds": ", ".join(str(path) for path in config.seed_files),
             "prompts": prompts_source(config),
         },
+        seed_files=seed_files,
+        cache=str(config.cache.path().absolute()),
     )
 
 

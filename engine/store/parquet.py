@@ -8,6 +8,7 @@ from typing import IO, Any, assert_never, cast
 import msgspec
 from msgspec import Struct
 
+from ...providers.optional import install_command
 from ..data.columns import Column, ColumnType, ListColumn, StructColumn
 from ..data.formats import ExportError
 
@@ -34,7 +35,7 @@ def write_parquet(
         pq: Any = import_module("pyarrow.parquet")
     except ImportError as error:
         raise ExportError(
-            'Parquet needs pyarrow: pip install "codeclm[parquet]", or write .jsonl'
+            f"Parquet needs pyarrow: {install_command('parquet')}, or write .jsonl"
         ) from error
     schema = pa.schema([(column.name, _arrow_type(pa, column.type)) for column in columns])
     count = 0

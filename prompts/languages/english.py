@@ -42,7 +42,7 @@ ENGLISH: Final = Language(
         r"[^.!?\n]{0,80}"
     ),
     announces=(
-        r"here(?:['\u2019]s| is| are| you go)|this is|below is|the following is|my"
+        r"here(?:['\u2019]s| is| are| you go)|this is|below(?: is| you)|the following is|my"
         r"|i['\u2019](?:ve|ll)|i (?:have|will|would)"
     ),
     explains=(
@@ -54,7 +54,9 @@ ENGLISH: Final = Language(
         r"|th(?:is|e) (?:improved|revised|rewritten|updated|enhanced|modified)"
         rf"|\Athis {_REWRITE}{_DOES}\b|\A(?:this|it) {_DOES}\b"
         r"|\Athe added (?:\w+ ){1,3}(?:means|makes|raises|forces|ensures|increases|adds)\b"
-        r"|(?:challenge|constraint|requirement|difficulty)s? added"
+        r"|(?:challenge|constraint|requirement|difficulty)s? (?:was |were |has been "
+        r"|have been )?added"
+        r"|(?:constraints?|requirements?|details|rest|parts) of the original\b"
         r"|the (?:original|input|given) (?:instruction|prompt|task|version|question|intent|subject)"
         r"|\bi(?:['\u2019]ve| have) (?:also )?(?:added|made|changed|included|kept|incorporated)\b"
         r"|\bi (?:also )?(?:added|introduced|incorporated|increased) (?:an?|the|two|more|some)\b"
@@ -95,13 +97,15 @@ ENGLISH: Final = Language(
     suspect=(
         r"\b(?:harder|tougher|(?:more )?challenging|improve(?:d|ments?)|enhance(?:d|ments?)"
         r"|rewrit\w+|add(?:ed|itions?)|rationale|reasoning|justification|why it|why this|how it"
-        r"|how this|difficulty|complexity)\b"
+        r"|how this|difficulty|complexity|action (?:item|taken|followed|applied))\b"
     ),
     asks=(
         r"(?:i['\u2019](?:d|m|ll)|i (?:need|don['\u2019]t|do not|can|am|notice|think|would|see)"
         r"|it (?:seems|looks|appears)|could you|can you|please (?:provide|share|send|paste)"
-        r"|before i|the (?:input|given|original|provided)|unfortunately|there (?:is|seems))\b"
-        r"[^\n]{0,200}\b(?:(?:input|given|original|provided|action) (?:instruction|prompt|item)"
+        r"|before i|the (?:input|given|original|provided)|unfortunately"
+        r"|there(?:['\u2019]s| is| isn['\u2019]t| seems))\b"
+        r"[^\n]{0,200}\b(?:(?:an?|no|the) (?:instruction|prompt) in (?:your|the)|(?:input|given"
+        r"|original|provided|action) (?:instruction|prompt|item)"
         r"|instruction (?:seems|appears|is missing|you)|(?:which|what) (?:instruction|prompt))"
     ),
     notes=r"(?:brief |short )?(?:explanation|notes?|reasoning|reason|comment|remark|justification)",
@@ -116,7 +120,9 @@ ENGLISH: Final = Language(
         r"|i (?:appreciate|understand|need to|have to|must|want to|notice|should|recogni[sz]e)\b"
         r".{0,250}\b(?:won['\u2019]t|can['\u2019]?t|cannot|not going to|unable|rather not|not able"
         r"|not comfortable)\b|as an? (?:ai|artificial|large language|language model)\b"
-        r"|unfortunately,? (?:i|we) (?:can|am|are)"
+        r"|unfortunately,? (?:i|we) (?:can|am|are)|i['\u2019]m (?:just |only )?an? (?:ai"
+        r"|language model)\b"
+        r"|i am (?:just |only )?an? (?:ai|language model)\b"
     ),
     item=r"instruction|task|prompt|question|item",
     all_items=(
@@ -151,4 +157,19 @@ ENGLISH: Final = Language(
     ),
     yes=r"yes|true",
     no=r"no|false",
+    points_back=(
+        r"(?:this|that|these|it|now|here)(?:['\u2019]s)?\b"
+        r"|the (?:revised|added|updated)\b|(?:i )?hope\b"
+        r"|all (?:other|else)|with this"
+    ),
+    material=(
+        r"\b(?:text|sentence|paragraph|passage|article|e?-?mail|review|statement|following|given"
+        r"|below|input|quot|story|poem|code|phrase|message|claim|headline|tweet|draft|document"
+        r"|abstract|excerpt|description|provided|news|recipe|product|event|dialogue"
+        r"|conversation|transcript|note|letter|function|script|table|data|log|minutes|lyrics"
+        r"|instruction)"
+    ),
+    in_the_text=(
+        r"(?:this|the|that|such a|my|your) (?:\w+ ){0,2}(?:instruction|prompt|rewrite|version)\b"
+    ),
 )

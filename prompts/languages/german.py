@@ -83,4 +83,17 @@ GERMAN: Final = Language(
         r"|(?:kannst du|könnten sie)[^\n]{0,40}(?:anweisung|prompt)"
         r"|die (?:eingegebene |ursprüngliche )?anweisung (?:fehlt|scheint)"
     ),
+    points_back=(
+        r"das\b|dies\w{0,2}\b|damit\b|dadurch\b|so\b|nun\b|jetzt\b|hoffentlich|ich hoffe"
+        r"|alle (?:anderen|übrigen)"
+        r"|die (?:neue|zusätzliche|überarbeitete)"
+    ),
+    material=(
+        r"text|satz|sätze|absatz|artikel|mail|brief|aussage|folgend|gegeben|unten|gedicht|code"
+        r"|nachricht|zitat|entwurf|dokument|beschreibung|rezept|produkt|liste|dialog|gespräch"
+        r"|protokoll|auszug|tabelle|daten|rede"
+    ),
+    in_the_text=(
+        r"(?:die(?:se[rs]?)?|der) (?:\w+ ){0,2}(?:anweisung|fassung|version|prompt|variante)\b"
+    ),
 )

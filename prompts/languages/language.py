@@ -33,6 +33,12 @@ class Language(Struct, frozen=True, kw_only=True):
     """How the last line of a chat begins: "let me know"."""
     suspect: str = NONE
     """Words in remarks on a rewrite that an instruction may hold, too."""
+    points_back: str = NONE
+    """How a sentence begins that speaks of what stands above it: "this"."""
+    material: str = NONE
+    """What an instruction may work on, or how it points to it: "sentence", "below"."""
+    in_the_text: str = NONE
+    """How a sentence begins that speaks of the instruction: "the new version"."""
     asks: str = NONE
     """How a model begins that has no text to rewrite, or asks what is meant."""
     changes: str = NONE

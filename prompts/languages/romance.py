@@ -69,6 +69,18 @@ FRENCH: Final = Language(
         r"|envoyer|donner)[^\n]{0,30}(?:instruction|consigne|texte|prompt)"
         r"|il semble que (?:l['\u2019]|la |votre |ton )(?:instruction|consigne)"
     ),
+    points_back=(
+        r"cel[al]|ça\b|ce(?:tte|ci|s)?\b|c['\u2019]est|ainsi\b|désormais|la nouvelle"
+        r"|toutes les autres|j['\u2019]espère"
+    ),
+    material=(
+        r"texte|phrase|paragraphe|article|mail|lettre|suivant|ci-dessous|donné|poème|code|message"
+        r"|citation|brouillon|document|description|recette|produit|liste|dialogue|conversation"
+        r"|extrait|tableau|données"
+    ),
+    in_the_text=(
+        r"(?:cette|la|l['\u2019]) ?(?:\w+ ){0,2}(?:instruction|consigne|version|variante)\b"
+    ),
 )
 
 SPANISH: Final = Language(
@@ -141,6 +153,13 @@ SPANISH: Final = Language(
         r"|parece que (?:la|falta la|tu|su) instrucción"
         r"|por favor,? (?:proporcion|compart|envía)[^\n]{0,40}(?:instrucción|texto|prompt)"
     ),
+    points_back=r"est[aeo]s?\b|es[ao]\b|así\b|ahora\b|la nueva|todas las demás|espero",
+    material=(
+        r"texto|frase|oración|párrafo|artículo|correo|carta|siguiente|abajo|dad[oa]\b|poema"
+        r"|código|mensaje|cita|borrador|documento|descripción|receta|producto|lista|diálogo"
+        r"|conversación|fragmento|tabla|datos|reseña"
+    ),
+    in_the_text=r"(?:esta|la) (?:\w+ ){0,2}(?:instrucción|versión|consigna|variante)\b",
 )
 
 PORTUGUESE: Final = Language(
@@ -183,6 +202,12 @@ PORTUGUESE: Final = Language(
     no=r"não",
     explains=r"adicionei|acrescentei|vou|para tornar",
     suspect=(r"difícil|dificuldade|complex|desafi|restriç|adicion|acrescent|melhor|reescri"),
+    points_back=r"est[ae]s?\b|iss?to?\b|isso\b|assim\b|agora\b|a nova|espero",
+    material=(
+        r"texto|frase|parágrafo|artigo|e-?mail|carta|seguinte|abaixo|dad[oa]\b|poema|código"
+        r"|mensagem|citação|rascunho|documento|descrição|receita|produto|lista|diálogo|tabela"
+        r"|dados"
+    ),
 )
 
 ITALIAN: Final = Language(
@@ -228,4 +253,10 @@ ITALIAN: Final = Language(
     no=r"no",
     explains=r"ho (?:aggiunto|reso|modificato|inserito)|per rendere",
     suspect=r"difficil|difficoltà|compless|impegnativ|vincol|aggiunt|miglior|riscri",
+    points_back=r"quest[aoei]\b|ciò\b|così\b|ora\b|adesso\b|la nuova|spero",
+    material=(
+        r"testo|frase|paragrafo|articolo|mail|lettera|seguente|sotto|dat[oa]\b|poesia|codice"
+        r"|messaggio|citazione|bozza|documento|descrizione|ricetta|prodotto|elenco|dialogo"
+        r"|tabella|dati"
+    ),
 )

@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from typing import assert_never
 
 from ..base import Transport
+from ..optional import install_command
 from .exchange import HttpSession
 
 
@@ -18,7 +19,7 @@ def check_transport(transport: Transport) -> None:
         ValueError: what it needs is not installed.
     """
     if transport == "lean" and None in map(find_spec, ("httptools", "aiohappyeyeballs")):
-        raise ValueError("transport = \"lean\" needs an extra: pip install 'codeclm[lean]'")
+        raise ValueError(f'transport = "lean" needs an extra: {install_command("lean")}')
 
 
 def open_session(

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from ..local.weights import digest_of, find_file
+from ..optional import install_command
 
-REMEDY: Final = 'pip install "codeclm[train]"'
+REMEDY: Final = install_command("train")
 _WHERE: Final = (
     "a folder with config.json and *.safetensors, a .gguf file, smollm2, or a name that is in the"
     " Hub's cache; nothing is downloaded"

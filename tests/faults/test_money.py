@@ -123,10 +123,10 @@ def test_a_budget_of_money_needs_the_prices_of_whoever_is_paid(
 
 
 @pytest.mark.parametrize(
-    ("lost", "named", "way_on"),
+    ("lost", "named", "way_on", "flags"),
     [
-        ("cache", "cache/cache.db", "codeclm resume run"),
-        ("run", "run/ledger.sqlite", "run the same command again"),
+        ("cache", "cache/cache.db", "codeclm resume run", ["--pay-again"]),
+        ("run", "run/ledger.sqlite", "run the same command again", []),
     ],
 )
 @pytest.mark.parametrize("remove", [shutil.rmtree, move_away])
@@ -134,6 +134,7 @@ def test_a_folder_that_is_deleted_or_moved_stops_the_run_and_the_way_on_works(
     lost: str,
     named: str,
     way_on: str,
+    flags: list[str],
     remove: Callable[[Path], object],
     shop: FaultServer,
     tmp_path: Path,
@@ -145,7 +146,7 @@ def test_a_folder_that_is_deleted_or_moved_stops_the_run_and_the_way_on_works(
     _, told = process.communicate(timeout=HANGS)
     shop.reset()
 
-    again = start(shop, tmp_path)
+    again = start(shop, tmp_path, *flags)
     again.communicate(timeout=HANGS)
 
     assert process.returncode == 1

@@ -1,9 +1,10 @@
 """Replies as models write them, of our own wording, each with what is right to read from it.
 
-One file for each stage, and one in ``held_out`` that parsers were not written against; those in
-``unseen_1`` are by another hand, who had not read the parsers. A reply begins with
-``@@ FAMILY LANGUAGE``. What is right stands at the end, in lines ``=> TEXT`` with ``\\n`` for a
-line break, or ``=> refused``; or the reply marks it itself, ⟦thus⟧.
+One file for each stage, and one in ``held_out`` that parsers were not written against. Those in
+``unseen_1`` are by another hand, who had not read the parsers; further batches by the same hand,
+each read once before the parsers learnt from it. A reply begins with ``@@ FAMILY LANGUAGE``. What
+is right stands at the end, in lines ``=> TEXT`` with ``\\n`` for a line break, or ``=> refused``;
+or the reply marks it itself, ⟦thus⟧.
 """
 
 import re

@@ -12,6 +12,8 @@ from itertools import count as counter
 from pathlib import Path
 from typing import Any
 
+from msgspec import Struct
+
 from ..records import Seed, Unreadable, identity
 from .files import SeedFile, find_files
 from .instructions import (
@@ -24,7 +26,17 @@ from .rows import count_rows, read_rows
 from .source import SeedError, SeedFormat, SeedSource, UnusableRecordError
 from .values import parse_json
 
-__all__ = ["SeedError", "SeedFormat", "SeedSource", "count", "digest", "read", "records"]
+__all__ = [
+    "SeedError",
+    "SeedFileDigest",
+    "SeedFormat",
+    "SeedSource",
+    "count",
+    "digest",
+    "digests",
+    "read",
+    "records",
+]
 
 
 def read(source: SeedSource, *, skip: Container[int] = b"") -> Iterator[Seed | Unreadable]:
@@ -65,21 +77,41 @@ def count(source: SeedSource) -> int:
     return sum(count_rows(file, source) for file in find_files(source))
 
 
+class SeedFileDigest(Struct, frozen=True):
+    """A seed file as a run reads it: where it is, its size in bytes, and their digest."""
+
+    path: str
+    size: int
+    digest: str
+
+
 def digest(source: SeedSource) -> str:
     """Return a digest of the bytes of all files, as 32 hex digits, regardless of their paths."""
+    return digests(source)[0]
+
+
+def digests(source: SeedSource) -> tuple[str, tuple[SeedFileDigest, ...]]:
+    """Return the digest of all files together, as `digest` does, and that of each. Blocks.
+
+    Raises:
+        SeedError: a file cannot be read.
+    """
     total = blake2b(digest_size=16)
+    files = list[SeedFileDigest]()
     block = memoryview(bytearray(1 << 20))
     for path, _ in find_files(source):
-        size = 0
+        size, own = 0, blake2b(digest_size=16)
         try:
             with path.open("rb", buffering=0) as file:
                 while length := file.readinto(block):
                     total.update(block[:length])
+                    own.update(block[:length])
                     size += length
         except OSError as error:
             raise SeedError(f"{path}: {error.strerror}") from error
         total.update(size.to_bytes(8, "little"))
-    return total.hexdigest()
+        files.append(SeedFileDigest(str(path.absolute()), size, own.hexdigest()))
+    return total.hexdigest(), tuple(files)
 
 
 def _read(

@@ -6,6 +6,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from ....providers.optional import install_command
 from .delimited import check_columns
 from .instructions import used_fields
 from .source import SeedError, SeedSource, UnusableRecordError
@@ -65,7 +66,7 @@ def _open(path: Path) -> Generator[tuple[Any, Any]]:
         import_module("pyarrow.parquet")
     except ImportError as error:
         raise SeedError(
-            f'{path}: reading it needs pyarrow: pip install "codeclm[parquet]"'
+            f"{path}: reading it needs pyarrow: {install_command('parquet')}"
         ) from error
     try:
         # Arrow's own file: a thread of its pool that still holds a Python file when the

@@ -1,0 +1,40 @@
+"""``codeclm unpack``: a run's folder from what ``codeclm pack`` made."""
+
+import argparse
+from pathlib import Path
+
+from ..reporting.runs import resume_command
+from ..store.unpack import unpack
+from .arguments import positive_integer
+from .exit_status import ExitStatus
+from .output import print_message
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", type=Path, help="what `codeclm pack` wrote")
+    parser.add_argument(
+        "--to", type=Path, metavar="DIR", help="the run's new folder (default: runs/NAME)"
+    )
+    parser.add_argument(
+        "--cache",
+        type=Path,
+        metavar="DIR",
+        help="put the answers into this cache, for all runs that use it: only if you trust the"
+        " file (default: a cache in the new folder)",
+    )
+    parser.add_argument(
+        "--max-size",
+        type=positive_integer,
+        default=64,
+        metavar="GB",
+        help="refuse a file that unpacks to more (default: 64)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    made = unpack(args.file, to=args.to, cache=args.cache, most_bytes=args.max_size * 10**9)
+    print_message(
+        f"wrote {made.folder}: {made.answers:,} answers are in {made.cache}; to continue:"
+        f" {resume_command(made.folder)}"
+    )
+    return ExitStatus.DONE
