@@ -1,20 +1,25 @@
 """What ``from codeclm import …`` and ``from codeclm.engine import …`` offer."""
 
+import asyncio
 import json
+import re
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
 import pytest
+import uvloop
 
 import codeclm
 import codeclm.engine
 from codeclm.engine.commands import COMMANDS, load
 from codeclm.engine.config import Config
+from codeclm.engine.reporting.summary import Summary
 
 from .commands import environment, write_seeds
 
@@ -187,3 +192,38 @@ def test_an_export_replaces_no_file_unless_told_to(seeds: Path) -> None:
         codeclm.export(seeds / "run", seeds / "rows.json")
     assert len(json.loads((seeds / "rows.json").read_bytes())) == count
     assert codeclm.export(seeds / "run", seeds / "rows.json", force=True) == count
+
+
+@pytest.mark.blocking
+def test_the_rows_of_a_run_are_read_back_in_seed_order(seeds: Path) -> None:
+    codeclm.run(settings(seeds, "run"))
+    rows = [(row.instruction, row.chosen.text) for row in codeclm.read_rows(seeds / "run")]
+
+    lines = (seeds / "run" / "alpaca.jsonl").read_text("utf-8").splitlines()
+    exported = [json.loads(line) for line in lines]
+    assert rows == [(row["instruction"], row["output"]) for row in exported]
+    with pytest.raises(codeclm.UserError, match="not a run's folder"):
+        next(codeclm.read_rows(seeds / "none"))
+
+
+@pytest.mark.blocking
+@pytest.mark.parametrize("loop", [asyncio.run, uvloop.run])
+def test_two_runs_share_the_loop_of_a_program(
+    loop: Callable[[Coroutine[Any, Any, Any]], Any], seeds: Path
+) -> None:
+    """Of asyncio and of uvloop; whoever has only trio calls `run` in a thread."""
+
+    async def both() -> list[Summary]:
+        runs = (codeclm.make_dataset(settings(seeds, name)) for name in ("one", "two"))
+        return await asyncio.gather(*runs)
+
+    one, two = loop(both())
+
+    assert (one.ending, two.ending) == ("finished", "finished")
+    assert one.rows == two.rows > 0
+
+
+def test_every_public_name_is_held_by_the_type_checkers() -> None:
+    program = (Path(__file__).parent / "typing" / "public_api.py").read_text("utf-8")
+
+    assert [name for name in codeclm.__all__ if not re.search(rf"\b{name}\b", program)] == []

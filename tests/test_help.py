@@ -16,7 +16,7 @@ from .commands import codeclm
 def help_of(verb: str, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setenv("NO_COLOR", "1")
-    return build_parser([verb]).verbs[verb].format_help()
+    return build_parser([verb]).commands[verb].format_help()
 
 
 def examples(text: str) -> Iterator[list[str]]:

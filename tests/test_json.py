@@ -2,7 +2,6 @@
 
 import json
 import re
-from argparse import ArgumentParser
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -14,7 +13,7 @@ import pytest
 
 from codeclm.engine.commands import COMMANDS
 from codeclm.engine.commands.exit_status import ExitStatus
-from codeclm.engine.commands.parser import build_parser
+from codeclm.engine.commands.parser import Parser, build_parser
 
 from .commands import codeclm, write_lines, write_seeds
 
@@ -66,6 +65,8 @@ COMMAND_LINES = {
     "export": "export run --to rows.json",
     "review export": "review export run --to review.jsonl",
     "review import": "review import run decided.jsonl",
+    "pack": "pack run --to packed.tar.gz",
+    "unpack": "unpack given.tar.gz --to unpacked",
     "calibrate": "calibrate run",
     "contamination": "contamination run --against test.jsonl",
     "evaluate": "evaluate --test test.jsonl --candidate scripted/target"
@@ -94,6 +95,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = codeclm("run", *RUN, "--out", "run", cwd=folder)
     assert done.returncode == 0, done.stderr
     codeclm("review", "export", "run", "--to", "decided.jsonl", cwd=folder)
+    codeclm("pack", "run", "--to", "given.tar.gz", cwd=folder)
     return folder
 
 
@@ -121,19 +123,21 @@ def test_every_documented_command_is_tried() -> None:
     assert TABLE.keys() - need_torch_or_weights == COMMAND_LINES.keys()
 
 
-def leaves(parser: ArgumentParser) -> Iterator[ArgumentParser]:
+def leaves(parser: Parser) -> Iterator[Parser]:
     """Yield the parsers of whole commands, such as that of ``codeclm cache stats``."""
-    nested = [action.choices for action in parser._actions if isinstance(action.choices, dict)]
-    if not nested:
+    if not parser.commands:
         yield parser
-    for choices in nested:
-        for each_parser in choices.values():
-            yield from leaves(each_parser)
+    for command in parser.commands.values():
+        yield from leaves(command)
+
+
+def takes_json(parser: Parser) -> bool:
+    return any("--json" in argument.option_strings for argument in parser.arguments)
 
 
 def test_every_command_takes_json() -> None:
     parser = build_parser(COMMANDS)
-    without = [leaf.prog for leaf in leaves(parser) if "--json" not in leaf._option_string_actions]
+    without = [leaf.prog for leaf in leaves(parser) if not takes_json(leaf)]
 
     assert without == ["codeclm completion"]  # its result is a script
 

@@ -1,13 +1,29 @@
-"""Export the dataset of a run."""
+"""Read and export the dataset of a run."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from ..data.formats import EXPORTS
+from ..data.formats import EXPORTS, Selection, selections
 from ..disk.atomic import WriteError
 from ..pipeline.recipes import RECIPES
 from ..reporting.runs import open_run
 from ..store.export import export_dataset
+
+
+def read_rows(folder: Path | str) -> Iterator[Selection]:
+    """Yield the rows of the run in *folder*, in seed order. Blocks; the run may be working.
+
+    Args:
+        folder: a run's, finished or not.
+
+    Raises:
+        UserError: there is no run in *folder*, or it cannot be read.
+    """
+    with open_run(Path(folder)) as reader:
+        config = reader.config
+        yield from selections(
+            reader.rows(), strong_model=config.strong.model, target_model=config.target.model
+        )
 
 
 def export(

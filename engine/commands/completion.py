@@ -3,7 +3,7 @@
 import argparse
 import sys
 from argparse import Action
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any, get_args
 
 import shtab
@@ -34,21 +34,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     parser = build_parser(COMMANDS)
-    for action in _actions(parser):
-        _describe(action)
+    _describe_all(parser)
     sys.stdout.write(f"{shtab.complete(parser, args.shell)}\n")
     return ExitStatus.DONE
 
 
-def _actions(parser: Parser) -> Iterator[Action]:
-    """Yield the arguments of *parser* and of every command below it."""
-    for action in parser.actions:
-        if isinstance(action.choices, dict):
+def _describe_all(parser: Parser) -> None:
+    for action in parser.arguments:
+        if parser.commands and action.help == argparse.SUPPRESS:
             action.help = ""  # shtab leaves out what the help does
-            for command in action.choices.values():
-                yield from _actions(command)
-        else:
-            yield action
+        _describe(action)
+    for command in parser.commands.values():
+        _describe_all(command)
 
 
 def _describe(action: Action) -> None:

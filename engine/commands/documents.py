@@ -4,7 +4,7 @@ from msgspec import Struct
 
 
 class Written(Struct, frozen=True):
-    """A file or folder that a command wrote, and how many rows or files it holds."""
+    """A file or folder that a command wrote, and how many rows, files or answers it holds."""
 
     path: str
     count: int

@@ -7,9 +7,10 @@ from ..config import load_config
 from ..disk.atomic import check_replaceable
 from ..reporting.runs import existing_run
 from ..store.pack import pack
-from .arguments import add_force, add_run_folder
+from .arguments import add_examples, add_force, add_json, add_run_folder
+from .documents import Written
 from .exit_status import ExitStatus
-from .output import print_message
+from .output import print_json, print_message
 from .settings import CACHE_FLAG, add_flags, add_seeds, flag_overrides, seed_overrides
 
 
@@ -21,6 +22,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_flags(parser, (CACHE_FLAG,))
     add_seeds(parser)
     add_force(parser)
+    add_json(parser)
+    add_examples(
+        parser,
+        "codeclm pack runs/big",
+        "# its seeds have moved since",
+        "codeclm pack runs/big --seeds data/seeds.jsonl --to big.codeclm.tar.gz",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -37,6 +45,8 @@ def run(args: argparse.Namespace) -> int:
         )
     for name in packed.left_out:
         print_message(f"{name}: not packed: have this test set at the same path where you go on")
+    if args.json:
+        print_json(Written(str(to), packed.answers))
     size = to.stat().st_size / 1e6
     print_message(
         f"wrote {to}: {size:,.1f} MB, {packed.answers:,} answers, {packed.seed_files:,} seed"

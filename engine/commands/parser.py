@@ -3,9 +3,9 @@
 import argparse
 import re
 import sys
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator
 from difflib import get_close_matches
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 from ..data.errors import UserError
 from . import COMMANDS, TASKS, load
@@ -54,7 +54,6 @@ def build_parser(verbs: Collection[str]) -> "Parser":
         subparser = commands.add_parser(verb, help=summary, description=description)
         if verb in verbs:
             load(verb).add_arguments(subparser)
-    parser.verbs = commands.choices
     return parser
 
 
@@ -69,20 +68,24 @@ class Parser(argparse.ArgumentParser):
     """Suggests what may have been meant.
 
     Abbreviations are errors: a flag may gain a neighbour. Commands get parsers of this class, too.
-
-    Attributes:
-        verbs: the parsers of the commands by name.
     """
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(allow_abbrev=False, formatter_class=_Formatter, **settings)
-        self.verbs: Mapping[str, argparse.ArgumentParser] = {}
         self.set_defaults(parser=self)  # the innermost one wins: `codeclm cache prune`'s
 
     @property
-    def actions(self) -> Sequence[argparse.Action]:
+    def arguments(self) -> list[argparse.Action]:
         """The arguments, in their order; for a command with further commands, those too."""
-        return self._actions
+        return list(self._actions)
+
+    @property
+    def commands(self) -> dict[str, "Parser"]:
+        """The parsers of the commands below this one, by name."""
+        tables: list[Any] = [
+            action.choices for action in self._actions if isinstance(action.choices, dict)
+        ]
+        return cast("dict[str, Parser]", tables[0]) if tables else {}
 
     def error(self, message: str) -> NoReturn:
         """Raise `UsageError`, in place of ending the process."""

@@ -5,9 +5,10 @@ from pathlib import Path
 
 from ..reporting.runs import resume_command
 from ..store.unpack import unpack
-from .arguments import positive_integer
+from .arguments import add_examples, add_json, positive_integer
+from .documents import Written
 from .exit_status import ExitStatus
-from .output import print_message
+from .output import print_json, print_message
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,10 +30,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="GB",
         help="refuse a file that unpacks to more (default: 64)",
     )
+    add_json(parser)
+    add_examples(
+        parser,
+        "codeclm unpack big.codeclm.tar.gz",
+        "codeclm unpack big.codeclm.tar.gz --to runs/moved",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     made = unpack(args.file, to=args.to, cache=args.cache, most_bytes=args.max_size * 10**9)
+    if args.json:
+        print_json(Written(str(made.folder), made.answers))
     print_message(
         f"wrote {made.folder}: {made.answers:,} answers are in {made.cache}; to continue:"
         f" {resume_command(made.folder)}"

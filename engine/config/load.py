@@ -24,8 +24,8 @@ TEMPLATE: Final = Path(__file__).with_name("template.toml")
 """What `codeclm init` writes: every setting with its default."""
 
 
-def load_config(path: Path, overrides: Sequence[str] = (), *, check: bool = True) -> Config:
-    """Read *path* and apply *overrides*, each ``key=value``.
+def load_config(path: Path | str, overrides: Sequence[str] = (), *, check: bool = True) -> Config:
+    """Read the file *path* (TOML, YAML or JSON) and apply *overrides*, each ``key=value``.
 
     With ``check=False`` conflicting settings are accepted, for reading a run.
 
@@ -33,7 +33,8 @@ def load_config(path: Path, overrides: Sequence[str] = (), *, check: bool = True
         ConfigError: the configuration cannot be used; the message names the file and the key.
     """
     remedy = f"write one with: codeclm init {shlex.quote(str(path))}"
-    return build_config(read_settings(path, remedy=remedy), overrides, where=str(path), check=check)
+    tree = read_settings(Path(path), remedy=remedy)
+    return build_config(tree, overrides, where=str(path), check=check)
 
 
 def build_config(

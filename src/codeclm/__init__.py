@@ -1,6 +1,6 @@
 """Make instruction data for your task and your model, with CodecLM.
 
-    from codeclm import build_config, export, run
+    from codeclm import build_config, export, read_rows, run
 
     config = build_config(
         {
@@ -12,6 +12,8 @@
     )
     summary = run(config)
     print(f"{summary.rows} rows")
+    for row in read_rows("runs/first"):
+        print(row.instruction, row.chosen.text)
     export("runs/first", "first.parquet", format="sharegpt")
 
 `run` works in programs, notebooks and threads. In your own event loop, `make_dataset` does the
@@ -29,13 +31,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .engine.api.evaluations import evaluate
-    from .engine.api.exports import export
+    from .engine.api.exports import export, read_rows
     from .engine.api.runs import make_dataset, prepare, run, stream_rows
     from .engine.config import Config, build_config, load_config
     from .engine.data.errors import CodeclmError, RunStopped, UserError
     from .engine.data.formats import Selection
     from .engine.evaluate.outcome import Outcome
     from .engine.evaluate.settings import EvaluationConfig
+    from .engine.pipeline.prepare import Plan
     from .engine.reporting.summary import Summary
 
 __all__ = [
@@ -43,6 +46,7 @@ __all__ = [
     "Config",
     "EvaluationConfig",
     "Outcome",
+    "Plan",
     "RunStopped",
     "Selection",
     "Summary",
@@ -53,6 +57,7 @@ __all__ = [
     "load_config",
     "make_dataset",
     "prepare",
+    "read_rows",
     "run",
     "stream_rows",
 ]
@@ -62,6 +67,7 @@ _HOMES = {
     "Config": ".engine.config",
     "EvaluationConfig": ".engine.evaluate.settings",
     "Outcome": ".engine.evaluate.outcome",
+    "Plan": ".engine.pipeline.prepare",
     "Selection": ".engine.data.formats",
     "RunStopped": ".engine.data.errors",
     "Summary": ".engine.reporting.summary",
@@ -72,13 +78,16 @@ _HOMES = {
     "load_config": ".engine.config",
     "make_dataset": ".engine.api.runs",
     "prepare": ".engine.api.runs",
+    "read_rows": ".engine.api.exports",
     "run": ".engine.api.runs",
     "stream_rows": ".engine.api.runs",
 }
 
 
-def __getattr__(name: str) -> Any:
-    """Import a public name on first use (PEP 562): ``codeclm --help`` needs none of them."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name], __name__), name)
+if not TYPE_CHECKING:  # a checker must know which names there are
+
+    def __getattr__(name: str) -> Any:
+        """Import a public name on first use (PEP 562): ``codeclm --help`` needs none of them."""
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(import_module(_HOMES[name], __name__), name)
