@@ -14,7 +14,7 @@ DOCS = Path(__file__).parents[1]
 ROOT = DOCS.parent
 COPIES = {
     ROOT / name: DOCS / "root" / f"{Path(name).stem.lower()}.md"
-    for name in ("CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "benchmarks/LOG.md")
+    for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "benchmarks/LOG.md")
 }
 """Pages outside docs/, and where each stands on the site."""
 
@@ -46,7 +46,6 @@ def mended(text: str, source: Path, page: Path) -> str:
     def replacement(link: re.Match[str]) -> str:
         words, path, anchor = link.groups(default="")
         target = (source.parent / path).resolve()
-        target = ROOT / "docs/index.md" if target == ROOT / "README.md" else target
         target = COPIES.get(target, target)
         if not target.is_relative_to(DOCS):
             return words

@@ -16,11 +16,14 @@ import msgspec
 from sphinx.application import Sphinx
 
 import codeclm
-from codeclm.engine.cli import build_parser
-from codeclm.engine.commands import TASKS
+from codeclm.engine.commands import COMMANDS, TASKS
+from codeclm.engine.commands.parser import build_parser
 from codeclm.engine.config import Config
 from codeclm.engine.config.role_settings import JudgeConfig, RoleConfig
 from codeclm.engine.evaluate.settings import EvaluationConfig
+
+UNBOUNDED = 1e12
+"""Bounds this far out only keep nonsense away."""
 
 PAGES = Path(__file__).parents[1] / "reference"
 
@@ -84,7 +87,7 @@ def section(title: str, table: type, fields: Any) -> Iterator[str]:
             f"`{field.name}`",
             describe(field.type),
             default_of(field),
-            meanings.get(field.name, ""),
+            meanings.get(field.name, "").replace("``", "`"),
         )
         yield f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |"
 
@@ -129,7 +132,7 @@ def bounds(metas: tuple[Any, ...]) -> str:
         f"{sign} {getattr(meta, name):,}"
         for meta in metas
         for name, sign in (("gt", ">"), ("ge", "≥"), ("lt", "<"), ("le", "≤"))
-        if getattr(meta, name, None) is not None
+        if getattr(meta, name, None) is not None and abs(getattr(meta, name)) < UNBOUNDED
     ]
     return f" {', '.join(words)}" if words else ""
 
@@ -149,22 +152,17 @@ def default_of(field: Any) -> str:
 
 def command_line_page() -> Iterator[str]:
     """Yield the page of every command's help."""
-    yield from ("# Command line", "", "```text", build_parser(None).format_help().rstrip(), "```")
+    parser = build_parser(COMMANDS)
+    yield from ("# Command line", "", "```text", parser.format_help().rstrip(), "```")
     for task, verbs in TASKS.items():
         yield from ("", f"## {task.capitalize()}")
         for verb in verbs:
-            parser = build_parser(verb).verbs[verb]
+            command = parser.commands[verb]
             yield from ("", f"### codeclm {verb}", "", "```text")
-            yield parser.format_help().rstrip()
-            for action in actions_of(parser):
+            yield command.format_help().rstrip()
+            for action in command.commands.values():
                 yield from ("", action.format_help().rstrip())
             yield "```"
-
-
-def actions_of(parser: Any) -> Iterator[Any]:
-    """Yield the parsers of a command's second verbs, such as `codeclm cache stats`."""
-    for group in parser._subparsers._group_actions if parser._subparsers else ():  # noqa: SLF001
-        yield from dict.fromkeys(group.choices.values())
 
 
 # -- Python -------------------------------------------------------------------------------------
