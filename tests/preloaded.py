@@ -152,7 +152,9 @@ def _serve(control: socket.socket) -> None:
         size = int.from_bytes(header, "big")
         command = bytearray()
         while len(command) < size:
-            command += control.recv(size - len(command))
+            if not (chunk := control.recv(size - len(command))):
+                return  # the other process was killed while it sent
+            command += chunk
         if os.fork() == 0:
             control.close()
             _supervise(json.loads(command), *fds)
