@@ -51,6 +51,8 @@ def _treat_sigterm_like_sigint() -> None:
 def _run(words: Sequence[str]) -> int:
     if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison]  (closed: `>&-`)
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
+    if words[:1] == ["help"]:
+        words = [*words[1:2], "--help"]
     parser = build_parser([word for word in words if not word.startswith("-")][:1])
     args, rest = parser.parse_known_args(words)
     if rest:

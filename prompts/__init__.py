@@ -19,6 +19,7 @@ from .reasoning import SplitReply, split_reasoning
 from .respond import Respond, reads_like_refusal
 from .rubrics import RubricsAndActions, WriteRubrics
 from .score import Score
+from .score_logprobs import NoLogprobsError, ScoreByLogprobs
 from .templates import SETS, Messages, PromptError, PromptSet, template_text
 
 BUILT_IN: tuple[AnyPrompt, ...] = (
@@ -57,6 +58,7 @@ __all__ = [
     "JsonSchema",
     "Judge",
     "Messages",
+    "NoLogprobsError",
     "ParseError",
     "Plausible",
     "Priority",
@@ -68,6 +70,7 @@ __all__ = [
     "Respond",
     "RubricsAndActions",
     "Score",
+    "ScoreByLogprobs",
     "Sizes",
     "SplitReply",
     "Task",

@@ -100,6 +100,11 @@ def read_scores(text: str) -> tuple[float, float]:
     raise ParseError(f"no line with two scores: {excerpt(reply)}")
 
 
+def label_spans(text: str) -> list[tuple[int, int]]:
+    """Return where *text* says whose a score is: "Assistant 1" is no score of 1."""
+    return [match.span() for match in _WHOSE.finditer(text)]
+
+
 def read_pair(text: str) -> tuple[float, float] | None:
     """Return the two numbers that *text* is, as prompts ask for them; None if it is not so."""
     numbers = text.split(None, 2) if len(text) < _LONGEST_LINE else []

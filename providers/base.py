@@ -91,6 +91,18 @@ class Allowance(Struct, frozen=True):
     tokens_reset: float | None = None
 
 
+class NumberToken(Struct, frozen=True, array_like=True):
+    """A token of a reply that is a number, and those that might have stood in its place.
+
+    Attributes:
+        text: Its digits.
+        alternatives: Natural logarithms of probabilities, by digits; its own among them.
+    """
+
+    text: str
+    alternatives: dict[str, float]
+
+
 MOST_TOKENS = 2**40
 """Bound of a reply's token counts: far above any, and sums of them still fit everywhere."""
 
@@ -111,6 +123,7 @@ class Reply(Struct, frozen=True, kw_only=True):
         reasoning_tokens: How many of the completion tokens were reasoning.
         model: The model as the server names it, often with a date.
         allowance: What is left of the server's rate limits.
+        number_tokens: The numbers in the text, where log-probabilities were asked for.
     """
 
     text: str
@@ -124,6 +137,7 @@ class Reply(Struct, frozen=True, kw_only=True):
     reasoning_tokens: int = 0
     model: str = ""
     allowance: Allowance | None = None
+    number_tokens: tuple[NumberToken, ...] = ()
 
     def __post_init__(self) -> None:
         """Bound the counts: servers can say any number, and these become sums and money."""

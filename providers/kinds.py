@@ -98,6 +98,8 @@ class ProviderKind(Struct, Generic[Options], frozen=True):
         refusal: Says why a model cannot reply to a prompt, both by name; empty: it can. It may run
             what the model names. None: its models reply to any.
         is_program: Whether it is no model but a function, which scores each answer by itself.
+        logprobs: What a request's body holds to ask for the log-probabilities of the reply's
+            tokens; empty where replies have none.
     """
 
     name: str
@@ -115,6 +117,7 @@ class ProviderKind(Struct, Generic[Options], frozen=True):
     less_thinking: str = 'reasoning_effort = "low"'
     refusal: Callable[[str, str], str] | None = None
     is_program: bool = False
+    logprobs: Mapping[str, Any] = {}
 
     def __post_init__(self) -> None:
         """Reject the name of an operational option that does not exist.
@@ -298,7 +301,10 @@ async def _open_python(settings: ProviderSettings, _: NoOptions) -> Provider:
     return await open_function(settings.model)
 
 
-OPENAI = ProviderKind("openai", _open_openai, OpenAIOptions, over_http=True)
+_LOGPROBS = {"logprobs": True, "top_logprobs": 20}
+"""20 is the most that OpenAI and vLLM take, and more than the scores there are."""
+
+OPENAI = ProviderKind("openai", _open_openai, OpenAIOptions, over_http=True, logprobs=_LOGPROBS)
 MISTRAL = ProviderKind("mistral", _open_mistral, NoOptions, over_http=True)
 AZURE = ProviderKind(
     "azure",
@@ -306,6 +312,7 @@ AZURE = ProviderKind(
     AzureOptions,
     operational=frozenset({"api_version"}),
     over_http=True,
+    logprobs=_LOGPROBS,
 )
 ANTHROPIC = ProviderKind(
     "anthropic",

@@ -10,6 +10,7 @@ from .base import FinishReason, Reply, Unavailable, finish_detail
 from .http.endpoint import Endpoint
 from .http.failures import decode_response, embedded_error
 from .http.rate_limits import read_allowance
+from .openai_logprobs import read_number_tokens
 
 _FINISH: Final[dict[str, FinishReason]] = {
     "stop": "stop",
@@ -62,6 +63,7 @@ class _Choice(Struct):
     message: _Message
     finish_reason: str | None = None
     error: Any = None
+    logprobs: Any = None
 
 
 class _PromptDetails(Struct):
@@ -136,6 +138,7 @@ def _reply(completion: _Completion, choice: _Choice, headers: Mapping[str, str])
         reasoning_tokens=reasoning_tokens,
         model=completion.model or "",
         allowance=read_allowance(headers),
+        number_tokens=read_number_tokens(choice.logprobs) if choice.logprobs else (),
     )
 
 

@@ -155,7 +155,7 @@ def test_progress_for_programs_is_json_lines(tmp_path: Path) -> None:
     _, *lines = done.stderr.splitlines()
 
     assert lines
-    assert all(isinstance(json.loads(text)["spent"]["calls"], int) for text in lines)
+    assert all(isinstance(json.loads(text)["spending"]["calls"], int) for text in lines)
 
 
 def test_fewer_rows_than_wanted_are_status_3_and_said(tmp_path: Path) -> None:
@@ -385,7 +385,7 @@ def test_an_interrupted_run_goes_on_and_pays_nothing_twice(home: Path, tmp_path:
 def _after_some_calls(process: subprocess.Popen[str]) -> None:
     """Read progress until it tells of paid calls."""
     assert process.stderr is not None
-    while not json.loads(process.stderr.readline())["spent"]["calls"]:
+    while not json.loads(process.stderr.readline())["spending"]["calls"]:
         pass
 
 
@@ -733,7 +733,10 @@ def test_no_command_is_status_2_with_help(tmp_path: Path) -> None:
     wrong = codeclm("rum", cwd=tmp_path)
 
     assert (none.returncode, "usage: codeclm" in none.stdout) == (2, True)
-    assert (wrong.returncode, "invalid choice: 'rum'" in wrong.stderr) == (2, True)
+    assert (wrong.returncode, "there is no command 'rum'; did you mean run?" in wrong.stderr) == (
+        2,
+        True,
+    )
 
 
 _IMPORTS = """

@@ -557,13 +557,15 @@ def test_killed_anywhere_it_continues_and_ends_the_same(home: Path, tmp_path: Pa
     """What is paid once more is what was in flight; figures of the data are those of an
     undisturbed comparison."""
     begin(tmp_path, SETTINGS + JUDGED, options="options = { latency = 0.4 }")
+    statuses = list[int]()
     for number in (signal.SIGKILL, signal.SIGINT):
         with started("compare", "two.toml", "--json", cwd=tmp_path) as process:
             assert process.stderr is not None
             assert any(line.startswith("{") for line in process.stderr)  # a second has gone by
             process.send_signal(number)
             stderr = process.stderr.read()
-            assert process.wait() != 0
+            statuses.append(process.wait())
+    assert statuses == [-9, 5]
     assert "to continue: codeclm compare two.toml" in stderr
     comparison = compared(codeclm("compare", "two.toml", "--json", cwd=tmp_path))
     reference = result(home)

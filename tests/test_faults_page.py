@@ -181,6 +181,19 @@ SHOWN_BY: dict[str, tuple[str, ...]] = {
         "faults/test_moving::test_a_copied_folder_says_what_it_costs_before_anything_is_paid_again",
         "faults/test_moving::test_who_says_so_pays_again",
     ),
+    "seeds by an address": (
+        "test_remote_seeds::test_what_does_not_come_whole_leaves_nothing",
+        "test_remote_seeds::test_what_is_not_there_is_one_line_before_anything_is_written",
+        "test_remote_seeds::test_seeds_from_the_hub_are_downloaded_once",
+    ),
+    "an address of seeds with a password": (
+        "test_remote_seeds::test_an_address_with_a_secret_is_refused_and_not_repeated",
+    ),
+    "a push that is interrupted": (
+        "test_push::test_an_interrupted_push_continues_without_uploading_twice",
+        "test_push::test_pushing_again_changes_nothing",
+        "test_push::test_nothing_is_made_public_unasked",
+    ),
     "a run killed, packed, and unpacked": (
         "faults/test_moving::test_a_killed_run_goes_on_elsewhere_and_pays_for_nothing_again",
     ),

@@ -91,3 +91,36 @@ def test_a_typing_error_is_answered_with_what_may_have_been_meant(
 
     assert done.returncode == 2
     assert done.stderr.rstrip().endswith(f"did you mean {meant}?"), done.stderr
+
+
+def test_help_is_a_word_too(tmp_path: Path) -> None:
+    assert codeclm("help", cwd=tmp_path).stdout == codeclm("--help", cwd=tmp_path).stdout
+    assert codeclm("help", "run", cwd=tmp_path).stdout == codeclm("run", "-h", cwd=tmp_path).stdout
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("run", "no codeclm.toml here: write one with: codeclm init; or name seeds and models:"),
+        ("check", "no codeclm.toml here"),
+        ("frobnicate", "there is no command 'frobnicate'; `codeclm --help` lists them"),
+        (
+            "run settings.yaml",
+            "settings.yaml: no such file; write one with: codeclm init settings.toml",
+        ),
+        ("resume a.toml", "to work on what a configuration describes: codeclm run a.toml"),
+        ("status runs", "runs: not a run's folder; in it: runs/one, runs/two"),
+        ("status", "the following arguments are required: RUN"),
+    ],
+)
+def test_a_newcomer_s_slip_is_answered_with_what_to_type(
+    line: str, message: str, tmp_path: Path
+) -> None:
+    (tmp_path / "a.toml").touch()
+    for name in ("one", "two"):
+        (tmp_path / "runs" / name).mkdir(parents=True)
+        (tmp_path / "runs" / name / "config.toml").touch()
+    done = codeclm(*line.split(), cwd=tmp_path)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert message in done.stderr

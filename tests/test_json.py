@@ -147,7 +147,7 @@ def test_every_command_takes_json() -> None:
     [
         ("status nowhere", "nowhere: not a run's folder (it has no config.toml)"),
         ("status run --jsn", "unrecognized arguments: --jsn; did you mean --json?"),
-        ("statsu run", "argument COMMAND: invalid choice: 'statsu'"),
+        ("statsu run", "there is no command 'statsu'; did you mean status?"),
         ("check -c \x1b[2J.toml", "no such file"),
     ],
 )

@@ -14,16 +14,16 @@ from codeclm.engine.reporting.pace import rate_pace, work_pace
 from codeclm.engine.reporting.progress import (
     Activity,
     EndpointProgress,
-    Made,
-    Progress,
-    Spent,
+    OutputProgress,
+    RunProgress,
+    SpendingProgress,
     State,
 )
 from codeclm.engine.reporting.progress_text import (
     amounts,
     endpoint_text,
-    headline,
     log_line,
+    state_text,
     stop_message,
 )
 from codeclm.engine.reporting.screen import Screen, printing_above
@@ -61,14 +61,14 @@ def progress(
     *endpoints: EndpointProgress,
     elapsed: float = 252,
     share: float | None = 0.62,
-) -> Progress:
-    return Progress(
+) -> RunProgress:
+    return RunProgress(
         run="tour",
         state=state,
         elapsed=elapsed,
         share=share,
         remaining=663,
-        made=Made(
+        output=OutputProgress(
             rows=1_240_000,
             target_rows=2_000_000,
             seeds=310_000,
@@ -76,7 +76,7 @@ def progress(
             instructions=1_730_512,
             likely_instructions=2_600_000,
         ),
-        spent=Spent(
+        spending=SpendingProgress(
             calls=8_120_444,
             reused=120,
             likely_calls=13_000_000,
@@ -104,21 +104,21 @@ def progress(
 
 @pytest.mark.parametrize("width", [60, 80, 120])
 @pytest.mark.parametrize(
-    "shown",
+    "moment",
     [progress(), progress("stopping"), progress("working", OUT, PAUSED), progress("starting")],
     ids=["working", "stopping", "outage", "starting"],
 )
-def test_nothing_that_matters_is_cut_at_any_width(width: int, shown: Progress) -> None:
-    lines = BarRenderer(io.StringIO()).lines(shown, width - 1)
+def test_nothing_that_matters_is_cut_at_any_width(width: int, moment: RunProgress) -> None:
+    lines = BarRenderer(io.StringIO()).lines(moment, width - 1)
     text = "\n".join(lines)
 
     assert max(map(len, lines)) < width
-    assert lines[0].startswith(headline(shown))
-    for name, amount, share in amounts(shown):
+    assert lines[0].startswith(state_text(moment))
+    for name, amount, share in amounts(moment):
         [line] = [line for line in lines if line.startswith(f"{name} ")]
         assert f" {amount}" in line
         assert (f" {int(100 * share)}%" in line) if share is not None else "%" not in line
-    for endpoint in shown.endpoints:
+    for endpoint in moment.endpoints:
         what, *_ = endpoint_text(endpoint).split(" · ")
         assert what in text
 
@@ -127,8 +127,8 @@ def test_nothing_that_matters_is_cut_at_any_width(width: int, shown: Progress) -
 def test_a_bar_is_as_long_as_the_share(share: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without colours, the characters of a bar are what is done."""
     monkeypatch.setenv("NO_COLOR", "1")
-    made = Made(rows=int(600 * share), target_rows=600)
-    lines = BarRenderer(io.StringIO()).lines(structs.replace(progress(), made=made), 79)
+    output = OutputProgress(rows=int(600 * share), target_rows=600)
+    lines = BarRenderer(io.StringIO()).lines(structs.replace(progress(), output=output), 79)
     [bar] = [line.count("━") for line in lines if line.startswith("rows ")]
 
     assert bar == pytest.approx(share * 36, abs=1)
@@ -136,18 +136,21 @@ def test_a_bar_is_as_long_as_the_share(share: float, monkeypatch: pytest.MonkeyP
 
 def test_what_is_not_known_yet_is_a_dash_and_no_figure() -> None:
     early = structs.replace(
-        progress(share=None), remaining=None, made=Made(target_rows=600), state="working"
+        progress(share=None),
+        remaining=None,
+        output=OutputProgress(target_rows=600),
+        state="working",
     )
 
-    assert "— to go" in headline(early)
+    assert "— to go" in state_text(early)
     assert ("rows", "—", None) in list(amounts(early))
     assert "%" not in log_line(
-        structs.replace(early, spent=Spent(calls=0, reused=0, tokens=0, seconds=1))
+        structs.replace(early, spending=SpendingProgress(calls=0, reused=0, tokens=0, seconds=1))
     )
 
 
 def test_rows_beyond_the_target_are_not_shown_as_more_than_all() -> None:
-    over = structs.replace(progress(), made=Made(rows=7560, target_rows=2000))
+    over = structs.replace(progress(), output=OutputProgress(rows=7560, target_rows=2000))
 
     assert ("rows", "2,000 of 2,000", 1.0) in list(amounts(over))
 
@@ -168,8 +171,8 @@ def test_text_from_servers_cannot_control_the_terminal() -> None:
     hostile = structs.replace(
         OUT, last_error="\x1b[2J\x07 [red]x[/red] \u202e", name="\x1b]0;x\x07"
     )
-    shown = structs.replace(progress("ending", hostile), run="\x1b[31mrun", reason="\x9b2J")
-    text = "\n".join(BarRenderer(io.StringIO()).lines(shown, 300)) + log_line(shown)
+    moment = structs.replace(progress("ending", hostile), run="\x1b[31mrun", reason="\x9b2J")
+    text = "\n".join(BarRenderer(io.StringIO()).lines(moment, 300)) + log_line(moment)
 
     assert not set("\x1b\x07\x9b\u202e") & set(text)
     assert "[red]x[/red]" in text
@@ -191,7 +194,7 @@ def test_a_stop_says_what_is_in_flight_and_what_another_costs() -> None:
 # -- logs ---------------------------------------------------------------------------------------
 
 
-def shown_in(display: Display, *moments: Progress) -> str:
+def shown_in(display: Display, *moments: RunProgress) -> str:
     stream = io.StringIO()
     with opened_view(display, stream) as view:
         for moment in moments:
@@ -283,10 +286,10 @@ def test_lines_are_redrawn_in_place_and_leave_nothing_behind() -> None:
     screen.draw(["one", "two", "three"])
     terminal.write("^C")  # as the terminal echoes it
     screen.draw(["four"])
-    drawn = terminal.lines()
+    lines = terminal.lines()
     screen.erase()
 
-    assert drawn == ["$ codeclm run", "four"]
+    assert lines == ["$ codeclm run", "four"]
     assert terminal.lines() == ["$ codeclm run"]
 
 
@@ -300,9 +303,9 @@ def test_a_resized_terminal_shows_every_line_once(size: tuple[int, int]) -> None
         terminal.screen.resize(*dimensions)
         for _ in range(2):
             screen.draw(renderer.lines(progress(), screen.columns))
-        shown = [line for line in terminal.lines() if not line.startswith("$")]
+        moment = [line for line in terminal.lines() if not line.startswith("$")]
 
-        assert shown == [
+        assert moment == [
             line[: dimensions[1]]
             for line in renderer.lines(progress(), dimensions[1] - 1)[: dimensions[0] - 1]
         ]

@@ -18,7 +18,7 @@ import pytest
 from msgspec import structs
 
 from codeclm.engine.reporting.progress_file import read_progress
-from codeclm.engine.reporting.progress_text import headline
+from codeclm.engine.reporting.progress_text import state_text
 from codeclm.engine.store.folder import Folder
 from codeclm.providers import json_codec
 
@@ -105,30 +105,30 @@ def terminal(folder: Path, *argv: str, columns: int = 80, **environ: str) -> Gen
 @pytest.mark.slow
 def test_a_run_on_a_terminal_is_resized_and_stopped(tmp_path: Path) -> None:
     write_seeds(tmp_path, 200)
-    with terminal(tmp_path, *RUN) as shown:
-        shown.until(" so far, ")
+    with terminal(tmp_path, *RUN) as display:
+        display.until(" so far, ")
         for columns in (60, 120, 80):
-            shown.resize(columns)
-            lines = shown.until("selected by round")
+            display.resize(columns)
+            lines = display.until("selected by round")
             assert sum(line.startswith("rows ") for line in lines) == 1, lines
             assert sum(" so far, " in line for line in lines) == 1, lines
-        shown.type(b"\x03")
-        stopping = shown.until("stopping: ")
-        status = shown.end()
+        display.type(b"\x03")
+        stopping = display.until("stopping: ")
+        status = display.end()
 
     assert any("in flight; Ctrl-C again to stop now" in line for line in stopping)
     assert status == 5
-    assert b"\x1b[?25l" not in shown.codes  # the cursor was never hidden
+    assert b"\x1b[?25l" not in display.codes  # the cursor was never hidden
     assert (tmp_path / "tour" / "alpaca.jsonl").is_file()
-    assert "codeclm: to continue: codeclm resume tour" in shown.screen.display[22]
+    assert "codeclm: to continue: codeclm resume tour" in display.screen.display[22]
 
 
 def test_a_terminal_that_cannot_move_its_cursor_gets_plain_lines(tmp_path: Path) -> None:
     write_seeds(tmp_path, 2)
-    with terminal(tmp_path, *RUN[:-4], columns=100, TERM="dumb") as shown:
-        status = shown.end()
+    with terminal(tmp_path, *RUN[:-4], columns=100, TERM="dumb") as display:
+        status = display.end()
 
-    assert b"\x1b" not in shown.codes
+    assert b"\x1b" not in display.codes
     assert status in {0, 3}
 
 
@@ -136,16 +136,16 @@ def test_a_terminal_that_cannot_move_its_cursor_gets_plain_lines(tmp_path: Path)
 def test_a_resumed_run_goes_on_with_the_rows_it_has(tmp_path: Path) -> None:
     write_seeds(tmp_path, 200)
     with started(*RUN, "--json", cwd=tmp_path) as process:
-        before = _json_until(process, lambda line: (line["made"]["rows"] or 0) >= 20)
+        before = _json_until(process, lambda line: (line["output"]["rows"] or 0) >= 20)
         process.send_signal(signal.SIGINT)
         process.communicate()
     with started("resume", "tour", "--json", cwd=tmp_path) as process:
-        after = _json_until(process, lambda line: line["made"]["rows"] is not None)
+        after = _json_until(process, lambda line: line["output"]["rows"] is not None)
         process.kill()
         process.communicate()
 
-    assert after["made"]["rows"] >= before["made"]["rows"]
-    assert after["spent"]["calls"] >= before["spent"]["calls"]
+    assert after["output"]["rows"] >= before["output"]["rows"]
+    assert after["spending"]["calls"] >= before["spending"]["calls"]
 
 
 @pytest.mark.slow
@@ -201,8 +201,8 @@ def test_a_session_that_writes_nothing_new_is_said_to_be_silent(tmp_path: Path) 
 
     assert fresh is not None
     assert stale is not None
-    assert headline(fresh) == headline(progress())
-    assert headline(stale) == "no news for 1:12: paused, or its machine is busy"
+    assert state_text(fresh) == state_text(progress())
+    assert state_text(stale) == "no news for 1:12: paused, or its machine is busy"
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ from ..config import (
     reply_options,
     response_format,
     sampling_settings,
+    scores_by_logprobs,
 )
 from ..data.errors import Stopping
 from .budget import Budget
@@ -234,7 +235,8 @@ def _sampling(role: RoleConfig, structured: ResponseFormat, settings: CallSettin
     requested = response_format(role)
     if role.structured_output == "auto":
         requested = _STRICTNESS[min(map(_STRICTNESS.index, (requested, structured)))]
-    sampling = sampling_settings(role)
+    sampling, kind = sampling_settings(role), hosted_model(role).host.kind
+    logprobs = scores_by_logprobs(role)
     return Sampling(
         model=hosted_model(role).model,
         identity="" if role.identity is None else f"identity:{role.identity}",
@@ -243,12 +245,13 @@ def _sampling(role: RoleConfig, structured: ResponseFormat, settings: CallSettin
         max_tokens=sampling.max_tokens,
         seed=sampling.seed,
         response_format=requested,
-        extra=role.extra,
+        extra={**kind.logprobs, **role.extra} if logprobs else role.extra,
         options=reply_options(role),
         parse_attempts=settings.parse_attempts,
         run_seed=settings.run_seed,
         stream=is_streamed(role),
-        less_thinking=hosted_model(role).host.kind.less_thinking,
+        logprobs=logprobs,
+        less_thinking=kind.less_thinking,
     )
 
 

@@ -31,6 +31,7 @@ from ..config import (
     read_headers,
 )
 from ..data.files import user_path
+from ..data.seeds import remote
 from .prompts import PROMPTS
 
 
@@ -284,8 +285,9 @@ def _suspect_files(
 ) -> Iterator[str]:
     """Yield which of the user's own files a stranger's configuration would send."""
     addresses = {base_url(role) for role in roles if hosted_model(role).host.kind.over_http}
-    if not addresses:
-        return
     for setting, path in files:
-        if origin.is_suspect_file(path):
+        if remote.is_address(path):
+            if origin.is_suspect(path):
+                yield f"{setting}: a download of {path}"
+        elif addresses and origin.is_suspect_file(path):
             yield f"{setting}: the content of {path}, to {', '.join(sorted(addresses))}"

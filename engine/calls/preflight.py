@@ -11,7 +11,7 @@ from typing import Any, Final
 import anyio
 from msgspec import Struct
 
-from ...prompts import Encode, Judge, Prompt, PromptSet, Rate, Respond, Score
+from ...prompts import Encode, Judge, Prompt, PromptSet, Rate, Respond, Score, ScoreByLogprobs
 from ..config import RoleConfig, hosted_model, key_variable
 from ..data.errors import BudgetSpent, ItemError, RunStopped, Stopping
 from .clients import Clients, endpoint_name
@@ -32,9 +32,11 @@ _POLL: Final = 0.5
 
 _INSTRUCTION: Final = "Name the capital of France."
 _ANSWER: Final = "The capital of France is Paris."
+_PAIR: Final = {"first": _ANSWER, "second": "I do not know."}
+_BY_LOGPROBS: Final = ScoreByLogprobs(instruction=_INSTRUCTION, **_PAIR)
 _QUESTIONS: Final[tuple[Prompt[Any], ...]] = (
-    Score(instruction=_INSTRUCTION, first=_ANSWER, second="I do not know."),
-    Judge(instruction=_INSTRUCTION, first=_ANSWER, second="I do not know."),
+    Score(instruction=_INSTRUCTION, **_PAIR),
+    Judge(instruction=_INSTRUCTION, **_PAIR),
     Rate(instruction=_INSTRUCTION, answer=_ANSWER),
     Encode(instruction=_INSTRUCTION),
     Respond(instruction=_INSTRUCTION),
@@ -77,7 +79,7 @@ async def preflight(
     pending: dict[str, PendingCall[Any]] = {}
     for name, role in roles.items():
         model = clients.models[name]
-        question = _question(model.prompts)
+        question = _question(model.prompts, logprobs=model.sampling.logprobs)
         if question is not None and hosted_model(role).host.kind.over_http:
             pending[name] = model.begin(question, item=STAGE, sample=sample, stage=STAGE)
     return [
@@ -109,8 +111,9 @@ def raise_problems(checks: Collection[RoleCheck]) -> None:
         raise RunStopped("\n".join(lines))
 
 
-def _question(templates: PromptSet) -> Prompt[Any] | None:
-    return next((question for question in _QUESTIONS if question.name in templates.digests), None)
+def _question(templates: PromptSet, *, logprobs: bool) -> Prompt[Any] | None:
+    questions = (_BY_LOGPROBS, *_QUESTIONS) if logprobs else _QUESTIONS
+    return next((question for question in questions if question.name in templates.digests), None)
 
 
 async def _check(

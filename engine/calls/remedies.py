@@ -8,6 +8,7 @@ from .sampling import Sampling
 from .unusable import UnusableReplyError
 
 _REFUSED_PARAMETERS = (
+    ("logprobs", '{role}.score = "text"'),
     ("context length", "a lower {role}.max_tokens"),
     ("max_completion_tokens", '{role}.max_tokens = "default"'),
     ("temperature", '{role}.temperature = "default"'),
@@ -80,6 +81,8 @@ def remedy(failure: TrialFailure, role: str, sampling: Sampling) -> str:
                 f'set {role}.structured_output = "json_schema" if the server knows it, or another'
                 f" {role}.model or {role}.prompts"
             )
+        case "no_logprobs":
+            return f'set {role}.score = "text", or take a server that gives log-probabilities'
         case "rejected":
             return _allowed(failure.detail, role)
         case "content_filter":

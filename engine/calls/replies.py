@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 from ...providers import json_codec
-from ...providers.base import MOST_TOKENS, Reply
+from ...providers.base import MOST_TOKENS, NumberToken, Reply
 
 TokenCount = Annotated[int, Meta(ge=0, le=MOST_TOKENS)]
 
@@ -30,6 +30,8 @@ class StoredReply(Struct, frozen=True, omit_defaults=True):
     seconds: float = 0.0
     """How long the call took that brought it."""
     sample: str = ""
+    number_tokens: tuple[NumberToken, ...] = ()
+    """Where log-probabilities were asked for."""
     about: Raw = Raw(b"null")
     """The `KeyFields` of its key."""
 
@@ -60,6 +62,7 @@ def to_stored(reply: Reply, *, about: Raw, sample: str, seconds: float = 0.0) ->
         time=round(time.time(), 3),
         seconds=round(seconds, 3),
         sample=sample,
+        number_tokens=reply.number_tokens,
         about=about,
     )
 

@@ -26,5 +26,7 @@ class Sampling(Struct, frozen=True):
     """The run's seed: above temperature 0, another seed gives other samples."""
     stream: bool = False
     """Whether replies are streamed, where the provider can; they are the same."""
+    logprobs: bool = False
+    """Whether a score is the mean over its log-probabilities, which ``extra`` asks for."""
     less_thinking: str = 'reasoning_effort = "low"'
     """What to advise for ``extra`` where thinking leaves no room for an answer."""

@@ -8,7 +8,7 @@ from typing import Literal, TypeVar
 
 from msgspec import structs
 
-from ...prompts import ParseError, Prompt, split_reasoning
+from ...prompts import NoLogprobsError, ParseError, Prompt, split_reasoning
 from .replies import StoredReply
 
 T = TypeVar("T")
@@ -21,10 +21,11 @@ Reason = Literal[
     "only_thinking",
     "empty",
     "unreadable",
+    "no_logprobs",
 ]
 """Why a reply is no answer; also the reason of an item that is lost by it."""
 
-FINAL: frozenset[Reason] = frozenset({"refusal", "content_filter"})
+FINAL: frozenset[Reason] = frozenset({"refusal", "content_filter", "no_logprobs"})
 """Reasons for which asking again would bring the same."""
 
 _WITHOUT_ANSWER: dict[str, Reason] = {
@@ -71,6 +72,8 @@ def parse_reply(prompt: Prompt[T], reply: StoredReply) -> tuple[T, StoredReply]:
         raise UnusableReplyError(reason, reply)
     try:
         return prompt.read(reply), reply
+    except NoLogprobsError as error:
+        raise UnusableReplyError("no_logprobs", reply, str(error)) from error
     except ParseError as error:
         is_empty = not reply.text.strip()
         raise UnusableReplyError(
@@ -103,6 +106,8 @@ def _describe(reason: Reason, reply: StoredReply, problem: str) -> str:
             return f"the answer was ended before it was complete{detail}"
         case "unclosed_thinking" | "only_thinking":
             return f"{_thinking_tokens(reply)} of thinking and no answer, {_finish(reply)}"
+        case "no_logprobs":
+            return problem
         case "empty":
             return f"{problem}, {_finish(reply)}"
         case "unreadable":

@@ -38,6 +38,7 @@ TASKS = {
     },
     "share": {
         "export": "write the dataset to a file or a trainer's folder",
+        "push": "publish the dataset on the Hugging Face Hub",
         "pack": "put a run into one file, to go on elsewhere",
         "unpack": "make a run's folder from such a file",
         "review": "export rows for human review, import the decisions",

@@ -2,6 +2,7 @@
 
 import argparse
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -71,7 +72,9 @@ def add_action(
 
 
 def add_run_folder(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("folder", type=Path, help="the run's folder, such as runs/NAME")
+    parser.add_argument(
+        "folder", type=Path, metavar="RUN", help="the run's folder, such as runs/NAME"
+    )
 
 
 def add_json(parser: Arguments) -> None:
@@ -181,3 +184,17 @@ def add_model(parser: Arguments) -> None:
         metavar="DIR|NAME",
         help="a folder, a .gguf file, smollm2, or a name on the Hugging Face Hub",
     )
+
+
+def language(text: str) -> str:
+    """Read a language tag (RFC 5646), for argparse: it goes into the card's front matter."""
+    if not re.fullmatch(r"[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8})*", text):
+        raise argparse.ArgumentTypeError(f"must be a language code such as en, got {text[:40]!r}")
+    return text
+
+
+def license_id(text: str) -> str:
+    """Read a license's id as on the Hub, for argparse: it goes into the card's front matter."""
+    if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{0,60}", text):
+        raise argparse.ArgumentTypeError(f"must be an id such as cc-by-4.0, got {text[:40]!r}")
+    return text

@@ -13,7 +13,7 @@ from .output import print_json, print_text
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "folders", nargs="+", type=Path, metavar="DIR", help="folders of pilot runs"
+        "folders", nargs="+", type=Path, metavar="RUN", help="folders of pilot runs"
     )
     parser.add_argument(
         "--yield",

@@ -99,9 +99,10 @@ def run(args: argparse.Namespace) -> int:
             _print_forecasts(plan, as_json=args.json)
             return ExitStatus.DONE
         datasets = _make_datasets(plan, args)
-        if datasets is None or not _evaluate(plan, force=args.force):
+        status = datasets if isinstance(datasets, ExitStatus) else _evaluate(plan, force=args.force)
+        if isinstance(datasets, ExitStatus) or status is not ExitStatus.DONE:
             print_message(f"to continue: {_same_command(args)}")
-            return ExitStatus.FAILED
+            return status
         result = conclude(plan, datasets)
     _print_result(result, as_json=args.json)
     return _exit_status(datasets)
@@ -172,8 +173,8 @@ def _judging_calls(plan: ComparisonPlan) -> int:
     return sum(len(plan.questions) * (1 + len(plan.config.roles)) for plan in plans)
 
 
-def _make_datasets(plan: ComparisonPlan, args: argparse.Namespace) -> list[Dataset] | None:
-    """Carry out every run; None if one was stopped or failed."""
+def _make_datasets(plan: ComparisonPlan, args: argparse.Namespace) -> list[Dataset] | ExitStatus:
+    """Carry out every run; return the exit status if one was stopped or failed."""
     datasets = list[Dataset]()
     for number, planned in enumerate(plan.runs, 1):
         name = planned.variant.name
@@ -187,17 +188,23 @@ def _make_datasets(plan: ComparisonPlan, args: argparse.Namespace) -> list[Datas
         )
         if is_unfinished(summary, session):
             print_message(f"{name}: {summary.ending}: {summary.reason or TRANSIENT}")
-            return None
+            return _unfinished(summary.ending)
         datasets.append(measure_run(plan, planned, summary))
     return datasets
 
 
-def _evaluate(plan: ComparisonPlan, *, force: bool) -> bool:
+def _evaluate(plan: ComparisonPlan, *, force: bool) -> ExitStatus:
     """Carry out every evaluation; return whether all of them have finished."""
-    return all(
-        evaluation.plan is None or run_evaluation(evaluation.plan, force=force).finished
-        for evaluation in plan.evaluations
-    )
+    for evaluation in plan.evaluations:
+        if evaluation.plan is not None:
+            outcome = run_evaluation(evaluation.plan, force=force)
+            if not outcome.finished:
+                return _unfinished(outcome.ending)
+    return ExitStatus.DONE
+
+
+def _unfinished(ending: str) -> ExitStatus:
+    return ExitStatus.STOPPED if ending == "stopped" else ExitStatus.FAILED
 
 
 def _print_result(result: ComparisonResult, *, as_json: bool) -> None:

@@ -168,7 +168,7 @@ def _exit_status(result: Outcome, plan: EvaluationPlan) -> ExitStatus:
             "to continue: the same command,"
             f" or codeclm evaluate {folder}/config.toml --out {folder}"
         )
-        return ExitStatus.FAILED
+        return ExitStatus.STOPPED if result.ending == "stopped" else ExitStatus.FAILED
     if not result.counts.usable:
         print_message(f"{result.counts}: see {plan.comparisons}")
         return ExitStatus.FAILED

@@ -1,7 +1,6 @@
 """``codeclm export``: the dataset in one of the export formats, or as a trainer's folder."""
 
 import argparse
-import re
 import shlex
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from ..reporting.runs import open_run
 from ..training.handover import HandoverRequest, is_doubtful, model_to_train, write_handover
 from ..training.hyperparameters import Hyperparameters
 from ..training.trainers import TRAINERS, find_trainer
-from .arguments import add_examples, add_force, add_json, add_run_folder, positive_integer
+from .arguments import add_examples, add_force, add_json, add_run_folder, language, positive_integer
 from .documents import Written
 from .exit_status import ExitStatus
 from .output import print_json, print_message
@@ -68,18 +67,11 @@ def _add_trainer(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--language",
-        type=_language,
+        type=language,
         default="en",
         metavar="CODE",
         help="with --trainer: the data's language, for the card (default: en)",
     )
-
-
-def _language(text: str) -> str:
-    """Read a language tag (RFC 5646), for argparse: it goes into the card's front matter."""
-    if not re.fullmatch(r"[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8})*", text):
-        raise argparse.ArgumentTypeError(f"must be a language code such as en, got {text[:40]!r}")
-    return text
 
 
 def run(args: argparse.Namespace) -> int:

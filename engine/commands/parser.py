@@ -44,7 +44,7 @@ def build_parser(verbs: Collection[str]) -> "Parser":
         description=_HELP.format(commands="".join(_task_lines())),
     )
     parser.add_argument(
-        "--version", action=_PrintVersion, nargs=0, help="show the version number and exit"
+        "--version", "-V", action=_PrintVersion, nargs=0, help="show the version number and exit"
     )
     commands = parser.add_subparsers(
         dest="verb", metavar="COMMAND", prog="codeclm", help=argparse.SUPPRESS
@@ -89,7 +89,11 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise `UsageError`, in place of ending the process."""
-        raise UsageError(self.format_usage(), self.prog, message + self._suggestion(message))
+        suggestion = self._suggestion(message)
+        if match := re.match(r"argument COMMAND: invalid choice: ('.+?') \(", message):
+            message = f"there is no command {match[1]}"
+            suggestion = suggestion or "; `codeclm --help` lists them"
+        raise UsageError(self.format_usage(), self.prog, message + suggestion)
 
     def _suggestion(self, message: str) -> str:
         if match := re.match(r".*invalid choice: '(.+?)' \(choose from (.+)\)$", message):

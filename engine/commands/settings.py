@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from ...prompts import SETS
 from ..calls.gate import Origin
-from ..config import Config, build_config, load_config
+from ..config import Config, ConfigError, build_config, load_config
 from ..data.formats import EXPORTS
 from .arguments import Arguments, Groups, add_config, add_groups, is_number
 from .origin import add_trust, find_origin
@@ -192,9 +192,14 @@ def read_run_settings(args: argparse.Namespace) -> RunSettings:
 
 def _file_here(overrides: Sequence[str]) -> Path | None:
     """Return ``codeclm.toml``, unless the command line says what to start from itself."""
-    starts = ("seeds=", "metadata.file=")
-    if any(override.startswith(starts) for override in overrides) or not DEFAULT_FILE.is_file():
+    starts = ("seeds=", "metadata.file=", "metadata=")
+    if any(override.startswith(starts) for override in overrides):
         return None
+    if not DEFAULT_FILE.is_file():
+        raise ConfigError(
+            f"no {DEFAULT_FILE} here: write one with: codeclm init; or name seeds and models:"
+            " --seeds FILE --strong P/MODEL --target P/MODEL"
+        )
     print_message(f"settings from {DEFAULT_FILE}")
     return DEFAULT_FILE
 

@@ -133,6 +133,7 @@ def _split(
     """Split the seeds that runs share; return the split and the file of the validation part."""
     if not shared.seeds:
         return None, None
+    shared.fetch_seeds()
     source = shared.seed_source
     if (out / SEEDS_FILE).resolve() in [path.resolve() for path in source.paths]:
         raise FolderError(f"{out}: its {SEEDS_FILE} would be overwritten: choose another folder")

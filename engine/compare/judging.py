@@ -4,7 +4,7 @@
 results out by judge, test set and recipe.
 """
 
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from ..calls.gate import Origin
-from ..config import Config, ConfigError, JudgeConfig
+from ..config import Config, ConfigError, JudgeConfig, RoleConfig
 from ..data.files import user_path
 from ..data.records import identity
 from ..evaluate.difference import Difference, OtherCandidate, paired_difference
@@ -147,10 +147,12 @@ class _EvaluationBuilder(Struct, frozen=True):
                     )
 
     def _own_judges(self) -> dict[str, JudgeConfig]:
-        if self.shared.judges:
-            return dict(self.shared.judges)
-        judge = msgspec.convert(msgspec.to_builtins(self.shared.scorer), JudgeConfig)
-        return {DEFAULT_JUDGE: judge}
+        judges: Mapping[str, RoleConfig]
+        judges = self.shared.judges or {DEFAULT_JUDGE: self.shared.scorer}
+        return {
+            name: msgspec.convert({**msgspec.to_builtins(judge), "score": "text"}, JudgeConfig)
+            for name, judge in judges.items()
+        }
 
     def _build(
         self, judge_name: str, judge: JudgeConfig, candidate: AnswererConfig, test: str

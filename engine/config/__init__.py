@@ -19,6 +19,7 @@ from .roles import (
     key_variable,
     reply_options,
     response_format,
+    scores_by_logprobs,
 )
 from .sampling import (
     describe_temperature,
@@ -84,5 +85,6 @@ __all__ = [
     "response_format",
     "retirement",
     "sampling_settings",
+    "scores_by_logprobs",
     "to_toml",
 ]

@@ -84,3 +84,7 @@ class JudgeConfig(RoleConfig, frozen=True):
     """The model that scores; greedy by default (paper A.3)."""
 
     default_temperature: ClassVar[float] = 0.0
+
+    score: Literal["text", "logprobs"] = "text"
+    """text: the score that it writes. logprobs: the mean of its distribution over the scores, which
+    costs no further call and needs a server that gives log-probabilities. Of a run's judges."""

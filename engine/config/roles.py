@@ -7,7 +7,7 @@ from typing import Any, Final, cast
 from ...providers.base import ResponseFormat
 from ..data.errors import UserError
 from ..data.providers import HostedModel, resolve_model
-from .role_settings import RoleConfig
+from .role_settings import JudgeConfig, RoleConfig
 from .sampling import check_sampling
 from .secrets import check_secrets, describe_missing_key
 from .values import ConfigError
@@ -80,6 +80,11 @@ def is_program(role: RoleConfig) -> bool:
         return False
 
 
+def scores_by_logprobs(role: RoleConfig) -> bool:
+    """Whether the scores of *role* are means over log-probabilities."""
+    return isinstance(role, JudgeConfig) and role.score == "logprobs"
+
+
 def reply_options(role: RoleConfig) -> dict[str, Any]:
     """Return the provider's options that can change a reply and are not at their default.
 
@@ -107,6 +112,10 @@ def check_role(role: RoleConfig, where: str) -> None:
     check_secrets(role, where)
     if not _is_writable(role.extra):
         raise ConfigError(f"{where}.extra: null, inf and nan cannot be written to config.toml")
+    if scores_by_logprobs(role) and not host.kind.logprobs:
+        raise ConfigError(
+            f'{where}.score: {host.name} gives no log-probabilities: write score = "text"'
+        )
     if "stream" in role.extra:
         raise ConfigError(f"{where}.extra: stream is a setting of its own: stream = true")
     _check_prices(role, where)

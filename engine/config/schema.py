@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Meta, field
 
 from ..data.files import user_path
-from ..data.seeds import SeedFormat, SeedSource
+from ..data.seeds import SeedFormat, SeedSource, remote
 from ..data.seeds.selection import SeedSelection
 from .role_settings import JudgeConfig, RoleConfig
 from .values import (
@@ -274,17 +274,39 @@ class Config(SettingsTable, frozen=True):
 
     @property
     def seed_files(self) -> tuple[Path, ...]:
-        """Return the paths that ``seeds`` names."""
-        names = (self.seeds,) if isinstance(self.seeds, str) else self.seeds
-        return tuple(user_path(name) for name in names)
+        """Return the paths that ``seeds`` names; of addresses, where `fetch_seeds` puts them."""
+        return tuple(
+            remote.local_path(name, self.cache.path())
+            if remote.is_address(name)
+            else user_path(name)
+            for name in self.seed_names
+        )
+
+    @property
+    def seed_names(self) -> tuple[str, ...]:
+        """Return ``seeds`` as a tuple: paths and addresses."""
+        return (self.seeds,) if isinstance(self.seeds, str) else self.seeds
+
+    @property
+    def downloads_seeds(self) -> bool:
+        """Whether any of the seeds are named by an address."""
+        return any(map(remote.is_address, self.seed_names))
+
+    def fetch_seeds(self) -> None:
+        """Download the seeds that are addresses, unless they are there. Blocks.
+
+        Raises:
+            SeedError: one cannot be downloaded.
+        """
+        for name in filter(remote.is_address, self.seed_names):
+            remote.fetch(name, self.cache.path())
 
     @property
     def files_in_prompts(self) -> tuple[tuple[str, str], ...]:
         """Return what becomes part of prompts, as pairs of a setting and the path it names."""
-        seeds = (self.seeds,) if isinstance(self.seeds, str) else self.seeds
         metadata = self.metadata.file
         return (
-            *(("seeds", path) for path in seeds),
+            *(("seeds", path) for path in self.seed_names),
             *((("metadata.file", metadata),) if metadata else ()),
         )
 

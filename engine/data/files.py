@@ -71,6 +71,17 @@ def read_bounded(path: Path, limit: int = CONFIGURATION, *, flags: int = 0) -> b
     return content
 
 
+def write_private(path: Path, content: bytes) -> None:
+    """Write *content* to the new file *path*, which its owner alone may read.
+
+    Raises:
+        OSError: it exists, or cannot be written.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+    with os.fdopen(open_regular(path, flags), "wb") as file:
+        file.write(content)
+
+
 def user_path(path: str | Path) -> Path:
     """Return the path that *path* names; a leading ``~`` stands for a home folder.
 

@@ -27,7 +27,7 @@ class Outcome(Struct, frozen=True, kw_only=True):
     """An evaluation's result, as in ``summary.json``.
 
     Attributes:
-        ending: finished, stopped, or unfinished.
+        ending: finished, stopped (on request), failed, or unfinished.
         reason: why it was stopped.
         setup: what was compared.
         rule: the rule behind ``counts``, ``crr``, ``interval`` and ``categories``.
@@ -135,7 +135,9 @@ def _wilson(counts: VerdictCounts) -> Interval:
 def _ending(session: EvaluationSession) -> str:
     if len(session.in_order) == len(session.questions):
         return "finished"
-    return "stopped" if session.stopped_by else "unfinished"
+    if session.requested:
+        return "stopped"
+    return "failed" if session.stopped_by else "unfinished"
 
 
 def _counts(comparisons: Iterable[PairwiseComparison], rule: Rule) -> VerdictCounts:

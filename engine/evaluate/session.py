@@ -45,6 +45,7 @@ class EvaluationSession(Struct):
         comparisons: by the question's id.
         unanswered: errors of the prompts that failed with transient errors, by id.
         stopped_by: why the session stopped early; empty if it did not.
+        requested: whether somebody asked it to.
     """
 
     questions: Sequence[Question]
@@ -52,6 +53,7 @@ class EvaluationSession(Struct):
     comparisons: dict[str, PairwiseComparison] = {}
     unanswered: dict[str, str] = {}
     stopped_by: str = ""
+    requested: bool = False
 
     @property
     def in_order(self) -> list[PairwiseComparison]:
@@ -89,9 +91,10 @@ async def execute_evaluation(
     ) as clients:
 
         def stop() -> None:
-            session.stopped_by = "stopped on request"
+            session.stopped_by, session.requested = "stopped on request", True
             clients.stop()
-            notify("stopping: calls in flight will finish; press Ctrl-C again to stop at once")
+            calls = sum(dispatcher.in_flight for dispatcher in clients.dispatchers.values())
+            notify(f"stopping: {calls:,} in flight; Ctrl-C again to stop now")
 
         def halt(error: StorageError) -> None:
             session.stopped_by = str(error)

@@ -15,6 +15,7 @@ from ..config import (
     RoleConfig,
     SettingsTable,
     check_role,
+    scores_by_logprobs,
 )
 from ..data.files import user_path
 from ..data.test_sets import TEST_SETS, TestSource
@@ -132,5 +133,9 @@ def check_evaluation(config: EvaluationConfig, where: str) -> None:
             )
     if not config.judge.model:
         raise ConfigError(f"{where}: judge.model: missing: write provider/model")
+    if scores_by_logprobs(config.judge):
+        raise ConfigError(
+            f"{where}: judge.score: verdicts compare the scores that the judge writes: remove it"
+        )
     for name, role in config.roles.items():
         check_role(role, f"{where}: {name}")

@@ -1,7 +1,7 @@
 """A session's background tasks: signals, progress, spending, its files, the log of what waits."""
 
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,8 +10,10 @@ import anyio
 import anyio.to_thread
 
 from ..calls.clients import Clients
+from ..data.errors import UserError
 from ..disk.presence import Presence
 from ..disk.sqlite import StorageError
+from ..store.ledger_counts import LedgerCounts, count_ledger
 from .signals import StopRequests, heed_requests
 from .waiting_log import log_waiting
 
@@ -60,6 +62,23 @@ async def background_tasks(
         yield
         await clients.drained()
         group.cancel_scope.cancel()
+
+
+COUNTING_INTERVAL = 1.0
+"""Seconds between two counts of a ledger, unless it is large."""
+
+COUNTING_PAUSE = 50
+"""How many times as long as a count takes to wait for the next: 2 % of a core at most."""
+
+
+async def keep_counting(ledger: Path, note: Callable[[LedgerCounts], None]) -> None:
+    """Call *note* with what all sessions have finished, again and again."""
+    while True:
+        began_at = anyio.current_time()
+        with suppress(StorageError, UserError):  # who writes the ledger says what is wrong with it
+            note(await anyio.to_thread.run_sync(count_ledger, ledger))
+        seconds = anyio.current_time() - began_at
+        await anyio.sleep(max(COUNTING_INTERVAL, COUNTING_PAUSE * seconds))
 
 
 CHECK_INTERVAL = 0.5

@@ -95,6 +95,7 @@ def prepare(config: Config, *, where: str, origin: Origin = Origin()) -> Plan:  
         role: load_prompts(config, role, roles[role], used, where)
         for role, used in recipe.prompts(config).items()
     }
+    config.fetch_seeds()
     selection = _select_seeds(config)
     metadata = read_metadata(Path(config.metadata.file)) if config.metadata.file else ()
     tests = read_test_sets(config.quality, where)

@@ -3,7 +3,7 @@
 import os
 import secrets
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -24,18 +24,17 @@ from ..calls.dispatcher import Dispatcher
 from ..calls.preflight import preflight, raise_problems
 from ..calls.spending import Spending, total_spending
 from ..config import Config, ConfigError, RoleConfig, to_toml
-from ..data.errors import BudgetSpent, RunStopped, Stopping, UserError
+from ..data.errors import BudgetSpent, RunStopped, Stopping
 from ..disk.event_log import event_logger
-from ..disk.sqlite import StorageError
 from ..disk.threads import finish_in_thread
 from ..quality.near_duplicates import NearDuplicateFilter
 from ..store.folder import FolderError
-from ..store.ledger_counts import LedgerCounts, count_ledger
+from ..store.ledger_counts import LedgerCounts
 from ..store.lost_answers import LostAnswersError, describe_lost, find_lost_answers
 from ..store.manifest import default_settings, differences
 from ..store.writer import LedgerWriter
 from .acceptance import Acceptance
-from .background import background_tasks, watch_databases
+from .background import background_tasks, keep_counting, watch_databases
 from .execution import Execution, OnKept, Widths, ignore
 from .prepare import Plan
 from .signals import StopRequests, process_signals
@@ -180,7 +179,9 @@ async def _work(session: Session, clients: Clients, ledger: LedgerWriter, hooks:
             tasks=(
                 partial(hooks.watch, session),
                 partial(_keep_account, session, ledger),
-                partial(_keep_counting, session),
+                partial(
+                    keep_counting, plan.folder.ledger, partial(setattr, session, "ledger_counts")
+                ),
                 partial(_halt_on_failure, state, ledger),
                 partial(watch_databases, _databases(plan), state.halt),
                 partial(_halt_in_time, session, state),
@@ -341,7 +342,7 @@ def settle_manifest(plan: Plan, ledger: LedgerWriter, *, allow_change: bool) -> 
         FolderError: the folder holds another run; the message shows the differences.
     """
     old = plan.folder.read_manifest()
-    calls_out = any(use.address for use in plan.endpoints)
+    calls_out = any(use.address for use in plan.endpoints) or plan.config.downloads_seeds
     if old is not None:
         changed = differences(old, plan.manifest, default_settings())
         if changed and not allow_change and not ledger.reader.is_untouched():
@@ -390,22 +391,6 @@ async def _keep_account(session: Session, ledger: LedgerWriter) -> None:
     while True:
         await anyio.sleep(1)
         _record_spending(session, ledger)
-
-
-async def _keep_counting(session: Session) -> None:
-    """Count what all sessions have finished, once a second, or less often in a large ledger."""
-    while True:
-        began_at = anyio.current_time()
-        with suppress(StorageError, UserError):  # who writes the ledger says what is wrong with it
-            session.ledger_counts = await anyio.to_thread.run_sync(
-                count_ledger, session.plan.folder.ledger
-            )
-        seconds = anyio.current_time() - began_at
-        await anyio.sleep(max(1.0, COUNTING_PAUSE * seconds))
-
-
-COUNTING_PAUSE = 50
-"""How many times as long as a count takes to wait for the next: 2 % of a core at most."""
 
 
 def _record_spending(session: Session, ledger: LedgerWriter, *, ended: bool = False) -> None:

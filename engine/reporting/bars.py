@@ -8,8 +8,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from .progress import EndpointProgress, Progress
-from .progress_text import amounts, endpoint_label, endpoint_text, headline, is_held_up, speed
+from .progress import EndpointProgress, RunProgress
+from .progress_text import amounts, endpoint_label, endpoint_text, is_held_up, speed, state_text
 from .terminal import one_line
 
 
@@ -19,7 +19,7 @@ class BarRenderer:
     def __init__(self, stream: TextIO) -> None:
         self._console = Console(file=stream, highlight=False, markup=False, emoji=False)
 
-    def lines(self, progress: Progress, width: int) -> list[str]:
+    def lines(self, progress: RunProgress, width: int) -> list[str]:
         """Return lines of at most *width* columns, the most important first."""
         console = self._console
         console.size = (width, console.size.height)
@@ -28,19 +28,19 @@ class BarRenderer:
         return [line.rstrip() for line in capture.get().splitlines()]
 
 
-def _picture(progress: Progress) -> RenderableType:
+def _picture(progress: RunProgress) -> RenderableType:
     return Group(_head(progress), _bars(progress), _endpoints(progress), *_details(progress))
 
 
-def _head(progress: Progress) -> Text:
+def _head(progress: RunProgress) -> Text:
     alert = progress.state not in {"starting", "working"}
     return _line(
-        (headline(progress), "bold yellow" if alert else "bold"),
+        (state_text(progress), "bold yellow" if alert else "bold"),
         (f" · {one_line(progress.run)}", "dim"),
     )
 
 
-def _bars(progress: Progress) -> Table:
+def _bars(progress: RunProgress) -> Table:
     table = Table.grid(padding=(0, 1), expand=True)
     table.add_column(no_wrap=True)
     table.add_column(justify="right", no_wrap=True)
@@ -57,7 +57,7 @@ def _bar(share: float | None) -> tuple[RenderableType, str]:
     return ProgressBar(total=1.0, completed=share), f"{int(100 * share)}%"
 
 
-def _endpoints(progress: Progress) -> Table:
+def _endpoints(progress: RunProgress) -> Table:
     table = Table.grid(padding=(0, 1))
     labels = [endpoint_label(endpoint) for endpoint in progress.endpoints]
     table.add_column(no_wrap=True, min_width=max(map(len, labels), default=0))
@@ -71,7 +71,7 @@ def _endpoint(endpoint: EndpointProgress) -> Text:
     return _line((endpoint_text(endpoint), "yellow" if is_held_up(endpoint) else ""))
 
 
-def _details(progress: Progress) -> Iterable[Text]:
+def _details(progress: RunProgress) -> Iterable[Text]:
     activity = progress.activity
     under_way = [
         f"{name} {counts.entered - counts.finished:,}"
@@ -81,8 +81,8 @@ def _details(progress: Progress) -> Iterable[Text]:
     lost = sum(counts.lost for counts in activity.stages.values())
     tokens = f"{activity.tokens_per_second:,.0f} tokens/s"
     parts = [f"{speed(activity.calls_per_second)}, {tokens}"]
-    if progress.spent.reused:
-        parts.append(f"{progress.spent.reused:,} from the cache")
+    if progress.spending.reused:
+        parts.append(f"{progress.spending.reused:,} from the cache")
     if lost:
         parts.append(f"{lost:,} failed")
     yield _line((" · ".join(parts), "dim"))

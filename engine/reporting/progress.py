@@ -10,7 +10,7 @@ State = Literal["starting", "working", "stopping", "stopping at once", "ending"]
 """``ending``: there are enough rows, or the session cannot go on; calls in flight finish."""
 
 
-class Made(Struct, frozen=True, kw_only=True):
+class OutputProgress(Struct, frozen=True, kw_only=True):
     """What all sessions have made; None where it is not counted yet."""
 
     rows: int | None = None
@@ -25,7 +25,7 @@ class Made(Struct, frozen=True, kw_only=True):
     """How many there will probably be."""
 
 
-class Spent(Struct, frozen=True, kw_only=True):
+class SpendingProgress(Struct, frozen=True, kw_only=True):
     """What all sessions have spent, of how much; None where no limit is set."""
 
     calls: int
@@ -90,7 +90,7 @@ class EndpointProgress(Struct, frozen=True, kw_only=True):
     last_error: str
 
 
-class Progress(Struct, frozen=True, kw_only=True):
+class RunProgress(Struct, frozen=True, kw_only=True):
     """A run at one moment."""
 
     run: str
@@ -104,8 +104,8 @@ class Progress(Struct, frozen=True, kw_only=True):
     """How much of the work is done, 0 to 1; None where that is not known."""
     remaining: float | None = None
     """Seconds that it takes at the pace of late; None until that is known."""
-    made: Made
-    spent: Spent
+    output: OutputProgress
+    spending: SpendingProgress
     activity: Activity
     endpoints: tuple[EndpointProgress, ...] = ()
     written_at: float = 0.0

@@ -11,12 +11,12 @@ from ...providers import json_codec
 from ..data.files import read_bounded
 from ..disk.atomic import WriteError, replace_file
 from ..store.folder import Folder
-from .progress import Progress
+from .progress import RunProgress
 
-_progress = msgspec.json.Decoder(Progress)
+_progress = msgspec.json.Decoder(RunProgress)
 
 
-def write_progress(folder: Folder, progress: Progress) -> None:
+def write_progress(folder: Folder, progress: RunProgress) -> None:
     """Write *progress* for `read_progress`, unless the disk is full. Blocks."""
     path = folder.progress
     if path.parent.is_dir():  # nobody wants a folder back that was deleted during the run
@@ -31,7 +31,7 @@ def remove_progress(folder: Folder) -> None:
         folder.progress.unlink(missing_ok=True)
 
 
-def read_progress(folder: Folder, *, now: float | None = None) -> Progress | None:
+def read_progress(folder: Folder, *, now: float | None = None) -> RunProgress | None:
     """Return how far the session in *folder* is; None where none works or it is too early.
 
     Args:

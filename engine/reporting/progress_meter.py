@@ -13,7 +13,14 @@ from ..calls.spending import UsageByStage
 from ..pipeline.expectation import Start, likely_calls, likely_instructions
 from ..pipeline.session import Session
 from .pace import rate_pace, work_pace
-from .progress import Activity, EndpointProgress, Made, Progress, Spent, State
+from .progress import (
+    Activity,
+    EndpointProgress,
+    OutputProgress,
+    RunProgress,
+    SpendingProgress,
+    State,
+)
 
 MEASURED = 0.1
 """Share of the work from which on the calls so far say more than the forecast."""
@@ -64,28 +71,28 @@ class ProgressMeter:
         self._tokens_before = session.before.total.tokens
         self._forecast: _Likely | None = None
 
-    def read(self) -> Progress:
+    def read(self) -> RunProgress:
         """Return how far the run is now."""
         now, session = self._clock(), self._session
         likely = self._likely()
-        made = self._made(likely)
-        work = self._work(made)
+        output = self._output(likely)
+        work = self._work(output)
         share = min(1.0, work.done / work.goal) if work and work.goal else None
-        if made.target_rows is not None and made.instructions is not None:
-            likely_rows = _projected(made.instructions, share, made.likely_instructions)
-            made = structs.replace(made, likely_instructions=likely_rows)
-        spent = self._spent(now, share, likely)
-        self._sample(now, spent, work)
-        return Progress(
+        if output.target_rows is not None and output.instructions is not None:
+            likely_rows = _projected(output.instructions, share, output.likely_instructions)
+            output = structs.replace(output, likely_instructions=likely_rows)
+        spending = self._spending(now, share, likely)
+        self._sample(now, spending, work)
+        return RunProgress(
             run=self._run,
             state=self._state(),
             reason=self._reason(),
             elapsed=now - self._began_at,
             share=share,
             remaining=self._remaining(work),
-            made=made,
-            spent=spent,
-            activity=self._activity(spent),
+            output=output,
+            spending=spending,
+            activity=self._activity(spending),
             endpoints=tuple(self._endpoint(*named) for named in session.dispatchers.items()),
             written_at=self._wall_clock(),
         )
@@ -112,9 +119,9 @@ class ProgressMeter:
 
     # -- what is made --------------------------------------------------------------------------
 
-    def _made(self, likely: _Likely | None) -> Made:
+    def _output(self, likely: _Likely | None) -> OutputProgress:
         session, counts = self._session, self._session.ledger_counts
-        return Made(
+        return OutputProgress(
             rows=None if counts is None else counts.rows,
             target_rows=session.plan.config.target_rows,
             seeds=self._seeds(),
@@ -130,15 +137,15 @@ class ProgressMeter:
         mixed = plan.config.metadata.augment_to
         return counts.failed_seeds + (counts.encoded_seeds if mixed else counts.items)
 
-    def _work(self, made: Made) -> _Work | None:
+    def _work(self, output: OutputProgress) -> _Work | None:
         """Return rows of the target; without one seeds, or instructions of a fixed number."""
-        if made.target_rows is not None and made.rows is not None:
-            return _Work(min(made.rows, made.target_rows), made.target_rows)
-        has_fixed_size = self._session.plan.config.metadata.augment_to or made.seeds is None
-        if has_fixed_size and made.instructions is not None and made.likely_instructions:
-            return _Work(made.instructions, made.likely_instructions)
-        if made.seeds is not None and made.total_seeds:
-            return _Work(made.seeds, made.total_seeds)
+        if output.target_rows is not None and output.rows is not None:
+            return _Work(min(output.rows, output.target_rows), output.target_rows)
+        has_fixed_size = self._session.plan.config.metadata.augment_to or output.seeds is None
+        if has_fixed_size and output.instructions is not None and output.likely_instructions:
+            return _Work(output.instructions, output.likely_instructions)
+        if output.seeds is not None and output.total_seeds:
+            return _Work(output.seeds, output.total_seeds)
         return None
 
     def _likely(self) -> _Likely | None:
@@ -161,7 +168,9 @@ class ProgressMeter:
 
     # -- what is spent -------------------------------------------------------------------------
 
-    def _spent(self, now: float, share: float | None, likely: _Likely | None) -> Spent:
+    def _spending(
+        self, now: float, share: float | None, likely: _Likely | None
+    ) -> SpendingProgress:
         session, budget = self._session, self._session.plan.config.budget
         total, before = session.counters.total(), session.before
         calls = before.calls + total.paid
@@ -170,7 +179,7 @@ class ProgressMeter:
         money = None
         if self._prices:
             money = self._money_before + _cost(self._prices, session.counters.usage)
-        return Spent(
+        return SpendingProgress(
             calls=calls,
             reused=total.reused,
             likely_calls=_projected(calls, share, forecast),
@@ -185,20 +194,20 @@ class ProgressMeter:
 
     # -- what it does --------------------------------------------------------------------------
 
-    def _sample(self, now: float, spent: Spent, work: _Work | None) -> None:
+    def _sample(self, now: float, spending: SpendingProgress, work: _Work | None) -> None:
         for role, pace in self._paces.items():
             stages = self._session.counters.usage.get(role, {})
             pace.add(now, sum(usage.calls for usage in stages.values()))
-        self._token_pace.add(now, spent.tokens)
+        self._token_pace.add(now, spending.tokens)
         if work is not None:
             self._work_pace.add(now, work.done)
 
-    def _activity(self, spent: Spent) -> Activity:
+    def _activity(self, spending: SpendingProgress) -> Activity:
         session, counters = self._session, self._session.counters
         in_flight = session.abandoned or session.in_flight
         money = None
-        if spent.money is not None and spent.calls:
-            money = spent.money / spent.calls * in_flight
+        if spending.money is not None and spending.calls:
+            money = spending.money / spending.calls * in_flight
         return Activity(
             in_flight=in_flight,
             money_in_flight=money,

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from ..calls.dispatch_statistics import LONG_PAUSE
 from ..calls.outage import LONG_OUTAGE
-from .progress import EndpointProgress, Progress
+from .progress import EndpointProgress, RunProgress
 from .terminal import clock, one_line
 
 _REQUEST = re.compile(r"^[A-Z]+ \S+: ")
@@ -20,7 +20,7 @@ UNKNOWN = "—"
 """Stands for a figure that nobody can know yet."""
 
 
-def headline(progress: Progress) -> str:
+def state_text(progress: RunProgress) -> str:
     """Say what the session does, and for how much longer."""
     done = clock(progress.elapsed)
     if progress.silent >= LONG_SILENCE:
@@ -36,14 +36,14 @@ def headline(progress: Progress) -> str:
             return stop_message(progress)
 
 
-def remaining(progress: Progress) -> str:
+def remaining(progress: RunProgress) -> str:
     """Write how long it takes at the pace of late; a dash where that is not known."""
     if progress.remaining is None:
         return UNKNOWN
     return f"about {clock(progress.remaining)}"
 
 
-def stop_message(progress: Progress) -> str:
+def stop_message(progress: RunProgress) -> str:
     """Answer a request to stop: what happens now, and what another one does."""
     calls = _awaited(progress)
     if progress.state == "stopping at once":
@@ -51,26 +51,26 @@ def stop_message(progress: Progress) -> str:
     return f"stopping: {calls}; Ctrl-C again to stop now"
 
 
-def abandoned_calls(progress: Progress) -> str:
+def abandoned_calls(progress: RunProgress) -> str:
     """Say what a stop at once costs."""
     activity = progress.activity
     if not activity.in_flight:
         return "no call was in flight"
     cost = activity.money_in_flight
-    worth = f" (about {money(cost)})" if cost else ""
+    worth = f" (about {money_text(cost)})" if cost else ""
     calls = "1 call" if activity.in_flight == 1 else f"{activity.in_flight:,} calls"
     return f"{calls} in flight given up; they may be billed{worth}, and are sent again"
 
 
-def _awaited(progress: Progress) -> str:
+def _awaited(progress: RunProgress) -> str:
     return f"{progress.activity.in_flight:,} in flight"
 
 
-def _because(progress: Progress) -> str:
+def _because(progress: RunProgress) -> str:
     return f"; {one_line(progress.reason)}" if progress.reason else ""
 
 
-def money(amount: float) -> str:
+def money_text(amount: float) -> str:
     """Write *amount* with cents, and small amounts with more digits."""
     return f"{amount:,.2f}" if amount >= 1 or not amount else f"{amount:.4f}"
 
@@ -148,25 +148,29 @@ def speed(calls_per_second: float) -> str:
 # -- the line for logs --------------------------------------------------------------------------
 
 
-def amounts(progress: Progress) -> Iterator[tuple[str, str, float | None]]:
+def amounts(progress: RunProgress) -> Iterator[tuple[str, str, float | None]]:
     """Yield what is made and spent: its name, its amount of how much, and the share, 0 to 1."""
-    made, spent = progress.made, progress.spent
-    yield _amount("rows", made.rows, made.target_rows)
-    if made.total_seeds and made.seeds is not None:
-        yield _amount("seeds", made.seeds, made.total_seeds)
-    yield _amount("instructions", made.instructions, made.likely_instructions, "~")
-    if spent.most_calls is not None:
-        yield _amount("calls", spent.calls, spent.most_calls)
+    output, spending = progress.output, progress.spending
+    yield _amount("rows", output.rows, output.target_rows)
+    if output.total_seeds and output.seeds is not None:
+        yield _amount("seeds", output.seeds, output.total_seeds)
+    yield _amount("instructions", output.instructions, output.likely_instructions, "~")
+    if spending.most_calls is not None:
+        yield _amount("calls", spending.calls, spending.most_calls)
     else:
-        yield _amount("calls", spent.calls, spent.likely_calls, "~")
-    if spent.most_tokens is not None:
-        yield _amount("tokens", spent.tokens, spent.most_tokens)
-    if spent.money is not None:
-        limit = "" if spent.most_money is None else f" of {money(spent.most_money)}"
-        yield "money", money(spent.money) + limit, _share(spent.money, spent.most_money)
-    if spent.most_seconds is not None:
-        hours = f"{clock(spent.seconds)} of {clock(spent.most_seconds)}"
-        yield "hours", hours, _share(spent.seconds, spent.most_seconds)
+        yield _amount("calls", spending.calls, spending.likely_calls, "~")
+    if spending.most_tokens is not None:
+        yield _amount("tokens", spending.tokens, spending.most_tokens)
+    if spending.money is not None:
+        limit = "" if spending.most_money is None else f" of {money_text(spending.most_money)}"
+        yield (
+            "money",
+            money_text(spending.money) + limit,
+            _share(spending.money, spending.most_money),
+        )
+    if spending.most_seconds is not None:
+        hours = f"{clock(spending.seconds)} of {clock(spending.most_seconds)}"
+        yield "hours", hours, _share(spending.seconds, spending.most_seconds)
 
 
 def _amount(
@@ -176,15 +180,15 @@ def _amount(
         return name, UNKNOWN, None
     if total is None:
         return name, f"{count:,}", None
-    shown = count if mark else min(count, total) if name == "rows" else count
-    return name, f"{shown:,} of {mark}{total:,}", _share(count, total)
+    amount = count if mark else min(count, total) if name == "rows" else count
+    return name, f"{amount:,} of {mark}{total:,}", _share(count, total)
 
 
 def _share(amount: float, total: float | None) -> float | None:
     return min(1.0, amount / total) if total else None
 
 
-def log_line(progress: Progress) -> str:
+def log_line(progress: RunProgress) -> str:
     """Write progress as one line, for a log that several runs may share."""
     share = "" if progress.share is None else f" {progress.share:.0%},"
     parts = [f"{amount} {name}" for name, amount, _ in amounts(progress) if amount != UNKNOWN]
@@ -193,5 +197,5 @@ def log_line(progress: Progress) -> str:
         for endpoint in progress.endpoints
         if is_held_up(endpoint)
     ]
-    line = f"{one_line(progress.run)}:{share} {headline(progress)}; {', '.join(parts)}"
+    line = f"{one_line(progress.run)}:{share} {state_text(progress)}; {', '.join(parts)}"
     return "; ".join([line, *waits])

@@ -107,8 +107,18 @@ def existing_run(path: Path) -> Folder:
     """
     folder = Folder(path)
     if not folder.config.exists():
-        raise FolderError(f"{path}: not a run's folder (it has no config.toml)")
+        raise FolderError(f"{path}: not a run's folder{_instead(path)}")
     return folder
+
+
+def _instead(path: Path) -> str:
+    """Say why *path* is no run's folder, and what may have been meant."""
+    if path.is_file():
+        return f"; to work on what a configuration describes: codeclm run {shlex.quote(str(path))}"
+    runs = sorted(config.parent for config in path.glob("*/config.toml"))
+    if runs:
+        return f"; in it: {', '.join(str(run) for run in runs[:5])}{', …' if runs[5:] else ''}"
+    return " (it has no config.toml)"
 
 
 def resume_command(path: Path) -> str:

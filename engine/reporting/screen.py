@@ -28,8 +28,8 @@ class Screen:
     def __init__(self, stream: TextIO, size: Callable[[], os.terminal_size] | None = None) -> None:
         self._stream = stream
         self._size = size or (lambda: _terminal_size(stream))
-        self._drawn: Sequence[str] = ()
-        self._drawn_at = os.terminal_size((0, 0))
+        self._lines: Sequence[str] = ()
+        self._lines_size = os.terminal_size((0, 0))
         self._lock = threading.RLock()
 
     @property
@@ -45,22 +45,22 @@ class Screen:
         """
         with self._lock:
             size = self._size()
-            shown = lines[: max(1, size.lines - 1)]
-            body = "".join(f"{_ERASE_LINE}{line}\n" for line in shown)
+            visible = lines[: max(1, size.lines - 1)]
+            body = "".join(f"{_ERASE_LINE}{line}\n" for line in visible)
             self._write(f"{self._start(size)}{body}{_ERASE_BELOW}")
-            self._drawn, self._drawn_at = shown, size
+            self._lines, self._lines_size = visible, size
 
     def erase(self) -> None:
         """Remove the lines."""
         with self._lock:
-            if self._drawn:
+            if self._lines:
                 self._write(f"{self._start(self._size())}{_ERASE_BELOW}")
-            self._drawn = ()
+            self._lines = ()
 
     def print_above(self, text: str) -> None:
         """Print *text*, whole lines, above the lines."""
         with self._lock:
-            lines = self._drawn
+            lines = self._lines
             self.erase()
             self._write(text)
             if lines:
@@ -68,10 +68,10 @@ class Screen:
 
     def _start(self, size: os.terminal_size) -> str:
         """Return the sequence that goes to where the first line begins."""
-        if not self._drawn:
+        if not self._lines:
             return "\r"
-        up = f"\r{_UP.format(len(self._drawn))}"
-        if size.columns >= self._drawn_at.columns and size.lines >= self._drawn_at.lines:
+        up = f"\r{_UP.format(len(self._lines))}"
+        if size.columns >= self._lines_size.columns and size.lines >= self._lines_size.lines:
             return up
         # A smaller terminal: some wrap the lines again, some cut them, so where they begin is not
         # known. What is there scrolls away, but for the lines that are certainly ours.

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Literal, Protocol, TextIO, assert_never
 
 from ...providers import json_codec
-from .progress import Progress
+from .progress import RunProgress
 from .progress_text import is_held_up_long, log_line, stop_message
 from .screen import Screen, printing_above
 from .terminal import printable, printable_json
@@ -21,11 +21,11 @@ class View(Protocol):
     interval: float
     """Seconds between two looks at the progress."""
 
-    def update(self, progress: Progress) -> None:
+    def update(self, progress: RunProgress) -> None:
         """Show *progress*."""
         ...
 
-    def close(self, progress: Progress) -> None:
+    def close(self, progress: RunProgress) -> None:
         """Show the end of a session, or of what there is to see."""
         ...
 
@@ -69,10 +69,10 @@ class _Bars:
         self._screen = screen
         self._renderer = BarRenderer(stream)
 
-    def update(self, progress: Progress) -> None:
+    def update(self, progress: RunProgress) -> None:
         self._screen.draw(self._renderer.lines(progress, self._screen.columns))
 
-    def close(self, progress: Progress) -> None:
+    def close(self, progress: RunProgress) -> None:
         self._screen.erase()  # the summary follows
         if progress.state == "stopping at once":
             self._screen.print_above(f"{stop_message(progress)}\n")
@@ -89,16 +89,16 @@ class _Log:
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        self._shown_at = 0.0
-        self._shown: object = None
+        self._line_at = 0.0
+        self._last_event: object = None
 
-    def update(self, progress: Progress) -> None:
+    def update(self, progress: RunProgress) -> None:
         event = _event(progress)
-        if event != self._shown or progress.elapsed - self._shown_at >= LOG_INTERVAL:
-            self._shown, self._shown_at = event, progress.elapsed
+        if event != self._last_event or progress.elapsed - self._line_at >= LOG_INTERVAL:
+            self._last_event, self._line_at = event, progress.elapsed
             self._print(log_line(progress))
 
-    def close(self, progress: Progress) -> None:
+    def close(self, progress: RunProgress) -> None:
         if progress.state == "stopping at once":
             self._print(log_line(progress))
 
@@ -107,7 +107,7 @@ class _Log:
         self._stream.flush()
 
 
-def _event(progress: Progress) -> object:
+def _event(progress: RunProgress) -> object:
     """Return what a log shows as soon as it changes."""
     held_up = tuple(endpoint.name for endpoint in progress.endpoints if is_held_up_long(endpoint))
     return progress.state, held_up, int(10 * (progress.share or 0))
@@ -121,11 +121,11 @@ class _JsonLines:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
-    def update(self, progress: Progress) -> None:
+    def update(self, progress: RunProgress) -> None:
         self._stream.write(f"{printable_json(json_codec.dumps(progress).decode())}\n")
         self._stream.flush()
 
-    def close(self, progress: Progress) -> None:
+    def close(self, progress: RunProgress) -> None:
         if progress.state == "stopping at once":
             self.update(progress)
 
@@ -139,15 +139,15 @@ class _StopsAlone:
         self._stream = stream
         self._is_stopping = False
 
-    def update(self, progress: Progress) -> None:
+    def update(self, progress: RunProgress) -> None:
         if progress.state == "stopping" and not self._is_stopping:
             self._is_stopping = True
             self._answer(progress)
 
-    def close(self, progress: Progress) -> None:
+    def close(self, progress: RunProgress) -> None:
         if progress.state == "stopping at once":
             self._answer(progress)
 
-    def _answer(self, progress: Progress) -> None:
+    def _answer(self, progress: RunProgress) -> None:
         self._stream.write(f"codeclm: {stop_message(progress)}\n")
         self._stream.flush()

@@ -116,7 +116,7 @@ def run_manifest(
         seeds=seeds,
         prompts=dict(prompts),
         files={
-            "seeds": ", ".join(str(path) for path in config.seed_files),
+            "seeds": ", ".join(config.seed_names),
             "prompts": prompts_source(config),
         },
         seed_files=seed_files,

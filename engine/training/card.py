@@ -90,6 +90,8 @@ class CardFacts(Struct, frozen=True):
     contents: DatasetContents
     language: str
     files: tuple[tuple[str, str], ...]
+    license: str | None = None
+    """Its id on the Hub."""
 
 
 def card_text(facts: CardFacts) -> str:
@@ -127,7 +129,10 @@ def _size(rows: int) -> str:
 
 def _front_matter(facts: CardFacts) -> Iterator[str]:
     yield "---"
-    yield "# license: choose one that the terms of the models that wrote the data allow"
+    if facts.license:
+        yield f"license: {facts.license}"
+    else:
+        yield "# license: choose one that the terms of the models that wrote the data allow"
     yield "language:"
     yield f"- {facts.language}"
     yield "size_categories:"

@@ -1,9 +1,10 @@
 """The stream of a chat completion (https://platform.openai.com/docs/api-reference/chat-streaming)."""
 
-from typing import Any
+from typing import Any, cast
 
 from ..http.events import Event
 from .body import BodyAssembly
+from .tree import NODE_SIZE
 
 
 class ChatCompletion(BodyAssembly):
@@ -38,10 +39,22 @@ class ChatCompletion(BodyAssembly):
         for name, value in delta.items():
             if name == "delta":
                 self._tree.merge(choice["message"], value or {})
+            elif name == "logprobs":
+                self._add_logprobs(choice, value)
             elif name == "message":  # the whole of it, from a server that sends one event
                 choice["message"] = choice["message"] or self._read_message(value)
             elif value is not None or name not in choice:
                 choice[name] = value
+
+    def _add_logprobs(self, choice: dict[str, Any], value: Any) -> None:
+        """Append the tokens of one chunk; what has another shape is passed over, as elsewhere."""
+        content = cast("dict[str, Any]", value).get("content") if isinstance(value, dict) else None
+        if isinstance(content, list):
+            tokens: list[Any] = content
+            choice.setdefault("logprobs", {"content": []})["content"] += tokens
+            self._tree.size += NODE_SIZE * sum(
+                1 + len(one.get("top_logprobs") or ()) for one in tokens
+            )
 
     def _read_message(self, message: dict[str, Any]) -> dict[str, Any]:
         tree: dict[str, Any] = {}

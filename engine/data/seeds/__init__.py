@@ -1,8 +1,8 @@
 """Read seed files: JSON lines, JSON, CSV, TSV, Parquet, Arrow, and folders of them.
 
 Records come in the order of the files, one at a time; only a JSON array is held in memory. A record
-that is not a seed is reported with its location and the reason, and reading continues. Nothing is
-read from a network.
+that is not a seed is reported with its location and the reason, and reading continues. Only
+`remote` uses a network.
 """
 
 from collections.abc import Container, Iterator

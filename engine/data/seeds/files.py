@@ -5,14 +5,9 @@ import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
-from .source import FORMATS, SeedError, SeedFormat, SeedSource
-
-_DATASET_METADATA: Final = frozenset(
-    {"dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json"}
-)
-"""Files that the datasets library writes beside the data."""
+from .source import DATASET_METADATA, FORMATS, SeedError, SeedFormat, SeedSource
 
 FolderId = tuple[int, int]
 """Device and inode."""
@@ -70,12 +65,11 @@ def _stat(path: Path) -> os.stat_result:
             raise SeedError("-: stdin is not supported; save the seeds to a file") from error
         if _format_of(path) is None and not path.is_absolute() and len(path.parts) <= 2:
             raise SeedError(
-                f"{path}: no such file or folder. Datasets are not downloaded: run"
-                f" `hf download --repo-type dataset {path} --local-dir DIR` and name the folder"
+                f"{path}: no such file or folder; a dataset on the Hub is hf://datasets/{path}"
             ) from error
         if re.match(r"\w+:/", str(path)):
             raise SeedError(
-                f"{path}: URLs are not downloaded: download the file and name it"
+                f"{path}: seeds are read from files, https:// and hf://datasets/OWNER/NAME"
             ) from error
         raise SeedError(f"{path}: no such file or folder") from error
     except (OSError, ValueError) as error:
@@ -105,7 +99,7 @@ def _walk(
     for path in (folder / name for name in names if not name.startswith(".")):
         if path.is_dir():
             yield from _in_folder(path, requested, parents | {folder_id})
-        elif path.name not in _DATASET_METADATA:
+        elif path.name not in DATASET_METADATA:
             file_format = _format_of(path)
             if file_format is not None and requested in {None, file_format}:
                 yield _file(path, file_format)

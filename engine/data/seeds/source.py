@@ -21,6 +21,12 @@ FORMATS: Final[dict[str, SeedFormat]] = {
 """The format of a file by its suffix. Text files may also be gzipped."""
 
 
+DATASET_METADATA: Final = frozenset(
+    {"dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json"}
+)
+"""Files that the datasets library writes beside the data."""
+
+
 class SeedError(UserError):
     """A seed file cannot be used at all. The message names the file and what to do."""
 

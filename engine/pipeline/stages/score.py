@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from ....prompts import Score
+from ....prompts import Score, ScoreByLogprobs
 from ...calls.model import Model, ParsedReply, PendingCall
 from ...config import Config
 from ...data.records import Call, Judgement
@@ -22,11 +22,11 @@ class AnswerPair(NamedTuple):
     strong: str
     target: str
 
-    def prompts(self) -> tuple[Score, Score]:
+    def prompts(self, prompt: type[Score]) -> tuple[Score, Score]:
         """Return both orders: the strong answer first, then second."""
         return (
-            Score(instruction=self.instruction, first=self.strong, second=self.target),
-            Score(instruction=self.instruction, first=self.target, second=self.strong),
+            prompt(instruction=self.instruction, first=self.strong, second=self.target),
+            prompt(instruction=self.instruction, first=self.target, second=self.strong),
         )
 
 
@@ -74,10 +74,11 @@ class PairScorer(Struct, frozen=True):
         self, judge: Model, pair: AnswerPair, item: str, sample: str
     ) -> list[PendingCall[Scores]]:
         """Ask for the samples of one order, then for those of the other."""
+        kind = ScoreByLogprobs if judge.sampling.logprobs else Score
         samples = [f"{sample}/{n}" if n else sample for n in range(self.samples)]
         return [
             judge.begin(prompt, item=item, sample=one)
-            for prompt in pair.prompts()
+            for prompt in pair.prompts(kind)
             for one in samples
         ]
 
