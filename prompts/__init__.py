@@ -4,7 +4,7 @@ from .broaden import Broaden
 from .complicate import Complicate
 from .decode import Decode
 from .deepen import METHODS, Deepen
-from .encode import Encode, Vocabulary
+from .encode import Description, Encode, Vocabulary
 from .equal import Equal
 from .evolved import STOP_WORDS, apologises, copies_frame, says_nothing
 from .grow import Grow
@@ -21,6 +21,7 @@ from .rubrics import RubricsAndActions, WriteRubrics
 from .score import Score
 from .score_logprobs import NoLogprobsError, ScoreByLogprobs
 from .templates import SETS, Messages, PromptError, PromptSet, template_text
+from .traits import InLanguage, Traits, WithText
 
 BUILT_IN: tuple[AnyPrompt, ...] = (
     Encode,
@@ -50,10 +51,12 @@ __all__ = [
     "Complicate",
     "Decode",
     "Deepen",
+    "Description",
     "Encode",
     "Equal",
     "Grow",
     "Improve",
+    "InLanguage",
     "Invent",
     "JsonSchema",
     "Judge",
@@ -74,8 +77,10 @@ __all__ = [
     "Sizes",
     "SplitReply",
     "Task",
+    "Traits",
     "Typical",
     "Vocabulary",
+    "WithText",
     "WriteRubrics",
     "apologises",
     "copies_frame",

@@ -45,6 +45,7 @@ from .reading import (
 )
 from .schemas import LONGEST_INSTRUCTION, list_of, object_of, string
 from .tables import column, rows_of
+from .traits import InLanguage, WithText
 from .wrapping import inside_tag
 
 _ITEM_HEAD = re.compile(rf"[*_]{{0,3}}{phrase('item')}s?[*_]{{0,3}}", re.IGNORECASE)
@@ -63,6 +64,8 @@ class Decode(Prompt[list[str]], frozen=True, kw_only=True):
     number: int
     use_case: str
     skills: tuple[str, ...]
+    language: InLanguage = InLanguage()
+    material: WithText = WithText()
 
     def read(self, reply: RawReply) -> list[str]:
         return read_instructions(reply.text, number=self.number, truncated=is_truncated(reply))

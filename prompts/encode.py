@@ -18,8 +18,9 @@ from .reading import (
     strip_marks,
     tags_as_labels,
 )
-from .schemas import list_of, object_of, one_of, string
+from .schemas import BOOLEAN, list_of, object_of, one_of, string
 from .tables import column, rows_of
+from .traits import Traits, read_traits, without_traits
 
 # Possessive and bounded throughout: a line of dashes or blanks must not make them backtrack.
 _MARKS = r"[ \t]*+(?:[-+•>#]++[ \t]*+|\*[ \t]++|\(?[0-9]{1,3}[.)][ \t]*+)*+[*_`\"']{0,3}"
@@ -68,8 +69,16 @@ class Vocabulary(Struct, frozen=True):
         return "\n".join(lines)
 
 
-class Encode(Prompt[tuple[str, tuple[str, ...]]], frozen=True, kw_only=True):
-    """Ask for the use case and the skills of an instruction."""
+class Description(Struct, frozen=True):
+    """What a seed is for, what its answer takes, and what its instructions share with it."""
+
+    use_case: str
+    skills: tuple[str, ...]
+    traits: Traits = Traits()
+
+
+class Encode(Prompt[Description], frozen=True, kw_only=True):
+    """Ask for the use case, the skills and the traits of an instruction."""
 
     name = "encode"
     priority = Priority.ENCODE
@@ -77,20 +86,24 @@ class Encode(Prompt[tuple[str, tuple[str, ...]]], frozen=True, kw_only=True):
     instruction: str
     vocabulary: Vocabulary = Vocabulary()
 
-    def read(self, reply: RawReply) -> tuple[str, tuple[str, ...]]:
-        allowed = self.vocabulary
-        return read_metadata(reply.text, use_cases=allowed.use_cases, skills=allowed.skills)
+    def read(self, reply: RawReply) -> Description:
+        use_case, skills = read_metadata(
+            reply.text, use_cases=self.vocabulary.use_cases, skills=self.vocabulary.skills
+        )
+        return Description(use_case, skills, read_traits(reply.text))
 
     def schema(self) -> JsonSchema:
         use_cases, skills = self.vocabulary.use_cases, self.vocabulary.skills
         return object_of(
             use_case=one_of(use_cases) if use_cases else string(60),
             skills=list_of(one_of(skills) if skills else string(40), 1, _MOST_SKILLS),
+            language=string(20),
+            given_text=BOOLEAN,
         )
 
     @classmethod
     def typical(cls, sizes: Sizes) -> Typical:
-        return Typical(cls(instruction=filler(sizes.seed)), 20)
+        return Typical(cls(instruction=filler(sizes.seed)), 30)
 
 
 def read_metadata(
@@ -109,7 +122,7 @@ def read_metadata(
     use_case, names = (
         (_from_json(fields) if fields else None)
         or _from_table(reply)
-        or _from_lines(tags_as_labels(reply))
+        or _from_lines(without_traits(tags_as_labels(reply)))
     )
     _check_length(use_case, *names)
     if use_case.casefold() in _NONE:

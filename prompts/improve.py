@@ -14,6 +14,7 @@ from .prompt import (
 )
 from .reading import ParseError, check_complete, normalise, reply_body
 from .schemas import instruction as instruction_schema
+from .traits import InLanguage
 
 
 class Improve(Prompt[str], frozen=True, kw_only=True):
@@ -26,6 +27,7 @@ class Improve(Prompt[str], frozen=True, kw_only=True):
     action: str
     use_case: str = ""
     skills: tuple[str, ...] = ()
+    language: InLanguage = InLanguage()
 
     def read(self, reply: RawReply) -> str:
         check_complete(reply, "the new instruction")

@@ -26,6 +26,7 @@ from .reading import (
 )
 from .schemas import list_of, object_of, string
 from .tables import column, rows_of
+from .traits import InLanguage
 
 _MARKS = r"[ \t]*+(?:#++[ \t]*+)?(?:[-+•][ \t]++|\*[ \t]++)?+"
 _COUNTER = (
@@ -81,6 +82,7 @@ class WriteRubrics(Prompt[RubricsAndActions], frozen=True, kw_only=True):
     number: int
     use_case: str
     skills: tuple[str, ...]
+    language: InLanguage = InLanguage()
 
     def read(self, reply: RawReply) -> RubricsAndActions:
         return read_rubrics(reply.text)

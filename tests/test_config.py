@@ -159,6 +159,8 @@ def test_the_template_as_it_is_written_loads(
         ({"decode": {"max_iteration": 9}}, "decode.max_iteration: unknown setting; did you mean f"),
         ({"strong": {"rpm": 9}}, "strong.rpm: unknown setting; it is called requests_per_minute"),
         ({"margin_threshold": 1}, "margin_threshold: unknown setting; it is called filter.thres"),
+        ({"seed_field": "q"}, "seed_field: unknown setting; it is called input.field here"),
+        ({"max_cost": 5}, "max_cost: unknown setting; it is called budget.money here"),
         ({"n_iterations": 1}, "n_iterations: unknown setting; it is called filter.max_iterations"),
         ({"strong_model": "x"}, "strong_model: unknown setting; it is called strong.model here"),
     ],

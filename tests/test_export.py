@@ -135,6 +135,7 @@ LINEAGE = {
     "gap": 4.0,
     "winner": "strong",
     "origin": "seed",
+    "language": "",
 }
 
 

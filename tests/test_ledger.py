@@ -30,6 +30,7 @@ from codeclm.engine.data.records import (
 from codeclm.engine.data.text.fingerprint import fingerprint
 from codeclm.engine.disk.sqlite import StorageError
 from codeclm.engine.store.connection import LedgerError
+from codeclm.engine.store.ledger_counts import count_ledger
 from codeclm.engine.store.reader import LedgerReader
 from codeclm.engine.store.schema import VERSION, row_index
 from codeclm.engine.store.totals import Totals, count_dataset, failed_items
@@ -192,6 +193,24 @@ def test_the_dataset_is_in_seed_order_without_duplicates_or_copies_of_seeds(
         kept = [(e.position, e.number) for e in reader.kept(target_rows)]
 
     assert kept == dataset(history)[:target_rows]
+
+
+@given(history=histories)
+@examples(40)
+def test_the_quick_count_agrees_with_the_dataset_and_the_totals(
+    history: list[SeedHistory],
+) -> None:
+    with written(history) as reader:
+        rows = len(list(reader.kept()))
+        with count_dataset(reader, None) as totals:
+            instructions = totals.instructions()
+            under_way = totals.under_way()
+        counts = count_ledger(reader.path)
+
+    assert counts.rows == rows
+    assert counts.instructions == instructions.input - instructions.unfinished
+    assert counts.instructions <= instructions.input - under_way
+    assert counts.failed_seeds + counts.items >= sum(map(finished, history))
 
 
 @given(history=histories, target_rows=limits)

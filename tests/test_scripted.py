@@ -113,9 +113,9 @@ def test_every_stage_gets_an_answer_its_parser_reads(
     settings: dict[str, Any] = {"source": source, "response_format": response_format}
     old = "Explain rain."
 
-    use_case, skills = answered(Encode(instruction=old), **settings)
-    assert use_case
-    assert 1 <= len(skills) <= 3
+    description = answered(Encode(instruction=old), **settings)
+    assert description.use_case
+    assert 1 <= len(description.skills) <= 3
     assert len(answered(Decode(number=6, **ITEM), **settings)) == 6
     pairs = answered(WriteRubrics(number=4, **ITEM), **settings)
     assert [len(part) for part in pairs] == [4, 4]

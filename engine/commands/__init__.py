@@ -34,7 +34,8 @@ TASKS = {
     "look": {
         "status": "summarise a run, even while it works",
         "inspect": "list examples, or print one with all its calls",
-        "report": "write a run's summary and examples as an HTML page",
+        "view": "show runs in the browser, even while they work",
+        "report": "write the page of `view` as one file",
     },
     "share": {
         "export": "write the dataset to a file or a trainer's folder",

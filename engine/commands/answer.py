@@ -29,6 +29,7 @@ class Answered(Struct, frozen=True):
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.usage = "%(prog)s --model DIR|NAME --test NAME|FILE --to FILE [options]"
     add_model(parser)
     _add_test(parser)
     parser.add_argument(

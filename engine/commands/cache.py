@@ -32,7 +32,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         actions, "explain", _explain, "show what a key was made of, or how two keys differ"
     )
     explain.add_argument(
-        "key", nargs="+", help="one or two keys, or their beginnings; `codeclm inspect` shows them"
+        "key",
+        nargs="+",
+        metavar="KEY",
+        help="one or two keys, or their beginnings; `codeclm inspect` shows them",
     )
     prune = add_action(actions, "prune", _prune, "delete old answers and compact the file")
     prune.add_argument(

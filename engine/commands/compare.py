@@ -43,6 +43,7 @@ ANSWER_TOKENS = 400
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.usage = "%(prog)s FILE [options]"
     add_config(
         parser,
         "configuration (TOML, YAML or JSON) with a [compare] table",

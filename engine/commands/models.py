@@ -18,6 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "name",
         nargs="?",
+        metavar="NAME",
         help="provider/model, a model's name, or a provider's (default: every model)",
     )
     add_json(parser)

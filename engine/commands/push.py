@@ -5,9 +5,9 @@ import argparse
 from ..data.formats import EXPORTS
 from ..reporting.runs import open_run
 from ..training.publishing import Publication, publish
-from .arguments import add_examples, add_run_folder, language, license_id
+from .arguments import add_examples, add_json, add_run_folder, language, license_id
 from .exit_status import ExitStatus
-from .output import print_message
+from .output import print_json, print_message
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="environment variable that holds a token that may write (default: HF_TOKEN)",
     )
+    add_json(parser)
     add_examples(
         parser,
         "# private, until you say --public; run it again to continue or to update",
@@ -63,6 +64,8 @@ def run(args: argparse.Namespace) -> int:
     )
     with open_run(args.folder) as reader:
         published = publish(reader, request)
+    if args.json:
+        print_json(published)
     who = "private" if published.is_private else "public"
     print_message(f"{published.rows:,} rows are at {published.address} ({who})")
     return ExitStatus.DONE

@@ -29,6 +29,7 @@ FLAGS = (*BUDGET_FLAGS, CACHE_FLAG)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.usage = "%(prog)s RUN [options]"
     add_run_folder(parser)
     add_flags(parser, FLAGS)
     add_seeds(parser)

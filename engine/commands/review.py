@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_force(exporting)
     importing = add_action(steps, "import", _import, "read the decisions, keep or drop")
     add_run_folder(importing)
-    importing.add_argument("file", type=Path, help="the exported file, filled in")
+    importing.add_argument("file", type=Path, metavar="FILE", help="the exported file, filled in")
     add_examples(
         parser,
         "codeclm review export runs/big --to review.csv",

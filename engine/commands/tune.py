@@ -27,6 +27,7 @@ from .output import print_json, print_message, print_text
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.usage = "%(prog)s RUN|FILE --model DIR|NAME --out DIR [options]"
     parser.add_argument(
         "data", type=Path, metavar="RUN|FILE", help="a run's folder, or a JSON-lines file"
     )

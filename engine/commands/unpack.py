@@ -12,7 +12,7 @@ from .output import print_json, print_message
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", type=Path, help="what `codeclm pack` wrote")
+    parser.add_argument("file", type=Path, metavar="FILE", help="what `codeclm pack` wrote")
     parser.add_argument(
         "--to", type=Path, metavar="DIR", help="the run's new folder (default: runs/NAME)"
     )

@@ -112,6 +112,7 @@ class Lineage(Struct, frozen=True):
     gap: float | None
     winner: Winner | None
     origin: Origin
+    language: str = ""
 
 
 class _Lineage(Struct, frozen=True, kw_only=True):
@@ -204,6 +205,7 @@ def lineage(example: Example) -> Lineage:
         gap=example.gap,
         winner=example.winner,
         origin=metadata.origin,
+        language=metadata.language,
     )
 
 

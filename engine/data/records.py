@@ -53,6 +53,8 @@ class Metadata(Struct, frozen=True):
         position: The seed's in streaming mode, else the item's in the augmented set.
         origin: ``seed`` (encoded from one), ``mixed`` (augmented), ``user`` (written by hand), or
             ``none``: recipes without metadata only record the seeds of an item.
+        language: of the seed's instruction; empty if not known.
+        given_text: whether the seed works on a text, code or data given with it; None if not known.
     """
 
     position: int
@@ -61,6 +63,8 @@ class Metadata(Struct, frozen=True):
     skills: tuple[str, ...]
     origin: Origin
     seed_ids: tuple[str, ...] = ()
+    language: str = ""
+    given_text: bool | None = None
 
 
 class InstructionRequest(Struct, frozen=True):

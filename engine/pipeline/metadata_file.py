@@ -17,6 +17,8 @@ _LARGEST = 256 << 20
 class _Line(Struct, forbid_unknown_fields=False):
     use_case: str
     skills: tuple[str, ...] = ()
+    language: str = ""
+    given_text: bool | None = None
 
 
 _decoder = msgspec.json.Decoder(_Line)
@@ -62,4 +64,6 @@ def _item(line: bytes, position: int, where: str) -> Metadata:
         use_case=parsed.use_case.strip(),
         skills=tuple(skill.strip() for skill in parsed.skills if skill.strip()),
         origin="user",
+        language=parsed.language.strip(),
+        given_text=parsed.given_text,
     )

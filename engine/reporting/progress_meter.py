@@ -135,7 +135,8 @@ class ProgressMeter:
         if counts is None or not self._session.total_seeds or plan.recipe.mode.endless:
             return None
         mixed = plan.config.metadata.augment_to
-        return counts.failed_seeds + (counts.encoded_seeds if mixed else counts.items)
+        done = counts.failed_seeds + (counts.encoded_seeds if mixed else counts.items)
+        return min(done, self._session.total_seeds)
 
     def _work(self, output: OutputProgress) -> _Work | None:
         """Return rows of the target; without one seeds, or instructions of a fixed number."""

@@ -188,10 +188,18 @@ def _share(amount: float, total: float | None) -> float | None:
     return min(1.0, amount / total) if total else None
 
 
+_AFTER_AMOUNT = {"money": "spent", "hours": "worked"}
+"""What a sentence says after an amount, where that is not its name."""
+
+
 def log_line(progress: RunProgress) -> str:
     """Write progress as one line, for a log that several runs may share."""
     share = "" if progress.share is None else f" {progress.share:.0%},"
-    parts = [f"{amount} {name}" for name, amount, _ in amounts(progress) if amount != UNKNOWN]
+    parts = [
+        f"{amount} {_AFTER_AMOUNT.get(name, name)}"
+        for name, amount, _ in amounts(progress)
+        if amount != UNKNOWN
+    ]
     waits = [
         f"{endpoint_label(endpoint)} {endpoint_text(endpoint)}"
         for endpoint in progress.endpoints

@@ -31,6 +31,10 @@ def _lines(example: Example, seeds: Mapping[str, str]) -> Iterator[str]:
     if metadata.origin != "none":
         yield f"use case   {printable(metadata.use_case)}"
         yield f"skills     {printable(', '.join(metadata.skills)) or '(none)'}"
+        if metadata.language:
+            yield f"language   {printable(metadata.language)}"
+        if metadata.given_text is not None:
+            yield f"given text {'yes' if metadata.given_text else 'no'}"
     for number, (rubric, action) in enumerate(_pairs(example), 1):
         yield f"rubric {number}   {printable(rubric)}"
         yield f"action {number}   {printable(action)}"

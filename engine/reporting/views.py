@@ -110,7 +110,8 @@ class _Log:
 def _event(progress: RunProgress) -> object:
     """Return what a log shows as soon as it changes."""
     held_up = tuple(endpoint.name for endpoint in progress.endpoints if is_held_up_long(endpoint))
-    return progress.state, held_up, int(10 * (progress.share or 0))
+    is_stopping = progress.state in {"stopping", "stopping at once"}
+    return is_stopping, held_up, int(10 * (progress.share or 0))
 
 
 class _JsonLines:

@@ -1,4 +1,4 @@
-"""How evenly the rows cover the seeds: by seed, use case, skill, and a field of the seed file."""
+"""How evenly the rows cover the seeds: by seed, use case, skill, language, and a chosen field."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -25,8 +25,8 @@ class Coverage(Struct, frozen=True):
     Attributes:
         seeds: used by the run, unreadable ones included.
         with_row: seeds from which a row comes; None where rows come from several seeds.
-        distance: total variation between seeds and rows, by seed, use case, skill, or the field to
-            stratify by: 0 if rows are spread like seeds, 1 if they have nothing in common.
+        distance: total variation between seeds and rows, by seed, use case, skill, language, or the
+            field to stratify by: 0 if rows are spread like seeds, 1 if they have nothing in common.
         values: how many values of each have a row, and how many the seeds have.
     """
 
@@ -43,6 +43,7 @@ Tallies = tuple[Mapping[str, int], Mapping[str, int]]
 class _Metadata(Struct, frozen=True):
     use_case: str
     skills: tuple[str, ...] = ()
+    language: str = ""
 
 
 _metadata = msgspec.json.Decoder(_Metadata)
@@ -58,9 +59,7 @@ def measure_coverage(connection: ReadConnection) -> Coverage | None:
     if not facts:
         return None
     selection = connection.decode(facts[0][0].encode(), _selection)
-    rows: dict[int, int] = dict(
-        connection.rows(f"SELECT row_index / {ROWS_PER_ITEM}, count(*) FROM dataset GROUP BY 1")
-    )
+    rows = _rows_by_item(connection)
     tallies: dict[str, Tallies] = dict(_metadata_tallies(connection, rows))
     with_row = None
     if _has_own_rows(connection):
@@ -79,6 +78,17 @@ def measure_coverage(connection: ReadConnection) -> Coverage | None:
         for name, (seeds, of_rows) in tallies.items()
     }
     return Coverage(selection.seeds, with_row, distance, values)
+
+
+def metadata_tallies(connection: ReadConnection) -> dict[str, Tallies]:
+    """Count use cases and skills, of the seeds and of the rows of the table ``dataset``. Blocks."""
+    return dict(_metadata_tallies(connection, _rows_by_item(connection)))
+
+
+def _rows_by_item(connection: ReadConnection) -> dict[int, int]:
+    return dict(
+        connection.rows(f"SELECT row_index / {ROWS_PER_ITEM}, count(*) FROM dataset GROUP BY 1")
+    )
 
 
 def _has_own_rows(connection: ReadConnection) -> bool:
@@ -106,12 +116,14 @@ def _rows_by_stratum(connection: ReadConnection, rows: Mapping[int, int]) -> Cou
 def _metadata_tallies(
     connection: ReadConnection, rows: Mapping[int, int]
 ) -> Iterator[tuple[str, Tallies]]:
-    """Yield use cases and skills of the encoded seeds, and of the rows."""
+    """Yield use cases, skills and languages of the encoded seeds, and of the rows."""
     use_cases, skills = (Counter[str](), Counter[str]()), (Counter[str](), Counter[str]())
+    languages = Counter[str](), Counter[str]()
     for (data,) in connection.rows("SELECT metadata FROM seeds WHERE metadata IS NOT NULL"):
         metadata = connection.decode(data, _metadata)
         use_cases[0][metadata.use_case] += 1
         skills[0].update(metadata.skills)
+        languages[0][metadata.language or "not known"] += 1
     for item, data in connection.rows(
         "SELECT position, metadata FROM items UNION ALL SELECT item, metadata FROM seeds"
         " WHERE item IS NOT NULL AND metadata IS NOT NULL AND NOT EXISTS (SELECT 1 FROM items)"
@@ -120,6 +132,9 @@ def _metadata_tallies(
             metadata = connection.decode(data, _metadata)
             use_cases[1][metadata.use_case] += rows[item]
             skills[1].update(dict.fromkeys(metadata.skills, rows[item]))
+            languages[1][metadata.language or "not known"] += rows[item]
     if any(use_cases[0]):
         yield "use case", use_cases
         yield "skill", skills
+    if set(languages[0]) - {"not known"}:
+        yield "language", languages

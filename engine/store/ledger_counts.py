@@ -6,6 +6,20 @@ from msgspec import Struct
 
 from .connection import ReadConnection
 
+# As many as the view `kept` has, at a third of its cost: seeds and rows go through one sorter
+# instead of a lookup of each row among the seeds.
+_ROWS = """
+SELECT count(*) FROM (
+    SELECT 1 FROM (
+        SELECT fingerprint, 0 AS is_seed FROM examples
+        WHERE fate = 'kept' AND item <= (SELECT item FROM last_item)
+            AND item NOT IN (SELECT item FROM excluded_items)
+            AND fingerprint NOT IN (SELECT fingerprint FROM excluded_fingerprints)
+            AND row_index NOT IN (SELECT row_index FROM near_duplicates)
+        UNION ALL SELECT fingerprint, 1 FROM seed_fingerprints)
+    GROUP BY fingerprint HAVING max(is_seed) = 0)
+"""
+
 
 class LedgerCounts(Struct, frozen=True):
     """How much of a run is finished.
@@ -26,7 +40,7 @@ class LedgerCounts(Struct, frozen=True):
 
 
 def count_ledger(path: Path) -> LedgerCounts:
-    """Count what is finished in the ledger at *path*. Blocks: two seconds for a million rows.
+    """Count what is finished in the ledger at *path*. Blocks: three seconds for a million rows.
 
     Raises:
         LedgerError, StorageError: it cannot be read.
@@ -34,7 +48,7 @@ def count_ledger(path: Path) -> LedgerCounts:
     connection = ReadConnection(path)
     try:
         [counts] = connection.rows(
-            "SELECT (SELECT count(*) FROM kept),"
+            f"SELECT ({_ROWS}),"
             " (SELECT count(*) FROM seeds WHERE state = 'encoded'),"
             " (SELECT count(*) FROM seeds WHERE state = 'failed' AND NOT transient),"
             " (SELECT count(DISTINCT item) FROM requests WHERE done),"

@@ -11,6 +11,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from msgspec import Struct
+
 from ...providers.optional import install_command
 from ..calls.counters import Counters
 from ..data.errors import RunStopped, UserError
@@ -58,7 +60,7 @@ class Publication(NamedTuple):
     token_variable: str = "HF_TOKEN"  # noqa: S105  (a name)
 
 
-class Published(NamedTuple):
+class Published(Struct, frozen=True):
     """What is on the Hub now: rows, the commit's address, and whether only some may read it."""
 
     rows: int

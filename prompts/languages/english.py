@@ -172,4 +172,8 @@ ENGLISH: Final = Language(
     in_the_text=(
         r"(?:this|the|that|such a|my|your) (?:\w+ ){0,2}(?:instruction|prompt|rewrite|version)\b"
     ),
+    language_label=r"(?:the )?language(?: of the instruction)?",
+    given_text_label=(
+        r"(?:the |has a |works on a )?(?:given|provided|input) (?:text|material|data)|input"
+    ),
 )

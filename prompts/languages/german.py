@@ -96,4 +96,6 @@ GERMAN: Final = Language(
     in_the_text=(
         r"(?:die(?:se[rs]?)?|der) (?:\w+ ){0,2}(?:anweisung|fassung|version|prompt|variante)\b"
     ),
+    language_label=r"sprache",
+    given_text_label=r"(?:vor)?gegebener text|text gegeben|gegebenes material",
 )

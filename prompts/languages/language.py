@@ -53,6 +53,10 @@ class Language(Struct, frozen=True, kw_only=True):
     """How a remark about all instructions of a list begins."""
     use_case: str = NONE
     skills: str = NONE
+    language_label: str = NONE
+    """The label of the line that names a seed's language."""
+    given_text_label: str = NONE
+    """The label of the line that says whether a seed works on a given text."""
     rubric: str = NONE
     action: str = NONE
     assistant: str = NONE

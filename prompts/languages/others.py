@@ -72,6 +72,8 @@ CHINESE: Final = Language(
         r"|描述|食谱|产品|列表|对话|對話|表格?|数据|记录|評論|评论|材料|內容|内容"
     ),
     in_the_text=r"(?:这|這|此|该|該|本|新)(?:个|個|条|條|一)?(?:新)?(?:版本|指令|提示|题目|問題)",
+    language_label=r"语言|語言|语种",
+    given_text_label=r"(?:给定|給定|提供)的?(?:文本|材料|文字)|输入",
 )
 
 ARABIC: Final = Language(
@@ -130,6 +132,8 @@ ARABIC: Final = Language(
         r"|حوار|جدول|بيانات|مراجعة|عبارة"
     ),
     in_the_text=r"هذه (?:التعليمات|النسخة|الصيغة)",
+    language_label=r"اللغة|لغة",
+    given_text_label=r"نص معطى|النص المعطى",
 )
 
 JAPANESE: Final = Language(
@@ -190,6 +194,8 @@ JAPANESE: Final = Language(
         r"|レシピ|商品|一覧|会話|対話|表|データ|議事録"
     ),
     in_the_text=r"(?:この|上記の|新しい)(?:指示文?|バージョン|プロンプト|課題)",
+    language_label=r"言語",
+    given_text_label=r"(?:与えられた|所与の)(?:文章?|テキスト)|入力",
 )
 
 RUSSIAN: Final = Language(
@@ -258,4 +264,6 @@ RUSSIAN: Final = Language(
         r"(?:эта|этот|это|данная|новая) (?:\w+ ){0,2}(?:инструкция|версия|вариант|формулировка"
         r"|промпт)\b"
     ),
+    language_label=r"язык",
+    given_text_label=r"данный текст|текст (?:дан|задан)",
 )

@@ -81,6 +81,8 @@ FRENCH: Final = Language(
     in_the_text=(
         r"(?:cette|la|l['\u2019]) ?(?:\w+ ){0,2}(?:instruction|consigne|version|variante)\b"
     ),
+    language_label=r"langue",
+    given_text_label=r"texte (?:donné|fourni)",
 )
 
 SPANISH: Final = Language(
@@ -160,6 +162,8 @@ SPANISH: Final = Language(
         r"|conversación|fragmento|tabla|datos|reseña"
     ),
     in_the_text=r"(?:esta|la) (?:\w+ ){0,2}(?:instrucción|versión|consigna|variante)\b",
+    language_label=r"idioma|lengua",
+    given_text_label=r"texto (?:dado|proporcionado)",
 )
 
 PORTUGUESE: Final = Language(
@@ -208,6 +212,8 @@ PORTUGUESE: Final = Language(
         r"|mensagem|citação|rascunho|documento|descrição|receita|produto|lista|diálogo|tabela"
         r"|dados"
     ),
+    language_label=r"idioma|língua",
+    given_text_label=r"texto (?:dado|fornecido)",
 )
 
 ITALIAN: Final = Language(
@@ -259,4 +265,6 @@ ITALIAN: Final = Language(
         r"|messaggio|citazione|bozza|documento|descrizione|ricetta|prodotto|elenco|dialogo"
         r"|tabella|dati"
     ),
+    language_label=r"lingua",
+    given_text_label=r"testo (?:dato|fornito)",
 )

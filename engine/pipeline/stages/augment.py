@@ -42,7 +42,10 @@ def merge(encoded: Sequence[Metadata]) -> list[Metadata]:
 
 
 class Mixer:
-    """Draws combinations that are not among *encoded* and were not drawn before."""
+    """Draws combinations that are not among *encoded* and were not drawn before.
+
+    Language and material are those of the first seed of the use case.
+    """
 
     def __init__(
         self, encoded: Sequence[Metadata], settings: MetadataConfig, run_seed: int
@@ -53,6 +56,7 @@ class Mixer:
         if settings.draw_use_case == "distinct":
             use_cases = list(_distinct(use_cases))
         self._use_cases = use_cases
+        self._sources = {normalised(item.use_case): item for item in reversed(encoded)}
         self._skills = list(_distinct([s for item in encoded for s in item.skills]))
         self._sizes = [min(len(i.skills), MAX_SKILLS) for i in encoded if i.skills] or [1]
         self._combinations = {_combination(item.use_case, item.skills) for item in encoded}
@@ -66,12 +70,15 @@ class Mixer:
             key = _combination(use_case, skills)
             if key not in self._combinations:
                 self._combinations.add(key)
+                source = self._sources[normalised(use_case)]
                 return Metadata(
                     position=position,
                     id=identity("metadata", "mixed", use_case, *skills),
                     use_case=use_case,
                     skills=skills,
                     origin="mixed",
+                    language=source.language,
+                    given_text=source.given_text,
                 )
         return None
 

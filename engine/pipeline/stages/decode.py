@@ -7,7 +7,7 @@ from collections import deque
 
 from msgspec import Struct
 
-from ....prompts import Decode, RubricsAndActions, WriteRubrics
+from ....prompts import Decode, InLanguage, RubricsAndActions, WithText, WriteRubrics
 from ...calls.model import Model, PendingCall
 from ...data.errors import ItemError
 from ...data.records import Call, InstructionRequest, Metadata, identity
@@ -60,7 +60,13 @@ class Decoder(Struct, frozen=True):
     def _begin(self, request: InstructionRequest, n: int, size: int) -> PendingCall[list[str]]:
         metadata = request.metadata
         return self.strong.begin(
-            Decode(number=size, use_case=metadata.use_case, skills=metadata.skills),
+            Decode(
+                number=size,
+                use_case=metadata.use_case,
+                skills=metadata.skills,
+                language=InLanguage(metadata.language),
+                material=WithText(metadata.given_text),
+            ),
             item=metadata.id,
             sample=f"/{request.start}.{n}" if request.start or n else "",
         )
@@ -77,7 +83,12 @@ class Decoder(Struct, frozen=True):
 
     def _begin_rubrics(self, metadata: Metadata) -> PendingCall[RubricsAndActions]:
         return self.strong.begin(
-            WriteRubrics(number=self.rubrics, use_case=metadata.use_case, skills=metadata.skills),
+            WriteRubrics(
+                number=self.rubrics,
+                use_case=metadata.use_case,
+                skills=metadata.skills,
+                language=InLanguage(metadata.language),
+            ),
             item=metadata.id,
         )
 

@@ -14,14 +14,15 @@ class Encoder(Struct, frozen=True):
     vocabulary: Vocabulary = Vocabulary()
 
     async def __call__(self, seed: Seed) -> tuple[Metadata, Call]:
-        """Ask for the use case and the skills of *seed*.
+        """Ask for the use case, the skills and the language of *seed*.
 
         Raises:
             ItemError: no reply with metadata could be read.
         """
         prompt = Encode(instruction=seed.instruction, vocabulary=self.vocabulary)
         reply = await self.strong.ask(prompt, item=seed.id)
-        use_case, skills = reply.value
+        description = reply.value
+        use_case, skills = description.use_case, description.skills
         metadata = Metadata(
             position=seed.position,
             id=identity("metadata", seed.id, use_case, *skills),
@@ -29,5 +30,7 @@ class Encoder(Struct, frozen=True):
             skills=skills,
             origin="seed",
             seed_ids=(seed.id,),
+            language=description.traits.language,
+            given_text=description.traits.given_text,
         )
         return metadata, reply.call

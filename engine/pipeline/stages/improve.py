@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from ....prompts import Improve
+from ....prompts import Improve, InLanguage
 from ...calls.model import Model
 from ...data.errors import ItemError
 from ...quality.similarity import is_near_copy
@@ -35,6 +35,7 @@ class Improver(Struct, frozen=True):
                 action=action,
                 use_case=metadata.use_case,
                 skills=metadata.skills,
+                language=InLanguage(metadata.language),
             )
             sample = f"/{len(refinement.rounds)}.{attempt}"
             try:
