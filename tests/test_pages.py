@@ -1,8 +1,9 @@
 """Every command and every piece of code in the pages runs, in the order of its page.
 
-A block marked ``sh`` is run by bash, ``python`` by Python, in an empty folder per page, with
-stand-ins for the vendors that are named; ``toml`` must be a valid configuration. Other blocks
-(``console``, ``text``) show what a reader would see, or need a machine that a test has not.
+Blocks marked ``sh`` are run by bash, then those marked ``python`` as one program, in a folder per
+page that holds seeds, with stand-ins for the vendors that are named. ``toml`` must be a valid
+configuration. Other blocks (``console``, ``text``) show what a reader would see, or need a machine
+that a test has not.
 """
 
 import re
@@ -21,7 +22,7 @@ from codeclm.engine.config import load_config
 from codeclm.engine.evaluate.settings import EvaluationConfig
 
 from . import vendors
-from .commands import environment
+from .commands import environment, write_seeds
 from .servers import ReceivedRequest, Say, chat, say, serving
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -72,16 +73,16 @@ def stand_in() -> Iterator[str]:
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "sh", "python")])
 def test_the_code_of_a_page_runs(page: str, tmp_path: Path) -> None:
     with stand_in() as url:
-        script = ["set -euo pipefail"]
-        for language, text in blocks(page, "sh", "python"):
-            code = text.replace("http://localhost:8000/v1", url)
-            script.append(f"python - <<'CODE'\n{code}CODE" if language == "python" else code)
+        commands = "".join(text for _, text in blocks(page, "sh"))
+        program = "".join(text for _, text in blocks(page, "python"))
+        script = f"set -euo pipefail\n{commands}python - <<'CODE'\n{program}CODE\n"
+        write_seeds(tmp_path)
         names = ("OPENAI", "MISTRAL", "VLLM")
         variables = {f"{name}_BASE_URL": url for name in names}
         variables |= {f"{name}_API_KEY": vendors.KEY for name in names}
         path = f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin"
         done = subprocess.run(
-            ["bash", "-c", "\n".join(script)],
+            ["bash", "-c", script.replace("http://localhost:8000/v1", url)],
             cwd=tmp_path,
             env=environment(tmp_path, **variables, PATH=path),
             capture_output=True,
