@@ -24,7 +24,7 @@ from codeclm.engine.loop.record import (
     write_record,
 )
 from codeclm.engine.loop.settings import LoopConfig
-from codeclm.engine.loop.table import round_table
+from codeclm.engine.loop.table import round_tables
 from codeclm.engine.store.folder import FolderError
 
 from . import tiny_model
@@ -196,6 +196,18 @@ def test_a_wrong_loop_is_one_line_before_anything_is_written(
     assert not (tmp_path / "loop").exists()
 
 
+@pytest.mark.skipif(find_spec("trl") is None, reason='needs the extra: pip install ".[train]"')
+def test_a_stranger_s_loop_runs_no_function_of_its_choice(tmp_path: Path) -> None:
+    write_loop(tmp_path)
+    (tmp_path / "loop").mkdir()
+    (tmp_path / "loop.toml").rename(tmp_path / "loop" / "config.toml")
+    (tmp_path / "loop" / "loop.json").write_text("{}")
+    done = codeclm("loop", "loop/config.toml", cwd=tmp_path, PYTHONPATH=str(EXAMPLE))
+
+    assert (done.returncode, "--trust" in done.stderr) == (2, True), done.stderr
+    assert "strong: the model letters:reply" in done.stderr
+
+
 def test_the_table_shows_rounds_that_have_only_begun() -> None:
     evaluation = EvaluationResult(
         prompts=4,
@@ -215,12 +227,16 @@ def test_the_table_shows_rounds_that_have_only_begun() -> None:
             RoundRecord(number=1, tuning=tuning),
         )
     )
-    start, first = round_table(record).rows
+    rounds, held_out = (table.rows for table in round_tables(record))
 
-    assert (start[0], first[0]) == ("start", "1")
-    assert start[6:10] == ("75.0", "30.1 to 95.4", "+25.0", "+0.0 to +75.0")
-    assert first[5:7] == ("1,200", "-")
-    assert start[-1] == "2"
+    assert rounds == (
+        ("start", *"------", "-", "2"),
+        ("1", *"-----", "1,200", "-", "0"),
+    )
+    assert held_out == (
+        ("start", "75.0", "30.1 to 95.4", "+25.0", "+0.0 to +75.0", "-", "-"),
+        ("1", *"------"),
+    )
 
 
 def test_a_record_that_cannot_be_read_is_named(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from ..loop.record import (
 )
 from ..loop.settings import LoopConfig
 from ..loop.steps import LoopPlan, prepare_loop
-from ..loop.table import round_table
+from ..loop.table import round_tables
 from ..reporting import tables
 from ..store.folder import Folder
 from ..training.answering import write_answers
@@ -70,15 +70,18 @@ def run(args: argparse.Namespace) -> int:
     plan = _read_plan(args)
     plan.folder.make(force=args.force, results=(LOOP_FILE,))
     with plan.folder.locked():
-        _write_config(plan)
         session = _Session(plan, args)
+        if not plan.folder.config.exists():
+            _write_config(plan)
         status = session.carry_out()
+        if status == ExitStatus.DONE:  # no step has refused it: it may have more rounds
+            _write_config(plan)
     if status not in {ExitStatus.DONE, ExitStatus.ROWS_MISSING}:
         print_message(f"to continue: {_same_command(args)}")
     if args.json:
         print_json(session.record)
     else:
-        tables.show([round_table(session.record)], sys.stdout)
+        tables.show(round_tables(session.record), sys.stdout)
     return status
 
 
@@ -216,7 +219,7 @@ class _Session:
         where = f"{self._plan.where}: evaluate"
         config, origin = self._plan.evaluation(number), self._plan.origin
         plan = prepare_evaluation(config, where=where, origin=origin)
-        if self.record.round(number).evaluation is not None:
+        if self.record.round(number).evaluation is not None and plan.comparisons.exists():
             claim_folder(plan)
             return ExitStatus.DONE
         outcome = run_evaluation(plan, force=self._args.force, tries_roles=self._args.preflight)

@@ -33,6 +33,7 @@ class RunResult(Struct, frozen=True, kw_only=True):
         rows: kept.
         target_rows: as asked for; None: as many as there are.
         winners: rows by whose answer they hold.
+        by_iteration: rows by the iteration that selected them; the first is as first written.
         selection: how many instructions θ selected.
         calls: answers of all models and all sessions; those from the cache are not among them.
         money: what they cost; None where no price is known.
@@ -41,6 +42,7 @@ class RunResult(Struct, frozen=True, kw_only=True):
     rows: int
     target_rows: int | None
     winners: dict[str, int]
+    by_iteration: dict[int, int] = {}
     selection: SelectionRate
     calls: int
     money: float | None
@@ -170,6 +172,7 @@ def run_result(summary: Summary) -> RunResult:
         rows=summary.rows,
         target_rows=summary.target_rows,
         winners=summary.winners,
+        by_iteration=summary.by_iteration,
         selection=summary.gaps.selection,
         calls=summary.calls_in_all,
         money=summary.money_in_all,

@@ -32,8 +32,8 @@ class TuneConfig(Hyperparameters, frozen=True, forbid_unknown_fields=True, omit_
 
     @property
     def hyperparameters(self) -> Hyperparameters:
-        names = Hyperparameters.__struct_fields__
-        return Hyperparameters(**{name: getattr(self, name) for name in names})
+        values = {name: getattr(self, name) for name in Hyperparameters.__struct_fields__}
+        return Hyperparameters(**{**values, "device_batch": min(self.device_batch, self.batch)})
 
 
 class AnswerConfig(SettingsTable, frozen=True):
