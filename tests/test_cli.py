@@ -8,7 +8,6 @@ import subprocess
 import sys
 from contextlib import closing
 from functools import partial
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -598,47 +597,6 @@ def test_what_models_and_users_write_never_drives_the_terminal(tmp_path: Path) -
         assert not set(done.stdout + done.stderr) & set("\x1b\x07\u202e\x9b")
 
 
-class Page(HTMLParser):
-    """What a browser would make of a page."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__()
-        self.tags = list[str]()
-        self.attributes = set[str]()
-        self.text = ""
-        self.feed(path.read_text("utf-8"))
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.attributes |= {name for name, _ in attrs}
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-
-
-def test_a_report_is_a_page_with_the_sums_and_the_stories(home: Path) -> None:
-    done = codeclm("report", "run", "--transcripts", "3", cwd=home)
-    page = Page(home / "run" / "report.html")
-
-    assert (done.returncode, done.stderr) == (0, "codeclm: wrote run/report.html\n")
-    assert f"{said(home)['rows']:,} rows" in page.text
-    assert page.tags.count("details") == 3
-    assert "Tell me of 0." in page.text
-
-
-def test_a_page_holds_what_models_wrote_as_text_only(tmp_path: Path) -> None:
-    sly = "</pre><script>alert(1)</script><img src=x onerror=alert(2)>"
-    write_lines(tmp_path / "m.jsonl", [{"use_case": sly, "skills": [f'"{sly}']}])
-    line = ("--metadata", "m.jsonl", *ROLES, "--per-metadata", "4", "--threshold", "0")
-    codeclm("run", *line, "--out", "run", cwd=tmp_path)
-    codeclm("report", "run", cwd=tmp_path)
-    page = Page(tmp_path / "run" / "report.html")
-
-    assert sly in page.text
-    assert not {"script", "img"} & set(page.tags)
-    assert not {"src", "href", "onerror"} & page.attributes
-
-
 def test_a_preview_tells_stories_and_leaves_only_what_was_paid_for(tmp_path: Path) -> None:
     write_seeds(tmp_path)
     line = ("preview", "--seeds", "seeds.jsonl", *ROLES, "--target-rows", "500", "--cache", "c")
@@ -1048,6 +1006,22 @@ def test_inspect_without_an_id_lists_what_matches(home: Path) -> None:
     assert {len(one["iterations"]) for one in listed("--round", "1")} == {1}
     use_case = sample["metadata"]["use_case"]
     assert sample["id"] in {one["id"] for one in listed("--use-case", use_case.upper())}
+
+
+def test_inspect_shows_the_prompts_that_were_sent(home: Path) -> None:
+    line = ("inspect", "run", first_id(home), "--prompts")
+    shown = json.loads(codeclm(*line, "--json", cwd=home).stdout)
+    text = codeclm(*line, cwd=home).stdout
+    elsewhere = codeclm(*line, cwd=home, CODECLM_CACHE_DIR="none")
+
+    example, prompts = shown["example"], shown["prompts"]
+    assert [prompt["key"] for prompt in prompts] == [call[2] for call in example["calls"]]
+    assert {prompt["certainty"] for prompt in prompts} == {"sent"}
+    scores = [prompt["messages"][-1][1] for prompt in prompts if prompt["stage"] == "score"]
+    assert example["iterations"][0]["instruction"] in scores[0]
+    assert "prompt: score, to the judge model (as it was sent)" in text
+    assert "prompt: encode, to the strong model" in text
+    assert "the cache lacks the call" in elsewhere.stdout
 
 
 def test_a_list_goes_on_where_the_last_one_ended(home: Path) -> None:

@@ -83,6 +83,75 @@ def test_an_unpacked_run_is_whole(packed: Path, tmp_path: Path) -> None:
     assert {name: moved[name] for name in answers} == answers
 
 
+TESTS = Path(__file__).parents[2] / "shared" / "data"
+
+VARIETY = {
+    "streaming": (),
+    "augmented": ("--augment-to", "4", "--per-metadata", "2"),
+    "pooled": ("--recipe", "self-instruct", "-n", "3"),
+    "the user's metadata": ("--metadata", "metadata.jsonl"),
+    "a folder of seeds of several formats": ("--seeds", "many"),
+    "a file of its own kind": ("--seeds", "seeds.txt", "--set", "input.format=jsonl"),
+    "prompts for a role": ("--set", 'strong.prompts="own"'),
+    "a sample": ("--limit", "2"),
+}
+
+
+@pytest.mark.parametrize("flags", VARIETY.values(), ids=VARIETY)
+def test_an_unpacked_run_of_any_kind_can_be_made_anew_from_its_pack(
+    flags: tuple[str, ...], tmp_path: Path
+) -> None:
+    """Without its ledger, so that every answer is asked for again, and is there."""
+    here, there = tmp_path / "here", tmp_path / "there"
+    (here / "many").mkdir(parents=True)
+    (here / "own").mkdir()
+    there.mkdir()
+    write_seeds(here, 3)
+    write_seeds(here, 3, "seeds.txt")
+    write_seeds(here / "many", 2, "b.jsonl")
+    (here / "many" / "a.csv").write_text("instruction\nTell me of csv.\n")
+    (here / "own" / "respond.txt").write_text("Answer in full: {{instruction}}\n")
+    write_lines(here / "metadata.jsonl", [{"use_case": "poems", "skills": ["rhyme"]}])
+    own = {"--seeds", "--metadata"} & set(flags)
+    run = codeclm(
+        *("run", *(() if own else ("--seeds", "seeds.jsonl")), *flags, "--out", "run"),
+        *("--strong", "scripted/a", "--target", "scripted/b", "--display", "none"),
+        cwd=here,
+    )
+    assert run.returncode == 0, run.stderr
+    packed = codeclm("pack", "run", "--to", str(there / "p.tar.gz"), cwd=here)
+    assert packed.returncode == 0, packed.stderr
+
+    codeclm("unpack", "p.tar.gz", "--to", "run", cwd=there)
+    for name in ("ledger.sqlite", "summary.json"):
+        (there / "run" / name).unlink()
+    again = codeclm("resume", "run", "--display", "none", "--json", cwd=there)
+
+    assert again.returncode == 0, again.stderr
+    rows = [(where / "run" / "alpaca.jsonl").read_bytes() for where in (here, there)]
+    assert rows[0] == rows[1] != b""
+    calls = json.loads(again.stdout)["calls"].values()
+    assert sum(stage.get("paid", 0) for stage in calls) == 0
+
+
+@pytest.mark.skipif(not TESTS.is_dir(), reason="the paper's test sets are not beside the checkout")
+def test_the_papers_test_sets_come_along(tmp_path: Path) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    for folder in (here, there):
+        folder.mkdir()
+    write_seeds(here, 2)
+    tests = ("--set", 'quality.decontaminate=["vicuna"]', "--set", f"quality.tests='{TESTS}'")
+    models = ("--strong", "scripted/a", "--target", "scripted/b", "--display", "none")
+    codeclm("run", "--seeds", "seeds.jsonl", *tests, *models, "--out", "run", cwd=here)
+    codeclm("pack", "run", "--to", str(there / "p.tar.gz"), cwd=here)
+    codeclm("unpack", "p.tar.gz", "--to", "run", cwd=there)
+
+    resumed = codeclm("resume", "run", "--display", "none", cwd=there)
+
+    assert resumed.returncode == 0, resumed.stderr
+    assert (there / "run" / "tests" / "vicuna_bench_question.jsonl").exists()
+
+
 def test_the_answers_can_go_into_a_cache_of_the_user_s(packed: Path, tmp_path: Path) -> None:
     pack = str(packed / "run.tar.gz")
     for name in ("first", "second"):  # the second finds them there

@@ -19,17 +19,18 @@ from codeclm.engine.data.formats import ExportError
 from codeclm.engine.data.seeds import SeedError
 from codeclm.engine.training.card import escaped, fenced
 from codeclm.engine.training.hyperparameters import Hyperparameters
-from codeclm.engine.training.pairs import Pair, read_pairs
+from codeclm.engine.training.pairs import Pair, Preference, read_pairs
 from codeclm.engine.training.trainers import (
     TRAINERS,
     TrainingSetup,
     find_trainer,
     write_trainer_folder,
 )
-from codeclm.providers.transformers.alpaca import ALPACA, alpaca
+from codeclm.providers.transformers.alpaca import ALPACA, ALPACA_CHAT, alpaca
 
 from . import tiny_model
 from .commands import COMMAND, codeclm, environment, write_lines, write_seeds
+from .viewing import embedded
 
 KEYS: dict[str, Any] = json.loads((Path(__file__).parent / "trainer_keys.json").read_text("utf-8"))
 TRAINER_NAMES = [trainer.name for trainer in TRAINERS]
@@ -37,9 +38,13 @@ PAIRS = [Pair("Tell me of {cats}.", "They purr."), Pair('Say "a"\n: b', "a\n\n")
 HOSTILE = "# Title [x](http://e.example) <img src=x> **b** ```\n---\n\x1b[31m"
 
 
-def written(folder: Path, trainer: str, devices: int = 1) -> dict[str, Any]:
-    setup = TrainingSetup("meta-llama/Llama-3.2-1B", devices, Hyperparameters())
-    assert write_trainer_folder(folder, find_trainer(trainer), setup, PAIRS) == len(PAIRS)
+PREFERENCES = [Preference(*pair, rejected=f"Not {pair.answer}") for pair in PAIRS]
+
+
+def written(folder: Path, trainer: str, devices: int = 1, **how: Any) -> dict[str, Any]:
+    setup = TrainingSetup("meta-llama/Llama-3.2-1B", devices, Hyperparameters(), **how)
+    samples = PREFERENCES if setup.method == "dpo" else PAIRS
+    assert write_trainer_folder(folder, find_trainer(trainer), setup, samples) == len(samples)
     config: dict[str, Any] = yaml.safe_load((folder / "config.yaml").read_text("utf-8"))
     return config
 
@@ -51,9 +56,20 @@ def lines(path: Path) -> list[dict[str, Any]]:
 # -- files for trainers -----------------------------------------------------------------------
 
 
+WAYS = [
+    {"template": template, "lora": lora, "method": method}
+    for template in ("alpaca", "chat")
+    for lora in (False, True)
+    for method in ("sft", "dpo")
+]
+
+
+@pytest.mark.parametrize("how", WAYS, ids=lambda how: "-".join(map(str, how.values())))
 @pytest.mark.parametrize("trainer", TRAINER_NAMES)
-def test_a_config_says_only_what_its_trainer_knows(tmp_path: Path, trainer: str) -> None:
-    config = written(tmp_path, trainer)
+def test_a_config_says_only_what_its_trainer_knows(
+    tmp_path: Path, trainer: str, how: dict[str, Any]
+) -> None:
+    config = written(tmp_path, trainer, **how)
     known = set(KEYS[trainer]["config"])
     if trainer != "axolotl":  # the others hand the rest to transformers
         known |= set(KEYS["transformers"]["config"])
@@ -129,6 +145,56 @@ def test_llama_factory_finds_the_data_by_its_name(tmp_path: Path) -> None:
     assert set(entry["columns"].values()) == set(lines(tmp_path / "train.jsonl")[0])
 
 
+@pytest.mark.parametrize("trainer", TRAINER_NAMES)
+def test_preferences_hold_both_answers_to_the_same_prompt(tmp_path: Path, trainer: str) -> None:
+    for template in ("alpaca", "chat"):
+        config = written(tmp_path, trainer, method="dpo", template=template)
+        row = lines(tmp_path / "train.jsonl")[0]
+        first, other = json.dumps(row["chosen"]), json.dumps(row["rejected"])
+
+        assert ("They purr." in first, "Not They purr." in other) == (True, True)
+        assert first.replace("They", "Not They") == other
+        assert trainer == "trl" or "dpo" in {config.get("stage"), config.get("rl")}
+        if trainer != "llama-factory":  # it has Alpaca's template itself
+            assert (ALPACA[:30] in json.dumps(row)) == (template == "alpaca")
+        assert 0.1 in {config.get(key) for key in ("beta", "rl_beta", "pref_beta")}
+
+
+def test_a_chat_is_rows_of_turns_and_no_text_of_ours(tmp_path: Path) -> None:
+    trl = written(tmp_path / "t", "trl", template="chat")
+    written(tmp_path / "a", "axolotl", template="chat")
+    factory = written(tmp_path / "l", "llama-factory", template="chat")
+    question = {"role": "user", "content": "Tell me of {cats}."}
+    answer = {"role": "assistant", "content": "They purr."}
+
+    assert lines(tmp_path / "t" / "train.jsonl")[0] == {
+        "prompt": [question],
+        "completion": [answer],
+    }
+    assert lines(tmp_path / "a" / "train.jsonl")[0] == {"messages": [question, answer]}
+    assert trl["completion_only_loss"] is True
+    assert "template" not in factory
+
+
+@pytest.mark.parametrize("trainer", TRAINER_NAMES)
+def test_an_adapter_learns_ten_times_as_fast(run: Path, trainer: str) -> None:
+    for name, flags in (("full", ()), ("lora", ("--lora",))):
+        to = f"{trainer}-{name}"
+        assert (
+            codeclm("export", "r", "--trainer", trainer, "--to", to, *flags, cwd=run).returncode
+            == 0
+        )
+    full, lora = (
+        yaml.safe_load((run / f"{trainer}-{name}" / "config.yaml").read_text("utf-8"))
+        for name in ("full", "lora")
+    )
+
+    assert lora["learning_rate"] == pytest.approx(10 * full["learning_rate"])
+    assert not any(key.startswith("lora") for key in full)
+    assert any(key.startswith("lora") for key in lora)
+    assert "not in the paper" in (run / f"{trainer}-lora" / "config.yaml").read_text("utf-8")
+
+
 # -- the command and the card -----------------------------------------------------------------
 
 
@@ -149,7 +215,7 @@ def test_a_run_becomes_a_folder_for_the_trainer(run: Path, trainer: str) -> None
 
     assert done.returncode == 0, done.stderr
     assert f"wrote {len(rows)} rows" in done.stderr
-    assert find_trainer(trainer).command in done.stderr
+    assert f"cd {trainer} && " in done.stderr
     assert {"README.md", "config.yaml", "train.jsonl"} <= {
         p.name for p in (run / trainer).iterdir()
     }
@@ -190,9 +256,12 @@ def test_a_card_says_nothing_of_roles_and_prompts_that_its_recipe_does_not_use(
     codeclm("report", "b", "--transcripts", "0", cwd=tmp_path)
     page = (tmp_path / "b" / "report.html").read_text("utf-8")
 
-    assert "wizardlm (paper A.2)" in page
-    assert "quality: min response words" in page
-    assert not re.search("θ|Examples", page)
+    [report] = embedded(page)
+    overview: Any = report["overview"]
+
+    assert overview["recipe_summary"].endswith("(paper A.2)")
+    assert ["quality: min response words", "2"] in overview["settings"]
+    assert overview["thresholds"] is None
     assert "`wizardlm` (paper A.2): 4 rounds of evolve" in text
     assert "min response words | 2" in text
     assert "all replies came from the cache" in text
@@ -223,6 +292,23 @@ def test_preferences_are_refused_where_one_model_answered(untargeted: Path) -> N
     assert done.returncode == 2
     assert "preference needs two answers per row, and recipe codeclm-metadata" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_folder_for_dpo_needs_two_answers(untargeted: Path) -> None:
+    dpo = ("--trainer", "trl", "--format", "preference", "--model", "m/m", "--to", "x")
+    done = codeclm("export", "r", *dpo, cwd=untargeted)
+
+    assert done.returncode == 2
+    assert "preference needs two answers per row" in done.stderr
+    assert not (untargeted / "x").exists()
+
+
+def test_a_trainer_has_a_format_of_its_own(run: Path) -> None:
+    done = codeclm(
+        *("export", "r", "--trainer", "trl", "--format", "messages", "--to", "x"), cwd=run
+    )
+
+    assert (done.returncode, "leave out --format messages" in done.stderr) == (2, True)
 
 
 def test_a_models_name_that_no_hub_has_is_doubted(run: Path) -> None:
@@ -438,17 +524,67 @@ def test_answers_are_what_evaluate_reads_however_often_one_is_stopped(
     assert (other.returncode, "another file" in other.stderr) == (2, True)
 
 
-@pytest.mark.filterwarnings("ignore:`gradient_checkpointing` is deprecated:FutureWarning")
-def test_trl_takes_its_config(tmp_path: Path, tiny: Path) -> None:
-    trl: Any = pytest.importorskip("trl")
-    config = written(tmp_path, "trl")
-    parser: Any = pytest.importorskip("trl.scripts.sft").make_parser()
-    config["bf16"] = False  # needs a GPU here
-    path = tmp_path / "config.yaml"
-    path.write_text(yaml.safe_dump({**config, "use_cpu": True}), "utf-8")
-    parsed = parser.parse_args_and_config(["--config", os.fspath(path)])
-    settings = next(part for part in parsed if isinstance(part, trl.SFTConfig))
+# -- with TRL itself --------------------------------------------------------------------------
 
+
+@pytest.mark.filterwarnings("ignore:`gradient_checkpointing` is deprecated:FutureWarning")
+@pytest.mark.parametrize("how", WAYS, ids=lambda how: "-".join(map(str, how.values())))
+def test_trl_takes_its_config(tmp_path: Path, tiny: Path, how: dict[str, Any]) -> None:
     assert tiny.exists()
-    assert (settings.max_length, settings.completion_only_loss) == (2048, True)
+    settings, model = parsed_by_trl(tmp_path, written(tmp_path, "trl", **how), how["method"])
+
+    assert settings.max_length == 2048
     assert settings.lr_scheduler_kwargs == {"lr_end": 1e-6, "power": 1.0}
+    assert getattr(settings, "completion_only_loss", True) is True
+    assert getattr(settings, "beta", 0.1) == 0.1
+    assert (model.use_peft, model.lora_r) == (how["lora"], 16)
+
+
+def parsed_by_trl(folder: Path, config: dict[str, Any], method: str) -> tuple[Any, Any]:
+    """The trainer's and the model's arguments as `trl sft` or `trl dpo` reads *config*."""
+    trl: Any = pytest.importorskip("trl")
+    script: Any = pytest.importorskip(f"trl.scripts.{method}")
+    path = folder / "parsed.yaml"
+    cpu = {"bf16": False, "use_cpu": True}  # bf16 needs a GPU here
+    path.write_text(yaml.safe_dump({**config, **cpu}), "utf-8")
+    parsed = script.make_parser().parse_args_and_config(["--config", os.fspath(path)])
+    kind = trl.DPOConfig if method == "dpo" else trl.SFTConfig
+    settings = next(part for part in parsed if isinstance(part, kind))
+    return settings, next(part for part in parsed if isinstance(part, trl.ModelConfig))
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::UserWarning")
+@pytest.mark.parametrize("template", ["alpaca", "chat"])
+@pytest.mark.parametrize("method", ["sft", "dpo"])
+def test_an_adapter_is_really_trained(
+    tmp_path: Path, tiny: Path, method: str, template: str
+) -> None:
+    """What `trl sft` and `trl dpo` do with the folder, a few steps of it, on this machine."""
+    datasets: Any = pytest.importorskip("datasets")
+    trl: Any = pytest.importorskip("trl")
+    pytest.importorskip("peft", reason="an adapter needs peft")
+    transformers: Any = pytest.importorskip("transformers")
+    config = written(tmp_path, "trl", lora=True, method=method, template=template)
+    config |= {"max_steps": 2, "max_length": 256, "learning_rate": 1e-2}
+    config["output_dir"] = str(tmp_path / "tuned")
+    settings, model = parsed_by_trl(tmp_path, config, method)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(tiny)
+    tokenizer.pad_token = tokenizer.eos_token
+    tokenizer.chat_template = ALPACA_CHAT
+    rows = datasets.load_dataset(
+        "json", data_files=str(tmp_path / "train.jsonl"), cache_dir=str(tmp_path), split="train"
+    )
+    kind = trl.DPOTrainer if method == "dpo" else trl.SFTTrainer
+    trainer = kind(
+        str(tiny),
+        args=settings,
+        train_dataset=rows,
+        processing_class=tokenizer,
+        peft_config=trl.get_peft_config(model),
+    )
+    trainer.train()
+
+    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+    assert (len(losses), losses[1] < losses[0]) == (2, True), losses
+    assert any("lora" in name for name, _ in trainer.model.named_parameters())

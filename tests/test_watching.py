@@ -157,21 +157,21 @@ def test_another_process_watches_a_run_until_it_ends(tmp_path: Path) -> None:
             cwd=tmp_path,
             env=environment(tmp_path),
             stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
         )
-        assert watch.stdout is not None
-        lines = [json.loads(watch.stdout.readline())]
+        assert watch.stderr is not None
+        first = json.loads(watch.stderr.readline())
         mode = (tmp_path / "tour" / "progress.json").stat().st_mode & 0o777
         run.send_signal(signal.SIGINT)
         _, err = run.communicate()
-        lines += map(json.loads, watch.stdout)
-        watch.stdout.close()
+        result, _ = watch.communicate()
 
     assert mode == 0o600
-    assert (run.returncode, watch.wait()) == (5, 0)
+    assert (run.returncode, watch.returncode) == (5, 0)
     assert "codeclm: stopping: " in err
-    assert lines[0]["run"] == "tour"
-    assert lines[-1]["ending"] == "stopped"
+    assert first["run"] == "tour"
+    assert json.loads(result)["ending"] == "stopped"
     assert not (tmp_path / "tour" / "progress.json").exists()
 
 
@@ -182,6 +182,17 @@ def _json_until(process: subprocess.Popen[str], is_enough: Callable[[Any], bool]
         if is_enough(line):
             return line
     raise AssertionError("the run ended")
+
+
+def test_a_run_whose_log_nobody_reads_any_more_goes_on(tmp_path: Path) -> None:
+    write_seeds(tmp_path, 30)
+    with started(*RUN[:-6], "-n", "60", "--out", "tour", *RUN[-4:], cwd=tmp_path) as run:
+        assert run.stderr is not None
+        run.stderr.close()
+        status = run.wait()
+
+    assert status == 0
+    assert (tmp_path / "tour" / "alpaca.jsonl").read_bytes().count(b"\n") == 60
 
 
 def test_watching_a_run_that_nobody_works_on_is_its_status(tmp_path: Path) -> None:

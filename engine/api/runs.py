@@ -34,7 +34,7 @@ def prepare(config: Config) -> Plan:
     return preparation.prepare(config, where="configuration")
 
 
-def run(config: Config | Plan, *, allow_change: bool = False) -> Summary:
+def run(config: Config | Plan, *, allow_change: bool = False, pay_again: bool = False) -> Summary:
     """Make a dataset, or continue making it, and return its summary. Blocks until it is done.
 
     Works in a program, in a notebook and in a thread. Ctrl-C stops it gracefully, and a second one
@@ -44,6 +44,7 @@ def run(config: Config | Plan, *, allow_change: bool = False) -> Summary:
         config: the settings, or what `prepare` returned for them.
         allow_change: start over in a folder that holds a run with another configuration; replies
             already paid for are reused.
+        pay_again: go on although the cache lacks answers that the run has paid for.
 
     Returns:
         The summary. ``ending`` says whether the run is finished, and ``reason`` why it is not.
@@ -56,14 +57,20 @@ def run(config: Config | Plan, *, allow_change: bool = False) -> Summary:
     plan = _prepared(config)
 
     async def make(requests: StopRequests) -> Summary:
-        summary, _ = await run_session(plan, requests=requests, allow_change=allow_change)
+        summary, _ = await run_session(
+            plan, requests=requests, allow_change=allow_change, pay_again=pay_again
+        )
         return summary
 
     return wait_for(make)
 
 
 async def make_dataset(
-    config: Config | Plan, *, watch: Watcher | None = None, allow_change: bool = False
+    config: Config | Plan,
+    *,
+    watch: Watcher | None = None,
+    allow_change: bool = False,
+    pay_again: bool = False,
 ) -> Summary:
     """Do as `run` does, in the event loop of the caller (asyncio), who may cancel it.
 
@@ -73,6 +80,7 @@ async def make_dataset(
         config: the settings, or what `prepare` returned for them.
         watch: displays the session's progress until it is cancelled.
         allow_change: as for `run`.
+        pay_again: as for `run`.
 
     Returns:
         The summary.
@@ -82,7 +90,11 @@ async def make_dataset(
     """
     plan = await anyio.to_thread.run_sync(_prepared, config)
     summary, _ = await run_session(
-        plan, watch=watch or _silently, requests=no_requests, allow_change=allow_change
+        plan,
+        watch=watch or _silently,
+        requests=no_requests,
+        allow_change=allow_change,
+        pay_again=pay_again,
     )
     return summary
 
@@ -184,7 +196,7 @@ class RowStream:
 
 @asynccontextmanager
 async def stream_rows(
-    config: Config | Plan, *, allow_change: bool = False
+    config: Config | Plan, *, allow_change: bool = False, pay_again: bool = False
 ) -> AsyncGenerator[RowStream]:
     """Make a dataset as `make_dataset` does, and hand out its rows as they are kept.
 
@@ -200,6 +212,7 @@ async def stream_rows(
     Args:
         config: the settings, or what `prepare` returned for them.
         allow_change: as for `run`.
+        pay_again: as for `run`.
 
     Raises:
         UserError, RunStopped: as `run`.
@@ -215,7 +228,11 @@ async def stream_rows(
     async def work() -> None:
         async with send:
             rows.summary, _ = await run_session(
-                plan, requests=button, on_kept=publish, allow_change=allow_change
+                plan,
+                requests=button,
+                on_kept=publish,
+                allow_change=allow_change,
+                pay_again=pay_again,
             )
 
     try:

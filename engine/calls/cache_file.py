@@ -67,7 +67,7 @@ _SETTINGS: dict[str, Any] = {
     "disk_min_file_size": 2**50,
 }
 
-_SELECT = (
+SELECT_VALUE = (
     "SELECT value FROM Cache"
     f" WHERE key = ? AND raw = 1 AND mode = {_RAW} AND typeof(value) = 'blob'"
 )
@@ -120,7 +120,7 @@ def _open(folder: Path, stack: ExitStack) -> "CacheFile":
             tables.close()
             reader = stack.enter_context(closing(connect(path)))
             reader.execute("PRAGMA query_only=1")
-            reader.execute(_SELECT, (b"",)).fetchone()
+            reader.execute(SELECT_VALUE, (b"",)).fetchone()
             writer = stack.enter_context(closing(connect(path)))
             with transaction(writer, path):  # if nothing can be written, this fails, not a call
                 create_spending_table(writer, path)
@@ -198,7 +198,7 @@ class CacheFile:
             StorageError: the file cannot be read.
         """
         try:
-            row: tuple[bytes] | None = self._reader.execute(_SELECT, (key,)).fetchone()
+            row: tuple[bytes] | None = self._reader.execute(SELECT_VALUE, (key,)).fetchone()
         except sqlite3.Error as error:
             raise storage_error(self.path, error) from error
         return None if row is None else row[0]
@@ -246,7 +246,7 @@ class CacheFile:
     def _adopt(self, entries: Iterable[Entry], now: float) -> None:
         """Take over what another process stored first; replace a row that codeclm did not write."""
         for entry in entries:
-            row = self._writer.execute(_SELECT, (entry.key,)).fetchone()
+            row = self._writer.execute(SELECT_VALUE, (entry.key,)).fetchone()
             if row is not None:
                 entry.value = row[0]
             else:

@@ -40,7 +40,28 @@ class KeyFieldsWithOptions(KeyFields, frozen=True, array_like=True, kw_only=True
     options: dict[str, Any]
 
 
-class KeyBuilder:
+class KeyHasher:
+    """Makes the keys of calls with the same `KeyFields`, which are hashed once.
+
+    Args:
+        fields: encoded, as a `StoredReply` holds them.
+    """
+
+    def __init__(self, fields: Raw) -> None:
+        self.fields = fields
+        self._base = blake2b(bytes(fields), digest_size=16)
+
+    def key(self, messages: Sequence[Message], sample: str) -> bytes:
+        """Return the key: 16 bytes, the same in every run and on every machine."""
+        encoded = json_codec.dumps(messages)
+        digest = self._base.copy()
+        # The length keeps messages and sample apart; the JSON hashed before ends with a bracket.
+        digest.update(b"%d:%b" % (len(encoded), encoded))
+        digest.update(sample.encode("utf-8", "surrogatepass"))
+        return digest.digest()
+
+
+class KeyBuilder(KeyHasher):
     """Builds the keys of calls that differ only in messages and sample.
 
     What they share is hashed once, which leaves one pass over the messages per call.
@@ -74,16 +95,7 @@ class KeyBuilder:
             request.extra,
         )
         try:
-            self.fields = Raw(_sorted.encode(fields))
+            encoded = _sorted.encode(fields)
         except UnicodeEncodeError:  # half an emoji
-            self.fields = Raw(json_codec.dumps(msgspec.to_builtins(fields, order="sorted")))
-        self._base = blake2b(bytes(self.fields), digest_size=16)
-
-    def key(self, messages: Sequence[Message], sample: str) -> bytes:
-        """Return the key: 16 bytes, the same in every run and on every machine."""
-        encoded = json_codec.dumps(messages)
-        digest = self._base.copy()
-        # The length keeps messages and sample apart; the JSON hashed before ends with a bracket.
-        digest.update(b"%d:%b" % (len(encoded), encoded))
-        digest.update(sample.encode("utf-8", "surrogatepass"))
-        return digest.digest()
+            encoded = json_codec.dumps(msgspec.to_builtins(fields, order="sorted"))
+        super().__init__(Raw(encoded))

@@ -61,8 +61,7 @@ class CallTemplate(Struct, frozen=True):
 
     def messages(self, rendered: Messages) -> tuple[Message, ...]:
         if self.json_demand:
-            *before, (role, content) = rendered
-            rendered = (*before, (role, f"{content}\n\n{self.json_demand}"))
+            rendered = with_demand(rendered, self.json_demand)
         return tuple([Message(role, content) for role, content in rendered])
 
     def fill(self, messages: tuple[Message, ...], sample: str, attempt: int) -> Request:
@@ -84,6 +83,17 @@ class CallTemplate(Struct, frozen=True):
             purpose=request.purpose,
             stream=request.stream,
         )
+
+
+def json_demand(schema: JsonSchema) -> str:
+    """Return the sentence that asks for JSON of *schema*."""
+    return f"Answer with one JSON object of this schema: {json.dumps(schema)}"
+
+
+def with_demand(rendered: Messages, demand: str) -> Messages:
+    """Return *rendered* with *demand* at the end of its last message."""
+    *before, (role, content) = rendered
+    return (*before, (role, f"{content}\n\n{demand}"))
 
 
 class PendingCall(Struct, Generic[T]):
@@ -310,7 +320,7 @@ class Model:
         provider = self._calls.dispatcher.provider
         demand = ""
         if schema is not None and response_format == "json_object":
-            demand = f"Answer with one JSON object of this schema: {json.dumps(schema)}"
+            demand = json_demand(schema)
         keys = KeyBuilder(
             provider.kind, sampling.identity or provider.identity, request, sampling.options
         )

@@ -34,7 +34,8 @@ TASKS = {
     "look": {
         "status": "summarise a run, even while it works",
         "inspect": "list examples, or print one with all its calls",
-        "report": "write a run's summary and examples as an HTML page",
+        "view": "show runs in the browser, even while they work",
+        "report": "write the page of `view` as one file",
     },
     "share": {
         "export": "write the dataset to a file or a trainer's folder",
@@ -46,6 +47,7 @@ TASKS = {
     "train": {
         "tune": "fine-tune a model on this machine",
         "answer": "answer a test set with a model on this machine",
+        "loop": "rounds of making data, tuning on it and evaluating",
     },
     "measure": {
         "calibrate": "choose the threshold θ from pilot runs; makes no call",

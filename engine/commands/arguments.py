@@ -87,7 +87,8 @@ def add_progress(parser: Arguments) -> None:
         "--display",
         choices=("auto", "full", "plain", "none"),
         default="auto",
-        help="progress on stderr: a live table, plain lines, or nothing (default: auto)",
+        help="progress on stderr: bars, plain lines, or nothing (default: auto, which is bars on a"
+        " terminal)",
     )
     parser.add_argument(
         "--json",

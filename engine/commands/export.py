@@ -3,14 +3,15 @@
 import argparse
 import shlex
 from pathlib import Path
+from typing import get_args
 
 from ..api import exports
-from ..data.formats import EXPORTS
+from ..data.formats import EXPORTS, ExportError
 from ..disk.atomic import check_replaceable
 from ..reporting.runs import open_run
 from ..training.handover import HandoverRequest, is_doubtful, model_to_train, write_handover
 from ..training.hyperparameters import Hyperparameters
-from ..training.trainers import TRAINERS, find_trainer
+from ..training.trainers import TRAINERS, PromptTemplate, find_trainer
 from .arguments import add_examples, add_force, add_json, add_run_folder, language, positive_integer
 from .documents import Written
 from .exit_status import ExitStatus
@@ -22,9 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_run_folder(parser)
     parser.add_argument(
         "--format",
-        default="alpaca",
         metavar="FORMAT",
-        help=f"{', '.join(EXPORTS.names())} (default: alpaca)",
+        help=f"{', '.join(EXPORTS.names())} (default: alpaca); with --trainer, preference writes a"
+        " folder for DPO",
     )
     parser.add_argument(
         "--to",
@@ -45,6 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "codeclm export runs/big --format messages --to rows.parquet --with-metadata",
         "# data, configuration and card for a trainer",
         "codeclm export runs/big --trainer trl --to sft",
+        "# an adapter, trained on preferences in the model's own chat format",
+        "codeclm export runs/big --trainer trl --format preference --lora \\",
+        "    --template chat --to dpo",
     )
 
 
@@ -53,6 +57,15 @@ def _add_trainer(parser: argparse.ArgumentParser) -> None:
         "--trainer",
         choices=[trainer.name for trainer in TRAINERS],
         help="write a folder for this trainer: data, configuration (the paper's), dataset card",
+    )
+    parser.add_argument(
+        "--template",
+        choices=get_args(PromptTemplate),
+        default="alpaca",
+        help="with --trainer: Alpaca's prompt, or the model's own chat template (default: alpaca)",
+    )
+    parser.add_argument(
+        "--lora", action="store_true", help="with --trainer: train an adapter, not all weights"
     )
     parser.add_argument(
         "--model",
@@ -85,7 +98,7 @@ def _export(args: argparse.Namespace) -> int:
     count = exports.export(
         args.folder,
         args.to,
-        format=args.format,
+        format=args.format or "alpaca",
         with_metadata=args.with_metadata,
         force=True,
         on_replacement=repaired.append,
@@ -100,7 +113,17 @@ def _export(args: argparse.Namespace) -> int:
 
 
 def _export_for_trainer(args: argparse.Namespace) -> int:
-    request = HandoverRequest(find_trainer(args.trainer), args.model, args.devices, args.language)
+    if args.format not in {None, "preference"}:
+        raise ExportError(f"--trainer writes its own format: leave out --format {args.format}")
+    request = HandoverRequest(
+        find_trainer(args.trainer),
+        args.model,
+        args.devices,
+        args.language,
+        template=args.template,
+        lora=args.lora,
+        method="dpo" if args.format == "preference" else "sft",
+    )
     with open_run(args.folder) as reader:
         count = write_handover(
             reader.folder, reader.config, reader.ledger, request, args.to, force=args.force
@@ -118,7 +141,7 @@ def _export_for_trainer(args: argparse.Namespace) -> int:
         args,
         count,
         f"wrote {count:,} rows, a config and a card to {args.to}; to train:\n"
-        f"  cd {folder} && {request.trainer.command}",
+        f"  cd {folder} && {request.trainer.command(request.setup(reader.config))}",
     )
     return ExitStatus.DONE
 

@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--watch",
         action="store_true",
-        help="show the run's progress until it ends, then its state; with --json as JSON lines",
+        help="show the run's progress on stderr until it ends, then its state",
     )
     add_examples(
         parser,
@@ -49,7 +49,7 @@ def _watch(folder: Folder, *, as_json: bool) -> None:
     """Show the progress of the process that works on *folder*, until none does."""
     display: Display = "json" if as_json else "auto"
     last = None
-    with opened_view(display, sys.stdout if as_json else sys.stderr) as view:
+    with opened_view(display, sys.stderr) as view:
         try:
             while folder.is_locked:
                 progress = read_progress(folder)

@@ -13,12 +13,7 @@ import anyio
 import anyio.to_thread
 from msgspec import Struct, field, structs
 
-from ..calls.clients import (
-    CallSettings,
-    Clients,
-    endpoint_name,
-    open_clients,
-)
+from ..calls.clients import CallSettings, Clients, endpoint_name, open_clients
 from ..calls.counters import Counters
 from ..calls.dispatcher import Dispatcher
 from ..calls.preflight import preflight, raise_problems
@@ -297,10 +292,11 @@ async def _open_ledger(plan: Plan, changes: Changes) -> AsyncGenerator[LedgerWri
     def open_ledger() -> LedgerWriter:
         ledger = LedgerWriter(plan.folder.ledger)
         try:
+            anew = changes.retry_failed and ledger.reader.has_failures()
             if not changes.pay_again:
-                _check_answers(plan, ledger)
+                _check_answers(plan, ledger, anew=anew)
             settle_manifest(plan, ledger, allow_change=changes.allow_change)
-            if changes.retry_failed and ledger.reader.has_failures():
+            if anew:
                 ledger.clear()
             ledger.clear_provisional_decisions()
         except BaseException:
@@ -315,14 +311,14 @@ async def _open_ledger(plan: Plan, changes: Changes) -> AsyncGenerator[LedgerWri
         await finish_in_thread(ledger.close)
 
 
-def _check_answers(plan: Plan, ledger: LedgerWriter) -> None:
-    """Check that going on pays for nothing again.
+def _check_answers(plan: Plan, ledger: LedgerWriter, *, anew: bool) -> None:
+    """Check that going on, or building the run *anew*, pays for nothing again.
 
     Raises:
         LostAnswersError: it would; the message says what that costs.
     """
     cache = plan.config.cache
-    lost = find_lost_answers(plan.folder, ledger.reader, cache.database(), plan.roles)
+    lost = find_lost_answers(plan.folder, ledger.reader, cache.database(), plan.roles, anew=anew)
     if lost is not None:
         raise LostAnswersError(describe_lost(lost, cache.path()))
 

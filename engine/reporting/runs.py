@@ -66,6 +66,10 @@ class RunReader(NamedTuple):
             report: called with a message if a seed file cannot be read.
         """
         ids = {seed_id for example in examples for seed_id in example.metadata.seed_ids}
+        return self.texts_of_seeds(ids, report)
+
+    def texts_of_seeds(self, ids: Iterable[str], report: Callable[[str], object]) -> dict[str, str]:
+        """Return the texts of the seeds with *ids*, as `seed_texts` does."""
         looked_up = map(self.ledger.seed_position, ids)
         positions = {position for position in looked_up if position is not None}
         texts: dict[str, str] = {}

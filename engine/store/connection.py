@@ -99,6 +99,10 @@ class ReadConnection:
         """Return the first column of the first row of *query*, None if there is no row."""
         return next((row[0] for row in self.rows(query, *values)), None)
 
+    def data_version(self) -> int:
+        """Return a number that differs from before if another connection has written since."""
+        return int(self.value("PRAGMA data_version"))
+
     def decode(self, data: bytes | None, decoder: msgspec.json.Decoder[T]) -> T:
         """Decode a value of the ledger's.
 
@@ -123,14 +127,20 @@ class ReadConnection:
         finally:
             self._execute("COMMIT")
 
-    def materialise(self, table: str, query: str, *values: object) -> None:
-        """Put the row indexes that *query* gives into the temporary *table*.
+    def materialise(
+        self,
+        table: str,
+        query: str,
+        *values: object,
+        columns: str = "row_index INTEGER PRIMARY KEY",
+    ) -> None:
+        """Put the rows that *query* gives into the temporary *table*.
 
         The table is visible to this connection alone.
         """
         self._execute("PRAGMA query_only=0")
         self._execute(f"DROP TABLE IF EXISTS temp.{table}")
-        self._execute(f"CREATE TEMP TABLE {table} (row_index INTEGER PRIMARY KEY)")
+        self._execute(f"CREATE TEMP TABLE {table} ({columns})")
         self._execute(f"INSERT INTO {table} {query}", *values)
         self._execute("PRAGMA query_only=1")
 

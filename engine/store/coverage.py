@@ -59,9 +59,7 @@ def measure_coverage(connection: ReadConnection) -> Coverage | None:
     if not facts:
         return None
     selection = connection.decode(facts[0][0].encode(), _selection)
-    rows: dict[int, int] = dict(
-        connection.rows(f"SELECT row_index / {ROWS_PER_ITEM}, count(*) FROM dataset GROUP BY 1")
-    )
+    rows = _rows_by_item(connection)
     tallies: dict[str, Tallies] = dict(_metadata_tallies(connection, rows))
     with_row = None
     if _has_own_rows(connection):
@@ -80,6 +78,17 @@ def measure_coverage(connection: ReadConnection) -> Coverage | None:
         for name, (seeds, of_rows) in tallies.items()
     }
     return Coverage(selection.seeds, with_row, distance, values)
+
+
+def metadata_tallies(connection: ReadConnection) -> dict[str, Tallies]:
+    """Count use cases and skills, of the seeds and of the rows of the table ``dataset``. Blocks."""
+    return dict(_metadata_tallies(connection, _rows_by_item(connection)))
+
+
+def _rows_by_item(connection: ReadConnection) -> dict[int, int]:
+    return dict(
+        connection.rows(f"SELECT row_index / {ROWS_PER_ITEM}, count(*) FROM dataset GROUP BY 1")
+    )
 
 
 def _has_own_rows(connection: ReadConnection) -> bool:

@@ -75,7 +75,12 @@ _transcript = msgspec.json.Decoder(_Transcript)
 
 
 def find_lost_answers(
-    folder: Folder, ledger: LedgerReader, cache: Path, roles: Mapping[str, RoleConfig]
+    folder: Folder,
+    ledger: LedgerReader,
+    cache: Path,
+    roles: Mapping[str, RoleConfig],
+    *,
+    anew: bool = False,
 ) -> LostAnswers | None:
     """Return what the unfinished part of a run would pay again; None if nothing. Blocks.
 
@@ -84,22 +89,25 @@ def find_lost_answers(
         ledger: its ledger.
         cache: the file that should hold its answers.
         roles: the settings of its models, for their prices.
+        anew: whether the finished part is built again, too.
     """
     accounts = ledger.spending(cache)
-    if not accounts or _is_finished(folder):
+    if not accounts or (_is_finished(folder) and not anew):
         return None
+    items = None if anew else ledger
     manifest = folder.read_manifest()
     before = "" if manifest is None else manifest.cache
     try:
         stored = stored_spending(cache, list(accounts))
         known = {name for name, spent in stored.items() if spent.calls}
-        lost = _pruned(cache, known, ledger) if known else 0
+        lost = _pruned(cache, known, items) if known else 0
     except StorageError:
         return None  # opening the cache says what is wrong with it
     unknown = [spent for name, spent in accounts.items() if name not in known]
     total = total_spending(accounts.values())
     if paid := sum(spent.calls for spent in unknown):
-        lost += max(0, min(paid, total.calls - _finished_answers(ledger)))
+        finished = 0 if items is None else _finished_answers(items)
+        lost += max(0, min(paid, total.calls - finished))
     elif _has_moved(cache, before) and any(map(_is_unrecorded, unknown)):
         return LostAnswers(lost, None, before)
     if not lost:
@@ -137,15 +145,18 @@ def _is_finished(folder: Folder) -> bool:
     return False
 
 
-def _pruned(cache: Path, sessions: set[str], ledger: LedgerReader) -> int:
-    """Estimate how many answers of unfinished items were deleted from their own cache."""
+def _pruned(cache: Path, sessions: set[str], ledger: LedgerReader | None) -> int:
+    """Estimate how many answers were deleted from their own cache.
+
+    Those that finished items of *ledger* used are left out.
+    """
     keys = sorted(stored_uses(cache, list(sessions)))
     step = max(1, len(keys) // _LOOKED_UP)
     with open_cache_file(cache.parent) as file:
         missing = [key for key in keys[::step] if file.get(key) is None]
     if not missing:
         return 0
-    finished = answer_keys(ledger)
+    finished = {} if ledger is None else answer_keys(ledger)
     return step * sum(key.hex() not in finished for key in missing)
 
 

@@ -103,7 +103,7 @@ class DatasetCounts:
         """
         beyond = f"coalesce(s.item, s.position) > (SELECT row_index / {ROWS_PER_ITEM} FROM last)"
         rows = self._connection.rows(
-            f"WITH {_LAST},"
+            f"WITH {LAST_ROW},"
             f" kept_items AS (SELECT DISTINCT row_index / {ROWS_PER_ITEM} AS item FROM dataset),"
             " requested AS (SELECT item, max(done) AS done, max(instructions) AS instructions,"
             "  max(reason) AS reason FROM requests GROUP BY item)"
@@ -140,7 +140,7 @@ class DatasetCounts:
     def instructions(self) -> Totals:
         """Count the fates of instructions."""
         rows = self._connection.rows(
-            f"WITH {_LAST} SELECT CASE WHEN fate = 'failed' AND transient THEN"
+            f"WITH {LAST_ROW} SELECT CASE WHEN fate = 'failed' AND transient THEN"
             "   CASE WHEN row_index > (SELECT row_index FROM last) THEN 'filtered'"
             "    ELSE 'unfinished' END"
             "  WHEN fate <> 'kept' THEN fate"
@@ -271,7 +271,7 @@ def failed_items(ledger: LedgerReader, count: int = 20) -> list[FailedItem]:
 
 # The dataset's last row once the target is reached; what was begun behind it is beyond the target,
 # and no session resumes it. A fixed set of metadata has no such row: every request is settled.
-_LAST = (
+LAST_ROW = (
     "last AS (SELECT min(row_index) AS row_index FROM ("
     f"SELECT item * {ROWS_PER_ITEM} + {ROWS_PER_ITEM - 1} AS row_index FROM last_item"
     " UNION ALL SELECT max(row_index) FROM dataset"

@@ -19,6 +19,18 @@ class Pair(NamedTuple):
     answer: str
 
 
+class Preference(NamedTuple):
+    """An instruction with the better answer and the other one."""
+
+    instruction: str
+    answer: str
+    rejected: str
+
+
+Sample = Pair | Preference
+"""What a model is trained on."""
+
+
 class _Turn(Struct):
     role: str
     content: str
@@ -52,6 +64,18 @@ def pairs_of_run(examples: Iterable[Example]) -> Iterator[Pair]:
     """Yield the pair of each kept example, in their order."""
     for selection in selections(examples, strong_model="", target_model=""):
         yield Pair(selection.instruction, selection.chosen.text)
+
+
+def preferences_of_run(examples: Iterable[Example]) -> Iterator[Preference]:
+    """Yield both answers of each kept example, in their order; equal ones teach nothing.
+
+    Raises:
+        MissingAnswerError: an example has one answer only.
+    """
+    for selection in selections(examples, strong_model="", target_model=""):
+        chosen, rejected = selection.chosen.text, selection.rejected.text
+        if chosen != rejected:
+            yield Preference(selection.instruction, chosen, rejected)
 
 
 def read_pairs(path: Path, limit: int | None = None) -> list[Pair]:

@@ -86,21 +86,44 @@ def read_pilot(path: Path) -> Pilot:
             " quality gaps: use a run of a recipe that filters by θ"
         )
     with LedgerReader(folder.ledger) as ledger:
-        rounds = _PilotRounds(config, recipe.role_configs(config), ledger.examples())
-        with count_dataset(ledger) as counts:
-            totals, calls = (
-                counts.instructions(),
-                counts.predicted_calls(config.decode.chunk, 2 + calls_per_scoring(config)),
-            )
+        pilot = make_pilot(str(path), config, ledger, ledger.examples())
+    if pilot is None:
+        raise FolderError(f"{path}: nothing was scored in this run yet: it has no quality gaps")
+    return pilot
+
+
+def make_pilot(
+    folder: str,
+    config: Config,
+    ledger: LedgerReader,
+    examples: Iterable[Example],
+    *,
+    share: float = 1.0,
+) -> Pilot | None:
+    """Make a pilot of *examples*; None if none of them was scored. Blocks.
+
+    Args:
+        folder: the run's, for display.
+        config: its settings.
+        ledger: the run's.
+        examples: all of the run's, or a sample of them.
+        share: how much of the run they are.
+    """
+    rounds = _PilotRounds(config, RECIPES[config.recipe].role_configs(config), examples)
+    with count_dataset(ledger) as counts:
+        totals, calls = (
+            counts.instructions(),
+            counts.predicted_calls(config.decode.chunk, 2 + calls_per_scoring(config)),
+        )
     judge = rounds.judge.scores()
     if judge is None:
-        raise FolderError(f"{path}: nothing was scored in this run yet: it has no quality gaps")
+        return None
     return Pilot(
-        str(path),
+        folder,
         config,
         tuple(rounds.instructions),
         judge,
-        rounds.costs(calls),
+        rounds.costs(round(calls * share)),
         _unique_share(totals),
         rounds.panel.scores(),
     )
