@@ -9,6 +9,7 @@ that a test has not.
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import blake2b
@@ -20,6 +21,7 @@ from anyio.from_thread import start_blocking_portal
 
 from codeclm.engine.config import load_config
 from codeclm.engine.evaluate.settings import EvaluationConfig
+from codeclm.engine.loop.settings import LoopConfig
 
 from . import vendors
 from .commands import environment, write_seeds
@@ -31,6 +33,8 @@ DEVELOPERS = {"architecture", "decisions", "releasing"}
 PAGES = sorted(page.stem for page in DOCS.glob("*.md") if page.stem not in DEVELOPERS)
 TARGETS = ("mistral-large-4", "meta-llama/Llama-3.2-3B-Instruct")
 """Models whose answers are the worse ones."""
+OTHER_SETTINGS = {"candidate": EvaluationConfig, "rounds": LoopConfig}
+"""What a file with this key configures, if not a run."""
 
 pytestmark = pytest.mark.slow
 
@@ -96,8 +100,9 @@ def test_the_code_of_a_page_runs(page: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "toml")])
 def test_the_settings_of_a_page_are_valid(page: str, tmp_path: Path) -> None:
     for number, (_, text) in enumerate(blocks(page, "toml")):
-        if "[candidate]" in text:
-            msgspec.toml.decode(text, type=EvaluationConfig)
+        keys = tomllib.loads(text).keys() & OTHER_SETTINGS.keys()
+        if keys:
+            msgspec.toml.decode(text, type=OTHER_SETTINGS[keys.pop()])
             continue
         file = tmp_path / f"{number}.toml"
         file.write_text(text, "utf-8")

@@ -21,6 +21,7 @@ from codeclm.engine.commands.parser import build_parser
 from codeclm.engine.config import Config
 from codeclm.engine.config.role_settings import JudgeConfig, RoleConfig
 from codeclm.engine.evaluate.settings import EvaluationConfig
+from codeclm.engine.loop.settings import LoopConfig, TuneConfig
 
 UNBOUNDED = 1e12
 """Bounds this far out only keep nonsense away."""
@@ -60,16 +61,17 @@ def settings_page() -> Iterator[str]:
     tables = [field for field in fields if is_table(field.type)]
     yield from section("Top level", Config, [field for field in fields if not is_table(field.type)])
     yield from section("[strong], [target]", RoleConfig, msgspec.structs.fields(RoleConfig))
-    own = RoleConfig.__struct_fields__
-    judge = [field for field in msgspec.structs.fields(JudgeConfig) if field.name not in own]
+    common = RoleConfig.__struct_fields__
+    judge = [field for field in msgspec.structs.fields(JudgeConfig) if field.name not in common]
     yield from section("[judge], [judges.NAME]: those of a role, and", JudgeConfig, judge)
     for table in tables:
         if not issubclass(table.type, RoleConfig):
             yield from section(f"[{table.name}]", table.type, msgspec.structs.fields(table.type))
-    fields = msgspec.structs.fields(EvaluationConfig)
-    yield from section(
-        "`codeclm evaluate`", EvaluationConfig, [f for f in fields if not is_table(f.type)]
-    )
+    for verb, settings in (("evaluate", EvaluationConfig), ("loop", LoopConfig)):
+        fields = msgspec.structs.fields(settings)
+        own = [field for field in fields if not is_table(field.type)]
+        yield from section(f"Of `codeclm {verb}`", settings, own)
+    yield from section("[tune] of `codeclm loop`", TuneConfig, msgspec.structs.fields(TuneConfig))
 
 
 def is_table(kind: Any) -> bool:
