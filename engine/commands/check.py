@@ -164,8 +164,9 @@ def _lines(plan: Plan, readiness: Readiness) -> Iterator[str]:
     yield f"rows     {_target(plan.config)}"
     yield f"quality  {'; '.join(readiness.quality.splitlines()) or 'no rules'}"
     for use in readiness.endpoints:
-        role = plan.roles[use.role]
-        yield f"{use}" if is_program(role) else f"{use}; temperature {describe_temperature(role)}"
+        asked = plan.roles[use.role]
+        how = "" if is_program(asked) else f"; temperature {describe_temperature(asked)}"
+        yield f"{use}{how}"
     for role, prices in readiness.prices.items():
         figures = f"{prices.input:g} in, {prices.output:g} out per million tokens"
         yield f"price    {role} {figures} ({prices.source})"
