@@ -23,6 +23,8 @@ from codeclm.engine.reporting.summary import Summary
 
 from .commands import environment, write_seeds
 
+PYTHON_PAGE_PRINTS = r"(?s)finished: (\d+) rows\n.*\n\1 rows in rows\.jsonl\n.*\d+ wins of \d+\n"
+
 DOCUMENTED = codeclm.engine.__doc__ or ""
 EXAMPLE = dedent(DOCUMENTED.partition("`make_dataset`:\n")[2].partition("\n\nAnother")[0])
 
@@ -221,6 +223,28 @@ def test_two_runs_share_the_loop_of_a_program(
 
     assert (one.ending, two.ending) == ("finished", "finished")
     assert one.rows == two.rows > 0
+
+
+def test_the_examples_of_the_python_page_run_from_top_to_bottom(seeds: Path) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "python.md").read_text("utf-8")
+    script = "\n".join(re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL))
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", script],
+        cwd=seeds,
+        env=environment(seeds),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.fullmatch(PYTHON_PAGE_PRINTS, done.stdout), done.stdout
+
+
+def test_the_python_page_has_every_public_name() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "python.md").read_text("utf-8")
+
+    assert [name for name in codeclm.__all__ if not re.search(rf"\| `{name}\b", page)] == []
 
 
 def test_every_public_name_is_held_by_the_type_checkers() -> None:

@@ -208,6 +208,9 @@ SHOWN_BY: dict[str, tuple[str, ...]] = {
         "test_push::test_pushing_again_changes_nothing",
         "test_push::test_nothing_is_made_public_unasked",
     ),
+    "`codeclm loop` killed at any of its steps": (
+        "test_loop::test_a_loop_killed_at_every_step_ends_like_an_undisturbed_one",
+    ),
     "a run killed, packed, and unpacked": (
         "faults/test_moving::test_a_killed_run_goes_on_elsewhere_and_pays_for_nothing_again",
     ),

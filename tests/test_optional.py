@@ -26,7 +26,7 @@ def test_from_a_wheel_by_its_path_or_address(tmp_path: Path) -> None:
     wheel.touch()
 
     assert requirement("hub", {"url": wheel.as_uri(), "archive_info": {}}) == f"'{wheel}[hub]'"
-    address = {"url": "https://example.org/codeclm-1.0.whl", "archive_info": {}}
+    address = {"url": "https://example.org/codeclm-1.0.whl"}
     assert requirement("hub", address) == '"codeclm[hub] @ https://example.org/codeclm-1.0.whl"'
 
 

@@ -39,6 +39,9 @@ def infinite(instruction, answer):
 def failing(instruction, answer):
     raise LookupError("no key for this task")
 
+def sampler(messages, *, sample):
+    return sample
+
 def parrot(messages):
     role, content = messages[-1]["role"], messages[-1]["content"]
     if "none" in content:
@@ -123,6 +126,12 @@ async def test_a_function_of_messages_writes_replies(package: Path) -> None:
         await function.complete(says("none"))
     with pytest.raises(Denied, match="returned 7"):
         await function.complete(says("seven"))
+
+
+async def test_a_function_that_samples_gets_what_tells_samples_apart(package: Path) -> None:
+    request = Request(model="m", messages=(Message("user", "i"),), sample="7/1")
+
+    assert (await (await opened("sampler")).complete(request)).text == "7/1"
 
 
 def test_looking_for_a_function_imports_nothing(package: Path) -> None:

@@ -31,6 +31,8 @@ from codeclm.engine.pipeline.stages.rate import Rater
 from codeclm.engine.pipeline.stages.seed_instructions import SeedAsInstruction, placeholder_metadata
 from codeclm.engine.pipeline.steps import Finishing
 from codeclm.engine.pipeline.writing import DECODE, INVENT
+from codeclm.engine.reporting.progress import RunProgress
+from codeclm.engine.reporting.progress_meter import ProgressMeter
 from codeclm.prompts import Grow, PromptSet, Rate, Respond
 from codeclm.providers.base import Request
 
@@ -294,6 +296,7 @@ async def test_progress_shows_the_stages_that_the_recipe_has(tmp_path: Path, rec
     models = {role: {"model": f"scripted/{role}"} for role in ("strong", "target")}
     places = {"out": str(tmp_path / "run"), "cache": {"folder": str(tmp_path / "cache")}}
     shown: list[list[str]] = []
+    moments: list[RunProgress] = []
 
     def ready() -> Plan:
         seeds = write_seeds(tmp_path, 2)
@@ -303,14 +306,19 @@ async def test_progress_shows_the_stages_that_the_recipe_has(tmp_path: Path, rec
         return plan
 
     async def watch(session: Session) -> None:
+        meter = ProgressMeter(session)
         while True:
             shown.append(list(session.counters.stages))
+            moments.append(meter.read())
             await anyio.lowlevel.checkpoint()
 
     plan = await anyio.to_thread.run_sync(ready)
     session = await execute(plan, watch=watch)
 
     assert session.ending == "finished"
+    assert {moment.output.target_rows for moment in moments} == {2}
+    assert all(0 <= (moment.share or 0) <= 1 for moment in moments)
+    assert list(moments[-1].activity.stages) == STAGES[recipe]
     assert recipe in STAGES, f"add {recipe!r} and its stages to STAGES in tests/test_recipes.py"
     assert shown[-1] == list(session.counters.stages) == STAGES[recipe]
     assert all(counts.entered for counts in session.counters.stages.values())

@@ -184,6 +184,17 @@ def _json_until(process: subprocess.Popen[str], is_enough: Callable[[Any], bool]
     raise AssertionError("the run ended")
 
 
+def test_a_run_whose_log_nobody_reads_any_more_goes_on(tmp_path: Path) -> None:
+    write_seeds(tmp_path, 30)
+    with started(*RUN[:-6], "-n", "60", "--out", "tour", *RUN[-4:], cwd=tmp_path) as run:
+        assert run.stderr is not None
+        run.stderr.close()
+        status = run.wait()
+
+    assert status == 0
+    assert (tmp_path / "tour" / "alpaca.jsonl").read_bytes().count(b"\n") == 60
+
+
 def test_watching_a_run_that_nobody_works_on_is_its_status(tmp_path: Path) -> None:
     write_seeds(tmp_path, 2)
     codeclm(*RUN[:-4], "--display", "none", cwd=tmp_path)

@@ -1,9 +1,11 @@
 """Evaluate models."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import anyio.to_thread
 
+from ..config import build_table
 from ..disk.event_log import logging_to
 from ..evaluate.difference import OtherCandidate
 from ..evaluate.outcome import Outcome
@@ -18,6 +20,15 @@ from ..evaluate.session import Notify, execute_evaluation
 from ..evaluate.settings import EvaluationConfig
 from ..pipeline.signals import StopRequests, no_requests
 from .blocking import wait_for
+
+
+def build_evaluation(tree: Mapping[str, Any], overrides: Sequence[str] = ()) -> EvaluationConfig:
+    """Build an evaluation's configuration from *tree* and ``key=value`` overrides.
+
+    Raises:
+        UserError: naming the key at fault.
+    """
+    return build_table(EvaluationConfig, tree, overrides, where="settings")
 
 
 def evaluate(config: EvaluationConfig) -> Outcome:

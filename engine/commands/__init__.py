@@ -47,6 +47,7 @@ TASKS = {
     "train": {
         "tune": "fine-tune a model on this machine",
         "answer": "answer a test set with a model on this machine",
+        "loop": "rounds of making data, tuning on it and evaluating",
     },
     "measure": {
         "calibrate": "choose the threshold θ from pilot runs; makes no call",

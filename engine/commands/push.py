@@ -27,16 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--branch", default="main", metavar="NAME", help="where to commit (default: main)"
     )
     parser.add_argument("--message", metavar="TEXT", help="the commit's message")
-    parser.add_argument(
-        "--license", type=license_id, metavar="ID", help="its id on the Hub, for the card"
-    )
-    parser.add_argument(
-        "--language",
-        type=language,
-        default="en",
-        metavar="CODE",
-        help="the data's language, for the card (default: en)",
-    )
+    _add_card(parser)
     parser.add_argument(
         "--token-variable",
         default="HF_TOKEN",
@@ -48,6 +39,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser,
         "# private, until you say --public; run it again to continue or to update",
         "codeclm push runs/NAME me/my-data --license cc-by-4.0",
+    )
+
+
+def _add_card(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--license", type=license_id, metavar="ID", help="its id on the Hub, for the card"
+    )
+    parser.add_argument(
+        "--language",
+        type=language,
+        default="en",
+        metavar="CODE",
+        help="the data's language, for the card (default: en)",
     )
 
 

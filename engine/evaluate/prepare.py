@@ -82,12 +82,7 @@ def prepare_evaluation(
         ConfigError, SeedError, FolderError: naming the file, the key and the remedy.
     """
     check_evaluation(config, where)
-    endpoints = pass_gate(config.roles, where, origin, config.files_in_prompts)
-    as_run = Config(prompts=config.prompts)
-    prompts = {
-        name: load_prompts(as_run, name, role, (Judge,) if name == "judge" else (Respond,), where)
-        for name, role in config.roles.items()
-    }
+    endpoints, prompts = check_models(config, where, origin)
     originals = read_questions(config.source)[: config.limit]
     questions = tuple(_shortened(question, config.max_prompt_tokens) for question in originals)
     shortened = tuple(
@@ -102,6 +97,23 @@ def prepare_evaluation(
     return EvaluationPlan(
         config, folder, questions, shortened, answers, prompts, manifest, endpoints
     )
+
+
+def check_models(
+    config: EvaluationConfig, where: str, origin: Origin
+) -> tuple[tuple[EndpointUse, ...], dict[str, PromptSet]]:
+    """Check that all models can be called, and return where data go and each role's templates.
+
+    Raises:
+        ConfigError: one cannot be, or its templates cannot be used.
+    """
+    endpoints = pass_gate(config.roles, where, origin, config.files_in_prompts)
+    as_run = Config(prompts=config.prompts)
+    prompts = {
+        name: load_prompts(as_run, name, role, (Judge,) if name == "judge" else (Respond,), where)
+        for name, role in config.roles.items()
+    }
+    return endpoints, prompts
 
 
 def _shortened(question: Question, max_tokens: int) -> Question:

@@ -13,12 +13,7 @@ import anyio
 import anyio.to_thread
 from msgspec import Struct, field, structs
 
-from ..calls.clients import (
-    CallSettings,
-    Clients,
-    endpoint_name,
-    open_clients,
-)
+from ..calls.clients import CallSettings, Clients, endpoint_name, open_clients
 from ..calls.counters import Counters
 from ..calls.dispatcher import Dispatcher
 from ..calls.preflight import preflight, raise_problems

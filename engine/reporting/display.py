@@ -1,6 +1,7 @@
 """Display a session's progress while it works, here and for other processes."""
 
 import sys
+from contextlib import suppress
 from functools import partial
 from typing import TextIO
 
@@ -22,7 +23,8 @@ def watcher(display: Display, *, stream: TextIO | None = None) -> Watcher:
 
     async def watch(session: Session) -> None:
         meter = ProgressMeter(session)
-        with opened_view(display, stream or sys.stderr) as view:
+        # Whoever read the stream may have gone: that is no reason to stop a run.
+        with suppress(OSError), opened_view(display, stream or sys.stderr) as view:
             try:
                 while True:
                     await _pause(session, view.interval)

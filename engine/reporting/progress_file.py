@@ -18,11 +18,10 @@ _progress = msgspec.json.Decoder(RunProgress)
 
 def write_progress(folder: Folder, progress: RunProgress) -> None:
     """Write *progress* for `read_progress`, unless the disk is full. Blocks."""
-    path = folder.progress
-    if path.parent.is_dir():  # nobody wants a folder back that was deleted during the run
-        with suppress(WriteError):  # a full disk stops the ledger, which says so
+    with suppress(WriteError, OSError):  # a full disk stops the ledger, which says so
+        if folder.path.is_dir():  # nobody wants one back that was deleted during the run
             content = json_codec.dumps(progress)
-            replace_file(path, content, private=True, durable=False)
+            replace_file(folder.progress, content, private=True, durable=False)
 
 
 def remove_progress(folder: Folder) -> None:

@@ -34,7 +34,7 @@ class TuningSettings(Struct, frozen=True, kw_only=True):
 
     model: str
     hyperparameters: Hyperparameters
-    template: Template
+    template: Template | None
     precision: Precision
     data: str
     rows: int
@@ -98,7 +98,7 @@ class TuningJob(Struct, frozen=True, kw_only=True):
         pairs: to train on.
         held_out: pairs whose likelihood is measured before and after.
         hyperparameters: of the training.
-        template: of the prompt.
+        template: of the prompt; None: the model's own, Alpaca's if it has none.
         precision: of the training.
         save_steps: steps between checkpoints; None: one at the end of each epoch.
     """
@@ -107,7 +107,7 @@ class TuningJob(Struct, frozen=True, kw_only=True):
     pairs: Sequence[Pair]
     held_out: Sequence[Pair] = ()
     hyperparameters: Hyperparameters
-    template: Template = "alpaca"
+    template: Template | None = "alpaca"
     precision: Precision = "auto"
     save_steps: int | None = None
 

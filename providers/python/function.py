@@ -40,6 +40,14 @@ def refusal(model: str, prompt: str) -> str:
     return ""
 
 
+def takes_sample(function: Function) -> bool:
+    """Whether *function* has a parameter called ``sample``."""
+    try:
+        return "sample" in inspect.signature(function).parameters
+    except ValueError:
+        return False
+
+
 def _takes(function: Function, number: int) -> bool:
     """Whether *function* can be called with *number* arguments, as far as it says."""
     try:

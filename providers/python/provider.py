@@ -4,6 +4,7 @@ Texts are passed as they are; nothing in them is evaluated.
 """
 
 import inspect
+from functools import partial
 from hashlib import blake2b
 from math import isfinite
 from typing import Any, Final
@@ -11,7 +12,7 @@ from typing import Any, Final
 import anyio.to_thread
 
 from ..base import Denied, Rejected, Reply, Request, ResponseFormat
-from .function import load_function
+from .function import load_function, takes_sample
 from .naming import SCORING, find_function
 
 LOWEST: Final = 0
@@ -34,7 +35,8 @@ class PythonFunction:
     A judge's is called with an instruction and an answer, once for each answer. It returns a number
     from 0 to 10, True (10), False (0), or None if it cannot tell. Any other is called with the
     messages, a list of ``{"role": …, "content": …}``, and returns the text of the reply, or None if
-    it cannot reply. What is no coroutine function runs in threads, several at once.
+    it cannot reply. A parameter ``sample`` gets what tells repeated calls with one prompt apart: a
+    random seed. What is no coroutine function runs in threads, several at once.
     """
 
     kind: str = "python"
@@ -52,6 +54,7 @@ class PythonFunction:
         self.identity = f"python:{model}@{digest}"
         self._model = model
         self._function = load_function(model)
+        self._takes_sample = takes_sample(self._function)
 
     async def complete(self, request: Request, /) -> Reply:
         """Reply to *request*; a judge's was written by `TEMPLATE`.
@@ -61,17 +64,17 @@ class PythonFunction:
             Rejected: it cannot tell.
         """
         if request.purpose in SCORING:
-            instruction, first, second = (message.content for message in request.messages)
-            scores = [await self._score(instruction, answer) for answer in (first, second)]
+            instruction, *answers = (message.content for message in request.messages)
+            scores = [await self._score(request, instruction, answer) for answer in answers]
             return Reply(text=" ".join(f"{score:g}" for score in scores), model=request.model)
         messages = [{"role": m.role, "content": m.content} for m in request.messages]
-        return Reply(text=await self._write(messages), model=request.model)
+        return Reply(text=await self._write(request, messages), model=request.model)
 
     async def aclose(self) -> None:
         """Do nothing: there is nothing to close."""
 
-    async def _score(self, instruction: str, answer: str) -> float:
-        score = await self._call(instruction, answer)
+    async def _score(self, request: Request, instruction: str, answer: str) -> float:
+        score = await self._call(request, instruction, answer)
         if score is None:
             raise Rejected(f"python/{self._model} returned None: it cannot score this answer")
         if isinstance(score, bool):
@@ -84,8 +87,8 @@ class PythonFunction:
             )
         return number
 
-    async def _write(self, messages: list[dict[str, str]]) -> str:
-        text = await self._call(messages)
+    async def _write(self, request: Request, messages: list[dict[str, str]]) -> str:
+        text = await self._call(request, messages)
         if text is None:
             raise Rejected(f"python/{self._model} returned None: it cannot reply to this")
         if not isinstance(text, str):
@@ -94,11 +97,13 @@ class PythonFunction:
             )
         return text
 
-    async def _call(self, *values: Any) -> Any:
+    async def _call(self, request: Request, *values: Any) -> Any:
+        settings = {"sample": request.sample} if self._takes_sample else {}
+        function = partial(self._function, *values, **settings)
         try:
             if inspect.iscoroutinefunction(self._function):
-                return await self._function(*values)
-            return await anyio.to_thread.run_sync(self._function, *values)
+                return await function()
+            return await anyio.to_thread.run_sync(function)
         except Exception as error:
             raise Denied(f"python/{self._model} raised {error!r}") from error
 

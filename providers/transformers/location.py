@@ -50,12 +50,12 @@ def _cached(name: str) -> Path:
     """Return the folder of the snapshot of *name* in the Hub's cache."""
     hub: Any = import_module("huggingface_hub")
     try:
-        found = hub.try_to_load_from_cache(name, "config.json")
+        config_file = hub.try_to_load_from_cache(name, "config.json")
     except ValueError:  # no name of a repository
-        found = None
-    if not isinstance(found, str):
+        config_file = None
+    if not isinstance(config_file, str):
         raise FileNotFoundError(f"{name}: not found: give {_WHERE}")
-    return Path(found).parent
+    return Path(config_file).parent
 
 
 def digest_model(path: Path) -> str:

@@ -30,7 +30,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .engine.api.evaluations import evaluate
+    from .engine.api.evaluations import build_evaluation, evaluate
     from .engine.api.exports import export, read_rows
     from .engine.api.runs import make_dataset, prepare, run, stream_rows
     from .engine.config import Config, build_config, load_config
@@ -52,6 +52,7 @@ __all__ = [
     "Summary",
     "UserError",
     "build_config",
+    "build_evaluation",
     "evaluate",
     "export",
     "load_config",
@@ -73,6 +74,7 @@ _HOMES = {
     "Summary": ".engine.reporting.summary",
     "UserError": ".engine.data.errors",
     "build_config": ".engine.config",
+    "build_evaluation": ".engine.api.evaluations",
     "evaluate": ".engine.api.evaluations",
     "export": ".engine.api.exports",
     "load_config": ".engine.config",

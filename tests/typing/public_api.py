@@ -23,6 +23,7 @@ from codeclm import (
     Summary,
     UserError,
     build_config,
+    build_evaluation,
     evaluate,
     export,
     load_config,
@@ -85,8 +86,10 @@ async def stream(config: Config) -> None:
         pass
 
 
-def judge(config: EvaluationConfig) -> None:
-    outcome = assert_type(evaluate(config), Outcome)
+def judge() -> None:
+    config = build_evaluation({"test": "vicuna"}, ["judge.model='openai/gpt-5-mini'"])
+    outcome = assert_type(evaluate(assert_type(config, EvaluationConfig)), Outcome)
+    evaluate(build_config({}))  # type: ignore[arg-type]
     assert_type(outcome.finished, bool)
 
 

@@ -23,13 +23,15 @@ _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 class _SafeRedirects(HTTPRedirectHandler):
     """Follows a redirect only to where `check` lets us go."""
 
-    def redirect_request(self, req: Request, fp: IO[bytes], *rest: Any) -> Request | None:
+    def redirect_request(
+        self, req: Request, fp: IO[bytes], code: int, msg: str, headers: Any, newurl: str
+    ) -> Request | None:
         try:
-            check(rest[-1])
+            check(newurl)
         except SeedError:
             fp.close()
             raise
-        return super().redirect_request(req, fp, *rest)
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
 def check(address: str) -> None:
