@@ -82,7 +82,7 @@ def read_instruction(reply: str, *, original: str = "") -> str:
         text = without_remarks(stripped.strip(), original, is_announced=is_announced).strip()
         if text == before:
             break
-    check_alone(text, original)
+    check_alone(text, original, is_announced=is_announced)
     if is_announced and _has_tail(text):
         raise ParseError(f"a remark may follow the instruction: {excerpt(text)}")
     return text
