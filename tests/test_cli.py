@@ -1017,8 +1017,8 @@ def test_inspect_shows_the_prompts_that_were_sent(home: Path) -> None:
     example, prompts = shown["example"], shown["prompts"]
     assert [prompt["key"] for prompt in prompts] == [call[2] for call in example["calls"]]
     assert {prompt["certainty"] for prompt in prompts} == {"sent"}
-    [score] = {p["messages"][-1][1] for p in prompts if p["stage"] == "score"} - {""}
-    assert example["iterations"][0]["instruction"] in score
+    scores = [prompt["messages"][-1][1] for prompt in prompts if prompt["stage"] == "score"]
+    assert example["iterations"][0]["instruction"] in scores[0]
     assert "prompt: score, to the judge model (as it was sent)" in text
     assert "prompt: encode, to the strong model" in text
     assert "the cache lacks the call" in elsewhere.stdout

@@ -2,6 +2,8 @@
 
 import json
 import re
+import signal
+import subprocess
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -15,7 +17,7 @@ from codeclm.engine.commands import COMMANDS
 from codeclm.engine.commands.exit_status import ExitStatus
 from codeclm.engine.commands.parser import Parser, build_parser
 
-from .commands import codeclm, write_lines, write_seeds
+from .commands import COMMAND, codeclm, environment, write_lines, write_seeds
 
 PAGE = Path(__file__).parents[1] / "docs" / "json.md"
 MODELS = ("--strong", "scripted/strong", "--target", "scripted/target")
@@ -167,3 +169,18 @@ def test_every_exit_status_is_documented() -> None:
     documented = re.findall(r"^\| (\d) \|", PAGE.read_text("utf-8"), re.MULTILINE)
 
     assert [int(number) for number in documented] == [status.value for status in ExitStatus]
+
+
+def test_the_viewer_says_where_it_is_until_it_is_stopped(home: Path) -> None:
+    command = [*COMMAND, "view", "run", "--no-browser", "--json"]
+    with subprocess.Popen(
+        command, cwd=home, env=environment(home), stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        assert process.stdout.read() == ""
+
+    check(line, TABLE["view"].record)
+    assert json.loads(line)["address"].startswith("http://127.0.0.1:")
+    assert process.returncode == 0

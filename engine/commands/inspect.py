@@ -187,8 +187,8 @@ def _list(reader: RunReader, args: argparse.Namespace) -> int:
         following = args.skip + len(examples)
         print_message(f"{len(examples):,} shown; --skip {following} shows the next")
     elif not examples:
-        known = f"; there is {', '.join(sorted(reasons))}" if args.reason and reasons else ""
-        print_message(f"no example matches{known}")
+        hint = f"; there is {', '.join(sorted(reasons))}" if args.reason and reasons else ""
+        print_message(f"no example matches{hint}")
     return ExitStatus.DONE
 
 

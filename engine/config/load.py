@@ -32,7 +32,7 @@ def load_config(path: Path | str, overrides: Sequence[str] = (), *, check: bool 
     Raises:
         ConfigError: the configuration cannot be used; the message names the file and the key.
     """
-    new = Path(path).with_suffix(".toml")
+    new = Path(path).with_suffix(".toml") if Path(path).suffix else path
     remedy = f"write one with: codeclm init {shlex.quote(str(new))}"
     tree = read_settings(Path(path), remedy=remedy)
     return build_config(tree, overrides, where=str(path), check=check)
