@@ -173,6 +173,20 @@ SHOWN_BY: dict[str, tuple[str, ...]] = {
         "test_strangers_databases::test_a_cache_with_more_than_answers_is_refused",
     ),
     "a damaged row of a ledger": ("test_strangers_databases::test_damaged_rows_are_one_line",),
+    "a page of another site": (
+        "test_view::test_other_sites_learn_nothing_even_with_the_token",
+        "test_view::test_the_page_is_for_whoever_has_its_address",
+        "test_view::test_a_server_knows_its_own_names",
+    ),
+    "scripts, markup, control characters": (
+        "test_view::test_a_report_holds_what_models_wrote_as_data_only",
+        "browser/test_page::test_hostile_rows_are_text",
+        "browser/test_page::test_a_report_is_the_same_page_and_loads_nothing",
+    ),
+    "a run that is killed, moved on": (
+        "test_view::test_a_run_is_shown_while_it_works_and_after_it_was_killed",
+        "test_view::test_a_ledger_that_cannot_be_read_is_said_on_the_page",
+    ),
     "two processes on one run": (
         "faults/test_storage::test_the_second_process_on_a_run_is_refused_with_the_first_ones_id",
         "test_files::test_a_lock_survives_its_file",
