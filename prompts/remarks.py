@@ -23,6 +23,8 @@ MATERIAL: Final = re.compile(phrase("material"), re.IGNORECASE)
 _SPEAKS_OF_TEXT = re.compile(phrase("in_the_text"), re.IGNORECASE)
 _SENTENCE_END: Final = (".", "!", "?", "\u3002", "\uff01", "\uff1f", "\u061f")
 _ENDS_SENTENCE = re.compile(rf"[{''.join(_SENTENCE_END)}]\W*\Z")
+_OFFERS = re.compile(phrase("offers"), re.IGNORECASE)
+_ENDS_QUESTION = re.compile(r"[?\uff1f\u061f\u3002]\W*\Z")
 _OF_THE_TEXT = re.compile(
     r"\b(?:this|the|next|your|that) (?:\w+ )?(?:instruction|prompt|rewrite)\b", re.IGNORECASE
 )
@@ -97,6 +99,8 @@ def may_end_with_remarks(text: str, original: str = "") -> bool:
         return True
     if _ENCLOSED.fullmatch(last) or _NOTES.fullmatch(split_label(last)[0]):
         return _SUSPECT.search(last) is not None or "original" in last
+    if _OFFERS.match(last) and _ENDS_QUESTION.search(last) and "\n" not in last:
+        return True
     above = "\n".join(lines[: starts[-1]]).rstrip(f'{SIGNS}\n"\u201d')
     return _points_back(last, above)
 

@@ -27,21 +27,35 @@ def files(stage: str) -> list[Path]:
 
 
 COUNTS = {
-    "encode": (Counts(47, 4, 0, 0), Counts(18, 2, 0, 0), Counts(42, 5, 0, 0), Counts(11, 0, 0, 0)),
+    "encode": (
+        Counts(47, 4, 0, 0),
+        Counts(18, 2, 0, 0),
+        Counts(42, 5, 0, 0),
+        Counts(11, 0, 0, 0),
+        Counts(5, 0, 0, 0),
+    ),
     "decode": (
         Counts(81, 3, 0, 0),
         Counts(18, 2, 0, 0),
         Counts(57, 2, 0, 0),
         Counts(24, 0, 0, 1),
         Counts(12, 0, 0, 0),
+        Counts(6, 0, 0, 0),
     ),
-    "rubrics": (Counts(44, 4, 0, 0), Counts(18, 2, 0, 0), Counts(38, 2, 0, 0), Counts(10, 0, 0, 0)),
+    "rubrics": (
+        Counts(44, 4, 0, 0),
+        Counts(18, 2, 0, 0),
+        Counts(38, 2, 0, 0),
+        Counts(10, 0, 0, 0),
+        Counts(4, 0, 0, 0),
+    ),
     "improve": (
         Counts(159, 13, 2, 1),
         Counts(19, 3, 0, 0),
         Counts(115, 7, 1, 2),
         Counts(55, 4, 12, 0),
         Counts(57, 2, 5, 0),
+        Counts(40, 2, 8, 0),
     ),
     "evolved": (
         Counts(48, 2, 0, 0),

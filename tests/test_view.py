@@ -4,7 +4,7 @@ import asyncio
 import json
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import asynccontextmanager
 from html.parser import HTMLParser
 from itertools import pairwise
@@ -19,7 +19,7 @@ from msgspec import structs
 
 from codeclm.engine.calls.reply_lookup import open_replies
 from codeclm.engine.reporting.runs import open_run
-from codeclm.engine.store.listing import Filters, Listing
+from codeclm.engine.store.listing import Filters, Listing, Page
 from codeclm.engine.store.totals import count_dataset
 from codeclm.engine.view.activity import measure_activity
 from codeclm.engine.view.guard import Guard
@@ -101,7 +101,7 @@ class Client:
 
 
 @asynccontextmanager
-async def client_of(*runs: Path) -> AsyncIterator[Client]:
+async def client_of(*runs: Path) -> AsyncGenerator[Client]:
     async with anyio.create_task_group() as tasks, aiohttp.ClientSession() as session:
         addresses = list[str]()
         ready = anyio.Event()
@@ -309,7 +309,7 @@ def test_a_search_reads_answers_in_any_case_and_only_so_much_at_once(
         assert example is not None
         assert example.iterations[0].target is not None
         words = example.iterations[0].target.text[:60].upper()
-        pages, after = [], -1
+        pages, after = list[Page](), -1
         while True:
             pages.append(listing.page(Filters(search=words), after=after, searched=10))
             if pages[-1].after is None:

@@ -110,7 +110,10 @@ ENGLISH: Final = Language(
         r"|original|provided|action) (?:instruction|prompt|item)"
         r"|instruction (?:seems|appears|is missing|you)|(?:which|what) (?:instruction|prompt))"
     ),
-    notes=r"(?:brief |short )?(?:explanation|notes?|reasoning|reason|comment|remark|justification)",
+    notes=(
+        r"(?:brief |short )?(?:explanation|notes?|reasoning|reason|comment|remark|justification"
+        r"|why)"
+    ),
     refuses=(
         r"(?:i['\u2019]?m |i am |we are )?(?:very |so )?(?:sorry|afraid)\b.{0,40}?\b(?:can|unable)"
         r"|(?:i|we) (?:can(?: ?not|['\u2019]t)|won['\u2019]t|will not|could not)\s+(?:\w+ )?"
@@ -178,5 +181,9 @@ ENGLISH: Final = Language(
     language_label=r"(?:the )?language(?: of the instruction)?",
     given_text_label=(
         r"(?:the |has a |works on a )?(?:given|provided|input) (?:text|material|data)|input"
+    ),
+    offers=(
+        r"would you (?:like|prefer)|do you want|want|shall i|should i|need (?:me|another|a|any)"
+        r"|can i"
     ),
 )

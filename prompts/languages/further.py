@@ -39,6 +39,7 @@ DUTCH: Final = Language(
     action=r"acties?",
     yes=r"ja",
     no=r"nee",
+    offers=r"wil je|wilt u|zal ik|heb je",
 )
 
 KOREAN: Final = Language(
@@ -70,4 +71,5 @@ KOREAN: Final = Language(
     action=r"행동|조치|액션",
     yes=r"예|네",
     no=r"아니[요오]",
+    offers=r"[^\n]{0,60}(?:드릴까요|원하시나요|필요하신가요)",
 )

@@ -29,6 +29,8 @@ class Language(Struct, frozen=True, kw_only=True):
     """Words in a remark about the rewrite, not in a rewrite."""
     remarks: str = NONE
     """How a remark about the rewrite begins."""
+    offers: str = NONE
+    """How a question begins in which a model offers more."""
     closes: str = NONE
     """How the last line of a chat begins: "let me know"."""
     suspect: str = NONE
