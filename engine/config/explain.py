@@ -36,6 +36,9 @@ _OTHER_NAMES: Final = {
 }
 """Other tools' names for the settings."""
 
+_OTHER_VERBS: Final = {"compare": "compare", "run": "loop"}
+"""The tables that only the files of one verb have."""
+
 
 def check_keys(tree: Mapping[str, Any], root: type[Struct], where: str) -> None:
     """Check that every key of *tree* is a setting of *root* or of one of its tables.
@@ -43,6 +46,9 @@ def check_keys(tree: Mapping[str, Any], root: type[Struct], where: str) -> None:
     Raises:
         ConfigError: a key is not; the message names the nearest setting.
     """
+    for table, verb in _OTHER_VERBS.items():
+        if table in tree and table not in root.__struct_fields__:
+            raise ConfigError(f"{where}: {table}: unknown setting; this file is for codeclm {verb}")
     _check_table(tree, root, root, where, "")
 
 
@@ -74,8 +80,6 @@ def _shown(key: str) -> str:
 
 def _nearest(key: str, siblings: list[str], root: type[Struct]) -> str:
     """Name the setting that *key* most likely means: a sibling, or any setting of *root*."""
-    if key == "compare":
-        return "this file is for codeclm compare"
     if key in _OTHER_NAMES:
         return f"it is called {_OTHER_NAMES[key]} here"
     paths = _paths(root)
