@@ -130,6 +130,7 @@ SHOWN_BY: dict[str, tuple[str, ...]] = {
     "SIGINT or SIGTERM once": (
         "test_signals::test_sigterm_ends_the_command_with_a_line",
         "test_cli::test_an_interrupted_run_goes_on_and_pays_nothing_twice",
+        "test_watching::test_a_run_on_a_terminal_is_resized_and_stopped",
         f"{FAULTS}::test_a_gentle_stop_ends_a_call_that_hangs_within_its_deadline",
     ),
     "twice, SIGKILL, a crash": (
@@ -279,6 +280,9 @@ SHOWN_BY: dict[str, tuple[str, ...]] = {
         "test_hostile::test_a_hostile_setting_is_one_line",
         "test_hostile::test_an_impossible_folder_is_one_line",
         "test_hostile::test_a_path_with_nul_is_one_line",
+    ),
+    "standard error closed by its reader": (
+        "test_watching::test_a_run_whose_log_nobody_reads_any_more_goes_on",
     ),
     "standard output closed or full": (
         "test_hostile::test_output_that_cannot_be_written_is_no_traceback",

@@ -413,7 +413,7 @@ def test_what_encloses_an_improved_instruction_is_stripped(reply: str) -> None:
         ("Here is a version:\nv2", "announcement"),
         ("I need the original instruction first.", "speaks of the instruction"),
         ("**Better instruction:**\nWrite an ode.\n\n**Skill focus:** metre", "section"),
-        ("Write an ode.\n\nShall I add a rhyme scheme?", "remark"),
+        ("Write an ode.\n\nShould I keep the refrain?", "remark"),
     ],
 )
 def test_an_instruction_that_did_not_improve_is_refused(reply: str, reason: str) -> None:
