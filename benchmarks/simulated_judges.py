@@ -95,7 +95,7 @@ class _Handler(BaseHTTPRequestHandler):
         prompt = request["messages"][-1]["content"]
         answers = [text.strip() for text in _ANSWERS.findall(prompt)]
         tokens = [self._token(distribution(request["model"], 1, answer)) for answer in answers]
-        space = {"token": " ", "logprob": 0.0, "top_logprobs": []}
+        space: dict[str, object] = {"token": " ", "logprob": 0.0, "top_logprobs": []}
         content = [tokens[0], space, tokens[1]]
         choice = {
             "message": {"content": "".join(str(token["token"]) for token in content)},

@@ -90,6 +90,10 @@ SHOWN_BY: dict[str, tuple[str, ...]] = {
         "test_preflight::test_it_changes_no_dataset_and_can_be_left_out",
         "test_preflight::test_an_address_where_nothing_answers_is_given_up",
     ),
+    "a server that gives no log-probabilities": (
+        "test_logprobs::test_a_server_that_gives_none_is_refused_in_one_line_before_anything_is_paid",
+        "test_logprobs::test_a_provider_without_them_is_refused_before_the_first_call",
+    ),
     "the first 16 replies of a role and stage": (
         f"{FAULTS}::test_a_server_that_refuses_everything_for_good_ends_the_run",
         "test_trial::test_a_model_that_only_thinks_is_stopped_after_sixteen_calls",

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import signal
+import socket
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -164,6 +165,17 @@ async def test_other_sites_learn_nothing_even_with_the_token(
 
     assert status == 403
     assert "run" not in text
+
+
+async def test_a_link_may_lead_to_the_page(home: Path, cache: Path) -> None:
+    link = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
+    async with client_of(home / "run") as client:
+        path = f"/?token={client.token}"
+        opened, _, headers = await client.get(path, **{**link, "Sec-Fetch-Dest": "document"})
+        framed, _, _ = await client.get(path, **{**link, "Sec-Fetch-Dest": "iframe"})
+
+    assert (opened, framed) == (200, 403)
+    assert headers["Cross-Origin-Opener-Policy"] == "same-origin"
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "LocalHost"])
@@ -645,6 +657,18 @@ def test_the_command_says_where_the_page_is_and_stops_at_ctrl_c(home: Path) -> N
 
     assert (parts.scheme, parts.hostname) == ("http", "127.0.0.1")
     assert len(parse_qs(parts.query)["token"][0]) >= 32
+
+
+def test_a_port_that_cannot_be_used_is_one_line(home: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = codeclm("view", "run", "--port", str(port), "--no-browser", cwd=home)
+    beyond = codeclm("view", "run", "--port", "65536", "--no-browser", cwd=home)
+
+    assert (done.returncode, beyond.returncode) == (2, 2)
+    assert done.stderr.startswith(f"codeclm: port {port}: cannot be used (Address already in use)")
+    assert beyond.stderr.startswith("codeclm: port 65536: cannot be used (it is above 65535)")
+    assert done.stderr.count("\n") == beyond.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize("verb", ["view", "report"])

@@ -1,13 +1,16 @@
 """``codeclm view``: runs in the browser, while they work and after."""
 
 import argparse
+import os
 import signal
 import sys
+import tempfile
 import webbrowser
 from functools import partial
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
 from msgspec import Struct
 
 from ..reporting.runs import existing_run
@@ -50,9 +53,18 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _serve_until_signalled(args: argparse.Namespace) -> None:
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+    with (
+        tempfile.TemporaryDirectory(prefix="codeclm-") as folder,
+        anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals,
+    ):
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(partial(serve, args.folders, port=args.port, ready=_Opener(args)))
+
+            def ready(address: str) -> None:
+                _print_address(address, as_json=args.json)
+                if args.browser and _has_browser():
+                    tasks.start_soon(anyio.to_thread.run_sync, _open, address, Path(folder))
+
+            tasks.start_soon(partial(serve, args.folders, port=args.port, ready=ready))
             async for _ in signals:
                 tasks.cancel_scope.cancel()
                 return
@@ -64,17 +76,21 @@ class Serving(Struct, frozen=True):
     address: str
 
 
-class _Opener:
-    """Tells the user where the page is, and opens it."""
+def _print_address(address: str, *, as_json: bool) -> None:
+    if as_json:
+        print_json(Serving(address))
+        sys.stdout.flush()
+    print_message(f"{address} (Ctrl-C stops the server)")
 
-    def __init__(self, args: argparse.Namespace) -> None:
-        self._browser: bool = args.browser
-        self._as_json: bool = args.json
 
-    def __call__(self, address: str) -> None:
-        if self._as_json:
-            print_json(Serving(address))
-            sys.stdout.flush()
-        print_message(f"{address} (Ctrl-C stops the server)")
-        if self._browser:
-            webbrowser.open(address)
+def _has_browser() -> bool:
+    """Whether a browser would open in a window, and not in this terminal."""
+    displays = ("DISPLAY", "WAYLAND_DISPLAY")
+    return sys.platform == "darwin" or any(os.environ.get(name) for name in displays)
+
+
+def _open(address: str, folder: Path) -> None:
+    """Open *address* by a file that only the user can read: arguments of processes are public."""
+    page = folder / "open.html"
+    page.write_text(f'<meta http-equiv="refresh" content="0;url={address}">', "utf-8")
+    webbrowser.open(page.as_uri())
