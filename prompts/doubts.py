@@ -13,6 +13,7 @@ ANNOUNCES: Final = re.compile(phrase("announces"), _FLAGS)
 """How a line begins that announces a text."""
 OWN: Final = re.compile(r"\b(?:my|our|mein\w*|unser\w*|mon|ma|mes|mi|mis)\b|我的", _FLAGS)
 """What a person says of what is hers: no model announces "my poem"."""
+_TASKS = re.compile(phrase("tasks"), _FLAGS)
 _ASKS = re.compile(phrase("asks"), _FLAGS)
 _AMBIGUOUS_LABEL = re.compile(r"rewrite|challenge|output|result|answer|response", _FLAGS)
 _ALTERNATIVE = re.compile(
@@ -83,12 +84,12 @@ def _begins_with_announcement(text: str) -> bool:
 
 
 def _begins_with_colon(text: str) -> bool:
-    """Return whether prose follows a short line with a colon that speaks of no material."""
+    """Return whether prose follows a colon after a short line without a task or a material."""
     first, _, below = text.partition("\n")
     line = first.strip(SIGNS)
     is_open = line.endswith((":", "\uff1a")) and len(line) < _LONGEST_LINE
     is_prose = below.strip() and not _STRUCTURE.match(below.lstrip("\n"))
-    return bool(is_open and is_prose and not MATERIAL.search(line))
+    return bool(is_open and is_prose and not (MATERIAL.search(line) or _TASKS.match(line)))
 
 
 def _holds_labels(text: str) -> bool:

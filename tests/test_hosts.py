@@ -57,8 +57,7 @@ def test_a_model_is_split_at_the_first_separator_only(text: str, expected: tuple
     [
         ("opnai/gpt-4o", "unknown provider 'opnai': did you mean 'openai'? available: openai, "),
         ("meta-llama/Llama-3", "unknown provider 'meta-llama': "),
-        ("gpt-4o", "'gpt-4o' names no provider; write openai/gpt-4o"),
-        ("gpt-0", "'gpt-0' names no provider; write provider/model"),
+        ("gpt-4o", "'gpt-4o' names no provider; write provider/model"),
         ("", "'' names no provider"),
         ("openai/", "'openai/' names no model; write openai/MODEL"),
         ("/x", "unknown provider '': available: openai, anthropic"),

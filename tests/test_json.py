@@ -121,10 +121,18 @@ def test_stdout_is_the_documented_record(command: str, home: Path) -> None:
 
 
 def test_every_documented_command_is_tried() -> None:
-    need_torch_weights_or_the_hub, serves_until_stopped = {"tune", "answer", "push"}, {"view"}
+    need_torch_weights_or_the_hub = {"tune", "answer", "loop", "push"}
+    serves_until_stopped = {"view"}
 
     tried = TABLE.keys() - need_torch_weights_or_the_hub - serves_until_stopped
     assert tried == COMMAND_LINES.keys()
+
+
+def test_every_command_that_takes_json_is_documented() -> None:
+    documented = {re.sub(r" (?:[A-Z]+|--.*)", "", command) for command in TABLE}
+    commands = {leaf.prog.removeprefix("codeclm ") for leaf in leaves(build_parser(COMMANDS))}
+
+    assert commands - documented == {"completion"}
 
 
 def leaves(parser: Parser) -> Iterator[Parser]:
@@ -149,7 +157,7 @@ def test_every_command_takes_json() -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("status nowhere", "nowhere: not a run's folder (it has no config.toml)"),
+        ("status nowhere", "nowhere: not a run's folder; there is run"),
         ("status run --jsn", "unrecognized arguments: --jsn; did you mean --json?"),
         ("statsu run", "there is no command 'statsu'; did you mean status?"),
         ("check -c \x1b[2J.toml", "no such file"),

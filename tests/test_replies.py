@@ -52,10 +52,11 @@ COUNTS = {
     "improve": (
         Counts(159, 13, 2, 1),
         Counts(19, 3, 0, 0),
-        Counts(115, 7, 1, 2),
-        Counts(55, 4, 12, 0),
+        Counts(116, 7, 0, 2),
+        Counts(56, 4, 11, 0),
         Counts(57, 2, 5, 0),
         Counts(40, 2, 8, 0),
+        Counts(54, 0, 1, 1),
     ),
     "evolved": (
         Counts(48, 2, 0, 0),

@@ -3,7 +3,6 @@
 from typing import Final, NamedTuple
 
 from ...providers.hosts import ALIASES, HOSTS, Host, check_kinds
-from ...providers.models import model_table
 from .errors import UserError
 from .registry import PluginError, Registry
 
@@ -42,7 +41,7 @@ def resolve_model(text: str, *, has_base_url: bool = False) -> HostedModel:
     if has_base_url and name not in PROVIDERS.names():
         name, model = CUSTOM, text
     elif end is None:
-        raise ModelNameError(f"{text!r} names no provider; write {_full_name(text)}")
+        raise ModelNameError(f"{text!r} names no provider; write provider/model")
     else:
         model = text[end + 1 :]
     host = PROVIDERS[name]
@@ -53,9 +52,3 @@ def resolve_model(text: str, *, has_base_url: bool = False) -> HostedModel:
     if not model:
         raise ModelNameError(f"{text!r} names no model; write {host.name}/MODEL")
     return HostedModel(host, model)
-
-
-def _full_name(model: str) -> str:
-    """Return what to write for *model*: with the vendor that sells it, if the table knows one."""
-    rows = [row for row in model_table().models if row.name == model.lower() and not row.is_family]
-    return f"{rows[0].provider}/{rows[0].name}" if rows else "provider/model"

@@ -186,4 +186,14 @@ ENGLISH: Final = Language(
         r"would you (?:like|prefer)|do you want|want|shall i|should i|need (?:me|another|a|any)"
         r"|can i"
     ),
+    tasks=(
+        r"(?:please |now |first,? |then )?(?:write|explain|translate|solve|describe|fix|find|sort"
+        r"|classify|rewrite|rephrase|edit|correct|convert|compute|calculate|compare|analy[sz]e"
+        r"|evaluate|summari[sz]e|determine|decide|identify|list|name|give|create|design|draft"
+        r"|generate|compose|complete|continue|fill|answer|arrange|rank|order|group|extract|prove"
+        r"|show|debug|refactor|implement|read|use|using|given|consider|turn|make|tell|add|remove"
+        r"|replace|choose|pick|match|paraphrase|simplify|proofread|review|critique|formulate"
+        r"|format|parse|reconcile|estimate|plan|help|how|what|which|why|who|when|where|is|are|do"
+        r"|does|can)\b"
+    ),
 )

@@ -102,4 +102,9 @@ GERMAN: Final = Language(
     language_label=r"sprache",
     given_text_label=r"(?:vor)?gegebener text|text gegeben|gegebenes material",
     offers=(r"möchte(?:n sie|st du)|soll ich|wollen sie|willst du|brauch(?:st du|en sie)|darf ich"),
+    tasks=(
+        r"(?:bitte )?(?:schreibe?|erkläre?|übersetze?|löse?|beschreibe?|korrigiere?|verbessere?"
+        r"|formuliere?|ordne|nenne|gib|berechne|vergleiche?|fasse?|prüfe?|finde?|bestimme?"
+        r"|ergänze?|kürze?|wie|was|welche[rsn]?|warum|wer)\b"
+    ),
 )

@@ -87,6 +87,10 @@ FRENCH: Final = Language(
         r"(?:veux|souhaites|aimerais|désires)[ -]tu|(?:voulez|souhaitez|désirez)[ -]vous|tu veux"
         r"|vous voulez|dois-je|puis-je"
     ),
+    tasks=(
+        r"(?:écri[st]|explique|tradui[st]|résou[ds]|décri[st]|corrige|réécri[st]|reformule|class"
+        r"|compare|résume|calcule|trouve|donne|propose|complète|comment|quel|pourquoi|quels)\w*"
+    ),
 )
 
 SPANISH: Final = Language(
@@ -169,6 +173,10 @@ SPANISH: Final = Language(
     language_label=r"idioma|lengua",
     given_text_label=r"texto (?:dado|proporcionado)",
     offers=(r"[¿ ]{0,2}(?:quieres|quiere|te gustaría|le gustaría|deseas|desea|necesitas|puedo)"),
+    tasks=(
+        r"[¿ ]{0,2}(?:escrib|explic|traduc|resuelv|describ|corrig|reescrib|clasific|compar|resum"
+        r"|calcul|encuentr|da\b|propón|complet|cómo|qué|cuál|por qué)\w*"
+    ),
 )
 
 PORTUGUESE: Final = Language(

@@ -1,7 +1,7 @@
 """Debian's Chromium without a screen, driven by selenium; a test skips where there is none."""
 
 import shutil
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -78,7 +78,10 @@ class Browser:
         from selenium.webdriver.support.ui import WebDriverWait
 
         wait: Any = WebDriverWait(self._driver, 60, poll_frequency=0.05)
-        return wait.until(lambda _: self.ask(expression), f"never true: {expression}")
+        return wait.until(self._is_true(expression), f"never true: {expression}")
+
+    def _is_true(self, expression: str) -> Callable[[object], Any]:
+        return lambda driver: self.ask(expression)
 
     def press(self, *keys: str) -> None:
         """Press keys, one after the other, wherever the focus is."""

@@ -107,8 +107,8 @@ export class RowsTab {
     try {
       do {
         const page = await this.source.entries(this.run, filters, after, PAGE_SIZE - entries.length);
-        if (load !== this.loads) return;
-        if (page === null) return;
+        const isStale = load !== this.loads || (read > 0 && !this.node.isConnected);
+        if (isStale || page === null) return;
         entries = entries.concat(page.entries);
         after = page.after;
         read += page.read;
