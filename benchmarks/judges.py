@@ -4,12 +4,13 @@
 
 Runs the real command with scripted models and judges that are programs (``python/…``). An answer
 has a latent quality; a judge sees it with its own error. A selected pair is true if the latent gap
-exceeds θ, too, for the same answer. The paper's rule is compared with ``filter.samples`` and
-``filter.confirm``.
+exceeds θ, too, for the same answer. The paper's rule is compared with ``filter.samples``,
+``filter.confirm``, three judges of the kind, and the mean over log-probabilities.
 """
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -17,43 +18,33 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from . import simulated_judges
 from .measuring import announce, arguments, keep, show
+from .simulated_judges import NAMES, latent, serving
 
-JUDGES = '''
-import random
-from hashlib import blake2b
+THREE = ("", "_2", "_3")
 
-def latent(answer):
-    """Long answers are the scripted strong model's, short ones the target's."""
-    share = int.from_bytes(blake2b(answer.encode(), digest_size=4).digest(), "little") / 2**32
-    base = 7.5 if len(answer.split()) > 115 else 5.0
-    return min(10.0, max(1.0, base + 5 * (share - 0.5)))
 
-def on_scale(score):
-    return min(10, max(1, round(score)))
-
-def exact(instruction, answer):
-    return on_scale(latent(answer))
-
-def noisy(instruction, answer):
-    return on_scale(latent(answer) + random.gauss(0, 2))
-
-def compressed(instruction, answer):
-    return on_scale(7 + (latent(answer) - 5.5) / 5)
-
-def dice(instruction, answer):
-    return random.randint(1, 10)
-
-def constant(instruction, answer):
-    return 8
-'''
-
-RULES = {
-    "paper": (),
-    "confirm": ("--set", "filter.confirm=true"),
-    "samples 2": ("--set", "filter.samples=2"),
-    "samples 4": ("--set", "filter.samples=4"),
-}
+def rules(judge: str, address: str) -> dict[str, tuple[str, ...]]:
+    """Return the flags of each rule, for a judge whose server is at *address*."""
+    one = ("--judge", f"python/simulated_judges:{judge}", "--set", "judge.temperature=1")
+    three = [
+        word
+        for number in THREE
+        for word in (
+            *("--set", f"judges.j{number}.model=python/simulated_judges:{judge}{number}"),
+            *("--set", f"judges.j{number}.temperature=1"),
+        )
+    ]
+    server = ("--judge", f"vllm/{judge}", "--set", f"judge.base_url={address}")
+    return {
+        "paper": one,
+        "confirm": (*one, "--set", "filter.confirm=true"),
+        "samples 2": (*one, "--set", "filter.samples=2"),
+        "samples 4": (*one, "--set", "filter.samples=4"),
+        "3 judges": tuple(three),
+        "logprobs": (*server, "--set", "judge.score=logprobs"),
+    }
 
 
 class Result(NamedTuple):
@@ -71,20 +62,17 @@ def main() -> None:
     about = announce("judges")
     seeds, judges = job.pick((5, ("exact", "dice")), (20, NAMES), (60, NAMES))
     rows: list[dict[str, Any]] = []
-    with tempfile.TemporaryDirectory(prefix="codeclm-judges-") as name:
+    with tempfile.TemporaryDirectory(prefix="codeclm-judges-") as name, serving() as address:
         folder = Path(name)
-        (folder / "simulated.py").write_text(JUDGES)
+        shutil.copy(simulated_judges.__file__, folder / "simulated_judges.py")
         lines = (json.dumps({"instruction": f"Tell me of {n}."}) + "\n" for n in range(seeds))
         (folder / "seeds.jsonl").write_text("".join(lines))
         for judge in judges:
-            for rule, flags in RULES.items():
+            for rule, flags in rules(judge, address).items():
                 rows.append(_row(judge, rule, _run(folder, judge, rule, flags)))
                 show(f"{judge}, {rule}", rows[-1:])
     show(f"{seeds} seeds of 5 instructions, θ = 3", rows)
     keep(job, "judges", about, {"rows": rows})
-
-
-NAMES = ("exact", "noisy", "compressed", "dice", "constant")
 
 
 def _run(folder: Path, judge: str, rule: str, flags: Iterable[str]) -> Result:
@@ -93,7 +81,6 @@ def _run(folder: Path, judge: str, rule: str, flags: Iterable[str]) -> Result:
         folder,
         "run",
         *("--seeds", "seeds.jsonl", "--strong", "scripted/strong", "--target", "scripted/target"),
-        *("--judge", f"python/simulated:{judge}", "--set", "judge.temperature=1"),
         *("--per-metadata", "5", "--out", out, "--display", "none", *flags),
     )
     listed = _codeclm(folder, "inspect", out, "--json", "--limit", "1000000")
@@ -116,13 +103,11 @@ def _codeclm(folder: Path, *argv: str) -> str:
 
 
 def _count(examples: list[dict[str, Any]]) -> Result:
-    judged: dict[str, Any] = {}
-    exec(JUDGES, judged)  # our own text, above
     true = target_kept = 0
     selected = [one for one in examples if one.get("winner")]
     for example in selected:
         last = example["iterations"][-1]
-        gap = judged["latent"](last["strong"]["text"]) - judged["latent"](last["target"]["text"])
+        gap = latent(last["strong"]["text"]) - latent(last["target"]["text"])
         winner = example["winner"]
         true += gap > 3 if winner == "strong" else gap < -3
         target_kept += winner == "target"

@@ -2,11 +2,12 @@
 
     scripts/bench loop
 
-The example's own files (``examples/loop``): a Llama of 120,000 parameters that knows short
-tasks, a strong model and a judge that are programs, a held-out test set. Each seed samples other
-instructions and trains in another order; all begin with the same model. Beside each loop, as a
-control, the same with rows that are not chosen by what the target gets wrong (recipe
-``codeclm-metadata``). Needs the extra ``train``.
+The example's own files (``examples/loop``): a Llama of 120,000 parameters that knows short tasks, a
+strong model and a judge that are programs, a held-out test set. Each seed samples other
+instructions and trains in another order; all begin with the same model. Beside each loop two
+controls: ``codeclm-metadata``, whose rows are not chosen by what the target gets wrong, and
+``at-once``, as many rows as the loop has in the end, all of them made with the untuned target.
+Needs the extra ``train``. With ``--folder`` it continues what it did there.
 """
 
 import argparse
@@ -17,18 +18,32 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from .measuring import announce, arguments, keep, show
 
 ROOT = Path(__file__).resolve().parents[1]
-RECIPES = ("codeclm", "codeclm-metadata")
+
+
+class Arm(NamedTuple):
+    """A loop to compare."""
+
+    name: str
+    recipe: str
+    rounds: int
+    rows: int
+    """Of each round."""
 
 
 def main() -> None:
     job, args = arguments(__doc__, _add_folder)
     about = announce("loop")
     seeds, rounds, rows, steps = job.pick((1, 1, 20, 20), (1, 1, 20, 20), (3, 3, 480, 600))
+    arms = (
+        Arm("codeclm", "codeclm", rounds, rows),
+        Arm("codeclm-metadata", "codeclm-metadata", rounds, rows),
+        Arm("at-once", "codeclm", 1, rounds * rows),
+    )
     with tempfile.TemporaryDirectory(prefix="codeclm-loop-") as name:
         folder = args.folder or Path(name)
         folder.mkdir(parents=True, exist_ok=True)
@@ -38,9 +53,9 @@ def main() -> None:
             )
         table: list[dict[str, Any]] = []
         for seed in range(seeds):
-            for recipe in RECIPES:
-                table += _loop(folder, recipe, seed, rounds, rows)
-                show(f"{recipe}, seed {seed}", table[-rounds - 1 :])
+            for arm in arms:
+                table += _loop(folder, arm, seed)
+                show(f"{arm.name}, seed {seed}", table[-arm.rounds - 1 :])
     show(f"{rows:,} rows a round", table)
     keep(job, "loop", about, {"rounds": table})
 
@@ -49,22 +64,22 @@ def _add_folder(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--folder", type=Path, help="where to work; the same one continues")
 
 
-def _loop(folder: Path, recipe: str, seed: int, rounds: int, rows: int) -> list[dict[str, Any]]:
+def _loop(folder: Path, arm: Arm, seed: int) -> list[dict[str, Any]]:
     """Carry out a loop and return its table."""
     settings = (
-        f"run.recipe={recipe}",
+        f"run.recipe={arm.recipe}",
         f"run.seed={1000 * seed}",
-        f"run.target_rows={rows}",
+        f"run.target_rows={arm.rows}",
         f"run.strong.prompts={ROOT / 'examples/loop/prompts'}",
         f"tune.seed={seed}",
     )
     flags = [word for setting in settings for word in ("--set", setting)]
-    out = ("--out", f"runs/letters/{recipe}-{seed}", "--rounds", str(rounds))
+    out = ("--out", f"runs/letters/{arm.name}-{seed}", "--rounds", str(arm.rounds))
     config = str(ROOT / "examples/loop/loop.toml")
     record = json.loads(
         _python(folder, "-m", "codeclm.engine", "loop", config, *out, "--json", *flags)
     )
-    return [{"recipe": recipe, "seed": seed, **dict(_figures(one))} for one in record["rounds"]]
+    return [{"loop": arm.name, "seed": seed, **dict(_figures(one))} for one in record["rounds"]]
 
 
 def _figures(record: dict[str, Any]) -> Iterator[tuple[str, Any]]:

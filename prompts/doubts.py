@@ -6,13 +6,14 @@ from typing import Final
 from .labels import is_new_label, is_old_label
 from .languages import phrase
 from .reading import SIGNS, ParseError, excerpt, is_refusal, outside_fences, split_label
-from .remarks import may_end_with_remarks
+from .remarks import MATERIAL, may_end_with_remarks
 
 _FLAGS: Final = re.IGNORECASE
 ANNOUNCES: Final = re.compile(phrase("announces"), _FLAGS)
 """How a line begins that announces a text."""
 OWN: Final = re.compile(r"\b(?:my|our|mein\w*|unser\w*|mon|ma|mes|mi|mis)\b|我的", _FLAGS)
 """What a person says of what is hers: no model announces "my poem"."""
+_TASKS = re.compile(phrase("tasks"), _FLAGS)
 _ASKS = re.compile(phrase("asks"), _FLAGS)
 _AMBIGUOUS_LABEL = re.compile(r"rewrite|challenge|output|result|answer|response", _FLAGS)
 _ALTERNATIVE = re.compile(
@@ -20,6 +21,12 @@ _ALTERNATIVE = re.compile(
     r"|fassung|選項|选项|版本|вариант|案) ?(?:[123一二]|[abc]\b)",
     _FLAGS | re.MULTILINE,
 )
+_STRUCTURE = re.compile(
+    r"[ \t]|[-*+•>|#`~<{\[\"'$]|\(?[0-9a-zA-Z]{1,3}[.)]"
+    r"|[\u201c\u201e\u00ab\u300c\u2018\uff08\u2460-\u2473]"
+)
+"""How a list, code, a table, a quotation or a formula begins."""
+_LONGEST_LINE: Final = 100
 _SEVERAL = re.compile(
     r"\b(?:two|three|four|five|several|some|a few|a couple|[2-9]|zwei|drei|einige|deux|trois"
     r"|quelques|dos|tres|varias|два|две|три|несколько) (?:[^\W\d_]+ ){0,4}"
@@ -30,8 +37,10 @@ _SEVERAL = re.compile(
 )
 
 
-def check_alone(text: str, original: str) -> None:
+def check_alone(text: str, original: str, *, is_announced: bool = False) -> None:
     """Check that *text*, which may be a rewrite of *original*, is one instruction alone.
+
+    Where a text *is_announced*, its first line is its own.
 
     Raises:
         ParseError: it may not be.
@@ -50,6 +59,8 @@ def check_alone(text: str, original: str) -> None:
     if _holds_labels(text) and not _holds_labels(original):
         raise ParseError(f"it holds the prompt's own labels: {excerpt(text)}")
     if _begins_with_announcement(text) and not _begins_with_announcement(original):
+        raise ParseError(f"an announcement may precede the instruction: {excerpt(text)}")
+    if not is_announced and _begins_with_colon(text) and not _begins_with_colon(original):
         raise ParseError(f"an announcement may precede the instruction: {excerpt(text)}")
     if may_end_with_remarks(text, original) and not may_end_with_remarks(original):
         raise ParseError(f"a remark may follow the instruction: {excerpt(text)}")
@@ -70,6 +81,15 @@ def _begins_with_announcement(text: str) -> bool:
     first = re.split(r"\n[ \t]*+(?=\n)", text[:1_200], maxsplit=1)[0].strip(SIGNS)
     is_announced = first.endswith((":", "\uff1a")) and ANNOUNCES.match(first) and "\n" not in first
     return bool(is_announced and not OWN.search(first))
+
+
+def _begins_with_colon(text: str) -> bool:
+    """Return whether prose follows a colon after a short line without a task or a material."""
+    first, _, below = text.partition("\n")
+    line = first.strip(SIGNS)
+    is_open = line.endswith((":", "\uff1a")) and len(line) < _LONGEST_LINE
+    is_prose = below.strip() and not _STRUCTURE.match(below.lstrip("\n"))
+    return bool(is_open and is_prose and not (MATERIAL.search(line) or _TASKS.match(line)))
 
 
 def _holds_labels(text: str) -> bool:

@@ -20,6 +20,7 @@ from .labels import (
 from .languages import phrase
 from .reading import SIGNS, ParseError, excerpt, is_refusal, outside_fences, split_label
 from .remarks import ABOUT_REWRITE, RULE, without_remarks
+from .sections import check_last_section
 from .wrapping import from_json, from_table, unwrapped
 
 _FLAGS: Final = re.IGNORECASE
@@ -44,7 +45,6 @@ _HERE_IS_VERSION = re.compile(
 _EXPLAINS = re.compile(phrase("explains"), _FLAGS)
 _LEADING_RULE = re.compile(r"\A(?:[-*_]{3,}[ \t]*+\n)++")
 _BLANK_LINE = re.compile(r"\n[ \t]*+(?=\n)")
-_HEADING = re.compile(r"(#{1,6})[ \t]")
 _SENTENCE_END: Final = (".", "!", "\u3002", "\uff01")
 _LONGEST: Final = 100_000
 _LONGEST_LINE: Final = 300
@@ -76,13 +76,13 @@ def read_instruction(reply: str, *, original: str = "") -> str:
         stripped = _without_label(_without_preamble(text, original).strip(), original)
         if stripped != text:
             is_announced = True
-            _check_sections(text, stripped, original)
+            check_last_section(text, without_remarks(stripped.strip(), original, is_announced=True))
         if is_announced:
             stripped = _without_item_label(stripped)
         text = without_remarks(stripped.strip(), original, is_announced=is_announced).strip()
         if text == before:
             break
-    check_alone(text, original)
+    check_alone(text, original, is_announced=is_announced)
     if is_announced and _has_tail(text):
         raise ParseError(f"a remark may follow the instruction: {excerpt(text)}")
     return text
@@ -108,22 +108,6 @@ def _has_tail(text: str) -> bool:
     lines = text.split("\n")
     rules = _rules(lines)
     return len(rules) == 1 and len("\n".join(lines[rules[0] :])) < _LONGEST_TAIL
-
-
-def _check_sections(text: str, below: str, original: str) -> None:
-    """Check that the section whose heading was the label is the last one.
-
-    Raises:
-        ParseError: another heading of its level follows, which may be a remark's.
-    """
-    heading = _HEADING.match(text)
-    if not heading:
-        return
-    lines = without_remarks(below.strip(), original, is_announced=True).split("\n")
-    for line, is_outside in zip(lines, outside_fences(lines), strict=True):
-        later = _HEADING.match(line) if is_outside else None
-        if later and len(later[1]) <= len(heading[1]):
-            raise ParseError(f"a section follows the instruction's: {excerpt(line)}")
 
 
 def _without_preamble(text: str, original: str) -> str:
@@ -205,7 +189,8 @@ def _without_label(text: str, original: str) -> str:
     if not label:
         label, *dashed = _DASH.split(first.strip(SIGNS), maxsplit=1)
         value = dashed[0] if dashed else ""
-    if is_label(label, original):
+    is_heading = not value and first.lstrip().startswith(("**", "#")) and names_changed_text(label)
+    if is_label(label, original) or (is_heading and rest.strip()):
         return f"{value}\n{rest}"
     if not begins_with_old_label(label) or begins_with_old_label(split_label(original)[0]):
         return text

@@ -36,7 +36,17 @@ _THE_TEXT = re.compile(
     r"|\b(?:the|this|that) (?:instruction|prompt)\b|\baction item\b",
     _FLAGS,
 )
+_NOUN = re.compile(rf"{phrase('plain_text')}|version|rewrite", _FLAGS)
+_DETERMINER = re.compile(r"this|that|the|an?|my|these|following|given|your|every|each", _FLAGS)
 _LONGEST: Final = 60
+
+
+def _is_headed_by_noun(label: str) -> bool:
+    """Return whether *label* is "Brand new prompt": a few words that end in what the text is."""
+    words = label.split()
+    if not 1 < len(words) <= 4 or not _NOUN.fullmatch(words[-1]) or is_old_label(label):
+        return False
+    return not any(_DETERMINER.fullmatch(word) for word in words[1:])
 
 
 def is_label(label: str, original: str) -> bool:
@@ -44,7 +54,7 @@ def is_label(label: str, original: str) -> bool:
     if not label or original.lstrip(SIGNS).lower().startswith(label.lower()):
         return False
     is_plain = _PLAIN_LABEL.fullmatch(label) or _QUALIFIED_LABEL.fullmatch(label)
-    return is_new_label(label) or is_plain is not None
+    return is_new_label(label) or is_plain is not None or _is_headed_by_noun(label)
 
 
 def is_item_label(label: str) -> bool:

@@ -18,10 +18,13 @@ _ADDS = re.compile(r"i(?:['\u2019]ve| have)? (?:also )?(?:kept|added)\b", re.IGN
 _ENCLOSED = re.compile(r"[*_]{0,3}[(\uff08].*[)\uff09][*_]{0,3}|\*[^*\n]+\*|_[^_\n]+_", re.DOTALL)
 _SUSPECT = re.compile(phrase("suspect"), re.IGNORECASE)
 _POINTS_BACK = re.compile(phrase("points_back"), re.IGNORECASE)
-_MATERIAL = re.compile(phrase("material"), re.IGNORECASE)
+MATERIAL: Final = re.compile(phrase("material"), re.IGNORECASE)
+"""What an instruction may work on, or how it points to it."""
 _SPEAKS_OF_TEXT = re.compile(phrase("in_the_text"), re.IGNORECASE)
 _SENTENCE_END: Final = (".", "!", "?", "\u3002", "\uff01", "\uff1f", "\u061f")
 _ENDS_SENTENCE = re.compile(rf"[{''.join(_SENTENCE_END)}]\W*\Z")
+_OFFERS = re.compile(phrase("offers"), re.IGNORECASE)
+_ENDS_QUESTION = re.compile(r"[?\uff1f\u061f\u3002]\W*\Z")
 _OF_THE_TEXT = re.compile(
     r"\b(?:this|the|next|your|that) (?:\w+ )?(?:instruction|prompt|rewrite)\b", re.IGNORECASE
 )
@@ -96,6 +99,8 @@ def may_end_with_remarks(text: str, original: str = "") -> bool:
         return True
     if _ENCLOSED.fullmatch(last) or _NOTES.fullmatch(split_label(last)[0]):
         return _SUSPECT.search(last) is not None or "original" in last
+    if _OFFERS.match(last) and _ENDS_QUESTION.search(last) and "\n" not in last:
+        return True
     above = "\n".join(lines[: starts[-1]]).rstrip(f'{SIGNS}\n"\u201d')
     return _points_back(last, above)
 
@@ -108,7 +113,7 @@ def _points_back(last: str, above: str) -> bool:
     begins = last.lstrip(SIGNS)
     if _SPEAKS_OF_TEXT.match(begins):
         return True
-    return _POINTS_BACK.match(begins) is not None and not _MATERIAL.search(above)
+    return _POINTS_BACK.match(begins) is not None and not MATERIAL.search(above)
 
 
 def _length_of_remark(

@@ -17,6 +17,8 @@ _TAG = re.compile(
 _AMBIGUOUS_TAGS: Final = frozenset(
     {"task", "question", "output", "result", "answer", "response", "final", "text", "reply"}
 )
+_BRACKET = re.compile(r"[ \t]*[*_]{0,2}[(\uff08][^()\uff08\uff09\n]{1,100}[)\uff09][*_.]{0,3}\Z")
+_LONGEST_BRACKET: Final = 120
 _LISTED = re.compile(r"[ \t]*+(?:[-*+•]|[0-9]{1,3}[.)])[ \t]")
 _LONE_MARK = re.compile(r"(?:[-*+•]|1[.)])[ \t]++")
 _HEADING_MARK = re.compile(r"#{1,6}[ \t]++")
@@ -67,7 +69,7 @@ def from_table(reply: str) -> str | None:
 
 def unwrapped(text: str) -> str:
     """Remove marks that enclose the whole of *text*."""
-    text = strip_quotes(strip_fence(inside_tag(text)))
+    text = strip_quotes(_without_bracket(strip_fence(inside_tag(text))))
     lines = text.split("\n")
     if all(line.startswith(">") for line in lines):
         text = "\n".join(line[1:].removeprefix(" ") for line in lines)
@@ -83,6 +85,15 @@ def unwrapped(text: str) -> str:
     if len(lines) == 1 or not any(_LISTED.match(line) for line in lines[1:]):
         return _unlisted(text, lines)
     return text
+
+
+def _without_bracket(text: str) -> str:
+    """Remove a remark in brackets behind quotation marks that enclose the rest."""
+    bracket = _BRACKET.search(text, max(0, len(text) - _LONGEST_BRACKET))
+    if not bracket:
+        return text
+    quoted = text[: bracket.start()].rstrip()
+    return quoted if strip_quotes(quoted) != quoted else text
 
 
 def _unlisted(text: str, lines: list[str]) -> str:

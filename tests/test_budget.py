@@ -85,6 +85,15 @@ def test_a_budget_of_money_needs_the_price_of_every_role_that_is_paid(
         check_prices({"strong": role}, "x")
 
 
+def test_a_vendor_behind_a_gateway_of_the_environment_is_paid_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The key goes to the gateway, so the gateway passes the bill on."""
+    monkeypatch.setenv("OPENAI_BASE_URL", "https://gateway.example/v1")
+
+    assert is_paid(RoleConfig(model="openai/some-model"))
+
+
 def test_a_budget_of_calls_is_kept_exactly() -> None:
     stops = Stops()
     budget = Budget(BudgetConfig(calls=3), ROLES, (), stop=stops)

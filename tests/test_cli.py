@@ -1008,6 +1008,22 @@ def test_inspect_without_an_id_lists_what_matches(home: Path) -> None:
     assert sample["id"] in {one["id"] for one in listed("--use-case", use_case.upper())}
 
 
+def test_inspect_shows_the_prompts_that_were_sent(home: Path) -> None:
+    line = ("inspect", "run", first_id(home), "--prompts")
+    shown = json.loads(codeclm(*line, "--json", cwd=home).stdout)
+    text = codeclm(*line, cwd=home).stdout
+    elsewhere = codeclm(*line, cwd=home, CODECLM_CACHE_DIR="none")
+
+    example, prompts = shown["example"], shown["prompts"]
+    assert [prompt["key"] for prompt in prompts] == [call[2] for call in example["calls"]]
+    assert {prompt["certainty"] for prompt in prompts} == {"sent"}
+    scores = [prompt["messages"][-1][1] for prompt in prompts if prompt["stage"] == "score"]
+    assert example["iterations"][0]["instruction"] in scores[0]
+    assert "prompt: score, to the judge model (as it was sent)" in text
+    assert "prompt: encode, to the strong model" in text
+    assert "the cache lacks the call" in elsewhere.stdout
+
+
 def test_a_list_goes_on_where_the_last_one_ended(home: Path) -> None:
     whole = codeclm("inspect", "run", "--limit", "10000", cwd=home)
     first = codeclm("inspect", "run", "--limit", "5", cwd=home)

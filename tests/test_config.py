@@ -160,6 +160,10 @@ def test_the_template_as_it_is_written_loads(
         ({"strong": {"rpm": 9}}, "strong.rpm: unknown setting; it is called requests_per_minute"),
         ({"margin_threshold": 1}, "margin_threshold: unknown setting; it is called filter.thres"),
         ({"seed_field": "q"}, "seed_field: unknown setting; it is called input.field here"),
+        (
+            {"strong": {"model": "gpt-5"}},
+            "strong.model: 'gpt-5' names no provider; write provider/model, such as openai/gpt-5",
+        ),
         ({"max_cost": 5}, "max_cost: unknown setting; it is called budget.money here"),
         ({"n_iterations": 1}, "n_iterations: unknown setting; it is called filter.max_iterations"),
         ({"strong_model": "x"}, "strong_model: unknown setting; it is called strong.model here"),

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from codeclm.engine.calls.prompts import PROMPTS
+from codeclm.engine.commands import TASKS
 from codeclm.engine.data.formats import EXPORTS
 from codeclm.engine.data.providers import PROVIDERS
 from codeclm.engine.pipeline.recipes import RECIPES
@@ -133,34 +134,42 @@ def template() -> str:
     return (ROOT / "engine" / "config" / "template.toml").read_text("utf-8")
 
 
-def test_the_readme_and_the_template_name_every_recipe() -> None:
-    section = prose("README.md").partition("\n## Recipes\n")[2].partition("\n## ")[0]
-    table = re.findall(r"^\| `([^`]+)`", section, re.MULTILINE)
+def test_the_page_and_the_template_name_every_recipe() -> None:
+    table = re.findall(r"^\| `([^`]+)`", prose("docs/recipes.md"), re.MULTILINE)
     comment = re.search(r"^# recipe = .*\n(?: +#.*\n)*", template(), re.MULTILINE)
 
-    assert table == RECIPES.names(), "complete the table of recipes in README.md"
+    assert table == RECIPES.names(), "complete the table of docs/recipes.md"
     assert comment is not None
     missing = set(RECIPES.names()) - set(re.findall(r"[a-z][a-z0-9-]+", comment[0]))
     assert not missing, "complete `# recipe =` in engine/config/template.toml"
 
 
-def test_the_readme_the_template_and_the_help_name_every_export_format(tmp_path: Path) -> None:
+def test_the_tutorial_the_template_and_the_help_name_every_export_format(tmp_path: Path) -> None:
     (comment,) = re.findall(r"^# export = .*", template(), re.MULTILINE)
-    rows = "".join(re.findall(r"^\| `codeclm export .*", prose("README.md"), re.MULTILINE))
+    (line,) = re.findall(r"^Formats: .*", prose("docs/tutorial.md"), re.MULTILINE)
     shown = codeclm("export", "--help", cwd=tmp_path).stdout
     for text, where in (
         (comment, "# export = in engine/config/template.toml"),
-        (rows, "the row `codeclm export` in README.md"),
+        (line, "Formats: in docs/tutorial.md"),
         (shown, "codeclm export --help"),
     ):
         missing = set(EXPORTS.names()) - set(re.findall(r"[a-z][a-z0-9_-]+", text))
         assert not missing, f"complete {where}"
 
 
-def test_the_readme_names_every_provider() -> None:
-    written = set(re.findall(r"`([a-z_-]+)/", prose("README.md")))
+def test_the_page_about_models_names_every_provider() -> None:
+    written = set(re.findall(r"`([a-z_-]+)/", prose("docs/models.md")))
 
-    assert not set(PROVIDERS.names()) - written, "complete the table of providers in README.md"
+    assert not set(PROVIDERS.names()) - written, "complete the table of providers in docs/models.md"
+
+
+def test_the_readme_lists_every_command_and_stays_short() -> None:
+    readme = (ROOT / "README.md").read_text("utf-8")
+    rows = re.findall(r"^\| (\w+) \| (`.*`) \|$", readme, re.MULTILINE)
+    listed = {task: re.findall(r"`(\w+)`", verbs) for task, verbs in rows}
+
+    assert listed == {task: list(verbs) for task, verbs in TASKS.items()}
+    assert len(readme.split()) <= 1200
 
 
 def test_the_page_about_prompts_names_every_template_and_placeholder() -> None:

@@ -90,6 +90,10 @@ SHOWN_BY: dict[str, tuple[str, ...]] = {
         "test_preflight::test_it_changes_no_dataset_and_can_be_left_out",
         "test_preflight::test_an_address_where_nothing_answers_is_given_up",
     ),
+    "a server that gives no log-probabilities": (
+        "test_logprobs::test_a_server_that_gives_none_is_refused_in_one_line_before_anything_is_paid",
+        "test_logprobs::test_a_provider_without_them_is_refused_before_the_first_call",
+    ),
     "the first 16 replies of a role and stage": (
         f"{FAULTS}::test_a_server_that_refuses_everything_for_good_ends_the_run",
         "test_trial::test_a_model_that_only_thinks_is_stopped_after_sixteen_calls",
@@ -130,6 +134,7 @@ SHOWN_BY: dict[str, tuple[str, ...]] = {
     "SIGINT or SIGTERM once": (
         "test_signals::test_sigterm_ends_the_command_with_a_line",
         "test_cli::test_an_interrupted_run_goes_on_and_pays_nothing_twice",
+        "test_watching::test_a_run_on_a_terminal_is_resized_and_stopped",
         f"{FAULTS}::test_a_gentle_stop_ends_a_call_that_hangs_within_its_deadline",
     ),
     "twice, SIGKILL, a crash": (
@@ -173,6 +178,20 @@ SHOWN_BY: dict[str, tuple[str, ...]] = {
         "test_strangers_databases::test_a_cache_with_more_than_answers_is_refused",
     ),
     "a damaged row of a ledger": ("test_strangers_databases::test_damaged_rows_are_one_line",),
+    "a page of another site": (
+        "test_view::test_other_sites_learn_nothing_even_with_the_token",
+        "test_view::test_the_page_is_for_whoever_has_its_address",
+        "test_view::test_a_server_knows_its_own_names",
+    ),
+    "scripts, markup, control characters": (
+        "test_view::test_a_report_holds_what_models_wrote_as_data_only",
+        "browser/test_page::test_hostile_rows_are_text",
+        "browser/test_page::test_a_report_is_the_same_page_and_loads_nothing",
+    ),
+    "a run that is killed, moved on": (
+        "test_view::test_a_run_is_shown_while_it_works_and_after_it_was_killed",
+        "test_view::test_a_ledger_that_cannot_be_read_is_said_on_the_page",
+    ),
     "two processes on one run": (
         "faults/test_storage::test_the_second_process_on_a_run_is_refused_with_the_first_ones_id",
         "test_files::test_a_lock_survives_its_file",
@@ -265,6 +284,9 @@ SHOWN_BY: dict[str, tuple[str, ...]] = {
         "test_hostile::test_a_hostile_setting_is_one_line",
         "test_hostile::test_an_impossible_folder_is_one_line",
         "test_hostile::test_a_path_with_nul_is_one_line",
+    ),
+    "standard error closed by its reader": (
+        "test_watching::test_a_run_whose_log_nobody_reads_any_more_goes_on",
     ),
     "standard output closed or full": (
         "test_hostile::test_output_that_cannot_be_written_is_no_traceback",

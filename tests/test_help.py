@@ -109,7 +109,8 @@ def test_help_is_a_word_too(tmp_path: Path) -> None:
             "settings.yaml: no such file; write one with: codeclm init settings.toml",
         ),
         ("resume a.toml", "to work on what a configuration describes: codeclm run a.toml"),
-        ("status runs", "runs: not a run's folder; in it: runs/one, runs/two"),
+        ("status runs", "runs: not a run's folder; there is runs/"),
+        ("status runs/tow", "runs/tow: not a run's folder; there is runs/two, runs/one"),
         ("status", "the following arguments are required: RUN"),
     ],
 )

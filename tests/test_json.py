@@ -2,6 +2,8 @@
 
 import json
 import re
+import signal
+import subprocess
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -15,7 +17,7 @@ from codeclm.engine.commands import COMMANDS
 from codeclm.engine.commands.exit_status import ExitStatus
 from codeclm.engine.commands.parser import Parser, build_parser
 
-from .commands import codeclm, write_lines, write_seeds
+from .commands import COMMAND, codeclm, environment, write_lines, write_seeds
 
 PAGE = Path(__file__).parents[1] / "docs" / "json.md"
 MODELS = ("--strong", "scripted/strong", "--target", "scripted/target")
@@ -61,6 +63,7 @@ COMMAND_LINES = {
     "status": "status run",
     "inspect RUN": "inspect run --limit 2",
     "inspect RUN ID": "inspect run 0.0",
+    "inspect RUN ID --prompts": "inspect run 0.0 --prompts",
     "report": "report run --to page.html",
     "export": "export run --to rows.json",
     "review export": "review export run --to review.jsonl",
@@ -118,9 +121,18 @@ def test_stdout_is_the_documented_record(command: str, home: Path) -> None:
 
 
 def test_every_documented_command_is_tried() -> None:
-    need_torch_weights_or_the_hub = {"tune", "answer", "push"}
+    need_torch_weights_or_the_hub = {"tune", "answer", "loop", "push"}
+    serves_until_stopped = {"view"}
 
-    assert TABLE.keys() - need_torch_weights_or_the_hub == COMMAND_LINES.keys()
+    tried = TABLE.keys() - need_torch_weights_or_the_hub - serves_until_stopped
+    assert tried == COMMAND_LINES.keys()
+
+
+def test_every_command_that_takes_json_is_documented() -> None:
+    documented = {re.sub(r" (?:[A-Z]+|--.*)", "", command) for command in TABLE}
+    commands = {leaf.prog.removeprefix("codeclm ") for leaf in leaves(build_parser(COMMANDS))}
+
+    assert commands - documented == {"completion"}
 
 
 def leaves(parser: Parser) -> Iterator[Parser]:
@@ -145,7 +157,7 @@ def test_every_command_takes_json() -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("status nowhere", "nowhere: not a run's folder (it has no config.toml)"),
+        ("status nowhere", "nowhere: not a run's folder; there is run"),
         ("status run --jsn", "unrecognized arguments: --jsn; did you mean --json?"),
         ("statsu run", "there is no command 'statsu'; did you mean status?"),
         ("check -c \x1b[2J.toml", "no such file"),
@@ -165,3 +177,18 @@ def test_every_exit_status_is_documented() -> None:
     documented = re.findall(r"^\| (\d) \|", PAGE.read_text("utf-8"), re.MULTILINE)
 
     assert [int(number) for number in documented] == [status.value for status in ExitStatus]
+
+
+def test_the_viewer_says_where_it_is_until_it_is_stopped(home: Path) -> None:
+    command = [*COMMAND, "view", "run", "--no-browser", "--json"]
+    with subprocess.Popen(
+        command, cwd=home, env=environment(home), stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        assert process.stdout.read() == ""
+
+    check(line, TABLE["view"].record)
+    assert json.loads(line)["address"].startswith("http://127.0.0.1:")
+    assert process.returncode == 0

@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Mapping
+from fractions import Fraction
 from functools import partial
 from importlib import invalidate_caches
 from pathlib import Path
@@ -17,6 +18,7 @@ from codeclm.engine.config import ConfigError, build_config
 from codeclm.engine.data.judge import JudgeTally, RoundScores
 from codeclm.engine.data.judges import PanelTally
 from codeclm.engine.data.records import Judgement
+from codeclm.engine.pipeline.stages.filter import quality_gap, verdict
 from codeclm.engine.pipeline.stages.score import mean_of_judges, mean_of_samples
 from codeclm.engine.reporting.judge import judge_lines
 
@@ -151,6 +153,28 @@ def test_a_mean_lies_between_the_scores_it_is_of(by_judge: dict[str, Judgement])
 def test_a_single_judgement_is_its_own_mean(one: Judgement) -> None:
     assert mean_of_judges({"a": one}) is one
     assert mean_of_samples([one]) is one
+
+
+points_of_three = st.lists(st.integers(0, 10), min_size=3, max_size=3)
+
+
+@given(st.tuples(*[points_of_three] * 4))
+def test_a_mean_gap_of_exactly_the_threshold_does_not_exceed_it(
+    scores: tuple[list[int], list[int], list[int], list[int]],
+) -> None:
+    names = ("a", "b", "c")
+
+    def mean(strong: list[int], target: list[int]) -> Judgement:
+        pairs = zip(names, strong, target, strict=True)
+        return mean_of_judges({name: Judgement(one, two, "") for name, one, two in pairs})
+
+    one, two, three, four = scores
+    exact = Fraction(sum(one) + sum(three) - sum(two) - sum(four), 6)
+    gap = quality_gap((mean(one, two), mean(three, four)))
+
+    for theta in (0, 1, 2, 3):
+        expected = "strong" if exact > theta else "target" if exact < -theta else "again"
+        assert verdict(gap, theta) == expected
 
 
 # -- what is said of them ---------------------------------------------------------------------

@@ -154,6 +154,7 @@ distributions = st.dictionaries(
 def test_a_mean_lies_within_the_scale_whatever_the_server_says(
     one: int, others_of_one: Distribution, two: int, others_of_two: Distribution
 ) -> None:
+    tokens: list[tuple[str, Distribution]]
     tokens = [(str(one), others_of_one), (" ", {}), (str(two), others_of_two)]
     kept = read_number_tokens(choice_logprobs(tokens))
     result = mean_scores(f"{one} {two}", (one, two), kept)
@@ -206,6 +207,7 @@ BY_LOGPROBS = ("--set", "judge.score=logprobs")
 
 def scoring(asked: ReceivedRequest, *, has_logprobs: bool = True) -> Say:
     body = asked.json
+    tokens: list[tuple[str, Distribution]]
     tokens = [("8", {"8": 0.5, "9": 0.5}), (" ", {}), ("4", {"4": 0.5, "2": 0.5})]
     reply = chat("8 4")
     if body.get("logprobs") and has_logprobs:
@@ -254,6 +256,7 @@ async def test_a_run_scores_by_the_mean_and_its_cached_answers_say_the_same(
 
 @pytest_anyio
 async def test_streamed_replies_bring_them_too(server: Server, tmp_path: Path) -> None:
+    tokens: list[tuple[str, Distribution]]
     tokens = [("8", {"8": 0.5, "9": 0.5}), (" ", {}), ("4", {"4": 0.5, "2": 0.5})]
     chunks: list[dict[str, Any]] = [
         {"choices": [{"delta": {"content": token}, "logprobs": choice_logprobs([(token, others)])}]}

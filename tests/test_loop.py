@@ -196,6 +196,26 @@ def test_a_wrong_loop_is_one_line_before_anything_is_written(
     assert not (tmp_path / "loop").exists()
 
 
+@pytest.mark.parametrize("verb", ["run", "check", "evaluate"])
+def test_a_loop_s_file_is_told_from_a_run_s(tmp_path: Path, verb: str) -> None:
+    write_loop(tmp_path)
+    done = codeclm(verb, "loop.toml", cwd=tmp_path)
+
+    assert (done.returncode, "this file is for codeclm loop" in done.stderr) == (2, True)
+
+
+@pytest.mark.skipif(find_spec("trl") is None, reason='needs the extra: pip install ".[train]"')
+def test_a_stranger_s_loop_runs_no_function_of_its_choice(tmp_path: Path) -> None:
+    write_loop(tmp_path)
+    (tmp_path / "loop").mkdir()
+    (tmp_path / "loop.toml").rename(tmp_path / "loop" / "config.toml")
+    (tmp_path / "loop" / "loop.json").write_text("{}")
+    done = codeclm("loop", "loop/config.toml", cwd=tmp_path, PYTHONPATH=str(EXAMPLE))
+
+    assert (done.returncode, "--trust" in done.stderr) == (2, True), done.stderr
+    assert "strong: the model letters:reply" in done.stderr
+
+
 def test_the_table_shows_rounds_that_have_only_begun() -> None:
     evaluation = EvaluationResult(
         prompts=4,

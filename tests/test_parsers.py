@@ -410,6 +410,10 @@ def test_what_encloses_an_improved_instruction_is_stripped(reply: str) -> None:
         ("I'm sorry, but I can't help with that.", "refusal"),
         ("I cannot rewrite this.", "refusal"),
         ("As an AI language model, I do not.", "refusal"),
+        ("Here is a version:\nv2", "announcement"),
+        ("I need the original instruction first.", "speaks of the instruction"),
+        ("**Better instruction:**\nWrite an ode.\n\n**Skill focus:** metre", "section"),
+        ("Write an ode.\n\nShould I keep the refrain?", "remark"),
     ],
 )
 def test_an_instruction_that_did_not_improve_is_refused(reply: str, reason: str) -> None:
@@ -418,7 +422,13 @@ def test_an_instruction_that_did_not_improve_is_refused(reply: str, reason: str)
 
 
 @pytest.mark.parametrize(
-    "reply", ["Here is a version:\nv2", "Sure, but: why?", "New York: list it"]
+    "reply",
+    [
+        "Sure, but: why?",
+        "New York: list it",
+        "Proofread this text:\nHe go home.",
+        "Shall I compare thee to a summer's day? Continue.\n\nKeep the metre.",
+    ],
 )
 def test_an_improved_instruction_may_begin_like_a_remark(reply: str) -> None:
     assert read_improved(reply, original="Fix this.") == reply

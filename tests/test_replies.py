@@ -12,23 +12,59 @@ from hypothesis import strategies as st
 
 from codeclm.prompts import ParseError
 from codeclm.prompts.decode import read_instructions
+from codeclm.prompts.evolved import read_evolved
 from codeclm.prompts.improve import read_improved
 
 from .replies import FOLDER, ORIGINAL, Counts, count, outcome, replies
 
 DATA = Path(__file__).parents[1] / "../shared/data"
-FOLDERS = (FOLDER, *(FOLDER / name for name in ("held_out", "unseen_1", "unseen_2")))
+FOLDERS = (FOLDER, FOLDER / "held_out", *sorted(FOLDER.glob("unseen_*")))
+
+
+def files(stage: str) -> list[Path]:
+    """Return the files of replies to *stage*; not every batch has each stage."""
+    return [file for folder in FOLDERS if (file := folder / f"{stage}.txt").is_file()]
+
+
 COUNTS = {
-    "encode": (Counts(47, 4, 0, 0), Counts(18, 2, 0, 0), Counts(42, 5, 0, 0), Counts(11, 0, 0, 0)),
-    "decode": (Counts(81, 3, 0, 0), Counts(18, 2, 0, 0), Counts(57, 2, 0, 0), Counts(24, 0, 0, 1)),
-    "rubrics": (Counts(44, 4, 0, 0), Counts(18, 2, 0, 0), Counts(38, 2, 0, 0), Counts(10, 0, 0, 0)),
+    "encode": (
+        Counts(47, 4, 0, 0),
+        Counts(18, 2, 0, 0),
+        Counts(42, 5, 0, 0),
+        Counts(11, 0, 0, 0),
+        Counts(5, 0, 0, 0),
+    ),
+    "decode": (
+        Counts(81, 3, 0, 0),
+        Counts(18, 2, 0, 0),
+        Counts(57, 2, 0, 0),
+        Counts(24, 0, 0, 1),
+        Counts(12, 0, 0, 0),
+        Counts(6, 0, 0, 0),
+    ),
+    "rubrics": (
+        Counts(44, 4, 0, 0),
+        Counts(18, 2, 0, 0),
+        Counts(38, 2, 0, 0),
+        Counts(10, 0, 0, 0),
+        Counts(4, 0, 0, 0),
+    ),
     "improve": (
         Counts(159, 13, 2, 1),
         Counts(19, 3, 0, 0),
         Counts(116, 7, 0, 2),
         Counts(56, 4, 11, 0),
+        Counts(57, 2, 5, 0),
+        Counts(40, 2, 8, 0),
+        Counts(54, 0, 1, 1),
     ),
-    "evolved": (Counts(48, 2, 0, 0), Counts(18, 2, 0, 0), Counts(46, 4, 0, 0), Counts(20, 2, 0, 0)),
+    "evolved": (
+        Counts(48, 2, 0, 0),
+        Counts(18, 2, 0, 0),
+        Counts(46, 4, 0, 0),
+        Counts(20, 2, 0, 0),
+        Counts(14, 0, 0, 0),
+    ),
     "score": (Counts(91, 8, 0, 0), Counts(18, 2, 0, 0), Counts(37, 6, 1, 0), Counts(9, 1, 0, 0)),
     "judge": (Counts(42, 3, 0, 0), Counts(18, 2, 0, 0), Counts(26, 3, 1, 0), Counts(5, 0, 0, 0)),
     "equal": (Counts(50, 5, 0, 0), Counts(18, 2, 0, 0), Counts(20, 2, 0, 0), Counts(5, 0, 0, 0)),
@@ -38,7 +74,7 @@ COUNTS = {
 
 @pytest.mark.parametrize("stage", COUNTS)
 def test_replies_are_read_right_or_refused(stage: str) -> None:
-    counts = tuple(count(stage, folder / f"{stage}.txt") for folder in FOLDERS)
+    counts = tuple(count(stage, file) for file in files(stage))
     print(f"{stage:8} {'  '.join(str(n) for n in counts)}")
 
     assert counts == COUNTS[stage]
@@ -53,7 +89,7 @@ def test_at_most_one_reply_in_a_hundred_is_read_wrong() -> None:
 
 @pytest.mark.parametrize("stage", COUNTS)
 def test_replies_come_from_six_families_and_in_five_languages(stage: str) -> None:
-    all_replies = [reply for folder in FOLDERS for reply in replies(folder / f"{stage}.txt")]
+    all_replies = [reply for file in files(stage) for reply in replies(file)]
 
     assert len({reply.family.replace("deepseek", "mistral") for reply in all_replies}) >= 6
     assert len({reply.language for reply in all_replies}) >= 5
@@ -123,6 +159,7 @@ CLEAN = st.builds(joined, SENTENCES, st.lists(PARTS, max_size=4), st.lists(SENTE
 @given(CLEAN)
 def test_a_clean_instruction_is_read_unchanged(instruction: str) -> None:
     assert read_improved(instruction, original=ORIGINAL) == instruction
+    assert read_evolved(instruction) == instruction
 
 
 @given(CLEAN, st.sampled_from(["Certainly!\n\n{}", "**Improved instruction:**\n\n{}", "{}\n\n---",
@@ -157,34 +194,54 @@ def text_of(row: dict[str, Any]) -> str:
     return text or f"{row['instruction']}\n\n{instances[0]['input']}"
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "evol_instruct_testset.jsonl",
-        "vicuna_bench_question.jsonl",
-        "koala_test_set.jsonl",
-        "self_instruct_user_oriented.jsonl",
-        "self_instruct_seed_tasks.jsonl",
-        "alpaca_eval_instructions.jsonl",
-        "alpaca_random_5k.jsonl.gz",
-    ],
+PROMPTS = (
+    *("evol_instruct_testset.jsonl", "vicuna_bench_question.jsonl", "koala_test_set.jsonl"),
+    *("self_instruct_user_oriented.jsonl", "self_instruct_seed_tasks.jsonl"),
+    *("alpaca_eval_instructions.jsonl", "alpaca_random_5k.jsonl.gz"),
 )
-def test_a_prompt_that_somebody_wrote_is_read_unchanged(name: str) -> None:
+
+
+@pytest.mark.parametrize(
+    ("original", "most_refused"), [("Do this:\n\n{}", 0), (ORIGINAL, 6)], ids=["same text", "other"]
+)
+def test_prompts_that_people_wrote_are_read_unchanged(original: str, most_refused: int) -> None:
     """All 6,710, but for one that stands in quotes as a whole, in two of the sets.
 
-    A rewrite keeps the text that its original works on.
+    A rewrite keeps the text that its original works on. Where the original had none, a few whose
+    text might be a remark are refused.
     """
-    for original in (ORIGINAL, "Say what is meant.\n\n{}"):
-        counts = Tally(outcome_of(text, original) for text in prompts_of(name))
+    prompts = [text for name in PROMPTS for text in prompts_of(name)]
+    counts = Tally(outcome_of(text, original) for text in prompts)
 
-        assert counts["changed"] == 0
-        assert counts["refused"] * 1_000 <= (counts.total() if original is ORIGINAL else 0)
+    assert counts.total() == 6_710
+    assert counts["changed"] == 0
+    assert counts["refused"] <= most_refused
 
 
 def outcome_of(text: str, original: str) -> str:
     material = text.rsplit("\n\n", 1)[-1]
     try:
-        read = read_improved(text, original=original.replace("{}", material))
+        instruction = read_improved(text, original=original.replace("{}", material))
     except ParseError:
         return "refused"
-    return "unchanged" if read == text or text[0] == text[-1] == '"' else "changed"
+    return "unchanged" if instruction == text or text[0] == text[-1] == '"' else "changed"
+
+
+def test_prompts_that_people_wrote_are_read_unchanged_from_a_list() -> None:
+    """Ten at a time, counted and indented as Markdown wants it; those of two sets."""
+    texts = [text for name in PROMPTS[:2] for text in prompts_of(name) if "\r" not in text]
+    wrong = 0
+    for at in range(0, len(texts), 10):
+        ten = texts[at : at + 10]
+        reply = "\n\n".join(
+            f"{number}. " + text.replace("\n", "\n    ") for number, text in enumerate(ten, 1)
+        )
+        read = read_instructions(reply, number=len(ten))
+        wrong += sum(comparable(text) not in map(comparable, read) for text in ten)
+
+    assert wrong * 100 <= len(texts)
+
+
+def comparable(text: str) -> str:
+    """Leave out what indentation changes."""
+    return " ".join(text.split())

@@ -85,6 +85,8 @@ async def test_a_prompt_that_is_too_long_fails_alone(tiny: Path) -> None:
                 await provider.complete(asks("tell " * 2000))
 
         group.start_soon(too_long)
+        most = await provider.complete(asks("tell", max_tokens=4000))
+        assert most.prompt_tokens + most.completion_tokens <= 512
         assert (await provider.complete(asks("tell"))).completion_tokens > 0
 
 

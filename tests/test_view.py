@@ -3,8 +3,9 @@
 import asyncio
 import json
 import signal
+import socket
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import asynccontextmanager
 from html.parser import HTMLParser
 from itertools import pairwise
@@ -19,7 +20,7 @@ from msgspec import structs
 
 from codeclm.engine.calls.reply_lookup import open_replies
 from codeclm.engine.reporting.runs import open_run
-from codeclm.engine.store.listing import Filters, Listing
+from codeclm.engine.store.listing import Filters, Listing, Page
 from codeclm.engine.store.totals import count_dataset
 from codeclm.engine.view.activity import measure_activity
 from codeclm.engine.view.guard import Guard
@@ -101,7 +102,7 @@ class Client:
 
 
 @asynccontextmanager
-async def client_of(*runs: Path) -> AsyncIterator[Client]:
+async def client_of(*runs: Path) -> AsyncGenerator[Client]:
     async with anyio.create_task_group() as tasks, aiohttp.ClientSession() as session:
         addresses = list[str]()
         ready = anyio.Event()
@@ -164,6 +165,17 @@ async def test_other_sites_learn_nothing_even_with_the_token(
 
     assert status == 403
     assert "run" not in text
+
+
+async def test_a_link_may_lead_to_the_page(home: Path, cache: Path) -> None:
+    link = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
+    async with client_of(home / "run") as client:
+        path = f"/?token={client.token}"
+        opened, _, headers = await client.get(path, **{**link, "Sec-Fetch-Dest": "document"})
+        framed, _, _ = await client.get(path, **{**link, "Sec-Fetch-Dest": "iframe"})
+
+    assert (opened, framed) == (200, 403)
+    assert headers["Cross-Origin-Opener-Policy"] == "same-origin"
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "LocalHost"])
@@ -309,7 +321,7 @@ def test_a_search_reads_answers_in_any_case_and_only_so_much_at_once(
         assert example is not None
         assert example.iterations[0].target is not None
         words = example.iterations[0].target.text[:60].upper()
-        pages, after = [], -1
+        pages, after = list[Page](), -1
         while True:
             pages.append(listing.page(Filters(search=words), after=after, searched=10))
             if pages[-1].after is None:
@@ -645,6 +657,18 @@ def test_the_command_says_where_the_page_is_and_stops_at_ctrl_c(home: Path) -> N
 
     assert (parts.scheme, parts.hostname) == ("http", "127.0.0.1")
     assert len(parse_qs(parts.query)["token"][0]) >= 32
+
+
+def test_a_port_that_cannot_be_used_is_one_line(home: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = codeclm("view", "run", "--port", str(port), "--no-browser", cwd=home)
+    beyond = codeclm("view", "run", "--port", "65536", "--no-browser", cwd=home)
+
+    assert (done.returncode, beyond.returncode) == (2, 2)
+    assert done.stderr.startswith(f"codeclm: port {port}: cannot be used (Address already in use)")
+    assert beyond.stderr.startswith("codeclm: port 65536: cannot be used (it is above 65535)")
+    assert done.stderr.count("\n") == beyond.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize("verb", ["view", "report"])

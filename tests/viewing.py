@@ -3,7 +3,7 @@
 import json
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -75,7 +75,7 @@ def make_hostile_run(folder: Path) -> Path:
 
 
 @contextmanager
-def viewing(folder: Path, *runs: str) -> Iterator[str]:
+def viewing(folder: Path, *runs: str) -> Generator[str]:
     """Run `codeclm view` in *folder* and hand out its address."""
     process = subprocess.Popen(
         [*COMMAND, "view", *runs, "--no-browser"],

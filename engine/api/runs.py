@@ -200,6 +200,8 @@ async def stream_rows(
 ) -> AsyncGenerator[RowStream]:
     """Make a dataset as `make_dataset` does, and hand out its rows as they are kept.
 
+    Example::
+
         async with stream_rows(config) as rows:
             async for row in rows:
                 print(row.instruction, row.chosen.text)

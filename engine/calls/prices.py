@@ -62,13 +62,13 @@ def _prices(
 
 
 def is_paid(role: RoleConfig) -> bool:
-    """Whether calls of *role* cost money, as far as can be seen: a vendor's, or with a key."""
-    host, _ = hosted_model(role)
+    """Whether calls of *role* cost money, as far as can be seen: those that send a key do."""
+    host = hosted_model(role).host
     if not host.kind.over_http:
         return False
     if role.api_key is not None:
         return role.api_key != NO_KEY
-    return host.needs_key and host.owns(base_url(role))
+    return host.needs_key and (not role.base_url or host.may_send_key(role.base_url))
 
 
 def prices_by_role(roles: Mapping[str, RoleConfig]) -> dict[str, Prices]:

@@ -17,7 +17,7 @@ from ..calls.cache_file import CacheFile, open_cache_file
 from ..calls.keys import KeyFieldsWithOptions
 from ..calls.replies import StoredReply
 from ..config import CacheConfig, ConfigError
-from .arguments import add_action, add_examples, add_json, non_negative
+from .arguments import Subparsers, add_action, add_examples, add_json, non_negative
 from .exit_status import ExitStatus
 from .output import print_json, print_message, print_text
 
@@ -37,17 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="KEY",
         help="one or two keys, or their beginnings; `codeclm inspect` shows them",
     )
-    prune = add_action(actions, "prune", _prune, "delete old answers and compact the file")
-    prune.add_argument(
-        "--older-than",
-        type=non_negative,
-        required=True,
-        metavar="DAYS",
-        help="delete answers older than this",
-    )
-    prune.add_argument(
-        "--dry-run", action="store_true", help="only count the answers that would be deleted"
-    )
+    prune = _add_prune(actions)
     pack = add_action(actions, "pack", _pack, "compact the file: return free space to the disk")
     add_examples(
         parser,
@@ -60,6 +50,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             "--cache", type=Path, metavar="DIR", help="the cache's folder (default: the user's)"
         )
         add_json(action)
+
+
+def _add_prune(actions: Subparsers) -> argparse.ArgumentParser:
+    prune = add_action(actions, "prune", _prune, "delete old answers and compact the file")
+    prune.add_argument(
+        "--older-than",
+        type=non_negative,
+        required=True,
+        metavar="DAYS",
+        help="delete answers older than this",
+    )
+    prune.add_argument(
+        "--dry-run", action="store_true", help="only count the answers that would be deleted"
+    )
+    return prune
 
 
 def run(args: argparse.Namespace) -> int:

@@ -13,7 +13,7 @@ from ..calls.counters import Counters
 from ..calls.gate import EndpointUse
 from ..calls.preflight import RoleCheck, preflight, problems
 from ..calls.prices import Prices, prices_by_role
-from ..config import Config, RetryPolicy, describe_temperature, retirement, to_toml
+from ..config import Config, RetryPolicy, describe_temperature, is_program, retirement, to_toml
 from ..data.records import Unreadable
 from ..data.seeds.selection import SeedSelection
 from ..pipeline.event_loop import run_async
@@ -164,7 +164,9 @@ def _lines(plan: Plan, readiness: Readiness) -> Iterator[str]:
     yield f"rows     {_target(plan.config)}"
     yield f"quality  {'; '.join(readiness.quality.splitlines()) or 'no rules'}"
     for use in readiness.endpoints:
-        yield f"{use}; temperature {describe_temperature(plan.roles[use.role])}"
+        asked = plan.roles[use.role]
+        how = "" if is_program(asked) else f"; temperature {describe_temperature(asked)}"
+        yield f"{use}{how}"
     for role, prices in readiness.prices.items():
         figures = f"{prices.input:g} in, {prices.output:g} out per million tokens"
         yield f"price    {role} {figures} ({prices.source})"

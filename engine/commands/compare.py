@@ -72,6 +72,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="start runs over where their configuration has changed; paid answers are reused",
     )
+    _add_examples(parser)
+
+
+def _add_examples(parser: argparse.ArgumentParser) -> None:
     add_examples(
         parser,
         "# what it would take; then the comparison itself",

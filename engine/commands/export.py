@@ -47,7 +47,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "# data, configuration and card for a trainer",
         "codeclm export runs/big --trainer trl --to sft",
         "# an adapter, trained on preferences in the model's own chat format",
-        "codeclm export runs/big --trainer trl --format preference --template chat --lora --to dpo",
+        "codeclm export runs/big --trainer trl --format preference --lora \\",
+        "    --template chat --to dpo",
     )
 
 

@@ -2,14 +2,20 @@
 
 import argparse
 import re
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from itertools import islice
 
+from msgspec import Struct
+
+from ...prompts import Messages
+from ..calls.reply_lookup import open_replies
 from ..data.records import Example
 from ..reporting.runs import RunReader, open_run
 from ..reporting.transcript import transcript
 from ..store.folder import FolderError
+from ..view.prompt_text import prompts_text
+from ..view.sent_prompts import PromptRenderer, SentPrompt
 from .arguments import (
     add_examples,
     add_json,
@@ -32,6 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the example's id or the beginning of it, or its address, such as 5.13; without it,"
         " list examples",
     )
+    parser.add_argument(
+        "--prompts", action="store_true", help="with an ID: also the prompts that were sent"
+    )
     _add_filters(parser)
     add_json(parser)
     add_examples(
@@ -39,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "# the first 50, the next 50; then one of them in full",
         "codeclm inspect runs/big",
         "codeclm inspect runs/big --skip 50",
-        "codeclm inspect runs/big 47fd3e80",
+        "codeclm inspect runs/big 47fd3e80 --prompts",
         "codeclm inspect runs/big --fate filtered --reason gap --min-gap 2",
     )
 
@@ -75,10 +84,13 @@ def run(args: argparse.Namespace) -> int:
             return _list(reader, args)
         example = _find(reader, args)
         texts = reader.seed_texts([example], print_message)
+        prompts = _read_prompts(reader, example, texts) if args.prompts else None
     if args.json:
-        print_json(example)
-    else:
-        print_text(transcript(example, texts))
+        print_json(prompts or example)
+        return ExitStatus.DONE
+    print_text(transcript(example, texts))
+    if prompts is not None:
+        print_text(prompts_text(prompts.encode, prompts.prompts))
     return ExitStatus.DONE
 
 
@@ -133,6 +145,31 @@ def _address(example: Example) -> str:
     return f"{example.position}.{example.number}"
 
 
+class ExamplePrompts(Struct, frozen=True):
+    """An example with the prompts behind its calls.
+
+    Attributes:
+        encode: the prompt that asked for its metadata; empty if it is not known.
+        prompts: those of its own calls, in their order.
+    """
+
+    example: Example
+    encode: Messages
+    prompts: tuple[SentPrompt, ...]
+
+
+def _read_prompts(reader: RunReader, example: Example, seeds: Mapping[str, str]) -> ExamplePrompts:
+    renderer = PromptRenderer(reader.config, reader.folder.read_manifest())
+    for problem in renderer.problems:
+        print_message(problem)
+    encode: Messages = ()
+    if example.metadata.origin == "seed" and seeds:
+        encode = renderer.of_encode(next(iter(seeds.values())))
+    with open_replies(reader.config.cache.path() / "cache.db") as replies:
+        prompts = renderer.of_example(example, replies)
+    return ExamplePrompts(example, encode, tuple(prompts))
+
+
 # -- a list -----------------------------------------------------------------------------------
 
 
@@ -150,8 +187,8 @@ def _list(reader: RunReader, args: argparse.Namespace) -> int:
         following = args.skip + len(examples)
         print_message(f"{len(examples):,} shown; --skip {following} shows the next")
     elif not examples:
-        known = f"; there is {', '.join(sorted(reasons))}" if args.reason and reasons else ""
-        print_message(f"no example matches{known}")
+        hint = f"; there is {', '.join(sorted(reasons))}" if args.reason and reasons else ""
+        print_message(f"no example matches{hint}")
     return ExitStatus.DONE
 
 

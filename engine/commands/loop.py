@@ -219,7 +219,7 @@ class _Session:
         where = f"{self._plan.where}: evaluate"
         config, origin = self._plan.evaluation(number), self._plan.origin
         plan = prepare_evaluation(config, where=where, origin=origin)
-        if self.record.round(number).evaluation is not None:
+        if self.record.round(number).evaluation is not None and plan.comparisons.exists():
             claim_folder(plan)
             return ExitStatus.DONE
         outcome = run_evaluation(plan, force=self._args.force, tries_roles=self._args.preflight)

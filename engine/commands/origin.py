@@ -81,7 +81,8 @@ def print_endpoints(endpoints: Iterable[EndpointUse]) -> None:
 
 
 def _is_in_run_folder(file: Path) -> bool:
-    return any((file.parent / name).exists() for name in ("manifest.json", "ledger.sqlite"))
+    names = ("manifest.json", "ledger.sqlite", "loop.json")
+    return any((file.parent / name).exists() for name in names)
 
 
 def _read(path: Path) -> bytes:

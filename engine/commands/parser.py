@@ -82,10 +82,11 @@ class Parser(argparse.ArgumentParser):
     @property
     def commands(self) -> dict[str, "Parser"]:
         """The parsers of the commands below this one, by name."""
-        tables: list[Any] = [
-            action.choices for action in self._actions if isinstance(action.choices, dict)
-        ]
-        return cast("dict[str, Parser]", tables[0]) if tables else {}
+        for action in self._actions:
+            choices: object = action.choices
+            if isinstance(choices, dict):
+                return cast("dict[str, Parser]", choices)
+        return {}
 
     def error(self, message: str) -> NoReturn:
         """Raise `UsageError`, in place of ending the process."""

@@ -2,18 +2,21 @@
 
 import argparse
 from functools import partial
+from pathlib import Path
 from typing import TypeVar
 
 from msgspec import structs
 
 from ..calls.gate import Origin
 from ..config import NO_KEY, Config, ConfigError, RoleConfig, api_key
+from ..evaluate.calibration.expected import expect, expectation_text
+from ..evaluate.calibration.rates import read_rates
 from ..pipeline.event_loop import run_async
 from ..pipeline.expectation import Start
 from ..pipeline.pilot import run_pilot
 from ..pipeline.prepare import Plan, prepare
 from ..reporting.display import watcher
-from ..reporting.forecast import forecast_run, forecast_text
+from ..reporting.forecast import Forecast, forecast_run, forecast_text
 from ..reporting.pilot import forecast_from_pilot, pilot_text
 from .arguments import add_examples, add_progress, positive_integer
 from .exit_status import ExitStatus
@@ -40,6 +43,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="run N seeds and measure: calls, money and time; the run reuses their answers",
     )
+    groups.make.add_argument(
+        "--from",
+        dest="pilot_run",
+        type=Path,
+        metavar="DIR",
+        help="forecast by the rates of a finished pilot run: no call is made",
+    )
     add_progress(groups.output)
     add_examples(
         parser,
@@ -51,11 +61,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.pilot is not None and args.pilot_run is not None:
+        raise ConfigError("--pilot and --from: give only one of them")
     config, where, origin = read_run_settings(args)
     if args.pilot is None:
         config = _without_missing_keys(config)
     plan = prepare(config, where=where, origin=origin)
     forecast = forecast_run(plan, args.answer_tokens)
+    used = Start(min(forecast.seeds, config.limit or forecast.seeds), len(plan.metadata))
+    if args.pilot_run is not None:
+        _from_pilot(plan, used, args, forecast)
+        return ExitStatus.DONE
     start = f"{len(plan.metadata):,} metadata items"
     if forecast.seeds:
         seeds = seeds_used(forecast.seeds, config.limit)
@@ -64,7 +80,6 @@ def run(args: argparse.Namespace) -> int:
         print_text(f"from {start}, assuming answers of {args.answer_tokens} tokens")
         print_text(forecast_text(forecast))
     print_endpoints(plan.endpoints)
-    used = Start(min(forecast.seeds, config.limit or forecast.seeds), len(plan.metadata))
     if args.pilot is not None:
         _pilot(plan, used, args, origin)
     elif args.json:
@@ -94,6 +109,14 @@ def _without_missing_key(name: str, role: Role) -> Role:
         print_message(f"{name}: {error} (a plan needs none)")
         return structs.replace(role, api_key=NO_KEY)
     return role
+
+
+def _from_pilot(plan: Plan, start: Start, args: argparse.Namespace, bounds: Forecast) -> None:
+    expectation = expect(plan, start, read_rates(args.pilot_run, plan), bounds)
+    if args.json:
+        print_json(expectation)
+    else:
+        print_text(expectation_text(expectation, bounds))
 
 
 def _pilot(plan: Plan, start: Start, args: argparse.Namespace, origin: Origin) -> None:

@@ -1,19 +1,24 @@
 """``codeclm view``: runs in the browser, while they work and after."""
 
 import argparse
+import os
 import signal
+import sys
+import tempfile
 import webbrowser
 from functools import partial
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
+from msgspec import Struct
 
 from ..reporting.runs import existing_run
 from ..view.page_file import NO_PLOTTING, plotting
 from ..view.server import serve
-from .arguments import add_examples, natural_number
+from .arguments import add_examples, add_json, natural_number
 from .exit_status import ExitStatus
-from .output import print_message
+from .output import print_json, print_message
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-browser", action="store_false", dest="browser", help="only print the address"
     )
+    add_json(parser)
     add_examples(parser, "codeclm view runs/big", "codeclm view runs/a runs/b --port 8000")
 
 
@@ -47,21 +53,44 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _serve_until_signalled(args: argparse.Namespace) -> None:
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+    with (
+        tempfile.TemporaryDirectory(prefix="codeclm-") as folder,
+        anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals,
+    ):
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(partial(serve, args.folders, port=args.port, ready=_Opener(args)))
+
+            def ready(address: str) -> None:
+                _print_address(address, as_json=args.json)
+                if args.browser and _has_browser():
+                    tasks.start_soon(anyio.to_thread.run_sync, _open, address, Path(folder))
+
+            tasks.start_soon(partial(serve, args.folders, port=args.port, ready=ready))
             async for _ in signals:
                 tasks.cancel_scope.cancel()
                 return
 
 
-class _Opener:
-    """Tells the user where the page is, and opens it."""
+class Serving(Struct, frozen=True):
+    """Where the page is, until the server is stopped; the address holds its key."""
 
-    def __init__(self, args: argparse.Namespace) -> None:
-        self._browser: bool = args.browser
+    address: str
 
-    def __call__(self, address: str) -> None:
-        print_message(f"{address} (Ctrl-C stops the server)")
-        if self._browser:
-            webbrowser.open(address)
+
+def _print_address(address: str, *, as_json: bool) -> None:
+    if as_json:
+        print_json(Serving(address))
+        sys.stdout.flush()
+    print_message(f"{address} (Ctrl-C stops the server)")
+
+
+def _has_browser() -> bool:
+    """Whether a browser would open in a window, and not in this terminal."""
+    displays = ("DISPLAY", "WAYLAND_DISPLAY")
+    return sys.platform == "darwin" or any(os.environ.get(name) for name in displays)
+
+
+def _open(address: str, folder: Path) -> None:
+    """Open *address* by a file that only the user can read: arguments of processes are public."""
+    page = folder / "open.html"
+    page.write_text(f'<meta http-equiv="refresh" content="0;url={address}">', "utf-8")
+    webbrowser.open(page.as_uri())

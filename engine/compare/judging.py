@@ -4,7 +4,7 @@
 results out by judge, test set and recipe.
 """
 
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Sequence
 from itertools import chain
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from ..calls.gate import Origin
-from ..config import Config, ConfigError, JudgeConfig, RoleConfig
+from ..config import Config, ConfigError, JudgeConfig
 from ..data.files import user_path
 from ..data.records import identity
 from ..evaluate.difference import Difference, OtherCandidate, paired_difference
@@ -25,9 +25,6 @@ from ..evaluate.verdicts import VerdictCounts, count_verdicts, pairwise_verdict
 from ..pipeline.recipes import RECIPES
 from .claims import ScoreTable
 from .settings import UNTUNED, ComparisonSettings
-
-DEFAULT_JUDGE = "judge"
-"""Name of the run's own judge, unless it has several, which have names."""
 
 
 class Evaluation(Struct, frozen=True):
@@ -138,21 +135,15 @@ class _EvaluationBuilder(Struct, frozen=True):
 
     def build_all(self) -> Iterable[Evaluation]:
         compare = self.settings.compare
-        judges = self.settings.judges or ({} if compare.evaluations else self._own_judges())
+        judges = self.settings.judges or (
+            {} if compare.evaluations else self.shared.evaluation_judges
+        )
         for name, judge in judges.items():
             for recipe, tests in compare.answers.items():
                 for test, answers in tests.items():
                     yield self._build(
                         name, judge, AnswererConfig(model=recipe, answers=answers), test
                     )
-
-    def _own_judges(self) -> dict[str, JudgeConfig]:
-        judges: Mapping[str, RoleConfig]
-        judges = self.shared.judges or {DEFAULT_JUDGE: self.shared.scorer}
-        return {
-            name: msgspec.convert({**msgspec.to_builtins(judge), "score": "text"}, JudgeConfig)
-            for name, judge in judges.items()
-        }
 
     def _build(
         self, judge_name: str, judge: JudgeConfig, candidate: AnswererConfig, test: str

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
-from typing import Any, Final, cast, get_args
+from typing import Any, Final, TypeGuard, cast, get_args
 
 import msgspec
 from msgspec import Struct, inspect
@@ -36,6 +36,9 @@ _OTHER_NAMES: Final = {
 }
 """Other tools' names for the settings."""
 
+_OTHER_VERBS: Final = {"compare": "compare", "run": "loop"}
+"""The tables that only the files of one verb have."""
+
 
 def check_keys(tree: Mapping[str, Any], root: type[Struct], where: str) -> None:
     """Check that every key of *tree* is a setting of *root* or of one of its tables.
@@ -43,6 +46,9 @@ def check_keys(tree: Mapping[str, Any], root: type[Struct], where: str) -> None:
     Raises:
         ConfigError: a key is not; the message names the nearest setting.
     """
+    for table, verb in _OTHER_VERBS.items():
+        if table in tree and table not in root.__struct_fields__:
+            raise ConfigError(f"{where}: {table}: unknown setting; this file is for codeclm {verb}")
     _check_table(tree, root, root, where, "")
 
 
@@ -57,7 +63,7 @@ def _check_table(
         if not isinstance(value, dict):
             continue
         inner, values = settings[key], cast("dict[str, Any]", value)
-        if _is_table(inner):
+        if is_table(inner):
             _check_table(values, inner, root, where, f"{prefix}{key}.")
         elif (named := named_tables(inner)) is not None:
             for name, table_of_name in values.items():
@@ -74,8 +80,6 @@ def _shown(key: str) -> str:
 
 def _nearest(key: str, siblings: list[str], root: type[Struct]) -> str:
     """Name the setting that *key* most likely means: a sibling, or any setting of *root*."""
-    if key == "compare":
-        return "this file is for codeclm compare"
     if key in _OTHER_NAMES:
         return f"it is called {_OTHER_NAMES[key]} here"
     paths = _paths(root)
@@ -92,7 +96,7 @@ def _paths(root: type[Struct]) -> dict[str, list[str]]:
     """Return the paths of every setting by its name; one at the top comes first."""
     paths: dict[str, list[str]] = {}
     for field in msgspec.structs.fields(root):
-        if _is_table(field.type):
+        if is_table(field.type):
             for name in field.type.__struct_fields__:
                 paths.setdefault(name, []).append(f"{field.name}.{name}")
         else:
@@ -100,14 +104,15 @@ def _paths(root: type[Struct]) -> dict[str, list[str]]:
     return paths
 
 
-def _is_table(kind: Any) -> bool:
+def is_table(kind: Any) -> TypeGuard[type[Struct]]:
+    """Whether a setting of type *kind* is a table."""
     return isinstance(kind, type) and issubclass(kind, Struct)
 
 
 def named_tables(kind: Any) -> type[Struct] | None:
     """Return the table of a setting whose tables the user names (``judges``); None if it is not."""
     arguments = get_args(kind)
-    return arguments[1] if len(arguments) == 2 and _is_table(arguments[1]) else None
+    return arguments[1] if len(arguments) == 2 and is_table(arguments[1]) else None
 
 
 # -- wrong values -----------------------------------------------------------------------------
@@ -167,7 +172,8 @@ def _explain_named(setting: str, kind: type[Struct], tables: Mapping[str, Any]) 
         try:
             msgspec.convert(table, kind)
         except msgspec.ValidationError as error:
-            return f"{setting}.{_shown(name)}.{explain(str(error), kind, table)}"
+            complaint = explain(str(error), kind, cast("dict[str, Any]", table))
+            return f"{setting}.{_shown(name)}.{complaint}"
     raise AssertionError("one of the tables is wrong")
 
 

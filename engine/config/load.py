@@ -14,7 +14,7 @@ from msgspec import Struct
 from ...providers.optional import install_command
 from ..data.files import read_bounded
 from .checks import check_config
-from .explain import check_keys, explain, named_tables
+from .explain import check_keys, explain, is_table, named_tables
 from .schema import Config
 from .values import ConfigError, NotSent
 
@@ -32,7 +32,7 @@ def load_config(path: Path | str, overrides: Sequence[str] = (), *, check: bool 
     Raises:
         ConfigError: the configuration cannot be used; the message names the file and the key.
     """
-    new = Path(path).with_suffix(".toml")
+    new = Path(path).with_suffix(".toml") if Path(path).suffix else path
     remedy = f"write one with: codeclm init {shlex.quote(str(new))}"
     tree = read_settings(Path(path), remedy=remedy)
     return build_config(tree, overrides, where=str(path), check=check)
@@ -182,17 +182,14 @@ def _spell_out_nulls(tree: dict[str, Any], kind: type[Struct]) -> None:
         value = tree.get(field.name)
         if isinstance(value, dict):
             inner = cast("dict[str, Any]", value)
-            if isinstance(field.type, type) and issubclass(field.type, Struct):
+            if is_table(field.type):
                 _spell_out_nulls(inner, field.type)
             elif (named := named_tables(field.type)) is not None:
-                for table in filter(_is_dict, inner.values()):
-                    _spell_out_nulls(table, named)
+                for table in inner.values():
+                    if isinstance(table, dict):
+                        _spell_out_nulls(cast("dict[str, Any]", table), named)
         elif field.name in tree and value is None and NotSent in get_args(field.type):
             tree[field.name] = "default"
-
-
-def _is_dict(value: Any) -> bool:
-    return isinstance(value, dict)
 
 
 def _check_size(tree: Mapping[str, Any], where: str) -> None:

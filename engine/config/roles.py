@@ -5,6 +5,7 @@ from math import isfinite
 from typing import Any, Final, cast
 
 from ...providers.base import ResponseFormat
+from ...providers.models import model_table
 from ..data.errors import UserError
 from ..data.providers import HostedModel, resolve_model
 from .role_settings import JudgeConfig, RoleConfig
@@ -103,7 +104,7 @@ def check_role(role: RoleConfig, where: str) -> None:
     try:
         host, _ = hosted_model(role)
     except UserError as error:
-        raise ConfigError(f"{where}.model: {error}") from error
+        raise ConfigError(f"{where}.model: {error}{_such_as(role.model)}") from error
     try:
         api_key(role)
     except ConfigError as error:
@@ -151,3 +152,9 @@ def _is_writable(value: Any) -> bool:
     if isinstance(value, list | tuple):
         return all(map(_is_writable, cast("list[Any]", value)))
     return value is not None and (not isinstance(value, float) or isfinite(value))
+
+
+def _such_as(model: str) -> str:
+    """Return what *model* is called with its vendor, if the table of models knows the name."""
+    rows = [row for row in model_table().models if row.name == model.lower() and not row.is_family]
+    return f", such as {rows[0].provider}/{rows[0].name}" if rows else ""

@@ -4,7 +4,7 @@
 """
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, assert_never, cast
 
@@ -344,6 +344,15 @@ class Config(SettingsTable, frozen=True):
         if not self.judges:
             return {"judge": self.scorer}
         return {f"judges.{name}": self.judges[name] for name in sorted(self.judges)}
+
+    @property
+    def evaluation_judges(self) -> dict[str, JudgeConfig]:
+        """Return the judges by their own names, as evaluations ask them: for what they write."""
+        judges: Mapping[str, RoleConfig] = self.judges or {"judge": self.scorer}
+        return {
+            name: msgspec.convert({**msgspec.to_builtins(judge), "score": "text"}, JudgeConfig)
+            for name, judge in judges.items()
+        }
 
     @property
     def all_roles(self) -> dict[str, RoleConfig]:

@@ -33,9 +33,10 @@ class RoundScores(NamedTuple):
 
     @property
     def leads(self) -> Leads:
-        """The strong answer's lead in each order."""
+        """The strong answer's lead in each order; means of thirds that are equal are a tie."""
         return Leads(
-            self.strong_first[0] - self.strong_first[1], self.target_first[0] - self.target_first[1]
+            round(self.strong_first[0] - self.strong_first[1], 9),
+            round(self.target_first[0] - self.target_first[1], 9),
         )
 
 
@@ -148,7 +149,7 @@ def judge_warnings(judge: JudgeScores) -> Iterator[str]:
     """Yield a warning for whatever makes the judge's scores doubtful."""
     if judge.constancy >= MAX_CONSTANCY:
         yield (
-            f"the judge gives nearly everything the same score: {judge.most_frequent:g} in"
+            f"the judge gives nearly everything the same score: {judge.most_frequent:.3g} in"
             f" {judge.constancy:.0%} of scores; its gaps say little"
         )
     if judge.tied >= MAX_TIED:

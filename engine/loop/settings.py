@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Meta, field
 
 from ...providers.transformers.model import Template
-from ..config import Config, ConfigError, Count, RoleConfig, SettingsTable
+from ..config import Config, ConfigError, Count, JudgeConfig, RoleConfig, SettingsTable
 from ..data.files import user_path
 from ..evaluate.settings import AnswererConfig, EvaluationConfig
 from ..training.hyperparameters import Hyperparameters
@@ -77,9 +77,14 @@ class LoopConfig(SettingsTable, frozen=True):
         return msgspec.structs.replace(
             settings,
             reference=settings.reference if has_reference else _as_reference(self.run.strong),
-            judge=settings.judge if settings.judge.model else self.run.scorer,
+            judge=settings.judge if settings.judge.model else _first_judge(self.run),
             cache=settings.cache if settings.cache.folder else self.run.cache,
         )
+
+
+def _first_judge(run: Config) -> JudgeConfig:
+    """Return the run's judge; `check_loop` wants one to be named where there are several."""
+    return next(iter(run.evaluation_judges.values()))
 
 
 def _as_reference(strong: RoleConfig) -> AnswererConfig:

@@ -45,7 +45,8 @@ async def run_pilot(
             raise RunStopped(f"the pilot did not finish: {session.reason}")
         rows = await anyio.to_thread.run_sync(_rows, pilot)
     used = Start(min(start.seeds, count), len(pilot.metadata))
-    replies = list((counters.replies or {}).values())
+    # In the order of their arrival, so that sums of the same replies are the same floats.
+    replies = sorted((counters.replies or {}).values(), key=lambda one: (one.time, one.seconds))
     return config, Measured(used, rows, *_sums(replies), covered_time(replies))
 
 

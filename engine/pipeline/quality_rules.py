@@ -1,5 +1,7 @@
 """Build the quality rules of a configuration, before the first call."""
 
+from collections.abc import Iterator
+
 from msgspec import Struct
 
 from ...providers.optional import install_command
@@ -8,7 +10,7 @@ from ..data import seeds
 from ..data.files import user_path
 from ..data.test_sets import Question, TestSource, prompts_of, read_questions
 from ..quality.absent_text import AbsentTextCheck
-from ..quality.checks import Check, LanguageCheck, LengthCheck
+from ..quality.checks import Check, LanguageCheck, LengthCheck, Part
 from ..quality.contamination import ContaminationCheck, PromptIndex
 from ..quality.similarity import SimilarityIndex, similarity_index
 
@@ -42,10 +44,7 @@ def quality_rules(
     Raises:
         ConfigError: an extra is missing, or a language is unknown; the message starts with *where*.
     """
-    checks: list[Check] = [
-        LengthCheck("instruction", quality.min_instruction_words, quality.max_instruction_words),
-        LengthCheck("response", quality.min_response_words, quality.max_response_words),
-    ]
+    checks: list[Check] = list(_length_checks(quality))
     if quality.absent_text == "drop":
         checks.append(AbsentTextCheck())
     overlap = PromptIndex(prompts_of(tests), quality.ngram) if tests else None
@@ -63,3 +62,14 @@ def quality_rules(
     except ValueError as error:
         raise ConfigError(f"{where}: quality.languages: {error}") from error
     return QualityRules(tuple(checks), overlap, similarity)
+
+
+def _length_checks(quality: QualityConfig) -> Iterator[LengthCheck]:
+    """Yield a check for each part that has a bound: counting the words of every text takes time."""
+    bounds: tuple[tuple[Part, int | None, int | None], ...] = (
+        ("instruction", quality.min_instruction_words, quality.max_instruction_words),
+        ("response", quality.min_response_words, quality.max_response_words),
+    )
+    for part, minimum, maximum in bounds:
+        if minimum is not None or maximum is not None:
+            yield LengthCheck(part, minimum, maximum)

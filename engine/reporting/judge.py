@@ -34,7 +34,7 @@ def judge_lines(judge: JudgeScores | None, panel: PanelScores = ONE_JUDGE) -> li
         f"judge{'s, their mean' if panel.judges else ''}: {judge.describe()};",
         (
             f"ties in {judge.tied:.0%} of scorings,"
-            f" most frequent score {judge.most_frequent:g} ({judge.constancy:.0%} of scores)"
+            f" most frequent score {judge.most_frequent:.3g} ({judge.constancy:.0%} of scores)"
         ),
         *panel_lines(panel),
     ]

@@ -4,6 +4,7 @@ import os
 import shlex
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
+from difflib import get_close_matches
 from pathlib import Path
 from typing import NamedTuple
 
@@ -119,10 +120,12 @@ def _instead(path: Path) -> str:
     """Say why *path* is no run's folder, and what may have been meant."""
     if path.is_file():
         return f"; to work on what a configuration describes: codeclm run {shlex.quote(str(path))}"
-    runs = sorted(config.parent for config in path.glob("*/config.toml"))
-    if runs:
-        return f"; in it: {', '.join(str(run) for run in runs[:5])}{', …' if runs[5:] else ''}"
-    return " (it has no config.toml)"
+    folder = path if path.is_dir() else path.parent
+    runs = sorted(str(config.parent) for config in folder.glob("*/config.toml"))
+    if not runs:
+        return " (it has no config.toml)"
+    nearest = get_close_matches(str(path), runs, n=5, cutoff=0.0)
+    return f"; there is {', '.join(nearest)}{', …' if runs[5:] else ''}"
 
 
 def resume_command(path: Path) -> str:

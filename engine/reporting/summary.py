@@ -217,7 +217,8 @@ def _gaps(rows: Iterable[ScoredRounds], config: Config, unfinished: int) -> Gaps
 def summary_text(summary: Summary) -> str:
     """Write the summary as text, in at most 80 columns unless names are long."""
     lines = [_headline(summary)]
-    if summary.seeds.input or summary.instructions.input:
+    has_begun = bool(summary.seeds.input or summary.instructions.input)
+    if has_begun:
         lines += ["", *_sum_lines("seeds", summary.seeds)]
         lines += _sum_lines("instructions", summary.instructions)
     lines += _round_lines(summary)
@@ -230,7 +231,7 @@ def summary_text(summary: Summary) -> str:
     lines += cost_lines("all sessions", summary.costs, summary.prices)
     if summary.failures:
         lines += ["", "first failures", *map(_failure_line, summary.failures)]
-    if summary.files:
+    if summary.files and (has_begun or summary.ending != "failed"):
         lines += ["", "files"]
         width = max(11, *map(len, summary.files))
         lines += [f"  {name:<{width}} {path}" for name, path in summary.files.items()]

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 
 from msgspec import Struct
 
-from ..config import Config, describe_temperature
+from ..config import Config, describe_temperature, is_program
 from ..data.records import Example
 from ..pipeline.recipe import Recipe
 from ..pipeline.recipes import RECIPES
@@ -178,7 +178,8 @@ def _method(facts: CardFacts) -> Iterator[str]:
         )
     for name, role in recipe.role_configs(config).items():
         label = f"{name} model" if name in {"strong", "target"} else escaped(name)
-        yield f"* {label}: {escaped(role.model)}, temperature {describe_temperature(role)}"
+        how = "a program" if is_program(role) else f"temperature {describe_temperature(role)}"
+        yield f"* {label}: {escaped(role.model)}, {how}"
     if manifest:
         yield f"* codeclm `{manifest.codeclm}`, run started `{manifest.started}`"
         yield f"* seed files: digest `{manifest.seeds}`"

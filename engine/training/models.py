@@ -15,7 +15,7 @@ from ...providers.transformers.model import (
     ModelError,
     Template,
     generate,
-    padded,
+    pad_rows,
     prompt_ids,
 )
 from ..data.errors import UserError
@@ -100,9 +100,9 @@ def measure_likelihood(
     local.model.eval()
     with torch.inference_mode():
         for group in _batches(sorted(pairs, key=lambda pair: len(pair.ids)), batch):
-            ids = padded([pair.ids for pair in group], local.tokenizer.pad_token_id)
-            labels = padded([pair.labels for pair in group], IGNORED)[:, 1:]
-            mask = padded([[1] * len(pair.ids) for pair in group], 0)
+            ids = pad_rows([pair.ids for pair in group], local.tokenizer.pad_token_id)
+            labels = pad_rows([pair.labels for pair in group], IGNORED)[:, 1:]
+            mask = pad_rows([[1] * len(pair.ids) for pair in group], 0)
             logits = local.model(input_ids=ids, attention_mask=mask).logits[:, :-1].float()
             total += torch.nn.functional.cross_entropy(
                 logits.reshape(-1, logits.shape[-1]),

@@ -28,7 +28,8 @@ class Guard:
         origin = headers.get("Origin")
         if origin is not None and origin.removeprefix("http://").lower() not in self._hosts:
             return "requests from other sites are refused"
-        if headers.get("Sec-Fetch-Site", "none") not in {"none", "same-origin"}:
+        is_ours = headers.get("Sec-Fetch-Site", "none") in {"none", "same-origin"}
+        if not is_ours and headers.get("Sec-Fetch-Dest") != "document":  # a link may lead here
             return "requests from other sites are refused"
         if not secrets.compare_digest(token.encode("utf-8", "surrogatepass"), self.token.encode()):
             return "the address lacks its token: open the one that `codeclm view` printed"

@@ -52,7 +52,7 @@ class LiveRun:
         self._name = path.absolute().name
         self._clock = clock
         self._snapshot: Snapshot | None = None
-        self._opened = ExitStack()
+        self._snapshot_stack = ExitStack()
         """Closes the snapshot."""
         self._using = anyio.Lock()
         """Held by whoever reads the snapshot or replaces it."""
@@ -105,7 +105,7 @@ class LiveRun:
                     self._problem = str(error)
                 await anyio.sleep(_INTERVAL)
         finally:
-            await finish_in_thread(self._opened.close)
+            await finish_in_thread(self._snapshot_stack.close)
 
     async def _renew(self) -> None:
         if self._clock() < self._next or not await self._has_changed():
@@ -128,7 +128,7 @@ class LiveRun:
         stack = ExitStack()
         snapshot = await anyio.to_thread.run_sync(stack.enter_context, open_snapshot(self.path))
         async with self._using:
-            await anyio.to_thread.run_sync(self._opened.close)
-            self._opened, self._snapshot = stack, snapshot
+            await anyio.to_thread.run_sync(self._snapshot_stack.close)
+            self._snapshot_stack, self._snapshot = stack, snapshot
             self._moment = await anyio.to_thread.run_sync(snapshot.moment)
         self._listed += 1

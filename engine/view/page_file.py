@@ -114,4 +114,4 @@ def _script() -> str:
 
 @cache
 def _asset(name: str) -> str:
-    return (files(__package__) / "page" / name).read_text("utf-8")
+    return (files(__name__.rpartition(".")[0]) / "page" / name).read_text("utf-8")

@@ -1,5 +1,6 @@
 """The page's server: on this machine alone, for whoever has its address."""
 
+import os
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
@@ -13,7 +14,7 @@ from aiohttp import web
 from msgspec import Meta, Struct
 
 from ...providers import json_codec
-from ..data.errors import RunStopped
+from ..data.errors import RunStopped, UserError
 from ..store.listing import Filters, Key, Page
 from .guard import Guard
 from .live_run import LiveRun
@@ -37,6 +38,10 @@ _HEADERS = {
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
+class PortError(UserError):
+    """The server cannot listen. The message names the port and what to do."""
+
+
 class PageQuery(Struct, frozen=True):
     """Which page of entries: behind which key, and how long."""
 
@@ -53,9 +58,9 @@ async def serve(paths: Sequence[Path], *, port: int, ready: Callable[[str], obje
         ready: called with the page's address.
 
     Raises:
-        OSError: the port cannot be used.
+        PortError: the port cannot be used.
     """
-    with socket.create_server((HOST, port)) as listener:
+    with _listen(port) as listener:
         guard = Guard(listener.getsockname()[1])
         runs = [LiveRun(path) for path in paths]
         runner = web.AppRunner(await _application(guard, runs), access_log=None)
@@ -69,6 +74,18 @@ async def serve(paths: Sequence[Path], *, port: int, ready: Callable[[str], obje
         finally:
             with anyio.CancelScope(shield=True):
                 await runner.cleanup()
+
+
+def _listen(port: int) -> socket.socket:
+    try:
+        return socket.create_server((HOST, port))
+    except OSError as error:
+        raise PortError(_PORT.format(port, os.strerror(error.errno or 0))) from error
+    except OverflowError as error:
+        raise PortError(_PORT.format(port, "it is above 65535")) from error
+
+
+_PORT = "port {}: cannot be used ({}): choose another with --port, or none"
 
 
 async def _application(guard: Guard, runs: Sequence[LiveRun]) -> web.Application:

@@ -8,6 +8,7 @@ import re
 from typing import Final
 
 from .english import ENGLISH
+from .further import DUTCH, KOREAN
 from .german import GERMAN
 from .language import Language
 from .others import ARABIC, CHINESE, JAPANESE, RUSSIAN
@@ -26,6 +27,8 @@ LANGUAGES: Final = (
     CHINESE,
     JAPANESE,
     ARABIC,
+    DUTCH,
+    KOREAN,
 )
 
 _WITH_SIGNS: Final = "(?:\\1[\u064b-\u0652]*)"

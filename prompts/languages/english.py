@@ -43,7 +43,7 @@ ENGLISH: Final = Language(
     ),
     announces=(
         r"here(?:['\u2019]s| is| are| you go)|this is|below(?: is| you)|the following is|my"
-        r"|i['\u2019](?:ve|ll)|i (?:have|will|would)"
+        r"|i['\u2019](?:ve|ll)|i (?:have|will|would|can|could|suggest|propose)"
     ),
     explains=(
         r"i['\u2019](?:ve|ll|m)|i (?:have|will|am|made|added|would)|let me|let['\u2019]s"
@@ -75,6 +75,8 @@ ENGLISH: Final = Language(
         r"|i(?:['\u2019]ve| have| tried| made| kept| rewrote| also)\b|i \w+ed\b"
     ),
     closes=(
+        r"(?:would you (?:like|prefer)|do you want|want|need|should i|shall i)\b[^\n?]{0,80}"
+        r"\b(?:me to|another|a different|more|adjust|tailor|tweak)\b[^\n?]{0,60}\?|"
         r"(?:please )?let me know (?:if|whether|how|what you think)\b"
         r"|i hope (?:th(?:is|at|ese|ose)|it)\b|hope th(?:is|ese)\b|is there anything"
         r"|feel free to (?:ask|let|reach|request|adjust|modify|tweak|change|contact)\b"
@@ -108,7 +110,10 @@ ENGLISH: Final = Language(
         r"|original|provided|action) (?:instruction|prompt|item)"
         r"|instruction (?:seems|appears|is missing|you)|(?:which|what) (?:instruction|prompt))"
     ),
-    notes=r"(?:brief |short )?(?:explanation|notes?|reasoning|reason|comment|remark|justification)",
+    notes=(
+        r"(?:brief |short )?(?:explanation|notes?|reasoning|reason|comment|remark|justification"
+        r"|why)"
+    ),
     refuses=(
         r"(?:i['\u2019]?m |i am |we are )?(?:very |so )?(?:sorry|afraid)\b.{0,40}?\b(?:can|unable)"
         r"|(?:i|we) (?:can(?: ?not|['\u2019]t)|won['\u2019]t|will not|could not)\s+(?:\w+ )?"
@@ -165,7 +170,8 @@ ENGLISH: Final = Language(
     material=(
         r"\b(?:text|sentence|paragraph|passage|article|e?-?mail|review|statement|following|given"
         r"|below|input|quot|story|poem|code|phrase|message|claim|headline|tweet|draft|document"
-        r"|abstract|excerpt|description|provided|news|recipe|product|event|dialogue"
+        r"|abstract|excerpt|description|provided|news|recipe|product|event|equation|idiom|blank"
+        r"|dialogue"
         r"|conversation|transcript|note|letter|function|script|table|data|log|minutes|lyrics"
         r"|instruction)"
     ),
@@ -175,5 +181,19 @@ ENGLISH: Final = Language(
     language_label=r"(?:the )?language(?: of the instruction)?",
     given_text_label=(
         r"(?:the |has a |works on a )?(?:given|provided|input) (?:text|material|data)|input"
+    ),
+    offers=(
+        r"would you (?:like|prefer)|do you want|want|shall i|should i|need (?:me|another|a|any)"
+        r"|can i"
+    ),
+    tasks=(
+        r"(?:please |now |first,? |then )?(?:write|explain|translate|solve|describe|fix|find|sort"
+        r"|classify|rewrite|rephrase|edit|correct|convert|compute|calculate|compare|analy[sz]e"
+        r"|evaluate|summari[sz]e|determine|decide|identify|list|name|give|create|design|draft"
+        r"|generate|compose|complete|continue|fill|answer|arrange|rank|order|group|extract|prove"
+        r"|show|debug|refactor|implement|read|use|using|given|consider|turn|make|tell|add|remove"
+        r"|replace|choose|pick|match|paraphrase|simplify|proofread|review|critique|formulate"
+        r"|format|parse|reconcile|estimate|plan|help|how|what|which|why|who|when|where|is|are|do"
+        r"|does|can)\b"
     ),
 )

@@ -53,7 +53,10 @@ GERMAN: Final = Language(
         r"|(?:was|wieso) [^\n]{0,30}(?:schwieriger|anspruchsvoller)[^\n]{0,30}"
         r"|umgesetzte maßnahme|wortzahl|schwierigkeitsgrad"
     ),
-    notes=r"(?:kurze )?(?:erklärung|hinweis|anmerkung|erläuterung|kommentar|notiz)e?n?",
+    notes=(
+        r"(?:kurze )?(?:erklärung|hinweis|anmerkung|erläuterung|kommentar|notiz|warum|grund"
+        r"|begründung)e?n?"
+    ),
     refuses=r"(?:es )?tut mir leid|ich kann (?:das|dabei|diese|dir|ihnen)\b.{0,40}\bnicht",
     item=r"anweisung|aufgabe|frage",
     all_items=(
@@ -63,7 +66,7 @@ GERMAN: Final = Language(
     use_case=r"anwendungsfall|einsatzzweck",
     skills=r"fähigkeiten|kompetenzen|fertigkeiten",
     rubric=r"kriterium|kriterien|bewertungskriterien|bewertungskriterium|rubrik(?:en)?",
-    action=r"aktion(?:en)?|maßnahmen?",
+    action=r"aktion(?:en)?|maßnahmen?|handlung(?:en)?|schritte?",
     assistant=r"assistent|antwort",
     first=r"erste[rs]?",
     second=r"zweite[rs]?",
@@ -98,4 +101,10 @@ GERMAN: Final = Language(
     ),
     language_label=r"sprache",
     given_text_label=r"(?:vor)?gegebener text|text gegeben|gegebenes material",
+    offers=(r"möchte(?:n sie|st du)|soll ich|wollen sie|willst du|brauch(?:st du|en sie)|darf ich"),
+    tasks=(
+        r"(?:bitte )?(?:schreibe?|erkläre?|übersetze?|löse?|beschreibe?|korrigiere?|verbessere?"
+        r"|formuliere?|ordne|nenne|gib|berechne|vergleiche?|fasse?|prüfe?|finde?|bestimme?"
+        r"|ergänze?|kürze?|wie|was|welche[rsn]?|warum|wer)\b"
+    ),
 )

@@ -29,6 +29,8 @@ class Language(Struct, frozen=True, kw_only=True):
     """Words in a remark about the rewrite, not in a rewrite."""
     remarks: str = NONE
     """How a remark about the rewrite begins."""
+    offers: str = NONE
+    """How a question begins in which a model offers more."""
     closes: str = NONE
     """How the last line of a chat begins: "let me know"."""
     suspect: str = NONE
@@ -37,6 +39,8 @@ class Language(Struct, frozen=True, kw_only=True):
     """How a sentence begins that speaks of what stands above it: "this"."""
     material: str = NONE
     """What an instruction may work on, or how it points to it: "sentence", "below"."""
+    tasks: str = NONE
+    """How instructions and questions usually begin."""
     in_the_text: str = NONE
     """How a sentence begins that speaks of the instruction: "the new version"."""
     asks: str = NONE

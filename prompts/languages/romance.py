@@ -43,7 +43,7 @@ FRENCH: Final = Language(
         r"|pourquoi (?:c['\u2019]est|elle|cette|cela|ça)[^\n]{1,60}"
         r"|ce qui (?:change|rend)[^\n]{0,60}|justification|nombre de mots|niveau de difficulté"
     ),
-    notes=r"explications?|remarques?|note|commentaire|précision",
+    notes=r"pourquoi|raison|explications?|remarques?|note|commentaire|précision",
     refuses=r"(?:je suis )?désolée?\b|je ne (?:peux|suis) pas\b",
     item=r"consigne|tâche",
     all_items=r"toutes (?:ces|les) (?:instructions|consignes)|ces (?:instructions|consignes)",
@@ -83,6 +83,14 @@ FRENCH: Final = Language(
     ),
     language_label=r"langue",
     given_text_label=r"texte (?:donné|fourni)",
+    offers=(
+        r"(?:veux|souhaites|aimerais|désires)[ -]tu|(?:voulez|souhaitez|désirez)[ -]vous|tu veux"
+        r"|vous voulez|dois-je|puis-je"
+    ),
+    tasks=(
+        r"(?:écri[st]|explique|tradui[st]|résou[ds]|décri[st]|corrige|réécri[st]|reformule|class"
+        r"|compare|résume|calcule|trouve|donne|propose|complète|comment|quel|pourquoi|quels)\w*"
+    ),
 )
 
 SPANISH: Final = Language(
@@ -128,7 +136,7 @@ SPANISH: Final = Language(
         r"|qué (?:ha cambiado|cambió|cambia|la hace)[^\n]{0,40}|justificación"
         r"|recuento de palabras|nivel de dificultad"
     ),
-    notes=r"explicación|nota|observación|aclaración|comentario",
+    notes=r"por qué|motivo|razón|explicación|nota|observación|aclaración|comentario",
     refuses=r"lo siento\b|no puedo (?:ayudar|cumplir|escribir|reescribir)",
     item=r"instrucción|tarea|pregunta",
     all_items=r"todas (?:estas|las) instrucciones|estas instrucciones",
@@ -164,6 +172,11 @@ SPANISH: Final = Language(
     in_the_text=r"(?:esta|la) (?:\w+ ){0,2}(?:instrucción|versión|consigna|variante)\b",
     language_label=r"idioma|lengua",
     given_text_label=r"texto (?:dado|proporcionado)",
+    offers=(r"[¿ ]{0,2}(?:quieres|quiere|te gustaría|le gustaría|deseas|desea|necesitas|puedo)"),
+    tasks=(
+        r"[¿ ]{0,2}(?:escrib|explic|traduc|resuelv|describ|corrig|reescrib|clasific|compar|resum"
+        r"|calcul|encuentr|da\b|propón|complet|cómo|qué|cuál|por qué)\w*"
+    ),
 )
 
 PORTUGUESE: Final = Language(
@@ -214,6 +227,7 @@ PORTUGUESE: Final = Language(
     ),
     language_label=r"idioma|língua",
     given_text_label=r"texto (?:dado|fornecido)",
+    offers=r"(?:você )?(?:quer|gostaria|deseja|precisa)|posso",
 )
 
 ITALIAN: Final = Language(
@@ -267,4 +281,5 @@ ITALIAN: Final = Language(
     ),
     language_label=r"lingua",
     given_text_label=r"testo (?:dato|fornito)",
+    offers=r"vuoi|vorresti|desideri|posso|devo",
 )

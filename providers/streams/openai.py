@@ -50,7 +50,7 @@ class ChatCompletion(BodyAssembly):
         """Append the tokens of one chunk; what has another shape is passed over, as elsewhere."""
         content = cast("dict[str, Any]", value).get("content") if isinstance(value, dict) else None
         if isinstance(content, list):
-            tokens: list[Any] = content
+            tokens = cast("list[dict[str, Any]]", content)
             choice.setdefault("logprobs", {"content": []})["content"] += tokens
             self._tree.size += NODE_SIZE * sum(
                 1 + len(one.get("top_logprobs") or ()) for one in tokens

@@ -148,7 +148,7 @@ def prompt_ids(tokenizer: Any, messages: Sequence[Mapping[str, str]]) -> list[in
     return ids
 
 
-def padded(rows: Sequence[Sequence[int]], fill: int, *, pad_left: bool = False) -> Any:
+def pad_rows(rows: Sequence[Sequence[int]], fill: int, *, pad_left: bool = False) -> Any:
     """Return *rows* as a tensor, as wide as the longest."""
     width = max(map(len, rows))
     fills = [[fill] * (width - len(row)) for row in rows]
@@ -161,8 +161,8 @@ def generate(
 ) -> list[GeneratedAnswer]:
     """Answer all *prompts*, which are tokens, in one batch."""
     torch, tokenizer = library("torch"), local.tokenizer
-    ids = padded(prompts, tokenizer.pad_token_id, pad_left=True)
-    mask = padded([[1] * len(prompt) for prompt in prompts], 0, pad_left=True)
+    ids = pad_rows(prompts, tokenizer.pad_token_id, pad_left=True)
+    mask = pad_rows([[1] * len(prompt) for prompt in prompts], 0, pad_left=True)
     settings = _generation_config(tokenizer, decoding)
     local.model.eval()
     with torch.inference_mode(), torch.random.fork_rng():

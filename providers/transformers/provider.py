@@ -103,23 +103,26 @@ class Transformers:
         try:
             self._local = self._local or load_model(self._name)
             self._generate(self._local, batch)
-        except (ModelError, RuntimeError, ValueError) as error:
+        except Exception as error:  # noqa: BLE001  (torch raises anything)
+            text = str(error) if isinstance(error, ModelError) else repr(error)
             for call in batch:
-                call.error = call.error or Denied(f"{self._name}: {error}")
+                call.error = call.error or Denied(f"{self._name}: {text}")
 
     def _generate(self, local: LocalModel, batch: list[_PendingCall]) -> None:
+        """Answer those calls of *batch* whose prompt the model can read."""
         prompts: list[list[int]] = []
-        fitting: list[_PendingCall] = []
+        calls: list[_PendingCall] = []
         for call in batch:
             try:
                 prompts.append(_encode(local, call.request))
-                fitting.append(call)
+                calls.append(call)
             except Rejected as error:
                 call.error = error
-        if not fitting:
+        if not calls:
             return
-        answers = generate(local, prompts, _decoding(fitting[0].request))
-        for call, prompt, answer in zip(fitting, prompts, answers, strict=True):
+        room = _context(local) - max(map(len, prompts))
+        answers = generate(local, prompts, _decoding(calls[0].request, room))
+        for call, prompt, answer in zip(calls, prompts, answers, strict=True):
             call.reply = Reply(
                 text=answer.text,
                 finish_reason="length" if answer.cut_off else "stop",
@@ -155,12 +158,13 @@ def _context(local: LocalModel) -> int:
     return int(getattr(config, "max_position_embeddings", None) or 1 << 30)
 
 
-def _decoding(request: Request) -> Decoding:
+def _decoding(request: Request, room: int) -> Decoding:
+    """Return how to answer *request* where the model has *room* for so many tokens."""
     digest = blake2b(digest_size=6)
     for text in (request.sample, *(message.content for message in request.messages)):
         digest.update(text.encode("utf-8", "surrogatepass") + b"\0")
     return Decoding(
-        max_tokens=request.max_tokens or _DEFAULT_TOKENS,
+        max_tokens=min(request.max_tokens or _DEFAULT_TOKENS, room),
         temperature=float(request.temperature or 0),
         top_p=request.top_p if request.top_p is not None else 1.0,
         seed=int.from_bytes(digest.digest(), "little") ^ (request.seed or 0),

@@ -24,7 +24,8 @@ def calibration_text(calibration: Calibration) -> str:
             f"{calibration.run}: {calibration.instructions:,} instructions scored,"
             f" θ = {calibration.threshold:g}"
         ),
-        f"  strong {calibration.strong}, target {calibration.target}, judge {calibration.judge}",
+        f"  strong {calibration.strong}, target {calibration.target}",
+        f"  judge{'s' if calibration.panel.judges else ''} {calibration.judge}",
         (
             f"  first gap: mean {calibration.mean:+.2f}, standard deviation"
             f" {calibration.deviation:.2f}; the target led in"
@@ -46,7 +47,7 @@ def calibration_text(calibration: Calibration) -> str:
 def _judge_lines(judge: JudgeScores, panel: PanelScores) -> list[str]:
     lines = [
         (
-            f"judge: mean score {judge.mean:.2f}, most often {judge.most_frequent:g}"
+            f"judge: mean score {judge.mean:.2f}, most often {judge.most_frequent:.3g}"
             f" ({judge.constancy:.0%}); ties {judge.tied:.0%}"
         ),
         f"reliability: {judge.describe()}",

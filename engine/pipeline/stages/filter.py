@@ -8,9 +8,13 @@ Verdict = Winner | Literal["again"]
 
 
 def quality_gap(judgements: tuple[Judgement, Judgement]) -> float:
-    """Return the mean strong score minus the mean target score over both orders, in -10 to 10."""
+    """Return the mean strong score minus the mean target score over both orders, in -10 to 10.
+
+    It is exact to nine digits: a mean of thirds must not exceed a threshold that it equals.
+    """
     first, second = judgements
-    return (first.strong + second.strong) / 2 - (first.target + second.target) / 2
+    gap = (first.strong + second.strong) / 2 - (first.target + second.target) / 2
+    return round(gap, 9)
 
 
 def verdict(gap: float, threshold: float, keep: Literal["both", "strong"] = "both") -> Verdict:

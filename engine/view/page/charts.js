@@ -4,7 +4,7 @@ import { element, visible } from "./elements.js";
 
 /** @type {Promise<any> | null} */
 let plotlyLoading = null;
-const drawn = new Set();
+const redraws = new Set();
 
 /**
  * @param {{plotting: () => Promise<string>}} source
@@ -41,7 +41,7 @@ export function label(text, most = 60) {
 }
 
 /**
- * A chart that is drawn once it is in the page, and again when the colours change.
+ * A chart that is redraws once it is in the page, and again when the colours change.
  * @param {any} source
  * @param {string} description read by screen readers instead of the chart
  * @param {() => {traces: any[], layout?: any}} figure
@@ -52,7 +52,7 @@ export function chart(source, description, figure, more = "") {
   const draw = async () => {
     try {
       const library = await loadPlotly(source);
-      if (!place.isConnected) return drawn.delete(draw);
+      if (!place.isConnected) return redraws.delete(draw);
       const { traces, layout = {} } = figure();
       await library.react(place, traces, { ...baseLayout(), ...layout, xaxis: axis(layout.xaxis), yaxis: axis(layout.yaxis) }, CONFIG);
     } catch (error) {
@@ -60,17 +60,17 @@ export function chart(source, description, figure, more = "") {
       place.replaceChildren(element("p", { class: "quiet" }, `No chart: ${/** @type {Error} */ (error).message}`));
     }
   };
-  drawn.add(draw);
+  redraws.add(draw);
   requestAnimationFrame(draw);
   return place;
 }
 
 /** Forget the charts that are no longer shown. */
 export function forgetCharts() {
-  drawn.clear();
+  redraws.clear();
 }
 
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => drawn.forEach((draw) => draw()));
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => redraws.forEach((draw) => draw()));
 
 const CONFIG = { displayModeBar: false, responsive: true, showTips: false };
 

@@ -75,7 +75,7 @@ function throughputCard(source, figures) {
     activity.rates.length
       ? chart(source, "Replies per minute by role over time; shaded where an endpoint let nothing out", () => throughput(activity, log))
       : element("p", { class: "quiet" }, activity.has_cache ? "No reply of this run was paid for in it: all came from the cache." : "The cache is not on this machine, and the ledger has no times."),
-    activity.rates.length ? element("p", { class: "quiet" }, `Replies to the calls of instructions, in steps of ${seconds(activity.width)}. ${sampleNote(figures)}`) : null,
+    activity.rates.length ? element("p", { class: "quiet" }, `Replies to the calls that rows record (all but encode), in steps of ${seconds(activity.width)}. ${sampleNote(figures)}`) : null,
     waits.length ? dataTable(["waited from", "for", "endpoint", "why"], waits) : element("p", { class: "quiet" }, "No endpoint kept the run waiting for long."),
   );
 }

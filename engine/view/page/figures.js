@@ -211,17 +211,17 @@ function roundsCard(figures) {
 function lengthsCard(source, figures) {
   const { instructions, strong, target } = figures.lengths;
   if (!instructions.length) return null;
-  const series = [["instruction", instructions, "quiet"], ["strong answer", strong, "strong"], ["target answer", target, "target"]];
-  const shown = /** @type {[string, number[], string][]} */ (series.filter(([, values]) => values.length));
+  const all = [["instruction", instructions, "quiet"], ["strong answer", strong, "strong"], ["target answer", target, "target"]];
+  const series = /** @type {[string, number[], string][]} */ (all.filter(([, values]) => values.length));
   const middle = (/** @type {number[]} */ values) => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)];
   return card(
     "Lengths",
     "",
     chart(source, "Histogram of the lengths of instructions and answers in words", () => ({
-      traces: shown.map(([name, values, shade]) => ({ type: "histogram", name, x: values, opacity: 0.65, nbinsx: 40, marker: { color: colour(shade) } })),
+      traces: series.map(([name, values, shade]) => ({ type: "histogram", name, x: values, opacity: 0.65, nbinsx: 40, marker: { color: colour(shade) } })),
       layout: { barmode: "overlay", xaxis: { title: { text: "words" } }, yaxis: { title: { text: "texts" } } },
     })),
-    element("p", { class: "quiet" }, `median words: ${shown.map(([name, values]) => `${name} ${middle(values)}`).join(", ")}. ${sampleNote(figures)}`),
+    element("p", { class: "quiet" }, `median words: ${series.map(([name, values]) => `${name} ${middle(values)}`).join(", ")}. ${sampleNote(figures)}`),
   );
 }
 
@@ -255,16 +255,16 @@ function coverageCard(figures) {
  * @param {any[]} values
  */
 function valuesCard(source, name, values) {
-  const shown = values.filter((one) => one.value).slice(0, 25).reverse();
-  if (!shown.length) return null;
+  const frequent = values.filter((one) => one.value).slice(0, 25).reverse();
+  if (!frequent.length) return null;
   const [allSeeds, allRows] = [values.reduce((sum, one) => sum + one.seeds, 0) || 1, values.reduce((sum, one) => sum + one.rows, 0) || 1];
   const bars = (/** @type {string} */ title, /** @type {"seeds" | "rows"} */ which, /** @type {number} */ all, /** @type {string} */ shade) => ({
     type: "bar",
     orientation: "h",
     name: title,
-    y: shown.map((one) => label(one.value, 34)),
-    x: shown.map((one) => (100 * one[which]) / all),
-    customdata: shown.map((one) => one[which]),
+    y: frequent.map((one) => label(one.value, 34)),
+    x: frequent.map((one) => (100 * one[which]) / all),
+    customdata: frequent.map((one) => one[which]),
     hovertemplate: "%{y}: %{customdata:,}<extra></extra>",
     marker: { color: colour(shade) },
   });
@@ -275,7 +275,7 @@ function valuesCard(source, name, values) {
       traces: [bars("seeds", "seeds", allSeeds, "faint"), bars("rows", "rows", allRows, "strong")],
       layout: { xaxis: { ticksuffix: " %" }, margin: { l: 10, r: 12, t: 8, b: 30 }, legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0, traceorder: "reversed" } },
     }), "long"),
-    element("p", { class: "quiet" }, `The ${shown.length} most frequent.`),
+    element("p", { class: "quiet" }, `The ${frequent.length} most frequent.`),
   );
 }
 

@@ -8,7 +8,7 @@ import { transcriptView } from "./transcript.js";
 const PAGE_SIZE = 50;
 
 /** What a select of the filters is called. */
-const FILTERS = { fate: "any fate", reason: "any reason", winner: "any winner", round: "any round", use_case: "any use case", stage: "failed in any stage" };
+const FILTERS = { fate: "any fate", reason: "any reason", winner: "any winner", round: "any round", use_case: "any use case", stage: "any stage" };
 
 export class RowsTab {
   /**
@@ -31,7 +31,7 @@ export class RowsTab {
     this.after = null;
     this.selected = -1;
     this.loads = 0;
-    this.search = element("input", { type: "search", placeholder: "Search instructions and answers  ( / )", "aria-label": "search", oninput: () => this.filterSoon() });
+    this.search = element("input", { type: "search", placeholder: "Search instructions and answers", "aria-label": "search", oninput: () => this.filterSoon() });
     this.selects = Object.fromEntries(Object.entries(FILTERS).map(([name, title]) => [name, element("select", { "aria-label": title, onchange: () => this.filter() })]));
     this.least = element("input", { type: "number", step: 0.5, placeholder: "gap ≥", "aria-label": "least gap", oninput: () => this.filterSoon() });
     this.most = element("input", { type: "number", step: 0.5, placeholder: "gap ≤", "aria-label": "greatest gap", oninput: () => this.filterSoon() });
@@ -107,8 +107,8 @@ export class RowsTab {
     try {
       do {
         const page = await this.source.entries(this.run, filters, after, PAGE_SIZE - entries.length);
-        if (load !== this.loads) return;
-        if (page === null) return;
+        const isStale = load !== this.loads || (read > 0 && !this.node.isConnected);
+        if (isStale || page === null) return;
         entries = entries.concat(page.entries);
         after = page.after;
         read += page.read;
@@ -143,8 +143,8 @@ export class RowsTab {
 
   /** @param {number} all */
   embeddedNote(all) {
-    const held = this.source.runs[this.run].transcripts.length;
-    return held < all ? `; this file holds ${integer(held)} of ${integer(all)}, spread evenly` : "";
+    const count = this.source.runs[this.run].transcripts.length;
+    return count < all ? `; this file holds ${integer(count)} of ${integer(all)}, spread evenly` : "";
   }
 
   /**

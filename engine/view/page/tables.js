@@ -47,8 +47,8 @@ export function tile(value, label) {
  * @param {[string, any][]} pairs
  */
 export function factsList(pairs) {
-  const shown = pairs.filter(([, value]) => value !== "" && value !== null && value !== undefined && value !== false);
-  return element("dl", { class: "facts-list" }, shown.map(([name, value]) => [element("dt", {}, name), element("dd", {}, value)]));
+  const facts = pairs.filter(([, value]) => value !== "" && value !== null && value !== undefined && value !== false);
+  return element("dl", { class: "facts-list" }, facts.map(([name, value]) => [element("dt", {}, name), element("dd", {}, value)]));
 }
 
 /**

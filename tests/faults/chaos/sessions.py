@@ -192,7 +192,9 @@ class Run:
             status = process.wait()
             self.result.wrong.append(f"it hung: {self._last_lines()}")
         self._settle()
-        allowed = {ExitStatus.FAILED.value, -signal.SIGKILL} if intervention else set[int]()
+        allowed = set[int]()
+        if intervention is not None:
+            allowed |= {ExitStatus.FAILED.value, ExitStatus.STOPPED.value, -signal.SIGKILL}
         if self._budget is not None:
             allowed.add(ExitStatus.BUDGET_SPENT)
         if intervention is not None and len(self.seen()) == before:
