@@ -151,6 +151,10 @@ def test_a_loop_killed_at_every_step_ends_like_an_undisturbed_one(
     assert (killed / "loop" / "loop.json").read_bytes() == unchanged
     changed = run_loop(killed, "--set", "tune.epochs=2")
     assert (changed.returncode, "hyperparameters differ" in changed.stderr) == (2, True)
+    with (killed / "tiny" / "model.safetensors").open("ab") as file:
+        file.write(b"\0")
+    other = run_loop(killed)
+    assert (other.returncode, "other weights" in other.stderr) == (2, True), other.stderr
 
 
 @pytest.mark.slow
@@ -230,10 +234,11 @@ def test_the_table_shows_rounds_that_have_only_begun() -> None:
         rows=1200, overlapping=0, repeated=0, steps=9, first_loss=2.0, last_loss=1.0
     )
     record = LoopRecord(
+        model="",
         rounds=(
             RoundRecord(number=0, evaluation=evaluation, seconds={"answer": 2.4}),
             RoundRecord(number=1, tuning=tuning),
-        )
+        ),
     )
     rounds, held_out = (table.rows for table in round_tables(record))
 
@@ -248,13 +253,17 @@ def test_the_table_shows_rounds_that_have_only_begun() -> None:
 
 
 def test_a_record_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    assert read_record(tmp_path) == LoopRecord()
-    write_record(tmp_path, LoopRecord(format=99))
+    assert read_record(tmp_path, "one") == LoopRecord(model="one")
+    write_record(tmp_path, LoopRecord(model="one"))
+    assert read_record(tmp_path, "one") == LoopRecord(model="one")
+    with pytest.raises(FolderError, match="other weights"):
+        read_record(tmp_path, "two")
+    write_record(tmp_path, LoopRecord(model="one", format=99))
     with pytest.raises(FolderError, match="another version"):
-        read_record(tmp_path)
+        read_record(tmp_path, "one")
     (tmp_path / "loop.json").write_text("{")
     with pytest.raises(FolderError, match="cannot be read"):
-        read_record(tmp_path)
+        read_record(tmp_path, "one")
 
 
 def test_reference_judge_and_cache_are_the_run_s_unless_named() -> None:

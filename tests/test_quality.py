@@ -106,6 +106,12 @@ def test_length_is_bounded_on_both_sides_inclusively_and_for_its_part_only() -> 
         "صحّح النص التالي.",
         "Corrige el siguiente texto.",
         "Résume le texte suivant.",
+        "Переведи следующий текст на английский.",
+        "次の文章を要約してください。",
+        "Resuma o texto a seguir.",
+        "Riassumi il seguente testo.",
+        "Vertaal de volgende tekst.",
+        "다음 문장을 고치세요.",
     ],
 )
 def test_an_instruction_without_the_text_that_it_works_on_is_refused(text: str) -> None:
@@ -128,6 +134,8 @@ def test_an_instruction_without_the_text_that_it_works_on_is_refused(text: str) 
         "Complete my review of the film: the best scene is this:",
         "Write a text about the following day of a hangover.",
         "请修改以下句子：他昨天去了学校。",
+        "次の文を直してください：「それ取って」",
+        "Переведи следующий текст: «Ночь, улица, фонарь».",
     ],
 )
 def test_an_instruction_that_brings_its_text_along_or_needs_none_passes(text: str) -> None:

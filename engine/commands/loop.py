@@ -126,9 +126,9 @@ class _Session:
         """Continue the loop of *plan*.
 
         Raises:
-            FolderError: its record cannot be read.
+            FolderError: its record cannot be read, or it began with another model.
         """
-        self.record: LoopRecord = read_record(plan.folder.path)
+        self.record: LoopRecord = read_record(plan.folder.path, plan.first_digest())
         self._plan = plan
         self._args = args
 

@@ -115,9 +115,10 @@ class RoundRecord(Struct, frozen=True, kw_only=True):
 
 
 class LoopRecord(Struct, frozen=True, kw_only=True):
-    """The table of rounds, as `LOOP_FILE` holds it."""
+    """The table of rounds, as `LOOP_FILE` holds it, and a digest of the first model's weights."""
 
     format: int = FORMAT
+    model: str
     rounds: tuple[RoundRecord, ...] = ()
 
     def round(self, number: int) -> RoundRecord:
@@ -134,17 +135,22 @@ class LoopRecord(Struct, frozen=True, kw_only=True):
 _record = msgspec.json.Decoder(LoopRecord)
 
 
-def read_record(folder: Path) -> LoopRecord:
+def read_record(folder: Path, model: str) -> LoopRecord:
     """Read the table of the loop in *folder*; an empty one if there is none.
 
+    Args:
+        folder: the loop's.
+        model: a digest of the first model's weights.
+
     Raises:
-        FolderError: it cannot be read, or another version of codeclm wrote it.
+        FolderError: it cannot be read, another version of codeclm wrote it, or it began with
+            another model.
     """
     path = folder / LOOP_FILE
     try:
         record = json_codec.loads(read_input(path), _record)
     except FileNotFoundError:
-        return LoopRecord()
+        return LoopRecord(model=model)
     except (OSError, msgspec.MsgspecError) as error:
         raise FolderError(
             f"{path}: cannot be read ({error}): remove it; the same command writes it again"
@@ -153,6 +159,11 @@ def read_record(folder: Path) -> LoopRecord:
         raise FolderError(
             f"{path}: written by another version of codeclm (format {record.format}, this one reads"
             f" {FORMAT}): choose another folder (--out); paid answers are reused"
+        )
+    if record.model != model:
+        raise FolderError(
+            f"{path}: the loop began with other weights of this model: choose another folder"
+            " (--out), or restore them"
         )
     return record
 

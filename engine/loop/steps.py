@@ -8,6 +8,7 @@ from typing import Final
 from msgspec import Struct, structs
 
 from ...providers.optional import install_command
+from ...providers.transformers.location import digest_model, find_model
 from ..calls.gate import Origin
 from ..config import Config, ConfigError
 from ..data.test_sets import Question, prompts_of, read_questions
@@ -58,6 +59,17 @@ class LoopPlan(Struct, frozen=True):
     @property
     def folder(self) -> Folder:
         return Folder(self.config.folder)
+
+    def first_digest(self) -> str:
+        """Return a digest of the first model's weights. Blocks: it reads them.
+
+        Raises:
+            ConfigError: they cannot be read.
+        """
+        try:
+            return digest_model(find_model(self.config.first_model))
+        except OSError as error:
+            raise ConfigError(f"{self.where}: run.target.model: {error}") from error
 
     def round_folder(self, number: int) -> Path:
         return self.folder.path / (f"round-{number}" if number else "start")

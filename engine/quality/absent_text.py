@@ -23,6 +23,15 @@ _REFERS: Final = re.compile(
     r" (?:suivante?|ci-dessous)\b"
     r"|\b(?:el|la|los|este|esta) siguiente (?:texto|frase|párrafo|artículo|carta|código)\b"
     r"|(?:以下|下面|下列|上述)的?(?:这[段篇首封])?(?:文本|文字|句子|段落|文章|代码|邮件|诗|内容|材料)"
+    r"|\b(?:следующ|данн|приведённ|приведенн)\w{2,3} "
+    r"(?:текст|предложени|абзац|стать|письм|отрывок|стих|код)\w*"
+    r"|(?:текст|предложение|абзац|письмо|код) ниже\b"
+    r"|(?:次|以下|下記|上記)の(?:文章?|文|段落|記事|メール|手紙|詩|コード|会話|テキスト|一節)"
+    r"|\b(?:o|a) (?:texto|frase|parágrafo|artigo|carta|código) (?:a seguir|abaixo|seguinte)\b"
+    r"|\b(?:il|la|questo|questa) (?:seguente (?:testo|frase|paragrafo|articolo|lettera|codice)"
+    r"|(?:testo|frase|paragrafo|articolo|lettera|codice) (?:seguente|qui sotto))\b"
+    r"|\b(?:de|het) (?:volgende|onderstaande) (?:tekst|zin|alinea|brief|artikel|code)\b"
+    r"|(?:다음|아래)(?:의)? (?:문장|글|텍스트|단락|기사|이메일|편지|코드)"
     r"|(?:النص|الفقرة|الجملة|المقال|الرسالة) (?:التالية?|أدناه)"
     r"|\b(?:the following|below)\b[^:]{0,60}:\s*\Z",
     re.IGNORECASE,
@@ -39,6 +48,8 @@ question, or that none is needed."""
 _HINTS: Final = (
     *("follow", "given", "provided", "attached", "below", "above"),
     *("folgende", "stehende", "suivant", "dessous", "siguiente"),
+    *("следующ", "данн", "привед", "ниже", "次の", "下記", "上記", "seguir", "abaixo", "seguinte"),
+    *("seguente", "qui sotto", "volgende", "onderstaande", "다음", "아래"),
     *("以下", "下面", "下列", "上述", "التالي", "أدناه"),
 )
 """One of them, in lower case, is in whatever `_REFERS` finds. Most instructions have none, and
