@@ -66,7 +66,7 @@ def sample_memory(server: LoadServer, seeds: int, in_flight: int, folder: Path) 
         [
             *(sys.executable, "-m", "codeclm.engine", "run"),
             *("--seeds", str(folder / "seeds.jsonl"), "--base-url", f"{server.url}/v1"),
-            *("--strong", "vllm/m", "--target", "vllm/m", "-c", str(in_flight)),
+            *("--strong", "vllm/m", "--target", "vllm/m", "--max-concurrent", str(in_flight)),
             *("--per-metadata", "1", "--max-iterations", "1", "--set", "judge.temperature=0.7"),
             *("--set", "filter.leftover=keep_strong"),
             *("--out", str(folder / "run"), "--cache", str(folder / "cache"), "--json"),

@@ -177,7 +177,7 @@ def refusals(server: FaultServer, seeds: int) -> dict[str, Any]:
     Use enough seeds that the waits of the last item, which nothing can fill, do not matter.
     """
     rule = Rule(fault="429", value="1", share=0.15, times=1)
-    options = ("--per-metadata", 12, "-c", 8)
+    options = ("--per-metadata", 12, "--max-concurrent", 8)
     ideal = _span(run_to_end(server, Settings(latency=0.1), seeds, *options))
     actual = _span(run_to_end(server, Settings(latency=0.1, rules=(rule,)), seeds, *options))
     return _row("15 % refused once for 1 s", actual, ideal)

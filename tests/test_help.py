@@ -112,6 +112,7 @@ def test_help_is_a_word_too(tmp_path: Path) -> None:
         ("status runs", "runs: not a run's folder; there is runs/"),
         ("status runs/tow", "runs/tow: not a run's folder; there is runs/two, runs/one"),
         ("status", "the following arguments are required: RUN"),
+        ("inspect runs/one --prompts", "--prompts shows one example's: name it"),
     ],
 )
 def test_a_newcomer_s_slip_is_answered_with_what_to_type(

@@ -79,6 +79,8 @@ def _add_filters(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.prompts and args.id is None:
+        raise FolderError("--prompts shows one example's: name it by its id or address")
     with open_run(args.folder) as reader:
         if args.id is None:
             return _list(reader, args)

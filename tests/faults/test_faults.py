@@ -409,7 +409,7 @@ def test_a_server_that_refuses_everything_for_good_ends_the_run(
     faulty.reset(rules=(Rule(fault="400"),))
     seeds = write_seeds(tmp_path / "many.jsonl", 200)
 
-    ended = run(faulty, tmp_path, "--seeds", seeds, "-c", 4)
+    ended = run(faulty, tmp_path, "--seeds", seeds, "--max-concurrent", 4)
 
     assert ended.status == 1
     assert "made up (400)" in ended.said

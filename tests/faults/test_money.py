@@ -28,7 +28,18 @@ def line(server: FaultServer, folder: Path, *more: object) -> list[str]:
     file = write_seeds(folder / "seeds.jsonl", 12)
     roles = ("--strong", "vllm/strong", "--target", "vllm/target", "--base-url", server.url)
     return command(
-        *("run", "--seeds", file, *roles, "--out", "run", "--cache", "cache", "-c", WIDTH),
+        *(
+            "run",
+            "--seeds",
+            file,
+            *roles,
+            "--out",
+            "run",
+            "--cache",
+            "cache",
+            "--max-concurrent",
+            WIDTH,
+        ),
         *("--per-metadata", 4, "--display", "none", *more),
     )
 
@@ -87,7 +98,7 @@ def test_a_budget_of_money_is_not_overrun_by_what_is_in_flight(
     """Sixteen calls in flight cost up to a hundredth of the budget each."""
     shop.reset(latency=0.01)
     prices = [f"--set={role}.price_{kind}=20" for role in ROLES for kind in ("input", "output")]
-    ended = start(shop, tmp_path, "-c", 16, "--max-cost", 1, *prices)
+    ended = start(shop, tmp_path, "--max-concurrent", 16, "--max-cost", 1, *prices)
     _, told = ended.communicate(timeout=HANGS)
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     by_stage = sum(cost["money"] for cost in summary["costs"])

@@ -69,7 +69,7 @@ def test_calls_that_are_refused_once_are_sent_once_more(
     """15 % of all contents, while the others run on."""
     rule = Rule(fault="429", value="0.05", share=0.15, times=1)
 
-    found = finish(strict, tmp_path, Settings(rules=(rule,)), "-c", "8")
+    found = finish(strict, tmp_path, Settings(rules=(rule,)), "--max-concurrent", "8")
 
     refused = Counter(one.digest for one in found.seen if one.outcome == "429")
     assert (found.rows, found.paid) == (undisturbed.rows, undisturbed.paid)

@@ -174,7 +174,14 @@ class Run:
             patience += [f"{role}.stream=true" for role in ("strong", "target", "judge")]
         return [
             *("run", "--seeds", "seeds.jsonl", *roles, self._server.url, "--out", "run"),
-            *("--cache", "cache", "-c", self.plan.width, "--transport", self.plan.transport),
+            *(
+                "--cache",
+                "cache",
+                "--max-concurrent",
+                self.plan.width,
+                "--transport",
+                self.plan.transport,
+            ),
             *("--export", *EXPORTS, "--max-calls", budget, "--display", "none"),
             *(word for setting in (*patience, *waits) for word in ("--set", setting)),
             *self.plan.scenario.arguments,
