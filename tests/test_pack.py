@@ -8,8 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from codeclm.engine.data.errors import RunStopped, UserError
 from codeclm.engine.store.folder import Folder
+from codeclm.engine.store.unpack import unpack
 
 from .commands import codeclm, write_lines, write_seeds
 
@@ -325,3 +329,34 @@ def test_a_stranger_s_run_sends_nothing_before_it_is_trusted(packed: Path, tmp_p
 
     assert done.returncode == 2
     assert "this run was not begun by you on this machine" in done.stderr
+
+
+@pytest.fixture(scope="module")
+def plain(packed: Path) -> bytes:
+    """The pack without its compression."""
+    return gzip.decompress((packed / "run.tar.gz").read_bytes())
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 10**6), st.integers(0, 160), st.integers(0, 255)),
+        min_size=1,
+        max_size=8,
+    )
+)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_pack_with_any_bytes_changed_is_unpacked_whole_or_leaves_nothing(
+    plain: bytes, tmp_path_factory: pytest.TempPathFactory, changes: list[tuple[int, int, int]]
+) -> None:
+    folder = tmp_path_factory.mktemp("changed")
+    changed = bytearray(plain)
+    for block, offset, byte in changes:
+        changed[block % (len(plain) // 512) * 512 + offset] = byte  # headers are blocks of 512
+    (folder / "pack.tar.gz").write_bytes(gzip.compress(bytes(changed), 1))
+
+    try:
+        unpack(folder / "pack.tar.gz", to=folder / "new", most_bytes=10**8)
+    except (UserError, RunStopped):
+        assert names(folder) == ["pack.tar.gz"]
+    else:
+        assert sorted(names(folder)) == ["new", "pack.tar.gz"]

@@ -286,7 +286,7 @@ def _suspect_files(
     """Yield which of the user's own files a stranger's configuration would send."""
     addresses = {base_url(role) for role in roles if hosted_model(role).host.kind.over_http}
     for setting, path in files:
-        if remote.is_address(path):
+        if remote.is_url(path):
             if origin.is_suspect(path):
                 yield f"{setting}: a download of {path}"
         elif addresses and origin.is_suspect_file(path):

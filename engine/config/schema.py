@@ -276,9 +276,7 @@ class Config(SettingsTable, frozen=True):
     def seed_files(self) -> tuple[Path, ...]:
         """Return the paths that ``seeds`` names; of addresses, where `fetch_seeds` puts them."""
         return tuple(
-            remote.local_path(name, self.cache.path())
-            if remote.is_address(name)
-            else user_path(name)
+            remote.local_path(name, self.cache.path()) if remote.is_url(name) else user_path(name)
             for name in self.seed_names
         )
 
@@ -290,7 +288,7 @@ class Config(SettingsTable, frozen=True):
     @property
     def downloads_seeds(self) -> bool:
         """Whether any of the seeds are named by an address."""
-        return any(map(remote.is_address, self.seed_names))
+        return any(map(remote.is_url, self.seed_names))
 
     def fetch_seeds(self) -> None:
         """Download the seeds that are addresses, unless they are there. Blocks.
@@ -298,7 +296,7 @@ class Config(SettingsTable, frozen=True):
         Raises:
             SeedError: one cannot be downloaded.
         """
-        for name in filter(remote.is_address, self.seed_names):
+        for name in filter(remote.is_url, self.seed_names):
             remote.fetch(name, self.cache.path())
 
     @property

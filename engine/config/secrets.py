@@ -45,7 +45,7 @@ def check_secrets(role: RoleConfig, where: str) -> None:
     Raises:
         ConfigError: one does; the message starts with *where* and the key, and repeats no value.
     """
-    _check_address(role.base_url or "", f"{where}.base_url")
+    _check_url(role.base_url or "", f"{where}.base_url")
     for name, value in role.headers.items():
         literal = _SCHEME.sub("", _REFERENCE.sub("", value)).strip()
         if _is_secret(name, literal):
@@ -91,7 +91,7 @@ def read_headers(role: RoleConfig, environ: Mapping[str, str] = os.environ) -> d
     return {name: _REFERENCE.sub(value_of, value) for name, value in role.headers.items()}
 
 
-def _check_address(url: str, where: str) -> None:
+def _check_url(url: str, where: str) -> None:
     try:
         parts = urlsplit(url)
     except ValueError:

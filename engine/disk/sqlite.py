@@ -81,6 +81,9 @@ def connect(path: Path, *, cache_kib: int = 8192) -> sqlite3.Connection:
     except sqlite3.Error as error:
         connection.close()
         raise storage_error(path, error) from error
+    except UnicodeDecodeError as error:  # SQLite's own message repeats bytes of the file
+        connection.close()
+        raise storage_error(path, sqlite3.DatabaseError("malformed schema")) from error
     return connection
 
 

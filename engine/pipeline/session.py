@@ -140,17 +140,20 @@ async def execute(
             plan.config.seed,
             plan.config.budget,
         )
-        async with open_clients(
-            plan.roles,
-            plan.prompts,
-            settings,
-            counters=session.counters,
-            session=name,
-            spent=spent,
-        ) as clients:
-            session.dispatchers = clients.dispatchers
-            hooks = Hooks(watch, requests, on_kept, tries_roles)
-            await _work(session, clients, ledger, hooks)
+        try:
+            async with open_clients(
+                plan.roles,
+                plan.prompts,
+                settings,
+                counters=session.counters,
+                session=name,
+                spent=spent,
+            ) as clients:
+                session.dispatchers = clients.dispatchers
+                hooks = Hooks(watch, requests, on_kept, tries_roles)
+                await _work(session, clients, ledger, hooks)
+        finally:  # also if it could not begin: whoever resumes must know that nothing was paid
+            _record_spending(session, ledger, ended=True)
     return session
 
 
@@ -189,7 +192,7 @@ async def _work(session: Session, clients: Clients, ledger: LedgerWriter, hooks:
                 ledger.seeds_selected(selection)
             await _run(execution, plan, clients, tries_roles=hooks.tries_roles)
     finally:
-        _record_spending(session, ledger, ended=True)
+        _record_spending(session, ledger)
     session.left_for_later = state.left_for_later
     session.ending, session.reason = state.verdict()
     if session.abandoned:

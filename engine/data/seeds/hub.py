@@ -23,7 +23,7 @@ _ADDRESS: Final = re.compile(
 )
 
 
-class HubAddress(NamedTuple):
+class DatasetUrl(NamedTuple):
     """A part of a dataset on the Hub; ``part`` is empty for the usual one."""
 
     repo: str
@@ -31,7 +31,7 @@ class HubAddress(NamedTuple):
     part: str
 
 
-def parse(address: str) -> HubAddress:
+def parse(address: str) -> DatasetUrl:
     """Read *address*.
 
     Raises:
@@ -44,7 +44,7 @@ def parse(address: str) -> HubAddress:
             " /FILE, /FOLDER or /SPLIT"
         )
     revision = match["revision"]
-    return HubAddress(match["repo"], unquote(revision) if revision else None, match["part"] or "")
+    return DatasetUrl(match["repo"], unquote(revision) if revision else None, match["part"] or "")
 
 
 def download(address: str, to: Path) -> dict[str, str]:

@@ -31,12 +31,12 @@ _SECRET: Final = re.compile(
 )
 
 
-def is_address(name: str) -> bool:
+def is_url(name: str) -> bool:
     """Whether *name* is an address, not a path."""
     return urlsplit(name).scheme in _FETCHERS and "://" in name
 
 
-def check_address(name: str) -> None:
+def check_url(name: str) -> None:
     """Check that *name* can be downloaded and holds no secret, without a connection.
 
     Raises:
@@ -78,7 +78,7 @@ def fetch(name: str, cache: Path) -> None:
     target = local_path(name, cache)
     if target.exists():
         return
-    check_address(name)
+    check_url(name)
     folder = target.parent
     partial = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.partial")
     try:

@@ -133,6 +133,12 @@ def _differences(path: Path, pilot: Manifest | None, run: Manifest) -> Iterator[
 
 def _check_threshold(path: Path, pilot: Config, plan: Plan) -> None:
     wanted = plan.config.filter.threshold
+    if plan.config.filter.confirm and wanted != pilot.filter.threshold:
+        raise ConfigError(
+            f"{path}: its θ is {pilot.filter.threshold:g}, this run's {wanted:g}: what"
+            " filter.confirm keeps is known at the pilot's own θ alone: make a pilot with"
+            f" --threshold {wanted:g}"
+        )
     if plan.recipe.scores_gaps(pilot) and wanted > pilot.filter.threshold:
         raise ConfigError(
             f"{path}: its θ is {pilot.filter.threshold:g}, this run's {wanted:g}: what it selected"
