@@ -20,7 +20,7 @@ from .reading import (
 )
 from .schemas import BOOLEAN, list_of, object_of, one_of, string
 from .tables import column, rows_of
-from .traits import Traits, read_traits, without_traits
+from .traits import Traits, credible, read_traits, without_traits
 
 # Possessive and bounded throughout: a line of dashes or blanks must not make them backtrack.
 _MARKS = r"[ \t]*+(?:[-+•>#]++[ \t]*+|\*[ \t]++|\(?[0-9]{1,3}[.)][ \t]*+)*+[*_`\"']{0,3}"
@@ -90,7 +90,8 @@ class Encode(Prompt[Description], frozen=True, kw_only=True):
         use_case, skills = read_metadata(
             reply.text, use_cases=self.vocabulary.use_cases, skills=self.vocabulary.skills
         )
-        return Description(use_case, skills, read_traits(reply.text))
+        traits = credible(read_traits(reply.text), self.instruction)
+        return Description(use_case, skills, traits)
 
     def schema(self) -> JsonSchema:
         use_cases, skills = self.vocabulary.use_cases, self.vocabulary.skills

@@ -21,6 +21,19 @@ _NAME = re.compile(r"[^\W\d_]{2,30}(?:[ -][^\W\d_]{2,30}){0,2}")
 _YES, _NO = (
     re.compile(rf"\W*(?:{phrase(field)})(?![^\W\d_])", re.IGNORECASE) for field in ("yes", "no")
 )
+_FIRST_NOT_LATIN: Final = "\u0370"
+_LATIN = re.compile(
+    r"english|german|french|spanish|portuguese|italian|dutch|swedish|danish|norwegian|finnish"
+    r"|polish|czech|turkish|indonesian|vietnamese"
+)
+_NOT_LATIN = re.compile(
+    r"chinese|japanese|korean|arabic|persian|urdu|hebrew|russian|ukrainian|bulgarian|greek|hindi"
+    r"|bengali|tamil|thai"
+)
+_SIGN_OF_TEXT = re.compile(
+    r"\n|[\"\u201c\u201e\u00ab\u300c\u300e][^\n]{2}|[:\uff1a]\s*\S"
+    r"|(?<!\w)['\u2018][^\n]{5,}['\u2019]|[.?!\u3002]\s*\S"
+)
 _UNKNOWN: Final = frozenset({"none", "unknown", "n", "na", "not applicable", "mixed", "any"})
 
 
@@ -73,6 +86,21 @@ def read_traits(text: str) -> Traits:
     return Traits(
         _language(language["value"]) if language else "", _answer(given["value"]) if given else None
     )
+
+
+def credible(traits: Traits, instruction: str) -> Traits:
+    """Return *traits* without what *instruction* contradicts: small models guess.
+
+    A language of another script is not its language, and a text that is given shows: as a further
+    line, a quotation, or something after a colon.
+    """
+    letters = [sign for sign in instruction if sign.isalpha()]
+    latin = sum(sign < _FIRST_NOT_LATIN for sign in letters)
+    name = traits.language.casefold()
+    is_latin, is_other = latin == len(letters), 10 * latin < len(letters)
+    contradicts = is_other if _LATIN.fullmatch(name) else is_latin and _NOT_LATIN.fullmatch(name)
+    is_given = traits.given_text and _SIGN_OF_TEXT.search(instruction) is None
+    return Traits("" if contradicts else traits.language, None if is_given else traits.given_text)
 
 
 def without_traits(text: str) -> str:

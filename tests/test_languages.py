@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from codeclm.prompts import InLanguage, Traits
 from codeclm.prompts.encode import read_metadata
-from codeclm.prompts.traits import read_traits
+from codeclm.prompts.traits import credible, read_traits
 
 from .commands import codeclm
 from .servers import ReceivedRequest, Say, Server, chat, say
@@ -65,6 +65,26 @@ def test_a_language_is_a_name_or_unknown_since_it_stands_in_later_prompts(text: 
     assert name.replace(" ", "").replace("-", "").isalpha() or not name
     assert len(name) <= 92
     assert "\n" not in str(InLanguage(name))
+
+
+@pytest.mark.parametrize(
+    ("instruction", "said", "believed"),
+    [
+        ("为什么天空是蓝色的？", Traits("English", True), Traits("", None)),
+        ("اقترح ثلاثة أسماء لمقهى جديد.", Traits("German", True), Traits("", None)),
+        ("为什么天空是蓝色的？", Traits("Chinese", False), Traits("Chinese", False)),
+        ("解释 Python 的 list comprehension", Traits("Chinese", False), Traits("Chinese", False)),
+        ("How do vaccines work?", Traits("Chinese", True), Traits("", None)),
+        ("What does 你好 mean?", Traits("English", True), Traits("English", None)),
+        ("Kürze: „Es ist so, dass es regnet.“", Traits("German", True), Traits("German", True)),
+        ("Fix this.\nHe go home.", Traits("English", True), Traits("English", True)),
+        ("", Traits("English", True), Traits("English", None)),
+    ],
+)
+def test_what_the_seed_contradicts_is_not_believed(
+    instruction: str, said: Traits, believed: Traits
+) -> None:
+    assert credible(said, instruction) == believed
 
 
 # From the seed to the row

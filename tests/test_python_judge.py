@@ -208,6 +208,20 @@ def test_a_wrong_judge_is_one_line_before_anything_is_written(
     assert not (tmp_path / "run" / "config.toml").exists()
 
 
+@pytest.mark.parametrize("verb", ["status", "calibrate", "inspect", "report"])
+def test_reading_a_run_imports_no_function_that_it_names(
+    package: Path, tmp_path: Path, verb: str
+) -> None:
+    write_seeds(tmp_path, 2)
+    run(tmp_path, package, "--judge", "python/judged:length", "--out", "gift")
+    (package / "judged.py").write_text("open('harm', 'w').close()\ndef length(i, a): return 1\n")
+    done = codeclm(verb, "gift", cwd=tmp_path, PYTHONPATH=str(package))
+    gone = codeclm(verb, "gift", cwd=tmp_path)  # where the package is not installed
+
+    assert (done.returncode, gone.returncode) == (0, 0), done.stderr + gone.stderr
+    assert not (tmp_path / "harm").exists()
+
+
 def test_a_stranger_s_folder_runs_no_function_of_its_choice(package: Path, tmp_path: Path) -> None:
     write_seeds(tmp_path, 2)
     (package / "harm.py").write_text("open('harm', 'w').close()\ndef f(i, a): return 1\n")

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import threading
+from collections.abc import Mapping
 from functools import cache, partial
 from pathlib import Path
 from random import Random
@@ -62,6 +63,10 @@ MODES: dict[str, dict[str, Any]] = {
             "max_response_words": 200,
         },
         "size": {"max_expansion": 12},
+    },
+    "three judges": {
+        "target_rows": 20,
+        "judges": ("one", "two", "three"),
     },
     "metadata only": {"target_rows": 20, "metadata": {"file": "metadata.jsonl"}},
     "ablation: metadata": {
@@ -143,15 +148,22 @@ class Files(NamedTuple):
             "out": str(self.out),
             "strong": {"model": "scripted/strong", **role},
             "target": {"model": "scripted/target", **role},
-            "judge": {"model": "scripted/judge", **role},
             "decode": {} if "target_rows" in mode and metadata else {"per_metadata": 3},
             "filter": {"threshold": 1.0},
             "retry": {"first_wait": 0.0, "longest_wait": 0.0},
             "cache": {"folder": str(self.folder / "cache")},
             **mode,
             "metadata": metadata,
+            **_judges(mode, role),
         }
         return build_config(tree, where="test")
+
+
+def _judges(mode: Mapping[str, Any], role: dict[str, Any]) -> dict[str, Any]:
+    names: tuple[str, ...] = mode.get("judges", ())
+    if not names:
+        return {"judge": {"model": "scripted/judge", **role}}
+    return {"judges": {name: {"model": f"scripted/{name}", **role} for name in names}}
 
 
 async def session(files: Files, *, cut: Cut | None = None, wide: int = 16) -> Session:

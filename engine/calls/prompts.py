@@ -14,7 +14,7 @@ PROMPTS: Final[Registry[AnyPrompt]] = Registry("codeclm.prompts", "prompt", Prom
 def load_prompts(
     config: Config, name: str, role: RoleConfig, prompts: Collection[AnyPrompt], where: str
 ) -> PromptSet:
-    """Load the templates of *prompts* for *role*, which is called *name*.
+    """Load the templates of *prompts* for *role*, which is called *name*; runs nothing of it.
 
     Raises:
         ConfigError: a prompt is not registered, or a template cannot be used.
@@ -33,18 +33,30 @@ def load_prompts(
                 f"{where}: prompt {prompt.name!r} is not registered: add {prompt.__name__} to"
                 f" BUILT_IN in prompts/__init__.py, or an entry point in {PROMPTS.group}"
             )
+    try:
+        fixed = hosted_model(role).host.kind.templates
+        return PromptSet.load(source, prompts, names=names, fixed=fixed)
+    except PromptError as error:
+        raise ConfigError(f"{setting}: {error}") from error
+
+
+def check_replies(name: str, role: RoleConfig, prompts: Collection[AnyPrompt], where: str) -> None:
+    """Check that *role*, which is called *name*, can reply to *prompts*.
+
+    A function of the user's is imported: pass the gate before, which tells whose choice it is.
+
+    Raises:
+        ConfigError: it cannot.
+    """
     host, model = hosted_model(role)
+    if host.kind.refusal is None:
+        return
     for prompt in prompts:
-        if host.kind.refusal is not None and (reason := host.kind.refusal(model, prompt.name)):
+        if reason := host.kind.refusal(model, prompt.name):
             raise ConfigError(
                 f"{where}: {name}.model: {role.model}: {reason}, but the {name} is also asked to"
                 f" {prompt.name}: choose another model"
             )
-    fixed = host.kind.templates
-    try:
-        return PromptSet.load(source, prompts, names=names, fixed=fixed)
-    except PromptError as error:
-        raise ConfigError(f"{setting}: {error}") from error
 
 
 def prompts_source(config: Config) -> str:

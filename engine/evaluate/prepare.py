@@ -14,7 +14,7 @@ from msgspec import Struct
 from ...prompts import Judge, PromptSet, Respond
 from ..calls.clients import check_cache_folder
 from ..calls.gate import EndpointUse, Origin, pass_gate
-from ..calls.prompts import load_prompts
+from ..calls.prompts import check_replies, load_prompts
 from ..config import Config, to_toml
 from ..data.answers import read_answers
 from ..data.files import user_path
@@ -109,10 +109,11 @@ def check_models(
     """
     endpoints = pass_gate(config.roles, where, origin, config.files_in_prompts)
     as_run = Config(prompts=config.prompts)
-    prompts = {
-        name: load_prompts(as_run, name, role, (Judge,) if name == "judge" else (Respond,), where)
-        for name, role in config.roles.items()
-    }
+    prompts: dict[str, PromptSet] = {}
+    for name, role in config.roles.items():
+        prompt_types = (Judge,) if name == "judge" else (Respond,)
+        check_replies(name, role, prompt_types, where)
+        prompts[name] = load_prompts(as_run, name, role, prompt_types, where)
     return endpoints, prompts
 
 

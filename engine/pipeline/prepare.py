@@ -9,7 +9,7 @@ from msgspec import Struct, structs
 from ...prompts import PromptSet
 from ..calls.clients import check_cache_folder
 from ..calls.gate import EndpointUse, Origin, pass_gate
-from ..calls.prompts import load_prompts
+from ..calls.prompts import check_replies, load_prompts
 from ..config import Config, RoleConfig
 from ..data import seeds
 from ..data.files import user_path
@@ -91,6 +91,8 @@ def prepare(config: Config, *, where: str, origin: Origin = Origin()) -> Plan:  
     recipe.check(config, where)
     roles = recipe.role_configs(config)
     endpoints = pass_gate(roles, where, origin, config.files_in_prompts)
+    for role, used in recipe.prompts(config).items():
+        check_replies(role, roles[role], used, where)
     prompts: dict[str, PromptSet] = {
         role: load_prompts(config, role, roles[role], used, where)
         for role, used in recipe.prompts(config).items()

@@ -18,7 +18,7 @@ from ..data.errors import RunStopped, UserError
 from ..store.listing import Filters, Key, Page
 from .guard import Guard
 from .live_run import LiveRun
-from .page_file import plotting, served_page
+from .page_file import NO_PLOTTING, plotting, served_page
 from .snapshot import Snapshot
 from .transcripts import Transcript
 
@@ -152,7 +152,7 @@ class _Site:
         del request
         library = await anyio.to_thread.run_sync(plotting)
         if library is None:
-            raise web.HTTPNotFound(text="plotly is not installed")
+            raise web.HTTPNotFound(text=NO_PLOTTING)
         return web.Response(
             body=library.compressed,
             content_type="text/javascript",

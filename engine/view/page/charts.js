@@ -57,7 +57,7 @@ export function chart(source, description, figure, more = "") {
       await library.react(place, traces, { ...baseLayout(), ...layout, xaxis: axis(layout.xaxis), yaxis: axis(layout.yaxis) }, CONFIG);
     } catch (error) {
       place.classList.remove("chart", "tall", "long");
-      place.replaceChildren(element("p", { class: "quiet" }, `No chart: ${/** @type {Error} */ (error).message}`));
+      place.replaceChildren(element("p", { class: "quiet" }, /** @type {Error} */ (error).message));
     }
   };
   redraws.add(draw);

@@ -3,7 +3,7 @@
 import { chart, colour, label } from "./charts.js";
 import { element } from "./elements.js";
 import { integer, money, percent, seconds, signed, words } from "./formats.js";
-import { card, dataTable, factsList, tile } from "./tables.js";
+import { card, dataTable, factsList, tableBelow, tile } from "./tables.js";
 import { thresholdCard } from "./thresholds.js";
 
 /**
@@ -71,7 +71,7 @@ function fatesCard(source, contents, figures) {
     "",
     chart(source, "Flow of all entries from their kind over their last round to their fate", () => sankey(contents.flows), "tall"),
     element("p", { class: "quiet" }, `Widths are rows of the listing: ${integer(contents.instructions)} instructions from ${integer(figures.summary.seeds.input)} seeds${contents.entries > contents.instructions ? `, and ${integer(contents.entries - contents.instructions)} failures that left none` : ""}.`),
-    element("details", {}, element("summary", {}, "as a table"), dataTable(["way", "fate", "reason", "entries"], rows)),
+    tableBelow(["way", "fate", "reason", "entries"], rows),
   );
 }
 
@@ -160,6 +160,7 @@ function gapCard(source, figures) {
       },
     })),
     element("p", { class: "quiet" }, `${integer(figures.summary.gaps.scored_rounds)} scored rounds; ${theta === undefined ? "" : `dotted: θ = ${theta}`}`),
+    tableBelow(["gap from", "to", "rounds"], entries.map(([low, count]) => [signed(low), signed(low + 1), count]), new Set([0, 1])),
   );
 }
 
@@ -276,6 +277,7 @@ function valuesCard(source, name, values) {
       layout: { xaxis: { ticksuffix: " %" }, margin: { l: 10, r: 12, t: 8, b: 30 }, legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0, traceorder: "reversed" } },
     }), "long"),
     element("p", { class: "quiet" }, `The ${frequent.length} most frequent.`),
+    tableBelow([name, "rows", "seeds"], [...frequent].reverse().map((one) => [one.value, one.rows, one.seeds])),
   );
 }
 

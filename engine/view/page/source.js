@@ -101,7 +101,7 @@ class EmbeddedRuns {
 
   async plotting() {
     const encoded = document.getElementById("plotly")?.textContent;
-    if (!encoded) throw new Error("the report was written without plotly");
+    if (!encoded) throw new Error("No chart: plotly was not installed where this report was written.");
     const bytes = Uint8Array.from(atob(encoded), (sign) => sign.charCodeAt(0));
     const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
     return new Response(stream).text();

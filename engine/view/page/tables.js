@@ -27,6 +27,16 @@ export function dataTable(header, rows, numeric = new Set()) {
 }
 
 /**
+ * What a chart shows, for whoever would rather read it.
+ * @param {string[]} header
+ * @param {any[][]} rows
+ * @param {Set<number>} [numeric]
+ */
+export function tableBelow(header, rows, numeric = new Set()) {
+  return element("details", {}, element("summary", {}, "as a table"), dataTable(header, rows, numeric));
+}
+
+/**
  * @param {string} title
  * @param {string} width "", "wide" or "narrow"
  * @param {...any} children

@@ -3,7 +3,7 @@
 import { chart, colour } from "./charts.js";
 import { element, fill } from "./elements.js";
 import { integer, money, percent } from "./formats.js";
-import { card, tile } from "./tables.js";
+import { card, tableBelow, tile } from "./tables.js";
 
 /**
  * @param {any} source
@@ -41,6 +41,11 @@ export function thresholdCard(source, figures) {
     note,
     chart(source, "Pairs per instruction and cost of a pair by threshold", () => yieldFigure(thresholds)),
     element("p", { class: "quiet" }, `From ${integer(thresholds.scored)} scored instructions${thresholds.share < 1 ? `, a sample of ${percent(thresholds.share)}` : ""}.`),
+    tableBelow(
+      ["θ", "pairs per instruction", "calls per pair", "money per pair"],
+      yields.map((/** @type {any} */ one) => [String(one.threshold), `${one.exact ? "" : "about "}${percent(one.expected_yield)}`, one.cost?.calls.toFixed(1), money(one.cost?.money)]),
+      new Set([0, 1, 2, 3]),
+    ),
   );
 }
 
