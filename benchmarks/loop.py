@@ -2,7 +2,7 @@
 
     scripts/bench loop
 
-The example's own files (``examples/loop``): a Llama of 120,000 parameters that knows short tasks, a
+The example's own files (``examples/loop``): a Llama of 112,000 parameters that knows short tasks, a
 strong model and a judge that are programs, a held-out test set. Each seed samples other
 instructions and trains in another order; all begin with the same model. Beside each loop two
 controls: ``codeclm-metadata``, whose rows are not chosen by what the target gets wrong, and

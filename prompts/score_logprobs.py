@@ -22,7 +22,7 @@ class NoLogprobsError(ParseError):
     """The reply has no log-probabilities of its scores: the server gives none."""
 
 
-class NumberToken(Protocol):
+class ScoreToken(Protocol):
     """A token that is a number."""
 
     @property
@@ -37,7 +37,7 @@ class NumberToken(Protocol):
 @runtime_checkable
 class _WithLogprobs(Protocol):
     @property
-    def number_tokens(self) -> Sequence[NumberToken]: ...
+    def number_tokens(self) -> Sequence[ScoreToken]: ...
 
 
 class ScoreByLogprobs(Score, frozen=True, kw_only=True):
@@ -59,7 +59,7 @@ class ScoreByLogprobs(Score, frozen=True, kw_only=True):
 
 
 def mean_scores(
-    text: str, written: tuple[float, float], tokens: Sequence[NumberToken]
+    text: str, written: tuple[float, float], tokens: Sequence[ScoreToken]
 ) -> tuple[float, float] | None:
     """Return the means of both scores' distributions; None if neither has one.
 
@@ -89,10 +89,10 @@ class _Number(NamedTuple):
 
     start: int
     end: int
-    tokens: tuple[NumberToken, ...]
+    tokens: tuple[ScoreToken, ...]
 
 
-def _numbers(text: str, tokens: Sequence[NumberToken]) -> list[_Number]:
+def _numbers(text: str, tokens: Sequence[ScoreToken]) -> list[_Number]:
     """Find *tokens* in *text*, from its end, and join those that touch: "1" and "0" are 10."""
     numbers: list[_Number] = []
     end = len(text)

@@ -121,7 +121,7 @@ def test_a_newcomer_s_slip_is_answered_with_what_to_type(
     (tmp_path / "a.toml").touch()
     for name in ("one", "two"):
         (tmp_path / "runs" / name).mkdir(parents=True)
-        (tmp_path / "runs" / name / "config.toml").touch()
+        (tmp_path / "runs" / name / "ledger.sqlite").touch()
     done = codeclm(*line.split(), cwd=tmp_path)
 
     assert (done.returncode, done.stdout) == (2, "")

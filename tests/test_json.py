@@ -157,7 +157,7 @@ def test_every_command_takes_json() -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("status nowhere", "nowhere: not a run's folder; there is run"),
+        ("status nowhere", "nowhere: not a run's folder; there is "),
         ("status run --jsn", "unrecognized arguments: --jsn; did you mean --json?"),
         ("statsu run", "there is no command 'statsu'; did you mean status?"),
         ("check -c \x1b[2J.toml", "no such file"),

@@ -103,9 +103,11 @@ def piloted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_seeds(folder, 60)
     for name, limit in (("pilot", "20"), ("small", "4")):
         json_of(folder, "run", *PILOT, "--limit", limit, "--out", name)
+    json_of(folder, "run", *PILOT, *CONFIRM, "--limit", "20", "--out", "confirmed")
     return folder
 
 
+CONFIRM = ("--set", "filter.confirm=true", "--set", "judge.temperature=1")
 PILOT = ("--seeds", "seeds.jsonl", *MODELS, "--per-metadata", "2")
 
 
@@ -116,6 +118,7 @@ PILOT = ("--seeds", "seeds.jsonl", *MODELS, "--per-metadata", "2")
         ("pilot", ("--threshold", "6"), "make a pilot with --threshold 6 or more"),
         ("pilot", ("--strong", "scripted/other"), "strong.model"),
         ("pilot", ("--max-iterations", "2"), "filter.max_iterations: 4 → 2"),
+        ("confirmed", (*CONFIRM, "--threshold", "2"), "make a pilot with --threshold 2"),
         ("nowhere", (), "not a run's folder"),
     ],
 )

@@ -164,8 +164,8 @@ def _lines(plan: Plan, readiness: Readiness) -> Iterator[str]:
     yield f"rows     {_target(plan.config)}"
     yield f"quality  {'; '.join(readiness.quality.splitlines()) or 'no rules'}"
     for use in readiness.endpoints:
-        asked = plan.roles[use.role]
-        how = "" if is_program(asked) else f"; temperature {describe_temperature(asked)}"
+        settings = plan.roles[use.role]
+        how = "" if is_program(settings) else f"; temperature {describe_temperature(settings)}"
         yield f"{use}{how}"
     for role, prices in readiness.prices.items():
         figures = f"{prices.input:g} in, {prices.output:g} out per million tokens"

@@ -111,9 +111,9 @@ def check_models(
     as_run = Config(prompts=config.prompts)
     prompts: dict[str, PromptSet] = {}
     for name, role in config.roles.items():
-        asked = (Judge,) if name == "judge" else (Respond,)
-        check_replies(name, role, asked, where)
-        prompts[name] = load_prompts(as_run, name, role, asked, where)
+        prompt_types = (Judge,) if name == "judge" else (Respond,)
+        check_replies(name, role, prompt_types, where)
+        prompts[name] = load_prompts(as_run, name, role, prompt_types, where)
     return endpoints, prompts
 
 

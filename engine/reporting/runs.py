@@ -121,7 +121,8 @@ def _instead(path: Path) -> str:
     if path.is_file():
         return f"; to work on what a configuration describes: codeclm run {shlex.quote(str(path))}"
     folder = path if path.is_dir() else path.parent
-    runs = sorted(str(config.parent) for config in folder.glob("*/config.toml"))
+    # An evaluation's folder has a config.toml, too.
+    runs = sorted(str(ledger.parent) for ledger in folder.glob("*/ledger.sqlite"))
     if not runs:
         return " (it has no config.toml)"
     nearest = get_close_matches(str(path), runs, n=5, cutoff=0.0)

@@ -2,7 +2,7 @@
 
     python examples/loop/start.py FOLDER [--steps N]
 
-The model is a Llama of 120,000 parameters with random weights, taught tasks of two and three
+The model is a Llama of 112,000 parameters with random weights, taught tasks of two and three
 letters for a minute: weak, as the target must be. No weights are downloaded.
 """
 

@@ -85,8 +85,8 @@ class _Run:
         self._plan = plan
         self._rates = rates
         rows = plan.recipe.rows_per_draft(plan.config)
-        given = Input(start.seeds, start.metadata, rows, plan.recipe.assumed_yield)
-        self._volume: Volume = plan.recipe.mode.volume(plan.config, given)
+        material = Input(start.seeds, start.metadata, rows, plan.recipe.assumed_yield)
+        self._volume: Volume = plan.recipe.mode.volume(plan.config, material)
         self._tokens = {row.stage: (row.prompt_tokens, row.answer_tokens) for row in forecast.rows}
 
     def sum_of(self, groups: Iterable[GroupRates]) -> GroupRates:
@@ -116,10 +116,10 @@ class _Run:
 
     def _drafts(self, instructions: int, group: GroupRates) -> float:
         """Return how many drafts are finished: fewer than asked for, as in the pilot."""
-        made = group.drafts / max(1, self._drafts_asked(group.instructions, group.items))
-        return self._drafts_asked(instructions, self._volume.items.low) * made
+        made = group.drafts / max(1, self._expected_drafts(group.instructions, group.items))
+        return self._expected_drafts(instructions, self._volume.items.low) * made
 
-    def _drafts_asked(self, instructions: int, items: int) -> int:
+    def _expected_drafts(self, instructions: int, items: int) -> int:
         """Return the drafts of *instructions* that *items* share: of each item's for itself."""
         drafts, config = self._plan.recipe.writing.drafts, self._plan.config
         share, rest = divmod(instructions, max(1, items))
@@ -137,9 +137,9 @@ class _Run:
         calls: dict[str, tuple[float, float]] = {}
         for prompt, of_prompt in bounds.items():
             if of_prompt is volume.requests:  # equal ones may be those of items
-                asked = self._rates.usage.get("strong", {}).get(prompt.name, Usage()).calls
-                before = sum(one.instructions for one in self._rates.groups) / max(1, asked)
-                longer = instructions / max(1, requests) / before if asked else 1.0
+                pilot_calls = self._rates.usage.get("strong", {}).get(prompt.name, Usage()).calls
+                before = sum(one.instructions for one in self._rates.groups) / max(1, pilot_calls)
+                longer = instructions / max(1, requests) / before if pilot_calls else 1.0
                 calls[prompt.name] = requests, longer
             else:
                 calls[prompt.name] = of_prompt.low, 1.0

@@ -94,8 +94,8 @@ def read_rates(path: Path, plan: Plan) -> PilotRates:
         warnings += _judge_warnings(summary)
         spent = total_spending(ledger.spending(config.cache.database()).values())
         reading = _Reading(plan.recipe, plan.config, config)
-        asked = {item: requested for item, requested, _ in ledger.request_progress(1)}
-        reading.read(ledger.with_fates(), asked)
+        requests = {item: count for item, count, _ in ledger.request_progress(1)}
+        reading.read(ledger.with_fates(), requests)
     is_paid = spent.calls >= spent.reused and spent.seconds > 0
     return PilotRates(
         str(path),
@@ -132,11 +132,17 @@ def _differences(path: Path, pilot: Manifest | None, run: Manifest) -> Iterator[
 
 
 def _check_threshold(path: Path, pilot: Config, plan: Plan) -> None:
-    wanted = plan.config.filter.threshold
-    if plan.recipe.scores_gaps(pilot) and wanted > pilot.filter.threshold:
+    threshold, own = plan.config.filter.threshold, pilot.filter.threshold
+    both = f"{path}: its θ is {own:g}, this run's {threshold:g}"
+    if plan.config.filter.confirm and threshold != own:
         raise ConfigError(
-            f"{path}: its θ is {pilot.filter.threshold:g}, this run's {wanted:g}: what it selected"
-            f" went no further: make a pilot with --threshold {wanted:g} or more"
+            f"{both}: what filter.confirm keeps is known at the pilot's own θ alone: make a pilot"
+            f" with --threshold {threshold:g}"
+        )
+    if plan.recipe.scores_gaps(pilot) and threshold > own:
+        raise ConfigError(
+            f"{both}: what it selected went no further: make a pilot with --threshold"
+            f" {threshold:g} or more"
         )
 
 
@@ -188,8 +194,8 @@ class _Reading:
         self._keys = set[str]()
         self._texts = set[int]()
 
-    def read(self, examples: Iterable[Example], asked: dict[int, int]) -> None:
-        for item, instructions in asked.items():
+    def read(self, examples: Iterable[Example], requests: dict[int, int]) -> None:
+        for item, instructions in requests.items():
             self._group(item).add(GroupRates(items=1, instructions=instructions))
         for example in examples:
             self._add(example)
