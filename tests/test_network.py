@@ -27,6 +27,7 @@ LINUX = r"""
 38 27 0:35 / /lustre rw - lustre 10.0.0.1@tcp:/scratch rw
 39 27 0:36 / /twice rw - nfs server:/old rw
 40 27 0:37 / /twice rw - tmpfs tmpfs rw
+41 27 0:38 / /content/drive rw - fuse.drive drive rw
 a line of nonsense
 """
 
@@ -55,6 +56,7 @@ map auto_home on /System/Volumes/Data/home (autofs, automounted, nobrowse)
         ("/sandbox/run", None),
         ("/lustre/run", "lustre"),
         ("/twice/run", None),
+        ("/content/drive/MyDrive/run", "fuse.drive"),
     ],
 )
 def test_a_network_file_system_is_known_by_the_mount_that_holds_the_path(

@@ -41,6 +41,7 @@ COUNTS = {
         Counts(24, 0, 0, 1),
         Counts(12, 0, 0, 0),
         Counts(6, 0, 0, 0),
+        Counts(5, 0, 0, 0),
     ),
     "rubrics": (
         Counts(44, 4, 0, 0),
@@ -57,6 +58,7 @@ COUNTS = {
         Counts(57, 2, 5, 0),
         Counts(40, 2, 8, 0),
         Counts(54, 0, 1, 1),
+        Counts(37, 0, 3, 0),
     ),
     "evolved": (
         Counts(48, 2, 0, 0),

@@ -363,9 +363,9 @@ def test_unusable_files_are_refused_with_a_remedy(tmp_path: Path) -> None:
         loop: "symbolic link",
         tmp_path / "missing.jsonl": "no such file",
         put(tmp_path / "x.txt", "a"): "unknown file type: use one of .jsonl",
-        Path("tatsu-lab/alpaca"): r"hf download --repo-type dataset tatsu-lab/alpaca",
-        Path("squad"): "not downloaded",
-        Path("https://example.org/a.jsonl"): "URLs are not downloaded",
+        Path("tatsu-lab/alpaca"): "a dataset on the Hub is hf://datasets/tatsu-lab/alpaca",
+        Path("squad"): "a dataset on the Hub is hf://datasets/OWNER/NAME",
+        Path("https://example.org/a.jsonl"): "seeds are read from files, https:// and hf://",
         Path("a\0b.jsonl"): "null byte",
     }
     for path, complaint in complaints.items():

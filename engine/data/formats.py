@@ -131,7 +131,10 @@ Row = TypeVar("Row", bound=ExportRow)
 
 
 RESERVED_NAMES: Final = frozenset(
-    {"comparisons", "config", "events", "ledger", "manifest", "run", "summary"}
+    {
+        *("comparisons", "config", "events", "ledger", "manifest", "metadata", "progress", "run"),
+        "summary",
+    }
 )
 """What the other files of a run's folder are called, without their suffixes."""
 

@@ -26,7 +26,7 @@ NETWORK: Final = frozenset(
         *("lustre", "gpfs", "beegfs", "ceph", "glusterfs", "orangefs", "pvfs2", "panfs", "wekafs"),
         *("davfs", "vboxsf", "vmhgfs", "prl_fs", "ftp", "coda", "ocfs2", "gfs2"),
         *("sshfs", "s3fs", "rclone", "gcsfuse", "goofys", "juicefs", "curlftpfs", "blobfuse"),
-        *("blobfuse2", "gvfsd-fuse", "vmhgfs-fuse", "mount.davfs"),
+        *("blobfuse2", "gvfsd-fuse", "vmhgfs-fuse", "mount.davfs", "drive"),
     }
 )
 """Types of file systems; those in user space are ``fuse.NAME`` on Linux."""

@@ -22,8 +22,8 @@ Clock = Callable[[], float]
 _INTERVAL = 1.0
 """Seconds between two looks at a run."""
 
-_SHARE = 10
-"""Reading a run again takes at most one part in so many of the time."""
+_PAUSE = 4
+"""Rests between two readings of a run, in multiples of the time that a reading takes."""
 
 
 class State(Struct, frozen=True):
@@ -114,7 +114,7 @@ class LiveRun:
         await self._list()
         self._overview = await anyio.to_thread.run_sync(read_overview, self.path)
         self._measured = self._listed
-        self._next = self._clock() + _SHARE * (self._clock() - begun)
+        self._next = self._clock() + _PAUSE * (self._clock() - begun)
 
     async def _has_changed(self) -> bool:
         now = await self.read(Snapshot.moment)

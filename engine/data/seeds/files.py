@@ -64,8 +64,9 @@ def _stat(path: Path) -> os.stat_result:
         if str(path) == "-":
             raise SeedError("-: stdin is not supported; save the seeds to a file") from error
         if _format_of(path) is None and not path.is_absolute() and len(path.parts) <= 2:
+            name = path if len(path.parts) == 2 else "OWNER/NAME"
             raise SeedError(
-                f"{path}: no such file or folder; a dataset on the Hub is hf://datasets/{path}"
+                f"{path}: no such file or folder; a dataset on the Hub is hf://datasets/{name}"
             ) from error
         if re.match(r"\w+:/", str(path)):
             raise SeedError(
