@@ -187,7 +187,7 @@ REMAINS = {
             '    "count": "count rows",\n',
             "count",
             2,
-            "invalid choice",
+            "there is no command",
         ),
     ],
 )

@@ -90,13 +90,13 @@ def prepare(config: Config, *, where: str, origin: Origin = Origin()) -> Plan:  
     config = structs.replace(config, recipe=recipe.name)  # it may have been an alias
     recipe.check(config, where)
     roles = recipe.role_configs(config)
-    endpoints = pass_gate(roles, where, origin, config.files_in_prompts)
-    for role, used in recipe.prompts(config).items():
-        check_replies(role, roles[role], used, where)
     prompts: dict[str, PromptSet] = {
         role: load_prompts(config, role, roles[role], used, where)
         for role, used in recipe.prompts(config).items()
     }
+    endpoints = pass_gate(roles, where, origin, config.files_in_prompts)
+    for role, used in recipe.prompts(config).items():
+        check_replies(role, roles[role], used, where)
     config.fetch_seeds()
     selection = _select_seeds(config)
     metadata = read_metadata(Path(config.metadata.file)) if config.metadata.file else ()
