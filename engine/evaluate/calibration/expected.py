@@ -16,7 +16,7 @@ from ...pipeline.steps import Volume
 from ...reporting.costs import StageCost, cost_lines, stage_costs, total_cost
 from ...reporting.forecast import Forecast
 from ...reporting.terminal import clock
-from .rates import GroupRates, PilotRates
+from .rates import GroupRates, PilotRates, rows_are_shared
 
 
 class Expectation(Struct, frozen=True):
@@ -27,7 +27,8 @@ class Expectation(Struct, frozen=True):
         costs: by role and stage.
         prices: where the prices of each role are from.
         instructions: asked for.
-        rows_per_instruction: that the pilot gave, at the run's θ.
+        rows_per_instruction: that the pilot gave, at the run's θ; None where seeds give as many
+            as their share needs.
         calls: in all.
         money: None where no price is known.
         seconds: at the pilot's pace; None if most of its answers were cached.
@@ -38,7 +39,7 @@ class Expectation(Struct, frozen=True):
     costs: tuple[StageCost, ...]
     prices: dict[str, str]
     instructions: Interval
-    rows_per_instruction: Interval
+    rows_per_instruction: Interval | None
     calls: Interval
     money: Interval | None
     seconds: Interval | None
@@ -87,6 +88,7 @@ class _Run:
         rows = plan.recipe.rows_per_draft(plan.config)
         material = Input(start.seeds, start.metadata, rows, plan.recipe.assumed_yield)
         self._volume: Volume = plan.recipe.mode.volume(plan.config, material)
+        self._items = sum(group.items for group in rates.groups)
         self._tokens = {row.stage: (row.prompt_tokens, row.answer_tokens) for row in forecast.rows}
 
     def sum_of(self, groups: Iterable[GroupRates]) -> GroupRates:
@@ -101,6 +103,8 @@ class _Run:
         target = self._plan.config.target_rows
         if target is None:
             return high
+        if rows_are_shared(self._plan.recipe):
+            return max(low, min(high, round(low * self._repeats(group))))
         return max(low, min(high, ceil(target * group.instructions / max(1, group.rows))))
 
     def usage(self, group: GroupRates) -> UsageByStage:
@@ -113,6 +117,12 @@ class _Run:
         for (role, stage), count in group.calls.items():
             self._add(usage, role, stage, count * factor)
         return usage
+
+    def _repeats(self, group: GroupRates) -> float:
+        """Return how often the pilot's seeds were taken, in multiples of what their shares need."""
+        rows = self._plan.recipe.rows_per_draft(self._plan.config)
+        share = (self._rates.config.target_rows or group.items) / max(1, self._items)
+        return group.instructions / max(1, group.items * ceil(share / rows))
 
     def _drafts(self, instructions: int, group: GroupRates) -> float:
         """Return how many drafts are finished: fewer than asked for, as in the pilot."""
@@ -182,15 +192,19 @@ class _Run:
         half = Z95 * sqrt(variance * (1 + self._own_share(total)))
         # Where every instruction of the pilot became a row, its groups do not differ.
         shares = self.yield_interval()
-        ends = [figure(_with_yield(total, share)) for share in (shares.low, shares.high)]
-        return Interval(mean, max(0.0, min(mean - half, *ends)), max(mean + half, *ends))
+        bounds = () if shares is None else (shares.low, shares.high)
+        ends = [figure(_with_yield(total, share)) for share in bounds]
+        ends += [mean - half, mean + half]
+        return Interval(mean, max(0.0, min(ends)), max(ends))
 
     def _own_share(self, total: GroupRates) -> float:
         """Return by how much the run's own draw of seeds adds to the pilot's variance."""
         return total.instructions / max(1, self.instructions(total))
 
-    def yield_interval(self) -> Interval:
+    def yield_interval(self) -> Interval | None:
         """Return the rows per instruction, with Wilson's interval, right near 0 and 1 too."""
+        if rows_are_shared(self._plan.recipe):
+            return None
         groups = self._rates.groups
         own = ClusteredShare(
             Share(min(int(group.rows), group.instructions), group.instructions) for group in groups
@@ -205,7 +219,7 @@ class _Run:
     def warnings(self) -> Iterable[str]:
         total = self.sum_of(self._rates.groups)
         target = self._plan.config.target_rows
-        if target is None:
+        if target is None or rows_are_shared(self._plan.recipe):
             return
         most = self._volume.instructions.high
         if not total.rows:
@@ -238,9 +252,10 @@ def _difference(total: GroupRates, group: GroupRates) -> GroupRates:
 def expectation_text(result: Expectation, bounds: Forecast) -> str:
     """Write *result* as text, with the *bounds* that hold without a pilot."""
     rows, calls = result.rows_per_instruction, result.calls
-    lines = [
-        f"expected by the rates of {result.pilot}; in brackets where 95 % of such runs end",
-        f"rows per instruction  {rows.mean:.1%} ({rows.low:.0%} to {rows.high:.0%})",
+    lines = [f"expected by the rates of {result.pilot}; in brackets where 95 % of such runs end"]
+    if rows is not None:
+        lines.append(f"rows per instruction  {rows.mean:.1%} ({rows.low:.0%} to {rows.high:.0%})")
+    lines += [
         f"instructions          {_range(result.instructions, '{:,.0f}')}",
         (
             f"calls                 {_range(calls, '{:,.0f}')};"

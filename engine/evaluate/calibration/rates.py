@@ -94,7 +94,9 @@ def read_rates(path: Path, plan: Plan) -> PilotRates:
         warnings += _judge_warnings(summary)
         spent = total_spending(ledger.spending(config.cache.database()).values())
         reading = _Reading(plan.recipe, plan.config, config)
-        requests = {item: count for item, count, _ in ledger.request_progress(1)}
+        # Where seeds are the instructions, a request is for rows of one; it counts as a draft.
+        unit = plan.recipe.rows_per_draft(config) if rows_are_shared(plan.recipe) else 1
+        requests = {item: count // unit for item, count, _ in ledger.request_progress(unit)}
         reading.read(ledger.with_fates(), requests)
     is_paid = spent.calls >= spent.reused and spent.seconds > 0
     return PilotRates(
@@ -105,6 +107,14 @@ def read_rates(path: Path, plan: Plan) -> PilotRates:
         spent.calls / spent.seconds if is_paid else None,
         tuple(warnings),
     )
+
+
+def rows_are_shared(recipe: Recipe) -> bool:
+    """Whether a seed gives as many rows as its share needs, of more that each draft could give.
+
+    Then the rows per instruction say how many were wanted, not how many there could be.
+    """
+    return recipe.mode.material == "instruction"
 
 
 def _differences(path: Path, pilot: Manifest | None, run: Manifest) -> Iterator[str]:
