@@ -31,6 +31,14 @@ export function colour(name) {
 }
 
 /**
+ * The colour of a role; all judges of several have that of the judge.
+ * @param {string} role
+ */
+export function roleColour(role) {
+  return colour(role.startsWith("judges.") ? "judge" : role) || colour("quiet");
+}
+
+/**
  * A label of a chart. plotly reads some markup in labels: without its brackets there is none.
  * @param {string} text
  * @param {number} [most] characters

@@ -22,7 +22,7 @@ export function comparisonTab(source, states, figures) {
   const share = (/** @type {number} */ count, /** @type {any} */ one) => `${integer(count)} (${percent(count / Math.max(1, one.summary.instructions.input))})`;
   const rows = [
     row("recipe", (one) => one.recipe),
-    ...["strong", "target", "judge"].map((role) => row(role, (one) => one.roles.find((/** @type {any} */ entry) => entry.role === role)?.model ?? "–")),
+    ...[...new Set(runs.flatMap((one) => one.figures.roles.map((/** @type {any} */ entry) => entry.role)))].map((role) => row(role, (one) => one.roles.find((/** @type {any} */ entry) => entry.role === role)?.model ?? "–")),
     row("θ", (one) => (one.thresholds ? String(one.thresholds.own) : "–")),
     row("seeds", (one) => one.summary.seeds.input),
     row("instructions", (one) => one.summary.instructions.input),

@@ -1,6 +1,6 @@
 /** What a run took: calls, tokens, money, latency, and where the time went. */
 
-import { chart, colour, label } from "./charts.js";
+import { chart, colour, label, roleColour } from "./charts.js";
 import { element } from "./elements.js";
 import { sampleNote, tiles, translucent } from "./figures.js";
 import { clockTime, integer, money, seconds, words } from "./formats.js";
@@ -57,7 +57,7 @@ function costFigure(costs) {
     return one ? (priced ? one.money : one.calls) : null;
   };
   return {
-    traces: roles.map((role) => ({ type: "bar", name: label(role), x: stages.map((stage) => label(stage)), y: stages.map((stage) => value(role, stage)), marker: { color: colour(role) || colour("quiet") } })),
+    traces: roles.map((role) => ({ type: "bar", name: label(role), x: stages.map((stage) => label(stage)), y: stages.map((stage) => value(role, stage)), marker: { color: roleColour(role) } })),
     layout: { barmode: "stack", legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0, traceorder: "normal" }, yaxis: { title: { text: priced ? "cost" : "calls" } } },
   };
 }
@@ -101,7 +101,7 @@ function throughput(activity, log) {
         x.push(date(point.start + activity.width / 2));
         y.push(point.per_minute);
       });
-      return { type: "scatter", mode: "lines+markers", name: role, x, y, line: { color: colour(/** @type {string} */ (role)) || colour("quiet"), width: 2 }, marker: { size: 4 }, hovertemplate: "%{y:,.0f} a minute<extra>%{fullData.name}</extra>" };
+      return { type: "scatter", mode: "lines+markers", name: role, x, y, line: { color: roleColour(/** @type {string} */ (role)), width: 2 }, marker: { size: 4 }, hovertemplate: "%{y:,.0f} a minute<extra>%{fullData.name}</extra>" };
     }),
     layout: {
       yaxis: { title: { text: "replies a minute" }, rangemode: "tozero" },

@@ -129,7 +129,11 @@ function answer(role, written, isBetter) {
  */
 function judgements(title, pair) {
   if (!pair) return null;
-  const rows = pair.map((one, place) => [place ? "target first" : "strong first", one.strong.toFixed(1), one.target.toFixed(1), signed(one.strong - one.target)]);
+  const line = (/** @type {string} */ name, /** @type {number} */ strong, /** @type {number} */ target) => [name, strong.toFixed(1), target.toFixed(1), signed(strong - target)];
+  const rows = pair.flatMap((one, place) => [
+    line(place ? "target first" : "strong first", one.strong, one.target),
+    ...Object.entries(one.by_judge ?? {}).map(([name, [strong, target]]) => line(`– ${name}`, strong, target)),
+  ]);
   const replies = pair.filter((one) => one.text);
   return [
     element("h3", {}, title),
