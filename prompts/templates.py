@@ -7,7 +7,7 @@ scanned again, so values may hold anything, braces included.
 
 import re
 import sys
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from hashlib import blake2b
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -106,6 +106,17 @@ class PromptSet:
             for prompt in prompts
         }
         return cls(texts, where=str(source))
+
+    @property
+    def examples(self) -> Iterator[str]:
+        """The texts that the templates' examples hold: their lines, or the strings of their JSON.
+
+        An example is whatever stands before the last message, instructions of the system apart.
+        """
+        for messages in self._messages.values():
+            for message in messages[:-1]:
+                if message.role != "system":
+                    yield from filter(str.strip, re.split(r'["\n]', "".join(message.parts)))
 
     def render(self, prompt: Prompt[Any], /) -> Messages:
         """Fill the template of *prompt* with its values.

@@ -22,13 +22,43 @@ from codeclm.engine.quality.checks import (
     first_violation,
 )
 from codeclm.engine.quality.contamination import ContaminationCheck, Overlap, PromptIndex
+from codeclm.engine.quality.copied_examples import CopiedExampleCheck
 from codeclm.engine.quality.similarity import MinHashIndex
+from codeclm.prompts import BUILT_IN, SETS, PromptSet
 
 from .commands import codeclm, write_lines, write_seeds
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 texts = st.lists(st.sampled_from(["a", "b", "c", "d", "e", "f"]), max_size=12).map(" ".join)
+
+
+# -- copies of the prompts' examples ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_an_instruction_that_copies_an_example_of_the_prompts_is_dropped(name: str) -> None:
+    """As SmolLM2 copied one, in words of its own before it."""
+    check = CopiedExampleCheck(PromptSet.load(name, BUILT_IN).examples)
+    copy = "To the German language, write a letter that asks a customer to pay a late bill."
+
+    violation = check(copy, "instruction")
+
+    assert (violation is not None and violation.reason == "copied_example") == (name == "small")
+    assert check(copy, "response") is None
+    assert check("Write a letter that asks a neighbour for quiet.", "instruction") is None
+
+
+def test_no_instruction_of_the_test_sets_copies_an_example() -> None:
+    if not DATA.is_dir():
+        pytest.skip("the shared test sets are not here")
+    check = CopiedExampleCheck(
+        text for name in SETS for text in PromptSet.load(name, BUILT_IN).examples
+    )
+    lines = (DATA / "evol_instruct_testset.jsonl").read_text("utf-8").splitlines()
+    lines += (DATA / "koala_test_set.jsonl").read_text("utf-8").splitlines()
+
+    assert [line for line in lines if check(line, "instruction")] == []
 
 
 # -- alike ------------------------------------------------------------------------------------

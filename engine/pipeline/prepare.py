@@ -113,7 +113,7 @@ def prepare(config: Config, *, where: str, origin: Origin = Origin()) -> Plan:  
             for name, questions in tests.items()
         },
     )
-    rules = quality_rules(config.quality, tests, where)
+    rules = quality_rules(config.quality, tests, prompts.values(), where)
     folder = Folder(_folder(config))
     check_cache_folder(config.cache, folder.path, where)
     check_local(folder.ledger)

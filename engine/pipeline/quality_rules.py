@@ -1,9 +1,10 @@
 """Build the quality rules of a configuration, before the first call."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from msgspec import Struct
 
+from ...prompts import PromptSet
 from ...providers.optional import install_command
 from ..config import ConfigError, QualityConfig
 from ..data import seeds
@@ -12,6 +13,7 @@ from ..data.test_sets import Question, TestSource, prompts_of, read_questions
 from ..quality.absent_text import AbsentTextCheck
 from ..quality.checks import Check, LanguageCheck, LengthCheck, Part
 from ..quality.contamination import ContaminationCheck, PromptIndex
+from ..quality.copied_examples import CopiedExampleCheck
 from ..quality.similarity import SimilarityIndex, similarity_index
 
 
@@ -37,14 +39,19 @@ def read_test_sets(quality: QualityConfig, where: str) -> dict[str, list[Questio
 
 
 def quality_rules(
-    quality: QualityConfig, tests: dict[str, list[Question]], where: str
+    quality: QualityConfig,
+    tests: dict[str, list[Question]],
+    prompts: Iterable[PromptSet],
+    where: str,
 ) -> QualityRules:
-    """Build the rules of *quality*.
+    """Build the rules of *quality*, and the one that keeps the examples of *prompts* out of rows.
 
     Raises:
         ConfigError: an extra is missing, or a language is unknown; the message starts with *where*.
     """
     checks: list[Check] = list(_length_checks(quality))
+    if examples := sorted({text for templates in prompts for text in templates.examples}):
+        checks.append(CopiedExampleCheck(examples))
     if quality.absent_text == "drop":
         checks.append(AbsentTextCheck())
     overlap = PromptIndex(prompts_of(tests), quality.ngram) if tests else None
