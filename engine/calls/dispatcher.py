@@ -55,15 +55,14 @@ async def open_dispatcher(
     """Send calls to *provider* until the block is left; calls still in flight are cancelled.
 
     Await `Dispatcher.drained` before leaving the block to keep what was paid for; *bounds* bound
-    how long that takes.
-
-    *pace* is shared with other dispatchers; by default each has its own, which keeps *limits*.
+    how long that takes. *pace* may be shared with others; by default it keeps *limits*.
     """
     if pace is None:
         pace = SharedPace(Pacer(limits, clock=asyncio.get_running_loop().time))
     failure = None
     async with anyio.create_task_group() as group:
         dispatcher = Dispatcher(provider, limits, policy, bounds, group, pace)
+        group.start_soon(dispatcher.start_senders)
         pace.join(dispatcher)
         try:
             yield dispatcher
@@ -108,6 +107,7 @@ class Dispatcher:
         self._senders = 0
         self._most_senders = 2 * limits.max_concurrent
         """Each may hold an answer that is not on disk yet: what a kill costs at most."""
+        self._sender_wanted = asyncio.Event()
         self._starting = False
         """Whether a sender was started that has not looked at the queue yet."""
         self._in_flight = 0
@@ -230,8 +230,7 @@ class Dispatcher:
         """Hand calls to idle senders; start a sender where all are busy and a place is free."""
         while self._queue:
             if not self._idle:
-                if self._may_start_sender():
-                    self._start_sender()
+                self._start_sender_if_free()
                 return
             if self._idle[0].cancelled():
                 return  # the dispatcher closes, and a timer came before the senders' last turn
@@ -240,15 +239,17 @@ class Dispatcher:
                 return
             self._idle.popleft().set_result(call)
 
-    def _may_start_sender(self) -> bool:
-        if self._starting or self._senders >= self._most_senders:
-            return False
-        return self._in_flight < self._concurrency.limit
+    def _start_sender_if_free(self) -> None:
+        has_place = self._in_flight < self._concurrency.limit
+        if has_place and not self._starting and self._senders < self._most_senders:
+            self._starting, self._senders = True, self._senders + 1
+            self._sender_wanted.set()
 
-    def _start_sender(self) -> None:
-        self._starting = True
-        self._senders += 1
-        self._group.start_soon(self._serve, name=f"sender-{self._senders}")
+    async def start_senders(self) -> None:
+        """Start senders as they are wanted: a timer's callback, which is no task, may not."""
+        while await self._sender_wanted.wait():
+            self._sender_wanted.clear()
+            self._group.start_soon(self._serve, name=f"sender-{self._senders}")
 
     # -- sending ------------------------------------------------------------------------------
 

@@ -103,15 +103,17 @@ def test_a_limit_that_is_set_holds_back_all_but_the_first_call(
     strict.reset()
     process = started(strict, tmp_path, "--json", "--set", "strong.requests_per_minute=1")
     with process:
-        assert process.stderr is not None
-        paused = 0.0
-        while paused <= 0.0:
-            told = process.stderr.readline()
-            if told.startswith("{"):
-                endpoints = json.loads(told)["endpoints"]
-                paused = max(one["paused"] for one in endpoints.values())
-        seen = strict.seen()
-        process.send_signal(signal.SIGKILL)
+        try:
+            assert process.stderr is not None
+            paused = 0.0
+            while paused <= 0.0:
+                told = process.stderr.readline()
+                if told.startswith("{"):
+                    endpoints = json.loads(told)["endpoints"]
+                    paused = max((one["paused"] for one in endpoints), default=0.0)
+            seen = strict.seen()
+        finally:
+            process.send_signal(signal.SIGKILL)
 
     assert 0 < paused <= 61
     assert len(seen) == 1
