@@ -260,7 +260,8 @@ async def test_a_session_stopped_at_once_records_what_it_paid_for(tmp_path: Path
 
     ended = await session(files, cut=Cut(10, hard=True))
 
-    assert (ended.ending, ended.reason) == ("stopped", "stopped at once on request")
+    assert ended.ending == "stopped"
+    assert ended.reason.startswith("stopped at once on request")
     assert await anyio.to_thread.run_sync(_recorded_calls, files) == ended.counters.total().paid
 
 
