@@ -10,7 +10,7 @@ import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
@@ -67,7 +67,7 @@ def reply(request: ReceivedRequest) -> Say:
 
 
 @contextmanager
-def stand_in() -> Iterator[str]:
+def stand_in() -> Generator[str]:
     """Serve in a thread; the value is the base URL."""
     with start_blocking_portal() as portal, portal.wrap_async_context_manager(serving()) as server:
         server.always = reply
