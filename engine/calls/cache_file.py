@@ -19,8 +19,8 @@ from msgspec import Struct
 from ..disk.exclusive import ExclusiveUse, entry_lock
 from ..disk.sqlite import StorageError, connect, storage_error, transaction
 from .replies import StoredReply, decode_reply
-from .spending import Charge, create_spending_table, store_charges
-from .uses import Use, create_uses_table, store_uses
+from .spending import SPENDING_TABLE, Charge, store_charges
+from .uses import USES_TABLE, Use, store_uses
 
 
 class BytesDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache ships no types
@@ -123,8 +123,8 @@ def _open(folder: Path, stack: ExitStack) -> "CacheFile":
             reader.execute(SELECT_VALUE, (b"",)).fetchone()
             writer = stack.enter_context(closing(connect(path)))
             with transaction(writer, path):  # if nothing can be written, this fails, not a call
-                create_spending_table(writer, path)
-                create_uses_table(writer, path)
+                SPENDING_TABLE.create(writer, path)
+                USES_TABLE.create(writer, path)
     except sqlite3.Error as error:
         raise storage_error(path, error) from error
     except OSError as error:

@@ -9,12 +9,13 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from msgspec import Struct, field
 
 from ...providers.base import Reply
-from ..disk.sqlite import StorageError, connect, storage_error
+from ..disk.own_table import OwnTable
+from ..disk.sqlite import connect, storage_error
 from .replies import StoredReply
 
 
@@ -130,36 +131,18 @@ class Charge(NamedTuple):
 
 
 _FIGURES = Usage.__struct_fields__
-_TABLE = (
+SPENDING_TABLE: Final = OwnTable(
+    "Spending",
     "CREATE TABLE Spending (session TEXT NOT NULL, role TEXT NOT NULL, stage TEXT NOT NULL,"
     f" {', '.join(f'{figure} INTEGER NOT NULL' for figure in _FIGURES)},"
-    " PRIMARY KEY (session, role, stage)) STRICT, WITHOUT ROWID"
+    " PRIMARY KEY (session, role, stage)) STRICT, WITHOUT ROWID",
 )
-_FIND_TABLE = "SELECT sql FROM sqlite_master WHERE name = 'Spending'"
 _ADD = (
     f"INSERT INTO Spending VALUES (?, ?, ?, {', '.join('?' * len(_FIGURES))})"
     " ON CONFLICT DO UPDATE SET"
     f" {', '.join(f'{figure} = {figure} + excluded.{figure}' for figure in _FIGURES)}"
 )
 _SELECT = f"SELECT role, stage, {', '.join(_FIGURES)} FROM Spending WHERE session = ?"
-
-
-def create_spending_table(connection: sqlite3.Connection, path: Path) -> None:
-    """Create the table in the cache at *path*, unless it exists.
-
-    Raises:
-        StorageError: the table is not ours.
-        sqlite3.Error: the file cannot be written.
-    """
-    if not _has_table(connection, path):
-        connection.execute(_TABLE.replace("TABLE", "TABLE IF NOT EXISTS", 1))
-
-
-def _has_table(connection: sqlite3.Connection, path: Path) -> bool:
-    row: tuple[str] | None = connection.execute(_FIND_TABLE).fetchone()
-    if row is not None and row[0] != _TABLE:
-        raise StorageError(f"{path}: not made by codeclm (its table 'Spending'): move it away")
-    return row is not None
 
 
 def store_charges(connection: sqlite3.Connection, charges: Iterable[Charge]) -> None:
@@ -185,7 +168,7 @@ def stored_spending(path: Path, sessions: Sequence[str]) -> dict[str, Spending]:
     spending: dict[str, Spending] = {}
     with closing(connect(path)) as connection:
         try:
-            if not _has_table(connection, path):
+            if not SPENDING_TABLE.exists(connection, path):
                 return {}
             for session in sessions:
                 account = spending[session] = Spending()

@@ -9,10 +9,12 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Final
 
 from msgspec import Struct
 
-from ..disk.sqlite import StorageError, connect, storage_error
+from ..disk.own_table import OwnTable
+from ..disk.sqlite import connect, storage_error
 
 KEY_SIZE = 16
 """Bytes of a key."""
@@ -25,28 +27,11 @@ class Use(Struct, frozen=True):
     session: str
 
 
-_TABLE = "CREATE TABLE Uses (session TEXT NOT NULL, keys BLOB NOT NULL) STRICT"
+USES_TABLE: Final = OwnTable(
+    "Uses", "CREATE TABLE Uses (session TEXT NOT NULL, keys BLOB NOT NULL) STRICT"
+)
 _INSERT = "INSERT INTO Uses VALUES (?, ?)"
 _SELECT = "SELECT keys FROM Uses WHERE session = ?"
-_FIND_TABLE = "SELECT sql FROM sqlite_master WHERE name = 'Uses'"
-
-
-def create_uses_table(connection: sqlite3.Connection, path: Path) -> None:
-    """Create the table in the cache at *path*, unless it exists.
-
-    Raises:
-        StorageError: the table is not ours.
-        sqlite3.Error: the file cannot be written.
-    """
-    if not _has_table(connection, path):
-        connection.execute(_TABLE.replace("TABLE", "TABLE IF NOT EXISTS", 1))
-
-
-def _has_table(connection: sqlite3.Connection, path: Path) -> bool:
-    row: tuple[str] | None = connection.execute(_FIND_TABLE).fetchone()
-    if row is not None and row[0] != _TABLE:
-        raise StorageError(f"{path}: not made by codeclm (its table 'Uses'): move it away")
-    return row is not None
 
 
 def store_uses(connection: sqlite3.Connection, uses: Iterable[Use]) -> None:
@@ -67,7 +52,7 @@ def stored_uses(path: Path, sessions: Sequence[str]) -> set[bytes]:
         return set()
     with closing(connect(path)) as connection:
         try:
-            if not _has_table(connection, path):
+            if not USES_TABLE.exists(connection, path):
                 return set()
             return {key for name in sessions for key in _keys(connection, name)}
         except sqlite3.Error as error:
