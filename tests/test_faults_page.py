@@ -14,6 +14,10 @@ PASSING = f"{FAULTS}::test_a_failure_that_passes_costs_nothing_but_time"
 LASTING = f"{FAULTS}::test_a_failure_that_lasts_ends_the_run_with_its_cause_and_the_way_on"
 
 SHOWN_BY: dict[str, tuple[str, ...]] = {
+    "log-probabilities that cannot be": (
+        "test_logprobs::test_a_distribution_that_cannot_be_leaves_the_score_as_written",
+        "test_logprobs::test_a_10_whose_second_half_has_no_probability_stands_as_written",
+    ),
     "429 with Retry-After in seconds": (
         PASSING,
         f"{FAULTS}::test_the_lean_transport_bears_as_much",

@@ -26,7 +26,7 @@ from codeclm.engine.view.activity import measure_activity
 from codeclm.engine.view.guard import Guard
 from codeclm.engine.view.page_file import plotting
 from codeclm.engine.view.sent_prompts import PromptRenderer
-from codeclm.engine.view.server import LARGEST_PAGE, serve
+from codeclm.engine.view.server import LARGEST_PAGE, LONGEST_LINE, serve
 from codeclm.engine.view.waits import read_event_log
 
 from .commands import codeclm, started
@@ -224,6 +224,37 @@ async def test_what_is_asked_wrongly_is_said_in_a_line(home: Path, cache: Path) 
     for status, text, headers in answers.values():
         assert text.count("\n") <= 1, (status, text)
         assert headers["X-Content-Type-Options"] == "nosniff"
+
+
+MALFORMED = (
+    b"GET / HTTP/1.1\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+    b"GET /?search=" + b"x" * LONGEST_LINE + b" HTTP/1.1\r\nHost: a\r\n\r\n",
+    b"GET /\xff HTTP/1.1\r\nHost: a\r\n\r\n",
+    b"POST / HTTP/1.1\r\nHost: a\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc",
+)
+
+
+async def test_malformed_requests_are_refused_without_a_word_on_the_terminal(
+    home: Path, cache: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with client_of(home / "run") as client:
+        statuses = list[bytes]()
+        for request in MALFORMED:
+            stream = await anyio.connect_tcp("127.0.0.1", client.port or 0)
+            async with stream:
+                await stream.send(request)
+                statuses.append((await stream.receive()).split()[1])
+
+    assert statuses == [b"400", b"400", b"400", b"400", b"403"]
+    assert [record.message for record in caplog.records if record.name != "asyncio"] == []
+
+
+async def test_a_long_search_in_any_script_is_answered(home: Path, cache: Path) -> None:
+    async with client_of(home / "run") as client:
+        await client.shown()
+
+        assert await client.entries(LARGEST_PAGE, search="\u9e21" * 2000) == []
 
 
 # -- every row --------------------------------------------------------------------------------
