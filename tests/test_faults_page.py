@@ -223,6 +223,9 @@ SHOWN_BY: dict[str, tuple[str, ...]] = {
     "a run killed, packed, and unpacked": (
         "faults/test_moving::test_a_killed_run_goes_on_elsewhere_and_pays_for_nothing_again",
     ),
+    "a run packed without some of its answers": (
+        "faults/test_moving::test_a_pack_that_lacks_answers_says_so_and_pays_for_none_unasked",
+    ),
     "a pack from somebody else": (
         "test_pack::test_a_stranger_s_pack_is_refused_in_one_line_and_leaves_nothing",
         "test_pack::test_a_bomb_is_refused_by_its_size",
