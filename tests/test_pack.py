@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from codeclm.engine.data.errors import RunStopped, UserError
 from codeclm.engine.store.folder import Folder
+from codeclm.engine.store.pack import FORMAT
 from codeclm.engine.store.unpack import unpack
 
 from .commands import codeclm, write_lines, write_seeds
@@ -264,10 +265,11 @@ STRANGE = {
     "no ledger in it": replaced("run/ledger", b"SELECT 1;" * 100),
     "no manifest in it": replaced("run/manifest", b"{}"),
     "a configuration of another program": replaced("run/config", b"[evil]\nx = 1\n"),
-    "an answer without a key": replaced("answers/", b"hello\n"),
-    "an answer that is none": replaced("answers/", b"0" * 32 + b' {"text": 1}\n'),
+    "an answer without a key": replaced("answers/0", b"hello\n"),
+    "an answer that is none": replaced("answers/0", b"0" * 32 + b' {"text": 1}\n'),
+    "half a key": replaced("answers/keys", b"hello"),
     "another header": replaced(
-        "pack.json", b'{"format": 99, "codeclm": "9", "name": "x", "sessions": {}}'
+        "pack.json", b'{"format": 99, "codeclm": "9", "name": "x", "sessions": {}, "whole": true}'
     ),
     "a huge configuration": replaced("run/config", b"#" * (5 << 20)),
 }
@@ -291,7 +293,9 @@ def bomb(path: Path) -> None:
     """Write a pack of some kilobytes whose seeds are a gigabyte of zeros."""
     info = tarfile.TarInfo("seeds/000000-a.jsonl")
     info.size = 1 << 30
-    header = json.dumps({"format": 1, "codeclm": "1", "name": "x", "sessions": {}}).encode()
+    header = json.dumps(
+        {"format": FORMAT, "codeclm": "1", "name": "x", "sessions": {}, "whole": True}
+    ).encode()
     first = tarfile.TarInfo("pack.json")
     first.size = len(header)
     with gzip.open(path, "wb", 1) as file:

@@ -7,7 +7,7 @@ from ..config import load_config
 from ..disk.atomic import check_replaceable
 from ..reporting.runs import existing_run
 from ..store.pack import pack
-from .arguments import add_examples, add_force, add_json, add_run_folder
+from .arguments import add_examples, add_force, add_json, add_pay_again, add_run_folder
 from .documents import Written
 from .exit_status import ExitStatus
 from .output import print_json, print_message
@@ -21,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_flags(parser, (CACHE_FLAG,))
     add_seeds(parser)
+    add_pay_again(parser)
     add_force(parser)
     add_json(parser)
     add_examples(
@@ -37,11 +38,11 @@ def run(args: argparse.Namespace) -> int:
     config = load_config(folder.config, overrides, check=False)
     to = args.to or Path(f"{folder.path.absolute().name}.codeclm.tar.gz")
     check_replaceable(to, force=args.force)
-    packed = pack(folder, config, to)
+    packed = pack(folder, config, to, pay_again=args.pay_again)
     if packed.missing:
         print_message(
             f"{packed.missing:,} answers that the run used are not in"
-            f" {config.cache.path()}: they would be paid for again (--cache names another)"
+            f" {config.cache.path()}, and so not in the pack (--cache names another)"
         )
     for name in packed.left_out:
         print_message(f"{name}: not packed: have this test set at the same path where you go on")

@@ -21,7 +21,7 @@ from ...providers import json_codec
 from ..calls.cache_file import CacheFile, open_cache_file
 from ..calls.prompts import PROMPTS, prompts_source
 from ..calls.replies import decode_reply
-from ..calls.spending import Spending
+from ..calls.spending import Spending, stored_spending
 from ..calls.uses import stored_uses
 from ..config import CacheConfig, Config, to_toml
 from ..data import seeds
@@ -32,11 +32,11 @@ from ..disk.sqlite import storage_error
 from . import archive
 from .archive import ArchiveWriter
 from .folder import Folder, FolderError
-from .lost_answers import answer_keys
+from .lost_answers import LostAnswersError, answer_keys, describe_lost, find_lost_answers
 from .manifest import Manifest
 from .reader import LedgerReader
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Of a pack; raise it whenever an older one can no longer be read."""
 
 _PART: Final = 4 << 20
@@ -57,7 +57,9 @@ class PackHeader(Struct, frozen=True):
     name: str
     """Of the run's folder."""
     sessions: dict[str, Spending]
-    """What each session has paid for."""
+    """What each session has paid for, as the cache knows it: nothing where it knows nothing."""
+    whole: bool
+    """Whether the cache had all paid answers that the rest of the run needs."""
 
 
 class Packed(Struct, frozen=True):
@@ -76,10 +78,17 @@ class Packed(Struct, frozen=True):
     left_out: tuple[str, ...]
 
 
-def pack(folder: Folder, config: Config, to: Path) -> Packed:
+def pack(folder: Folder, config: Config, to: Path, *, pay_again: bool = False) -> Packed:
     """Write the run in *folder*, which has *config*, to the file *to*. Blocks.
 
+    Args:
+        folder: the run's.
+        config: its configuration.
+        to: the file.
+        pay_again: pack it although the cache lacks answers that the rest of the run needs.
+
     Raises:
+        LostAnswersError: the cache lacks some; the message says what they cost.
         FolderError: another process is working on the run.
         SeedError: the seed files cannot be read.
         PackError: they are not those that the run was started with.
@@ -95,8 +104,23 @@ def pack(folder: Folder, config: Config, to: Path) -> Packed:
                 f"{folder.path}: the seed files have changed since the run was started: restore"
                 " them, or name those that it used with --seeds"
             )
+        whole = _has_answers(folder, config, pay_again=pay_again)
         with archive.writing(to) as writer:
-            return _Packing(folder, config, manifest, files, writer).write(to.absolute().parent)
+            packing = _Packing(folder, config, manifest, files, writer)
+            return packing.write(to.absolute().parent, whole=whole)
+
+
+def _has_answers(folder: Folder, config: Config, *, pay_again: bool) -> bool:
+    """Whether the cache has all paid answers that the rest of the run needs.
+
+    Raises:
+        LostAnswersError: it has not, and the user does not want to *pay_again*.
+    """
+    with LedgerReader(folder.ledger) as ledger:
+        lost = find_lost_answers(folder, ledger, config.cache.database(), config.all_roles)
+    if lost is not None and not pay_again:
+        raise LostAnswersError(describe_lost(lost, config.cache.path(), packing=True))
+    return lost is None
 
 
 class _Packing:
@@ -112,14 +136,20 @@ class _Packing:
         self._writer = writer
         self._seeds = {file.path: _seed_name(number, file) for number, file in enumerate(files)}
 
-    def write(self, temporary: Path) -> Packed:
-        """Write everything; *temporary* is a folder with room for a copy of the ledger."""
+    def write(self, temporary: Path, *, whole: bool) -> Packed:
+        """Write everything.
+
+        Args:
+            temporary: a folder with room for a copy of the ledger.
+            whole: whether the cache lacks nothing that the rest of the run needs.
+        """
         with LedgerReader(self._folder.ledger) as ledger:
             database = self._config.cache.database()
             sessions = ledger.spending(database)
             keys = stored_uses(database, list(sessions))
             keys |= {bytes.fromhex(key) for key in answer_keys(ledger)}
-            self._write_small(sessions)
+            accounts = dict.fromkeys(sessions, Spending())
+            self._write_small(accounts | stored_spending(database, list(sessions)), whole=whole)
         self._write_ledger(sessions, temporary)
         for path, name in self._seeds.items():
             self._copy(path, name)
@@ -127,13 +157,13 @@ class _Packing:
             self._copy(user_path(self._config.metadata.file), archive.METADATA)
         self._write_prompts()
         left_out = self._write_test_sets()
+        self._add(archive.KEYS, b"".join(sorted(keys)))
         answers = self._write_answers(sorted(keys)) if database.is_file() else 0
         return Packed(answers, len(keys) - answers, len(self._seeds), left_out)
 
-    def _write_small(self, sessions: dict[str, Spending]) -> None:
-        header = PackHeader(
-            FORMAT, self._manifest.codeclm, self._folder.path.absolute().name, sessions
-        )
+    def _write_small(self, sessions: dict[str, Spending], *, whole: bool) -> None:
+        name = self._folder.path.absolute().name
+        header = PackHeader(FORMAT, self._manifest.codeclm, name, sessions, whole)
         self._add(archive.PACK, json_codec.dumps(header))
         config = portable_config(self._config)
         self._add(archive.CONFIG, to_toml(config).encode())
