@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 import signal
 import socket
 from collections import Counter
@@ -547,6 +548,46 @@ async def test_a_ledger_that_cannot_be_read_is_said_on_the_page(tmp_path: Path) 
 
     assert "ledger.sqlite" in state["problem"]
     assert figures is page is None
+
+
+@pytest.mark.blocking
+async def test_a_run_that_takes_the_place_of_a_deleted_one_is_shown(
+    home: Path, cache: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(home / "run", run)
+    async with client_of(run) as client:
+        before = (await client.shown())["contents"]["entries"]
+        shutil.rmtree(run)
+        gone = await client.state(lambda state: bool(state["problem"]))
+        shutil.copytree(home / "hostile", run)
+        state = await client.state(lambda state: state["contents"]["entries"] != before)
+        after = await client.state(lambda state: state["measured"] == state["listed"])
+        entries = await client.entries(LARGEST_PAGE)
+
+    assert str(run) in gone["problem"]
+    assert gone["contents"]["entries"] == before  # what was read stays in view
+    assert state["contents"]["entries"] == len(entries)
+    assert after["problem"] == ""
+
+
+@pytest.mark.blocking
+async def test_a_ledger_that_is_overwritten_is_said_and_read_again_when_it_is_back(
+    home: Path, cache: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(home / "run", run)
+    ledger = run / "ledger.sqlite"
+    content = ledger.read_bytes()
+    async with client_of(run) as client:
+        listed = (await client.shown())["listed"]
+        ledger.write_bytes(b"no ledger" * (len(content) // 9))
+        damaged = await client.state(lambda state: bool(state["problem"]))
+        ledger.write_bytes(content)
+        repaired = await client.state(lambda state: not state["problem"])
+
+    assert "ledger.sqlite" in damaged["problem"]
+    assert repaired["listed"] > listed
 
 
 # -- figures ----------------------------------------------------------------------------------
