@@ -54,11 +54,12 @@ COUNTS = {
         Counts(159, 13, 2, 1),
         Counts(19, 3, 0, 0),
         Counts(116, 7, 0, 2),
-        Counts(56, 4, 11, 0),
+        Counts(57, 4, 10, 0),
         Counts(57, 2, 5, 0),
         Counts(40, 2, 8, 0),
         Counts(54, 0, 1, 1),
         Counts(37, 0, 3, 0),
+        Counts(18, 2, 11, 0),
     ),
     "evolved": (
         Counts(48, 2, 0, 0),
