@@ -11,16 +11,17 @@ from ..calls.clients import check_cache_folder
 from ..calls.gate import EndpointUse, Origin, pass_gate
 from ..calls.prompts import check_repetition, check_replies, load_prompts
 from ..config import Config, RoleConfig
+from ..config.metadata_file import metadata_digest, read_metadata
 from ..data import seeds
 from ..data.files import user_path
-from ..data.records import Metadata, Seed, Unreadable, identity
+from ..data.records import Metadata, Seed, Unreadable
 from ..data.seeds import SeedError
 from ..data.seeds.selection import SeedSelection
+from ..data.test_sets import questions_digest
 from ..disk.network import check_local
 from ..store.coverage import SelectedSeeds
 from ..store.folder import Folder
 from ..store.manifest import Manifest, run_manifest
-from .metadata_file import metadata_digest, read_metadata
 from .quality_rules import QualityRules, quality_rules, read_test_sets
 from .recipe import Recipe
 from .recipes import recipe_of
@@ -40,6 +41,7 @@ class Plan(Struct, frozen=True):
         manifest: what identifies this run.
         rules: the quality rules.
         endpoints: where its data go, and with which key.
+        is_foreign: whether a stranger wrote the configuration.
     """
 
     config: Config
@@ -52,6 +54,7 @@ class Plan(Struct, frozen=True):
     manifest: Manifest
     rules: QualityRules
     endpoints: tuple[EndpointUse, ...]
+    is_foreign: bool
 
     def read_seeds(self, done: bytearray) -> Iterator[Seed | Unreadable]:
         """Yield the seeds, except those whose byte in *done* is not zero. Blocks."""
@@ -110,10 +113,7 @@ def prepare(config: Config, *, where: str, origin: Origin = Origin()) -> Plan:  
         seeds=digest,
         seed_files=seed_files,
         prompts={role: templates.digests for role, templates in prompts.items()},
-        tests={
-            name: identity(*(question.prompt for question in questions))
-            for name, questions in tests.items()
-        },
+        tests={name: questions_digest(questions) for name, questions in tests.items()},
     )
     rules = quality_rules(config.quality, tests, prompts.values(), where)
     folder = Folder(_folder(config))
@@ -121,7 +121,17 @@ def prepare(config: Config, *, where: str, origin: Origin = Origin()) -> Plan:  
     check_local(folder.ledger)
     check_local(config.cache.database())
     return Plan(
-        config, recipe, roles, folder, selection, metadata, prompts, manifest, rules, endpoints
+        config,
+        recipe,
+        roles,
+        folder,
+        selection,
+        metadata,
+        prompts,
+        manifest,
+        rules,
+        endpoints,
+        origin.is_foreign,
     )
 
 
