@@ -223,6 +223,11 @@ SHOWN_BY: dict[str, tuple[str, ...]] = {
     "a run killed, packed, and unpacked": (
         "faults/test_moving::test_a_killed_run_goes_on_elsewhere_and_pays_for_nothing_again",
     ),
+    "`pack` of a run from somebody else": (
+        "test_pack::test_a_stranger_s_run_packs_no_file_of_the_user_s",
+        "test_pack::test_changed_prompts_and_metadata_are_not_packed",
+        "test_pack::test_changed_seeds_are_not_packed",
+    ),
     "a run packed without some of its answers": (
         "faults/test_moving::test_a_pack_that_lacks_answers_says_so_and_pays_for_none_unasked",
     ),

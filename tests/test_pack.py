@@ -207,6 +207,30 @@ def test_changed_seeds_are_not_packed(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*.tar.gz"))
 
 
+@pytest.mark.parametrize(
+    ("file", "what"),
+    [("own/respond.txt", "strong's prompts have"), ("metadata.jsonl", "metadata have")],
+)
+def test_changed_prompts_and_metadata_are_not_packed(file: str, what: str, tmp_path: Path) -> None:
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "respond.txt").write_text("Answer in full: {{instruction}}\n")
+    write_lines(tmp_path / "metadata.jsonl", [{"use_case": "poems", "skills": ["rhyme"]}])
+    codeclm(
+        *("run", "--metadata", "metadata.jsonl", "--prompts", "own", "--out", "run"),
+        *("--strong", "scripted/a", "--target", "scripted/b", "--display", "none"),
+        cwd=tmp_path,
+    )
+    whole = codeclm("pack", "run", "--to", "whole.tar.gz", cwd=tmp_path)
+    with (tmp_path / file).open("a") as added:
+        added.write('{"use_case": "prose"}\n')
+
+    done = codeclm("pack", "run", "--to", "changed.tar.gz", cwd=tmp_path)
+
+    assert (whole.returncode, done.returncode) == (0, 2), whole.stderr
+    assert f"the {what} changed since the run was started: restore them" in done.stderr
+    assert not (tmp_path / "changed.tar.gz").exists()
+
+
 # -- strangers' ---------------------------------------------------------------------------------
 
 
@@ -333,6 +357,30 @@ def test_a_stranger_s_run_sends_nothing_before_it_is_trusted(packed: Path, tmp_p
 
     assert done.returncode == 2
     assert "this run was not begun by you on this machine" in done.stderr
+
+
+@pytest.mark.parametrize("setting", ["metadata", "prompts", "seeds"])
+def test_a_stranger_s_run_packs_no_file_of_the_user_s(
+    setting: str, packed: Path, tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    for name in ("respond.txt", "seeds.jsonl"):
+        (home / name).write_text("secret\n")
+    lines = {
+        "metadata": f"seeds = []\n[metadata]\nfile = '{home}/respond.txt'\n",
+        "prompts": f"seeds = ['new/seeds']\nprompts = '{home}'\n",
+        "seeds": f"seeds = ['{home}/seeds.jsonl']\n",
+    }
+    codeclm("unpack", str(packed / "run.tar.gz"), "--to", "new", cwd=tmp_path)
+    (tmp_path / "new" / "config.toml").write_text(lines[setting])
+
+    done = codeclm("pack", "new", "--to", "p.tar.gz", cwd=tmp_path)
+
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert f"names {home}/" in done.stderr
+    assert not (tmp_path / "p.tar.gz").exists()
 
 
 @pytest.fixture(scope="module")

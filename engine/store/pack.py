@@ -16,24 +16,32 @@ from typing import Final
 import msgspec
 from msgspec import Struct, structs
 
-from ...prompts import SETS
 from ...providers import json_codec
 from ..calls.cache_file import CacheFile, open_cache_file
-from ..calls.prompts import PROMPTS, prompts_source
+from ..calls.gate import Origin
+from ..calls.prompts import prompts_source
 from ..calls.replies import decode_reply
 from ..calls.spending import Spending, stored_spending
 from ..calls.uses import stored_uses
 from ..config import CacheConfig, Config, to_toml
-from ..data import seeds
 from ..data.files import open_input, read_bounded, user_path
 from ..data.seeds.files import SeedFile, find_files
-from ..data.test_sets import TEST_SETS, TestSource
+from ..data.test_sets import TEST_SETS
 from ..disk.sqlite import storage_error
 from . import archive
 from .archive import ArchiveWriter
-from .folder import Folder, FolderError
+from .folder import Folder
 from .lost_answers import LostAnswersError, answer_keys, describe_lost, find_lost_answers
 from .manifest import Manifest
+from .pack_check import (
+    ROLES,
+    PackError,
+    check_origin,
+    check_unchanged,
+    own_prompts,
+    prompt_files,
+    published_tests,
+)
 from .reader import LedgerReader
 
 FORMAT: Final = 2
@@ -41,12 +49,6 @@ FORMAT: Final = 2
 
 _PART: Final = 4 << 20
 """Bytes of answers in one file of the archive, and so in memory."""
-
-ROLES: Final = ("strong", "target", "judge")
-
-
-class PackError(FolderError):
-    """A run cannot be packed. The message says why, and what to do."""
 
 
 class PackHeader(Struct, frozen=True):
@@ -78,20 +80,28 @@ class Packed(Struct, frozen=True):
     left_out: tuple[str, ...]
 
 
-def pack(folder: Folder, config: Config, to: Path, *, pay_again: bool = False) -> Packed:
+def pack(
+    folder: Folder,
+    config: Config,
+    to: Path,
+    *,
+    origin: Origin = Origin(),  # noqa: B008
+    pay_again: bool = False,
+) -> Packed:
     """Write the run in *folder*, which has *config*, to the file *to*. Blocks.
 
     Args:
         folder: the run's.
         config: its configuration.
         to: the file.
+        origin: who wrote the configuration; by default the calling program.
         pay_again: pack it although the cache lacks answers that the rest of the run needs.
 
     Raises:
         LostAnswersError: the cache lacks some; the message says what they cost.
         FolderError: another process is working on the run.
         SeedError: the seed files cannot be read.
-        PackError: they are not those that the run was started with.
+        PackError: a file is not the one that the run was started with, or a stranger named it.
         StorageError, WriteError: a file cannot be read or written.
     """
     with folder.locked():
@@ -99,11 +109,8 @@ def pack(folder: Folder, config: Config, to: Path, *, pay_again: bool = False) -
         if manifest is None:
             raise PackError(f"{folder.path}: no run has been started here: nothing to pack")
         files = [] if config.metadata.file else find_files(config.seed_source)
-        if files and seeds.digest(config.seed_source) != manifest.seeds:
-            raise PackError(
-                f"{folder.path}: the seed files have changed since the run was started: restore"
-                " them, or name those that it used with --seeds"
-            )
+        check_origin(config, (file.path for file in files), origin)
+        check_unchanged(folder, config, manifest)
         whole = _has_answers(folder, config, pay_again=pay_again)
         with archive.writing(to) as writer:
             packing = _Packing(folder, config, manifest, files, writer)
@@ -183,21 +190,16 @@ class _Packing:
             self._copy(copy, archive.LEDGER)
 
     def _write_prompts(self) -> None:
-        for name, source in _own_prompts(self._config):
-            for prompt in PROMPTS.names():
-                path = user_path(source) / f"{prompt}.txt"
-                if path.is_file():
-                    self._copy(path, f"prompts/{name}/{prompt}.txt")
+        for name, source in own_prompts(self._config):
+            for path in prompt_files(source):
+                self._copy(path, f"prompts/{name}/{path.name}")
 
     def _write_test_sets(self) -> tuple[str, ...]:
         """Add the test sets that are known by name, and return the names of the others."""
-        quality = self._config.quality
-        folder = user_path(quality.tests)
-        for name in quality.decontaminate:
-            if name in TEST_SETS:
-                path = TestSource(name, folder).path
-                self._copy(path, f"tests/{path.name}")
-        return tuple(name for name in quality.decontaminate if name not in TEST_SETS)
+        for test in published_tests(self._config):
+            self._copy(test.path, f"tests/{test.path.name}")
+        names = self._config.quality.decontaminate
+        return tuple(name for name in names if name not in TEST_SETS)
 
     def _write_answers(self, keys: Iterable[bytes]) -> int:
         count = 0
@@ -256,7 +258,7 @@ def _seed_name(number: int, file: SeedFile) -> str:
 
 def portable_config(config: Config) -> Config:
     """Return *config* with the names that files have in a pack."""
-    own = {name for name, _ in _own_prompts(config)}
+    own = {name for name, _ in own_prompts(config)}
     roles = {
         role: structs.replace(getattr(config, role), prompts=f"prompts/{role}")
         for role in ROLES
@@ -296,14 +298,6 @@ def with_metadata_file(settings: dict[str, object], file: str | None) -> dict[st
     if file is None or not isinstance(metadata, dict):
         return settings
     return {**settings, "metadata": {**metadata, "file": file}}
-
-
-def _own_prompts(config: Config) -> Iterator[tuple[str, str]]:
-    """Yield the folders of templates that *config* names, and what a pack calls them."""
-    sources = {"all": config.prompts} | {role: getattr(config, role).prompts for role in ROLES}
-    for name, source in sources.items():
-        if source and source not in {"auto", *SETS}:
-            yield name, source
 
 
 def _copy_ledger(

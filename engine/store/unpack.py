@@ -29,7 +29,8 @@ from . import archive
 from .archive import ArchiveError, Member, read_members
 from .folder import Folder
 from .lost_answers import LostAnswers, find_lost_answers
-from .pack import FORMAT, ROLES, PackHeader, is_answer, with_metadata_file
+from .pack import FORMAT, PackHeader, is_answer, with_metadata_file
+from .pack_check import ROLES
 from .reader import LedgerReader
 
 _GROUP: Final = 500
