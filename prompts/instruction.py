@@ -57,6 +57,7 @@ _LONGEST: Final = 100_000
 _LONGEST_LINE: Final = 300
 _LONGEST_PREAMBLE: Final = 1_200
 _LONGEST_TAIL: Final = 1_200
+_OPENS: Final = f"{SIGNS}\n\"'`\u201c\u201e\u00ab\u00bf\u300c"
 _MOST_LAYERS: Final = 6
 
 
@@ -170,11 +171,14 @@ def _below_remark(text: str, paragraph: str) -> str:
     """Return what follows *paragraph*, which begins *text*, or all if it is the instruction's.
 
     Raises:
-        ParseError: it may be either: it holds a task, or speaks of "my" things and of a rewrite.
+        ParseError: it may be either: it holds a task, or what follows begins like none, or it
+            speaks of "my" things and of a rewrite.
     """
     is_own = OWN.search(paragraph) is not None
-    if not (is_own or holds_later_task(paragraph)):
-        return text[len(paragraph) :]
+    below = text[len(paragraph) :]
+    is_complete = TASKS.match(below.lstrip(_OPENS)) or split_label(below.strip().split("\n")[0])[0]
+    if is_complete and not (is_own or holds_later_task(paragraph, after_commas=True)):
+        return below
     if is_own and not (names_new_text(paragraph) or names_action(paragraph)):
         return text
     raise ParseError(f"a remark may precede the instruction: {excerpt(text)}")

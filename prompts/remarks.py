@@ -51,7 +51,7 @@ _LATER_TASK = re.compile(
     rf"(?:[.!?;:]\s+|[\u3002\uff01\uff1f\uff1a]\s*)[\"\u201c]?(?:{phrase('tasks')})", re.IGNORECASE
 )
 _AFTER_COLON = re.compile(r"[:\uff1a][ \t]+\w")
-_TICKED = re.compile(r"[ \t]*+[\u2705\u2713\u2714\u2611]")
+_TICKED = re.compile(r"[ \t]*+[\u2705\u2713\u2714\u2611\U0001f300-\U0001faff]\ufe0f?[ \t]+\w")
 _LAST_OFFER = re.compile(
     rf"[.!?\"\u201d)]\s+(?:{phrase('last_offers')})[^\n]{{0,120}}[.!?]\Z", re.IGNORECASE
 )
@@ -140,9 +140,15 @@ def _points_back(last: str, above: str) -> bool:
     return _POINTS_BACK.match(begins) is not None and not MATERIAL.search(above)
 
 
-def holds_later_task(paragraph: str) -> bool:
-    """Return whether a sentence of *paragraph* after the first begins like an instruction."""
-    return _LATER_TASK.search(paragraph) is not None
+def holds_later_task(paragraph: str, *, after_commas: bool = False) -> bool:
+    """Return whether a sentence of *paragraph* after the first begins like an instruction.
+
+    Args:
+        paragraph: Prose.
+        after_commas: Whether a clause counts as a sentence.
+    """
+    sentences = paragraph.replace(", ", ". ") if after_commas else paragraph
+    return _LATER_TASK.search(sentences) is not None
 
 
 def names_action(paragraph: str) -> bool:
@@ -169,6 +175,8 @@ def _length_of_remark(
         start -= 1
     if RULE.fullmatch(lines[end - 1]):  # two of them enclose a part of the text
         return int(sum(RULE.fullmatch(line) is not None for line in lines) == 1)
+    above = next((line.rstrip() for line in reversed(lines[:start]) if line.strip()), "")
+    closes = closes and not above.endswith((":", "\uff1a"))
     if start > 0 and _is_remark(lines[start:end], closes=closes):
         return end - start
     if start == end - 1 and is_announced and _SPEAKS_OF_TEXT.match(lines[start].lstrip(SIGNS)):

@@ -19,11 +19,13 @@ _AMBIGUOUS_TAGS: Final = frozenset(
 )
 _BRACKET = re.compile(r"[ \t]*[*_]{0,2}[(\uff08][^()\uff08\uff09\n]{1,100}[)\uff09][*_.]{0,3}\Z")
 _LONGEST_BRACKET: Final = 120
-_ARROWS = "\u2192\u21d2\u279c\u27a1\u27a4\u25b6"
+_ARROWS = "\u2192\u21d2\u279c\u27a1\u27a4\u25b6\U0001f449"
 _LISTED = re.compile(rf"[ \t]*+(?:[-*+•{_ARROWS}]|[0-9]{{1,3}}[.)])\ufe0f?[ \t]")
 _LONE_MARK = re.compile(rf"(?:[-*+•{_ARROWS}]|1[.)])\ufe0f?[ \t]++")
 _BOXED = re.compile(
-    r"\${0,2}\\boxed\{(?:\\text\{(?P<text>.*)\}|(?P<inside>.*))\}\${0,2}", re.DOTALL
+    r"(?:\${1,2}|\\\[|\\\()?\s*\\boxed\{(?:\\text(?:bf|it|rm)?\{(?P<text>.*)\}|(?P<inside>.*))\}"
+    r"\s*(?:\${1,2}|\\\]|\\\))?",
+    re.DOTALL,
 )
 _HEADING_MARK = re.compile(r"#{1,6}[ \t]++")
 _KEY = re.compile(r"(?:\w{1,30}_)?(?:instruction|prompt|task|question|version|rewrite)")

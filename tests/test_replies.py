@@ -59,7 +59,7 @@ COUNTS = {
         Counts(40, 2, 8, 0),
         Counts(54, 0, 1, 1),
         Counts(37, 0, 3, 0),
-        Counts(18, 2, 11, 0),
+        Counts(20, 3, 14, 0),
     ),
     "evolved": (
         Counts(48, 2, 0, 0),

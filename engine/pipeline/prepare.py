@@ -9,7 +9,7 @@ from msgspec import Struct, structs
 from ...prompts import PromptSet
 from ..calls.clients import check_cache_folder
 from ..calls.gate import EndpointUse, Origin, pass_gate
-from ..calls.prompts import check_replies, load_prompts
+from ..calls.prompts import check_repetition, check_replies, load_prompts
 from ..config import Config, RoleConfig
 from ..config.metadata_file import metadata_digest, read_metadata
 from ..data import seeds
@@ -100,6 +100,8 @@ def prepare(config: Config, *, where: str, origin: Origin = Origin()) -> Plan:  
     endpoints = pass_gate(roles, where, origin, config.files_in_prompts)
     for role, used in recipe.prompts(config).items():
         check_replies(role, roles[role], used, where)
+    judges = {name: roles[name] for name in config.judge_roles if name in roles}
+    check_repetition(judges, config.filter.repetition, where)
     config.fetch_seeds()
     selection = _select_seeds(config)
     metadata = read_metadata(Path(config.metadata.file)) if config.metadata.file else ()

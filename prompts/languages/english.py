@@ -95,6 +95,7 @@ ENGLISH: Final = Language(
         r"(?:would you (?:like|prefer)|do you want|want|need|should i|shall i)\b[^\n?]{0,80}"
         r"\b(?:me to|another|a different|more|adjust|tailor|tweak)\b[^\n?]{0,60}\?|"
         r"(?:please )?let me know (?:if|whether|how|what you think)\b"
+        r"|(?:please )?let me know[.!]?\Z|(?:please )?tell me if i should\b"
         r"|i hope (?:th(?:is|at|ese|ose)|it)\b|hope th(?:is|ese)\b|is there anything"
         r"|feel free to (?:ask|let|reach|request|adjust|modify|tweak|change|contact)\b"
         r"|(?:would you like|do you want) (?:me|another|more|any|it|this|to|these)\b"
@@ -140,7 +141,8 @@ ENGLISH: Final = Language(
         r"|there(?:['\u2019]s| is| isn['\u2019]t| seems))\b"
         r"[^\n]{0,200}\b(?:(?:an?|no|the) (?:instruction|prompt) in (?:your|the)|(?:input|given"
         r"|original|provided|action) (?:instruction|prompt|item)"
-        r"|instruction (?:seems|appears|is missing|you)|(?:which|what) (?:instruction|prompt))"
+        r"|instruction (?:seems|appears|(?:is|was) (?:missing|blank|empty|incomplete)|you)"
+        r"|no (?:instruction|prompt) (?:is|was|has been)\b|(?:which|what) (?:instruction|prompt))"
         r"|(?:the|your) (?:instruction|prompt)(?: (?:that )?you(?:['\u2019]ve| have)? \w+)? "
         r"(?:\w+ ){0,4}(?:missing|incomplete|empty|cut off|truncated|unclear|blank)\b"
         r"|(?:could|can) you (?:please )?(?:share|provide|send|paste) (?:me )?(?:the|your) "
@@ -224,7 +226,8 @@ ENGLISH: Final = Language(
     ),
     offers=(
         r"would you (?:like|prefer)|do you want|want|shall i|should i|need (?:me|another|a|any)"
-        r"|can i"
+        r"|can i|what do you think[?]|is (?:this|that|it) what you\b"
+        r"|does (?:this|that|it) (?:meet|match|fit|work (?:for|better)|look (?:good|right|ok))\b"
     ),
     tasks=(
         r"(?:please |now |first,? |then )?(?:write|explain|translate|solve|describe|fix|find|sort"
