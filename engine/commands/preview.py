@@ -46,6 +46,7 @@ def run(args: argparse.Namespace) -> int:
     config, where, origin = read_run_settings(args)
     with tempfile.TemporaryDirectory(prefix="codeclm-preview-") as folder:
         plan = prepare(_reduced(config, args.count, folder, where), where=where, origin=origin)
+        plan = structs.replace(plan, is_foreign=True)  # nobody packs or resumes it
         plan.folder.make()
         session = run_async(partial(execute, plan, watch=watcher(progress_display(args))))
         with LedgerReader(plan.folder.ledger) as ledger:
