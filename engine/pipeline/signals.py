@@ -21,8 +21,8 @@ StopRequests = Callable[[], AbstractAsyncContextManager[AsyncIterator[str]]]
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
-_TOGETHER = 0.1
-"""Seconds within which two signals are one request: timeout(1) sends its signal twice, at once."""
+_TOGETHER = 0.01
+"""Seconds within which the same signal is one request: timeout(1) sends its own twice, at once."""
 
 
 @asynccontextmanager
@@ -42,14 +42,15 @@ async def process_signals() -> AsyncGenerator[AsyncIterator[str]]:
 async def _requests(
     signals: AsyncIterator[signal.Signals], late: "_LateSignals | None"
 ) -> AsyncGenerator[str]:
-    previous = -_TOGETHER
     async for number in signals:
-        now = asyncio.get_running_loop().time()
-        if now - previous >= _TOGETHER:
-            previous = now
-            if late is not None:
-                late.is_heeded = True
-            yield number.name
+        burst = {number: None}
+        with anyio.move_on_after(_TOGETHER):
+            async for further in signals:
+                burst[further] = None
+        if late is not None:
+            late.is_heeded = True
+        for request in burst:
+            yield request.name
 
 
 class _LateSignals:
