@@ -313,6 +313,19 @@ def test_a_stranger_s_pack_is_refused_in_one_line_and_leaves_nothing(
     assert names(tmp_path) == ["strange.tar.gz"]
 
 
+@pytest.mark.parametrize("name", ["ledger.sqlite", "manifest.json", "config.toml"])
+def test_a_damaged_pack_is_to_be_fetched_again(name: str, packed: Path, tmp_path: Path) -> None:
+    """And nobody is sent to a file that is gone."""
+    change = replaced(f"run/{name}", b"[[[ not what it was " * 100)
+    pack = repack(packed / "run.tar.gz", tmp_path / "p.tar.gz", change)
+
+    done = codeclm("unpack", pack, "--to", "new", cwd=tmp_path)
+
+    assert done.returncode == 2
+    assert f"{pack}: damaged: its run/{name} cannot be read: fetch the file again" in done.stderr
+    assert "partial" not in done.stderr
+
+
 def bomb(path: Path) -> None:
     """Write a pack of some kilobytes whose seeds are a gigabyte of zeros."""
     info = tarfile.TarInfo("seeds/000000-a.jsonl")

@@ -21,13 +21,13 @@ from ...providers import json_codec
 from ..calls.cache_file import CacheFile, Entry, open_cache_file
 from ..calls.spending import Charge, Spending, stored_spending
 from ..calls.uses import KEY_SIZE, Use
-from ..config import CacheConfig, Config, load_config, to_toml
+from ..config import CacheConfig, Config, ConfigError, load_config, to_toml
 from ..data import seeds
 from ..disk.atomic import WriteError, replace_file
 from ..disk.sqlite import StorageError
 from . import archive
 from .archive import ArchiveError, Member, read_members
-from .folder import Folder
+from .folder import Folder, FolderError
 from .lost_answers import LostAnswers, find_lost_answers
 from .pack import FORMAT, PackHeader, is_answer, with_metadata_file
 from .pack_check import ROLES
@@ -95,7 +95,20 @@ def unpack(
         partial.rename(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    return Unpacked(as_named, cache or as_named / "cache", count, _find_lost(Folder(folder)))
+    try:
+        lost = _find_lost(Folder(folder))
+    except StorageError as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise _damaged(path, archive.LEDGER) from error
+    return Unpacked(as_named, cache or as_named / "cache", count, lost)
+
+
+def _damaged(path: Path, name: str) -> ArchiveError:
+    """Return an error that says so of the file *name* in the pack, not of our copy of it."""
+    return ArchiveError(
+        f"{path}: damaged: its {name} cannot be read: fetch the file again, or unpack it with the"
+        " codeclm that packed it"
+    )
 
 
 def _find_lost(folder: Folder) -> LostAnswers | None:
@@ -161,13 +174,19 @@ def _relocate(path: Path, partial: Folder, folder: Path, cache: Path, *, whole: 
     for needed in (partial.config, partial.manifest, partial.ledger):
         if not needed.is_file():
             raise ArchiveError(f"{path}: damaged: it has no {needed.name}")
-    manifest = partial.read_manifest()
-    assert manifest is not None
-    packed = load_config(partial.config, check=False)
+    try:
+        manifest = partial.read_manifest()
+        assert manifest is not None
+    except FolderError as error:
+        raise _damaged(path, archive.MANIFEST) from error
+    try:
+        packed = load_config(partial.config, check=False)
+    except ConfigError as error:
+        raise _damaged(path, archive.CONFIG) from error
     try:
         LedgerReader(partial.ledger).close()  # checks its version and its tables
     except StorageError as error:
-        raise ArchiveError(f"{path}: damaged: {error}") from error
+        raise _damaged(path, archive.LEDGER) from error
     if packed.seeds:
         here = structs.replace(packed, seeds=(str(partial.path / "seeds"),))
         if seeds.digest(here.seed_source) != manifest.seeds:
