@@ -6,14 +6,15 @@ from typing import Final
 from .labels import is_new_label, is_old_label
 from .languages import phrase
 from .reading import SIGNS, ParseError, excerpt, is_refusal, outside_fences, split_label
-from .remarks import MATERIAL, may_end_with_remarks
+from .remarks import MATERIAL, may_end_with_remarks, names_action
 
 _FLAGS: Final = re.IGNORECASE
 ANNOUNCES: Final = re.compile(phrase("announces"), _FLAGS)
 """How a line begins that announces a text."""
 OWN: Final = re.compile(r"\b(?:my|our|mein\w*|unser\w*|mon|ma|mes|mi|mis)\b|我的", _FLAGS)
 """What a person says of what is hers: no model announces "my poem"."""
-_TASKS = re.compile(phrase("tasks"), _FLAGS)
+TASKS: Final = re.compile(phrase("tasks"), _FLAGS)
+"""How an instruction begins."""
 _ASKS = re.compile(phrase("asks"), _FLAGS)
 _AMBIGUOUS_LABEL = re.compile(r"rewrite|challenge|output|result|answer|response", _FLAGS)
 _ALTERNATIVE = re.compile(
@@ -62,6 +63,9 @@ def check_alone(text: str, original: str, *, is_announced: bool = False) -> None
         raise ParseError(f"an announcement may precede the instruction: {excerpt(text)}")
     if not is_announced and _begins_with_colon(text) and not _begins_with_colon(original):
         raise ParseError(f"an announcement may precede the instruction: {excerpt(text)}")
+    first = text.split("\n\n", 1)[0]
+    if first != text and names_action(first) and not names_action(original):
+        raise ParseError(f"a remark may precede the instruction: {excerpt(text)}")
     if may_end_with_remarks(text, original) and not may_end_with_remarks(original):
         raise ParseError(f"a remark may follow the instruction: {excerpt(text)}")
 
@@ -89,7 +93,7 @@ def _begins_with_colon(text: str) -> bool:
     line = first.strip(SIGNS)
     is_open = line.endswith((":", "\uff1a")) and len(line) < _LONGEST_LINE
     is_prose = below.strip() and not _STRUCTURE.match(below.lstrip("\n"))
-    return bool(is_open and is_prose and not (MATERIAL.search(line) or _TASKS.match(line)))
+    return bool(is_open and is_prose and not (MATERIAL.search(line) or TASKS.match(line)))
 
 
 def _holds_labels(text: str) -> bool:

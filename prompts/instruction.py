@@ -8,7 +8,7 @@ cannot be told apart, the reply is refused: asking again costs less than junk in
 import re
 from typing import Final
 
-from .doubts import ANNOUNCES, OWN, check_alone, offers_several
+from .doubts import ANNOUNCES, OWN, TASKS, check_alone, offers_several
 from .labels import (
     begins_with_old_label,
     is_item_label,
@@ -19,7 +19,14 @@ from .labels import (
 )
 from .languages import phrase
 from .reading import SIGNS, ParseError, excerpt, is_refusal, outside_fences, split_label
-from .remarks import ABOUT_REWRITE, RULE, without_remarks
+from .remarks import (
+    ABOUT_REWRITE,
+    RULE,
+    holds_later_task,
+    is_about_action,
+    names_action,
+    without_remarks,
+)
 from .sections import check_last_section
 from .wrapping import from_json, from_table, unwrapped
 
@@ -50,6 +57,7 @@ _LONGEST: Final = 100_000
 _LONGEST_LINE: Final = 300
 _LONGEST_PREAMBLE: Final = 1_200
 _LONGEST_TAIL: Final = 1_200
+_OPENS: Final = f"{SIGNS}\n\"'`\u201c\u201e\u00ab\u00bf\u300c"
 _MOST_LAYERS: Final = 6
 
 
@@ -126,11 +134,13 @@ def _without_preamble(text: str, original: str) -> str:
     stripped = _without_announcement(body)
     if stripped != body:
         return stripped
-    if "!" not in paragraph and _ends_with_colon(paragraph) and len(paragraph.split()) < 12:
+    is_task = TASKS.match(body) is not None
+    is_short = len(paragraph.split()) < 12
+    if "!" not in paragraph and _ends_with_colon(paragraph) and is_short and not is_task:
         return text[len(paragraph) :]
     first, _, rest = body.partition("\n")
     is_announced = _HERE_IT_IS.match(first) or names_new_text(first[:_LONGEST_LINE])
-    if is_announced and _ends_with_colon(first) and rest.strip():
+    if is_announced and _ends_with_colon(first) and rest.strip() and not is_task:
         return rest
     if "!" in greeting[0] or "\uff01" in greeting[0]:
         raise ParseError(f"begins like a chat: {excerpt(text)}")
@@ -153,7 +163,25 @@ def _without_announcement(text: str) -> str:
     if _is_announcing_sentence(paragraph):
         return below
     is_about = names_new_text(paragraph) or ABOUT_REWRITE.search(paragraph)
-    return below if is_about and _EXPLAINS.match(paragraph) else text
+    is_remark = is_about_action(paragraph) or (is_about and _EXPLAINS.match(paragraph))
+    return _below_remark(text, paragraph) if is_remark else text
+
+
+def _below_remark(text: str, paragraph: str) -> str:
+    """Return what follows *paragraph*, which begins *text*, or all if it is the instruction's.
+
+    Raises:
+        ParseError: it may be either: it holds a task, or what follows begins like none, or it
+            speaks of "my" things and of a rewrite.
+    """
+    is_own = OWN.search(paragraph) is not None
+    below = text[len(paragraph) :]
+    is_complete = TASKS.match(below.lstrip(_OPENS)) or split_label(below.strip().split("\n")[0])[0]
+    if is_complete and not (is_own or holds_later_task(paragraph, after_commas=True)):
+        return below
+    if is_own and not (names_new_text(paragraph) or names_action(paragraph)):
+        return text
+    raise ParseError(f"a remark may precede the instruction: {excerpt(text)}")
 
 
 def _is_announcing_sentence(paragraph: str) -> bool:

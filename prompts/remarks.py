@@ -28,7 +28,9 @@ _ENDS_QUESTION = re.compile(r"[?\uff1f\u061f\u3002]\W*\Z")
 _OF_THE_TEXT = re.compile(
     r"\b(?:this|the|next|your|that) (?:\w+ )?(?:instruction|prompt|rewrite)\b", re.IGNORECASE
 )
-RULE: Final = re.compile(r"[ \t]*+(?:-{3,}|\*{3,}|_{3,}|\* \* \*|- - -)[ \t]*+")
+RULE: Final = re.compile(
+    r"[ \t]*+(?:-{3,}|\*{3,}|_{3,}|\* \* \*|- - -|[\u2013-\u2015]{1,3})[ \t]*+"
+)
 _LENGTH = re.compile(
     r"[(\[\uff08]?\W{0,3}(?:(?:approx(?:\.|imately)?|about|~|word count:?|约|共) ?)?[0-9]{1,4} ?"
     r"(?:words|characters|tokens|w\u00f6rter|zeichen|mots|caract\u00e8res|palabras|caracteres|слов\w*"
@@ -43,6 +45,17 @@ _SALUTATION = re.compile(
 )
 """A letter ends with words that end chats, too."""
 
+_NAMES_ACTION: Final = re.compile(phrase("names_action"), re.IGNORECASE)
+_WORKS_ON_ACTION: Final = re.compile(phrase("works_on_action"), re.IGNORECASE)
+_LATER_TASK = re.compile(
+    rf"(?:[.!?;:]\s+|[\u3002\uff01\uff1f\uff1a]\s*)[\"\u201c]?(?:{phrase('tasks')})", re.IGNORECASE
+)
+_AFTER_COLON = re.compile(r"[:\uff1a][ \t]+\w")
+_OPENS_FENCE = re.compile(r"^[ \t]*+(?:`{3}|~{3})", re.MULTILINE)
+_TICKED = re.compile(r"[ \t]*+[\u2705\u2713\u2714\u2611\U0001f300-\U0001faff]\ufe0f?[ \t]+\w")
+_LAST_OFFER = re.compile(
+    rf"[.!?\"\u201d)]\s+(?:{phrase('last_offers')})[^\n]{{0,120}}[.!?]\Z", re.IGNORECASE
+)
 _LONGEST: Final = 1_200
 _MOST: Final = 12
 
@@ -92,17 +105,30 @@ def may_end_with_remarks(text: str, original: str = "") -> bool:
     ]
     if any(_SUSPECT.search(split_label(lines[at])[0]) for at in starts):
         return True
+    if _LAST_OFFER.search(text, max(0, len(text) - _LONGEST)):
+        return True
     last = "\n".join(lines[starts[-1] :]).strip() if starts else ""
     if not last or len(last) > _LONGEST or last in original:
         return False
-    if _OF_THE_TEXT.search(last):
+    if _OF_THE_TEXT.search(last) or names_action(last):
+        return True
+    if _CLOSES.match(last) and holds_later_task(last) and not _AFTER_COLON.search(last):
         return True
     if _ENCLOSED.fullmatch(last) or _NOTES.fullmatch(split_label(last)[0]):
-        return _SUSPECT.search(last) is not None or "original" in last
+        prose = last[: opening.start()] if (opening := _OPENS_FENCE.search(last)) else last
+        return _SUSPECT.search(prose) is not None or "original" in prose
     if _OFFERS.match(last) and _ENDS_QUESTION.search(last) and "\n" not in last:
         return True
-    above = "\n".join(lines[: starts[-1]]).rstrip(f'{SIGNS}\n"\u201d')
-    return _points_back(last, above)
+    above = "\n".join(lines[: starts[-1]]).rstrip()
+    return _is_set_off(last, above) or _points_back(last, above.rstrip(f'{SIGNS}\n"\u201d'))
+
+
+def _is_set_off(last: str, above: str) -> bool:
+    """Return whether *last* is ticked off, or begins like a remark below a rule."""
+    if all(_TICKED.match(line) for line in last.split("\n")):
+        return not above.endswith((":", "\uff1a"))
+    is_below_rule = RULE.fullmatch(above.rsplit("\n", 1)[-1]) is not None
+    return is_below_rule and _BEGINS.match(last.lstrip(SIGNS)) is not None
 
 
 def _points_back(last: str, above: str) -> bool:
@@ -114,6 +140,27 @@ def _points_back(last: str, above: str) -> bool:
     if _SPEAKS_OF_TEXT.match(begins):
         return True
     return _POINTS_BACK.match(begins) is not None and not MATERIAL.search(above)
+
+
+def holds_later_task(paragraph: str, *, after_commas: bool = False) -> bool:
+    """Return whether a sentence of *paragraph* after the first begins like an instruction.
+
+    Args:
+        paragraph: Prose.
+        after_commas: Whether a clause counts as a sentence.
+    """
+    sentences = paragraph.replace(", ", ". ") if after_commas else paragraph
+    return _LATER_TASK.search(sentences) is not None
+
+
+def names_action(paragraph: str) -> bool:
+    """Return whether *paragraph* speaks of "the action item", which the prompt gave."""
+    return _NAMES_ACTION.search(paragraph) is not None
+
+
+def is_about_action(paragraph: str) -> bool:
+    """Return whether *paragraph* says what the prompt's action asks for or how it was met."""
+    return _WORKS_ON_ACTION.search(paragraph) is not None and not holds_later_task(paragraph)
 
 
 def _length_of_remark(
@@ -130,6 +177,8 @@ def _length_of_remark(
         start -= 1
     if RULE.fullmatch(lines[end - 1]):  # two of them enclose a part of the text
         return int(sum(RULE.fullmatch(line) is not None for line in lines) == 1)
+    above = next((line.rstrip() for line in reversed(lines[:start]) if line.strip()), "")
+    closes = closes and not above.endswith((":", "\uff1a"))
     if start > 0 and _is_remark(lines[start:end], closes=closes):
         return end - start
     if start == end - 1 and is_announced and _SPEAKS_OF_TEXT.match(lines[start].lstrip(SIGNS)):
@@ -145,7 +194,9 @@ def _is_remark(lines: list[str], *, closes: bool) -> bool:
     if _LENGTH.fullmatch(paragraph.strip()):
         return True
     if _CLOSES.match(remark):
-        return closes
+        return closes and not (_AFTER_COLON.search(remark) or holds_later_task(remark))
+    if is_about_action(remark):
+        return True
     label = split_label(remark.split("\n", 1)[0])[0]
     if _BEGINS.match(remark) or _ENCLOSED.fullmatch(paragraph.strip()):
         is_change = label and _CHANGES.fullmatch(label)

@@ -47,7 +47,7 @@ class ScoreByLogprobs(Score, frozen=True, kw_only=True):
         """Return the mean scores.
 
         Raises:
-            NoLogprobsError: the server gave no probabilities of either score.
+            NoLogprobsError: the server gave no probabilities of either score, or impossible ones.
             ParseError: the reply holds no two scores.
         """
         written = read_scores(reply.text)
@@ -62,6 +62,8 @@ def mean_scores(
     text: str, written: tuple[float, float], tokens: Sequence[ScoreToken]
 ) -> tuple[float, float] | None:
     """Return the means of both scores' distributions; None if neither has one.
+
+    A distribution that lacks what was written is none: the written score stands.
 
     Args:
         text: what the judge wrote.
@@ -125,13 +127,15 @@ def _place(text: str, number: _Number, written: tuple[float, float]) -> int | No
 
 
 def _mean(number: _Number, *, is_whole: bool) -> float | None:
-    """Return the mean of the scores that might stand in the place of *number*.
+    """Return the mean of the scores that might stand in the place of *number*; None: unknown.
 
     Args:
         number: one of the reply's.
         is_whole: whether 10 is a token of this model. Where it is two, a "1" that was not written
             may have been the beginning of either 1 or 10, and is left out.
     """
+    if any(token.text not in token.alternatives for token in number.tokens):
+        return None
     first, *rest = number.tokens
     weights = {
         int(text): exp(logprob)
@@ -141,7 +145,7 @@ def _mean(number: _Number, *, is_whole: bool) -> float | None:
     if rest:
         if len(rest) > 1 or (first.text, rest[0].text) != ("1", "0"):
             return None
-        ends_in_zero = exp(rest[0].alternatives.get("0", 0.0))
+        ends_in_zero = min(exp(rest[0].alternatives["0"]), 1.0)
         weights[10] = weights.get(1, 0.0) * ends_in_zero
         weights[1] = weights.get(1, 0.0) - weights[10]
     elif not is_whole and first.text != "1":

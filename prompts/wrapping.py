@@ -19,8 +19,14 @@ _AMBIGUOUS_TAGS: Final = frozenset(
 )
 _BRACKET = re.compile(r"[ \t]*[*_]{0,2}[(\uff08][^()\uff08\uff09\n]{1,100}[)\uff09][*_.]{0,3}\Z")
 _LONGEST_BRACKET: Final = 120
-_LISTED = re.compile(r"[ \t]*+(?:[-*+•]|[0-9]{1,3}[.)])[ \t]")
-_LONE_MARK = re.compile(r"(?:[-*+•]|1[.)])[ \t]++")
+_ARROWS = "\u2192\u21d2\u279c\u27a1\u27a4\u25b6\U0001f449"
+_LISTED = re.compile(rf"[ \t]*+(?:[-*+•{_ARROWS}]|[0-9]{{1,3}}[.)])\ufe0f?[ \t]")
+_LONE_MARK = re.compile(rf"(?:[-*+•{_ARROWS}]|1[.)])\ufe0f?[ \t]++")
+_BOXED = re.compile(
+    r"(?:\${1,2}|\\\[|\\\()?\s*\\boxed\{(?:\\text(?:bf|it|rm)?\{(?P<text>.*)\}|(?P<inside>.*))\}"
+    r"\s*(?:\${1,2}|\\\]|\\\))?",
+    re.DOTALL,
+)
 _HEADING_MARK = re.compile(r"#{1,6}[ \t]++")
 _KEY = re.compile(r"(?:\w{1,30}_)?(?:instruction|prompt|task|question|version|rewrite)")
 _OLD_KEYS: Final = ("original", "old", "input", "given")
@@ -69,7 +75,7 @@ def from_table(reply: str) -> str | None:
 
 def unwrapped(text: str) -> str:
     """Remove marks that enclose the whole of *text*."""
-    text = strip_quotes(_without_bracket(strip_fence(inside_tag(text))))
+    text = strip_quotes(_without_bracket(strip_fence(inside_tag(_unboxed(text)))))
     lines = text.split("\n")
     if all(line.startswith(">") for line in lines):
         text = "\n".join(line[1:].removeprefix(" ") for line in lines)
@@ -85,6 +91,13 @@ def unwrapped(text: str) -> str:
     if len(lines) == 1 or not any(_LISTED.match(line) for line in lines[1:]):
         return _unlisted(text, lines)
     return text
+
+
+def _unboxed(text: str) -> str:
+    """Remove the box that models trained on mathematics put around an answer."""
+    box = _BOXED.fullmatch(text)
+    inside = (box["text"] or box["inside"] or "") if box else ""
+    return inside if inside and "\\boxed" not in inside else text
 
 
 def _without_bracket(text: str) -> str:

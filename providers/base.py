@@ -96,7 +96,8 @@ class NumberToken(Struct, frozen=True, array_like=True):
 
     Attributes:
         text: Its digits.
-        alternatives: Natural logarithms of probabilities, by digits; its own among them.
+        alternatives: Natural logarithms of probabilities, by digits; its own among them, unless
+            the server gave none for it.
     """
 
     text: str

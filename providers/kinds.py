@@ -98,6 +98,8 @@ class ProviderKind(Struct, Generic[Options], frozen=True):
         refusal: Says why a model cannot reply to a prompt, both by name; empty: it can. It may run
             what the model names. None: its models reply to any.
         is_program: Whether it is no model but a function, which scores each answer by itself.
+        takes_sample: Whether a program, by its name, can reply otherwise when it is asked again. It
+            may run what the model names. None: temperature decides.
         logprobs: What a request's body holds to ask for the log-probabilities of the reply's
             tokens; empty where replies have none.
     """
@@ -117,6 +119,7 @@ class ProviderKind(Struct, Generic[Options], frozen=True):
     less_thinking: str = 'reasoning_effort = "low"'
     refusal: Callable[[str, str], str] | None = None
     is_program: bool = False
+    takes_sample: Callable[[str], bool] | None = None
     logprobs: Mapping[str, Any] = {}
 
     def __post_init__(self) -> None:
@@ -295,6 +298,12 @@ def _refusal_of_function(model: str, prompt: str) -> str:
     return refusal(model, prompt)
 
 
+def _function_takes_sample(model: str) -> bool:
+    from .python.function import load_function, takes_sample  # noqa: PLC0415
+
+    return takes_sample(load_function(model))
+
+
 async def _open_python(settings: ProviderSettings, _: NoOptions) -> Provider:
     from .python.provider import open_function  # noqa: PLC0415
 
@@ -362,4 +371,5 @@ PYTHON = ProviderKind(
     opened_by_checks=True,
     refusal=_refusal_of_function,
     is_program=True,
+    takes_sample=_function_takes_sample,
 )

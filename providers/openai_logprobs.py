@@ -16,6 +16,9 @@ MOST: Final = 64
 _LEAST: Final = 1e4
 """Servers write -9999 or less for what cannot be."""
 
+_LARGEST_SUM: Final = 1.05
+"""Of the probabilities of one position: what rounding may make of 1."""
+
 _LONGEST: Final = 4
 """Characters of a number: scores have one or two digits."""
 
@@ -23,7 +26,8 @@ _LONGEST: Final = 4
 def read_number_tokens(logprobs: object) -> tuple[NumberToken, ...]:
     """Return the tokens that are numbers, of a choice's *logprobs* (OpenAI, vLLM, llama.cpp).
 
-    What has another shape is passed over: the reply itself is good.
+    What has another shape is passed over: the reply itself is good. A number keeps no alternatives
+    where the probabilities sum to more than 1.
     """
     tokens = (_number_token(token) for token in _list(_member(logprobs, "content")))
     return tuple(token for token in tokens if token is not None)[-MOST:]
@@ -38,6 +42,8 @@ def _number_token(token: object) -> NumberToken | None:
         other, logprob = _member(one, "token"), _logprob(_member(one, "logprob"))
         if isinstance(other, str) and logprob is not None:
             by_token[other] = logprob
+    if sum(map(exp, by_token.values())) > _LARGEST_SUM:
+        return NumberToken(text, {})
     probabilities: dict[str, float] = {}
     for other, logprob in by_token.items():  # " 8" and "8" are two tokens and one number
         if number := _number(other):

@@ -14,6 +14,10 @@ PASSING = f"{FAULTS}::test_a_failure_that_passes_costs_nothing_but_time"
 LASTING = f"{FAULTS}::test_a_failure_that_lasts_ends_the_run_with_its_cause_and_the_way_on"
 
 SHOWN_BY: dict[str, tuple[str, ...]] = {
+    "log-probabilities that cannot be": (
+        "test_logprobs::test_a_distribution_that_cannot_be_leaves_the_score_as_written",
+        "test_logprobs::test_a_10_whose_second_half_has_no_probability_stands_as_written",
+    ),
     "429 with Retry-After in seconds": (
         PASSING,
         f"{FAULTS}::test_the_lean_transport_bears_as_much",
@@ -218,6 +222,14 @@ SHOWN_BY: dict[str, tuple[str, ...]] = {
     ),
     "a run killed, packed, and unpacked": (
         "faults/test_moving::test_a_killed_run_goes_on_elsewhere_and_pays_for_nothing_again",
+    ),
+    "`pack` of a run from somebody else": (
+        "test_pack::test_a_stranger_s_run_packs_no_file_of_the_user_s",
+        "test_pack::test_changed_prompts_and_metadata_are_not_packed",
+        "test_pack::test_changed_seeds_are_not_packed",
+    ),
+    "a run packed without some of its answers": (
+        "faults/test_moving::test_a_pack_that_lacks_answers_says_so_and_pays_for_none_unasked",
     ),
     "a pack from somebody else": (
         "test_pack::test_a_stranger_s_pack_is_refused_in_one_line_and_leaves_nothing",

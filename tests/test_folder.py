@@ -29,7 +29,7 @@ def manifest(**settings: object) -> Manifest:
 def test_a_manifest_is_read_as_it_was_written(tmp_path: Path) -> None:
     folder, written = Folder(tmp_path), manifest(seed=1, quality={"ngram": 13})
     before = folder.read_manifest()
-    folder.write_manifest("seed = 1\n", written, calls_out=False)
+    folder.write_manifest("seed = 1\n", written, trusted=False)
 
     assert before is None
     assert folder.read_manifest() == written

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from codeclm.engine.data.errors import RunStopped, UserError
 from codeclm.engine.store.folder import Folder
+from codeclm.engine.store.pack import FORMAT
 from codeclm.engine.store.unpack import unpack
 
 from .commands import codeclm, write_lines, write_seeds
@@ -206,6 +207,30 @@ def test_changed_seeds_are_not_packed(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*.tar.gz"))
 
 
+@pytest.mark.parametrize(
+    ("file", "what"),
+    [("own/respond.txt", "strong's prompts have"), ("metadata.jsonl", "metadata have")],
+)
+def test_changed_prompts_and_metadata_are_not_packed(file: str, what: str, tmp_path: Path) -> None:
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "respond.txt").write_text("Answer in full: {{instruction}}\n")
+    write_lines(tmp_path / "metadata.jsonl", [{"use_case": "poems", "skills": ["rhyme"]}])
+    codeclm(
+        *("run", "--metadata", "metadata.jsonl", "--prompts", "own", "--out", "run"),
+        *("--strong", "scripted/a", "--target", "scripted/b", "--display", "none"),
+        cwd=tmp_path,
+    )
+    whole = codeclm("pack", "run", "--to", "whole.tar.gz", cwd=tmp_path)
+    with (tmp_path / file).open("a") as added:
+        added.write('{"use_case": "prose"}\n')
+
+    done = codeclm("pack", "run", "--to", "changed.tar.gz", cwd=tmp_path)
+
+    assert (whole.returncode, done.returncode) == (0, 2), whole.stderr
+    assert f"the {what} changed since the run was started: restore them" in done.stderr
+    assert not (tmp_path / "changed.tar.gz").exists()
+
+
 # -- strangers' ---------------------------------------------------------------------------------
 
 
@@ -264,10 +289,11 @@ STRANGE = {
     "no ledger in it": replaced("run/ledger", b"SELECT 1;" * 100),
     "no manifest in it": replaced("run/manifest", b"{}"),
     "a configuration of another program": replaced("run/config", b"[evil]\nx = 1\n"),
-    "an answer without a key": replaced("answers/", b"hello\n"),
-    "an answer that is none": replaced("answers/", b"0" * 32 + b' {"text": 1}\n'),
+    "an answer without a key": replaced("answers/0", b"hello\n"),
+    "an answer that is none": replaced("answers/0", b"0" * 32 + b' {"text": 1}\n'),
+    "half a key": replaced("answers/keys", b"hello"),
     "another header": replaced(
-        "pack.json", b'{"format": 99, "codeclm": "9", "name": "x", "sessions": {}}'
+        "pack.json", b'{"format": 99, "codeclm": "9", "name": "x", "sessions": {}, "whole": true}'
     ),
     "a huge configuration": replaced("run/config", b"#" * (5 << 20)),
 }
@@ -287,11 +313,26 @@ def test_a_stranger_s_pack_is_refused_in_one_line_and_leaves_nothing(
     assert names(tmp_path) == ["strange.tar.gz"]
 
 
+@pytest.mark.parametrize("name", ["ledger.sqlite", "manifest.json", "config.toml"])
+def test_a_damaged_pack_is_to_be_fetched_again(name: str, packed: Path, tmp_path: Path) -> None:
+    """And nobody is sent to a file that is gone."""
+    change = replaced(f"run/{name}", b"[[[ not what it was " * 100)
+    pack = repack(packed / "run.tar.gz", tmp_path / "p.tar.gz", change)
+
+    done = codeclm("unpack", pack, "--to", "new", cwd=tmp_path)
+
+    assert done.returncode == 2
+    assert f"{pack}: damaged: its run/{name} cannot be read: fetch the file again" in done.stderr
+    assert "partial" not in done.stderr
+
+
 def bomb(path: Path) -> None:
     """Write a pack of some kilobytes whose seeds are a gigabyte of zeros."""
     info = tarfile.TarInfo("seeds/000000-a.jsonl")
     info.size = 1 << 30
-    header = json.dumps({"format": 1, "codeclm": "1", "name": "x", "sessions": {}}).encode()
+    header = json.dumps(
+        {"format": FORMAT, "codeclm": "1", "name": "x", "sessions": {}, "whole": True}
+    ).encode()
     first = tarfile.TarInfo("pack.json")
     first.size = len(header)
     with gzip.open(path, "wb", 1) as file:
@@ -329,6 +370,30 @@ def test_a_stranger_s_run_sends_nothing_before_it_is_trusted(packed: Path, tmp_p
 
     assert done.returncode == 2
     assert "this run was not begun by you on this machine" in done.stderr
+
+
+@pytest.mark.parametrize("setting", ["metadata", "prompts", "seeds"])
+def test_a_stranger_s_run_packs_no_file_of_the_user_s(
+    setting: str, packed: Path, tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    for name in ("respond.txt", "seeds.jsonl"):
+        (home / name).write_text("secret\n")
+    lines = {
+        "metadata": f"seeds = []\n[metadata]\nfile = '{home}/respond.txt'\n",
+        "prompts": f"seeds = ['new/seeds']\nprompts = '{home}'\n",
+        "seeds": f"seeds = ['{home}/seeds.jsonl']\n",
+    }
+    codeclm("unpack", str(packed / "run.tar.gz"), "--to", "new", cwd=tmp_path)
+    (tmp_path / "new" / "config.toml").write_text(lines[setting])
+
+    done = codeclm("pack", "new", "--to", "p.tar.gz", cwd=tmp_path)
+
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert f"names {home}/" in done.stderr
+    assert not (tmp_path / "p.tar.gz").exists()
 
 
 @pytest.fixture(scope="module")

@@ -36,6 +36,12 @@ def high(instruction, answer):
 def infinite(instruction, answer):
     return float("inf")
 
+def endless(instruction, answer):
+    return 10 ** 400
+
+def unprintable(instruction, answer):
+    return 10 ** 5000
+
 def failing(instruction, answer):
     raise LookupError("no key for this task")
 
@@ -103,6 +109,8 @@ async def test_a_coroutine_function_and_truth_values_are_scores(package: Path) -
         ("text", Denied, "returned '8'"),
         ("high", Denied, "returned 11"),
         ("infinite", Denied, "returned inf"),
+        ("endless", Denied, r"returned 10{59}…: it must return a number"),
+        ("unprintable", Denied, "returned a value of type int: it must return a number"),
         ("failing", Denied, "no key for this task"),
     ],
 )
@@ -245,7 +253,7 @@ FORGETFUL = """
 from collections import Counter
 seen = Counter()
 
-def twice(instruction, answer):
+def twice(instruction, answer, *, sample):
     '''Far apart the first two times that an answer is scored, alike from then on.'''
     seen[instruction, answer] += 1
     if seen[instruction, answer] > 2:
@@ -253,7 +261,7 @@ def twice(instruction, answer):
     return 9 if len(answer.split()) > 115 else 2
 """
 
-SAMPLED = ("--judge", "python/forgetful:twice", "--set", "judge.temperature=1")
+SAMPLED = ("--judge", "python/forgetful:twice")
 
 
 def listed(folder: Path, name: str) -> list[dict[str, Any]]:
@@ -295,6 +303,34 @@ def test_the_mean_of_several_scorings_is_the_gap(package: Path, tmp_path: Path) 
     for one in far:  # two of four scores of an answer are 9 or 2, the others 5
         assert sum(order["strong"] for order in one["judgements"]) in {14, 7}
         assert abs(one["gap"]) in {0, 3.5}
+
+
+def test_a_program_that_takes_no_sample_is_not_asked_again(package: Path, tmp_path: Path) -> None:
+    write_seeds(tmp_path, 2)
+    judge = ("--judge", "python/judged:length", "--set", "judge.temperature=1")
+    for setting in ("filter.confirm=true", "filter.samples=2"):
+        flags = (*judge, "--set", setting, "--out", "run")
+        done = codeclm("run", *LINE, *flags, cwd=tmp_path, PYTHONPATH=str(package))
+
+        assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+        assert setting.partition("=")[0] in done.stderr
+        assert "parameter `sample`" in done.stderr
+        assert "temperature" not in done.stderr
+
+
+def test_calibrating_by_a_program_that_draws_at_random_advises_what_a_program_can_do(
+    package: Path, tmp_path: Path
+) -> None:
+    (package / "dice.py").write_text(
+        "import random\ndef throw(i, a): return random.randint(1, 10)\n"
+    )
+    write_seeds(tmp_path, 20)
+    run(tmp_path, package, "--judge", "python/dice:throw", "--out", "pilot")
+    done = codeclm("calibrate", "pilot", cwd=tmp_path)
+
+    assert "no θ is recommended" in done.stdout
+    assert "parameter `sample`" in done.stdout
+    assert "temperature" not in done.stdout
 
 
 def test_a_judge_that_repeats_itself_is_not_asked_again(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from codeclm.prompts import ParseError
@@ -54,11 +54,12 @@ COUNTS = {
         Counts(159, 13, 2, 1),
         Counts(19, 3, 0, 0),
         Counts(116, 7, 0, 2),
-        Counts(56, 4, 11, 0),
+        Counts(57, 4, 10, 0),
         Counts(57, 2, 5, 0),
         Counts(40, 2, 8, 0),
         Counts(54, 0, 1, 1),
         Counts(37, 0, 3, 0),
+        Counts(20, 3, 14, 0),
     ),
     "evolved": (
         Counts(48, 2, 0, 0),
@@ -159,6 +160,7 @@ CLEAN = st.builds(joined, SENTENCES, st.lists(PARTS, max_size=4), st.lists(SENTE
 
 
 @given(CLEAN)
+@example("Explain this.\n\nNote: answer in French.\n\n~~~\nImproved instruction: no\n~~~")
 def test_a_clean_instruction_is_read_unchanged(instruction: str) -> None:
     assert read_improved(instruction, original=ORIGINAL) == instruction
     assert read_evolved(instruction) == instruction

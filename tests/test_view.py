@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 import signal
 import socket
 from collections import Counter
@@ -26,7 +27,7 @@ from codeclm.engine.view.activity import measure_activity
 from codeclm.engine.view.guard import Guard
 from codeclm.engine.view.page_file import plotting
 from codeclm.engine.view.sent_prompts import PromptRenderer
-from codeclm.engine.view.server import LARGEST_PAGE, serve
+from codeclm.engine.view.server import LARGEST_PAGE, LONGEST_LINE, serve
 from codeclm.engine.view.waits import read_event_log
 
 from .commands import codeclm, started
@@ -224,6 +225,37 @@ async def test_what_is_asked_wrongly_is_said_in_a_line(home: Path, cache: Path) 
     for status, text, headers in answers.values():
         assert text.count("\n") <= 1, (status, text)
         assert headers["X-Content-Type-Options"] == "nosniff"
+
+
+MALFORMED = (
+    b"GET / HTTP/1.1\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+    b"GET /?search=" + b"x" * LONGEST_LINE + b" HTTP/1.1\r\nHost: a\r\n\r\n",
+    b"GET /\xff HTTP/1.1\r\nHost: a\r\n\r\n",
+    b"POST / HTTP/1.1\r\nHost: a\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc",
+)
+
+
+async def test_malformed_requests_are_refused_without_a_word_on_the_terminal(
+    home: Path, cache: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with client_of(home / "run") as client:
+        statuses = list[bytes]()
+        for request in MALFORMED:
+            stream = await anyio.connect_tcp("127.0.0.1", client.port or 0)
+            async with stream:
+                await stream.send(request)
+                statuses.append((await stream.receive()).split()[1])
+
+    assert statuses == [b"400", b"400", b"400", b"400", b"403"]
+    assert [record.message for record in caplog.records if record.name != "asyncio"] == []
+
+
+async def test_a_long_search_in_any_script_is_answered(home: Path, cache: Path) -> None:
+    async with client_of(home / "run") as client:
+        await client.shown()
+
+        assert await client.entries(LARGEST_PAGE, search="\u9e21" * 2000) == []
 
 
 # -- every row --------------------------------------------------------------------------------
@@ -516,6 +548,46 @@ async def test_a_ledger_that_cannot_be_read_is_said_on_the_page(tmp_path: Path) 
 
     assert "ledger.sqlite" in state["problem"]
     assert figures is page is None
+
+
+@pytest.mark.blocking
+async def test_a_run_that_takes_the_place_of_a_deleted_one_is_shown(
+    home: Path, cache: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(home / "run", run)
+    async with client_of(run) as client:
+        before = (await client.shown())["contents"]["entries"]
+        shutil.rmtree(run)
+        gone = await client.state(lambda state: bool(state["problem"]))
+        shutil.copytree(home / "hostile", run)
+        state = await client.state(lambda state: state["contents"]["entries"] != before)
+        after = await client.state(lambda state: state["measured"] == state["listed"])
+        entries = await client.entries(LARGEST_PAGE)
+
+    assert str(run) in gone["problem"]
+    assert gone["contents"]["entries"] == before  # what was read stays in view
+    assert state["contents"]["entries"] == len(entries)
+    assert after["problem"] == ""
+
+
+@pytest.mark.blocking
+async def test_a_ledger_that_is_overwritten_is_said_and_read_again_when_it_is_back(
+    home: Path, cache: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(home / "run", run)
+    ledger = run / "ledger.sqlite"
+    content = ledger.read_bytes()
+    async with client_of(run) as client:
+        listed = (await client.shown())["listed"]
+        ledger.write_bytes(b"no ledger" * (len(content) // 9))
+        damaged = await client.state(lambda state: bool(state["problem"]))
+        ledger.write_bytes(content)
+        repaired = await client.state(lambda state: not state["problem"])
+
+    assert "ledger.sqlite" in damaged["problem"]
+    assert repaired["listed"] > listed
 
 
 # -- figures ----------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """The registry of prompts, and the templates of each role's model."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Final
 
 from ...prompts import BUILT_IN, SETS, AnyPrompt, Prompt, PromptError, PromptSet
@@ -57,6 +57,33 @@ def check_replies(name: str, role: RoleConfig, prompts: Collection[AnyPrompt], w
                 f"{where}: {name}.model: {role.model}: {reason}, but the {name} is also asked to"
                 f" {prompt.name}: choose another model"
             )
+
+
+def check_repetition(judges: Mapping[str, RoleConfig], setting: str, where: str) -> None:
+    """Check that *judges* can score otherwise when they are asked again, if all are programs.
+
+    Beside others, a program may repeat itself. It is imported: pass the gate before.
+
+    Args:
+        judges: by the names of their roles.
+        setting: the one of ``filter`` that asks again; empty: none does.
+        where: names the configuration in messages.
+
+    Raises:
+        ConfigError: none of them can.
+    """
+    if not setting or any(_can_vary(role) for role in judges.values()):
+        return
+    for name, role in judges.items():
+        raise ConfigError(
+            f"{where}: filter.{setting}: {name}.model: {role.model} scores the same again: give the"
+            " function a parameter `sample`, the random seed of each scoring"
+        )
+
+
+def _can_vary(role: RoleConfig) -> bool:
+    host, model = hosted_model(role)
+    return host.kind.takes_sample is None or host.kind.takes_sample(model)
 
 
 def prompts_source(config: Config) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from dotenv import dotenv_values
+from msgspec import structs
 
 from ..calls.gate import EndpointUse, Origin
 from ..config import (
@@ -63,14 +64,22 @@ def find_origin(
         ConfigError: a file cannot be read.
     """
     dotenv = _read_dotenv(roles, trusted=trusted)
-    is_foreign = False
     if file is not None and (in_run_folder or _is_in_run_folder(file)):
-        content = _read(file)
-        if trusted:
-            trust.remember(content)
-        is_foreign = not trusted and not trust.is_remembered(content)
-    values = frozenset(_texts(parse_overrides(overrides)))
-    return Origin(file, values, dotenv, is_foreign)
+        return structs.replace(file_origin(file, overrides, trusted=trusted), dotenv=dotenv)
+    return Origin(file, frozenset(_texts(parse_overrides(overrides))), dotenv)
+
+
+def file_origin(file: Path, overrides: Sequence[str], *, trusted: bool) -> Origin:
+    """Return where the settings in *file*, in a run's folder, and *overrides* come from.
+
+    Raises:
+        ConfigError: the file cannot be read.
+    """
+    content = _read(file)
+    if trusted:
+        trust.remember(content)
+    is_foreign = not trusted and not trust.is_remembered(content)
+    return Origin(file, frozenset(_texts(parse_overrides(overrides))), is_foreign=is_foreign)
 
 
 def print_endpoints(endpoints: Iterable[EndpointUse]) -> None:

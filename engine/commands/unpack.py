@@ -40,6 +40,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     made = unpack(args.file, to=args.to, cache=args.cache, most_bytes=args.max_size * 10**9)
+    if made.lost:
+        print_message(
+            f"{args.file}: lacks answers that the run has paid for: to go on would pay again for"
+            f" {made.lost}; pack the run with the cache that has them, or resume with --pay-again"
+        )
     if args.json:
         print_json(Written(str(made.folder), made.answers))
     print_message(

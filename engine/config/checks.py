@@ -56,18 +56,15 @@ _JUDGE_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,40}")
 
 
 def _check_filter(config: Config, where: str) -> None:
-    settings = config.filter
-    if not (settings.confirm or settings.samples > 1):
+    setting = config.filter.repetition
+    if not setting:
         return
-    judges = config.judge_roles
-    greedy = [name for name, role in judges.items() if sampling_settings(role).temperature == 0]
-    models = [name for name in greedy if not is_program(judges[name])]
-    if models or len(greedy) == len(judges):  # beside others, a program may repeat itself
-        setting = "confirm" if settings.confirm else "samples"
-        raise ConfigError(
-            f"{where}: filter.{setting}: at temperature 0 the judge says the same again: set"
-            f" {(models or greedy)[0]}.temperature above 0"
-        )
+    for name, role in config.judge_roles.items():
+        if sampling_settings(role).temperature == 0 and not is_program(role):
+            raise ConfigError(
+                f"{where}: filter.{setting}: at temperature 0 the judge says the same again: set"
+                f" {name}.temperature above 0"
+            )
 
 
 def _check_exports(names: Iterable[str], where: str) -> None:

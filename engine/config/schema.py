@@ -95,7 +95,8 @@ class FilterConfig(SettingsTable, frozen=True):
     (Figure 2)."""
     samples: Annotated[int, Meta(ge=1, le=16)] = 1
     """Scorings of each order, whose mean counts; more than one needs a judge that samples
-    (``judge.temperature`` above 0). A scored round takes two calls for each."""
+    (``judge.temperature`` above 0; a program that takes ``sample``). A scored round takes two calls
+    for each."""
     confirm: bool = False
     """Score what a round selects once more, and keep it only if the same answer leads by more than
     θ again. Needs a judge that samples; two more calls, times ``samples``, for each selection."""
@@ -109,6 +110,13 @@ class FilterConfig(SettingsTable, frozen=True):
     """Actions to try in one round if rewrites fail."""
     keep_cut_off: bool = False
     """Keep a pair whose answer was cut off at ``max_tokens`` (it is marked)."""
+
+    @property
+    def repetition(self) -> str:
+        """The setting that has the same answers scored again; empty: none does."""
+        if self.confirm:
+            return "confirm"
+        return "samples" if self.samples > 1 else ""
 
 
 class BaselineConfig(SettingsTable, frozen=True):

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from . import seeds
 from .files import user_path
-from .records import Unreadable
+from .records import Unreadable, identity
 from .seeds import SeedError, SeedFormat, SeedSource
 
 CHARACTERS_PER_TOKEN: Final = 4
@@ -66,6 +66,11 @@ class TestSource(Struct, frozen=True):
     def path(self) -> Path:
         published = TEST_SETS.get(self.test)
         return user_path(self.test) if published is None else self.folder / published.file
+
+
+def questions_digest(questions: Iterable[Question]) -> str:
+    """Return a digest of what is asked."""
+    return identity(*(question.prompt for question in questions))
 
 
 def read_questions(source: TestSource) -> list[Question]:

@@ -180,5 +180,5 @@ def claim_folder(plan: EvaluationPlan) -> None:
             + "".join(f"    {line}\n" for line in changed)
             + "choose another folder (--out); paid answers are reused"
         )
-    calls_out = any(use.address for use in plan.endpoints)
-    plan.folder.write_manifest(to_toml(plan.config), plan.manifest, calls_out=calls_out)
+    trusted = any(use.address for use in plan.endpoints)
+    plan.folder.write_manifest(to_toml(plan.config), plan.manifest, trusted=trusted)

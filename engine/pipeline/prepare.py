@@ -9,18 +9,19 @@ from msgspec import Struct, structs
 from ...prompts import PromptSet
 from ..calls.clients import check_cache_folder
 from ..calls.gate import EndpointUse, Origin, pass_gate
-from ..calls.prompts import check_replies, load_prompts
+from ..calls.prompts import check_repetition, check_replies, load_prompts
 from ..config import Config, RoleConfig
+from ..config.metadata_file import metadata_digest, read_metadata
 from ..data import seeds
 from ..data.files import user_path
-from ..data.records import Metadata, Seed, Unreadable, identity
+from ..data.records import Metadata, Seed, Unreadable
 from ..data.seeds import SeedError
 from ..data.seeds.selection import SeedSelection
+from ..data.test_sets import questions_digest
 from ..disk.network import check_local
 from ..store.coverage import SelectedSeeds
 from ..store.folder import Folder
 from ..store.manifest import Manifest, run_manifest
-from .metadata_file import metadata_digest, read_metadata
 from .quality_rules import QualityRules, quality_rules, read_test_sets
 from .recipe import Recipe
 from .recipes import recipe_of
@@ -40,6 +41,7 @@ class Plan(Struct, frozen=True):
         manifest: what identifies this run.
         rules: the quality rules.
         endpoints: where its data go, and with which key.
+        is_foreign: whether a stranger wrote the configuration.
     """
 
     config: Config
@@ -52,6 +54,7 @@ class Plan(Struct, frozen=True):
     manifest: Manifest
     rules: QualityRules
     endpoints: tuple[EndpointUse, ...]
+    is_foreign: bool
 
     def read_seeds(self, done: bytearray) -> Iterator[Seed | Unreadable]:
         """Yield the seeds, except those whose byte in *done* is not zero. Blocks."""
@@ -97,6 +100,8 @@ def prepare(config: Config, *, where: str, origin: Origin = Origin()) -> Plan:  
     endpoints = pass_gate(roles, where, origin, config.files_in_prompts)
     for role, used in recipe.prompts(config).items():
         check_replies(role, roles[role], used, where)
+    judges = {name: roles[name] for name in config.judge_roles if name in roles}
+    check_repetition(judges, config.filter.repetition, where)
     config.fetch_seeds()
     selection = _select_seeds(config)
     metadata = read_metadata(Path(config.metadata.file)) if config.metadata.file else ()
@@ -108,10 +113,7 @@ def prepare(config: Config, *, where: str, origin: Origin = Origin()) -> Plan:  
         seeds=digest,
         seed_files=seed_files,
         prompts={role: templates.digests for role, templates in prompts.items()},
-        tests={
-            name: identity(*(question.prompt for question in questions))
-            for name, questions in tests.items()
-        },
+        tests={name: questions_digest(questions) for name, questions in tests.items()},
     )
     rules = quality_rules(config.quality, tests, prompts.values(), where)
     folder = Folder(_folder(config))
@@ -119,7 +121,17 @@ def prepare(config: Config, *, where: str, origin: Origin = Origin()) -> Plan:  
     check_local(folder.ledger)
     check_local(config.cache.database())
     return Plan(
-        config, recipe, roles, folder, selection, metadata, prompts, manifest, rules, endpoints
+        config,
+        recipe,
+        roles,
+        folder,
+        selection,
+        metadata,
+        prompts,
+        manifest,
+        rules,
+        endpoints,
+        origin.is_foreign,
     )
 
 

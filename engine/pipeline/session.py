@@ -342,6 +342,7 @@ def settle_manifest(plan: Plan, ledger: LedgerWriter, *, allow_change: bool) -> 
     """
     old = plan.folder.read_manifest()
     calls_out = any(use.address for use in plan.endpoints) or plan.config.downloads_seeds
+    trusted = calls_out or not plan.is_foreign  # what sends nothing passes the gate unasked
     if old is not None:
         changed = differences(old, plan.manifest, default_settings())
         if changed and not allow_change and not ledger.reader.is_untouched():
@@ -356,9 +357,9 @@ def settle_manifest(plan: Plan, ledger: LedgerWriter, *, allow_change: bool) -> 
             log.warning("run.changed", differences=changed)
         else:
             manifest = structs.replace(plan.manifest, started=old.started)
-            plan.folder.write_manifest(to_toml(plan.config), manifest, calls_out=calls_out)
+            plan.folder.write_manifest(to_toml(plan.config), manifest, trusted=trusted)
             return
-    plan.folder.write_manifest(to_toml(plan.config), plan.manifest, calls_out=calls_out)
+    plan.folder.write_manifest(to_toml(plan.config), plan.manifest, trusted=trusted)
 
 
 async def _halt_on_failure(state: SessionState, ledger: LedgerWriter) -> None:

@@ -23,11 +23,13 @@ MANIFEST: Final = "run/manifest.json"
 LEDGER: Final = "run/ledger.sqlite"
 SUMMARY: Final = "run/summary.json"
 METADATA: Final = "metadata.jsonl"
+KEYS: Final = "answers/keys"
+"""The keys of all answers that the run used, one behind the other, whether they follow or not."""
 
 _NAME: Final = re.compile(
     rf"{PACK}|{CONFIG}|{MANIFEST}|{LEDGER}|{SUMMARY}|{METADATA}"
     r"|(?:seeds|tests)/[A-Za-z0-9_-][A-Za-z0-9._-]{0,79}"
-    r"|prompts/(?:all|strong|target|judge)/[a-z0-9_-]{1,40}\.txt|answers/\d{6}\.jsonl"
+    rf"|prompts/(?:all|strong|target|judge)/[a-z0-9_-]{{1,40}}\.txt|{KEYS}|answers/\d{{6}}\.jsonl"
 )
 _SMALL: Final = re.compile(rf"{PACK}|{CONFIG}|{MANIFEST}|{SUMMARY}|prompts/.*")
 """Files that are read whole."""

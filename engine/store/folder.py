@@ -193,20 +193,20 @@ class Folder:
         except msgspec.MsgspecError as error:
             raise FolderError(f"{self.manifest}: damaged ({error}): {START_OVER}") from error
 
-    def write_manifest(self, config: str, manifest: Manifest, *, calls_out: bool) -> None:
+    def write_manifest(self, config: str, manifest: Manifest, *, trusted: bool) -> None:
         """Write *manifest*, and *config* (TOML) as it was run.
 
         Args:
             config: the configuration.
             manifest: what makes the run this run.
-            calls_out: whether it names endpoints; then the user is not asked about them again.
+            trusted: whether the user is asked no more about what the configuration names.
 
         Raises:
             WriteError: they cannot be written.
         """
         header = f"# {manifest.started}: as run by codeclm {manifest.codeclm}\n"
         content = (header + config).encode()
-        if calls_out:  # before the file: a run killed in between resumes without a question
+        if trusted:  # before the file: a run killed in between resumes without a question
             trust.remember(content)
         replace_file(self.config, content, private=True)
         formatted = msgspec.json.format(json_codec.dumps(manifest), indent=2)

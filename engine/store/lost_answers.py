@@ -125,14 +125,14 @@ def _is_unrecorded(account: Spending) -> bool:
     return not (account.calls or account.reused or account.seconds)
 
 
-def describe_lost(lost: LostAnswers, cache: Path) -> str:
+def describe_lost(lost: LostAnswers, cache: Path, *, packing: bool = False) -> str:
     """Say what it costs to go on with the cache in the folder *cache*, and what to do instead."""
+    move = "" if packing else ", move the run with `codeclm pack` (docs/moving.md)"
     elsewhere = lost.cache and Path(lost.cache) != cache.absolute()
     where = f"; the run used {lost.cache}" if elsewhere else ""
     return (
         f"{cache}: this cache lacks answers that the run has paid for{where}. To go on would pay"
-        f" again for {lost}: name the cache with --cache DIR, move the run with `codeclm pack`"
-        " (docs/moving.md), or say --pay-again"
+        f" again for {lost}: name the cache with --cache DIR{move}, or say --pay-again"
     )
 
 

@@ -16,37 +16,39 @@ from typing import Final
 import msgspec
 from msgspec import Struct, structs
 
-from ...prompts import SETS
 from ...providers import json_codec
 from ..calls.cache_file import CacheFile, open_cache_file
-from ..calls.prompts import PROMPTS, prompts_source
+from ..calls.gate import Origin
+from ..calls.prompts import prompts_source
 from ..calls.replies import decode_reply
-from ..calls.spending import Spending
+from ..calls.spending import Spending, stored_spending
 from ..calls.uses import stored_uses
 from ..config import CacheConfig, Config, to_toml
-from ..data import seeds
 from ..data.files import open_input, read_bounded, user_path
 from ..data.seeds.files import SeedFile, find_files
-from ..data.test_sets import TEST_SETS, TestSource
+from ..data.test_sets import TEST_SETS
 from ..disk.sqlite import storage_error
 from . import archive
 from .archive import ArchiveWriter
-from .folder import Folder, FolderError
-from .lost_answers import answer_keys
+from .folder import Folder
+from .lost_answers import LostAnswersError, answer_keys, describe_lost, find_lost_answers
 from .manifest import Manifest
+from .pack_check import (
+    ROLES,
+    PackError,
+    check_origin,
+    check_unchanged,
+    own_prompts,
+    prompt_files,
+    published_tests,
+)
 from .reader import LedgerReader
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Of a pack; raise it whenever an older one can no longer be read."""
 
 _PART: Final = 4 << 20
 """Bytes of answers in one file of the archive, and so in memory."""
-
-ROLES: Final = ("strong", "target", "judge")
-
-
-class PackError(FolderError):
-    """A run cannot be packed. The message says why, and what to do."""
 
 
 class PackHeader(Struct, frozen=True):
@@ -57,7 +59,9 @@ class PackHeader(Struct, frozen=True):
     name: str
     """Of the run's folder."""
     sessions: dict[str, Spending]
-    """What each session has paid for."""
+    """What each session has paid for, as the cache knows it: nothing where it knows nothing."""
+    whole: bool
+    """Whether the cache had all paid answers that the rest of the run needs."""
 
 
 class Packed(Struct, frozen=True):
@@ -76,13 +80,28 @@ class Packed(Struct, frozen=True):
     left_out: tuple[str, ...]
 
 
-def pack(folder: Folder, config: Config, to: Path) -> Packed:
+def pack(
+    folder: Folder,
+    config: Config,
+    to: Path,
+    *,
+    origin: Origin = Origin(),  # noqa: B008
+    pay_again: bool = False,
+) -> Packed:
     """Write the run in *folder*, which has *config*, to the file *to*. Blocks.
 
+    Args:
+        folder: the run's.
+        config: its configuration.
+        to: the file.
+        origin: who wrote the configuration; by default the calling program.
+        pay_again: pack it although the cache lacks answers that the rest of the run needs.
+
     Raises:
+        LostAnswersError: the cache lacks some; the message says what they cost.
         FolderError: another process is working on the run.
         SeedError: the seed files cannot be read.
-        PackError: they are not those that the run was started with.
+        PackError: a file is not the one that the run was started with, or a stranger named it.
         StorageError, WriteError: a file cannot be read or written.
     """
     with folder.locked():
@@ -90,13 +109,25 @@ def pack(folder: Folder, config: Config, to: Path) -> Packed:
         if manifest is None:
             raise PackError(f"{folder.path}: no run has been started here: nothing to pack")
         files = [] if config.metadata.file else find_files(config.seed_source)
-        if files and seeds.digest(config.seed_source) != manifest.seeds:
-            raise PackError(
-                f"{folder.path}: the seed files have changed since the run was started: restore"
-                " them, or name those that it used with --seeds"
-            )
+        check_origin(config, (file.path for file in files), origin)
+        check_unchanged(folder, config, manifest)
+        whole = _has_answers(folder, config, pay_again=pay_again)
         with archive.writing(to) as writer:
-            return _Packing(folder, config, manifest, files, writer).write(to.absolute().parent)
+            packing = _Packing(folder, config, manifest, files, writer)
+            return packing.write(to.absolute().parent, whole=whole)
+
+
+def _has_answers(folder: Folder, config: Config, *, pay_again: bool) -> bool:
+    """Whether the cache has all paid answers that the rest of the run needs.
+
+    Raises:
+        LostAnswersError: it has not, and the user does not want to *pay_again*.
+    """
+    with LedgerReader(folder.ledger) as ledger:
+        lost = find_lost_answers(folder, ledger, config.cache.database(), config.all_roles)
+    if lost is not None and not pay_again:
+        raise LostAnswersError(describe_lost(lost, config.cache.path(), packing=True))
+    return lost is None
 
 
 class _Packing:
@@ -112,14 +143,20 @@ class _Packing:
         self._writer = writer
         self._seeds = {file.path: _seed_name(number, file) for number, file in enumerate(files)}
 
-    def write(self, temporary: Path) -> Packed:
-        """Write everything; *temporary* is a folder with room for a copy of the ledger."""
+    def write(self, temporary: Path, *, whole: bool) -> Packed:
+        """Write everything.
+
+        Args:
+            temporary: a folder with room for a copy of the ledger.
+            whole: whether the cache lacks nothing that the rest of the run needs.
+        """
         with LedgerReader(self._folder.ledger) as ledger:
             database = self._config.cache.database()
             sessions = ledger.spending(database)
             keys = stored_uses(database, list(sessions))
             keys |= {bytes.fromhex(key) for key in answer_keys(ledger)}
-            self._write_small(sessions)
+            accounts = dict.fromkeys(sessions, Spending())
+            self._write_small(accounts | stored_spending(database, list(sessions)), whole=whole)
         self._write_ledger(sessions, temporary)
         for path, name in self._seeds.items():
             self._copy(path, name)
@@ -127,13 +164,13 @@ class _Packing:
             self._copy(user_path(self._config.metadata.file), archive.METADATA)
         self._write_prompts()
         left_out = self._write_test_sets()
+        self._add(archive.KEYS, b"".join(sorted(keys)))
         answers = self._write_answers(sorted(keys)) if database.is_file() else 0
         return Packed(answers, len(keys) - answers, len(self._seeds), left_out)
 
-    def _write_small(self, sessions: dict[str, Spending]) -> None:
-        header = PackHeader(
-            FORMAT, self._manifest.codeclm, self._folder.path.absolute().name, sessions
-        )
+    def _write_small(self, sessions: dict[str, Spending], *, whole: bool) -> None:
+        name = self._folder.path.absolute().name
+        header = PackHeader(FORMAT, self._manifest.codeclm, name, sessions, whole)
         self._add(archive.PACK, json_codec.dumps(header))
         config = portable_config(self._config)
         self._add(archive.CONFIG, to_toml(config).encode())
@@ -153,21 +190,16 @@ class _Packing:
             self._copy(copy, archive.LEDGER)
 
     def _write_prompts(self) -> None:
-        for name, source in _own_prompts(self._config):
-            for prompt in PROMPTS.names():
-                path = user_path(source) / f"{prompt}.txt"
-                if path.is_file():
-                    self._copy(path, f"prompts/{name}/{prompt}.txt")
+        for name, source in own_prompts(self._config):
+            for path in prompt_files(source):
+                self._copy(path, f"prompts/{name}/{path.name}")
 
     def _write_test_sets(self) -> tuple[str, ...]:
         """Add the test sets that are known by name, and return the names of the others."""
-        quality = self._config.quality
-        folder = user_path(quality.tests)
-        for name in quality.decontaminate:
-            if name in TEST_SETS:
-                path = TestSource(name, folder).path
-                self._copy(path, f"tests/{path.name}")
-        return tuple(name for name in quality.decontaminate if name not in TEST_SETS)
+        for test in published_tests(self._config):
+            self._copy(test.path, f"tests/{test.path.name}")
+        names = self._config.quality.decontaminate
+        return tuple(name for name in names if name not in TEST_SETS)
 
     def _write_answers(self, keys: Iterable[bytes]) -> int:
         count = 0
@@ -226,7 +258,7 @@ def _seed_name(number: int, file: SeedFile) -> str:
 
 def portable_config(config: Config) -> Config:
     """Return *config* with the names that files have in a pack."""
-    own = {name for name, _ in _own_prompts(config)}
+    own = {name for name, _ in own_prompts(config)}
     roles = {
         role: structs.replace(getattr(config, role), prompts=f"prompts/{role}")
         for role in ROLES
@@ -266,14 +298,6 @@ def with_metadata_file(settings: dict[str, object], file: str | None) -> dict[st
     if file is None or not isinstance(metadata, dict):
         return settings
     return {**settings, "metadata": {**metadata, "file": file}}
-
-
-def _own_prompts(config: Config) -> Iterator[tuple[str, str]]:
-    """Yield the folders of templates that *config* names, and what a pack calls them."""
-    sources = {"all": config.prompts} | {role: getattr(config, role).prompts for role in ROLES}
-    for name, source in sources.items():
-        if source and source not in {"auto", *SETS}:
-            yield name, source
 
 
 def _copy_ledger(

@@ -21,14 +21,16 @@ from ...providers import json_codec
 from ..calls.cache_file import CacheFile, Entry, open_cache_file
 from ..calls.spending import Charge, Spending, stored_spending
 from ..calls.uses import KEY_SIZE, Use
-from ..config import CacheConfig, Config, load_config, to_toml
+from ..config import CacheConfig, Config, ConfigError, load_config, to_toml
 from ..data import seeds
 from ..disk.atomic import WriteError, replace_file
 from ..disk.sqlite import StorageError
 from . import archive
 from .archive import ArchiveError, Member, read_members
-from .folder import Folder
-from .pack import FORMAT, ROLES, PackHeader, is_answer, with_metadata_file
+from .folder import Folder, FolderError
+from .lost_answers import LostAnswers, find_lost_answers
+from .pack import FORMAT, PackHeader, is_answer, with_metadata_file
+from .pack_check import ROLES
 from .reader import LedgerReader
 
 _GROUP: Final = 500
@@ -43,11 +45,19 @@ _header = msgspec.json.Decoder(PackHeader)
 
 
 class Unpacked(Struct, frozen=True):
-    """A run that was unpacked: its folder, its cache's, and how many answers came with it."""
+    """A run that was unpacked.
+
+    Attributes:
+        folder: the run's.
+        cache: the folder of its cache.
+        answers: how many came with it.
+        lost: what going on would pay again; None if nothing.
+    """
 
     folder: Path
     cache: Path
     answers: int
+    lost: LostAnswers | None
 
 
 def unpack(
@@ -78,15 +88,33 @@ def unpack(
         except OSError as error:
             raise WriteError(f"{folder}: cannot be written ({error.strerror})") from error
         own_cache = folder / "cache"
-        _relocate(path, Folder(partial), folder, cache or own_cache)
-        lines = _answer_lines(path, chain(first, members))
-        count = _store_answers(cache or partial / "cache", lines, header.sessions)
+        _relocate(path, Folder(partial), folder, cache or own_cache, whole=header.whole)
+        count = _store_answers(path, cache or partial / "cache", chain(first, members), header)
         with suppress(OSError):
             folder.rmdir()  # an empty one may be there
         partial.rename(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    return Unpacked(as_named, cache or as_named / "cache", count)
+    try:
+        lost = _find_lost(Folder(folder))
+    except StorageError as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise _damaged(path, archive.LEDGER) from error
+    return Unpacked(as_named, cache or as_named / "cache", count, lost)
+
+
+def _damaged(path: Path, name: str) -> ArchiveError:
+    """Return an error that says so of the file *name* in the pack, not of our copy of it."""
+    return ArchiveError(
+        f"{path}: damaged: its {name} cannot be read: fetch the file again, or unpack it with the"
+        " codeclm that packed it"
+    )
+
+
+def _find_lost(folder: Folder) -> LostAnswers | None:
+    config = load_config(folder.config, check=False)
+    with LedgerReader(folder.ledger) as ledger:
+        return find_lost_answers(folder, ledger, config.cache.database(), config.all_roles)
 
 
 def _read_header(path: Path, members: Iterator[Member]) -> PackHeader:
@@ -135,8 +163,10 @@ def _write_files(members: Iterator[Member], folder: Path) -> tuple[Member, ...]:
 # -- the run in its new place -------------------------------------------------------------------
 
 
-def _relocate(path: Path, partial: Folder, folder: Path, cache: Path) -> None:
+def _relocate(path: Path, partial: Folder, folder: Path, cache: Path, *, whole: bool) -> None:
     """Let the configuration in *partial* name the files of *folder*; check that all are there.
+
+    A cache that is not *whole* does not pass for the one that the run used.
 
     Raises:
         UserError: a file is missing or damaged, or the seeds are not those of the run.
@@ -144,20 +174,27 @@ def _relocate(path: Path, partial: Folder, folder: Path, cache: Path) -> None:
     for needed in (partial.config, partial.manifest, partial.ledger):
         if not needed.is_file():
             raise ArchiveError(f"{path}: damaged: it has no {needed.name}")
-    manifest = partial.read_manifest()
-    assert manifest is not None
-    packed = load_config(partial.config, check=False)
+    try:
+        manifest = partial.read_manifest()
+        assert manifest is not None
+    except FolderError as error:
+        raise _damaged(path, archive.MANIFEST) from error
+    try:
+        packed = load_config(partial.config, check=False)
+    except ConfigError as error:
+        raise _damaged(path, archive.CONFIG) from error
     try:
         LedgerReader(partial.ledger).close()  # checks its version and its tables
     except StorageError as error:
-        raise ArchiveError(f"{path}: damaged: {error}") from error
+        raise _damaged(path, archive.LEDGER) from error
     if packed.seeds:
         here = structs.replace(packed, seeds=(str(partial.path / "seeds"),))
         if seeds.digest(here.seed_source) != manifest.seeds:
             raise ArchiveError(f"{path}: damaged: its seeds are not those of its run")
     config = _placed(packed, folder, cache)
     settings = with_metadata_file(manifest.settings, config.metadata.file)
-    moved = structs.replace(manifest, settings=settings, cache=str(cache.absolute()))
+    used = str(cache.absolute()) if whole else ""
+    moved = structs.replace(manifest, settings=settings, cache=used)
     header = f"# {manifest.started}: as run by codeclm {manifest.codeclm}\n"
     replace_file(partial.config, (header + to_toml(config)).encode(), private=True)
     formatted = msgspec.json.format(json_codec.dumps(moved), indent=2)
@@ -216,23 +253,41 @@ def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
         yield rest
 
 
-def _store_answers(
-    folder: Path, answers: Iterator[tuple[bytes, bytes]], sessions: dict[str, Spending]
-) -> int:
-    """Put *answers* into the cache in *folder*, for the run with *sessions*; return their number.
+def _store_answers(path: Path, folder: Path, members: Iterator[Member], header: PackHeader) -> int:
+    """Put the answers in *members* into the cache in *folder*; return their number.
+
+    The keys of those that the run used are stored first, so that what is missing is missed.
 
     Raises:
+        ArchiveError: they are damaged.
         StorageError: the cache cannot be written.
     """
     count = 0
-    user = max(sessions, default="")
     with open_cache_file(folder) as cache:
-        _store_accounts(cache, sessions)
-        while group := list(islice(answers, _GROUP)):
-            entries = [Entry(key, value) for key, value in group]
-            cache.put([*entries, *(Use(key, user) for key, _ in group)])
+        _store_accounts(cache, header.sessions)
+        _store_uses(path, cache, next(members, None), header.sessions)
+        lines = _answer_lines(path, members)
+        while group := [Entry(key, value) for key, value in islice(lines, _GROUP)]:
+            cache.put(group)
             count += len(group)
     return count
+
+
+def _store_uses(
+    path: Path, cache: CacheFile, keys: Member | None, sessions: dict[str, Spending]
+) -> None:
+    """Note in *cache* that the run used the answers with *keys*.
+
+    They are booked on one of its *sessions*: one that paid, as only those are asked about.
+    """
+    if keys is None or keys.name != archive.KEYS:
+        raise ArchiveError(f"{path}: damaged: it has no {archive.KEYS}")
+    user = max(sessions, key=lambda name: (sessions[name].calls > 0, name), default="")
+    for chunk in keys.chunks:
+        if len(chunk) % KEY_SIZE:
+            raise ArchiveError(f"{path}: damaged: {archive.KEYS} is cut off")
+        starts = range(0, len(chunk), KEY_SIZE)
+        cache.put([Use(chunk[start : start + KEY_SIZE], user) for start in starts])
 
 
 def _store_accounts(cache: CacheFile, sessions: dict[str, Spending]) -> None:

@@ -117,11 +117,13 @@ class LiveRun:
         self._next = self._clock() + _PAUSE * (self._clock() - begun)
 
     async def _has_changed(self) -> bool:
+        if self._problem:  # reading is tried until it succeeds
+            return True
         now = await self.read(Snapshot.moment)
         if now is None:
             return True
         self._moment, before = now, self._moment
-        return now != before or self._measured != self._listed
+        return now.is_other_file or now != before or self._measured != self._listed
 
     async def _list(self) -> None:
         """Replace the snapshot."""

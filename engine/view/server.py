@@ -1,5 +1,6 @@
 """The page's server: on this machine alone, for whoever has its address."""
 
+import logging
 import os
 import socket
 from collections.abc import Awaitable, Callable, Sequence
@@ -11,6 +12,7 @@ import anyio
 import anyio.to_thread
 import msgspec
 from aiohttp import web
+from aiohttp.http import HttpProcessingError
 from msgspec import Meta, Struct
 
 from ...providers import json_codec
@@ -26,6 +28,9 @@ HOST = "127.0.0.1"
 
 LARGEST_PAGE = 200
 """Entries that one request may ask for."""
+
+LONGEST_LINE = 2**16
+"""Bytes of a request's first line, which holds the search: nine for each Chinese character."""
 
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -63,7 +68,12 @@ async def serve(paths: Sequence[Path], *, port: int, ready: Callable[[str], obje
     with _listen(port) as listener:
         guard = Guard(listener.getsockname()[1])
         runs = [LiveRun(path) for path in paths]
-        runner = web.AppRunner(await _application(guard, runs), access_log=None)
+        runner = web.AppRunner(
+            await _application(guard, runs),
+            access_log=None,
+            logger=_logger,
+            max_line_size=LONGEST_LINE,
+        )
         await runner.setup()
         try:
             await web.SockSite(runner, listener).start()
@@ -74,6 +84,19 @@ async def serve(paths: Sequence[Path], *, port: int, ready: Callable[[str], obje
         finally:
             with anyio.CancelScope(shield=True):
                 await runner.cleanup()
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    """Whether *record* is about a fault of the server's; a malformed request is the client's.
+
+    aiohttp answers such a request with 400 before it reaches the guard.
+    """
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, HttpProcessingError | web.RequestPayloadError)
+
+
+_logger = logging.getLogger(__name__)
+_logger.addFilter(_is_ours)
 
 
 def _listen(port: int) -> socket.socket:

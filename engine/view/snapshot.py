@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from ..calls.reply_lookup import open_replies
 from ..reporting.runs import RunReader, open_run
+from ..store.folder import Folder
 from ..store.listing import COLUMNS, Filters, Flow, Listing, Page
 from .transcripts import Transcript, TranscriptReader
 
@@ -34,10 +35,13 @@ class Moment(Struct, frozen=True):
     Attributes:
         version: of the ledger's content, as this connection sees it.
         is_working: whether a process is working on the run.
+        is_other_file: whether the ledger's path leads to another file than the one that is open, or
+            to none, or to one that was overwritten.
     """
 
     version: int
     is_working: bool
+    is_other_file: bool = False
 
 
 class Snapshot:
@@ -46,7 +50,10 @@ class Snapshot:
     Of a run that works, transcripts may be newer than the listing.
     """
 
-    def __init__(self, run: RunReader, listing: Listing, reader: TranscriptReader) -> None:
+    def __init__(
+        self, run: RunReader, listing: Listing, reader: TranscriptReader, file: "_FileState"
+    ) -> None:
+        """Show *run*, whose ledger's file had the state *file* before it was opened."""
         self.contents = Contents(
             listing.count,
             listing.instructions,
@@ -56,6 +63,7 @@ class Snapshot:
         self._run = run
         self._listing = listing
         self._reader = reader
+        self._file = file
 
     def page(self, filters: Filters, *, after: int, size: int) -> Page:
         """Return a page of entries. Blocks.
@@ -83,9 +91,26 @@ class Snapshot:
         return self._reader.transcripts(list(self._listing.sample(count)))
 
     def moment(self) -> Moment:
-        """Return what differs once the run has changed. Blocks."""
-        connection = self._run.ledger.connection
-        return Moment(connection.data_version(), self._run.folder.is_locked)
+        """Return what differs once the run has changed. Blocks.
+
+        Raises:
+            StorageError: the ledger cannot be read.
+        """
+        folder = self._run.folder
+        version = self._run.ledger.connection.data_version()
+        return Moment(version, folder.is_locked, _file_state(folder.ledger) != self._file)
+
+
+_FileState = tuple[int, ...]
+"""Device, inode, size and time of the last change; empty: there is no such file."""
+
+
+def _file_state(path: Path) -> _FileState:
+    try:
+        status = path.stat()
+    except OSError:
+        return ()
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 @contextmanager
@@ -97,6 +122,7 @@ def open_snapshot(path: Path) -> Generator[Snapshot]:
         LedgerError: its ledger is missing, or of another version.
         StorageError: the ledger or the cache cannot be read.
     """
+    file = _file_state(Folder(path).ledger)
     with open_run(path) as run, open_replies(run.config.cache.database()) as replies:
         listing = Listing(run.ledger, run.config.target_rows)
-        yield Snapshot(run, listing, TranscriptReader(run, listing, replies))
+        yield Snapshot(run, listing, TranscriptReader(run, listing, replies), file)

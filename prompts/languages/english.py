@@ -18,6 +18,23 @@ _DOES = (
     r"|tests|increases|deepens|complicates|elevates|asks for)"
 )
 
+_ADJUST = (
+    r"(?:dial|adjust|tweak|tune|make|refine|revise|change|go|add|raise|push|tone|simplify|rework"
+    r"|iterate|try|crank|tighten|turn)"
+)
+_HARD = r"(?:challenging|hard|difficult|complex|tough|demanding|specific)"
+
+_ACTION_ASKS = (
+    r"\b(?:the|this|your) action item (?:(?:here|now) )?(?:asks|requires|requests|says|calls"
+    r"|wants|suggests|demands|specifies|instructs|tells)\b"
+)
+_MEETS_ACTION = (
+    r"\b(?:satisfy(?:ing)?|satisf(?:ies|ied)|apply(?:ing)?|appli(?:es|ed)|follow(?:s|ed|ing)?"
+    r"|address(?:es|ed|ing)?|implement(?:s|ed|ing)?|fulfil(?:l?s|led|ling)?|meets?|meeting|met"
+    r"|per|honou?r(?:s|ed|ing)?|according to|based on|in line with)"
+    r" (?:the|this|your|given) action item\b"
+)
+
 ENGLISH: Final = Language(
     text=(
         r"\b(?:instruction|prompt|task|question|version|request|query|challenge|take|variant|text"
@@ -78,12 +95,28 @@ ENGLISH: Final = Language(
         r"(?:would you (?:like|prefer)|do you want|want|need|should i|shall i)\b[^\n?]{0,80}"
         r"\b(?:me to|another|a different|more|adjust|tailor|tweak)\b[^\n?]{0,60}\?|"
         r"(?:please )?let me know (?:if|whether|how|what you think)\b"
+        r"|(?:please )?let me know[.!]?\Z|(?:please )?tell me if i should\b"
         r"|i hope (?:th(?:is|at|ese|ose)|it)\b|hope th(?:is|ese)\b|is there anything"
         r"|feel free to (?:ask|let|reach|request|adjust|modify|tweak|change|contact)\b"
         r"|(?:would you like|do you want) (?:me|another|more|any|it|this|to|these)\b"
         r"|if you(?:['\u2019]d| would) like (?:me|another|more|any|a different)\b"
+        rf"|(?:how(?:['\u2019]s| is) (?:this|that)\?\s+)?(?:i(?:['\u2019]d be|['\u2019]m| am) )?"
+        rf"(?:happy|glad) to {_ADJUST}\b"
+        rf"|is (?:this|that|it) (?:now )?{_HARD} enough\b"
+        r"|how(?:['\u2019]s| is) (?:this|that)(?: for (?:a|an)\b[^\n?]{0,40})?\?\Z"
         r"|shall i (?:make|try|add|refine)\b"
         r"|please (?:provide|share|send) (?:me )?(?:the|your) (?:next|instruction|prompt)"
+    ),
+    last_offers=(
+        rf"(?:would you like|do you want|want) me to\b|(?:shall|should) i {_ADJUST}\b"
+        rf"|is (?:this|that|it) (?:now )?{_HARD} enough\b"
+        rf"|(?:how(?:['\u2019]s| is) (?:this|that)\? )?(?:i(?:['\u2019]d be|['\u2019]m| am) )?"
+        rf"(?:happy|glad) to {_ADJUST}\b|let me know if you(?:['\u2019]d| would) (?:like|prefer)\b"
+    ),
+    names_action=r"\b(?:the|this|your|given) action item\b(?! for\b| on\b| of\b)",
+    works_on_action=(
+        rf"\bi\b[^\n]{{0,200}}(?:{_ACTION_ASKS}|{_MEETS_ACTION})"
+        rf"|(?:{_ACTION_ASKS}|{_MEETS_ACTION})[^\n]{{0,300}}\bi\b"
     ),
     changes=(
         r"(?:the |key |main |added |list of |explanation of (?:the )?|summary of (?:the )?)?"
@@ -108,7 +141,12 @@ ENGLISH: Final = Language(
         r"|there(?:['\u2019]s| is| isn['\u2019]t| seems))\b"
         r"[^\n]{0,200}\b(?:(?:an?|no|the) (?:instruction|prompt) in (?:your|the)|(?:input|given"
         r"|original|provided|action) (?:instruction|prompt|item)"
-        r"|instruction (?:seems|appears|is missing|you)|(?:which|what) (?:instruction|prompt))"
+        r"|instruction (?:seems|appears|(?:is|was) (?:missing|blank|empty|incomplete)|you)"
+        r"|no (?:instruction|prompt) (?:is|was|has been)\b|(?:which|what) (?:instruction|prompt))"
+        r"|(?:the|your) (?:instruction|prompt)(?: (?:that )?you(?:['\u2019]ve| have)? \w+)? "
+        r"(?:\w+ ){0,4}(?:missing|incomplete|empty|cut off|truncated|unclear|blank)\b"
+        r"|(?:could|can) you (?:please )?(?:share|provide|send|paste) (?:me )?(?:the|your) "
+        r"(?:\w+ )?(?:instruction|prompt)\b"
     ),
     notes=(
         r"(?:brief |short )?(?:explanation|notes?|reasoning|reason|comment|remark|justification"
@@ -166,6 +204,8 @@ ENGLISH: Final = Language(
         r"(?:this|that|these|it|now|here)(?:['\u2019]s)?\b"
         r"|the (?:revised|added|updated)\b|(?:i )?hope\b"
         r"|all (?:other|else)|with this"
+        r"|i(?:['\u2019]ve| have)? (?:also )?(?:replaced|swapped|narrowed|tightened|widened|turned"
+        r"|combined|layered|expanded|extended|sharpened|reframed|restructured|specified|raised)\b"
     ),
     material=(
         r"\b(?:text|sentence|paragraph|passage|article|e?-?mail|review|statement|following|given"
@@ -177,6 +217,8 @@ ENGLISH: Final = Language(
     ),
     in_the_text=(
         r"(?:this|the|that|such a|my|your) (?:\w+ ){0,2}(?:instruction|prompt|rewrite|version)\b"
+        r"|the (?:\w+ )?(?:challenge|difficulty|complexity|twist) (?:(?:here|now) (?:is|lies|comes)"
+        r"|lies in|comes from|stems from|arises from)\b"
     ),
     language_label=r"(?:the )?language(?: of the instruction)?",
     given_text_label=(
@@ -184,7 +226,8 @@ ENGLISH: Final = Language(
     ),
     offers=(
         r"would you (?:like|prefer)|do you want|want|shall i|should i|need (?:me|another|a|any)"
-        r"|can i"
+        r"|can i|what do you think[?]|is (?:this|that|it) what you\b"
+        r"|does (?:this|that|it) (?:meet|match|fit|work (?:for|better)|look (?:good|right|ok))\b"
     ),
     tasks=(
         r"(?:please |now |first,? |then )?(?:write|explain|translate|solve|describe|fix|find|sort"
@@ -193,6 +236,9 @@ ENGLISH: Final = Language(
         r"|generate|compose|complete|continue|fill|answer|arrange|rank|order|group|extract|prove"
         r"|show|debug|refactor|implement|read|use|using|given|consider|turn|make|tell|add|remove"
         r"|replace|choose|pick|match|paraphrase|simplify|proofread|review|critique|formulate"
+        r"|say|state|mark|tick|put|count|propose|suggest|recommend|rate|judge|predict|imagine"
+        r"|argue|defend|discuss|outline|provide|produce|build|interpret|reply|respond|select|split"
+        r"|check|test|advise|point|work out|draw|assess|justify|reword|shorten|expand"
         r"|format|parse|reconcile|estimate|plan|help|how|what|which|why|who|when|where|is|are|do"
         r"|does|can)\b"
     ),

@@ -31,6 +31,12 @@ class Language(Struct, frozen=True, kw_only=True):
     """How a remark about the rewrite begins."""
     offers: str = NONE
     """How a question begins in which a model offers more."""
+    last_offers: str = NONE
+    """How an offer of more begins on the last line of an instruction."""
+    names_action: str = NONE
+    """What the prompt calls the action to apply: "the action item"."""
+    works_on_action: str = NONE
+    """Words of a remark on how the action was applied."""
     closes: str = NONE
     """How the last line of a chat begins: "let me know"."""
     suspect: str = NONE

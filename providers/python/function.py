@@ -49,9 +49,10 @@ def takes_sample(function: Function) -> bool:
 
 
 def _takes(function: Function, number: int) -> bool:
-    """Whether *function* can be called with *number* arguments, as far as it says."""
+    """Whether *function* can be called with *number* arguments, and ``sample``, if it says so."""
+    named = {"sample": ""} if takes_sample(function) else {}
     try:
-        inspect.signature(function).bind(*[None] * number)
+        inspect.signature(function).bind(*[None] * number, **named)
     except TypeError:
         return False
     except ValueError:  # written in C, without a signature

@@ -18,6 +18,10 @@ from .naming import SCORING, find_function
 LOWEST: Final = 0
 HIGHEST: Final = 10
 """Of the scale of scores (docs/algorithm.md §4.5)."""
+_LONGEST_VALUE: Final = 60
+"""Characters of a wrong value that a message shows."""
+_LONGEST_ERROR: Final = 500
+"""The same of an exception."""
 
 
 async def open_function(model: str) -> "PythonFunction":
@@ -82,7 +86,7 @@ class PythonFunction:
         number = _number(score)
         if number is None or not LOWEST <= number <= HIGHEST:
             raise Denied(
-                f"python/{self._model} returned {score!r:.200}: it must return a number from"
+                f"python/{self._model} returned {_shown(score)}: it must return a number from"
                 f" {LOWEST} to {HIGHEST}, True, False or None"
             )
         return number
@@ -93,7 +97,7 @@ class PythonFunction:
             raise Rejected(f"python/{self._model} returned None: it cannot reply to this")
         if not isinstance(text, str):
             raise Denied(
-                f"python/{self._model} returned {text!r:.200}: it must return text or None"
+                f"python/{self._model} returned {_shown(text)}: it must return text or None"
             )
         return text
 
@@ -105,7 +109,16 @@ class PythonFunction:
                 return await function()
             return await anyio.to_thread.run_sync(function)
         except Exception as error:
-            raise Denied(f"python/{self._model} raised {error!r}") from error
+            raise Denied(f"python/{self._model} raised {_shown(error, _LONGEST_ERROR)}") from error
+
+
+def _shown(value: object, longest: int = _LONGEST_VALUE) -> str:
+    """Return the beginning of *value* as Python writes it; its type's name if Python cannot."""
+    try:
+        text = repr(value)
+    except Exception:  # noqa: BLE001  (the user's own, or an integer of too many digits)
+        return f"a value of type {type(value).__name__}"
+    return text if len(text) <= longest else f"{text[:longest]}…"
 
 
 def _number(score: Any) -> float | None:

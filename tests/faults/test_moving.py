@@ -1,7 +1,9 @@
 """A killed run goes on in another folder with another cache, and pays for nothing again."""
 
+import shutil
 import sqlite3
 import subprocess
+import tarfile
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -147,3 +149,46 @@ def test_who_says_so_pays_again(shop: FaultServer, tmp_path: Path) -> None:
     paying = codeclm("resume", "run", "--no-preflight", "--pay-again", cwd=tmp_path)
 
     assert (refused.returncode, paying.returncode) == (2, 0)
+
+
+def without_answers(pack: Path, to: Path) -> None:
+    """Copy *pack*, but for the file of its answers."""
+    with tarfile.open(pack) as old, tarfile.open(to, "w:gz", format=tarfile.GNU_FORMAT) as new:
+        for member in old:
+            if member.name != "answers/000000.jsonl":
+                new.addfile(member, old.extractfile(member))
+
+
+def test_a_pack_that_lacks_answers_says_so_and_pays_for_none_unasked(
+    shop: FaultServer, tmp_path: Path
+) -> None:
+    shop.reset(latency=0.005)
+    with subprocess.Popen(
+        command(*arguments(shop, tmp_path)), cwd=tmp_path, env=environment()
+    ) as process:
+        shop.wait(60, timeout=HANGS)
+        process.kill()
+    before, cache = paid(shop), tmp_path / "cache"
+    assert codeclm("pack", "run", "--to", "whole.tar.gz", cwd=tmp_path).returncode == 0
+    without_answers(tmp_path / "whole.tar.gz", tmp_path / "emptied.tar.gz")
+    shutil.copytree(cache, tmp_path / "half")
+    with closing(sqlite3.connect(tmp_path / "half" / "cache.db")) as database:
+        database.execute("DELETE FROM Cache WHERE rowid % 2")
+        database.commit()
+    cache.rename(tmp_path / "away")
+
+    for name, source in (("gone", "cache"), ("halved", "half")):
+        pack = ("pack", "run", "--cache", source, "--to", f"{name}.tar.gz")
+        refused = codeclm(*pack, cwd=tmp_path)
+        assert (refused.returncode, (tmp_path / f"{name}.tar.gz").exists()) == (2, False)
+        assert "To go on would pay again for" in refused.stderr
+        assert codeclm(*pack, "--pay-again", cwd=tmp_path).returncode == 0
+    for name in ("gone", "halved", "emptied"):
+        unpacked = codeclm("unpack", f"{name}.tar.gz", "--to", name, cwd=tmp_path)
+        assert unpacked.returncode == 0, unpacked.stderr
+        assert "lacks answers that the run has paid for" in unpacked.stderr
+        resumed = codeclm("resume", name, "--trust", "--no-preflight", cwd=tmp_path)
+        assert (resumed.returncode, paid(shop)) == (2, before)
+        assert "--pay-again" in resumed.stderr
+    whole = codeclm("unpack", "whole.tar.gz", "--to", "whole", cwd=tmp_path)
+    assert "paid for" not in whole.stderr

@@ -2,7 +2,8 @@
 
 One file for each stage, and one in ``held_out`` that parsers were not written against. Those in
 ``unseen_1`` are by another hand, who had not read the parsers; further batches by the same hand,
-each read once before the parsers learnt from it. A reply begins with ``@@ FAMILY LANGUAGE``. What
+each read once before the parsers learnt from it; ``unseen_7`` follows a third author's, in our own
+words. A reply begins with ``@@ FAMILY LANGUAGE``. What
 is right stands at the end, in lines ``=> TEXT`` with ``\\n`` for a line break, or ``=> refused``;
 or the reply marks it itself, ⟦thus⟧.
 """

@@ -6,6 +6,7 @@ from math import sqrt
 
 from msgspec import Struct
 
+from ...config import is_program
 from ...data.judge import JudgeScores, judge_warnings
 from ...data.judges import PanelScores
 from ...reporting.histogram import gap_histogram
@@ -27,6 +28,7 @@ class Calibration(Struct, frozen=True, kw_only=True):
         strong: the strong model.
         target: the target model.
         judge: the judge.
+        is_program: whether no judge is a model.
         threshold: the pilot's own θ.
         instructions: number of scored instructions.
         mean: of the gap in the first scored round.
@@ -60,6 +62,7 @@ class Calibration(Struct, frozen=True, kw_only=True):
     recommended: float | None
     warnings: tuple[str, ...]
     panel: PanelScores = PanelScores()
+    is_program: bool = False
 
 
 def calibrate(pilot: Pilot, target_yield: float) -> Calibration:
@@ -83,6 +86,7 @@ def calibrate(pilot: Pilot, target_yield: float) -> Calibration:
         histogram=gap_histogram(Counter(gaps)),
         judge_scores=pilot.judge,
         panel=pilot.panel,
+        is_program=all(map(is_program, pilot.config.judge_roles.values())),
         yields=yields,
         unique=pilot.unique,
         target_yield=target_yield,

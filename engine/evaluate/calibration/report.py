@@ -17,6 +17,14 @@ UNRELIABLE = (
 )
 
 
+UNRELIABLE_PROGRAM = (
+    "no θ is recommended: with this judge, every θ selects mostly by chance.\n"
+    "It is a program whose scores depend on chance: make it score an answer the same each time,\n"
+    "or give it a parameter `sample` and take the mean of several scores ([filter] samples = 4);\n"
+    "then run the pilot again."
+)
+
+
 def calibration_text(calibration: Calibration) -> str:
     """Write *calibration* in at most 100 columns, except for names of models and warnings."""
     lines = [
@@ -97,7 +105,7 @@ def _advice(calibration: Calibration) -> str:
     unique = f" ({calibration.unique:.1%} of the selected instructions are no duplicates)"
     aim = f"a yield of {calibration.target_yield:.0%}{unique if calibration.unique < 1 else ''}"
     if not calibration.judge_scores.is_reliable:
-        return UNRELIABLE
+        return UNRELIABLE_PROGRAM if calibration.is_program else UNRELIABLE
     if calibration.recommended is None:
         return f"no θ has {aim}"
     return f"the highest θ for {aim}: {calibration.recommended:g}"

@@ -31,7 +31,7 @@ export class RowsTab {
     this.after = null;
     this.selected = -1;
     this.loads = 0;
-    this.search = element("input", { type: "search", placeholder: "Search instructions and answers", "aria-label": "search", oninput: () => this.filterSoon() });
+    this.search = element("input", { type: "search", maxlength: 2000, placeholder: "Search instructions and answers", "aria-label": "search", oninput: () => this.filterSoon() });
     this.selects = Object.fromEntries(Object.entries(FILTERS).map(([name, title]) => [name, element("select", { "aria-label": title, onchange: () => this.filter() })]));
     this.least = element("input", { type: "number", step: 0.5, placeholder: "gap ≥", "aria-label": "least gap", oninput: () => this.filterSoon() });
     this.most = element("input", { type: "number", step: 0.5, placeholder: "gap ≤", "aria-label": "greatest gap", oninput: () => this.filterSoon() });

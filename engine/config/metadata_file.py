@@ -6,9 +6,9 @@ import msgspec
 from msgspec import Struct
 
 from ...providers import json_codec
-from ..config import ConfigError
 from ..data.files import read_bounded
 from ..data.records import Metadata, identity
+from .values import ConfigError
 
 _LARGEST = 256 << 20
 """Bytes of a file of metadata: a million items."""
