@@ -1,11 +1,12 @@
 """The process of the command ``codeclm``, which ``python -m codeclm.engine`` starts, too."""
 
 import os
+import signal
 import sys
 import threading
 from contextlib import suppress
 from time import monotonic
-from typing import Final
+from typing import Final, TextIO
 
 from .cli import main
 
@@ -21,12 +22,24 @@ def run() -> int:
     opened a file has closed it.
     """
     status = main()
+    for number in (signal.SIGINT, signal.SIGTERM):  # all is said: only the interpreter has to end
+        signal.signal(number, signal.SIG_IGN)
+    for stream in (sys.stdout, sys.stderr):
+        _flush(stream)
     if not _others_end_within(GRACE):
-        for stream in (sys.stdout, sys.stderr):
-            with suppress(OSError, ValueError):
-                stream.flush()
         os._exit(status)
     return status
+
+
+def _flush(stream: TextIO | None) -> None:
+    """Write what *stream* holds; if nobody reads it, keep Python from ending with status 120."""
+    if stream is None:
+        return
+    with suppress(ValueError):  # closed
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _others_end_within(seconds: float) -> bool:

@@ -51,6 +51,7 @@ _LATER_TASK = re.compile(
     rf"(?:[.!?;:]\s+|[\u3002\uff01\uff1f\uff1a]\s*)[\"\u201c]?(?:{phrase('tasks')})", re.IGNORECASE
 )
 _AFTER_COLON = re.compile(r"[:\uff1a][ \t]+\w")
+_OPENS_FENCE = re.compile(r"^[ \t]*+(?:`{3}|~{3})", re.MULTILINE)
 _TICKED = re.compile(r"[ \t]*+[\u2705\u2713\u2714\u2611\U0001f300-\U0001faff]\ufe0f?[ \t]+\w")
 _LAST_OFFER = re.compile(
     rf"[.!?\"\u201d)]\s+(?:{phrase('last_offers')})[^\n]{{0,120}}[.!?]\Z", re.IGNORECASE
@@ -114,7 +115,8 @@ def may_end_with_remarks(text: str, original: str = "") -> bool:
     if _CLOSES.match(last) and holds_later_task(last) and not _AFTER_COLON.search(last):
         return True
     if _ENCLOSED.fullmatch(last) or _NOTES.fullmatch(split_label(last)[0]):
-        return _SUSPECT.search(last) is not None or "original" in last
+        prose = last[: opening.start()] if (opening := _OPENS_FENCE.search(last)) else last
+        return _SUSPECT.search(prose) is not None or "original" in prose
     if _OFFERS.match(last) and _ENDS_QUESTION.search(last) and "\n" not in last:
         return True
     above = "\n".join(lines[: starts[-1]]).rstrip()

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from codeclm.prompts import ParseError
@@ -160,6 +160,7 @@ CLEAN = st.builds(joined, SENTENCES, st.lists(PARTS, max_size=4), st.lists(SENTE
 
 
 @given(CLEAN)
+@example("Explain this.\n\nNote: answer in French.\n\n~~~\nImproved instruction: no\n~~~")
 def test_a_clean_instruction_is_read_unchanged(instruction: str) -> None:
     assert read_improved(instruction, original=ORIGINAL) == instruction
     assert read_evolved(instruction) == instruction

@@ -1,11 +1,14 @@
 """SIGTERM at any moment of the command: a line, exit 5, and a run that goes on."""
 
+import signal
 import subprocess
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from .commands import COMMAND, environment, write_seeds
+from .commands import COMMAND, environment, started, write_seeds
 
 HOOK = """
 import os, signal, sys
@@ -60,3 +63,31 @@ def _run(folder: Path, **environ: str) -> subprocess.CompletedProcess[str]:
         text=True,
         check=False,
     )
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.002, 0.02, 0.2])
+@pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM])
+def test_two_signals_at_any_distance_end_a_run_that_waits(
+    tmp_path: Path, second: signal.Signals, delay: float
+) -> None:
+    """The session may be over before the second comes: it must not interrupt the ending loop."""
+    write_seeds(tmp_path, 2)
+    dead = ("--strong", "vllm/s", "--target", "vllm/t", "--base-url", "http://127.0.0.1:9/v1")
+    process = started(
+        *("run", "--seeds", "seeds.jsonl", *dead, "--out", "r", "--no-preflight"), cwd=tmp_path
+    )
+    _wait_for(tmp_path / "r" / "progress.json")
+    process.send_signal(signal.SIGTERM)
+    time.sleep(delay)  # what is tested is the distance
+    with suppress(ProcessLookupError):
+        process.send_signal(second)
+    _, shown = process.communicate(timeout=60)
+
+    assert process.returncode == 5, shown
+    assert "Traceback" not in shown
+    assert shown.count("codeclm resume r") == 1
+
+
+def _wait_for(file: Path) -> None:
+    while not file.exists():
+        time.sleep(0.01)

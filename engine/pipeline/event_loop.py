@@ -7,6 +7,8 @@ from typing import TypeVar
 
 import anyio
 
+from .signals import late_signals_held
+
 T = TypeVar("T")
 
 
@@ -19,7 +21,8 @@ def run_async(function: Callable[[], Awaitable[T]]) -> T:
     _tune_collector()
     use_uvloop = find_spec("uvloop") is not None
     try:
-        return anyio.run(function, backend_options={"use_uvloop": use_uvloop})
+        with late_signals_held():
+            return anyio.run(function, backend_options={"use_uvloop": use_uvloop})
     except BaseExceptionGroup as group:  # task groups wrap what is raised in their block
         if group.subgroup(KeyboardInterrupt) is None:
             raise
