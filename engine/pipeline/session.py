@@ -264,11 +264,8 @@ def _acceptance(plan: Plan, ledger: LedgerWriter) -> Acceptance:
 
 
 SPARE_WORKERS = 64
-"""Workers beyond the calls in flight: some wait for a retry, without taking up a call.
-
-With 15 % of calls refused for a second, 8 in flight and none to spare, a run took 1.34 times as
-long.
-"""
+"""Workers beyond the calls in flight: some wait for a retry, without taking up a call. With 15 % of
+calls refused for a second, 8 in flight and none to spare, a run took 1.34 times as long."""
 
 
 def widths(config: Config, roles: Mapping[str, RoleConfig]) -> Widths:
