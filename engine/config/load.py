@@ -103,6 +103,12 @@ def read_settings(path: Path, *, remedy: str = "check the path") -> dict[str, An
         text = read_bounded(path).decode()
     except FileNotFoundError as error:
         raise ConfigError(f"{path}: no such file; {remedy}") from error
+    except IsADirectoryError as error:
+        if (path / "config.toml").is_file():
+            raise ConfigError(
+                f"{path}: a run's folder; to continue it: codeclm resume {shlex.quote(str(path))}"
+            ) from error
+        raise ConfigError(f"{path}: a folder; name a file of settings") from error
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
