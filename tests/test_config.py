@@ -491,7 +491,7 @@ def test_a_share_needs_a_fixed_set_of_metadata() -> None:
 
 
 def test_a_folder_in_place_of_a_file_is_told_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="a folder; name a file of settings$"):
+    with pytest.raises(ConfigError, match=r"a folder; name a file of settings$"):
         load_config(tmp_path)
     (tmp_path / "config.toml").touch()
     with pytest.raises(ConfigError, match="a run's folder; to continue it: codeclm resume "):
