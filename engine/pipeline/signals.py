@@ -76,6 +76,10 @@ class _LateSignals:
             raise KeyboardInterrupt
 
 
+def _interrupt(*_: object) -> None:
+    signal.raise_signal(signal.SIGINT)
+
+
 _late: ContextVar[_LateSignals | None] = ContextVar("late signals", default=None)
 
 
@@ -93,7 +97,7 @@ def late_signals_held() -> Generator[None]:
         return
     outside = {number: signal.getsignal(number) for number in _SIGNALS}
     if outside[signal.SIGTERM] is signal.default_int_handler:
-        signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+        signal.signal(signal.SIGTERM, _interrupt)
     late = _LateSignals()
     token = _late.set(late)
     try:
