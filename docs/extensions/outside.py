@@ -44,11 +44,11 @@ def mended(text: str, source: Path, page: Path) -> str:
     """Return *text*, written for *source*, with links that lead somewhere from *page*."""
 
     def replacement(link: re.Match[str]) -> str:
-        words, path, anchor = link.groups(default="")
+        mark, words, path, anchor = link.groups(default="")
         target = (source.parent / path).resolve()
         target = COPIES.get(target, target)
         if not target.is_relative_to(DOCS):
             return words
-        return f"[{words}]({os.path.relpath(target, page.parent)}{anchor})"
+        return f"{mark}[{words}]({os.path.relpath(target, page.parent)}{anchor})"
 
-    return re.sub(r"(?<!!)\[([^\]]*)\]\((?![a-z]+:|#)([^)#\s]+)(#[^)\s]*)?\)", replacement, text)
+    return re.sub(r"(!?)\[([^\]]*)\]\((?![a-z]+:|#)([^)#\s]+)(#[^)\s]*)?\)", replacement, text)
