@@ -8,7 +8,7 @@ from random import Random
 from typing import NamedTuple, Protocol
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from codeclm.engine.calls.concurrency import Concurrency
@@ -304,6 +304,11 @@ def test_an_endpoint_that_refuses_all_is_held_as_long_as_it_asks() -> None:
     assert holds.count(7.0) == 1
 
 
+@example(
+    ceiling=1,
+    start=None,
+    steps=[(False, 0.0, 0.0, None)] * 2 + [(True, 1.0, 0.0, None)] + [(False, 0.0, 0.0, None)] * 2,
+)
 @given(
     ceiling=st.integers(1, 1000),
     start=st.none() | st.integers(1, 2000),

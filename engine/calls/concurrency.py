@@ -107,7 +107,7 @@ class Concurrency:
     def meet_wall(self, width: float) -> None:
         """Stay below *width*, the most calls that the server bore at once."""
         self._meet_wall(min(width, self._limit))
-        self._limit = max(1.0, min(self._limit, self._plateau))
+        self._limit = min(self._limit, self._plateau)
         self._shrunk_before, self._shrunk_at = self._shrunk_at, self._clock()
         self._answered = self._refused = 0
 
@@ -130,7 +130,7 @@ class Concurrency:
     @property
     def _plateau(self) -> float:
         """The highest limit that stays below the wall."""
-        return min(self._wall * 0.95, self._wall - 1)
+        return max(1.0, min(self._wall * 0.95, self._wall - 1))
 
     def _meet_wall(self, limit: float) -> None:
         same_wall = limit >= self._wall * 0.9
